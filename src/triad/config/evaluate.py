@@ -1,0 +1,21 @@
+"""`evaluate`: intervals, slices, gate."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from triad.config.base import Section
+
+
+class EvaluateParams(Section):
+    """How the test window is read, and what a challenger must show."""
+
+    bootstrap: int = Field(default=300, ge=20, description="resamples of users")
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    k: int = Field(default=10, ge=1, description="length of the ranked list")
+    max_queries: int = Field(default=20000, ge=1, description="ranked queries, sampled where there are more")
+    max_calibration_error: float = Field(default=0.05, gt=0)
+    slice_margin: float = Field(default=0.03, ge=0, description="loss of the primary metric a slice may show")
+    margin: float = Field(default=0.002, ge=0, description="loss of the primary metric that still counts as no worse")
+    min_slice_rows: int = Field(default=200, ge=1)
+    seed: int = Field(default=1, ge=0)

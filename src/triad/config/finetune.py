@@ -1,0 +1,26 @@
+"""`finetune`: heads, experts, loss weighting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from triad.config.base import Section
+
+
+class FinetuneParams(Section):
+    """Multi-task training on exposures."""
+
+    init: Literal["pretrain", "scratch"] = "pretrain"
+    body: Literal["mmoe", "shared_bottom"] = "mmoe"
+    experts: int = Field(default=4, ge=1)
+    expert_dim: int = Field(default=64, ge=1)
+    head_dim: int = Field(default=32, ge=1)
+    weighting: Literal["fixed", "uncertainty"] = "uncertainty"
+    batch_exposures: int = Field(default=4096, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    max_epochs: int = Field(default=20, ge=1)
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
+    checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
+    seed: int = Field(default=1, ge=0)

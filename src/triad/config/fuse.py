@@ -1,0 +1,17 @@
+"""`fuse`: who is fused, and when the fusion serves."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from triad.config.base import Section
+
+
+class FuseParams(Section):
+    """Calibration and weights, fitted on the fusion window."""
+
+    members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "popularity")
+    calibrate: bool = True
+    bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    seed: int = Field(default=1, ge=0)

@@ -1,0 +1,34 @@
+"""`ingest`: which window of days, from which source."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+
+
+class SimulatedParams(Section):
+    """The simulated shop. Sizes are defined in `sources/simulated`."""
+
+    size: Literal["tiny", "small", "large"] = "small"
+    seed: int = Field(default=1, ge=0)
+
+
+class IngestParams(Section):
+    """The window `[as_of - window_days, as_of)` in whole UTC days, and where its tables come from."""
+
+    source: Literal["simulated", "files"] = "simulated"
+    as_of: date = Field(description="first UTC day after the window")
+    window_days: int = Field(default=56, ge=2, description="days")
+    currency: str = Field(default="EUR", min_length=3, max_length=3, description="ISO 4217")
+    simulated: SimulatedParams = SimulatedParams()
+    files: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _files_named(self) -> IngestParams:
+        if self.source == "files" and not self.files:
+            raise ValueError("source 'files' needs the section ingest.files")
+        return self

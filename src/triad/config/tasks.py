@@ -1,0 +1,38 @@
+"""`tasks`: one entry a task; model, evaluation and report iterate this mapping."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+
+Label = Literal["clicked", "carted", "purchased", "spend", "user_attribute", "price_move", "next_item"]
+
+
+class TaskParams(Section):
+    """One thing to predict."""
+
+    kind: Literal["binary", "multiclass", "regression", "ranking"]
+    label: Label
+    column: str | None = Field(default=None, description="for label user_attribute: the column of users")
+    horizon_days: int = Field(default=7, ge=1, description="days ahead, for price_move and spend")
+    given: str | None = Field(default=None, description="the task whose event this one needs (entire-space product)")
+    weight: float = Field(default=1.0, gt=0, description="λ in L = Σ λᵢLᵢ where weighting is fixed")
+    gated: bool = Field(default=True, description="whether the challenger must hold its ground on it")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TaskParams:
+        kinds = {"user_attribute": "multiclass", "spend": "regression", "price_move": "regression", "next_item": "ranking"}
+        expected = kinds.get(self.label, "binary")
+        if self.kind != expected:
+            raise ValueError(f"label {self.label!r} is of kind {expected!r}, not {self.kind!r}")
+        if (self.label == "user_attribute") != (self.column is not None):
+            raise ValueError("`column` goes with label user_attribute, and with no other")
+        if self.given is not None and self.kind != "binary":
+            raise ValueError("`given` is for binary tasks")
+        return self
+
+
+Tasks = Annotated[dict[str, TaskParams], Field(min_length=1)]

@@ -1,0 +1,53 @@
+"""A member: one model of its own, which the fusion and everything after it can ask in one way.
+
+Each member class lives beside what it is made of; `MEMBERS` names them all by the stage that makes them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+from triad.features.dataset import Dataset, Floats, Ints
+
+
+class Member(Protocol):
+    """A fitted model. `tasks` are the pointwise tasks it scores; `ranks` says whether it orders the catalogue."""
+
+    tasks: tuple[str, ...]
+    ranks: bool
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probabilities; regression (n,)."""
+        ...
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) probabilities of the next item, rows summing to 1, from each user's first `history` interactions."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs into `folder`."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Member:
+        """The member that `save` wrote."""
+        ...
+
+
+MEMBERS = {
+    "finetune": "triad.models.ranker:Ranker",
+    "pretrain": "triad.models.sequence:Sequence",
+    "similarity": "triad.fusion.similarity:Similarity",
+    "profile": "triad.fusion.profile:Profile",
+    "popularity": "triad.fusion.popularity:Popularity",
+}
+"""Named by text, so that asking for one imports no other's framework."""
+
+
+def load_member(name: str, folder: Path) -> Member:
+    """The member called `name` from the folder its stage wrote."""
+    module, _, kind = MEMBERS[name].partition(":")
+    member: Member = getattr(importlib.import_module(module), kind).load(folder)
+    return member

@@ -1,0 +1,124 @@
+"""The contract's tables as a folder of Parquet: one writer and one reader for all stages.
+
+A table with a time lies in `<folder>/<table>/day=YYYY-MM-DD/part-0.parquet`, any other in
+`<folder>/<table>/part-0.parquet`. Queries go through DuckDB views of the same names, so no stage holds a whole log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from triad.errors import TriadError
+from triad.schema import TABLES, Table
+
+_ARROW = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "date": pa.date32(),
+}
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a contract table, without a shop's own attributes."""
+    return pa.schema([pa.field(c.name, _ARROW[c.kind], nullable=c.nullable) for c in table.columns])
+
+
+def conform(name: str, data: pa.Table) -> pa.Table:
+    """`data` with the contract's columns in the contract's order and types, a shop's own attributes after them.
+
+    Columns that may be null and are absent are added as nulls.
+
+    Raises:
+        TriadError: a needed column is missing, a column is unknown, or a value does not fit its type.
+    """
+    table = TABLES[name]
+    extra = [c for c in data.column_names if c not in table.names]
+    if extra and not table.open:
+        raise TriadError(f"unknown columns {extra}", where=f"table {name}", mend=f"known are {list(table.names)}")
+    columns, fields = [], []
+    for column in table.columns:
+        kind = _ARROW[column.kind]
+        if column.name in data.column_names:
+            try:
+                values = data[column.name].cast(kind)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise TriadError(
+                    f"expected {column.kind}, found {data[column.name].type}: {error}",
+                    where=f"table {name}, column {column.name}",
+                    mend="convert it in the source or in the column mapping",
+                ) from error
+        elif column.nullable:
+            values = pa.nulls(data.num_rows, kind)
+        else:
+            raise TriadError(
+                f"column is missing; found {data.column_names}",
+                where=f"table {name}, column {column.name}",
+                mend="add it to the source or name it in the column mapping",
+            )
+        columns.append(values)
+        fields.append(pa.field(column.name, kind))
+    for attribute in extra:
+        columns.append(data[attribute])
+        fields.append(pa.field(attribute, data[attribute].type))
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def write_table(folder: Path, name: str, data: pa.Table) -> int:
+    """Write one table whole (see the module's text for the layout); returns its rows. Parts replace nothing."""
+    data = conform(name, data)
+    table = TABLES[name]
+    root = folder / name
+    if table.day_of is None:
+        _write_part(root, data)
+        return data.num_rows
+    days = data[table.day_of].cast(pa.date32()) if table.day_of != "day" else data["day"]
+    order = pc.sort_indices(pa.table({"day": days}), sort_keys=[("day", "ascending")])
+    data, days = data.take(order), days.take(order)
+    numbers = days.cast(pa.int32()).to_numpy()
+    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]]) if len(numbers) else np.array([], int)
+    for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
+        day = days[int(start)].as_py().isoformat()
+        _write_part(root / f"day={day}", data.slice(start, stop - start))
+    return data.num_rows
+
+
+def _write_part(folder: Path, data: pa.Table) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(data, folder / "part-0.parquet", compression="zstd")
+
+
+def present(folder: Path) -> tuple[str, ...]:
+    """The contract tables that lie in `folder`, in the contract's order."""
+    return tuple(name for name in TABLES if any((folder / name).rglob("*.parquet")))
+
+
+def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckdb.DuckDBPyConnection:
+    """A DuckDB session in UTC with one view a table, on a folder of Parquet or on Arrow tables in memory.
+
+    `threads=0` leaves the count to DuckDB. Close it after use.
+    """
+    session = duckdb.connect()
+    session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
+    if threads:
+        session.execute(f"SET threads = {threads}")
+    if isinstance(tables, Path):
+        for name in present(tables):
+            pattern = str(tables / name / "**" / "*.parquet").replace("'", "''")
+            session.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM "
+                f"read_parquet('{pattern}', hive_partitioning = false, union_by_name = true)"
+            )
+    else:
+        for name, data in tables.items():
+            session.register(name, conform(name, data))
+    return session
