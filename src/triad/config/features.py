@@ -22,12 +22,16 @@ class FeaturesParams(Section):
 
     split_days: SplitDays = SplitDays()
     attribution_hours: int = Field(default=24, ge=1, description="hours after an exposure that its labels may fall in")
-    sampled_negatives: int = Field(default=4, ge=0, description="unseen items beside a positive, where only positives exist")
+    sampled_negatives: int = Field(
+        default=4, ge=0, description="unseen items beside a positive, where only positives exist"
+    )
     user_attributes: tuple[str, ...] = Field(default=(), description="columns of users that models may read")
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")
     hash_buckets: int = Field(default=64, ge=1, description="rows shared by the ids that have none")
     title_tokens: int = Field(default=8, ge=1, description="title words kept an item")
     category_levels: int = Field(default=2, ge=1, description="levels of the category path kept")
-    max_oov_rate: float = Field(default=0.2, gt=0, le=1, description="share of interactions without an own row that stops a run")
+    max_oov_rate: float = Field(
+        default=0.2, gt=0, le=1, description="share of interactions without an own row that stops a run"
+    )
     vocabularies_from: Path | None = Field(default=None, description="folder of earlier vocabularies to append to")
     seed: int = Field(default=1, ge=0)

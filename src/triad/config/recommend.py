@@ -12,5 +12,7 @@ class RecommendParams(Section):
 
     k: int = Field(default=20, ge=1, description="items a user")
     candidates: int = Field(default=100, ge=1, description="items retrieved before ordering")
-    order_by: str | None = Field(default="conversion", description="binary task that orders the list; null keeps the ranking's order")
+    order_by: str | None = Field(
+        default="conversion", description="binary task that orders the list; null keeps the ranking's order"
+    )
     exclude_purchased: bool = True

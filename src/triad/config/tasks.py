@@ -24,7 +24,12 @@ class TaskParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> TaskParams:
-        kinds = {"user_attribute": "multiclass", "spend": "regression", "price_move": "regression", "next_item": "ranking"}
+        kinds = {
+            "user_attribute": "multiclass",
+            "spend": "regression",
+            "price_move": "regression",
+            "next_item": "ranking",
+        }
         expected = kinds.get(self.label, "binary")
         if self.kind != expected:
             raise ValueError(f"label {self.label!r} is of kind {expected!r}, not {self.kind!r}")

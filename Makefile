@@ -1,0 +1,53 @@
+# `make run`: from nothing to the finished report. `make test`: the tests.
+SHELL := /bin/bash
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+# compiled byte code makes every stage start seconds sooner
+unexport PYTHONDONTWRITEBYTECODE
+export UV_LINK_MODE ?= copy
+
+.PHONY: run test lint online-retail lock clean
+
+run: $(VENV)/.runtime
+	@dvc repro
+	@triad summary
+
+test: $(VENV)/.dev
+	pytest -n 2 --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	ruff check . && ruff format --check . && mypy
+
+# The whole pipeline on a real shop's log: UCI Online Retail, from the folder TRIAD_DATASETS.
+online-retail: $(VENV)/.runtime
+	@triad workspace configs/online_retail.yaml runs/online_retail
+	@cd runs/online_retail && dvc repro && triad summary
+
+$(VENV)/.runtime: requirements/tools.lock requirements/runtime.lock
+	$(call install,runtime)
+
+$(VENV)/.dev: requirements/tools.lock requirements/dev.lock
+	$(call install,dev)
+
+define install
+	@test -x $(VENV)/bin/python || $(call python) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements/tools.lock
+	@uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements/$(1).lock
+	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+# the first Python from 3.11 to 3.13 that really starts
+python = $$(for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; \
+	done || (echo "Triad needs Python 3.11, 3.12 or 3.13" >&2; false))
+
+# Resolve the requirements again. The lock files carry hashes, and no address.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+lock: $(VENV)/.dev
+	$(LOCK) requirements/tools.in -o requirements/tools.lock
+	$(LOCK) requirements/dev.in -o requirements/dev.lock
+	$(LOCK) -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
+
+clean:
+	rm -rf artifacts .triad runs

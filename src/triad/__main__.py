@@ -1,0 +1,5 @@
+"""`python -m triad`, the same as `triad`."""
+
+from triad.cli import main
+
+main()

@@ -1,0 +1,135 @@
+"""`triad <stage>` runs one stage of dvc.yaml; the other commands are for people. Only wiring belongs here."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from triad.errors import TriadError
+
+STAGES = (
+    "ingest",
+    "validate",
+    "features",
+    "pretrain",
+    "finetune",
+    "similarity",
+    "profile",
+    "fuse",
+    "evaluate",
+    "publish",
+    "recommend",
+)
+
+# What must be in the environment before the process starts. The malloc settings keep glibc from giving each
+# training step's memory back to the system and asking for it again (560 → 943 examples/s on two CPU cores).
+_ENVIRONMENT = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+    "MALLOC_TOP_PAD_": "67108864",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "KERAS_BACKEND": "tensorflow",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+
+
+def main() -> None:
+    """The console entry: settles the environment, then parses the command line."""
+    _enter_own_environment()
+    logging.basicConfig(format="%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    logging.getLogger("triad").setLevel(logging.INFO)
+    try:
+        commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except TriadError as error:
+        sys.stderr.write(f"\nerror · {error}\n")
+        sys.exit(1)
+
+
+def _enter_own_environment() -> None:
+    """Start again, once, with the environment above and with the code of the checkout one stands in.
+
+    A night's run has a checkout of its own: its stages must run that revision's code, whatever revision is installed.
+    """
+    wanted = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
+    here = Path("src/triad").resolve()
+    if here.is_dir() and here != Path(__file__).resolve().parent:
+        wanted["PYTHONPATH"] = str(here.parent)
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        arguments = [sys.executable, "-m", "triad", *sys.argv[1:]]
+        os.execve(sys.executable, arguments, {**os.environ, **wanted})
+
+
+@click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    pass
+
+
+def _add_stage(name: str) -> None:
+    @commands.command(name, help=f"Run the stage {name} on the present folder's params.yaml.")
+    def run() -> None:
+        from triad.config.params import load
+
+        params = load()
+        stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
+        stage(params)
+
+
+for _name in STAGES:
+    _add_stage(_name)
+
+
+@commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")
+def summary() -> None:
+    from triad.artifacts import ARTIFACTS
+    from triad.evaluation.summary import summarise
+
+    click.echo(summarise(ARTIFACTS / "evaluate"))
+
+
+@commands.command(help="Make FOLDER a checkout of its own, with CONFIG laid over params.yaml, to run beside this one.")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+def workspace(config: Path, folder: Path) -> None:
+    from triad.workspace import prepare
+
+    click.echo(prepare(config, folder))
+
+
+@commands.command(help="Say what data, code and params made model VERSION, and what it scored.")
+@click.argument("version")
+def why(version: str) -> None:
+    from triad.tracking.lineage import why as explain
+
+    click.echo(explain(version))
+
+
+@commands.command(help="Say what differs between model versions FIRST and SECOND.")
+@click.argument("first")
+@click.argument("second")
+def diff(first: str, second: str) -> None:
+    from triad.tracking.lineage import diff as compare
+
+    click.echo(compare(first, second))
+
+
+@commands.command(help="Move the champion's alias back to the version before, or to VERSION.")
+@click.option("--to", "version", default=None, help="the version to serve")
+def rollback(version: str | None) -> None:
+    from triad.config.params import load
+    from triad.tracking.registry import rollback as move_back
+
+    publish = load().publish
+    click.echo(move_back(publish.model, publish.alias, version))

@@ -1,0 +1,116 @@
+"""What holds between files: dvc.yaml names the code each stage runs, and packages depend in one direction only."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from triad.cli import STAGES
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+FRAMEWORKS = {"tensorflow", "keras", "mlflow", "great_expectations"}
+
+
+def module_file(name: str) -> Path | None:
+    path = SOURCE / Path(*name.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Every module named by an import in `path` (not those for type checking alone), or by a text 'triad.a.b:Name'."""
+    tree, found = ast.parse(path.read_text()), set()
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            nodes += node.orelse
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"^(triad(?:\.\w+)+):\w+$", node.value))
+    return frozenset(found)
+
+
+def reach(path: Path) -> set[Path]:
+    """All of the project's modules that `path` imports, itself and its packages included."""
+    seen, todo = set(), [path]
+    while todo:
+        current = todo.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        parents = [folder / "__init__.py" for folder in current.parents if SOURCE in folder.parents]
+        named = [module_file(name) for name in imports(current) if name.startswith("triad")]
+        todo += [p for p in (*parents, *named) if p is not None and p.is_file()]
+    return {p for p in seen if p.stat().st_size > 0}
+
+
+def test_the_pipeline_lists_the_stages_in_order() -> None:
+    assert tuple(PIPELINE) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_lists_just_the_code_it_imports(stage: str) -> None:
+    needed = reach(SOURCE / "triad" / "stages" / f"{stage}.py")
+    listed = [ROOT / dep for dep in PIPELINE[stage]["deps"] if dep.startswith("src/")]
+    covered = {p for dep in listed for p in ([dep] if dep.is_file() else dep.rglob("*.py"))}
+    missing = sorted(str(p.relative_to(ROOT)) for p in needed - covered)
+    idle = sorted(str(dep.relative_to(ROOT)) for dep in listed if not needed & ({dep, *dep.rglob("*.py")}))
+    assert not missing, f"dvc.yaml, stage {stage}: add to deps {missing}"
+    assert not idle, f"dvc.yaml, stage {stage}: nothing imports {idle}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_lists_just_the_sections_it_reads(stage: str) -> None:
+    text = (SOURCE / "triad" / "stages" / f"{stage}.py").read_text()
+    read = {name.rstrip("_") for name in re.findall(r"\bparams\.(\w+)", text)}
+    listed = {section.split(".")[0] for section in PIPELINE[stage]["params"]}
+    assert read == listed
+
+
+def test_every_output_persists_so_that_a_failed_stage_loses_nothing() -> None:
+    for name, stage in PIPELINE.items():
+        for kind in ("outs", "metrics", "plots"):
+            for output in stage.get(kind, []):
+                assert isinstance(output, dict), f"{name}: {output}"
+                assert next(iter(output.values()))["persist"] is True, f"{name}: {output}"
+
+
+LAYERS = {  # a package → what it may import besides itself and the ground (config, schema, errors …)
+    "sources": set(),
+    "features": {"validation"},  # the leak sentinels
+    "validation": set(),
+    "models": {"features"},
+    "training": {"features", "models"},
+    "fusion": {"features"},
+    "evaluation": {"features", "fusion"},
+    "tracking": {"features", "fusion", "evaluation"},
+    "config": set(),
+}
+
+
+@pytest.mark.parametrize("package", sorted(LAYERS))
+def test_packages_depend_in_one_direction(package: str) -> None:
+    packages = {p.name for p in (SOURCE / "triad").iterdir() if p.is_dir()}
+    for path in (SOURCE / "triad" / package).rglob("*.py"):
+        named = {name.split(".")[1] for name in imports(path) if name.startswith("triad.")}
+        beyond = (named & packages) - LAYERS[package] - {package, "config"}
+        if path.name == "members.py":
+            beyond -= {"models"}  # by text: the members' registry
+        assert not beyond, f"{path.relative_to(ROOT)} imports {beyond}"
+
+
+@pytest.mark.parametrize("package", ["sources", "features", "fusion", "config", "evaluation"])
+def test_no_deep_learning_framework_where_none_is_needed(package: str) -> None:
+    for path in (SOURCE / "triad" / package).rglob("*.py"):
+        assert not {name.split(".")[0] for name in imports(path)} & FRAMEWORKS, path

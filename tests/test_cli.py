@@ -1,0 +1,42 @@
+"""The command line: errors a person can read, and the code of the checkout one stands in."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def triad(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "triad", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_names_every_stage() -> None:
+    said = triad("--help", cwd=ROOT).stdout
+    assert all(stage in said for stage in ("ingest", "publish", "rollback", "why", "summary"))
+
+
+def test_a_typo_in_params_stops_a_stage_without_a_traceback(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("weighting:", "wieghting:")
+    (tmp_path / "params.yaml").write_text(text)
+    done = triad("ingest", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "finetune.wieghting: unknown key" in done.stderr
+    assert "did you mean 'weighting'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+    done = triad("ingets", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command 'ingets'" in done.stderr
+
+
+def test_a_checkout_runs_its_own_code(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "triad"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text("print('the code of this checkout')")
+    assert triad("summary", cwd=tmp_path).stdout.strip() == "the code of this checkout"

@@ -1,0 +1,56 @@
+"""params.yaml: typed once, and a typo dies at the start with the nearest right name."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from triad.config.params import load, merge, parse
+from triad.errors import TriadError
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def test_the_shipped_params_load() -> None:
+    params = load(ROOT / "params.yaml")
+    assert params.tasks["conversion"].given == "click"
+
+
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_fits(overlay: Path) -> None:
+    parse(merge(SHIPPED, yaml.safe_load(overlay.read_text())), overlay.name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"finetune": {"wieghting": "fixed"}}, r"finetune.wieghting: unknown key\n.*'weighting'"),
+        ({"ingst": {}}, r"ingst: unknown key\n.*'ingest'"),
+        ({"ingest": {"as_of": "yesterday"}}, r"ingest.as_of"),
+        ({"ingest": {"window_days": 20}}, r"split_days take 26 days"),
+        ({"tasks": {"c": {"kind": "binary", "label": "purchased", "given": "click"}}}, r"'click' is no binary task"),
+        ({"tasks": {"p": {"kind": "binary", "label": "price_move"}}}, r"tasks.p: .*is of kind 'regression'"),
+        ({"features": {"user_attributes": ["segment"]}}, r"'segment' is also in features.user_attributes"),
+        ({"recommend": {"order_by": "profile"}}, r"'profile' is no binary task"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:
+    with pytest.raises(TriadError, match=said):
+        parse(merge(SHIPPED, change), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "no such file"), ("a: [", "not readable as YAML"), ("[1]", "not a mapping")]
+)
+def test_an_unreadable_file_is_a_clear_error(tmp_path: Path, text: str | None, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TriadError, match=said):
+        load(path)
+
+
+def test_merge_replaces_tasks_whole_and_other_sections_key_by_key() -> None:
+    merged = merge({"tasks": {"a": 1}, "x": {"y": {"a": 1, "b": 2}}}, {"tasks": {"c": 3}, "x": {"y": {"b": 4}}})
+    assert merged == {"tasks": {"c": 3}, "x": {"y": {"a": 1, "b": 4}}}
