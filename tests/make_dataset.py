@@ -18,7 +18,9 @@ SEGMENTS = ("bargain", "loyal", "rare")
 CONTEXT = ("position", "item_click_rate", "price_gap", "hours_since_last")
 
 
-def make_dataset(users: int = 60, items: int = 40, seed: int = 0, *, pages: float = 12.0) -> Dataset:
+def make_dataset(  # noqa: PLR0915 — one array after the other
+    users: int = 60, items: int = 40, seed: int = 0, *, pages: float = 12.0
+) -> Dataset:
     """A dataset of `users` users that each see about `pages` pages of five items among `items`."""
     random = np.random.default_rng(seed)
     favourite = random.integers(CATEGORIES, size=users)

@@ -1,0 +1,175 @@
+"""Batches of one static shape: up to so many segments, exactly so many slots that read a state; the rest is masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.features.dataset import Dataset, Floats, Ints, Items
+from triad.models.segments import segment
+
+GAPS = 34
+"""Rows of the time-gap embedding: 0 unknown, then one a doubling of the seconds since the interaction before."""
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Static sizes of a batch: `segments` streams of `steps` interactions, `slots` rows, `items` catalogue rows."""
+
+    segments: int
+    steps: int
+    slots: int
+    items: int
+
+
+def gap_rows(time: Ints, offsets: Ints) -> Ints:
+    """(n,) rows of the time-gap embedding of interactions at `time` (µs); a stream's first one has row 0."""
+    time = np.asarray(time, np.int64)
+    seconds = np.diff(time, prepend=time[:1]) / 1e6
+    rows = np.clip(1 + np.floor(np.log2(1 + np.maximum(seconds, 0))), 1, GAPS - 1).astype(np.int32)
+    starts = np.asarray(offsets)[:-1]
+    rows[starts[starts < len(rows)]] = 0
+    return rows
+
+
+def item_features(items: Items, rows: Ints | slice = slice(None)) -> Batch:
+    """What the item tower reads of catalogue `rows`."""
+    return {
+        "vocabulary_row": np.asarray(items.vocabulary_row[rows], np.int32),
+        "category": np.asarray(items.category[rows], np.int32),
+        "brand": np.asarray(items.brand[rows], np.int32),
+        "tokens": np.asarray(items.tokens[rows], np.int32),
+        "log_price": np.asarray(items.log_price[rows], np.float32),
+    }
+
+
+class Batches:
+    """The rows that read states of `data`, cut into segments once and packed into batches as often as wanted.
+
+    Args:
+        data: the night's examples.
+        user: (n,) catalogue row of each row's user.
+        history: (n,) interactions each row's state has seen.
+        item: (n,) catalogue row each row scores.
+        max_steps: interactions the trunk reads at once.
+        slots: rows a batch holds.
+        columns: further arrays (n, …) that a batch carries along, floats; padding is NaN.
+        extra_items: how many further catalogue rows a batch may name (negatives).
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        user: Ints,
+        history: Ints,
+        item: Ints,
+        *,
+        max_steps: int,
+        slots: int,
+        columns: dict[str, Floats] | None = None,
+        extra_items: int = 0,
+    ) -> None:
+        self.segments = segment(user, history, max_steps)
+        self._data, self._item, self._columns = data, np.asarray(item), columns or {}
+        self._gap = gap_rows(data.streams.time, data.streams.offsets)
+        rows, segments = len(self._item), len(self.segments.user)
+        # as many segments as fill the slots on average, so that neither runs out long before the other
+        width = min(-(-slots * segments // max(rows, 1)), slots, max(segments, 1))
+        named = width * max_steps + slots + extra_items
+        self.shape = Shape(width, max_steps, slots, min(named, len(data.items.item_id)))
+        self._catalogue = item_features(data.items) if self.shape.items == len(data.items.item_id) else None
+        self._order = np.argsort(self.segments.segment, kind="stable")
+        self._bounds = np.searchsorted(self.segments.segment[self._order], np.arange(segments + 1))
+
+    def __len__(self) -> int:
+        """Rows in all."""
+        return len(self._item)
+
+    def pack(self, seed: tuple[int, ...] | None = None) -> list[tuple[Ints, Ints]]:
+        """The batches of an epoch, each (segments, rows), shuffled by `seed`, in order without one.
+
+        A segment's rows stay together unless they are more than a batch holds.
+        """
+        order = np.arange(len(self.segments.user))
+        if seed is not None:
+            np.random.default_rng(seed).shuffle(order)
+        packed: list[tuple[Ints, Ints]] = []
+        chosen: list[int] = []
+        pieces: list[Ints] = []
+        taken = 0
+
+        def close() -> None:
+            nonlocal chosen, pieces, taken
+            if chosen:
+                packed.append((np.array(chosen, np.int64), np.concatenate(pieces)))
+            chosen, pieces, taken = [], [], 0
+
+        for one in order.tolist():
+            rows = self._order[self._bounds[one] : self._bounds[one + 1]]
+            for start in range(0, len(rows), self.shape.slots):
+                piece = rows[start : start + self.shape.slots]
+                if taken + len(piece) > self.shape.slots or len(chosen) == self.shape.segments:
+                    close()
+                chosen.append(one)
+                pieces.append(piece)
+                taken += len(piece)
+        close()
+        return packed
+
+    def build(self, chosen: Ints, rows: Ints, negatives: Ints | None = None) -> Batch:
+        """The arrays of one batch: `chosen` segments, the `rows` that read their states, catalogue rows `negatives`.
+
+        Items are named by their place in the batch's own list `items`, so each goes through the tower once.
+        """
+        segments, streams = self.segments, self._data.streams
+        steps = np.arange(self.shape.steps)
+        real = steps < segments.length[chosen][:, None]
+        first = (streams.offsets[segments.user[chosen]] + segments.first[chosen])[:, None]
+        place = np.where(real, first + steps, 0)
+        wide, long = self.shape.segments - len(chosen), self.shape.slots - len(rows)
+
+        def events(values: NDArray[Any]) -> Ints:
+            found = np.where(real, values[place], 0) if len(values) else np.zeros(place.shape)
+            return np.pad(found.astype(np.int32), ((0, wide), (0, 0)))
+
+        def slots(values: NDArray[Any], fill: float = 0) -> NDArray[Any]:
+            return np.pad(values, ((0, long),) + ((0, 0),) * (values.ndim - 1), constant_values=fill)
+
+        by_number = np.argsort(chosen)
+        where = by_number[np.searchsorted(chosen, segments.segment[rows], sorter=by_number)]
+        named = {"item": events(streams.item), "candidate": slots(self._item[rows]).astype(np.int32)}
+        if negatives is not None:
+            named["negatives"] = np.asarray(negatives, np.int32)
+        features, local = self._name_items(named)
+        return {
+            "items": features,
+            "attributes": np.pad(
+                self._data.users.attributes[segments.user[chosen]].astype(np.int32), ((0, wide), (0, 0))
+            ),
+            "kind": events(streams.kind),
+            "gap": events(self._gap),
+            "segment": slots(where).astype(np.int32),
+            "step": slots(segments.step[rows]).astype(np.int32),
+            "mask": slots(np.ones(len(rows), np.float32)),
+            **local,
+            **{name: slots(np.asarray(values[rows], np.float32), np.nan) for name, values in self._columns.items()},
+        }
+
+    def _name_items(self, named: Batch) -> tuple[Batch, Batch]:
+        """The tower's input for the items of `named`, and `named` as places in it."""
+        if self._catalogue is not None:
+            return self._catalogue, named
+        items = np.unique(np.concatenate([values.reshape(-1) for values in named.values()]))
+        local = {name: np.searchsorted(items, values).astype(np.int32) for name, values in named.items()}
+        return item_features(self._data.items, np.pad(items, (0, self.shape.items - len(items)))), local
+
+    def __call__(self, seed: tuple[int, ...] | None = None) -> Iterator[tuple[Ints, Batch]]:
+        """Each batch of an epoch, beside the rows its slots hold."""
+        for chosen, rows in self.pack(seed):
+            yield rows, self.build(chosen, rows)
