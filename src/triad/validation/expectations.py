@@ -1,0 +1,198 @@
+"""Runs the suites with Great Expectations on DuckDB and writes its Data Docs.
+
+Great Expectations takes seconds to import, so this module does it on first use. What it leaves to its callers is done
+here: expectations it would drop are refused, exceptions inside one are told apart from failures, sample rows fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from triad.errors import TriadError
+from triad.schema import TABLES
+from triad.validation.checks import Check
+from triad.validation.rows import unexpected_rows
+from triad.validation.suites import Expectation, Suite
+
+SAMPLES = 5
+"""Rows shown of each failed expectation."""
+
+
+def run_suites(suites: Mapping[str, Suite], tables: Path, first_day: date, as_of: date, docs: Path) -> list[Check]:
+    """Ask every expectation of `suites` (table → suite) of the Parquet in `tables`; write the pages to `docs`.
+
+    Answers come in the order of the suites' files. The window is `[first_day, as_of)`.
+
+    Raises:
+        TriadError: an expectation is of an unknown type or has wrong arguments.
+    """
+    window = {
+        "since": f"{first_day}T00:00:00+00:00",
+        "until": f"{as_of}T00:00:00+00:00",
+        "first_day": str(first_day),
+        "last_day": str(as_of - timedelta(days=1)),
+    }
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        database = Path(scratch) / "tables.duckdb"
+        _make_database(database, tables, tuple(suites), window)
+        return _run(suites, database, window, docs)
+
+
+def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Mapping[str, str]) -> None:
+    with duckdb.connect(str(path)) as session:
+        for name in names:
+            pattern = str((tables / name).resolve() / "**" / "*.parquet").replace("'", "''")
+            session.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM "
+                f"read_parquet('{pattern}', hive_partitioning = false, union_by_name = true)"
+            )
+        session.execute(
+            "CREATE TABLE run_window AS SELECT ?::TIMESTAMPTZ AS since, ?::TIMESTAMPTZ AS until, "
+            "?::DATE AS first_day, ?::DATE AS last_day",
+            list(window.values()),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Great Expectations from logging what is raised or returned anyway."""
+    logger = logging.getLogger("great_expectations")
+    former = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(former)
+
+
+def _run(suites: Mapping[str, Suite], database: Path, window: dict[str, str], docs: Path) -> list[Check]:
+    import great_expectations as gx
+    from great_expectations.core import RunIdentifier
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
+    index = {"class_name": "DefaultSiteIndexBuilder"}
+    context.add_data_docs_site(
+        "docs", {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
+    )
+    source = context.data_sources.add_sql(
+        "tables",
+        connection_string=f"duckdb:///{database}",
+        kwargs={"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True},
+    )
+    engine = source.get_engine()
+    run_id = RunIdentifier(run_name=window["last_day"], run_time=window["until"])
+    checks: list[Check] = []
+    for table, suite in suites.items():
+        loaded = context.suites.add(_loaded(table, suite))
+        places = {expectation.id: place for place, expectation in enumerate(loaded.expectations)}
+        data = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("all")
+        definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=data, suite=loaded))
+        outcome = definition.run(expectation_parameters=dict(window), run_id=run_id, result_format="SUMMARY")
+        results = {places[result.expectation_config.id]: result.to_json_dict() for result in outcome.results}
+        for place, expectation in enumerate(suite["expectations"]):
+            failed = not results[place]["success"] and not _exception(results[place])
+            rows = unexpected_rows(table, expectation, window) if failed else None
+            samples = _samples(engine, table, expectation, rows)
+            checks.append(_check(table, place, expectation, results[place], samples))
+    context.build_data_docs()
+    engine.dispose()
+    return checks
+
+
+def _loaded(table: str, suite: Suite) -> Any:
+    """The suite as Great Expectations' object. It would drop what it does not know; this refuses it."""
+    from great_expectations.core import ExpectationSuite
+    from great_expectations.exceptions import ExpectationNotFoundError, InvalidExpectationConfigurationError
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    for place, expectation in enumerate(suite["expectations"]):
+        where = f"expectations/{table}.json: expectations[{place}]"
+        mend = "see the list of expectations at greatexpectations.io/expectations"
+        try:
+            ExpectationConfiguration(**expectation).to_domain_obj()
+        except ExpectationNotFoundError as error:
+            raise TriadError(f"unknown type {expectation['type']!r}", where=where, mend=mend) from error
+        except (InvalidExpectationConfigurationError, TypeError, ValueError) as error:
+            raise TriadError(f"{expectation['type']}: {error}", where=where, mend=mend) from error
+    loaded = ExpectationSuite(**suite)
+    if len(loaded.expectations) != len(suite["expectations"]):
+        what = f"{len(loaded.expectations)} of {len(suite['expectations'])} expectations could be loaded"
+        raise TriadError(what, where=f"expectations/{table}.json", mend="look for two that are the same")
+    return loaded
+
+
+def _exception(result: Mapping[str, Any]) -> str:
+    """What an expectation raised, or nothing. An exception of the engine hides one level deeper, by metric."""
+    info = result.get("exception_info") or {}
+    infos = [info] if "raised_exception" in info else list(info.values())
+    return next((str(i["exception_message"]) for i in infos if i.get("raised_exception")), "")
+
+
+def _samples(engine: Any, table: str, expectation: Expectation, rows: str | None) -> tuple[dict[str, Any], ...]:
+    """The first rows of the query, as text, without what says something of a person and was not asked about."""
+    if rows is None:
+        return ()
+    with engine.connect() as session:
+        session.exec_driver_sql("SET TimeZone = 'UTC'")
+        found = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
+        names, values = list(found.keys()), found.fetchall()
+    asked = _column(expectation)
+    hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != asked}
+    shown = [place for place, name in enumerate(names) if name not in hidden and name not in names[:place]]
+    return tuple({names[place]: _plain(row[place]) for place in shown if row[place] is not None} for row in values)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else str(value)[:200]
+
+
+def _column(expectation: Expectation) -> str | None:
+    arguments = expectation["kwargs"]
+    column = arguments.get("column") or (expectation.get("meta") or {}).get("column")
+    return column or ", ".join(arguments.get("column_list", [])) or None
+
+
+def _check(
+    table: str, place: int, expectation: Expectation, result: Mapping[str, Any], samples: tuple[dict[str, Any], ...]
+) -> Check:
+    kind, severity, passed = expectation["type"], expectation["severity"], bool(result["success"])
+    if raised := _exception(result):
+        message = f"expectations/{table}.json: expectations[{place}] ({kind}) could not be asked: {raised}"
+        return Check(kind, table, _column(expectation), "critical", False, message, broken=True)
+    found = result["result"]
+    if not passed and not samples:
+        samples = tuple({str(_column(expectation)): value} for value in found.get("partial_unexpected_list", []))
+    observed = found.get("observed_value")
+    counted = observed if kind == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
+    message = expectation.get("description") or _words(expectation)
+    if not passed and not counted:
+        message += f"; found {observed}"
+    return Check(kind, table, _column(expectation), severity, passed, message, int(counted or 0), samples)
+
+
+def _words(expectation: Expectation) -> str:
+    """`expect_column_values_to_be_between` and its arguments, in words."""
+    arguments = {k: v for k, v in expectation["kwargs"].items() if k not in ("column", "column_list")}
+    text = str(expectation["type"]).removeprefix("expect_").replace("_", " ")
+    plain = {k: v["$PARAMETER"] if isinstance(v, dict) and "$PARAMETER" in v else v for k, v in arguments.items()}
+    shown = ", ".join(f"{k} {v}" for k, v in plain.items())
+    return f"expected {text} ({shown})" if shown else f"expected {text}"
