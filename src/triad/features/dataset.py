@@ -33,7 +33,7 @@ class Items:
     category: Ints  # (n_items, levels) row of each path prefix, broad to narrow
     brand: Ints
     tokens: Ints  # (n_items, title_tokens) rows of title words, 0-padded
-    log_price: Floats  # log1p of list price in cents
+    log_price: Floats  # log1p of the first price known, in cents: a later one would tell of price moves
     available_from: Ints  # µs since the epoch, UTC
 
 
@@ -141,15 +141,26 @@ def save(dataset: Dataset, folder: Path) -> None:
 def load(folder: Path) -> Dataset:
     """The dataset in `folder`, its arrays memory-mapped and read-only."""
     parts: dict[str, Any] = {}
-    for part, kind in (("items", Items), ("users", Users), ("streams", Streams), ("exposures", Exposures), ("queries", Queries)):
+    for part, kind in (
+        ("items", Items),
+        ("users", Users),
+        ("streams", Streams),
+        ("exposures", Exposures),
+        ("queries", Queries),
+    ):
         assert is_dataclass(kind)
         parts[part] = kind(**{f.name: _map(folder / part / f"{f.name}.npy") for f in fields(kind)})
-    raw = read_json(folder / "meta.json")
+    return Dataset(**parts, meta=meta_from(read_json(folder / "meta.json")))
+
+
+def meta_from(raw: dict[str, Any]) -> Meta:
+    """The meaning as JSON gives it back, its lists tuples again."""
+    raw = dict(raw)
     raw["classes"] = {task: tuple(names) for task, names in raw["classes"].items()}
     raw["windows"] = {split: tuple(span) for split, span in raw["windows"].items()}
     for name in ("tasks", "context", "context_mean", "context_std"):
         raw[name] = tuple(raw[name])
-    return Dataset(**parts, meta=Meta(**raw))
+    return Meta(**raw)
 
 
 def _map(path: Path) -> NDArray[Any]:

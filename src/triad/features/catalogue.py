@@ -1,0 +1,134 @@
+"""Users and items of this window's tables, numbered by id; and the event log in those numbers.
+
+Leaves the temporary tables `user_row`, `item_row` and `activity` in the session, which all later queries read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from triad.errors import TriadError
+from triad.features.dataset import Ints
+from triad.features.sql import DAY, columns, scalar, texts
+from triad.schema import EVENT_KINDS
+
+WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Arrays by catalogue row. Codes number the values found here; -1 is none."""
+
+    item_id: np.ndarray
+    paths: np.ndarray  # (n_items, levels) category prefixes, "" where the path is shorter
+    category: Ints  # (n_items, levels) codes
+    brands: np.ndarray
+    brand: Ints  # codes
+    titles: np.ndarray
+    available_from: Ints
+    list_price: Ints
+    user_id: np.ndarray
+    signed_up_at: Ints
+
+    @property
+    def levels(self) -> int:
+        return self.paths.shape[1]
+
+
+def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
+    """Number users and items, make `activity`, and return the catalogue.
+
+    Raises:
+        TriadError: an event names a user, an item or a kind that the tables do not know.
+    """
+    session.execute("""
+        CREATE OR REPLACE TEMP TABLE user_row AS
+        SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::INT AS user_no, epoch_us(signed_up_at) AS signed_up_at
+        FROM users
+    """)
+    session.execute("""
+        CREATE OR REPLACE TEMP TABLE item_number AS
+        SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::INT AS item_no, epoch_us(available_from) AS available_from
+        FROM items
+    """)
+    items = columns(
+        session,
+        """
+        SELECT n.available_from, i.price_cents FROM items i JOIN item_number n USING (item_id) ORDER BY n.item_no
+    """,
+    )
+    text = {
+        name: texts(session, f"SELECT {name} FROM items ORDER BY item_id")
+        for name in ("item_id", "category", "brand", "title")
+    }
+    paths = _prefixes(text["category"], levels)
+    category = np.stack([_codes(paths[:, level]) for level in range(levels)], axis=1)
+    brand = _codes(text["brand"])
+    _item_rows(session, category, brand)
+    _activity(session)
+    return Catalogue(
+        item_id=text["item_id"],
+        paths=paths,
+        category=category,
+        brands=text["brand"],
+        brand=brand,
+        titles=text["title"],
+        available_from=items["available_from"],
+        list_price=items["price_cents"],
+        user_id=texts(session, "SELECT user_id FROM user_row ORDER BY user_no"),
+        signed_up_at=columns(session, "SELECT signed_up_at FROM user_row ORDER BY user_no")["signed_up_at"],
+    )
+
+
+def words(title: str) -> list[str]:
+    """The title's words, lower case."""
+    return WORD.findall(title.lower())
+
+
+def _prefixes(paths: np.ndarray, levels: int) -> np.ndarray:
+    parts = [path.split("/") if path else [] for path in paths]
+    prefixes = [["/".join(p[: level + 1]) if len(p) > level else "" for level in range(levels)] for p in parts]
+    return np.array(prefixes, dtype=np.str_).reshape(len(paths), levels)
+
+
+def _codes(values: np.ndarray) -> Ints:
+    known, codes = np.unique(values, return_inverse=True)
+    return (codes - int(len(known) > 0 and known[0] == "")).astype(np.int32)
+
+
+def _item_rows(session: duckdb.DuckDBPyConnection, category: Ints, brand: Ints) -> None:
+    names = [f"category_{level + 1}" for level in range(category.shape[1])]
+    codes = {"item_no": np.arange(len(brand), dtype=np.int32), "brand": brand}
+    codes |= {name: np.ascontiguousarray(category[:, level]) for level, name in enumerate(names)}
+    session.register("item_codes", pa.table(codes))
+    session.execute(
+        "CREATE OR REPLACE TEMP TABLE item_row AS SELECT * FROM item_number JOIN item_codes USING (item_no)"
+    )
+    session.unregister("item_codes")
+    session.execute("DROP TABLE item_number")
+
+
+def _activity(session: duckdb.DuckDBPyConnection) -> None:
+    kinds = ", ".join(f"'{kind}'" for kind in EVENT_KINDS)
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE activity AS
+        SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time, (epoch_us(occurred_at) // {DAY})::INT AS day,
+            (list_position([{kinds}], kind) - 1)::TINYINT AS kind,
+            CASE WHEN session_id IS NOT NULL THEN hash(session_id) END AS visit,
+            position::INT AS position, surface, CASE WHEN price_cents > 0 THEN price_cents END AS price_cents,
+            coalesce(quantity, 1) AS quantity
+        FROM events JOIN user_row USING (user_id) JOIN item_row USING (item_id)
+        WHERE kind IN ({kinds})
+    """)
+    lost = scalar(session, "SELECT count(*) FROM events") - scalar(session, "SELECT count(*) FROM activity")
+    if lost:
+        raise TriadError(
+            f"{lost} events name a user or item that its table does not hold, twice-listed ids, or an unknown kind",
+            where="table events",
+            mend="run `triad validate`, which lists them",
+        )

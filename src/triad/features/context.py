@@ -1,0 +1,206 @@
+"""What is known of an exposure when it is scored, as numbers: one dictionary of columns a block of rows.
+
+Counts and rates reach up to the end of the day before; only the time since the last interaction is of the moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.features.aggregates import Daily
+from triad.features.catalogue import Catalogue
+from triad.features.dataset import Floats, Ints, Streams
+from triad.features.prices import LONG, SHORT, PriceGrid
+from triad.features.signals import IMPRESSION, TASTES, Funnel, plural
+from triad.features.sql import DAY, HOUR, MICRO, day_of
+from triad.features.streams import hours_since_last
+from triad.schema import EVENT_KINDS
+
+Columns = dict[str, Floats]
+
+ITEM_DAYS, USER_DAYS = (1, 7, 28), (7, 28)
+STRENGTH = {"item": 4.0, "user": 4.0, "pair": 2.0, "price": 5.0}
+"""Expected events that a prior is worth: how fast a rate trusts its own evidence."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block of exposures. `price` is NaN where the event carries none."""
+
+    user: Ints
+    item: Ints
+    time: Ints
+    history: Ints
+    position: Floats
+    surface: np.ndarray
+    price: Floats
+
+    @property
+    def day(self) -> Ints:
+        return day_of(self.time)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the columns are made from."""
+
+    funnel: Funnel
+    surfaces: tuple[str, ...]
+    catalogue: Catalogue
+    streams: Streams
+    daily: dict[str, Daily]
+    grid: PriceGrid
+    price_lag: int  # days that prices are known late
+
+
+def block(known: Known, rows: Rows) -> Columns:
+    """All context columns of `rows`, by name, each (n,)."""
+    base = {step: _overall(known, rows, step) for step in known.funnel.steps}
+    sums = {name: known.daily[name].before(entity, rows.day) for name, entity in _entities(known, rows).items()}
+    found = _moment(known, rows) | _ages(known, rows)
+    priced = _prices(known, rows)
+    found |= priced | _tastes(known, sums["user"], priced)
+    found |= _windows(known, rows)
+    found |= _rates(known, rows, sums, base)
+    found |= _affinity(known, rows, sums)
+    return found
+
+
+def _entities(known: Known, rows: Rows) -> dict[str, Ints]:
+    """The entities of each row, in the numbers of `signals.entities`."""
+    catalogue, wide = known.catalogue, len(known.catalogue.item_id)
+    attributes = {f"category_{level + 1}": catalogue.category[rows.item, level] for level in range(catalogue.levels)}
+    attributes["brand"] = catalogue.brand[rows.item]
+    user = rows.user.astype(np.int64)
+    pairs = {f"user_{name}": np.where(code >= 0, user * wide + code, -1) for name, code in attributes.items()}
+    return {"item": rows.item, "user": user, **attributes, **pairs, "user_item": user * wide + rows.item}
+
+
+def _moment(known: Known, rows: Rows) -> Columns:
+    hour = rows.time % DAY / HOUR * (2 * np.pi / 24)
+    weekday = (rows.day + 3) % 7 * (2 * np.pi / 7)  # the epoch was a Thursday
+    found = {
+        "hour_sin": np.sin(hour),
+        "hour_cos": np.cos(hour),
+        "weekday_sin": np.sin(weekday),
+        "weekday_cos": np.cos(weekday),
+    }
+    if known.funnel.shown:
+        found["position"] = np.log1p(rows.position)
+        found["reciprocal_position"] = 1 / np.maximum(rows.position, 1)
+    return found | {f"surface_{name}": (rows.surface == name).astype(np.float32) for name in known.surfaces}
+
+
+def _ages(known: Known, rows: Rows) -> Columns:
+    signed_up, available = known.catalogue.signed_up_at[rows.user], known.catalogue.available_from[rows.item]
+    return {
+        "user_age": np.log1p(np.maximum(rows.time - signed_up, 0) / DAY),
+        "item_age": np.log1p(np.maximum(rows.time - available, 0) / DAY),
+        "hours_since_last": np.log1p(hours_since_last(known.streams, rows.user, rows.time, rows.history)),
+    }
+
+
+def _prices(known: Known, rows: Rows) -> Columns:
+    at = known.grid.at(rows.item, rows.day - known.price_lag)
+    asked = np.where(np.isfinite(rows.price), np.log(rows.price), at["price"])
+    return {
+        "price": asked,
+        "price_to_mean": asked - at["mean_long"],
+        "price_to_long_mean": asked - at["mean_ever"],
+        "price_to_category": asked - at["category_price"],
+        "price_change_1d": asked - at["before_1"],
+        f"price_change_{SHORT}d": asked - at[f"before_{SHORT}"],
+        f"price_volatility_{LONG}d": at["volatility"],
+        "is_promoted": at["is_promoted"],
+        "promoted_days": at["promoted_days"],
+    }
+
+
+def _tastes(known: Known, user: Columns, priced: Columns) -> Columns:
+    """How much cheaper (dearer, more promoted) what a user takes is than what they are shown, and what this row is to that."""
+    candidate = dict(zip(TASTES, ("price_to_category", "price_to_mean", "is_promoted"), strict=True))
+    shown = plural(IMPRESSION) if known.funnel.shown else None
+    found: Columns = {}
+    for taste, column in candidate.items():
+        usual = _mean(user, taste, shown, 0.0) if shown else np.zeros(len(priced["price"]), np.float32)
+        for kind in dict.fromkeys((known.funnel.target, known.funnel.kinds[-1])):
+            lean = _mean(user, taste, plural(kind), usual) - usual
+            found[f"user_{EVENT_KINDS[kind]}_{taste}_lean"] = lean
+            found[f"user_{EVENT_KINDS[kind]}_{taste}_match"] = lean * (priced[column] - usual)
+        if taste == "relative":
+            found["price_to_usual"] = priced[column] - (
+                usual + found[f"user_{EVENT_KINDS[known.funnel.target]}_{taste}_lean"]
+            )
+    return found
+
+
+def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Floats:
+    strength = STRENGTH["price"]
+    return (user[f"{taste}_{kinds}"] / MICRO + strength * prior) / (user[f"{taste}_{kinds}_known"] + strength)
+
+
+def _windows(known: Known, rows: Rows) -> Columns:
+    names = [plural(kind) for kind in known.funnel.kinds]
+    found = {}
+    for entity, lengths in (("item", ITEM_DAYS), ("user", USER_DAYS)):
+        for length in lengths:
+            sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
+            found |= {f"{entity}_{name}_{length}d": np.log1p(sums[name]) for name in names}
+            if entity == "item" and known.funnel.shown and length > 1:
+                taken = sums[plural(known.funnel.target)]
+                found[f"item_{EVENT_KINDS[known.funnel.target]}_lift_{length}d"] = _lift(
+                    taken, sums["expected"] / MICRO, STRENGTH["item"]
+                )
+    return found
+
+
+def _overall(known: Known, rows: Rows, step: tuple[int, int]) -> Floats:
+    """(n,) rate of the step over the whole shop up to the day before."""
+    sums = known.daily["overall"].before(np.zeros(len(rows.day), np.int64), rows.day)
+    return (sums[plural(step[1])] + 1) / (sums[plural(step[0])] + 20)
+
+
+def _rates(known: Known, rows: Rows, sums: dict[str, Columns], base: dict[tuple[int, int], Floats]) -> Columns:
+    """Smoothed rates as log lifts over what was expected; a pair's prior is the product of its two sides'."""
+    attributes = [f"category_{level + 1}" for level in range(known.catalogue.levels)] + ["brand"]
+    found: Columns = {}
+    for step in known.funnel.steps:
+        kind = EVENT_KINDS[step[1]]
+
+        def lift(entity: str, strength: str, prior: Floats | float = 0.0, step: tuple[int, int] = step) -> Floats:
+            counts = sums[entity]
+            at_place = step[0] == IMPRESSION
+            expected = counts["expected"] / MICRO if at_place else counts[plural(step[0])] * base[step]
+            return _lift(counts[plural(step[1])], expected, STRENGTH[strength], prior)
+
+        user = lift("user", "user")
+        own = {name: lift(name, "item") for name in attributes}
+        narrow = own[f"category_{known.catalogue.levels}"]
+        found[f"user_{kind}_lift"] = user
+        found |= {f"{name}_{kind}_lift": values for name, values in own.items()}
+        found[f"item_{kind}_lift"] = lift("item", "item", np.nan_to_num(narrow))
+        for name, values in own.items():
+            prior = user + np.nan_to_num(values)
+            found[f"user_{name}_{kind}_lift"] = lift(f"user_{name}", "pair", prior)
+        found[f"user_item_{kind}_lift"] = lift("user_item", "pair", user + found[f"item_{kind}_lift"])
+    return found
+
+
+def _lift(taken: Floats, expected: Floats, strength: float, prior: Floats | float = 0.0) -> Floats:
+    """Log of taken over expected, shrunk toward `prior` (a log) as if by `strength` expected events (gamma-Poisson)."""
+    return np.log((taken + strength * np.exp(prior)) / (expected + strength))
+
+
+def _affinity(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
+    """What the user did with the item, its categories and its brand before, and what share of all they did that is."""
+    target = plural(known.funnel.target)
+    found = {}
+    for name in [f"user_category_{level + 1}" for level in range(known.catalogue.levels)] + ["user_brand"]:
+        found[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
+        found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.kinds}
+    found |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.kinds}
+    pair = rows.user.astype(np.int64) * len(known.catalogue.item_id) + rows.item
+    found["user_item_days_since"] = np.log1p(known.daily["user_item"].days_since(pair, rows.day))
+    return found

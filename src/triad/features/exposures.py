@@ -1,0 +1,57 @@
+"""What the models score: impressions, or the first funnel step the source records beside sampled items.
+
+Leaves the temporary table `exposure` in the session, numbered by (user, time, event_id).
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+
+def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, seed: int) -> None:
+    """Make `exposure` from `activity`: the events of `first_kind`, and `negatives` sampled items beside each (0: none)."""
+    if negatives:
+        _rank_items(session)
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE exposure AS
+        SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
+            SELECT event_id, user_no, item_no, time, day, visit, surface, {_as_shown("position", negatives)} AS position,
+                {_as_shown("price_cents", negatives)} AS price_cents
+            FROM activity WHERE kind = {first_kind}
+            {f"UNION ALL {_sampled(first_kind, negatives, seed)}" if negatives else ""}
+        )
+    """)
+
+
+def _as_shown(column: str, negatives: int) -> str:
+    # what only a recorded event knows would tell it from a sampled row
+    return "NULL" if negatives else column
+
+
+def _rank_items(session: duckdb.DuckDBPyConnection) -> None:
+    session.execute("""
+        CREATE OR REPLACE TEMP TABLE item_rank AS
+        SELECT item_no, available_from, row_number() OVER (ORDER BY available_from, item_no) AS rank FROM item_row
+    """)
+
+
+def _sampled(first_kind: int, negatives: int, seed: int) -> str:
+    """Uniform over the items available at that moment, drawn by hash, so that a run repeats itself.
+
+    Items the user knows are drawn like others: were they left out, having been seen would give the label away.
+    """
+    return f"""
+        SELECT p.event_id || '~' || min(p.draw) AS event_id, p.user_no, r.item_no, p.time, p.day, p.visit, p.surface,
+            NULL AS position, NULL AS price_cents
+        FROM (
+            SELECT e.*, draw, 1 + md5_number_lower({seed} || ':' || event_id || ':' || draw) % n.available AS rank
+            FROM (SELECT * FROM activity WHERE kind = {first_kind}) e
+            ASOF JOIN (SELECT available_from, max(rank) AS available FROM item_rank GROUP BY available_from) n
+                ON e.time >= n.available_from
+            CROSS JOIN (SELECT unnest(range(1, {negatives} + 1)) AS draw)
+        ) p
+        JOIN item_rank r USING (rank)
+        ANTI JOIN activity taken
+            ON taken.user_no = p.user_no AND taken.item_no = r.item_no AND taken.time = p.time AND taken.kind = {first_kind}
+        GROUP BY p.event_id, p.user_no, r.item_no, p.time, p.day, p.visit, p.surface
+    """

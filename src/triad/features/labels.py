@@ -1,0 +1,106 @@
+"""One function a label. A missing label is NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import numpy as np
+
+from triad.config.tasks import TaskParams
+from triad.features.aggregates import Daily, daily
+from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.prices import PriceGrid
+from triad.features.splits import Windows, ends_inside
+from triad.features.sql import DAY, HOUR, columns, nan
+from triad.schema import EVENT_KINDS
+
+STEP = {"clicked": "click", "carted": "cart", "purchased": "purchase"}
+"""Labels that are a step of the funnel, and the kind of event that each one is."""
+
+
+def chain(task: str, tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
+    """Kinds of event that must follow one another for `task`: its own, after those of the tasks it is given."""
+    params = tasks[task]
+    own = EVENT_KINDS.index(STEP[params.label])
+    return (*(chain(params.given, tasks) if params.given else ()), own)
+
+
+def reached(kinds: tuple[int, ...], hours: int) -> str:
+    """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, and the last's `time`.
+
+    An event belongs to an exposure of the same user and item, in the same session where both name one.
+    """
+    source = "SELECT row, time FROM exposure"
+    for kind in kinds:
+        source = f"""
+            SELECT x.row, min(a.time) AS time
+            FROM exposure x JOIN ({source}) before ON before.row = x.row
+            JOIN (SELECT * FROM activity WHERE kind = {kind}) a ON a.user_no = x.user_no AND a.item_no = x.item_no
+            WHERE a.time >= before.time AND a.time < x.time + {hours * HOUR}
+                AND (a.visit = x.visit OR a.visit IS NULL OR x.visit IS NULL)
+            GROUP BY x.row
+        """
+    return source
+
+
+def followed(
+    session: duckdb.DuckDBPyConnection, kinds: tuple[int, ...], hours: int, time: Ints, known_until: int
+) -> Floats:
+    """(n,) 1 where the exposure is followed by `kinds` within `hours`, else 0; NaN where that is not yet known."""
+    label = np.zeros(len(time), np.float32)
+    label[columns(session, f"SELECT row FROM ({reached(kinds, hours)}) ORDER BY row")["row"]] = 1
+    label[(time + hours * HOUR > known_until) & (label == 0)] = np.nan
+    return label
+
+
+def user_attribute(value: Ints, user: Ints, time: Ints, split: Ints, fold: Ints) -> Floats:
+    """(n,) class of the user on rows of the user's fold: one a user and day in train, the user's last in later splits.
+
+    `value` is (n_users,) the class, -1 unknown; `fold` (n_users,) the split that may show it.
+    """
+    shown = (split >= 0) & (split == fold[user]) & (value[user] >= 0)
+    unit = np.where(split == SPLITS.index("train"), time // DAY, -1 - split.astype(np.int64))
+    keep = last_of(user, unit, shown)
+    label = nan(len(user))
+    label[keep] = value[user[keep]]
+    return label
+
+
+def price_move(grid: PriceGrid, item: Ints, time: Ints, split: Ints, days: int, windows: Windows) -> Floats:
+    """(n,) log of the price `days` later over the day's price, on one row an item and day, inside the split."""
+    today = time // DAY
+    move = grid.log_price(item, today + days) - grid.log_price(item, today)
+    inside = ends_inside(today * DAY, split, (days + 1) * DAY, windows)
+    return _on(last_of(item, today, inside & np.isfinite(move)), move)
+
+
+def purchases(session: duckdb.DuckDBPyConnection) -> Daily:
+    """Cents spent, by user and day."""
+    kind = EVENT_KINDS.index("purchase")
+    return daily(
+        session, f"(SELECT * FROM activity WHERE kind = {kind})", "user_no", {"cents": "price_cents * quantity"}
+    )
+
+
+def spend(bought: Daily, user: Ints, time: Ints, split: Ints, days: int, windows: Windows) -> Floats:
+    """(n,) log1p of the cents spent on the `days` after the exposure's day, on one row a user and day, inside the split."""
+    today = time // DAY
+    cents = bought.between("cents", user, today + 1, today + 1 + days)
+    inside = ends_inside(today * DAY, split, (days + 1) * DAY, windows)
+    return _on(last_of(user, today, inside), np.log1p(cents))
+
+
+def last_of(entity: Ints, unit: Ints, eligible: np.ndarray) -> Ints:
+    """Rows that are the last eligible one of their (entity, unit), in row order."""
+    rows = np.flatnonzero(eligible)
+    order = np.lexsort((rows, unit[rows], entity[rows]))
+    rows = rows[order]
+    ends = np.r_[(np.diff(entity[rows]) != 0) | (np.diff(unit[rows]) != 0), True] if len(rows) else np.array([], bool)
+    return np.sort(rows[ends])
+
+
+def _on(rows: Ints, values: Floats) -> Floats:
+    label = nan(len(values))
+    label[rows] = values[rows]
+    return label

@@ -1,0 +1,111 @@
+"""A day grid of prices: what was asked for each item, and how that stands to the days before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from triad.features.aggregates import SPAN
+from triad.features.dataset import Floats, Ints
+from triad.features.sql import MICRO, columns
+
+LONG, SHORT = 28, 7
+"""Days of the rolling mean and volatility, and of the shorter price change."""
+
+
+@dataclass(frozen=True)
+class PriceGrid:
+    """Every day of every item from its first known price on, in the order of `key = item · SPAN + day`. Logs of cents."""
+
+    key: Ints
+    values: dict[str, Floats]
+    first: Floats  # (n_items,) log of the first price known of each item, NaN where none is
+
+    def at(self, item: Ints, day: Ints) -> dict[str, Floats]:
+        """(n,) all values of that day, by name; NaN before the item's first price."""
+        place, found = self._places(item, day)
+        return {name: np.where(found, values[place], np.nan) for name, values in self.values.items()}
+
+    def log_price(self, item: Ints, day: Ints) -> Floats:
+        """(n,) log of the price asked that day, NaN where unknown."""
+        place, found = self._places(item, day)
+        return np.where(found, self.values["price"][place], np.nan)
+
+    def _places(self, item: Ints, day: Ints) -> tuple[Ints, np.ndarray]:
+        key = np.asarray(item, np.int64) * SPAN + day
+        if not len(self.key):
+            return np.zeros(len(key), np.int64), np.zeros(len(key), bool)
+        place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return place, self.key[place] == key
+
+
+def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, levels: int, n_items: int) -> PriceGrid:
+    """The grid up to `last_day`, from `prices` or, where the shop has none, from the prices that events carry.
+
+    Days without a price keep the last one. Leaves `price_grid` (item_no, day, price, category_price, discount, is_promoted) in
+    the session, prices in millionths of a log.
+    """
+    session.execute(f"CREATE OR REPLACE TEMP TABLE price_known AS {_KNOWN[from_table]}")
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE price_grid AS
+        WITH span AS (SELECT item_no, min(day) AS first FROM price_known GROUP BY item_no),
+        grid AS (SELECT item_no, unnest(range(first, {last_day} + 1))::INT AS day FROM span),
+        filled AS (
+            SELECT item_no, day, last_value(price IGNORE NULLS) OVER known AS price,
+                last_value(is_promoted IGNORE NULLS) OVER known AS is_promoted
+            FROM grid LEFT JOIN price_known USING (item_no, day)
+            WINDOW known AS (PARTITION BY item_no ORDER BY day ROWS UNBOUNDED PRECEDING)
+        )
+        SELECT item_no, day, price, is_promoted, category_{levels} AS category,
+            (sum(price) OVER peers / count(price) OVER peers)::BIGINT AS category_price,
+            price - (sum(price) OVER long / count(price) OVER long)::BIGINT AS discount
+        FROM filled JOIN item_row USING (item_no)
+        WINDOW peers AS (PARTITION BY category_{levels}, day),
+            long AS (PARTITION BY item_no ORDER BY day ROWS {LONG - 1} PRECEDING)
+    """)
+    found = columns(session, _FEATURES)
+    key = found.pop("item_no").astype(np.int64) * SPAN + found.pop("day")
+    values = {name: column.astype(np.float32) for name, column in found.items()}
+    for name in ("price", "before_1", f"before_{SHORT}", "mean_long", "mean_ever", "category_price", "volatility"):
+        values[name] = (found[name] / MICRO).astype(np.float32)
+    return PriceGrid(key, values, _first(key, values["price"], n_items))
+
+
+_KNOWN = {
+    True: f"""
+        SELECT item_no, (p.day - DATE '1970-01-01')::INT AS day, (ln(p.price_cents) * {MICRO})::BIGINT AS price, is_promoted
+        FROM prices p JOIN item_row USING (item_id) WHERE p.price_cents > 0
+    """,
+    False: f"""
+        SELECT item_no, day, (sum((ln(price_cents) * {MICRO})::BIGINT) / count(*))::BIGINT AS price, NULL::BOOLEAN AS is_promoted
+        FROM activity WHERE price_cents IS NOT NULL GROUP BY item_no, day
+    """,
+}
+
+_FEATURES = f"""
+    WITH steps AS (
+        SELECT *, price - lag(price) OVER item AS step,
+            is_promoted AND NOT coalesce(lag(is_promoted) OVER item, false) AS begins
+        FROM price_grid WINDOW item AS (PARTITION BY item_no ORDER BY day)
+    )
+    SELECT item_no, day, price::DOUBLE AS price, category_price::DOUBLE AS category_price, is_promoted::FLOAT AS is_promoted,
+        (lag(price, 1) OVER item)::DOUBLE AS before_1, (lag(price, {SHORT}) OVER item)::DOUBLE AS before_{SHORT},
+        (sum(price) OVER long)::DOUBLE / count(*) OVER long AS mean_long,
+        (sum(price) OVER ever)::DOUBLE / count(*) OVER ever AS mean_ever,
+        sqrt((sum(step * step) OVER long)::DOUBLE / count(step) OVER long) AS volatility,
+        (CASE WHEN is_promoted THEN day - max(CASE WHEN begins THEN day END) OVER ever END)::FLOAT AS promoted_days
+    FROM steps
+    WINDOW item AS (PARTITION BY item_no ORDER BY day),
+        long AS (PARTITION BY item_no ORDER BY day ROWS {LONG - 1} PRECEDING),
+        ever AS (PARTITION BY item_no ORDER BY day ROWS UNBOUNDED PRECEDING)
+    ORDER BY item_no, day
+"""
+
+
+def _first(key: Ints, price: Floats, n_items: int) -> Floats:
+    first = np.full(n_items, np.nan, np.float32)
+    item, place = np.unique(key // SPAN, return_index=True)
+    first[item] = price[place]
+    return first

@@ -1,0 +1,112 @@
+"""What the tasks need of the tables, asked before any work, and of the labels, asked after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import numpy as np
+
+from triad.config.features import FeaturesParams
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset
+from triad.features.labels import STEP
+from triad.features.sql import columns, scalar
+from triad.schema import REQUIRED, TABLES
+
+
+def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tasks: Mapping[str, TaskParams]) -> None:
+    """Refuse, by name, a task or a params key whose table, column or kind of event the source does not give.
+
+    Raises:
+        TriadError: what is missing, and for which task.
+    """
+    tables = _present(session)
+    for name in REQUIRED:
+        if name not in tables or not scalar(session, f"SELECT count(*) FROM {name}"):
+            raise TriadError("is missing or empty", where=f"table {name}", mend="look at what `triad ingest` wrote")
+    attributes = _attributes(session)
+    for attribute in params.user_attributes:
+        if attribute not in attributes:
+            raise _lacking(
+                "features.user_attributes", f"the column users.{attribute}", f"users has {sorted(attributes)}"
+            )
+    kinds = set(columns(session, "SELECT DISTINCT kind FROM events")["kind"].tolist())
+    if not kinds - {"impression"}:
+        raise TriadError(
+            "holds no interaction", where="table events", mend="there is nothing to learn from impressions alone"
+        )
+    for name, task in tasks.items():
+        where = f"tasks.{name}"
+        if task.label == "user_attribute" and task.column not in attributes:
+            raise _lacking(where, f"the column users.{task.column}", f"users has {sorted(attributes)}")
+        if task.label == "price_move" and (
+            "prices" not in tables or not scalar(session, "SELECT count(*) FROM prices")
+        ):
+            raise _lacking(where, "the table prices", f"the source gives {sorted(tables)}")
+        needed = STEP.get(task.label) or ("purchase" if task.label == "spend" else None)
+        if needed and needed not in kinds:
+            raise _lacking(where, f"{needed} events", f"events has {sorted(kinds)}")
+        if task.label in STEP and "impression" not in kinds and not params.sampled_negatives:
+            raise _lacking(
+                where, "impressions, or features.sampled_negatives > 0 in their place", f"events has {sorted(kinds)}"
+            )
+
+
+def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
+    """Refuse a task that some split cannot learn, calibrate or measure.
+
+    Raises:
+        TriadError: a task has no labelled row in a split, or a label of one class.
+    """
+    for name, task in tasks.items():
+        for split in SPLITS:
+            if task.kind == "ranking":
+                if split != "train" and not len(data.query_rows(split)):
+                    raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")
+                continue
+            label = data.labels(name)[data.rows(split)]
+            label = label[np.isfinite(label)]
+            if not len(label):
+                raise _unlearnable(name, f"no labelled row in split {split}")
+            if task.kind == "binary" or (task.kind == "multiclass" and split == "train"):
+                found = np.unique(label)
+                if len(found) < 2:
+                    raise _unlearnable(
+                        name, f"all {len(label)} labels of split {split} are of one class ({found[0]:g})"
+                    )
+
+
+def _present(session: duckdb.DuckDBPyConnection) -> set[str]:
+    names = {
+        row[0]
+        for row in session.execute(
+            "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()"
+        ).fetchall()
+    }
+    return names & set(TABLES)
+
+
+def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
+    found = {row[0] for row in session.execute("DESCRIBE users").fetchall()}
+    return found - set(TABLES["users"].names)
+
+
+def has_prices(session: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the source gives a table of prices."""
+    return "prices" in _present(session) and scalar(session, "SELECT count(*) FROM prices") > 0
+
+
+def _lacking(where: str, needed: str, found: str) -> TriadError:
+    return TriadError(
+        f"needs {needed}; {found}", where=where, mend="take it out of params.yaml, or give the source what it needs"
+    )
+
+
+def _unlearnable(task: str, what: str) -> TriadError:
+    return TriadError(
+        what,
+        where=f"tasks.{task}",
+        mend="take the task out, widen ingest.window_days or features.split_days, or shorten its horizon_days",
+    )

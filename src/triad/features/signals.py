@@ -1,0 +1,129 @@
+"""Each event with what daily sums are taken of: its kind, the clicks its place would bring anyway, and how it was priced.
+
+A click-through rate says as much of a place on the page as of what stood there. Divided by the clicks that the place
+expects (COEC, Zhang and Jones, "Comparing click logs and editorial labels", WSDM 2007 workshop), it speaks of the item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from triad.features.aggregates import Daily, daily
+from triad.features.labels import reached
+from triad.features.sql import DAY, MICRO
+from triad.schema import EVENT_KINDS
+
+IMPRESSION = EVENT_KINDS.index("impression")
+SLOTS = 30
+"""Places on the page told apart; those below share the last."""
+
+TASTES = ("relative", "discount", "promoted")
+"""How an item was priced: against its category, against its own last weeks, and whether it was promoted."""
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """Kinds of event that the source records, as places in EVENT_KINDS."""
+
+    kinds: tuple[int, ...]
+
+    @property
+    def shown(self) -> bool:
+        return IMPRESSION in self.kinds
+
+    @property
+    def interactions(self) -> tuple[int, ...]:
+        return tuple(kind for kind in self.kinds if kind != IMPRESSION)
+
+    @property
+    def target(self) -> int:
+        """The first kind of interaction."""
+        return self.interactions[0]
+
+    @property
+    def steps(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of kinds whose ratio is a rate: first to second step, second to each later one."""
+        first = ((IMPRESSION, self.target),) if self.shown else ()
+        return first + tuple((self.target, kind) for kind in self.interactions[1:])
+
+
+def plural(kind: int) -> str:
+    """The kind's name, counted."""
+    return f"{EVENT_KINDS[kind]}{'es' if EVENT_KINDS[kind].endswith('h') else 's'}"
+
+
+def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> None:
+    """Leave `signal` (user_no, item_no, day, kind, expected, relative, discount, promoted) in the session.
+
+    `expected`, `relative` and `discount` are in millionths. `expected` is the rate of the event's surface and position
+    up to the end of its own day, which is before any day that asks.
+    """
+    if funnel.shown:
+        _base_rate(session, funnel.target, hours)
+        expected = "coalesce(b.expected, 0)"
+        base = f"""LEFT JOIN base_rate b ON a.kind = {IMPRESSION} AND b.day = a.day
+            AND b.surface = coalesce(a.surface, '') AND b.slot = least(coalesce(a.position, 0), {SLOTS})"""
+    else:
+        expected, base = "0", ""
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE signal AS
+        SELECT a.user_no, a.item_no, a.day, a.kind, {expected} AS expected,
+            coalesce((ln(a.price_cents) * {MICRO})::BIGINT, g.price) - g.category_price AS relative,
+            coalesce((ln(a.price_cents) * {MICRO})::BIGINT - g.price, 0) + g.discount AS discount,
+            g.is_promoted::BIGINT * {MICRO} AS promoted
+        FROM activity a LEFT JOIN price_grid g ON g.item_no = a.item_no AND g.day = a.day {base}
+    """)
+
+
+def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> None:
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE base_rate AS
+        WITH counted AS (
+            SELECT coalesce(x.surface, '') AS surface, least(coalesce(x.position, 0), {SLOTS}) AS slot, x.day,
+                count(*) AS shown, count(r.row) AS taken
+            FROM exposure x LEFT JOIN ({reached((target,), hours)}) r ON r.row = x.row AND r.time // {DAY} = x.day
+            GROUP BY ALL
+        ),
+        overall AS (
+            SELECT day, (sum(sum(taken)) OVER so_far + 1) / (sum(sum(shown)) OVER so_far + 20) AS rate
+            FROM counted GROUP BY day WINDOW so_far AS (ORDER BY day)
+        )
+        SELECT surface, slot, c.day,
+            ((sum(taken) OVER so_far + 100 * rate) / (sum(shown) OVER so_far + 100) * {MICRO})::BIGINT AS expected
+        FROM counted c JOIN overall USING (day) WINDOW so_far AS (PARTITION BY surface, slot ORDER BY c.day)
+    """)
+
+
+def entities(levels: int, n_items: int) -> dict[str, str]:
+    """SQL expressions of the entities that are summed over; -1 where an item has no such attribute."""
+    attributes = [f"category_{level + 1}" for level in range(levels)] + ["brand"]
+    return {
+        "overall": "0",
+        "item": "item_no",
+        "user": "user_no",
+        **{name: name for name in attributes},
+        **{
+            f"user_{name}": f"CASE WHEN {name} >= 0 THEN user_no::BIGINT * {n_items} + {name} ELSE -1 END"
+            for name in attributes
+        },
+        "user_item": f"user_no::BIGINT * {n_items} + item_no",
+    }
+
+
+def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, levels: int, n_items: int) -> dict[str, Daily]:
+    """Daily sums of `signal` by entity: each kind's count, expected clicks, and on users how what they took was priced."""
+    counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
+    if funnel.shown:
+        counts["expected"] = "expected"
+    tastes = {}
+    for kind in dict.fromkeys((*funnel.kinds[:1], funnel.target, funnel.kinds[-1])):
+        for taste in TASTES:
+            tastes[f"{taste}_{plural(kind)}"] = f"CASE WHEN kind = {kind} THEN {taste} END"
+            tastes[f"{taste}_{plural(kind)}_known"] = f"(kind = {kind} AND {taste} IS NOT NULL)::INT"
+    source = "signal JOIN item_row USING (item_no)"
+    return {
+        name: daily(session, source, expression, counts | tastes if name == "user" else counts)
+        for name, expression in entities(levels, n_items).items()
+    }

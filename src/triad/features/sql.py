@@ -1,0 +1,82 @@
+"""How the feature code asks DuckDB: one reader into arrays, and the units that both sides share."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import numpy as np
+
+from triad.features.dataset import Floats, Ints
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+"""Microseconds. A `day` is the number of whole UTC days since the epoch."""
+
+MICRO = 1_000_000
+"""Sums of fractions are taken in whole millionths: integers add up to the same bits in any order and on any thread."""
+
+
+@contextmanager
+def bounded(session: duckdb.DuckDBPyConnection, limit: str = "1500MB") -> Iterator[None]:
+    """Let the engine spill to a temporary folder beyond `limit`, which leaves room for the arrays."""
+    with tempfile.TemporaryDirectory(prefix="triad-features-") as folder:
+        session.execute(f"SET temp_directory = '{folder}'; SET memory_limit = '{limit}'")
+        yield
+
+
+def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:
+    """The query's columns as arrays; a null is NaN in a float column and "" in a text column."""
+    found = session.execute(query).fetchnumpy()
+    return {name: _filled(values) for name, values in found.items()}
+
+
+def scalar(session: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one whole number that the query answers."""
+    row = session.execute(query).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def texts(session: duckdb.DuckDBPyConnection, query: str) -> np.ndarray:
+    """The query's only column as a fixed-width text array, read in pieces; a null is ""."""
+    pieces = [np.array(["" if v is None else v for v in part], dtype=np.str_) for part in _parts(session, query)]
+    width = max((piece.dtype for piece in pieces), default=np.dtype("U1"))
+    joined = np.empty(sum(map(len, pieces)), dtype=width)
+    start = 0
+    while pieces:
+        piece = pieces.pop(0)
+        joined[start : start + len(piece)] = piece
+        start += len(piece)
+    return joined
+
+
+def _parts(session: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str | None]]:
+    result = session.execute(query)
+    while part := result.fetchmany(200_000):
+        yield [row[0] for row in part]
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    if not isinstance(values, np.ma.MaskedArray):
+        if values.dtype == object:
+            return np.array(["" if v is None else v for v in values], dtype=np.str_)
+        return values
+    if values.dtype == object:
+        return np.array(["" if v is None or v is np.ma.masked else v for v in values.tolist()], dtype=np.str_)
+    if values.dtype.kind == "f":
+        return values.filled(np.nan)
+    if values.mask.any():
+        raise ValueError("a whole-number column holds a null; cast it to a float or give it a value in the query")
+    return values.data
+
+
+def day_of(time: Ints) -> Ints:
+    """Whole UTC days since the epoch of microseconds."""
+    return np.asarray(time, np.int64) // DAY
+
+
+def nan(n: int) -> Floats:
+    """(n,) of NaN, float32."""
+    return np.full(n, np.nan, np.float32)

@@ -1,0 +1,64 @@
+"""What `fit` learned of the tables, and `transform` repeats for serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from triad.artifacts import read_json, write_json
+from triad.config.features import FeaturesParams
+from triad.config.tasks import TaskParams
+from triad.features import vocabulary
+from triad.features.dataset import Meta, meta_from
+from triad.features.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that must be the same when a model serves as when it was trained."""
+
+    params: FeaturesParams
+    tasks: Mapping[str, TaskParams]
+    meta: Meta
+    vocabularies: Mapping[str, Vocabulary]
+    kinds: tuple[int, ...]  # kinds of event the source records, as places in EVENT_KINDS
+    surfaces: tuple[str, ...]  # the surfaces most seen in train
+    prices_given: bool  # whether the source has a table of prices
+    warm_items: tuple[str, ...]  # ids with min_count train interactions
+
+    def save(self, folder: Path) -> None:
+        """Write `state.json`, `warm_items.parquet` and `vocabularies/` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        vocabulary.save(self.vocabularies, folder / "vocabularies")
+        pq.write_table(pa.table({"item_id": pa.array(self.warm_items, pa.string())}), folder / "warm_items.parquet")
+        write_json(
+            folder / "state.json",
+            {
+                "params": self.params.model_dump(mode="json"),
+                "tasks": {name: task.model_dump(mode="json") for name, task in self.tasks.items()},
+                "task_order": list(self.tasks),
+                "meta": {f.name: getattr(self.meta, f.name) for f in fields(self.meta)},
+                "kinds": self.kinds,
+                "surfaces": self.surfaces,
+                "prices_given": self.prices_given,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> State:
+        """The state that `save` wrote."""
+        raw = read_json(folder / "state.json")
+        return cls(
+            params=FeaturesParams.model_validate(raw["params"]),
+            tasks={name: TaskParams.model_validate(raw["tasks"][name]) for name in raw["task_order"]},
+            meta=meta_from(raw["meta"]),
+            vocabularies=vocabulary.load(folder / "vocabularies"),
+            kinds=tuple(raw["kinds"]),
+            surfaces=tuple(raw["surfaces"]),
+            prices_given=raw["prices_given"],
+            warm_items=tuple(pq.read_table(folder / "warm_items.parquet")["item_id"].to_pylist()),
+        )

@@ -1,0 +1,62 @@
+"""Interactions in time order, and how much of them lies before a moment."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+
+from triad.features.dataset import Floats, Ints, Queries, Streams
+from triad.features.signals import IMPRESSION
+from triad.features.splits import Windows, split_of
+from triad.features.sql import HOUR, columns
+
+
+def read(session: duckdb.DuckDBPyConnection, n_users: int, spans: Windows) -> tuple[Streams, Ints]:
+    """All streams, and the (n,) user of each interaction. What lies outside the splits' days counts with the nearest."""
+    found = columns(
+        session,
+        f"""
+        SELECT user_no, item_no, time, kind FROM activity WHERE kind > {IMPRESSION} ORDER BY user_no, time, event_id
+    """,
+    )
+    time, user = found["time"], found["user_no"]
+    first, last = min(a for a, _ in spans.values()), max(b for _, b in spans.values())
+    split = split_of(np.clip(time, first, last - 1), spans)
+    offsets = np.searchsorted(user, np.arange(n_users + 1)).astype(np.int64)
+    return Streams(offsets=offsets, item=found["item_no"], kind=found["kind"], time=time, split=split), user
+
+
+def history(streams: Streams, stream_user: Ints, user: Ints, time: Ints) -> Ints:
+    """(n,) how many of the user's interactions happened strictly before `time`."""
+    moments = np.unique(streams.time)
+    width = len(moments) + 1
+    done = stream_user.astype(np.int64) * width + np.searchsorted(moments, streams.time)
+    asked = np.asarray(user, np.int64) * width + np.searchsorted(moments, time)
+    return (np.searchsorted(done, asked) - streams.offsets[user]).astype(np.int32)
+
+
+def hours_since_last(streams: Streams, user: Ints, time: Ints, earlier: Ints) -> Floats:
+    """(n,) hours from the user's last interaction before `time`; NaN where there is none."""
+    if not len(streams.time):
+        return np.full(len(user), np.nan, np.float32)
+    last = streams.time[np.maximum(streams.offsets[user] + earlier - 1, 0)]
+    return np.where(earlier > 0, (time - last) / HOUR, np.nan).astype(np.float32)
+
+
+def queries(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows) -> Queries:
+    """Each user's interactions of `target_kind` that happen at one time, in the splits after train, as one question."""
+    inside = split_of(streams.time, spans)
+    rows = np.flatnonzero((streams.kind == target_kind) & (inside > 0))
+    user, time = stream_user[rows], streams.time[rows]
+    starts = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(time) != 0)]) if len(rows) else rows
+    earlier = history(streams, stream_user, user[starts], time[starts])
+    asked = earlier > 0
+    sizes = np.diff(np.r_[starts, len(rows)])
+    return Queries(
+        user=user[starts][asked],
+        history=earlier[asked],
+        time=time[starts][asked],
+        split=inside[rows][starts][asked],
+        offsets=np.r_[0, np.cumsum(sizes[asked])].astype(np.int64),
+        target=streams.item[rows][np.repeat(asked, sizes)],
+    )

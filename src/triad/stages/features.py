@@ -1,0 +1,56 @@
+"""`triad features`: the window's tables → `artifacts/features`: the arrays of `Dataset`, `state/`, `summary.json`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.errors import TriadError
+from triad.features import build, dataset
+from triad.features.summary import summarise
+from triad.tables import connect, present
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+OUTPUT = ARTIFACTS / "features"
+
+log = logging.getLogger("triad.features")
+
+
+def features(params: Params) -> None:
+    """Make the examples of the window that ends at `ingest.as_of`.
+
+    Raises:
+        TriadError: there are no tables, or they do not give what a task needs.
+    """
+    started = time.monotonic()
+    window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
+    log.info("%s … %s (as_of) · %s", *window, params.features.model_dump(mode="json"))
+    _need(TABLES)
+    with connect(TABLES) as session:
+        data, state = build.fit(session, params.features, params.tasks, window)
+    with replacing(OUTPUT) as folder:
+        dataset.save(data, folder)
+        state.save(folder / "state")
+        summary = summarise(data, params.features.hash_buckets)
+        write_json(folder / "summary.json", summary)
+    log.info(
+        "%s exposures × %d context columns, %s interactions, %d questions · rows %s · %.1f s → %s",
+        f"{len(data.exposures.user):,}",
+        len(data.meta.context),
+        f"{len(data.streams.item):,}",
+        len(data.queries.user),
+        summary["rows"],
+        time.monotonic() - started,
+        OUTPUT,
+    )
+
+
+def _need(tables: Path) -> None:
+    if not present(tables):
+        raise TriadError("holds no tables", where=str(tables), mend="run `triad ingest` first")
