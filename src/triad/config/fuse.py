@@ -12,6 +12,11 @@ class FuseParams(Section):
 
     members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "popularity")
     calibrate: bool = True
+    folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
+    max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")
+    popularity_half_life_days: float = Field(
+        default=14.0, gt=0, description="days after which a taken item counts half"
+    )
     bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=1, ge=0)

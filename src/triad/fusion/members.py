@@ -15,15 +15,18 @@ from triad.features.dataset import Dataset, Floats, Ints
 class Member(Protocol):
     """A fitted model. `tasks` are the pointwise tasks it scores; `ranks` says whether it orders the catalogue."""
 
-    tasks: tuple[str, ...]
-    ranks: bool
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
+
+    @property
+    def ranks(self) -> bool: ...
 
     def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
-        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probabilities; regression (n,)."""
+        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probability; regression (n,)."""
         ...
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """(q, n_items) probabilities of the next item, rows summing to 1, from each user's first `history` interactions."""
+        """(q, n_items) probability of the next item, rows summing to 1, after each user's first `history` steps."""
         ...
 
     def save(self, folder: Path) -> None:

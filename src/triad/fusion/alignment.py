@@ -1,0 +1,54 @@
+"""What a member learnt is keyed by item id; here it meets the catalogue it is asked about, night after night."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.features.dataset import Floats, Ints, Items
+
+
+def by_id(item_id: NDArray[np.str_]) -> Ints:
+    """The order that sorts ids, as `positions` needs its `known`."""
+    return np.argsort(np.asarray(item_id), kind="stable")
+
+
+def positions(known: NDArray[np.str_], asked: NDArray[np.str_]) -> Ints:
+    """(len(asked),) place of each asked id in `known` (sorted), -1 where it is not known."""
+    if not len(known):
+        return np.full(len(asked), -1)
+    place = np.minimum(np.searchsorted(known, np.asarray(asked)), len(known) - 1)
+    return np.where(known[place] == np.asarray(asked), place, -1)
+
+
+def align_share(place: Ints, share: Floats) -> Floats:
+    """(n_items,) popularity of the asked items, summing to 1; an unknown item has the least that a known one has."""
+    lowest = share.min() if len(share) else 1.0
+    found = np.append(share, lowest)[place]
+    return found / found.sum()
+
+
+def align_vectors(place: Ints, vectors: Floats, items: Items) -> Floats:
+    """(n_items, dim) unit vectors of the asked items.
+
+    An unknown item stands where the known ones of its narrowest known category stand on average, or all of them.
+    """
+    known = place >= 0
+    dim = vectors.shape[1]
+    found = np.zeros((len(place), dim), np.float32)
+    found[known] = _unit(vectors)[place[known]]
+    if known.any() and not known.all():
+        found[~known] = found[known].mean(axis=0)
+        for level in np.asarray(items.category).T:
+            size = int(level.max()) + 1
+            total = np.zeros((size, dim), np.float32)
+            np.add.at(total, level[known], found[known])
+            count = np.bincount(level[known], minlength=size)
+            meets = ~known & (count[level] > 0)
+            found[meets] = total[level[meets]] / count[level[meets], None]
+    return _unit(found)
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)

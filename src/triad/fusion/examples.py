@@ -1,0 +1,28 @@
+"""The rows of a task a member learns from, refused with a clear error where there is nothing to learn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints
+
+
+def labelled(data: Dataset, task: str, split: str, *, both: bool = False) -> tuple[Ints, Floats]:
+    """Exposure rows of `split` whose label of `task` is known, and those labels in float64.
+
+    Args:
+        both: at least two different labels are needed, as a classifier does.
+
+    Raises:
+        TriadError: there is no such row, or only one label where two are needed.
+    """
+    rows = data.rows(split)
+    label = np.asarray(data.labels(task)[rows], np.float64)
+    known = ~np.isnan(label)
+    where, mend = f"task {task}, split {split}", f"give features.split_days.{split} more days, or leave the task out"
+    if not known.any():
+        raise TriadError("no row has a label", where=where, mend=mend)
+    if both and np.ptp(label[known]) == 0:
+        raise TriadError(f"all {known.sum():,} labels are {label[known][0]:g}", where=where, mend=mend)
+    return rows[known], label[known]

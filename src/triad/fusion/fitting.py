@@ -1,0 +1,118 @@
+"""Fits the fusion: asks every member about the fusion window, then settles calibrations and weights a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from triad.config.fuse import FuseParams
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats
+from triad.fusion.calibration import log_powers
+from triad.fusion.crossfit import Question, Trial, solve
+from triad.fusion.examples import labelled
+from triad.fusion.fused import Fused, relations
+from triad.fusion.members import Member
+from triad.progress import Progress
+
+
+def fit_fusion(
+    data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams], params: FuseParams
+) -> Fused:
+    """The fusion of `members` on every task that one of them scores.
+
+    Raises:
+        TriadError: a task has no label, or one label only, on the fusion window; or no member scores it.
+    """
+    trial = Trial(params.folds, params.bootstrap, params.confidence, params.seed, params.calibrate)
+    questions = _pointwise(data, members, tasks) + _ranking(data, members, tasks, params)
+    answers = {}
+    with Progress("fuse", len(questions), "tasks") as progress:
+        for question in questions:
+            answers[question.task] = solve(question, trial)
+            progress.advance(1)
+    kinds, given = relations(tasks)
+    return Fused(
+        members,
+        kinds,
+        given,
+        {task: answer.calibrations for task, answer in answers.items()},
+        {task: answer.weights for task, answer in answers.items()},
+        {task: answer.record for task, answer in answers.items()},
+    )
+
+
+def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams]) -> list[Question]:
+    asked = {
+        name: labelled(data, name, "fusion", both=task.kind == "binary")
+        for name, task in tasks.items()
+        if task.kind != "ranking"
+    }
+    if not asked:
+        return []
+    rows = np.unique(np.concatenate([found for found, _ in asked.values()]))
+    scores: dict[str, dict[str, Floats]] = {}
+    for name, member in members.items():
+        scores[name] = member.predict(data, rows) if set(member.tasks) & set(asked) else {}
+    questions = []
+    for task, (found, label) in asked.items():
+        place = np.searchsorted(rows, found)
+        given: dict[str, Floats] = {
+            name: np.asarray(by_task[task], np.float64)[place] for name, by_task in scores.items() if task in by_task
+        }
+        _check(task, given)
+        # moves of one item's price overlap from day to day; everything else varies with the user
+        cluster = data.exposures.item if tasks[task].label == "price_move" else data.exposures.user
+        questions.append(Question(task, tasks[task].kind, given, label, np.asarray(cluster)[found]))
+    return questions
+
+
+def _ranking(
+    data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams], params: FuseParams
+) -> list[Question]:
+    task = next((name for name, task in tasks.items() if task.kind == "ranking"), None)
+    if task is None:
+        return []
+    rows = data.query_rows("fusion")
+    if not len(rows):
+        raise TriadError(
+            "no user with a history interacts with anything",
+            where=f"task {task}, split fusion",
+            mend="give features.split_days.fusion more days, or leave the task out",
+        )
+    if len(rows) > params.max_queries:
+        rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
+    offsets, targets = np.asarray(data.queries.offsets), np.asarray(data.queries.target)
+    user, history = np.asarray(data.queries.user), np.asarray(data.queries.history)
+    tables: dict[str, list[Floats]] = {name: [] for name, member in members.items() if member.ranks}
+    weight, cluster = [], []
+    block = max(1, 4_000_000 // len(data.items.item_id))
+    with Progress("rank", len(rows), "queries") as progress:
+        for part in np.split(rows, range(block, len(rows), block)):
+            length = offsets[part + 1] - offsets[part]
+            query = np.repeat(np.arange(len(part)), length)
+            target = np.concatenate([targets[offsets[row] : offsets[row + 1]] for row in part])
+            for name, found in tables.items():
+                found.append(log_powers(members[name].rank(data, user[part], history[part]), query, target))
+            weight.append(1 / length[query])
+            cluster.append(user[part][query])
+            progress.advance(len(part))
+    scores = {name: np.concatenate(found) for name, found in tables.items()}
+    _check(task, scores)
+    return [Question(task, "ranking", scores, np.concatenate(weight), np.concatenate(cluster))]
+
+
+def _check(task: str, scores: dict[str, Floats]) -> None:
+    if not scores:
+        raise TriadError(
+            "no member scores it", where=f"task {task}", mend="name a member in fuse.members that does, say popularity"
+        )
+    for name, values in scores.items():
+        if not np.isfinite(values).all():
+            raise TriadError(
+                f"{(~np.isfinite(values)).sum():,} of {values.size:,} scores are no finite numbers",
+                where=f"task {task}, member {name}",
+                mend="train the member again with a smaller learning rate",
+            )

@@ -1,0 +1,152 @@
+"""The fusion, asked like a member: y = Σ wᵢ fᵢ(x), each fᵢ a calibrated member, w its weight on that task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from triad.artifacts import read_json, write_json
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.calibration import Calibration, Kind, calibrate
+from triad.fusion.members import Member, load_member
+
+Scores = dict[str, dict[str, Floats]]
+"""member → task → scores."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Members and how each task mixes them. `record` is the evidence that `crossfit` gathered."""
+
+    members: Mapping[str, Member]
+    kinds: dict[str, Kind]
+    given: dict[str, str]  # task → the task whose event it needs
+    calibrations: dict[str, dict[str, Calibration]]  # task → member
+    weights: dict[str, dict[str, float]]  # task → member
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(task for task in self.weights if self.kinds[task] != "ranking")
+
+    @property
+    def ranking(self) -> str | None:
+        """The task that `rank` answers."""
+        return next((task for task in self.weights if self.kinds[task] == "ranking"), None)
+
+    @property
+    def ranks(self) -> bool:
+        return self.ranking is not None
+
+    def needed(self, tasks: Iterable[str]) -> list[str]:
+        """Members with a weight on one of `tasks`, in order."""
+        tasks = list(tasks)
+        return [name for name in self.members if any(self.weights[task].get(name, 0) > 0 for task in tasks)]
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """Fused scores of every task; members without weight are not asked. Shapes as `Member.predict`."""
+        return self.combine(self.predict_members(data, rows, self.needed(self.tasks)))
+
+    def predict_members(self, data: Dataset, rows: Ints, names: Iterable[str] | None = None) -> Scores:
+        """Calibrated scores of each member alone (of all members, or of `names`)."""
+        found: Scores = {}
+        for name in self.members if names is None else names:
+            scores = self.members[name].predict(data, rows) if self.members[name].tasks else {}
+            found[name] = {
+                task: calibrate(self.kinds[task], self.calibrations[task][name], np.asarray(values, np.float64))
+                for task, values in scores.items()
+                if name in self.weights.get(task, {})
+            }
+        return found
+
+    def combine(self, scores: Scores) -> dict[str, Floats]:
+        """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice."""
+        fused = {}
+        for task in self.tasks:
+            fused[task] = _mix(
+                self.weights[task], {name: scores[name][task] for name in scores if task in scores[name]}
+            )
+        for task in self.tasks:  # what needs a click is no likelier than the click
+            for parent in self._parents(task):
+                fused[task] = np.minimum(fused[task], fused[parent])
+        return fused
+
+    def _parents(self, task: str) -> list[str]:
+        found: list[str] = []
+        while (task := self.given.get(task, "")) and task in self.weights and task not in found:
+            found.append(task)
+        return found
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) fused probabilities of the next item.
+
+        Raises:
+            TriadError: no ranking task was fused.
+        """
+        ranking = self._ranking()
+        return _mix(self.weights[ranking], dict(self.rank_members(data, users, history, self.needed([ranking]))))
+
+    def rank_members(
+        self, data: Dataset, users: Ints, history: Ints, names: Iterable[str] | None = None
+    ) -> dict[str, Floats]:
+        """Calibrated (q, n_items) probabilities of each member that ranks."""
+        ranking = self._ranking()
+        return {
+            name: calibrate("ranking", self.calibrations[ranking][name], self.members[name].rank(data, users, history))
+            for name in (self.weights[ranking] if names is None else names)
+        }
+
+    def _ranking(self) -> str:
+        if self.ranking is None:
+            raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
+        return self.ranking
+
+    def save(self, folder: Path) -> None:
+        """Each member under `members/<name>/`, and `fusion.json`."""
+        for name, member in self.members.items():
+            member.save(folder / "members" / name)
+        numbers = {name: getattr(self, name) for name in ("kinds", "given", "calibrations", "weights", "record")}
+        write_json(folder / "fusion.json", numbers | {"members": list(self.members)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Fused:
+        """What `save` wrote. A member is read when it is first asked: serving opens only those with weight."""
+        numbers = read_json(folder / "fusion.json")
+        return cls(_Folder(folder / "members", tuple(numbers.pop("members"))), **numbers)
+
+
+class _Folder(Mapping[str, Member]):
+    """Members by name, each read from its folder once, when first asked for."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self._folder, self._names, self._read = folder, names, cast(dict[str, Member], {})
+
+    def __getitem__(self, name: str) -> Member:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._read:
+            self._read[name] = load_member(name, self._folder / name)
+        return self._read[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[str, str]]:
+    """(kind of each task, the task each one is given)."""
+    given = {name: task.given for name, task in tasks.items() if task.given is not None}
+    return {name: task.kind for name, task in tasks.items()}, given
+
+
+def _mix(weights: dict[str, float], scores: dict[str, Floats]) -> Floats:
+    parts = [weights[name] * values for name, values in scores.items() if weights[name] > 0]
+    return np.sum(parts, axis=0)

@@ -1,0 +1,159 @@
+"""Which items the same users take, and a ranking of the catalogue made from it.
+
+The ranking is a mixture of four sources of probability, each a distribution over the catalogue: what the user took
+(again), its neighbours, what lies close to it in the pretrained space, and what is popular.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.history import States, item_weights, look_back
+from triad.fusion.weights import mixture_weights
+
+SOURCES = ("again", "neighbours", "closeness", "popularity")
+POWERS = (0.5, 0.75, 1.0, 1.5)
+SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
+
+
+def item_neighbours(data: Dataset, *, neighbours: int, shrink: float) -> csr_array:
+    """(n_items, n_items) shrunk cosine of two items' sets of train users, the largest `neighbours` of each row kept.
+
+    c_ij / (sqrt(c_i c_j) + shrink), c counting users (Sarwar et al. 2001, doi:10.1145/371920.372071, with the
+    shrinkage of Bell and Koren 2007, doi:10.1109/ICDM.2007.90): few common users are no evidence.
+    """
+    streams = data.streams
+    used = np.asarray(streams.split) == 0
+    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
+    shape = (len(streams.offsets) - 1, len(data.items.item_id))
+    taken = csr_array((np.ones(used.sum(), np.float32), (user, np.asarray(streams.item)[used])), shape=shape)
+    taken.sum_duplicates()
+    taken.data[:] = 1
+    count = np.bincount(taken.indices, minlength=shape[1])
+    together = (taken.T @ taken).tocsr()
+    row = np.repeat(np.arange(shape[1]), np.diff(together.indptr))
+    together.data /= np.sqrt(count[row] * count[together.indices]) + shrink
+    together.data[row == together.indices] = 0  # an item's own share is the source "again"
+    return _largest(together, row, neighbours)
+
+
+def _largest(matrix: csr_array, row: Ints, keep: int) -> csr_array:
+    order = np.lexsort((matrix.indices, -matrix.data, row))
+    place = np.arange(len(order)) - matrix.indptr[:-1][row]
+    kept = order[(place < keep) & (matrix.data[order] > 0)]
+    return csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How the four sources become one distribution."""
+
+    power: float  # of neighbour scores, before they are made to sum to 1
+    sharpness: float  # of cosines, inside a softmax
+    weight: tuple[float, ...]  # of each source, summing to 1
+
+
+@dataclass(frozen=True)
+class Space:
+    """What ranking needs, in the catalogue rows of the dataset asked about."""
+
+    neighbours: csr_array  # (n_items, n_items)
+    vectors: Floats  # (n_items, dim) unit vectors
+    share: Floats  # (n_items,)
+
+
+def distribution(data: Dataset, space: Space, states: States, blend: Blend) -> Floats:
+    """(s, n_items) probability of the next item in each state, rows summing to 1.
+
+    A state with no history, or whose items have no neighbours, has what is popular in that source's place.
+    """
+    weight = item_weights(data, states)
+    again = _filled(weight.toarray(), space.share)
+    near = _filled(_power(weight @ space.neighbours, blend.power).toarray(), space.share)
+    close = _softmax(blend.sharpness * (profile_vectors(weight, space.vectors) @ space.vectors.T))
+    close[np.diff(states.start) == 0] = space.share
+    a, n, c, p = blend.weight
+    return a * again + n * near + c * close + p * space.share
+
+
+def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queries: int, seed: int) -> Blend:
+    """The blend with the least log loss on targets of validation queries; equal parts where there are none.
+
+    Power and sharpness are tried on a grid; for each pair the weights' maximum likelihood is convex and solved by EM.
+    Each query counts once, however many targets it has.
+
+    Args:
+        look: how many interactions are looked back on, and the days after which one counts half.
+    """
+    queries = data.query_rows("validation")
+    if not len(queries):
+        return Blend(1.0, 8.0, (0.25, 0.25, 0.25, 0.25))
+    if len(queries) > max_queries:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
+    offsets = np.asarray(data.queries.offsets)
+    length = offsets[queries + 1] - offsets[queries]
+    query = np.repeat(np.arange(len(queries)), length)
+    start = np.cumsum(length) - length
+    target = np.asarray(data.queries.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
+    users, history = np.asarray(data.queries.user)[queries], np.asarray(data.queries.history)[queries]
+
+    found: dict[str, list[Floats]] = {}
+    block = max(1, 8_000_000 // len(space.share))
+    for first in range(0, len(queries), block):
+        part = slice(first, first + block)
+        states = look_back(data, users[part], history[part], recent=look[0], half_life_days=look[1])
+        weight = item_weights(data, states)
+        mine = (query >= first) & (query < first + block)
+        at = states.inverse[query[mine] - first], target[mine]
+        scores, cosine = weight @ space.neighbours, profile_vectors(weight, space.vectors) @ space.vectors.T
+        found.setdefault("again", []).append(_filled(weight.toarray(), space.share)[at])
+        for power in POWERS:
+            near = _filled(_power(scores, power).toarray(), space.share)[at]
+            found.setdefault(f"neighbours {power}", []).append(near)
+        for sharpness in SHARPNESS:
+            found.setdefault(f"closeness {sharpness}", []).append(_softmax(sharpness * cosine)[at])
+    likelihood = {name: np.concatenate(parts) for name, parts in found.items()}
+    counts = 1.0 / length[query]
+    best, least = None, np.inf
+    for power, sharpness in product(POWERS, SHARPNESS):
+        names = ("again", f"neighbours {power}", f"closeness {sharpness}")
+        columns = np.stack([*(likelihood[name] for name in names), space.share[target]], axis=1)
+        weights = mixture_weights(columns, counts)
+        loss = float(np.average(-np.log(columns @ weights), weights=counts))
+        if loss < least:
+            best, least = Blend(power, sharpness, tuple(float(w) for w in weights)), loss
+    assert best is not None
+    # a little of the popular always stays: nothing may be impossible
+    floor = np.array([0, 0, 0, 0.001])
+    weights = (np.array(best.weight) + floor) / (1 + floor.sum())
+    return Blend(best.power, best.sharpness, tuple(float(w) for w in weights))
+
+
+def profile_vectors(weight: csr_array, vectors: Floats) -> Floats:
+    """(s, dim) unit vector of what each state's items have in common."""
+    mean = weight @ vectors
+    return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+
+
+def _power(matrix: csr_array, power: float) -> csr_array:
+    """Rows of `matrix` to a power, then summing to 1."""
+    raised = matrix.copy()
+    raised.data = raised.data**power
+    total = np.asarray(raised.sum(axis=1)).ravel()
+    return (diags_array(1 / np.where(total > 0, total, 1)) @ raised).tocsr()
+
+
+def _filled(rows: Floats, share: Floats) -> Floats:
+    """Empty rows replaced by what is popular."""
+    rows[rows.sum(axis=1) == 0] = share
+    return rows
+
+
+def _softmax(logit: Floats) -> Floats:
+    raised = np.exp(logit - logit.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)

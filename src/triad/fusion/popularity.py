@@ -1,0 +1,92 @@
+"""The naive member: what most people take, and how often it happens at all. Every other member must beat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.artifacts import read_json, write_json
+from triad.config.tasks import TaskParams
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.alignment import align_share, by_id, positions
+from triad.fusion.examples import labelled
+from triad.fusion.history import DAY
+
+
+def item_shares(data: Dataset, half_life_days: float) -> Floats:
+    """(n_items,) share of each item in train interactions of the kind that queries ask for, older ones counting less.
+
+    One interaction is added to each item, so that no item is impossible.
+    """
+    streams = data.streams
+    used = (np.asarray(streams.split) == 0) & (np.asarray(streams.kind) == data.meta.target_kind)
+    age = (data.meta.windows["train"][1] - np.asarray(streams.time)[used]) / DAY
+    size = len(data.items.item_id)
+    count = np.bincount(np.asarray(streams.item)[used], np.exp2(-age / half_life_days), minlength=size)
+    return (count + 1) / (count.sum() + size)
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Decayed shares of items, and one constant a task."""
+
+    item_id: NDArray[np.str_]  # (known,) sorted
+    share: Floats  # (known,)
+    constants: dict[str, list[float]]  # binary and regression: one number; multiclass: one a class
+
+    ranks = True
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.constants)
+
+    @classmethod
+    def fit(cls, data: Dataset, tasks: Mapping[str, TaskParams], *, half_life_days: float) -> Popularity:
+        """Train rates, class shares and medians; "no change" for moves of a price.
+
+        Raises:
+            TriadError: a task has no label in train.
+        """
+        order = by_id(data.items.item_id)
+        constants = {name: _constant(data, name, task) for name, task in tasks.items() if task.kind != "ranking"}
+        return cls(np.asarray(data.items.item_id)[order], item_shares(data, half_life_days)[order], constants)
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """The same score for every row; shapes as `Member.predict`."""
+        wide = {task: np.asarray(value) for task, value in self.constants.items()}
+        return {
+            task: np.tile(value, (len(rows), 1)) if task in data.meta.classes else np.full(len(rows), value[0])
+            for task, value in wide.items()
+        }
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) the same shares for everybody."""
+        share = align_share(positions(self.item_id, data.items.item_id), self.share)
+        return np.tile(share, (len(users), 1))
+
+    def save(self, folder: Path) -> None:
+        """Two arrays and the constants."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "item_id.npy", self.item_id, allow_pickle=False)
+        np.save(folder / "share.npy", self.share, allow_pickle=False)
+        write_json(folder / "constants.json", self.constants)
+
+    @classmethod
+    def load(cls, folder: Path) -> Popularity:
+        """What `save` wrote."""
+        item_id, share = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "share"))
+        return cls(item_id, share, read_json(folder / "constants.json"))
+
+
+def _constant(data: Dataset, name: str, task: TaskParams) -> list[float]:
+    _, label = labelled(data, name, "train", both=task.kind == "binary")
+    if task.kind == "multiclass":
+        count = np.bincount(label.astype(int), minlength=len(data.meta.classes[name])) + 1.0
+        return [float(share) for share in count / count.sum()]
+    if task.kind == "binary":
+        return [float(label.mean())]
+    return [0.0 if task.label == "price_move" else float(np.median(label))]

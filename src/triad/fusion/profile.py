@@ -1,0 +1,187 @@
+"""The user-profile member: boosted trees on who the user has been so far. One model a pointwise task.
+
+The trees are stored with joblib, which is a pickle: fit to read back what this pipeline itself wrote under the hashes
+of dvc.lock, and never to open a file from elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from triad.artifacts import read_json, write_json
+from triad.config.profile import ProfileParams
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints, Meta
+from triad.fusion.alignment import align_vectors, by_id, positions
+from triad.fusion.examples import labelled
+from triad.fusion.profile_features import PARTS, Basis, Column, fit_basis, table
+
+Trees = Any
+"""A fitted HistGradientBoostingClassifier or HistGradientBoostingRegressor; scikit-learn carries no types."""
+
+log = logging.getLogger("triad.profile")
+ROWS = 100_000
+"""Exposures scored at once, which keeps memory flat."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Trees a task, the columns each reads, and the vectors of the items known when it was fitted."""
+
+    item_id: NDArray[np.str_]  # (known,) sorted
+    vectors: Floats  # (known, dim)
+    basis: Basis
+    trees: dict[str, Trees]
+    columns: dict[str, list[str]]  # task → names of the columns its trees read
+    inputs: dict[str, Any]  # of Meta, what the columns depend on
+
+    ranks = False
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.trees)
+
+    @classmethod
+    def fit(cls, data: Dataset, vectors: Floats, tasks: Mapping[str, TaskParams], params: ProfileParams) -> Profile:
+        """Trees from train rows, each task's stopped where its validation loss stops falling.
+
+        Args:
+            vectors: (n_items, dim) pretrained item vectors, in catalogue rows (`pretrained.item_vectors`).
+
+        Raises:
+            TriadError: a task has too few labels in train or validation.
+        """
+        order = by_id(data.items.item_id)
+        known = np.asarray(data.items.item_id)[order]
+        aligned = align_vectors(positions(known, data.items.item_id), vectors[order], data.items)
+        basis = fit_basis(data, aligned, params.components)
+        trees: dict[str, Trees] = {}
+        read: dict[str, list[str]] = {}
+        for name, task in tasks.items():
+            if task.kind == "ranking":
+                continue
+            rows, label = labelled(data, name, "train", both=task.kind != "regression")
+            later, later_label = labelled(data, name, "validation")
+            columns = [c for c in table(data, rows, aligned, basis) if c.part in PARTS.get(task.label, (c.part,))]
+            read[name] = [c.name for c in columns]
+            model = _model(task, columns, params)
+            model.fit(
+                _matrix(columns), label, X_val=_take(table(data, later, aligned, basis), read[name]), y_val=later_label
+            )
+            trees[name] = model
+            log.info("%s: %d trees on %d rows × %d columns", name, model.n_iter_, len(rows), len(columns))
+        return cls(known, vectors[order], basis, trees, read, _inputs(data.meta))
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """Scores of every task it was fitted on; shapes as `Member.predict`.
+
+        Raises:
+            TriadError: the dataset's context or attributes are not those it was fitted on.
+        """
+        if (found := _inputs(data.meta)) != self.inputs:
+            differ = [name for name in found if found[name] != self.inputs.get(name)]
+            raise TriadError(
+                "; ".join(f"{name} is {found[name]}, fitted on {self.inputs.get(name)}" for name in differ),
+                where="member profile",
+                mend="transform the tables with the features this member was fitted on, or fit it again",
+            )
+        place = positions(self.item_id, data.items.item_id)
+        vectors = align_vectors(place, self.vectors, data.items)
+        found_scores: dict[str, list[Floats]] = {task: [] for task in self.trees}
+        for part in np.split(rows, range(ROWS, len(rows), ROWS)):
+            columns = table(data, part, vectors, self.basis) if len(part) else []
+            for task, model in self.trees.items():
+                classes = len(data.meta.classes.get(task, ()))
+                found_scores[task].append(_scores(model, columns, self.columns[task], len(part), classes))
+        return {task: np.concatenate(parts) for task, parts in found_scores.items()}
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """Never: it does not order the catalogue."""
+        raise TriadError("does not rank", where="member profile", mend="ask a member whose `ranks` is true")
+
+    def save(self, folder: Path) -> None:
+        """Arrays, one file of trees a task, and what they read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"item_id": self.item_id, "vectors": self.vectors, "axes": self.basis.axes}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        for task, model in self.trees.items():
+            joblib.dump(model, folder / f"{task}.joblib", compress=3)
+        meaning = {"columns": self.columns, "inputs": self.inputs, "categories": self.basis.categories}
+        write_json(folder / "profile.json", meaning | {"scikit-learn": sklearn.__version__})
+
+    @classmethod
+    def load(cls, folder: Path) -> Profile:
+        """What `save` wrote.
+
+        Raises:
+            TriadError: it was written by another version of scikit-learn, whose trees this one may misread.
+        """
+        meaning = read_json(folder / "profile.json")
+        if meaning["scikit-learn"] != sklearn.__version__:
+            raise TriadError(
+                f"fitted with scikit-learn {meaning['scikit-learn']}, here is {sklearn.__version__}",
+                where=str(folder),
+                mend="use the model's own requirements, or fit it again",
+            )
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "vectors", "axes")}
+        basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]))
+        trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
+        return cls(**arrays, basis=basis, trees=trees, columns=meaning["columns"], inputs=meaning["inputs"])
+
+
+def _inputs(meta: Meta) -> dict[str, Any]:
+    return {"context": list(meta.context), "vocabularies": sorted(meta.vocabulary_rows)}
+
+
+def _model(task: TaskParams, columns: list[Column], params: ProfileParams) -> Trees:
+    # trees take up to 255 codes as a set; wider vocabularies are read as numbers
+    codes = [c.is_code and int(c.values.max(initial=0)) < 255 for c in columns]
+    settings = {
+        "learning_rate": params.learning_rate,
+        "max_iter": params.max_iterations,
+        "max_leaf_nodes": params.leaves,
+        "min_samples_leaf": params.min_rows_a_leaf,
+        "l2_regularization": 1.0,
+        "categorical_features": codes if any(codes) else None,
+        "early_stopping": True,
+        "n_iter_no_change": params.patience,
+        "random_state": params.seed,
+    }
+    if task.kind == "regression":
+        return HistGradientBoostingRegressor(loss="absolute_error", **settings)
+    return HistGradientBoostingClassifier(**settings)
+
+
+def _matrix(columns: list[Column]) -> Floats:
+    return np.stack([np.asarray(c.values, np.float32) for c in columns], axis=1)
+
+
+def _take(columns: list[Column], names: list[str]) -> Floats:
+    by_name = {c.name: c for c in columns}
+    return _matrix([by_name[name] for name in names])
+
+
+def _scores(model: Trees, columns: list[Column], names: list[str], rows: int, classes: int) -> Floats:
+    """Of one block: binary and regression (rows,), multiclass (rows, classes)."""
+    if not rows:
+        return np.zeros((0, classes) if classes else 0)
+    if isinstance(model, HistGradientBoostingRegressor):
+        return np.asarray(model.predict(_take(columns, names)))
+    found = np.asarray(model.predict_proba(_take(columns, names)))
+    if not classes:
+        return found[:, 1]
+    wide = np.full((rows, classes), 1e-6)  # a class that train never showed
+    wide[:, model.classes_.astype(int)] = found
+    return wide / wide.sum(axis=1, keepdims=True)

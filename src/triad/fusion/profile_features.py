@@ -1,0 +1,172 @@
+"""The table that the user-profile member reads: who the user has been so far, what the item is, how they meet.
+
+Everything of the user comes from interactions strictly before the exposure. How often an item was taken over all of
+train is left out on purpose: in train rows it would hold the row's own label. `context` has it as of the day before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.history import DAY, States, closest, item_weights, look_back
+from triad.fusion.neighbours import profile_vectors
+from triad.schema import EVENT_KINDS
+
+Part = Literal["user", "item", "pair", "context"]
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "user_attribute": ("user", "context"),
+    "spend": ("user", "context"),
+    "price_move": ("item", "context"),
+}
+"""By a task's label, the parts of the table it reads; all parts for any label not named."""
+
+RECENT, HALF_LIFE_DAYS, CATEGORIES = 100, 14.0, 12
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the table is spelled in, fixed when the member is fitted."""
+
+    axes: Floats  # (dim, components) directions that part items most
+    categories: tuple[int, ...]  # rows of the broad categories whose shares are columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table. `values` are (n,)."""
+
+    name: str
+    part: Part
+    values: Floats | Ints
+    is_code: bool = False  # a category without order
+
+
+def fit_basis(data: Dataset, vectors: Floats, components: int) -> Basis:
+    """Principal axes of the items' unit vectors, and the broad categories most taken in train."""
+    _, _, axes = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    axes = axes[:components]
+    axes *= np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[
+        :, None
+    ]  # SVD leaves signs free
+    train = np.asarray(data.streams.split) == 0
+    broad = np.asarray(data.items.category)[:, :1].ravel()
+    if not len(broad):
+        return Basis(axes.T.astype(np.float32), ())
+    count = np.bincount(broad[np.asarray(data.streams.item)[train]])
+    most = np.argsort(-count, kind="stable")[:CATEGORIES]
+    return Basis(axes.T.astype(np.float32), tuple(int(row) for row in most if count[row]))
+
+
+def table(data: Dataset, rows: Ints, vectors: Floats, basis: Basis) -> list[Column]:
+    """The columns of exposure `rows`.
+
+    Args:
+        vectors: (n_items, dim) unit vectors in catalogue rows.
+    """
+    exposures = data.exposures
+    user, item = np.asarray(exposures.user)[rows], np.asarray(exposures.item)[rows]
+    time = np.asarray(exposures.time)[rows]
+    states = look_back(data, user, np.asarray(exposures.history)[rows], recent=RECENT, half_life_days=HALF_LIFE_DAYS)
+    weight = item_weights(data, states)
+    taste = profile_vectors(weight, vectors)
+    relative = _relative_price(data)
+    columns = _user(data, states, taste, relative, basis)
+    columns = [Column(c.name, c.part, c.values[states.inverse], c.is_code) for c in columns]
+    columns += _user_at(data, states, user, time)
+    columns += _item(data, item, vectors @ basis.axes, relative)
+    columns += [Column("closeness", "pair", np.einsum("nd,nd->n", taste[states.inverse], vectors[item]))]
+    columns += [Column("closest", "pair", closest(data, states, vectors, item))]
+    columns += _pair(data, states, item, relative)
+    context = np.asarray(exposures.context)[rows]
+    columns += [Column(name, "context", context[:, i]) for i, name in enumerate(data.meta.context)]
+    return columns
+
+
+def _user(data: Dataset, states: States, taste: Floats, relative: Floats, basis: Basis) -> list[Column]:
+    """Columns that depend on the state alone, one row a state."""
+    item, kind = np.asarray(data.streams.item)[states.step], np.asarray(data.streams.kind)[states.step]
+    empty = np.diff(states.start) == 0
+    price = np.asarray(data.items.log_price, np.float64)[item]
+    level, spread = states.total(price), np.sqrt(np.maximum(states.total(price**2) - states.total(price) ** 2, 0))
+    columns = [Column(f"taste_{i}", "user", values) for i, values in enumerate((taste @ basis.axes).T)]
+    columns += [Column("price_level", "user", level), Column("price_spread", "user", spread)]
+    columns += [Column("relative_price_level", "user", states.total(relative[item]))]
+    bought = EVENT_KINDS.index("purchase")
+    share = np.maximum(states.total(kind == bought), 1e-9)
+    columns += [Column("bought_relative_price", "user", states.total((kind == bought) * relative[item]) / share)]
+    columns += [Column(f"{name}_share", "user", states.total(kind == k)) for k, name in enumerate(EVENT_KINDS) if k]
+    broad = np.asarray(data.items.category)[:, :1].ravel()
+    columns += [Column(f"category_{row}_share", "user", states.total(broad[item] == row)) for row in basis.categories]
+    variety = np.diff(item_weights(data, states).indptr) / np.maximum(np.diff(states.start), 1)
+    columns += [Column("variety", "user", variety)]
+    columns = [Column(c.name, c.part, np.where(empty, np.nan, c.values)) for c in columns]
+    attributes = np.asarray(data.users.attributes)[states.user]
+    columns += [Column(f"attribute_{i}", "user", codes, is_code=True) for i, codes in enumerate(attributes.T)]
+    return [*columns, Column("steps", "user", np.log1p(states.history))]
+
+
+def _user_at(data: Dataset, states: States, user: Ints, time: Ints) -> list[Column]:
+    """Columns of the user that move with the clock."""
+    offsets = np.asarray(data.streams.offsets)
+    done = states.history[states.inverse]
+    times = np.asarray(data.streams.time)
+    found = times[np.maximum(offsets[user] + done - 1, 0)] if len(times) else np.zeros(len(user), np.int64)
+    first = times[np.minimum(offsets[user], len(times) - 1)] if len(times) else found
+    hours = np.where(done > 0, (time - found) / (DAY / 24), np.nan)
+    active = np.where(done > 0, (time - first) / DAY, np.nan)
+    return [
+        Column("hours_since_step", "user", np.log1p(np.maximum(hours, 0))),
+        Column("steps_a_day", "user", done / np.maximum(active, 1.0)),
+    ]
+
+
+def _item(data: Dataset, item: Ints, place: Floats, relative: Floats) -> list[Column]:
+    items = data.items
+    columns = [Column(f"place_{i}", "item", values) for i, values in enumerate(place[item].T)]
+    columns += [Column("price", "item", np.asarray(items.log_price)[item])]
+    columns += [Column("relative_price", "item", relative[item])]
+    for level, codes in enumerate(np.asarray(items.category)[item].T):
+        columns.append(Column(f"category_{'broad' if level == 0 else level}", "item", codes, is_code=True))
+    return [*columns, Column("brand", "item", np.asarray(items.brand)[item], is_code=True)]
+
+
+def _pair(data: Dataset, states: States, item: Ints, relative: Floats) -> list[Column]:
+    """How the candidate compares with what the user took."""
+    seen, at = np.asarray(data.streams.item)[states.step], states.inverse
+    price = np.asarray(data.items.log_price, np.float64)
+    columns = [
+        Column("price_over_level", "pair", price[item] - states.total(price[seen])[at]),
+        Column("relative_price_over_level", "pair", relative[item] - states.total(relative[seen])[at]),
+        Column("same_item", "pair", _share_of(states, seen, item, at)),
+    ]
+    for level, codes in enumerate(np.asarray(data.items.category).T):
+        columns.append(Column(f"same_category_{level}", "pair", _share_of(states, codes[seen], codes[item], at)))
+    brand = np.asarray(data.items.brand)
+    columns.append(Column("same_brand", "pair", _share_of(states, brand[seen], brand[item], at)))
+    empty = np.diff(states.start)[at] == 0
+    return [Column(c.name, c.part, np.where(empty, np.nan, c.values)) for c in columns]
+
+
+def _share_of(states: States, seen: Ints, asked: Ints, at: Ints) -> Floats:
+    """(n,) weight in each row's state of the steps whose code is the row's own."""
+    if not len(seen):
+        return np.zeros(len(asked))
+    size = int(max(seen.max(), asked.max())) + 1
+    keys, inverse = np.unique(states.owner * size + seen, return_inverse=True)
+    weight = np.bincount(inverse, states.weight)
+    wanted = at * size + asked
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, weight[place], 0.0)
+
+
+def _relative_price(data: Dataset) -> Floats:
+    """(n_items,) log price less the mean of the item's narrowest category."""
+    price, category = np.asarray(data.items.log_price, np.float64), np.asarray(data.items.category)
+    narrow = category[:, -1] if category.shape[1] else np.zeros(len(price), np.int64)
+    mean = np.bincount(narrow, price) / np.maximum(np.bincount(narrow), 1)
+    return price - mean[narrow]

@@ -1,0 +1,183 @@
+"""The item-similarity member: near to what you took, as people's baskets and the pretrained items say.
+
+Its seven features are weighed by a logistic regression a task. That regression reads *validation* rows only: in train
+rows the neighbours and the pretrained items have already seen the very clicks to be predicted (through the user's
+own co-occurrences and next-item steps), so both would look far better than they are on a later day. Seven weights
+need no more rows than validation has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, load_npz, save_npz
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import GroupKFold
+
+from triad.artifacts import read_json, write_json
+from triad.config.similarity import SimilarityParams
+from triad.config.tasks import TaskParams
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.alignment import align_share, align_vectors, by_id, positions
+from triad.fusion.examples import labelled
+from triad.fusion.history import closest, item_weights, look_back, pick
+from triad.fusion.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
+from triad.fusion.popularity import item_shares
+
+FEATURES = ("neighbours", "again", "closeness", "closest", "popularity", "steps", "is_empty")
+ROWS = 50_000
+"""Exposures scored at once, which keeps memory flat."""
+
+
+@dataclass(frozen=True)
+class Logit:
+    """A fitted logistic regression on `FEATURES`."""
+
+    weight: list[float]
+    intercept: float
+
+    def probability(self, features: Floats) -> Floats:
+        """(n,) from (n, 7)."""
+        return 1 / (1 + np.exp(-(features @ np.array(self.weight) + self.intercept)))
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Neighbours, vectors and shares of the items known when it was fitted, by item id."""
+
+    item_id: NDArray[np.str_]  # (known,) sorted
+    neighbours: csr_array  # (known, known)
+    vectors: Floats  # (known, dim)
+    share: Floats  # (known,)
+    logits: dict[str, Logit]
+    blend: Blend
+    recent: int
+    half_life_days: float
+
+    ranks = True
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.logits)
+
+    @classmethod
+    def fit(
+        cls, data: Dataset, vectors: Floats, tasks: Mapping[str, TaskParams], params: SimilarityParams
+    ) -> Similarity:
+        """Neighbours and shares from train, everything that weighs them from validation.
+
+        Args:
+            vectors: (n_items, dim) pretrained item vectors, in catalogue rows (`pretrained.item_vectors`).
+
+        Raises:
+            TriadError: a binary task has no label or one label in validation.
+        """
+        order = by_id(data.items.item_id)
+        place = positions(np.asarray(data.items.item_id)[order], data.items.item_id)
+        neighbours = item_neighbours(data, neighbours=params.neighbours, shrink=params.shrink)
+        share = item_shares(data, params.popularity_half_life_days)
+        space = Space(neighbours, align_vectors(place, vectors[order], data.items), share)
+        look = params.recent, params.half_life_days
+        blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
+        known = np.asarray(data.items.item_id)[order], neighbours[order][:, order], vectors[order], share[order]
+        blank = cls(*known, {}, blend, *look)
+        logits = {
+            name: _logit(data, blank.features(data, rows), rows, label)
+            for name, task in tasks.items()
+            if task.kind == "binary"
+            for rows, label in [labelled(data, name, "validation", both=True)]
+        }
+        return cls(*known, logits, blend, *look)
+
+    def features(self, data: Dataset, rows: Ints) -> Floats:
+        """(n, 7) what `FEATURES` name, of exposure `rows`; logarithms of shares keep tails linear."""
+        space = self._space(data)
+        found = [self._features(data, space, part) for part in np.split(rows, range(ROWS, len(rows), ROWS))]
+        return np.concatenate(found)
+
+    def _features(self, data: Dataset, space: Space, rows: Ints) -> Floats:
+        exposures = data.exposures
+        item, user = np.asarray(exposures.item)[rows], np.asarray(exposures.user)[rows]
+        done = np.asarray(exposures.history)[rows]
+        states = look_back(data, user, done, recent=self.recent, half_life_days=self.half_life_days)
+        weight = item_weights(data, states)
+        profile = profile_vectors(weight, space.vectors)
+        columns = (
+            np.log(1e-3 + pick(weight @ space.neighbours, states.inverse, item)),
+            np.log(1e-2 + pick(weight, states.inverse, item)),
+            np.einsum("nd,nd->n", profile[states.inverse], space.vectors[item]),
+            closest(data, states, space.vectors, item),
+            np.log(space.share[item] * len(space.share)),
+            np.log1p(done),
+            done == 0,
+        )
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """{task: (n,) probability} of the binary tasks."""
+        features = self.features(data, rows)
+        return {task: logit.probability(features) for task, logit in self.logits.items()}
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) probabilities of the next item."""
+        states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
+        return distribution(data, self._space(data), states, self.blend)[states.inverse]
+
+    def _space(self, data: Dataset) -> Space:
+        """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""
+        place = positions(self.item_id, data.items.item_id)
+        found = np.flatnonzero(place >= 0)
+        row, column = self.neighbours.nonzero()
+        to = np.full(len(self.item_id), -1)
+        to[place[found]] = found
+        both = (to[row] >= 0) & (to[column] >= 0)
+        values = np.asarray(self.neighbours[row, column]).ravel()[both]
+        neighbours = csr_array((values, (to[row[both]], to[column[both]])), shape=(len(place), len(place)))
+        return Space(neighbours, align_vectors(place, self.vectors, data.items), align_share(place, self.share))
+
+    def save(self, folder: Path) -> None:
+        """Arrays, the sparse neighbours, and the numbers that weigh them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("item_id", "vectors", "share"):
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        save_npz(folder / "neighbours.npz", self.neighbours)
+        numbers: dict[str, Any] = {"recent": self.recent, "half_life_days": self.half_life_days}
+        numbers |= {"blend": asdict(self.blend), "logits": {task: asdict(logit) for task, logit in self.logits.items()}}
+        write_json(folder / "similarity.json", numbers)
+
+    @classmethod
+    def load(cls, folder: Path) -> Similarity:
+        """What `save` wrote."""
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "vectors", "share")}
+        numbers = read_json(folder / "similarity.json")
+        logits = {task: Logit(**logit) for task, logit in numbers.pop("logits").items()}
+        blend = numbers.pop("blend")
+        blend["weight"] = tuple(blend["weight"])
+        neighbours = csr_array(load_npz(folder / "neighbours.npz"))
+        return cls(**arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
+
+
+def _logit(data: Dataset, features: Floats, rows: Ints, label: Floats) -> Logit:
+    """Fitted on standardised features, with the ridge chosen by folds that keep a user together."""
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale < 1e-9] = 1
+    group = np.asarray(data.exposures.user)[rows]
+    scaled = (features - mean) / scale
+    users = len(np.unique(group))
+    folds = list(GroupKFold(min(5, users)).split(scaled, label, group)) if users > 1 else []
+    folds = [(fit, held) for fit, held in folds if min(np.ptp(label[fit]), np.ptp(label[held])) > 0]
+    if folds:
+        ridges = np.logspace(-4, 1, 6)
+        model = LogisticRegressionCV(
+            Cs=ridges, cv=folds, scoring="neg_log_loss", l1_ratios=(0.0,), use_legacy_attributes=False
+        )
+    else:  # too few positives to choose by
+        model = LogisticRegression(C=1e-2)
+    model.fit(scaled, label)
+    weight = model.coef_[0] / scale
+    return Logit([float(w) for w in weight], float(model.intercept_[0] - weight @ mean))

@@ -1,0 +1,49 @@
+"""Stage `fuse`: the members calibrated, weighed against one another on the fusion window, and packed into one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, replacing
+from triad.errors import TriadError
+from triad.features.dataset import load
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.members import Member, load_member
+from triad.fusion.popularity import Popularity
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+log = logging.getLogger("triad.fuse")
+
+
+def fuse(params: Params) -> None:
+    """artifacts/features + the members' folders → artifacts/fuse."""
+    log.info("%s", params.fuse)
+    started, target = time.monotonic(), ARTIFACTS / "fuse"
+    data = load(ARTIFACTS / "features")
+    members: dict[str, Member] = {}
+    for name in params.fuse.members:
+        if name == "popularity":
+            half_life_days = params.fuse.popularity_half_life_days
+            members[name] = Popularity.fit(data, params.tasks, half_life_days=half_life_days)
+            continue
+        if not (ARTIFACTS / name).is_dir():
+            raise TriadError(
+                f"member {name!r} was not fitted", where=f"{ARTIFACTS / name}", mend=f"run the stage {name} first"
+            )
+        members[name] = load_member(name, ARTIFACTS / name)
+    fused = fit_fusion(data, members, params.tasks, params.fuse)
+    with replacing(target) as folder:
+        fused.save(folder)
+    for task, record in fused.record.items():
+        weights = " ".join(f"{name} {weight:.2f}" for name, weight in fused.weights[task].items() if weight)
+        gain, serves = record["gain"], "the best alone serves" if record["fallback"] else "the fusion serves"
+        log.info(
+            "%s: %s · %s %.5f · gain over %s %.5f [%.5f, %.5f] · %s",
+            *(task, weights, record["loss"], record["served"], record["best"]),
+            *(gain["value"], gain["low"], gain["high"], serves),
+        )
+    log.info("%d members, %d tasks · %.1f s · %s", len(members), len(fused.record), time.monotonic() - started, target)

@@ -1,0 +1,28 @@
+"""Stage `profile`: boosted trees on who a user has been so far, with the pretrained item vectors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, replacing
+from triad.features.dataset import load
+from triad.fusion.pretrained import item_vectors
+from triad.fusion.profile import Profile
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+log = logging.getLogger("triad.profile")
+
+
+def profile(params: Params) -> None:
+    """artifacts/features + artifacts/pretrain → artifacts/profile."""
+    log.info("%s", params.profile)
+    started, target = time.monotonic(), ARTIFACTS / "profile"
+    data = load(ARTIFACTS / "features")
+    member = Profile.fit(data, item_vectors(ARTIFACTS / "pretrain", data), params.tasks, params.profile)
+    with replacing(target) as folder:
+        member.save(folder)
+    log.info("tasks %s · %.1f s · %s", ", ".join(member.tasks), time.monotonic() - started, target)

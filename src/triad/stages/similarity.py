@@ -1,0 +1,32 @@
+"""Stage `similarity`: items near to what a user took, from train interactions and the pretrained item vectors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, replacing
+from triad.features.dataset import load
+from triad.fusion.pretrained import item_vectors
+from triad.fusion.similarity import Similarity
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+log = logging.getLogger("triad.similarity")
+
+
+def similarity(params: Params) -> None:
+    """artifacts/features + artifacts/pretrain → artifacts/similarity."""
+    log.info("%s", params.similarity)
+    started, target = time.monotonic(), ARTIFACTS / "similarity"
+    data = load(ARTIFACTS / "features")
+    member = Similarity.fit(data, item_vectors(ARTIFACTS / "pretrain", data), params.tasks, params.similarity)
+    with replacing(target) as folder:
+        member.save(folder)
+    log.info(
+        "%d items, %d neighbours, %s, tasks %s · %.1f s · %s",
+        *(len(member.item_id), member.neighbours.nnz, member.blend, ", ".join(member.tasks)),
+        *(time.monotonic() - started, target),
+    )
