@@ -8,7 +8,8 @@ from triad.config.base import Section
 
 
 class EvaluateParams(Section):
-    """How the test window is read, and what a challenger must show."""
+    """How the test window is read, and what a challenger must show. Margins are in units of the primary metric:
+    AUC, macro F1, share of the naive error removed, NDCG."""
 
     bootstrap: int = Field(default=300, ge=20, description="resamples of users")
     confidence: float = Field(default=0.95, gt=0, lt=1)
@@ -17,5 +18,8 @@ class EvaluateParams(Section):
     max_calibration_error: float = Field(default=0.05, gt=0)
     slice_margin: float = Field(default=0.03, ge=0, description="loss of the primary metric a slice may show")
     margin: float = Field(default=0.002, ge=0, description="loss of the primary metric that still counts as no worse")
+    min_gain: float = Field(
+        default=0.001, ge=0, description="gain to exceed: another seed of the same model can gain this"
+    )
     min_slice_rows: int = Field(default=200, ge=1)
     seed: int = Field(default=1, ge=0)

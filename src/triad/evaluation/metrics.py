@@ -1,0 +1,235 @@
+"""Every metric, on a sample and on all its resamples at once (see `bootstrap.py`: row 0 is the sample).
+
+`cluster` (n,) names each row's cluster in `draws`. A metric that is undefined, AUC with one class say, is NaN; the
+report says so by name. Scores that are no numbers, or no probabilities, are refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.errors import TriadError
+from triad.evaluation.bootstrap import Draws, Estimate
+from triad.features.dataset import Floats, Ints
+
+PRIMARY = {"binary": "auc", "multiclass": "macro_f1", "regression": "relative_gain", "ranking": "ndcg"}
+"""What the gate and the slices look at; more is better for each."""
+
+LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "mae", "rmse"})
+
+BINS = 10
+"""Equal-mass bins of the calibration error and curve."""
+
+_EPSILON = 1e-15
+
+
+def binary(
+    labels: Floats, scores: Floats, cluster: Ints, draws: Draws, threshold: float | None = None
+) -> dict[str, Estimate]:
+    """auc, gauc, log_loss, calibration_error; with a `threshold` also accuracy, recall, f1 of `score ≥ threshold`.
+
+    Args:
+        labels: (n,) 0 or 1.
+        scores: (n,) probabilities.
+    """
+    _check(scores, len(labels), probabilities=True)
+    taken = np.asarray(labels) > 0.5
+    p = np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON)
+    loss = -np.log(np.where(taken, p, 1 - p))
+    found = {
+        "auc": auc(taken, p, cluster, draws),
+        "gauc": gauc(taken, p, cluster, draws),
+        "log_loss": _mean(loss, cluster, draws),
+        "calibration_error": calibration_error(taken, p, cluster, draws),
+    }
+    if threshold is not None:
+        chosen = p >= threshold
+        cells = [chosen & taken, chosen & ~taken, ~chosen & taken, ~chosen & ~taken]
+        tp, fp, fn, tn = draws.totals(cluster, np.stack(cells, axis=1).astype(np.float64)).T
+        found["accuracy"] = _ratio(tp + tn, tp + fp + fn + tn)
+        found["recall"] = _ratio(tp, tp + fn)
+        found["f1"] = _ratio(2 * tp, 2 * tp + fp + fn)
+    return found
+
+
+def auc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
+    """Area under the ROC curve, ties counted half (Mann-Whitney): one sort serves every resample."""
+    order = np.argsort(scores[~taken], kind="stable")
+    negatives, positives = scores[~taken][order], scores[taken]
+    of_negatives, of_positives = cluster[~taken][order], cluster[taken]
+    below, upto = (np.searchsorted(negatives, positives, side) for side in ("left", "right"))
+    found = []
+    for drawn in draws.blocks(len(scores)):
+        heaped = np.cumsum(np.pad(drawn[:, of_negatives], ((0, 0), (1, 0))), axis=1)
+        weights = drawn[:, of_positives]
+        wins = (weights * (heaped[:, below] + heaped[:, upto])).sum(axis=1) / 2
+        found.append(_ratio(wins, weights.sum(axis=1) * heaped[:, -1]))
+    return np.concatenate(found)
+
+
+def gauc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
+    """Mean AUC within a cluster, weighted by its rows; clusters of one class are left out (Zhu et al. 2017, DIN)."""
+    clusters = draws.multiplicity.shape[1]
+    order = np.lexsort((scores, cluster))
+    c, s, y = cluster[order], scores[order], taken[order]
+    place = np.arange(len(order), dtype=np.float64)
+    fresh = np.r_[True, (c[1:] != c[:-1]) | (s[1:] != s[:-1])] if len(c) else np.zeros(0, bool)
+    group = np.cumsum(fresh) - 1
+    rank = np.bincount(group, place)[group] / np.bincount(group)[group] if len(c) else place  # ties share their mean
+    rows = np.bincount(c, minlength=clusters).astype(np.float64)
+    rank = rank - (np.cumsum(rows) - rows)[c] + 1
+    positives = np.bincount(c, y, minlength=clusters)
+    wins = np.bincount(c, rank * y, minlength=clusters) - positives * (positives + 1) / 2
+    mixed = np.flatnonzero((positives > 0) & (positives < rows))
+    weight = rows[mixed]
+    inside = wins[mixed] / (positives[mixed] * (weight - positives[mixed]))
+    total = draws.totals(mixed, np.stack([inside * weight, weight], axis=1))
+    return _ratio(total[:, 0], total[:, 1])
+
+
+def bins(scores: Floats, count: int = BINS) -> Ints:
+    """(n,) which of `count` equal-mass bins each score lies in; equal scores lie together."""
+    edges = np.quantile(scores, np.linspace(0, 1, count + 1)[1:-1])
+    return np.searchsorted(edges, scores)
+
+
+def calibration_error(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
+    """Expected calibration error: mean |predicted − observed| over equal-mass bins, weighted by rows (Naeini 2015)."""
+    if not len(scores):
+        return np.full(len(draws.multiplicity), np.nan)
+    member = bins(scores)[:, None] == np.arange(BINS)
+    total = draws.totals(cluster, np.c_[member * (scores - taken)[:, None], np.ones(len(scores))])
+    return _ratio(np.abs(total[:, :-1]).sum(axis=1), total[:, -1])
+
+
+def best_threshold(labels: Floats, scores: Floats) -> float:
+    """The score from which "yes" gives the highest F1; infinite where nothing is positive."""
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    s, hits = np.asarray(scores, np.float64)[order], np.cumsum(np.asarray(labels)[order] > 0.5)
+    if not len(s) or hits[-1] == 0:
+        return float("inf")
+    last = np.r_[s[1:] != s[:-1], True]  # a threshold takes all of a tie or none of it
+    f1 = 2 * hits / (np.arange(1, len(s) + 1) + hits[-1])
+    return float(s[np.argmax(np.where(last, f1, -1.0))])
+
+
+def multiclass(
+    labels: Floats, scores: Floats, cluster: Ints, draws: Draws, *, guess: bool = False
+) -> dict[str, Estimate]:
+    """accuracy, macro_recall, macro_f1 of the likeliest class, and log_loss.
+
+    Recall is averaged over the classes that occur, F1 over those that occur or are predicted. With `guess` the macro
+    figures are those of drawing a class from the scores, the harder baseline: always naming the commonest class has
+    a macro F1 near 1 / classes², drawing by share one near 1 / classes.
+
+    Args:
+        labels: (n,) place of the true class.
+        scores: (n, classes) probabilities.
+    """
+    _check(scores, len(labels), probabilities=True)
+    p = np.asarray(scores, np.float64)
+    n, classes = p.shape
+    true = np.asarray(labels).astype(int)
+    if n and (true.min() < 0 or true.max() >= classes):
+        raise TriadError(
+            f"label {true.max()} of {classes} classes", where="multiclass scores", mend="score every class"
+        )
+    named = np.eye(classes)[p.argmax(axis=1)]
+    right = named[np.arange(n), true]
+    loss = -np.log(np.clip(p[np.arange(n), true], _EPSILON, None))
+    answer = p if guess else named
+    cells = np.zeros((n, classes, classes))
+    cells[np.arange(n), true] = answer
+    confusion = draws.totals(cluster, cells.reshape(n, -1)).reshape(-1, classes, classes)
+    tp, actual, said = np.einsum("bcc->bc", confusion), confusion.sum(axis=2), confusion.sum(axis=1)
+    return {
+        "accuracy": _mean(right, cluster, draws),
+        "macro_recall": _row_mean(_ratio(tp, actual)),
+        "macro_f1": _row_mean(_ratio(2 * tp, actual + said)),
+        "log_loss": _mean(loss, cluster, draws),
+    }
+
+
+def regression(labels: Floats, scores: Floats, naive: Floats, cluster: Ints, draws: Draws) -> dict[str, Estimate]:
+    """mae, rmse, and relative_gain = 1 − MAE / MAE of `naive`: the share of the naive guess's error that is gone.
+
+    All arguments (n,), in the label's unit.
+    """
+    _check(scores, len(labels))
+    wrong = np.abs(np.asarray(scores, np.float64) - labels)
+    parts = np.stack([wrong, wrong**2, np.abs(naive - labels), np.ones(len(wrong))], axis=1)
+    absolute, squared, naively, rows = draws.totals(cluster, parts).T
+    return {
+        "mae": _ratio(absolute, rows),
+        "rmse": np.sqrt(_ratio(squared, rows)),
+        "relative_gain": 1 - _ratio(absolute, naively),
+    }
+
+
+def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
+    """(t,) place of each target in its query's list, from 1, ties resolved against the model.
+
+    Args:
+        scores: (q, n_items); the whole catalogue is ranked.
+        query: (t,) row of `scores`, ascending.
+        target: (t,) item.
+    """
+    _check(scores, len(scores))
+    own = scores[query, target]
+    place = np.array([np.count_nonzero(scores[q] >= s) for q, s in zip(query, own, strict=True)], dtype=np.int64)
+    order = np.lexsort((place, query))  # of tied targets the first takes the best of their places, and so on
+    q, r = query[order], place[order]
+    tied = np.r_[False, (q[1:] == q[:-1]) & (r[1:] == r[:-1])] if len(q) else np.zeros(0, bool)
+    start = np.flatnonzero(~tied)
+    size = np.diff(np.r_[start, len(q)])
+    nth = np.arange(len(q)) - np.repeat(start, size)
+    place[order] = r - np.repeat(size, size) + 1 + nth
+    return place
+
+
+def ranking_values(ranks: Ints, query: Ints, queries: int, k: int) -> NDArray[np.float64]:
+    """(queries, 4) ndcg, hit, recall at `k` and mrr of each query, from `target_ranks`; every query has a target."""
+    seen = ranks <= k
+    gain = np.bincount(query, seen / np.log2(ranks + 1), minlength=queries)
+    targets = np.bincount(query, minlength=queries)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(targets, k) - 1]
+    hits = np.bincount(query, seen, minlength=queries)
+    first = np.full(queries, np.inf)
+    np.minimum.at(first, query, ranks)
+    return np.stack([gain / ideal, hits > 0, hits / targets, 1 / first], axis=1)
+
+
+def ranking(values: Floats, cluster: Ints, draws: Draws) -> dict[str, Estimate]:
+    """ndcg, hit, recall, mrr: means over queries of `ranking_values`."""
+    total = draws.totals(cluster, np.c_[values, np.ones(len(values))])
+    return {name: _ratio(total[:, i], total[:, -1]) for i, name in enumerate(("ndcg", "hit", "recall", "mrr"))}
+
+
+def _mean(values: Floats, cluster: Ints, draws: Draws) -> Estimate:
+    total = draws.totals(cluster, np.stack([values, np.ones(len(values))], axis=1))
+    return _ratio(total[:, 0], total[:, 1])
+
+
+def _ratio(above: Floats, below: Floats) -> NDArray[np.float64]:
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
+
+
+def _row_mean(values: Floats) -> Estimate:
+    here = np.isfinite(values)
+    return _ratio(np.where(here, values, 0.0).sum(axis=1), here.sum(axis=1).astype(np.float64))
+
+
+def _check(scores: Floats, rows: int, *, probabilities: bool = False) -> None:
+    if len(scores) != rows:
+        raise TriadError(
+            f"{len(scores)} scores for {rows} labels", where="evaluation", mend="score exactly the labelled rows"
+        )
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise TriadError(
+            f"{bad} scores are no finite numbers", where="evaluation", mend="find the member that gives them"
+        )
+    if probabilities and rows and (np.min(scores) < 0 or np.max(scores) > 1):
+        span = f"[{np.min(scores):.4g}, {np.max(scores):.4g}]"
+        raise TriadError(f"scores in {span} are no probabilities", where="evaluation", mend="calibrate the member")

@@ -1,0 +1,139 @@
+"""The test window's rows and questions, and one model's answers to them. No paths here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.evaluation.metrics import target_ranks
+from triad.features.dataset import Bools, Dataset, Floats, Ints
+
+_CELLS = 1 << 23  # scores of (query, item) held at once
+
+
+class Ranker(Protocol):
+    """What can order the catalogue: a member, the fusion, the oracle."""
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """The exposures (n) and ranking queries (q) of one split; users and items as clusters 0 … of the bootstrap."""
+
+    rows: Ints  # (n,) exposure rows
+    user: Ints  # (n,) cluster
+    item: Ints  # (n,) cluster
+    users: int
+    items: int
+    queries: Ints  # (q,) query rows
+    query_user: Ints  # (q,) cluster
+    query: Ints  # (t,) which of the queries each target belongs to, ascending
+    target: Ints  # (t,) catalogue rows
+    first_step: Ints  # (q,) interactions of the query's user before the split began
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's answers: `tasks` as `Member.predict` over `Window.rows`, `ranks` (t,) the targets' places."""
+
+    tasks: dict[str, Floats] = field(default_factory=dict)
+    ranks: Ints | None = None
+
+
+def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
+    """The rows of `split`, and its queries; of more than `max_queries` a random sample, the same for the same seed."""
+    rows, queries = data.rows(split), data.query_rows(split)
+    if len(queries) > max_queries:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
+    row_user = np.asarray(data.exposures.user)[rows]
+    query_user = np.asarray(data.queries.user)[queries]
+    users, user = np.unique(np.r_[row_user, query_user], return_inverse=True)
+    items, item = np.unique(np.asarray(data.exposures.item)[rows], return_inverse=True)
+    offsets = np.asarray(data.queries.offsets)
+    counts = offsets[queries + 1] - offsets[queries]
+    query = np.repeat(np.arange(len(queries)), counts)
+    place = offsets[queries][query] + np.arange(len(query)) - np.r_[0, np.cumsum(counts)][query]
+    begin = data.meta.windows[split][0]
+    earlier = np.r_[0, np.cumsum(np.asarray(data.streams.time) < begin)]
+    steps = np.asarray(data.streams.offsets)
+    return Window(
+        rows=rows,
+        user=user[: len(rows)],
+        item=item,
+        users=len(users),
+        items=len(items),
+        queries=queries,
+        query_user=user[len(rows) :],
+        query=query,
+        target=np.asarray(data.queries.target)[place],
+        first_step=earlier[steps[query_user + 1]] - earlier[steps[query_user]],
+    )
+
+
+def rank_targets(model: Ranker, data: Dataset, asked: Window) -> Ints:
+    """(t,) place of each target among all items, for `Scored.ranks`; asks some queries at a time."""
+    users = np.asarray(data.queries.user)[asked.queries]
+    history = np.asarray(data.queries.history)[asked.queries]
+    step = max(1, _CELLS // max(len(data.items.item_id), 1))
+    found: list[Ints] = [np.zeros(0, np.int64)]
+    for start in range(0, len(users), step):
+        part = slice(start, start + step)
+        scores = model.rank(data, users[part], history[part])
+        first, last = np.searchsorted(asked.query, [start, start + step])
+        found.append(target_ranks(scores, asked.query[first:last] - start, asked.target[first:last]))
+    return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the window: exposures where `rows`, and queries where `queries`."""
+
+    group: str
+    name: str
+    rows: Bools  # (n,)
+    queries: Bools  # (q,)
+
+
+def slices(
+    data: Dataset, asked: Window, category: NDArray[Any], surface: NDArray[Any] | None = None, largest: int = 12
+) -> list[Slice]:
+    """New and known users, new and known items, the `largest` top-level categories and the rest, surfaces.
+
+    A query belongs to the slice of its first target.
+
+    Args:
+        category: (n_items,) top-level category names.
+        surface: (n,) names of where the exposure was shown; None where the source does not say.
+    """
+    exposures = data.exposures
+    first = asked.target[np.searchsorted(asked.query, np.arange(len(asked.queries)))]
+    fresh, cold = np.asarray(exposures.is_new_user)[asked.rows], np.asarray(exposures.is_cold_item)[asked.rows]
+    cold_item = _cold_items(data)[first]
+    nowhere = np.zeros(len(asked.queries), bool)
+    found = [
+        Slice("users", "new users", fresh, asked.first_step == 0),
+        Slice("users", "known users", ~fresh, asked.first_step > 0),
+        Slice("items", "cold items", cold, cold_item),
+        Slice("items", "known items", ~cold, ~cold_item),
+    ]
+    shown, wanted = category[np.asarray(exposures.item)[asked.rows]], category[first]
+    names, count = np.unique(shown, return_counts=True)
+    kept = names[np.lexsort((names, -count))][:largest]
+    found += [Slice("category", str(name), shown == name, wanted == name) for name in kept]
+    if len(names) > largest:
+        found.append(Slice("category", "all others", ~np.isin(shown, kept), ~np.isin(wanted, kept)))
+    if surface is not None and len(np.unique(surface)) > 1:
+        found += [Slice("surface", str(name), surface == name, nowhere) for name in np.unique(surface)]
+    return found
+
+
+def _cold_items(data: Dataset) -> Bools:
+    """(n_items,) items with too few train interactions: as their exposures say it, or with none at all."""
+    in_train = np.asarray(data.streams.item)[np.asarray(data.streams.split) == 0]
+    cold = np.bincount(in_train, minlength=len(data.items.item_id)) == 0
+    cold[np.asarray(data.exposures.item)] = np.asarray(data.exposures.is_cold_item)
+    return cold
