@@ -17,9 +17,11 @@ class FinetuneParams(Section):
     experts: int = Field(default=4, ge=1)
     expert_dim: int = Field(default=64, ge=1)
     head_dim: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="of the experts' outputs")
     weighting: Literal["fixed", "uncertainty"] = "uncertainty"
     batch_exposures: int = Field(default=4096, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")

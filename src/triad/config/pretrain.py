@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
@@ -18,15 +18,23 @@ class TrunkParams(Section):
     max_steps: int = Field(default=64, ge=4, description="interactions read at once")
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _divides(self) -> TrunkParams:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} is no multiple of heads {self.heads}")
+        return self
+
 
 class PretrainParams(Section):
     """Next interaction over the whole catalogue."""
 
     trunk: TrunkParams = TrunkParams()
     loss: Literal["sampled_softmax", "gbce", "softmax"] = "sampled_softmax"
-    negatives: int = Field(default=256, ge=1, description="shared by a batch")
-    batch_streams: int = Field(default=64, ge=1)
+    negatives: int = Field(default=256, ge=1, description="drawn a step and shared by its targets")
+    batch_targets: int = Field(default=1024, ge=1, description="interactions predicted a step")
     learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases and norms")
     max_epochs: int = Field(default=30, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
+    checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

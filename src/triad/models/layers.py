@@ -1,0 +1,77 @@
+"""Embedding tables and the Transformer block. Written with `keras.ops` only, so they run on every backend.
+
+Layers make their weights in `build`; the networks build all of them at once, from sizes known beforehand, so that a
+saved network loads without an example of its input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+PACKAGE = "triad"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Table(keras.layers.Layer):
+    """Embedding rows, (…) int → (…, dim). Row 0 is padding and always zero.
+
+    `keras.layers.Embedding` copies the whole table each step on TensorFlow; taking from the variable does not.
+    """
+
+    def __init__(self, rows: int, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if rows < 1:
+            raise ValueError(f"an embedding table needs at least one row, not {rows}")
+        self.rows, self.dim = rows, dim
+
+    def build(self, _: Any = None) -> None:
+        self.weight = self.add_weight(
+            (self.rows, self.dim), initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5), name="weight"
+        )
+        self.built = True
+
+    def call(self, rows: Any) -> Any:
+        taken = ops.take(ops.cast(self.weight, self.compute_dtype), rows, axis=0)
+        return taken * ops.cast(rows > 0, taken.dtype)[..., None]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rows": self.rows, "dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Block(keras.layers.Layer):
+    """Pre-norm causal Transformer block (Vaswani et al. 2017; Xiong et al. 2020), (batch, steps, dim) → the same."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if dim % heads:
+            raise ValueError(f"dim {dim} must be a multiple of heads {heads}")
+        self.dim, self.heads, self.dropout = dim, heads, dropout
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
+        self.attend = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
+        self.widen = keras.layers.Dense(4 * dim, activation="gelu")
+        self.narrow = keras.layers.Dense(dim)
+        self.drop = keras.layers.Dropout(dropout)
+
+    def build(self, _: Any = None) -> None:
+        states = (None, None, self.dim)
+        for norm in self.norms:
+            norm.build(states)
+        self.attend.build(states, states)
+        self.widen.build(states)
+        self.narrow.build((None, None, 4 * self.dim))
+        self.drop.build(states)
+        self.built = True
+
+    def call(self, states: Any, training: bool = False) -> Any:
+        normed = self.norms[0](states)
+        heard = self.attend(normed, normed, use_causal_mask=True, training=training)
+        states = states + self.drop(heard, training=training)
+        thought = self.narrow(self.widen(self.norms[1](states)))
+        return states + self.drop(thought, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim, "heads": self.heads, "dropout": self.dropout}

@@ -1,0 +1,98 @@
+"""Losses, on logits and with masks. Pure functions of `keras.ops`; a mask holds 1 where a slot counts and 0 elsewhere.
+
+A missing label must be cleaned before it meets a loss: NaN · 0 is NaN, and so is its gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def clean(labels: Any, mask: Any) -> tuple[Any, Any]:
+    """Labels with 0 in place of NaN, and the mask of those that were there and count."""
+    missing = ops.isnan(labels)
+    return ops.where(missing, ops.zeros_like(labels), labels), mask * ops.cast(ops.logical_not(missing), mask.dtype)
+
+
+def masked_mean(values: Any, mask: Any) -> Any:
+    """Mean of `values` where `mask` is 1; 0 where it is nowhere."""
+    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1)
+
+
+def product_logit(first: Any, second: Any) -> Any:
+    """The logit of σ(first) · σ(second), without leaving log space.
+
+    1/p − 1 = e^−a + e^−b + e^−(a+b). It gives ESMM's p(click) · p(convert | click) (Ma et al. 2018) as one logit,
+    so the product is learned by the same loss as any other probability.
+    """
+    return -ops.logsumexp(ops.stack([-first, -second, -first - second], axis=-1), axis=-1)
+
+
+def binary(labels: Any, logits: Any) -> Any:
+    """(n,) cross-entropy of labels 0 or 1."""
+    return ops.softplus(logits) - labels * logits
+
+
+def multiclass(labels: Any, logits: Any) -> Any:
+    """(n,) cross-entropy of class numbers (n,) under logits (n, classes)."""
+    chosen = ops.one_hot(ops.cast(labels, "int32"), ops.shape(logits)[-1], dtype=logits.dtype)
+    return ops.logsumexp(logits, axis=-1) - ops.sum(chosen * logits, axis=-1)
+
+
+def regression(labels: Any, values: Any) -> Any:
+    """(n,) absolute error: its minimiser is the conditional median, which the mean absolute error asks for."""
+    return ops.abs(labels - values)
+
+
+POINTWISE = {"binary": binary, "multiclass": multiclass, "regression": regression}
+
+
+def uncertainty(kind: str, loss: Any, log_scale: Any) -> Any:
+    """A task's loss weighted by its own noise (Kendall et al. 2018).
+
+    With s = log σ², a likelihood tempered by σ² gives e^−s · L + s / 2. A Laplace likelihood of scale b = e^s, which is
+    what an absolute error is, gives e^−s · L + s.
+    """
+    return ops.exp(-log_scale) * loss + (log_scale if kind == "regression" else log_scale / 2)
+
+
+def softmax(states: Any, items: Any, target: Any) -> Any:
+    """(n,) cross-entropy over the whole of `items` (m, dim), for states (n, dim) and target places (n,)."""
+    return multiclass(target, ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
+
+
+def sampled_softmax(states: Any, positive: Any, negatives: Any, is_target: Any, log_q: Any) -> Any:
+    """(n,) cross-entropy against shared negatives with log-Q correction (Bengio & Senécal 2008; Yi et al. 2019).
+
+    Each negative stands for 1 / (k q) items, so Z ≈ e^s₊ + Σ_k e^s_k / (k q_k) is unbiased for the full sum; the target
+    itself, drawn by accident, is left out of it. The positive is no draw, so it bears no correction.
+
+    Args:
+        states: (n, dim).
+        positive: (n, dim) vectors of the targets.
+        negatives: (k, dim) vectors of the draws.
+        is_target: (n, k) 1 where a draw is the row's own target.
+        log_q: (k,) log probability of each draw.
+    """
+    taken = ops.cast(ops.sum(states * positive, axis=-1), "float32")
+    drawn = ops.cast(ops.matmul(states, ops.transpose(negatives)), "float32")
+    count = ops.cast(ops.shape(negatives)[0], "float32")
+    drawn = drawn - log_q - ops.log(count) - 1e9 * is_target
+    return ops.logsumexp(ops.concatenate([taken[:, None], drawn], axis=1), axis=1) - taken
+
+
+def gbce(
+    states: Any, positive: Any, negatives: Any, is_target: Any, *, catalogue: int, calibration: float = 0.75
+) -> Any:
+    """(n,) generalised binary cross-entropy (Petrov & Macdonald 2023, gSASRec) against uniform negatives.
+
+    −log σ(s₊)^β − Σ log(1 − σ(s₋)), with β = α (t (1 − 1/α) + 1/α), α = k / (catalogue − 1), t = `calibration`: the
+    exponent takes back the overconfidence that sampling negatives brings.
+    """
+    taken = ops.cast(ops.sum(states * positive, axis=-1), "float32")
+    drawn = ops.cast(ops.matmul(states, ops.transpose(negatives)), "float32")
+    alpha = min(negatives.shape[0] / max(catalogue - 1, 1), 1.0)
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    return beta * ops.softplus(-taken) + ops.sum(ops.softplus(drawn) * (1 - is_target), axis=1)

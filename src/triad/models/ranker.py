@@ -1,0 +1,60 @@
+"""The fine-tuned network as a member: every pointwise task's score of an exposure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.models.networks import MultiTaskNetwork, load_network
+from triad.models.scoring import Scorer, score_exposures
+from triad.models.sequence import NETWORK
+
+
+class Ranker:
+    """Scores all tasks the network has heads for; orders no catalogue."""
+
+    ranks = False
+
+    def __init__(self, network: MultiTaskNetwork) -> None:
+        self.network = network
+        self.tasks: tuple[str, ...] = tuple(network.tasks)
+        self.scorer = Scorer(network)
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """Scores of exposure `rows`: probabilities (n,) or (n, classes), a regression's values (n,) in its unit."""
+        rows = np.asarray(rows)
+        if not len(rows):
+            return {name: _scores(task, _nothing(task)) for name, task in self.network.tasks.items()}
+        outputs = score_exposures(self.scorer, data, rows, self.network.trunk.max_steps)
+        return {name: _scores(task, outputs[name]) for name, task in self.network.tasks.items()}
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """Not asked: `ranks` is false."""
+        raise NotImplementedError("the ranker scores exposures; the member `pretrain` orders the catalogue")
+
+    def save(self, folder: Path) -> None:
+        """Write the network into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network.save(folder / NETWORK)
+
+    @classmethod
+    def load(cls, folder: Path) -> Ranker:
+        """The member that `save` wrote."""
+        return cls(load_network(folder / NETWORK))
+
+
+def _scores(task: dict[str, Any], outputs: Floats) -> Floats:
+    """The contract's scores from a head's output."""
+    if task["kind"] == "binary":
+        return expit(outputs)
+    if task["kind"] == "multiclass":
+        return softmax(outputs, axis=1)
+    return outputs * np.float32(task["scale"]) + np.float32(task["mean"])
+
+
+def _nothing(task: dict[str, Any]) -> Floats:
+    return np.zeros((0, len(task["classes"])) if task["kind"] == "multiclass" else (0,), np.float32)

@@ -1,0 +1,70 @@
+"""Runs networks over many rows: static batches in, arrays in the rows' order out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.models.batches import Batches, item_features
+
+SLOTS = 4096
+"""Rows a batch holds where there are as many."""
+
+
+class Scorer:
+    """A network compiled for scoring; keep it, as each new batch shape costs a trace.
+
+    Args:
+        network: one of `networks`.
+        read: what to take of the network's output; each array of it has one row a slot.
+    """
+
+    def __init__(self, network: Any, read: Callable[[Any], Any] = lambda outputs: outputs) -> None:
+        self._call = tf.function(lambda batch: read(network(batch, training=False)))
+        self._tower = tf.function(network.trunk.tower.__call__)
+
+    def outputs(self, batches: Batches) -> Any:
+        """The network's outputs for every row of `batches`, each an array (rows, …) or a mapping of such."""
+        parts, order = [], []
+        for rows, batch in batches():
+            found = self._call(batch)
+            parts.append(tf.nest.map_structure(lambda value: value.numpy(), found))
+            order.append(np.pad(rows, (0, batches.shape.slots - len(rows)), constant_values=-1))
+        if not parts:
+            raise ValueError("no rows to score")
+        slot = np.concatenate(order)
+        back = np.argsort(slot, kind="stable")[np.count_nonzero(slot < 0) :]
+        return tf.nest.map_structure(lambda *pieces: np.concatenate(pieces)[back], *parts)
+
+    def items(self, data: Dataset) -> Floats:
+        """(n_items, dim) the tower's outputs for the whole catalogue."""
+        count = len(data.items.item_id)
+        pieces = [
+            self._tower(item_features(data.items, np.arange(start, min(start + SLOTS, count)))).numpy()
+            for start in range(0, count, SLOTS)
+        ]
+        return np.concatenate(pieces).astype(np.float32)
+
+
+def slots_for(rows: int) -> int:
+    """Slots of a batch for so many rows: a power of two, so that few shapes are ever traced."""
+    return min(SLOTS, 1 << max(rows - 1, 0).bit_length())
+
+
+def score_exposures(scorer: Scorer, data: Dataset, rows: Ints, max_steps: int) -> Any:
+    """The multi-task network's outputs for exposure `rows`."""
+    seen = data.exposures
+    batches = Batches(
+        data,
+        seen.user[rows],
+        seen.history[rows],
+        seen.item[rows],
+        max_steps=max_steps,
+        slots=slots_for(len(rows)),
+        columns={"context": seen.context[rows]},
+    )
+    return scorer.outputs(batches)

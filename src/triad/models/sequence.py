@@ -1,0 +1,68 @@
+"""The pretrained network as a member: from a state, which item comes next?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.models.batches import Batches
+from triad.models.networks import SequenceNetwork, load_network
+from triad.models.scoring import Scorer, slots_for
+
+NETWORK = "network.keras"
+
+
+class Sequence:
+    """Orders the catalogue by the causal Transformer's next-item distribution; scores no pointwise task."""
+
+    tasks: tuple[str, ...] = ()
+    ranks = True
+
+    def __init__(self, network: SequenceNetwork) -> None:
+        self.network = network
+        self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
+
+    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        """Nothing: it scores no pointwise task."""
+        return {}
+
+    def states(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, dim) states after each user's first `history` interactions."""
+        batches = Batches(
+            data,
+            users,
+            history,
+            np.zeros(len(users), np.int32),
+            max_steps=self.network.trunk.max_steps,
+            slots=slots_for(len(users)),
+        )
+        states: Floats = self.scorer.outputs(batches)
+        return states
+
+    def logits(self, data: Dataset, users: Ints, history: Ints, items: Floats | None = None) -> Floats:
+        """(q, n_items) unnormalised log probabilities of the next item."""
+        items = self.scorer.items(data) if items is None else items
+        if not len(users):
+            return np.zeros((0, len(items)), np.float32)
+        return self.states(data, users, history) @ items.T
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) probabilities of the next item from each user's first `history` interactions; rows sum to 1."""
+        logits = self.logits(data, users, history)
+        logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+    def save(self, folder: Path) -> None:
+        """Write the network into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network.save(folder / NETWORK)
+
+    @classmethod
+    def load(cls, folder: Path) -> Sequence:
+        """The member that `save` wrote."""
+        return cls(load_network(folder / NETWORK))

@@ -1,0 +1,54 @@
+"""`triad finetune`: learn every task's head on the pretrained trunk. Writes the network and its validation metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.features.dataset import load
+from triad.models.sequence import Sequence
+from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
+from triad.training.finetuning import finetune_network
+from triad.training.history import write_history
+from triad.training.runtime import settle
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+log = logging.getLogger("triad.finetune")
+
+
+def finetune(params: Params) -> None:
+    """Read the examples and the pretrained trunk, train, write `artifacts/finetune`.
+
+    Raises:
+        TriadError: a task has no labels, the trunk does not fit, or the device asked for is not there.
+    """
+    began = time.monotonic()
+    runtime = settle(params.runtime, params.finetune.seed)
+    log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
+    data = load(ARTIFACTS / "features")
+    pretrained = Sequence.load(ARTIFACTS / "pretrain").network if params.finetune.init == "pretrain" else None
+    weights = pretrained.get_weights() if pretrained is not None else []
+    dials = [params.finetune.model_dump(), params.pretrain.trunk.model_dump(), str(params.tasks), str(runtime)]
+    name = fingerprint(data, *dials, arrays=weights)
+    ranker, history = finetune_network(
+        data,
+        params.tasks,
+        params.finetune,
+        runtime,
+        trunk=params.pretrain.trunk,
+        pretrained=pretrained,
+        folder=checkpoint_folder("finetune", name),
+    )
+    best = min(history, key=lambda row: row["validation_loss"])
+    metrics = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
+    target = ARTIFACTS / "finetune"
+    with replacing(target) as folder:
+        ranker.save(folder)
+        write_json(folder / "metrics.json", metrics)
+        write_history(folder / "history.csv", history)
+    forget("finetune")
+    log.info("%s · %d epochs · %.0f s · %s", metrics, len(history), time.monotonic() - began, target)

@@ -1,0 +1,49 @@
+"""`triad pretrain`: learn the trunk on the source task. Writes the network, the catalogue's embeddings and metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.features.dataset import load
+from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
+from triad.training.history import write_history
+from triad.training.pretraining import pretrain_network, ranking
+from triad.training.runtime import settle
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+log = logging.getLogger("triad.pretrain")
+
+
+def pretrain(params: Params) -> None:
+    """Read the examples, train, write `artifacts/pretrain`.
+
+    Raises:
+        TriadError: there is nothing to learn from, or the device asked for is not there.
+    """
+    began = time.monotonic()
+    runtime = settle(params.runtime, params.pretrain.seed)
+    log.info("%s · %s", params.pretrain, runtime)
+    data = load(ARTIFACTS / "features")
+    name = fingerprint(data, params.pretrain.model_dump(), str(runtime))
+    member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name))
+    best = min(history, key=lambda row: row["validation_loss"])
+    metrics = {
+        "best_epoch": best["epoch"],
+        "validation_loss": best["validation_loss"],
+        **ranking(member, data, "validation"),
+    }
+    target = ARTIFACTS / "pretrain"
+    with replacing(target) as folder:
+        member.save(folder)
+        np.save(folder / "embeddings.npy", member.scorer.items(data), allow_pickle=False)
+        write_json(folder / "metrics.json", metrics)
+        write_history(folder / "history.csv", history)
+    forget("pretrain")
+    log.info("%s · %d epochs · %.0f s · %s", metrics, len(history), time.monotonic() - began, target)

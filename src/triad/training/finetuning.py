@@ -1,0 +1,161 @@
+"""The target tasks: every head at once on exposures, from a pretrained trunk or from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from triad.config.finetune import FinetuneParams
+from triad.config.pretrain import TrunkParams
+from triad.config.tasks import Tasks
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.models.batches import Batch, Batches
+from triad.models.networks import MultiTaskNetwork, SequenceNetwork, multi_task, trunk_config
+from triad.models.ranker import Ranker
+from triad.models.scoring import score_exposures
+from triad.training.loop import Losses, Schedule, fit
+from triad.training.runtime import Runtime
+
+
+class ExposureFeed:
+    """Batches of train exposures with context and labels."""
+
+    def __init__(self, data: Dataset, params: FinetuneParams, max_steps: int) -> None:
+        rows, seen = data.rows("train"), data.exposures
+        self.examples = len(rows)
+        self._seed = params.seed
+        self._batches = Batches(
+            data,
+            seen.user[rows],
+            seen.history[rows],
+            seen.item[rows],
+            max_steps=max_steps,
+            slots=min(params.batch_exposures, max(self.examples, 1)),
+            columns={"context": seen.context[rows], "labels": seen.labels[rows]},
+        )
+
+    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
+        return self._batches.pack((self._seed, epoch))
+
+    def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
+        return len(planned[1]), self._batches.build(*planned)
+
+
+def make_loss(network: MultiTaskNetwork) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+    """A batch's Σ λᵢLᵢ, with each Lᵢ beside it."""
+
+    def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
+        mean, count = network.task_losses(batch, network(batch, training=True))
+        return network.total_loss(mean, count), mean
+
+    return loss_of
+
+
+def naive_losses(data: Dataset, tasks: dict[str, dict[str, Any]], rows: Ints) -> Losses:
+    """Each task's loss on `rows` of the best constant of the train split; tasks without a label there are left out.
+
+    The constant is the label's rate, its classes' shares, or its median; add-one smoothing keeps the loss finite.
+    """
+    found: Losses = {}
+    train = data.rows("train")
+    for name, task in tasks.items():
+        known, asked = (_present(data.labels(name)[each]) for each in (train, rows))
+        if not len(asked):
+            continue
+        if task["kind"] == "regression":
+            found[name] = float(np.abs(asked - task["mean"]).mean() / task["scale"])
+            continue
+        counts = 1 + np.bincount(known.astype(int), minlength=len(task["classes"]) or 2)
+        found[name] = float(-np.log(counts / counts.sum())[asked.astype(int)].mean())
+    return found
+
+
+def _present(labels: Floats) -> Floats:
+    labels = np.asarray(labels, np.float64)
+    return labels[~np.isnan(labels)]
+
+
+def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) -> Losses:
+    """Each task's loss on `rows`, and as `loss` the mean over tasks of loss relative to the best constant's.
+
+    Relative to a constant, tasks of different units weigh alike, and no task's scale decides when to stop.
+    """
+    network = ranker.network
+    outputs = score_exposures(ranker.scorer, data, rows, network.trunk.max_steps)
+    batch = {"labels": np.asarray(data.exposures.labels[rows], np.float32), "mask": np.ones(len(rows), np.float32)}
+    mean, _ = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
+    found = {name: float(mean[name]) for name in naive}
+    relative = [found[name] / max(constant, 1e-9) for name, constant in naive.items()]
+    return {"loss": float(np.mean(relative)), **found}
+
+
+def finetune_network(
+    data: Dataset,
+    tasks: Tasks,
+    params: FinetuneParams,
+    runtime: Runtime,
+    *,
+    trunk: TrunkParams,
+    pretrained: SequenceNetwork | None = None,
+    folder: Path | None = None,
+) -> tuple[Ranker, list[dict[str, float]]]:
+    """The multi-task network trained on `data`, and its losses and λ by epoch.
+
+    Args:
+        trunk: sizes of the trunk.
+        pretrained: the network whose trunk is taken over; from scratch where None.
+
+    Raises:
+        TriadError: the pretrained trunk is of other sizes, or the validation split has no label.
+    """
+    keras.utils.set_random_seed(params.seed)
+    config = trunk_config(data, trunk)
+    if pretrained is not None:  # its weights know prices as it scaled them
+        config |= {key: pretrained.trunk_config[key] for key in ("price_mean", "price_std")}
+    network = multi_task(data, config, params, tasks)
+    if pretrained is not None:
+        _take_over(network, pretrained)
+    ranker = Ranker(network)
+    rows = data.rows("validation")
+    naive = naive_losses(data, network.tasks, rows)
+    if not naive:
+        raise TriadError(
+            "the validation split holds no labelled exposure",
+            where="features.split_days.validation",
+            mend="give it more days",
+        )
+
+    def validate() -> Losses:
+        weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
+        return {**validation_losses(ranker, data, rows, naive), **weights}
+
+    history = fit(
+        network,
+        make_loss(network),
+        ExposureFeed(data, params, network.trunk.max_steps),
+        validate,
+        Schedule(
+            params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
+        ),
+        xla=runtime.xla,
+        folder=folder,
+        label="finetune",
+    )
+    return ranker, history
+
+
+def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
+    """Copy the pretrained trunk's weights."""
+    ours, theirs = network.trunk.get_config(), pretrained.trunk_config
+    differing = [key for key in theirs if key != "dropout" and ours[key] != theirs[key]]
+    if differing:
+        raise TriadError(
+            f"the pretrained trunk differs in {differing}", where="pretrain.trunk", mend="run the stage pretrain again"
+        )
+    network.trunk.set_weights(pretrained.trunk.get_weights())

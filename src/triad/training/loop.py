@@ -1,0 +1,160 @@
+"""The one training loop: static batches, early stopping, checkpoints in mid-epoch, the best weights at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from triad.errors import TriadError
+from triad.models.batches import Batch
+from triad.progress import Progress
+from triad.training.checkpoints import Checkpoint
+
+Losses = dict[str, float]
+
+
+class Feed(Protocol):
+    """Training batches. What `plan` and `build` give follows from their arguments alone, so that a run can resume."""
+
+    examples: int  # an epoch
+
+    def plan(self, epoch: int) -> list[Any]:
+        """The batches of an epoch, in order, named but not yet built."""
+        ...
+
+    def build(self, planned: Any, epoch: int, step: int) -> tuple[int, Batch]:
+        """How many examples the batch holds, and its arrays."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast. The rate rises over a twentieth of all steps, then falls to a tenth as a cosine."""
+
+    learning_rate: float
+    weight_decay: float
+    max_epochs: int
+    patience: int
+    checkpoint_steps: int
+
+
+def make_optimizer(network: keras.Model, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
+    total = steps * schedule.max_epochs
+    warmup = max(total // 20, 1)
+    rate = keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate / 10,
+        max(total - warmup, 1),
+        alpha=0.1,
+        warmup_target=schedule.learning_rate,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay([each for each in network.trainable_variables if len(each.shape) < 2])
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def fit(
+    network: keras.Model,
+    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]],
+    feed: Feed,
+    validate: Callable[[], Losses],
+    schedule: Schedule,
+    *,
+    xla: bool,
+    folder: Path | None = None,
+    label: str = "train",
+) -> list[dict[str, float]]:
+    """Train `network`, leave it with the weights of its best epoch, and return one row of losses an epoch.
+
+    Args:
+        network: a built Keras model.
+        loss_of: a batch's total loss and its parts, in Keras ops.
+        feed: the training batches.
+        validate: called after each epoch; its value `loss` decides which epoch is best.
+        schedule: rates and patience.
+        xla: whether to compile the step.
+        folder: where a checkpoint lies, or shall; resumed from if it is there.
+        label: the progress bar's name.
+
+    Raises:
+        TriadError: there is nothing to train on, or the loss is no longer a number.
+    """
+    first_plan = feed.plan(0)
+    if not first_plan:
+        raise TriadError(
+            "no example of the train split", where=label, mend="widen ingest.window_days, or check features"
+        )
+    optimizer = make_optimizer(network, schedule, len(first_plan))
+    best = [tf.Variable(each.value) for each in network.trainable_variables]
+    checkpoint = Checkpoint(folder, [*network.variables, *optimizer.variables], best)
+    at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
+    at = checkpoint.restore() or at
+    train_step = make_step(network, loss_of, optimizer, xla=xla)
+
+    while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
+        epoch = at["epoch"]
+        plan = feed.plan(epoch) if epoch else first_plan
+        with Progress(f"{label} epoch {epoch + 1}/{schedule.max_epochs}", feed.examples, "examples") as bar:
+            bar.advance(at["examples"])
+            for step in range(at["step"], len(plan)):
+                count, batch = feed.build(plan[step], epoch, step)
+                parts = {name: float(value) for name, value in train_step(batch).items()}
+                if not math.isfinite(parts["loss"]):
+                    raise TriadError(
+                        f"the loss is {parts['loss']} at epoch {epoch + 1}, step {step + 1}",
+                        where=label,
+                        mend="lower learning_rate, or look for absurd values in the context features",
+                    )
+                at["sums"] = {name: at["sums"].get(name, 0.0) + value for name, value in parts.items()}
+                at["step"], at["examples"] = step + 1, at["examples"] + count
+                if (step + 1) % schedule.checkpoint_steps == 0:
+                    checkpoint.save(at)
+                bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
+        found = validate()
+        row = {"epoch": float(epoch + 1), **{f"train_{name}": total / len(plan) for name, total in at["sums"].items()}}
+        row |= {f"validation_{name}": value for name, value in found.items()}
+        better = at["best"] is None or found["loss"] < at["best"]
+        if better:
+            for kept, each in zip(best, network.trainable_variables, strict=True):
+                kept.assign(each.value)
+        at = {
+            "epoch": epoch + 1,
+            "step": 0,
+            "examples": 0,
+            "sums": {},
+            "best": found["loss"] if better else at["best"],
+            "waited": 0 if better else at["waited"] + 1,
+            "history": [*at["history"], row],
+        }
+        checkpoint.save(at)
+    for kept, each in zip(best, network.trainable_variables, strict=True):
+        each.assign(kept)
+    return list(at["history"])
+
+
+def make_step(
+    network: keras.Model,
+    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]],
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    xla: bool,
+) -> Callable[[Batch], dict[str, Any]]:
+    """One optimizer step as a compiled function of a batch; gives the loss and its parts."""
+    weights = network.trainable_variables
+
+    @tf.function(jit_compile=xla)
+    def step(batch: Batch) -> dict[str, Any]:
+        with tf.GradientTape() as tape:
+            loss, parts = loss_of(batch)
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss, **parts}
+
+    return step

@@ -1,0 +1,174 @@
+"""The source task: from what a user did, what comes next? Learned on train, stopped on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from scipy.special import logsumexp
+
+from triad.config.pretrain import PretrainParams
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.models import losses
+from triad.models.batches import Batch, Batches
+from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.sequence import Sequence
+from triad.training.loop import Schedule, fit
+from triad.training.runtime import Runtime
+
+CUT = 10
+"""Length of the list that HIT and NDCG look at."""
+
+BLOCK = 2048
+"""Queries scored at once, so that a large catalogue's scores need not all be held."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Interactions to predict, each from the user's state strictly before its moment; (n,) each."""
+
+    user: Ints
+    history: Ints
+    item: Ints
+
+
+def targets(data: Dataset, split: str) -> Targets:
+    """The interactions of the target kind in `split`; those of one moment share the state before that moment."""
+    streams = data.streams
+    offsets, time = np.asarray(streams.offsets), np.asarray(streams.time)
+    user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    place = np.arange(len(time))
+    fresh = np.ones(len(time), bool)
+    fresh[1:] = (time[1:] != time[:-1]) | (user[1:] != user[:-1])
+    moment = np.maximum.accumulate(np.where(fresh, place, 0))  # first interaction of the same moment
+    rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (streams.kind == data.meta.target_kind))
+    return Targets(user[rows], (moment - offsets[user])[rows], np.asarray(streams.item)[rows])
+
+
+def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
+    """(n_items,) probabilities negatives are drawn with: half popularity, half uniform; for gBCE uniform."""
+    count = np.bincount(item, minlength=len(data.items.item_id)).astype(np.float64)
+    uniform = np.full(len(count), 1 / len(count))
+    return uniform if loss == "gbce" else (count / count.sum() + uniform) / 2
+
+
+class TargetFeed:
+    """Batches of train targets, with negatives drawn anew at each step where the loss wants them."""
+
+    def __init__(self, data: Dataset, params: PretrainParams) -> None:
+        found = targets(data, "train")
+        self.examples = len(found.item)
+        self._seed, self._sampled = params.seed, params.loss != "softmax"
+        self._negatives = params.negatives
+        self._whole = np.arange(len(data.items.item_id))
+        self._probability = proposal(data, found.item, params.loss) if self.examples else np.zeros(0)
+        self._batches = Batches(
+            data,
+            found.user,
+            found.history,
+            found.item,
+            max_steps=params.trunk.max_steps,
+            slots=min(params.batch_targets, max(self.examples, 1)),
+            extra_items=params.negatives if self._sampled else len(self._whole),
+        )
+
+    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
+        return self._batches.pack((self._seed, epoch))
+
+    def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
+        chosen, rows = planned
+        if not self._sampled:
+            return len(rows), self._batches.build(chosen, rows, self._whole)
+        random = np.random.default_rng((self._seed, epoch, step))
+        drawn = random.choice(len(self._whole), size=self._negatives, p=self._probability)
+        batch = self._batches.build(chosen, rows, drawn)
+        batch["log_q"] = np.log(self._probability[drawn]).astype(np.float32)
+        return len(rows), batch
+
+
+def make_loss(network: SequenceNetwork, kind: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+    """A batch's mean loss, `kind` as in `PretrainParams.loss`."""
+
+    def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
+        states, items = network(batch, training=True)
+        target, drawn = batch["candidate"], batch["negatives"]
+        if kind == "softmax":  # the batch's list is the whole catalogue
+            values = losses.softmax(states, items, target)
+        else:
+            positive, negatives = ops.take(items, target, axis=0), ops.take(items, drawn, axis=0)
+            is_target = ops.cast(target[:, None] == drawn[None, :], "float32")
+            if kind == "gbce":
+                values = losses.gbce(states, positive, negatives, is_target, catalogue=catalogue)
+            else:
+                values = losses.sampled_softmax(states, positive, negatives, is_target, batch["log_q"])
+        return losses.masked_mean(values, batch["mask"]), {}
+
+    return loss_of
+
+
+def next_item_loss(member: Sequence, data: Dataset, found: Targets) -> float:
+    """Mean cross-entropy of `found` under the softmax over the whole catalogue."""
+    items = member.scorer.items(data)
+    total = 0.0
+    for start in range(0, len(found.item), BLOCK):
+        part = slice(start, start + BLOCK)
+        logits = member.logits(data, found.user[part], found.history[part], items)
+        total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), found.item[part]]).sum())
+    return total / len(found.item)
+
+
+def ranking(member: Sequence, data: Dataset, split: str) -> dict[str, float]:
+    """HIT@10 and NDCG@10 over the whole catalogue on the queries of `split`; ties count against the target."""
+    items, queries = member.scorer.items(data), data.query_rows(split)
+    ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
+    hits, gains = [], []
+    for start in range(0, len(queries), BLOCK):
+        rows = queries[start : start + BLOCK]
+        logits = member.logits(data, data.queries.user[rows], data.queries.history[rows], items)
+        for scores, row in zip(logits, rows, strict=True):
+            wanted = np.unique(data.queries.target[data.queries.offsets[row] : data.queries.offsets[row + 1]])
+            place = (scores >= scores[wanted][:, None]).sum(axis=1)  # 1 is first
+            place = np.sort(place)
+            inside = place[place <= CUT]
+            hits.append(len(inside) > 0)
+            gains.append((1 / np.log2(1 + inside)).sum() / ideal[min(len(wanted), CUT) - 1])
+    return {"hit_at_10": float(np.mean(hits)), "ndcg_at_10": float(np.mean(gains)), "queries": float(len(queries))}
+
+
+def pretrain_network(
+    data: Dataset, params: PretrainParams, runtime: Runtime, folder: Path | None = None
+) -> tuple[Sequence, list[dict[str, float]]]:
+    """The trunk trained on next interactions of `data`, and its losses by epoch.
+
+    Raises:
+        TriadError: the train or the validation split holds no interaction to predict.
+    """
+    held_out = targets(data, "validation")
+    if not len(held_out.item):
+        raise TriadError(
+            "the validation split holds no interaction of the target kind",
+            where="features.split_days.validation",
+            mend="give it more days",
+        )
+    keras.utils.set_random_seed(params.seed)
+    network = SequenceNetwork(trunk_config(data, params.trunk))
+    member = Sequence(network)
+    history = fit(
+        network,
+        make_loss(network, params.loss, len(data.items.item_id)),
+        TargetFeed(data, params),
+        lambda: {"loss": next_item_loss(member, data, held_out)},
+        Schedule(
+            params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
+        ),
+        xla=runtime.xla,
+        folder=folder,
+        label="pretrain",
+    )
+    return member, history

@@ -1,0 +1,54 @@
+"""Where and how exactly networks run: device, precision, XLA, seeds, and what makes two runs bit-identical."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from triad.config.runtime import RuntimeParams
+from triad.errors import TriadError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What was settled on."""
+
+    device: str
+    precision: str
+    xla: bool
+
+
+def settle(params: RuntimeParams, seed: int) -> Runtime:
+    """Choose device, precision and compiler, and seed everything. Call it before anything else touches TensorFlow.
+
+    Runs repeat bit for bit on one machine: operations are chosen deterministic, and one operation runs at a time,
+    because the order in which two finish may change a sum (`inter_op` threads; those within an operation stay free).
+
+    Raises:
+        TriadError: a GPU is asked for and none is there, or half precision is asked for on a CPU.
+    """
+    if tf.config.threading.get_inter_op_parallelism_threads() != 1:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    gpus = tf.config.list_physical_devices("GPU")
+    if params.device == "gpu" and not gpus:
+        raise TriadError(
+            "no GPU is visible to TensorFlow",
+            where="runtime.device",
+            mend="set it to auto or cpu, or install tensorflow[and-cuda] on a machine that has one",
+        )
+    device = "gpu" if gpus and params.device != "cpu" else "cpu"
+    if params.precision == "mixed_bfloat16" and device == "cpu":
+        raise TriadError("is slower than float32 on a CPU", where="runtime.precision", mend="set it to auto or float32")
+    if device == "cpu" and gpus:
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in gpus if device == "gpu" else ():
+        tf.config.experimental.set_memory_growth(gpu, True)
+    precision = params.precision
+    if precision == "auto":
+        precision = "mixed_bfloat16" if device == "gpu" else "float32"
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    return Runtime(device, precision, xla=params.xla != "off")
