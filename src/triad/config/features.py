@@ -23,7 +23,7 @@ class FeaturesParams(Section):
     split_days: SplitDays = SplitDays()
     attribution_hours: int = Field(default=24, ge=1, description="hours after an exposure that its labels may fall in")
     sampled_negatives: int = Field(
-        default=4, ge=0, description="unseen items beside a positive, where only positives exist"
+        default=4, ge=0, description="items drawn beside a positive, where only positives exist"
     )
     user_attributes: tuple[str, ...] = Field(default=(), description="columns of users that models may read")
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")

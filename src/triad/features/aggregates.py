@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -50,7 +51,7 @@ class Daily:
         return np.where(same, key - found, np.nan).astype(np.float32)
 
 
-def _sum(total: Ints, low: Ints, high: Ints, unknown: np.ndarray) -> Floats:
+def _sum(total: Ints, low: Any, high: Any, unknown: np.ndarray) -> Floats:
     value = (total[high] - total[low]).astype(np.float32)
     value[unknown] = np.nan
     return value

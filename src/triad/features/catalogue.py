@@ -48,12 +48,14 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
     """
     session.execute("""
         CREATE OR REPLACE TEMP TABLE user_row AS
-        SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::INT AS user_no, epoch_us(signed_up_at) AS signed_up_at
+        SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::INT AS user_no,
+            epoch_us(signed_up_at) AS signed_up_at
         FROM users
     """)
     session.execute("""
         CREATE OR REPLACE TEMP TABLE item_number AS
-        SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::INT AS item_no, epoch_us(available_from) AS available_from
+        SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::INT AS item_no,
+            epoch_us(available_from) AS available_from
         FROM items
     """)
     items = columns(

@@ -119,7 +119,7 @@ def _prices(known: Known, rows: Rows) -> Columns:
 
 
 def _tastes(known: Known, user: Columns, priced: Columns) -> Columns:
-    """How much cheaper (dearer, more promoted) what a user takes is than what they are shown, and what this row is to that."""
+    """How the price of what a user takes differs from what they are shown, and how this row's price goes with that."""
     candidate = dict(zip(TASTES, ("price_to_category", "price_to_mean", "is_promoted"), strict=True))
     shown = plural(IMPRESSION) if known.funnel.shown else None
     found: Columns = {}
@@ -143,7 +143,7 @@ def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Float
 
 def _windows(known: Known, rows: Rows) -> Columns:
     names = [plural(kind) for kind in known.funnel.kinds]
-    found = {}
+    found: Columns = {}
     for entity, lengths in (("item", ITEM_DAYS), ("user", USER_DAYS)):
         for length in lengths:
             sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
@@ -196,7 +196,7 @@ def _lift(taken: Floats, expected: Floats, strength: float, prior: Floats | floa
 def _affinity(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     """What the user did with the item, its categories and its brand before, and what share of all they did that is."""
     target = plural(known.funnel.target)
-    found = {}
+    found: Columns = {}
     for name in [f"user_category_{level + 1}" for level in range(known.catalogue.levels)] + ["user_brand"]:
         found[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
         found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.kinds}

@@ -21,7 +21,7 @@ Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 SPLITS = ("train", "validation", "fusion", "test")
-"""In time order. A row's `split` is the place in this tuple; -1 is left out (its labels are not complete in its split)."""
+"""In time order. A row's `split` is the place in this tuple; -1 is left out (its labels reach beyond its split)."""
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,46 @@ Leaves the temporary table `exposure` in the session, numbered by (user, time, e
 from __future__ import annotations
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from triad.features.sql import DAY
 
 
 def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, seed: int) -> None:
-    """Make `exposure` from `activity`: the events of `first_kind`, and `negatives` sampled items beside each (0: none)."""
+    """Make `exposure` from `activity`: events of `first_kind`, and `negatives` sampled items beside each (0: none)."""
     if negatives:
         _rank_items(session)
     session.execute(f"""
         CREATE OR REPLACE TEMP TABLE exposure AS
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
-            SELECT event_id, user_no, item_no, time, day, visit, surface, {_as_shown("position", negatives)} AS position,
-                {_as_shown("price_cents", negatives)} AS price_cents
+            SELECT event_id, user_no, item_no, time, day, visit, surface,
+                {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents
             FROM activity WHERE kind = {first_kind}
             {f"UNION ALL {_sampled(first_kind, negatives, seed)}" if negatives else ""}
         )
     """)
+
+
+def replace(session: duckdb.DuckDBPyConnection, asked: pa.Table, negatives: int) -> None:
+    """Make `exposure` from exposures that did not happen (see `build.transform`), as a recorded one would read."""
+    session.register("asked", asked)
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE exposure AS
+        SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
+            SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time,
+                (epoch_us(occurred_at) // {DAY})::INT AS day,
+                NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents
+            FROM asked JOIN user_row USING (user_id) JOIN item_row USING (item_id)
+        )
+    """)
+    session.unregister("asked")
+
+
+def last_day(asked: pa.Table) -> int:
+    """The last UTC day of these exposures, in days since the epoch; -1 without any."""
+    latest = pc.max(asked["occurred_at"]).cast(pa.int64()).as_py()
+    return -1 if latest is None else int(latest // DAY)
 
 
 def _as_shown(column: str, negatives: int) -> str:
@@ -51,7 +76,7 @@ def _sampled(first_kind: int, negatives: int, seed: int) -> str:
             CROSS JOIN (SELECT unnest(range(1, {negatives} + 1)) AS draw)
         ) p
         JOIN item_rank r USING (rank)
-        ANTI JOIN activity taken
-            ON taken.user_no = p.user_no AND taken.item_no = r.item_no AND taken.time = p.time AND taken.kind = {first_kind}
+        ANTI JOIN (SELECT * FROM activity WHERE kind = {first_kind}) taken
+            ON taken.user_no = p.user_no AND taken.item_no = r.item_no AND taken.time = p.time
         GROUP BY p.event_id, p.user_no, r.item_no, p.time, p.day, p.visit, p.surface
     """

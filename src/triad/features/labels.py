@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -19,6 +20,20 @@ STEP = {"clicked": "click", "carted": "cart", "purchased": "purchase"}
 """Labels that are a step of the funnel, and the kind of event that each one is."""
 
 
+@dataclass(frozen=True)
+class Keys:
+    """Exposures, (n,) each: catalogue rows, µs, and place in SPLITS or -1."""
+
+    user: Ints
+    item: Ints
+    time: Ints
+    split: Ints
+
+    @property
+    def day(self) -> Ints:
+        return self.time // DAY
+
+
 def chain(task: str, tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
     """Kinds of event that must follow one another for `task`: its own, after those of the tasks it is given."""
     params = tasks[task]
@@ -27,7 +42,7 @@ def chain(task: str, tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
 
 
 def reached(kinds: tuple[int, ...], hours: int) -> str:
-    """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, and the last's `time`.
+    """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, the last's `time`.
 
     An event belongs to an exposure of the same user and item, in the same session where both name one.
     """
@@ -54,53 +69,46 @@ def followed(
     return label
 
 
-def user_attribute(value: Ints, user: Ints, time: Ints, split: Ints, fold: Ints) -> Floats:
+def user_attribute(value: Ints, fold: Ints, keys: Keys) -> Floats:
     """(n,) class of the user on rows of the user's fold: one a user and day in train, the user's last in later splits.
 
     `value` is (n_users,) the class, -1 unknown; `fold` (n_users,) the split that may show it.
     """
-    shown = (split >= 0) & (split == fold[user]) & (value[user] >= 0)
-    unit = np.where(split == SPLITS.index("train"), time // DAY, -1 - split.astype(np.int64))
-    keep = last_of(user, unit, shown)
-    label = nan(len(user))
-    label[keep] = value[user[keep]]
-    return label
+    shown = (keys.split >= 0) & (keys.split == fold[keys.user]) & (value[keys.user] >= 0)
+    unit = np.where(keys.split == SPLITS.index("train"), keys.day, -1 - keys.split.astype(np.int64))
+    return _on(last_of(keys.user, unit, shown), value[keys.user])
 
 
-def price_move(grid: PriceGrid, item: Ints, time: Ints, split: Ints, days: int, windows: Windows) -> Floats:
+def price_move(grid: PriceGrid, days: int, keys: Keys, spans: Windows) -> Floats:
     """(n,) log of the price `days` later over the day's price, on one row an item and day, inside the split."""
-    today = time // DAY
-    move = grid.log_price(item, today + days) - grid.log_price(item, today)
-    inside = ends_inside(today * DAY, split, (days + 1) * DAY, windows)
-    return _on(last_of(item, today, inside & np.isfinite(move)), move)
+    move = grid.log_price(keys.item, keys.day + days) - grid.log_price(keys.item, keys.day)
+    inside = ends_inside(keys.day * DAY, keys.split, (days + 1) * DAY, spans)
+    return _on(last_of(keys.item, keys.day, inside & np.isfinite(move)), move)
 
 
 def purchases(session: duckdb.DuckDBPyConnection) -> Daily:
     """Cents spent, by user and day."""
-    kind = EVENT_KINDS.index("purchase")
-    return daily(
-        session, f"(SELECT * FROM activity WHERE kind = {kind})", "user_no", {"cents": "price_cents * quantity"}
-    )
+    bought = f"(SELECT * FROM activity WHERE kind = {EVENT_KINDS.index('purchase')})"
+    return daily(session, bought, "user_no", {"cents": "price_cents * quantity"})
 
 
-def spend(bought: Daily, user: Ints, time: Ints, split: Ints, days: int, windows: Windows) -> Floats:
-    """(n,) log1p of the cents spent on the `days` after the exposure's day, on one row a user and day, inside the split."""
-    today = time // DAY
-    cents = bought.between("cents", user, today + 1, today + 1 + days)
-    inside = ends_inside(today * DAY, split, (days + 1) * DAY, windows)
-    return _on(last_of(user, today, inside), np.log1p(cents))
+def spend(bought: Daily, days: int, keys: Keys, spans: Windows) -> Floats:
+    """(n,) log1p of the cents spent on the `days` after the exposure's day, on one row a user and day, in the split."""
+    cents = bought.between("cents", keys.user, keys.day + 1, keys.day + 1 + days)
+    inside = ends_inside(keys.day * DAY, keys.split, (days + 1) * DAY, spans)
+    return _on(last_of(keys.user, keys.day, inside), np.log1p(cents))
 
 
 def last_of(entity: Ints, unit: Ints, eligible: np.ndarray) -> Ints:
     """Rows that are the last eligible one of their (entity, unit), in row order."""
     rows = np.flatnonzero(eligible)
-    order = np.lexsort((rows, unit[rows], entity[rows]))
-    rows = rows[order]
-    ends = np.r_[(np.diff(entity[rows]) != 0) | (np.diff(unit[rows]) != 0), True] if len(rows) else np.array([], bool)
+    rows = rows[np.lexsort((rows, unit[rows], entity[rows]))]
+    ends = np.ones(len(rows), bool)
+    ends[:-1] = (np.diff(entity[rows]) != 0) | (np.diff(unit[rows]) != 0)
     return np.sort(rows[ends])
 
 
-def _on(rows: Ints, values: Floats) -> Floats:
+def _on(rows: Ints, values: np.ndarray) -> Floats:
     label = nan(len(values))
     label[rows] = values[rows]
     return label

@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 
 from triad.features.aggregates import SPAN
+from triad.features.catalogue import Catalogue
 from triad.features.dataset import Floats, Ints
 from triad.features.sql import MICRO, columns
 
@@ -17,7 +18,7 @@ LONG, SHORT = 28, 7
 
 @dataclass(frozen=True)
 class PriceGrid:
-    """Every day of every item from its first known price on, in the order of `key = item · SPAN + day`. Logs of cents."""
+    """Each item's days from its first known price on, in the order of `key = item · SPAN + day`. Logs of cents."""
 
     key: Ints
     values: dict[str, Floats]
@@ -41,12 +42,13 @@ class PriceGrid:
         return place, self.key[place] == key
 
 
-def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, levels: int, n_items: int) -> PriceGrid:
+def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, known: Catalogue) -> PriceGrid:
     """The grid up to `last_day`, from `prices` or, where the shop has none, from the prices that events carry.
 
-    Days without a price keep the last one. Leaves `price_grid` (item_no, day, price, category_price, discount, is_promoted) in
-    the session, prices in millionths of a log.
+    Days without a price keep the last one. Leaves `price_grid` (item_no, day, price, category_price,
+    discount, is_promoted) in the session, prices in millionths of a log.
     """
+    narrow = f"category_{known.levels}"
     session.execute(f"CREATE OR REPLACE TEMP TABLE price_known AS {_KNOWN[from_table]}")
     session.execute(f"""
         CREATE OR REPLACE TEMP TABLE price_grid AS
@@ -58,11 +60,11 @@ def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, l
             FROM grid LEFT JOIN price_known USING (item_no, day)
             WINDOW known AS (PARTITION BY item_no ORDER BY day ROWS UNBOUNDED PRECEDING)
         )
-        SELECT item_no, day, price, is_promoted, category_{levels} AS category,
+        SELECT item_no, day, price, is_promoted, {narrow} AS category,
             (sum(price) OVER peers / count(price) OVER peers)::BIGINT AS category_price,
             price - (sum(price) OVER long / count(price) OVER long)::BIGINT AS discount
         FROM filled JOIN item_row USING (item_no)
-        WINDOW peers AS (PARTITION BY category_{levels}, day),
+        WINDOW peers AS (PARTITION BY {narrow}, day),
             long AS (PARTITION BY item_no ORDER BY day ROWS {LONG - 1} PRECEDING)
     """)
     found = columns(session, _FEATURES)
@@ -70,16 +72,18 @@ def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, l
     values = {name: column.astype(np.float32) for name, column in found.items()}
     for name in ("price", "before_1", f"before_{SHORT}", "mean_long", "mean_ever", "category_price", "volatility"):
         values[name] = (found[name] / MICRO).astype(np.float32)
-    return PriceGrid(key, values, _first(key, values["price"], n_items))
+    return PriceGrid(key, values, _first(key, values["price"], len(known.item_id)))
 
 
 _KNOWN = {
     True: f"""
-        SELECT item_no, (p.day - DATE '1970-01-01')::INT AS day, (ln(p.price_cents) * {MICRO})::BIGINT AS price, is_promoted
+        SELECT item_no, (p.day - DATE '1970-01-01')::INT AS day, (ln(p.price_cents) * {MICRO})::BIGINT AS price,
+            is_promoted
         FROM prices p JOIN item_row USING (item_id) WHERE p.price_cents > 0
     """,
     False: f"""
-        SELECT item_no, day, (sum((ln(price_cents) * {MICRO})::BIGINT) / count(*))::BIGINT AS price, NULL::BOOLEAN AS is_promoted
+        SELECT item_no, day, (sum((ln(price_cents) * {MICRO})::BIGINT) / count(*))::BIGINT AS price,
+            NULL::BOOLEAN AS is_promoted
         FROM activity WHERE price_cents IS NOT NULL GROUP BY item_no, day
     """,
 }
@@ -90,7 +94,8 @@ _FEATURES = f"""
             is_promoted AND NOT coalesce(lag(is_promoted) OVER item, false) AS begins
         FROM price_grid WINDOW item AS (PARTITION BY item_no ORDER BY day)
     )
-    SELECT item_no, day, price::DOUBLE AS price, category_price::DOUBLE AS category_price, is_promoted::FLOAT AS is_promoted,
+    SELECT item_no, day, price::DOUBLE AS price, category_price::DOUBLE AS category_price,
+        is_promoted::FLOAT AS is_promoted,
         (lag(price, 1) OVER item)::DOUBLE AS before_1, (lag(price, {SHORT}) OVER item)::DOUBLE AS before_{SHORT},
         (sum(price) OVER long)::DOUBLE / count(*) OVER long AS mean_long,
         (sum(price) OVER ever)::DOUBLE / count(*) OVER ever AS mean_ever,

@@ -1,4 +1,4 @@
-"""Each event with what daily sums are taken of: its kind, the clicks its place would bring anyway, and how it was priced.
+"""What daily sums are taken of: an event's kind, the clicks its place would bring anyway, and how it was priced.
 
 A click-through rate says as much of a place on the page as of what stood there. Divided by the clicks that the place
 expects (COEC, Zhang and Jones, "Comparing click logs and editorial labels", WSDM 2007 workshop), it speaks of the item.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from triad.features.aggregates import Daily, daily
+from triad.features.catalogue import Catalogue
 from triad.features.labels import reached
 from triad.features.sql import DAY, MICRO
 from triad.schema import EVENT_KINDS
@@ -91,7 +92,7 @@ def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> N
             FROM counted GROUP BY day WINDOW so_far AS (ORDER BY day)
         )
         SELECT surface, slot, c.day,
-            ((sum(taken) OVER so_far + 100 * rate) / (sum(shown) OVER so_far + 100) * {MICRO})::BIGINT AS expected
+            ((sum(taken) OVER so_far + 20 * rate) / (sum(shown) OVER so_far + 20) * {MICRO})::BIGINT AS expected
         FROM counted c JOIN overall USING (day) WINDOW so_far AS (PARTITION BY surface, slot ORDER BY c.day)
     """)
 
@@ -112,8 +113,8 @@ def entities(levels: int, n_items: int) -> dict[str, str]:
     }
 
 
-def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, levels: int, n_items: int) -> dict[str, Daily]:
-    """Daily sums of `signal` by entity: each kind's count, expected clicks, and on users how what they took was priced."""
+def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalogue) -> dict[str, Daily]:
+    """Daily sums of `signal` by entity: counts by kind, expected clicks, and how what a user took was priced."""
     counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
     if funnel.shown:
         counts["expected"] = "expected"
@@ -125,5 +126,5 @@ def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, levels: int, 
     source = "signal JOIN item_row USING (item_no)"
     return {
         name: daily(session, source, expression, counts | tastes if name == "user" else counts)
-        for name, expression in entities(levels, n_items).items()
+        for name, expression in entities(known.levels, len(known.item_id)).items()
     }

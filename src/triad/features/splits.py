@@ -38,7 +38,7 @@ def split_of(time: Ints, spans: Windows) -> Ints:
 
 
 def ends_inside(time: Ints, split: Ints, reach: int, spans: Windows) -> np.ndarray:
-    """(n,) whether `time + reach` µs still lies inside (or at the end of) the split of each row; False where split is -1."""
+    """(n,) whether `time + reach` µs is not after the end of each row's split; False where split is -1."""
     last = np.array([spans[name][1] for name in SPLITS], np.int64)
     split = np.asarray(split)
     return (split >= 0) & (np.asarray(time, np.int64) + reach <= last[split])

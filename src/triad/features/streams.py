@@ -12,7 +12,7 @@ from triad.features.sql import HOUR, columns
 
 
 def read(session: duckdb.DuckDBPyConnection, n_users: int, spans: Windows) -> tuple[Streams, Ints]:
-    """All streams, and the (n,) user of each interaction. What lies outside the splits' days counts with the nearest."""
+    """All streams, and the (n,) user of each interaction. What lies outside all splits counts with the nearest."""
     found = columns(
         session,
         f"""

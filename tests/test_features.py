@@ -1,0 +1,533 @@
+"""Examples from tables, on logs small enough to work out by hand, and on a random shop as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from make_tables import DAY, END, START, ZERO, make_tables
+
+from triad.config.features import FeaturesParams, SplitDays
+from triad.config.params import parse
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features import catalogue, dataset, exposures, labels, prices, vocabulary
+from triad.features.aggregates import Daily, daily
+from triad.features.build import fit, transform
+from triad.features.dataset import SPLITS, Dataset
+from triad.features.labels import Keys
+from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
+from triad.features.state import State
+from triad.features.vocabulary import Vocabulary, grow
+from triad.schema import EVENT_KINDS
+from triad.tables import connect, write_table
+
+HOUR = DAY // 24
+MOMENT = pa.timestamp("us", tz="UTC")
+SPLIT_DAYS = {"validation": 5, "fusion": 5, "test": 5}
+PARAMS = FeaturesParams(split_days=SPLIT_DAYS, user_attributes=("country",))
+TASKS = {
+    "click": TaskParams(kind="binary", label="clicked"),
+    "conversion": TaskParams(kind="binary", label="purchased", given="click"),
+    "profile": TaskParams(kind="multiclass", label="user_attribute", column="segment"),
+    "price": TaskParams(kind="regression", label="price_move", horizon_days=3),
+    "spend": TaskParams(kind="regression", label="spend", horizon_days=3),
+    "next": TaskParams(kind="ranking", label="next_item"),
+}
+
+
+def log(*rows: tuple, items: int = 3, prices: list[tuple] | None = None) -> dict[str, pa.Table]:
+    """Tables of a log of (user, item, hour, kind[, session[, price]]): users a, b, c … and items 0, 1, …"""
+    users = sorted({row[0] for row in rows})
+    full = [(*row, *(None, 1000)[len(row) - 4 :]) for row in rows]
+    moments = [ZERO + int(row[2] * HOUR) for row in full]
+    tables = {
+        "users": pa.table({"user_id": users, "signed_up_at": pa.array([ZERO] * len(users), MOMENT)}),
+        "items": pa.table(
+            {
+                "item_id": [str(n) for n in range(items)],
+                "category": [f"c{n % 2}" for n in range(items)],
+                "brand": ["b"] * items,
+                "price_cents": [1000] * items,
+                "available_from": pa.array([ZERO] * items, MOMENT),
+            }
+        ),
+        "events": pa.table(
+            {
+                "event_id": [f"{n:03d}" for n in range(len(full))],
+                "user_id": [row[0] for row in full],
+                "item_id": [str(row[1]) for row in full],
+                "occurred_at": pa.array(moments, MOMENT),
+                "kind": [row[3] for row in full],
+                "session_id": pa.array([row[4] for row in full], pa.string()),
+                "price_cents": pa.array([row[5] for row in full], pa.int64()),
+                "quantity": [2] * len(full),
+            }
+        ),
+    }
+    if prices:
+        tables["prices"] = pa.table(
+            {
+                "item_id": [str(row[0]) for row in prices],
+                "day": pa.array([ZERO // DAY + row[1] for row in prices], pa.int32()).cast(pa.date32()),
+                "price_cents": [row[2] for row in prices],
+                "is_promoted": [row[3] for row in prices],
+            }
+        )
+    return tables
+
+
+def followed(kinds: tuple[str, ...], *rows: tuple, hours: int = 24, known_until: int | None = None) -> list[float]:
+    with connect(log(*rows)) as session:
+        catalogue.read(session, 1)
+        exposures.build(session, 0, 0, 1)
+        time = np.array([ZERO + int(row[2] * HOUR) for row in sorted(rows) if row[3] == "impression"])
+        codes = tuple(EVENT_KINDS.index(kind) for kind in kinds)
+        return labels.followed(session, codes, hours, time, known_until or ZERO + 90 * DAY).tolist()
+
+
+def test_a_step_counts_within_its_hours_of_the_same_user_item_and_session() -> None:
+    shown = [("a", 0, 10, "impression", "s"), ("a", 1, 10, "impression", "s"), ("b", 0, 10, "impression", None)]
+    assert followed(("click",), *shown, ("a", 0, 10, "click", "s")) == [1, 0, 0]
+    assert followed(("click",), *shown, ("a", 0, 33.99, "click", "s")) == [1, 0, 0]
+    assert followed(("click",), *shown, ("a", 0, 34, "click", "s")) == [0, 0, 0]
+    assert followed(("click",), *shown, ("a", 0, 9.99, "click", "s")) == [0, 0, 0]
+    assert followed(("click",), *shown, ("a", 0, 11, "click", "t")) == [0, 0, 0]
+    assert followed(("click",), *shown, ("a", 0, 11, "click", None)) == [1, 0, 0]
+    assert followed(("click",), *shown, ("b", 0, 11, "click", "t")) == [0, 0, 1]
+
+
+def test_a_given_step_must_come_first() -> None:
+    shown = ("a", 0, 10, "impression")
+    assert followed(("click", "purchase"), shown, ("a", 0, 11, "click"), ("a", 0, 12, "purchase")) == [1]
+    assert followed(("click", "purchase"), shown, ("a", 0, 12, "click"), ("a", 0, 11, "purchase")) == [0]
+    assert followed(("purchase",), shown, ("a", 0, 12, "click"), ("a", 0, 11, "purchase")) == [1]
+    tasks = {**TASKS, "cart": TaskParams(kind="binary", label="carted", given="click")}
+    assert labels.chain("cart", tasks) == (1, 2)
+    assert labels.chain("click", tasks) == (1,)
+
+
+def test_a_label_that_is_not_yet_known_is_missing() -> None:
+    shown = [("a", 0, 10, "impression"), ("b", 0, 10, "impression")]
+    found = followed(("click",), *shown, ("a", 0, 11, "click"), known_until=ZERO + 20 * HOUR)
+    assert found[0] == 1
+    assert np.isnan(found[1])
+
+
+SPANS = windows(START, date(2026, 1, 13), SplitDays(validation=3, fusion=3, test=3))  # days 0-2 | 3-5 | 6-8 | 9-11
+
+
+def keys(*rows: tuple[int, int, float]) -> Keys:
+    user, item, day = (np.array(column) for column in zip(*rows, strict=True))
+    time = ZERO + (day * DAY).astype(np.int64)
+    return Keys(user, item, time, split_of(time, SPANS))
+
+
+def test_splits_are_whole_days_and_the_last_hours_of_each_are_left_out() -> None:
+    assert SPANS["train"] == (ZERO, ZERO + 3 * DAY)
+    assert SPANS["test"] == (ZERO + 9 * DAY, ZERO + 12 * DAY)
+    time = ZERO + np.array([-1, 0, 3 * DAY - 1, 3 * DAY, 12 * DAY - 1, 12 * DAY])
+    assert split_of(time, SPANS).tolist() == [-1, 0, 0, 1, 3, -1]
+    split = split_of(time, SPANS)
+    assert ends_inside(time, split, 24 * HOUR, SPANS).tolist() == [False, True, False, True, False, False]
+    assert ends_inside(time[1:2] + 2 * DAY, split[1:2], 24 * HOUR, SPANS).tolist() == [True]
+    with pytest.raises(ValueError, match="no days left for train"):
+        windows(START, date(2026, 1, 10), SplitDays(validation=3, fusion=3, test=3))
+
+
+def test_folds_are_stable_and_near_their_shares() -> None:
+    ids = np.array([f"u{n}" for n in range(20_000)])
+    fold = folds(ids)
+    assert np.abs(np.bincount(fold) / len(fold) - FOLD_SHARES).max() < 0.01
+    assert folds(ids[5:9]).tolist() == fold[5:9].tolist()
+
+
+def test_user_attribute_shows_a_user_in_one_split_only() -> None:
+    rows = keys((0, 0, 0.1), (0, 1, 0.2), (0, 1, 1.0), (0, 1, 4.0), (1, 0, 0.5), (1, 0, 3.1), (1, 0, 4.0), (2, 0, 4.0))
+    found = labels.user_attribute(np.array([2, 1, -1]), np.array([0, 1, 1]), rows)
+    np.testing.assert_array_equal(found, [np.nan, 2, 2, np.nan, np.nan, np.nan, 1, np.nan])
+
+
+def test_price_move_is_the_log_ratio_inside_the_split() -> None:
+    known = [(0, day, 1000 + 100 * day, False) for day in range(12)] + [(1, 0, 500, False), (1, 5, 250, True)]
+    with connect(log(("a", 0, 1, "click"), prices=known)) as session:
+        found = catalogue.read(session, 1)
+        grid = prices.build(session, True, ZERO // DAY + 11, found)
+    rows = keys((0, 0, 0.1), (0, 0, 0.9), (1, 0, 1.0), (0, 0, 2.0), (0, 1, 3.5), (0, 1, 4.0), (0, 2, 0.0))
+    move = labels.price_move(grid, 2, rows, SPANS)
+    # item 0, day 0: the later of its two rows; days 1 and 2: two days on is the next split; item 2 has no price
+    np.testing.assert_allclose(
+        move, [np.nan, np.log(1200 / 1000), np.nan, np.nan, np.log(250 / 500), np.nan, np.nan], rtol=1e-5
+    )
+    np.testing.assert_allclose(np.exp(grid.first[:2]), [1000, 500], rtol=1e-5)
+    assert np.isnan(grid.first[2])
+
+
+def test_spend_is_what_the_user_pays_on_the_days_after() -> None:
+    bought = [("a", 0, 10, "purchase"), ("a", 1, 24 + 5, "purchase"), ("a", 1, 48, "purchase"), ("b", 0, 30, "cart")]
+    with connect(log(*bought)) as session:
+        catalogue.read(session, 1)
+        total = labels.purchases(session)
+    rows = keys((0, 0, 0.1), (0, 0, 0.5), (0, 0, 1.0), (1, 0, 0.0), (0, 0, 2.0))
+    found = labels.spend(total, 1, rows, SPANS)
+    np.testing.assert_allclose(found, [np.nan, np.log1p(2000), np.log1p(2000), 0, np.nan], rtol=1e-6)
+
+
+def test_daily_sums_end_with_the_previous_day() -> None:
+    rows = [
+        ("a", 0, 1, "click"),
+        ("a", 0, 5, "click"),
+        ("a", 0, 25, "click"),
+        ("b", 0, 73, "click"),
+        ("a", 1, 2, "click"),
+    ]
+    with connect(log(*rows)) as session:
+        catalogue.read(session, 1)
+        sums = daily(session, "activity", "item_no", {"clicks": "(kind = 1)::INT"})
+    zero = ZERO // DAY
+    item, day = np.array([0, 0, 0, 0, 0, 1, -1]), zero + np.array([0, 1, 2, 4, 4, 1, 1])
+    assert sums.before(item[:-1], day[:-1])["clicks"].tolist() == [0, 2, 3, 4, 4, 1]
+    assert sums.before(item[:-1], day[:-1], 1)["clicks"].tolist() == [0, 2, 1, 1, 1, 1]
+    assert sums.before(item[:-1], day[:-1], 2)["clicks"].tolist() == [0, 2, 3, 1, 1, 1]
+    assert np.isnan(sums.before(item, day)["clicks"][-1])
+    assert sums.days_since(item[:6], day[:6]).tolist()[1:] == [1, 1, 1, 1, 1]
+    assert np.isnan(sums.days_since(item, day)[[0, -1]]).all()
+    nothing = Daily(np.array([], np.int64), {"clicks": np.array([0])})
+    assert nothing.before(item[:2], day[:2])["clicks"].tolist() == [0, 0]
+    assert np.isnan(nothing.days_since(item, day)).all()
+
+
+def test_price_grid_carries_prices_on_and_counts_promotions() -> None:
+    known = [(0, 0, 1000, False), (0, 1, 800, True), (0, 3, 1000, False), (2, 2, 4000, True)]
+    with connect(log(("a", 0, 1, "click"), prices=known)) as session:
+        grid = prices.build(session, True, ZERO // DAY + 4, catalogue.read(session, 1))
+    at = grid.at(np.array([0, 0, 0, 0, 2, 1]), ZERO // DAY + np.array([0, 1, 2, 4, 3, 3]))
+    one = np.log([1000, 800, 800, 1000, 1000])
+    np.testing.assert_allclose(at["price"], [one[0], one[1], one[2], one[4], np.log(4000), np.nan], rtol=1e-6)
+    np.testing.assert_allclose(at["before_1"][:4], [np.nan, one[0], one[1], one[3]], rtol=1e-6)
+    np.testing.assert_allclose(at["mean_long"][:4], [one[0], one[:2].mean(), one[:3].mean(), one.mean()], rtol=1e-6)
+    assert at["is_promoted"].tolist()[:5] == [0, 1, 1, 0, 1]
+    np.testing.assert_array_equal(at["promoted_days"], [np.nan, 0, 1, np.nan, 1, np.nan])
+    steps = np.diff(one)
+    np.testing.assert_allclose(at["volatility"][3], np.sqrt((steps**2).mean()), rtol=1e-4)
+    np.testing.assert_allclose(at["category_price"][3], (one[4] + np.log(4000)) / 2, rtol=1e-6)
+
+
+def test_vocabularies_only_grow() -> None:
+    first = grow(Vocabulary((), 4), {"b": 5, "a": 5, "c": 9, "rare": 2, "": 50}, 3)
+    assert first.ids == ("c", "a", "b")
+    assert first.look_up(["c", "a", "b", ""]).tolist() == [5, 6, 7, 0]
+    second = grow(first, {"rare": 3, "a": 1, "new": 8}, 3)
+    assert second.ids == ("c", "a", "b", "new", "rare")
+    assert second.look_up(["c", "a", "b"]).tolist() == [5, 6, 7]
+    shared = first.look_up([f"x{n}" for n in range(200)])
+    assert set(shared.tolist()) == {1, 2, 3, 4}
+    assert not first.owns(shared).any()
+    assert Vocabulary(("a",), 0).look_up(["a", "b"]).tolist() == [1, 0]
+    assert second.rows == 10
+
+
+def test_sampled_rows_are_repeatable_available_and_not_what_was_taken() -> None:
+    tables = make_tables(users=20, items=30, shown=800, impressions=False)
+    late = pa.array([ZERO + (20 * DAY if n >= 15 else 0) for n in range(30)], MOMENT)
+    tables["items"] = tables["items"].set_column(5, "available_from", late)
+    with connect(tables) as session:
+        catalogue.read(session, 1)
+        exposures.build(session, 1, 3, 7)
+        first = session.execute("SELECT * FROM exposure ORDER BY row").fetchall()
+        exposures.build(session, 1, 3, 7)
+        assert session.execute("SELECT * FROM exposure ORDER BY row").fetchall() == first
+        exposures.build(session, 1, 3, 8)
+        assert session.execute("SELECT * FROM exposure ORDER BY row").fetchall() != first
+        early = session.execute(f"""
+            SELECT count(*) FROM exposure WHERE event_id LIKE '%~%' AND item_no >= 15 AND time < {ZERO + 20 * DAY}
+        """).fetchone()
+        twice = session.execute("""
+            SELECT count(*) FROM exposure x JOIN activity a USING (user_no, item_no, time)
+            WHERE x.event_id LIKE '%~%' AND a.kind = 1
+        """).fetchone()
+    assert early == (0,)
+    assert twice == (0,)
+    drawn = Counter(row[1].split("~")[0] for row in first)
+    assert 3 <= np.mean(list(drawn.values())) <= 4
+    assert max(drawn.values()) == 4
+    assert first == sorted(first, key=lambda row: (row[2], row[4], row[1]))
+
+
+@pytest.fixture(scope="module")
+def shop() -> tuple[dict[str, pa.Table], Dataset, State]:
+    tables = make_tables()
+    with connect(tables) as session:
+        data, state = fit(session, PARAMS, TASKS, (START, END))
+    return tables, data, state
+
+
+def test_the_parts_fit_together(shop) -> None:
+    _, data, state = shop
+    streams, rows = data.streams, data.exposures
+    order = np.lexsort((rows.event_id, rows.time, rows.user))
+    assert (order == np.arange(len(order))).all()
+    for user in range(len(data.users.user_id)):
+        mine = streams.time[streams.offsets[user] : streams.offsets[user + 1]]
+        assert (np.diff(mine) >= 0).all()
+        own = rows.user == user
+        assert rows.history[own].tolist() == [int((mine < time).sum()) for time in rows.time[own]]
+    place = split_of(rows.time, data.meta.windows)
+    end = np.array([data.meta.windows[name][1] for name in SPLITS])[place]
+    assert ((rows.split == place) | (rows.split == -1)).all()
+    assert ((rows.split == -1) == (rows.time + 24 * HOUR > end)).all()
+    profile = np.isfinite(data.labels("profile"))
+    assert (rows.split[profile] == data.users.fold[rows.user[profile]]).all()
+    first = np.full(len(data.users.user_id), 2**62)
+    np.minimum.at(first, np.repeat(np.arange(len(first)), np.diff(streams.offsets)), streams.time)
+    begins = np.array([data.meta.windows[name][0] for name in SPLITS])[place]
+    assert (rows.is_new_user == (first[rows.user] >= begins)).all()
+    train = data.rows("train")
+    for column in (0, data.meta.context.index("price_change_7d")):
+        values = rows.context[train, column]
+        assert data.meta.context_mean[column] == pytest.approx(np.nanmean(values), abs=1e-5)
+        assert data.meta.context_std[column] == pytest.approx(np.nanstd(values), abs=1e-5)
+    assert data.meta.vocabulary_rows["item"] == 1 + 64 + len(state.vocabularies["item"].ids)
+    assert data.users.attributes[2::3].max() == 0  # no country
+    assert (data.items.category[7] == 0).all()
+    assert data.items.brand[8] == 0
+
+
+def test_labels_are_what_the_log_says(shop) -> None:
+    tables, data, _ = shop
+    click, conversion = data.labels("click"), data.labels("conversion")
+    events = tables["events"].to_pylist()
+    clicked = {event["event_id"].split("-")[0] for event in events if event["kind"] == "click"}
+    bought = {event["event_id"].split("-")[0] for event in events if event["kind"] == "purchase"}
+    own = np.array([event.split("-")[0] in clicked for event in data.exposures.event_id])
+    sure = data.exposures.split >= 0
+    assert (click[sure & own] == 1).all()
+    assert click[sure].mean() < own[sure].mean() * 1.1  # the same item shown twice in a visit shares its click
+    own = np.array([event.split("-")[0] in bought for event in data.exposures.event_id])
+    assert (conversion[sure & own] == 1).all()
+    assert (click[sure] >= conversion[sure]).all()
+
+
+def test_context_counts_what_the_log_says(shop) -> None:
+    tables, data, _ = shop
+    events = tables["events"]
+    day = events["occurred_at"].cast(pa.int64()).to_numpy() // DAY
+    user = np.array(events["user_id"].to_pylist())
+    item = np.array(events["item_id"].to_pylist())
+    kind = np.array(events["kind"].to_pylist())
+    place = {str(item_id): n for n, item_id in enumerate(data.items.item_id)}
+    category = np.array([n % 3 for n in range(len(place))])
+    of_event = category[[place[i] for i in item]].astype(float)
+    of_event[item == "i0007"] = -1
+    column = {name: data.exposures.context[:, n] for n, name in enumerate(data.meta.context)}
+    for row in range(0, len(data.exposures.user), 97):
+        today = data.exposures.time[row] // DAY
+        before, week = day < today, (day < today) & (day >= today - 7)
+        me = user == data.users.user_id[data.exposures.user[row]]
+        this = item == data.items.item_id[data.exposures.item[row]]
+        assert column["item_clicks_7d"][row] == pytest.approx(np.log1p((week & this & (kind == "click")).sum()))
+        assert column["user_purchases_7d"][row] == pytest.approx(np.log1p((week & me & (kind == "purchase")).sum()))
+        assert column["user_item_impressions"][row] == pytest.approx(
+            np.log1p((before & me & this & (kind == "impression")).sum())
+        )
+        if data.exposures.item[row] != 7:
+            alike = of_event == category[data.exposures.item[row]]
+            clicks = before & me & (kind == "click")
+            assert column["user_category_1_clicks"][row] == pytest.approx(np.log1p((clicks & alike).sum()))
+            assert column["user_category_1_share"][row] == pytest.approx(
+                (clicks & alike).sum() / (clicks.sum() + 1), abs=1e-6
+            )
+        last = before & me & this
+        expected = np.log1p(today - day[last].max()) if last.any() else np.nan
+        np.testing.assert_allclose(column["user_item_days_since"][row], expected, rtol=1e-6)
+
+
+def test_a_place_on_the_page_is_not_held_against_an_item() -> None:
+    """Two items clicked alike at their places have the same lift, though one is clicked far more often."""
+    rows, events = [], 0
+    for day in range(6):
+        for n in range(40):
+            for item, share in ((0, 2), (1, 8)):
+                rows.append(("a", item, 24 * day + n / 4, "impression", f"{day}-{n}-{item}"))
+                if n % share == 0:
+                    rows.append(("a", item, 24 * day + n / 4 + 0.01, "click", f"{day}-{n}-{item}"))
+                    events += 1
+    tables = log(*rows)
+    position = pa.array([1 if row[1] == 0 else 2 for row in rows])
+    tables["events"] = tables["events"].append_column("position", position)
+    params = FeaturesParams(
+        split_days={"validation": 1, "fusion": 1, "test": 1}, attribution_hours=1, category_levels=1
+    )
+    tasks = {"next": TaskParams(kind="ranking", label="next_item")}
+    with connect(tables) as session:
+        data, _ = fit(session, params, tasks, (START, date(2026, 1, 7)))
+    last = data.exposures.time > ZERO + 5 * DAY
+    lift = data.exposures.context[:, data.meta.context.index("item_click_lift")]
+    assert np.abs(lift[last]).max() < 0.2
+    clicks = data.exposures.context[:, data.meta.context.index("item_clicks_28d")]
+    assert np.expm1(clicks[last & (data.exposures.item == 0)]).min() > 3 * np.expm1(
+        clicks[last & (data.exposures.item == 1)].max()
+    )
+
+
+def test_questions_group_what_happens_at_one_time() -> None:
+    rows = [("a", 0, 2, "click"), ("a", 1, 24 * 4, "click"), ("a", 2, 24 * 4, "click"), ("a", 0, 24 * 4, "cart")]
+    rows += [
+        ("a", 0, 24 * 5, "click"),
+        ("b", 1, 24 * 4, "click"),
+        ("b", 1, 24 * 7, "click"),
+        ("b", 1, 24 * 10, "click"),
+    ]
+    rows += [("b", 2, hour, "purchase") for hour in (1, 3)]
+    params = FeaturesParams(
+        split_days={"validation": 3, "fusion": 3, "test": 3}, min_count=1, max_oov_rate=1.0, category_levels=1
+    )
+    with connect(log(*rows)) as session:
+        data, _ = fit(session, params, {"next": TASKS["next"]}, (START, date(2026, 1, 13)))
+    asked = data.queries
+    assert asked.user.tolist() == [0, 0, 1, 1, 1]
+    assert asked.history.tolist() == [1, 4, 2, 3, 4]
+    assert asked.split.tolist() == [1, 1, 1, 2, 3]
+    assert [asked.target[a:b].tolist() for a, b in zip(asked.offsets, asked.offsets[1:], strict=False)] == [
+        [1, 2],
+        [0],
+        [1],
+        [1],
+        [1],
+    ]
+    assert data.meta.target_kind == 1
+    assert data.meta.negatives_sampled
+
+
+def without(tables: dict[str, pa.Table], kind: str) -> dict[str, pa.Table]:
+    return tables | {"events": tables["events"].filter(pc.not_equal(tables["events"]["kind"], kind))}
+
+
+REFUSED = [
+    (lambda t: {k: v for k, v in t.items() if k != "prices"}, {}, r"tasks\.price: needs the table prices"),
+    (
+        lambda t: t | {"users": t["users"].drop_columns("segment")},
+        {},
+        r"tasks\.profile: needs the column users\.segment",
+    ),
+    (
+        lambda t: t | {"users": t["users"].drop_columns("country")},
+        {},
+        r"user_attributes: needs the column users\.country",
+    ),
+    (lambda t: without(t, "click"), {}, r"tasks\.click: needs click events"),
+    (lambda t: without(t, "purchase"), {}, r"tasks\.conversion: needs purchase events"),
+    (lambda t: without(t, "impression"), {"sampled_negatives": 0}, r"tasks\.click: needs impressions, or"),
+    (lambda t: t | {"events": t["events"].slice(0, 0)}, {}, "table events: is missing or empty"),
+    (lambda t: {k: v for k, v in t.items() if k != "items"}, {}, "table items: is missing or empty"),
+    (lambda t: t | {"events": t["events"].filter(pc.equal(t["events"]["kind"], "impression"))}, {}, "no interaction"),
+    (lambda t: t | {"users": t["users"].slice(0, 50)}, {}, "events name a user or item"),
+    (lambda t: t, {"min_count": 1000}, r"features\.max_oov_rate: 100\.0% of train interactions"),
+]
+
+
+@pytest.mark.parametrize(("change", "params", "message"), REFUSED, ids=[row[2][:30] for row in REFUSED])
+def test_what_a_task_lacks_is_refused_by_name(change, params, message) -> None:
+    with (
+        connect(change(make_tables(users=60, items=20, shown=1500))) as session,
+        pytest.raises(TriadError, match=message),
+    ):
+        fit(session, PARAMS.model_copy(update=params), TASKS, (START, END))
+
+
+def test_a_label_of_one_class_is_refused() -> None:
+    tables = make_tables(users=40, items=20, shown=1500)
+    time = tables["events"]["occurred_at"].cast(pa.int64()).to_numpy()
+    late = pc.and_(pc.equal(tables["events"]["kind"], "click"), pa.array(time >= ZERO + 25 * DAY))
+    with (
+        connect(tables | {"events": tables["events"].filter(pc.invert(late))}) as session,
+        pytest.raises(TriadError, match=r"tasks\.click: all \d+ labels of split test are of one class \(0\)"),
+    ):
+        fit(session, PARAMS, {"click": TASKS["click"]}, (START, END))
+    long = {"price": TaskParams(kind="regression", label="price_move", horizon_days=6)}
+    with (
+        connect(tables) as session,
+        pytest.raises(TriadError, match=r"tasks\.price: no labelled row in split validation"),
+    ):
+        fit(session, PARAMS, long, (START, END))
+    early = tables["events"].filter(pa.array(time < ZERO + 15 * DAY))
+    with (
+        connect(tables | {"events": early}) as session,
+        pytest.raises(TriadError, match=r"tasks\.next: no question in split validation"),
+    ):
+        fit(session, PARAMS, {"next": TASKS["next"]}, (START, END))
+
+
+def test_serving_needs_the_tables_that_training_had(shop) -> None:
+    tables, _, state = shop
+    with (
+        connect({name: table for name, table in tables.items() if name != "prices"}) as session,
+        pytest.raises(TriadError, match="table prices: is missing, but the state"),
+    ):
+        transform(session, state)
+
+
+def test_rows_stay_put_from_night_to_night(shop, tmp_path) -> None:
+    tables, _, _ = shop
+    with connect(tables) as session:
+        strict = PARAMS.model_copy(update={"min_count": 15, "max_oov_rate": 1.0})
+        _, state = fit(session, strict, {"click": TASKS["click"]}, (START, END))
+    state.save(tmp_path)
+    folder = tmp_path / "vocabularies"
+    tonight = PARAMS.model_copy(update={"vocabularies_from": folder, "min_count": 1})
+    with connect(tables) as session:
+        _, later = fit(session, tonight, {"click": TASKS["click"]}, (date(2026, 1, 2), END))
+    for name, before in state.vocabularies.items():
+        assert later.vocabularies[name].ids[: len(before.ids)] == before.ids, name
+    assert any(len(later.vocabularies[name].ids) > len(state.vocabularies[name].ids) for name in later.vocabularies)
+    other = tonight.model_copy(update={"hash_buckets": 8})
+    with connect(tables) as session, pytest.raises(TriadError, match="earlier vocabulary 'item' has 64 shared rows"):
+        fit(session, other, TASKS, (START, END))
+    with pytest.raises(TriadError, match="holds no vocabularies"):
+        vocabulary.load(tmp_path / "nowhere")
+
+
+def values(**features) -> dict:
+    tasks = {name: task.model_dump(exclude_defaults=True) for name, task in TASKS.items()}
+    return {
+        "ingest": {"as_of": END, "window_days": 30},
+        "tasks": tasks,
+        "features": {"split_days": SPLIT_DAYS, "user_attributes": ["country"], **features},
+    }
+
+
+def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
+    from triad.stages.features import features
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TriadError, match="run `triad ingest` first"):
+        features(parse(values(), "params"))
+    for name, table in make_tables(users=60, items=20, shown=1500).items():
+        write_table(tmp_path / "artifacts/ingest/tables", name, table)
+    with caplog.at_level("INFO", logger="triad.features"):
+        features(parse(values(), "params"))
+    assert "exposures" in caplog.text
+    output = tmp_path / "artifacts/features"
+    data = dataset.load(output)
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["rows"]["train"] == len(data.rows("train"))
+    assert sum(summary["rows"].values()) == len(data.exposures.user)
+    click = data.labels("click")[data.rows("test")]
+    assert summary["labels"]["click"]["test"] == {"rows": len(click), "mean": pytest.approx(click.mean(), abs=1e-6)}
+    assert set(summary["labels"]["profile"]["train"]["classes"]) == {"bargain", "loyal", "rare"}
+    assert summary["oov_rate"]["train"] == pytest.approx(data.meta.oov_rate, abs=1e-6)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    with pytest.raises(TriadError, match="max_oov_rate"):
+        features(parse(values(min_count=1000), "params"))
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    with connect(tmp_path / "artifacts/ingest/tables") as session:
+        again = transform(session, State.load(output / "state"))
+    np.testing.assert_array_equal(again.exposures.context, data.exposures.context)
+    features(parse(values(), "params"))
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    assert datetime.fromtimestamp(data.meta.windows["test"][1] / 1e6, UTC).date() == END
