@@ -6,11 +6,14 @@ here: expectations it would drop are refused, exceptions inside one are told apa
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +64,16 @@ def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Map
         )
 
 
+@cache
+def _hush_exit() -> None:
+    """Once Great Expectations is loaded, DuckDB's bindings end the process with forty lines on harmless leaks."""
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Great Expectations from logging what is raised or returned anyway."""
+    _hush_exit()
     logger = logging.getLogger("great_expectations")
     former = logger.level
     logger.setLevel(logging.CRITICAL)

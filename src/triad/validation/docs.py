@@ -1,0 +1,121 @@
+"""Makes Great Expectations' Data Docs a folder that opens anywhere: no network, the same bytes for the same data.
+
+As written, its pages load their style, icons and tables from six other hosts; without them the index is empty. Here
+they get a small style and script of their own, and an index that also tells the checks no suite carries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from jinja2 import Environment
+
+from triad.schema import TABLES
+from triad.validation.checks import Check
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem 1.5rem; }
+a { color: #2563eb; } h1 { font-size: 1.6rem; } h2, h5 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; } h6 { margin: 0; }
+table { border-collapse: collapse; width: 100%; }
+td, th { padding: .3rem .6rem; text-align: left; vertical-align: top; }
+tbody tr, thead tr { border-bottom: 1px solid #8884; } code, pre { font-size: .85em; white-space: pre-wrap; }
+td { overflow-wrap: anywhere; } td:first-child { white-space: nowrap; }
+.number { text-align: right; }
+.badge { background: #8883; border-radius: .3em; padding: .05em .4em; }
+.ok, .text-success { color: #15803d; } .critical, .text-danger { color: #dc2626; }
+.warning, .text-warning { color: #b45309; } .info { color: #2563eb; }
+.small { font-size: .88em; opacity: .8; }
+.fa-check-circle::before { content: "✔"; } .fa-times::before { content: "✘"; }
+.fa-exclamation-triangle::before { content: "⚠"; } i { font-style: normal; }
+.collapse { display: none; } .collapse:target { display: block; }
+nav ul, ol.breadcrumb { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+.cooltip .top { display: none; } thead[hidden] { display: none; }
+"""
+
+_SCRIPT = """
+function show(all) {
+  for (const e of document.querySelectorAll('.hide-succeeded-validation-target-child'))
+    e.parentElement.style.display = all ? '' : 'none';
+  for (const e of document.querySelectorAll('.hide-succeeded-validation-target')) e.style.display = all ? '' : 'none';
+  for (const e of document.querySelectorAll('.hide-succeeded-validations-column-section-target-child'))
+    e.parentElement.parentElement.style.display = all ? '' : 'none';
+}
+function showAllValidations() { show(true); }
+function hideSucceededValidations() { show(false); }
+"""
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Data validation {{ as_of }}</title><style>{{ style }}</style></head><body>
+<h1>Data validation, {{ first_day }} to {{ as_of }} (not included)</h1>
+<p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical checks failed.</strong>
+{% else %}<strong class="ok">✔ Passed.</strong>{% endif %} {{ total }} checks, {{ warnings }} warnings.</p>
+{% for title, class, found in groups if found %}<h2 class="{{ class }}">{{ title }}</h2>
+<table><thead><tr><th>Where</th><th>What</th><th class="number">Unexpected</th><th>Sample rows</th></tr></thead><tbody>
+{% for c in found %}<tr><td>{% if c.table in pages %}<a href="{{ pages[c.table] }}">{{ c.place }}</a>
+{% else %}{{ c.place }}{% endif %}</td><td>{{ c.message }}<br><span class="small">{{ c.name }}</span></td>
+<td class="number">{{ "{:,}".format(c.unexpected) if c.unexpected }}</td>
+<td class="small">{% for row in c.samples %}{% for k, v in row.items() %}{{ k }}={{ v }}{{ ", " if not loop.last }}
+{% endfor %}<br>{% endfor %}</td></tr>{% endfor %}</tbody></table>{% endfor %}
+<h2>Expectations of each table</h2>
+<table><thead><tr><th>Table</th><th class="number">Checks</th><th class="number">Failed</th></tr></thead><tbody>
+{% for name, asked, wrong in tables %}<tr><td>{% if name in pages %}<a href="{{ pages[name] }}">{{ name }}</a>
+{% else %}{{ name }}{% endif %}</td><td class="number">{{ asked }}</td><td class="number">{{ wrong or "" }}</td></tr>
+{% endfor %}</tbody></table>
+<details><summary>Checks that passed ({{ passed|length }})</summary><table><tbody>
+{% for c in passed %}<tr><td>{{ c.place }}</td><td>{{ c.message }}</td></tr>{% endfor %}</tbody></table></details>
+</body></html>
+"""
+
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_STAMP = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b")
+_DROPPED = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<footer\b.*?</footer>|<img\b[^>]*>", re.DOTALL)
+
+
+def finish(docs: Path, checks: Sequence[Check], first_day: date, as_of: date) -> None:
+    """Settle the pages in `docs` (there may be none) and write `index.html` over all `checks`."""
+    docs.mkdir(parents=True, exist_ok=True)
+    for page in sorted(docs.rglob("*.html")):
+        page.write_text(settle(page.read_text(encoding="utf-8"), f"{as_of:%Y%m%d}T000000.000000Z"), encoding="utf-8")
+    for path in sorted(docs.glob("static/**/*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    pages = {page.parts[-4]: page.relative_to(docs).as_posix() for page in docs.glob("validations/*/*/*/*.html")}
+    (docs / "index.html").write_text(_index(checks, pages, first_day, as_of), encoding="utf-8")
+
+
+def settle(page: str, stamp: str) -> str:
+    """A page without outside addresses, random ids, and times but `stamp`."""
+    page = _DROPPED.sub("", page)
+    page = page.replace("</head>", f"<style>{_STYLE}</style><script>{_SCRIPT}</script></head>", 1)
+    places: dict[str, str] = {}
+    page = _UUID.sub(lambda found: places.setdefault(found.group(), str(len(places))), page)
+    return _STAMP.sub(stamp, page)
+
+
+def _index(checks: Sequence[Check], pages: dict[str, str], first_day: date, as_of: date) -> str:
+    wrong = {s: [c for c in checks if c.severity == s and not c.passed] for s in ("critical", "warning", "info")}
+    tables = [(name, [c for c in checks if c.table == name]) for name in TABLES]
+    return (
+        Environment(autoescape=True)
+        .from_string(_INDEX)
+        .render(
+            as_of=as_of,
+            first_day=first_day,
+            style=_STYLE,
+            critical=len(wrong["critical"]),
+            warnings=len(wrong["warning"]),
+            total=len(checks),
+            groups=[
+                ("Critical: these stop the run", "critical", wrong["critical"]),
+                ("Warnings", "warning", wrong["warning"]),
+                ("For information", "info", wrong["info"]),
+            ],
+            tables=[(name, len(own), sum(not c.passed for c in own)) for name, own in tables if own],
+            passed=[c for c in checks if c.passed],
+            pages=pages,
+        )
+    )

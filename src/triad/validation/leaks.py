@@ -1,0 +1,128 @@
+"""Leak sentinels: a feature that knows the answer stops the run. Arrays in, nothing read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from triad.errors import TriadError
+
+MAX_ROWS = 100_000
+"""Rows looked at; a leak shows in far fewer."""
+
+MIN_CLASS = 20
+"""Rows of either class without which an AUC near 1 means little."""
+
+_SAME = 1 - 1e-6  # |correlation| from which on one column is the other one, scaled and shifted
+_NEARLY = 0.999  # |correlation| with a measured number that no honest feature has
+
+
+def check_features(
+    context: ArrayLike,
+    names: Sequence[str],
+    labels: ArrayLike,
+    task_names: Sequence[str],
+    limit: float,
+    *,
+    split: ArrayLike | None = None,
+) -> None:
+    """Stop where one feature alone gives a task's label away.
+
+    A label of two values is asked by AUC, in either direction; one of few whole numbers (classes) likewise, each class
+    against the rest; any other by correlation. That a feature is missing counts as a value: it may tell as much.
+
+    Args:
+        context: (n, C) features, NaN where unknown.
+        names: the C features.
+        labels: (n, T) labels, NaN where missing.
+        task_names: the T tasks.
+        limit: the AUC from which on a feature is taken for a leak.
+        split: (n,) rows with a negative number are left out.
+
+    Raises:
+        TriadError: naming the feature, the task and the AUC or correlation.
+    """
+    context, labels = np.asarray(context), np.asarray(labels)
+    kept = np.ones(len(context), bool) if split is None else np.asarray(split) >= 0
+    for place, task in enumerate(task_names):
+        labelled = np.flatnonzero(kept & np.isfinite(labels[:, place]))
+        rows = _thin(labelled, labels[labelled, place])
+        label = labels[rows, place].astype(np.float64)
+        for column, feature in enumerate(names):
+            found = leak(context[rows, column].astype(np.float64), label, limit)
+            if found:
+                raise TriadError(
+                    f"{found} of task {task!r}: it knows the answer",
+                    where=f"feature {feature!r}",
+                    mend="take only what was known before the exposure; or raise validate.leak_auc if it is honest",
+                )
+
+
+def leak(feature: NDArray[np.floating], label: NDArray[np.floating], limit: float) -> str:
+    """In words how `feature` (n,), NaN where missing, gives `label` (n,) away; empty where it does not."""
+    known = np.isfinite(feature)
+    correlation = _correlation(feature[known], label[known])
+    values = np.unique(label[:1000])
+    classes = np.unique(label) if np.all(values == np.round(values)) and len(values) <= 100 else np.array([])
+    if correlation >= _SAME and known.sum() >= MIN_CLASS:
+        return f"equals the label (|correlation| {correlation:.6f})"
+    if not len(classes):
+        return f"has |correlation| {correlation:.4f} with the label" if correlation >= _NEARLY else ""
+    for value in classes[1:] if len(classes) == 2 else classes:
+        positive = label == value
+        score = best_auc(feature, positive)
+        if score >= limit:
+            against = "" if len(classes) == 2 else f" of class {value:g} against the rest"
+            return f"alone has AUC {score:.4f} (limit {limit:g}) for the label{against}"
+    return ""
+
+
+def best_auc(feature: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """The best AUC of `feature` (n,) for `positive` (n,), high or low, its gaps (NaN) put at either end.
+
+    0.5 where there are fewer than `MIN_CLASS` rows of a class: by chance a few may be parted by anything.
+    """
+    if min(positive.sum(), (~positive).sum()) < MIN_CLASS:
+        return 0.5
+    ends = (-np.inf, np.inf) if np.isnan(feature).any() else (0.0,)
+    scores = [auc(np.where(np.isnan(feature), end, feature), positive) for end in ends]
+    return max(max(score, 1 - score) for score in scores)
+
+
+def rates(categories: NDArray[np.object_], positive: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """(n,) each row's category as the share of positives in it, counted on the other half of the rows (even, odd)."""
+    codes = np.unique(np.where(categories == None, "", categories).astype(str), return_inverse=True)[1]  # noqa: E711
+    half, shares = np.arange(len(codes)) % 2, np.full(len(codes), np.nan)
+    for own in (0, 1):
+        other = half != own
+        seen = np.bincount(codes[other], minlength=codes.max(initial=0) + 1)
+        hits = np.bincount(codes[other], weights=positive[other], minlength=len(seen))
+        shares[half == own] = np.where(seen > 0, hits / np.maximum(seen, 1), np.nan)[codes[half == own]]
+    return shares
+
+
+def auc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Probability that a positive row scores above a negative one, ties counting half (Mann and Whitney, 1947)."""
+    ranks = rankdata(score)
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    if len(a) < 2 or a.std() == 0 or b.std() == 0:
+        return 0.0
+    return abs(float(np.corrcoef(a, b)[0, 1]))
+
+
+def _thin(rows: NDArray[np.integer], label: NDArray[np.floating]) -> NDArray[np.integer]:
+    """At most about `MAX_ROWS` rows, evenly taken, and of two classes as many of each as there are up to a half."""
+    if len(rows) <= MAX_ROWS:
+        return rows
+    values = np.unique(label)
+    groups = [rows[label == value] for value in values] if len(values) == 2 else [rows]
+    share = MAX_ROWS // len(groups)
+    taken = [group[np.linspace(0, len(group) - 1, min(share, len(group))).astype(int)] for group in groups]
+    return np.sort(np.concatenate(taken))

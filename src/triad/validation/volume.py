@@ -1,0 +1,151 @@
+"""Days: is each there, is the newest fresh, and does each hold about as many events as its peers? Counts only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.schema import EVENT_KINDS
+from triad.validation.checks import Check, Severity
+
+LARGE = np.log(1.6)
+"""A day's log ratio to what was expected that matters: 60 % more, or 37 % less. A weekend's swing stays below."""
+
+_JUDGED = 30  # events a day, below which a day's count says too little
+_HISTORY = 5  # earlier days before one is judged
+_FLOOR = 0.08  # a shop's log count scatters by at least this much a day, however calm the earlier ones were
+_UNSEASONAL_FLOOR = 0.25  # and by this much between weekdays, as long as the week's shape is not known
+
+
+def check_days(counts: Mapping[date, int], first_day: date, as_of: date, exceptional: Collection[date] = ()) -> Check:
+    """Every day of `[first_day, as_of)` holds events, but for `exceptional` days and weekdays the shop never opens."""
+    days = [first_day + timedelta(days=n) for n in range((as_of - first_day).days)]
+    weekdays = {d.weekday() for d in days if counts.get(d)}
+    closed = {w for w in range(7) if w not in weekdays and sum(d.weekday() == w for d in days) >= 3}
+    missing = [d for d in days if not counts.get(d) and d not in exceptional and d.weekday() not in closed]
+    message = f"all {len(days)} days from {days[0]} to {days[-1]} hold events"
+    if closed:
+        message += f" (but for {', '.join(_names(closed))}, when the shop never sells)"
+    if missing:
+        message = "no events on " + ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")
+        message += "; if the shop was closed, name the day in validate.exceptional_days"
+    samples = tuple({"day": str(d)} for d in missing[:5])
+    return Check("missing_days", "events", "occurred_at", "critical", not missing, message, len(missing), samples)
+
+
+def _names(weekdays: Collection[int]) -> list[str]:
+    monday = date(2024, 1, 1)
+    return [(monday + timedelta(days=w)).strftime("%A") for w in sorted(weekdays)]
+
+
+def check_freshness(newest: datetime, as_of: date, hours: float) -> Check:
+    """The newest event lies at most `hours` before the window's end. `newest` is in UTC."""
+    end = datetime(as_of.year, as_of.month, as_of.day, tzinfo=newest.tzinfo)
+    age = (end - newest).total_seconds() / 3600
+    message = f"the newest event, {newest:%Y-%m-%d %H:%M} UTC, is {age:.1f} hours older than {as_of}"
+    fresh = age <= hours
+    if not fresh:
+        message += f"; allowed are {hours:g} (validate.freshness_hours)"
+    return Check("freshness", "events", "occurred_at", "critical", fresh, message)
+
+
+def check_volume(
+    kinds: Mapping[str, Mapping[date, int]],
+    first_day: date,
+    as_of: date,
+    *,
+    sigmas: float,
+    recent_days: int,
+    exceptional: Collection[date] = (),
+) -> list[Check]:
+    """Each day's events, by kind, beside the days before it.
+
+    A day that is more than `sigmas` robust deviations off, and off by much, is critical among the `recent_days` last
+    ones; before them it is a warning, for it was critical in its own night.
+    """
+    days = [first_day + timedelta(days=n) for n in range((as_of - first_day).days)]
+    checks = []
+    for kind in EVENT_KINDS:
+        if not any(kinds.get(kind, {}).values()):
+            continue
+        counts = np.array([kinds[kind].get(d, 0) for d in days], float)
+        total = np.array([sum(per.get(d, 0) for per in kinds.values()) for d in days])
+        # a day with no events at all is missing, which is told elsewhere
+        counts[(total == 0) | np.isin(np.array(days, "datetime64[D]"), _array(exceptional))] = np.nan
+        scores, expected = deviations(counts)
+        judged = np.fmax(counts, expected) >= _JUDGED
+        ratios = np.abs(np.log((counts + 0.5) / (expected + 0.5)))
+        far = np.flatnonzero(judged & (np.abs(scores) > sigmas) & (ratios > LARGE))
+        off = [_Day(days[place], counts[place], expected[place], scores[place]) for place in far]
+        last = as_of - timedelta(days=recent_days)
+        checks.append(_volume_check(kind, "critical", [day for day in off if day.day >= last]))
+        if former := [day for day in off if day.day < last]:
+            checks.append(_volume_check(kind, "warning", former))
+    return checks
+
+
+def deviations(counts: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """How far each day's log count lies from what the days before it lead one to expect, in robust deviations.
+
+    Expected is the median of up to three same weekdays before, shifted by the median error that this rule made so far
+    (which takes up growth); as long as less than a week of such errors is known, the median of the days before. The
+    scale is 1.4826 × the median absolute error, and never below the Poisson error of the counts.
+
+    Args:
+        counts: (days,) events a day, in order; NaN where the day is not to be judged or used.
+
+    Returns:
+        (days,) scores, NaN for the first days, and (days,) expected counts.
+    """
+    logs = np.log(counts + 0.5)
+    seasonal = np.full(len(counts), np.nan)
+    for day in range(7, len(counts)):
+        peers = logs[[d for d in (day - 7, day - 14, day - 21) if d >= 0]]
+        if np.isfinite(peers).any():
+            seasonal[day] = np.nanmedian(peers)
+    scores, expected = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    for day in range(_HISTORY, len(counts)):
+        errors = (logs - seasonal)[:day]
+        errors = errors[np.isfinite(errors)]
+        if len(errors) >= 7 and np.isfinite(seasonal[day]):
+            centre, floor = seasonal[day] + np.median(errors), _FLOOR
+        else:
+            earlier = logs[:day][np.isfinite(logs[:day])]
+            if len(earlier) < _HISTORY:
+                continue
+            centre, floor, errors = np.median(earlier), _UNSEASONAL_FLOOR, earlier
+        spread = 1.4826 * np.median(np.abs(errors - np.median(errors)))
+        count = np.exp(centre) - 0.5
+        expected[day] = max(count, 0.0)
+        poisson = 1 / np.sqrt(expected[day] + 1)
+        scores[day] = (logs[day] - centre) / np.sqrt(max(spread, floor) ** 2 + poisson**2)
+    return scores, expected
+
+
+def _array(days: Collection[date]) -> NDArray[np.datetime64]:
+    return np.array(sorted(days), "datetime64[D]")
+
+
+class _Day(NamedTuple):
+    day: date
+    events: float
+    expected: float
+    score: float
+
+    def __str__(self) -> str:
+        wanted = f"about {self.expected:,.0f} were expected ({self.score:+.1f} deviations)"
+        return f"{self.day} holds {self.events:,.0f} where {wanted}"
+
+
+def _volume_check(kind: str, severity: Severity, off: Sequence[_Day]) -> Check:
+    message = f"{kind} events a day are near those of the days before"
+    if off:
+        message = f"{kind}: {', '.join(map(str, off[:5]))}; if it is real, name the day in validate.exceptional_days"
+    samples = tuple(
+        {"day": str(d.day), "kind": kind, "events": int(d.events), "expected": round(d.expected)} for d in off[:5]
+    )
+    return Check("volume", "events", "kind", severity, not off, message, len(off), samples)
