@@ -1,0 +1,95 @@
+"""Register the model with its lineage; let it serve only on a PASS."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.tracking import registry, runs
+from triad.tracking.lineage import Lineage, collect
+from triad.tracking.store import client, locked, quiet
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from triad.config.params import Params
+    from triad.config.publish import PublishParams
+
+OUTPUT = ARTIFACTS / "publish"
+LOG = logging.getLogger("triad.publish")
+
+
+def publish(params: Params) -> None:
+    """Write `artifacts/publish/published.json`. Doing it twice registers no second version.
+
+    Raises:
+        TriadError: an artifact is missing, the store does not answer, or another champion serves by now.
+    """
+    settings, start = params.publish, time.monotonic()
+    LOG.info("%s", settings)
+    lineage = collect(params)
+    found = client()
+    with locked("publish"):
+        version, run_id = _registered(found, settings, lineage)
+    promoted, reasons = _promoted(found, settings, lineage, version)
+    champion = registry.current(found, settings.model, settings.alias)
+    with replacing(OUTPUT) as folder:
+        write_json(
+            folder / "published.json",
+            {
+                "model": settings.model,
+                "version": version,
+                "run_id": run_id,
+                "promoted": promoted,
+                "verdict": lineage.verdict["verdict"],
+                "reasons": reasons,
+                "lineage_key": lineage.key,
+                "champion": champion,
+            },
+        )
+    LOG.info(
+        "version %s of %s, %s; champion is %s · %.1f s · %s",
+        version,
+        settings.model,
+        "promoted" if promoted else "not promoted",
+        champion or "none",
+        time.monotonic() - start,
+        OUTPUT,
+    )
+
+
+def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) -> tuple[str, str]:
+    """Number and run of the version with this lineage, registered if there is none yet."""
+    import mlflow
+
+    against = lineage.verdict.get("champion")
+    tags = runs.facts(lineage) | ({"compared_with": str(against)} if against is not None else {})
+    version = registry.find(found, settings.model, lineage.key)
+    if version is None:
+        run_id, uri = runs.log(found, settings.experiment, lineage)
+        # tags come with the version: written later, a kill between would leave a version that nobody finds again
+        with quiet():
+            made = mlflow.register_model(uri, settings.model, tags=tags)
+        return str(made.version), run_id
+    LOG.info("this lineage is version %s already", version)
+    run_id = found.get_model_version(settings.model, version).run_id
+    if version != str(against):  # compared with itself, it says nothing new of what it was promoted for
+        runs.update(found, run_id, lineage)
+        registry.tag(found, settings.model, version, tags)
+    return version, run_id
+
+
+def _promoted(found: MlflowClient, settings: PublishParams, lineage: Lineage, version: str) -> tuple[bool, list[str]]:
+    """Whether the version serves after this, and why."""
+    reasons = [str(reason) for reason in lineage.verdict.get("reasons", [])]
+    if registry.current(found, settings.model, settings.alias) == version:
+        return True, reasons
+    if lineage.verdict["verdict"] != "PASS":
+        return False, reasons
+    if "rolled_back_at" in found.get_model_version(settings.model, version).tags:
+        return False, [*reasons, f"it was rolled back; `triad rollback --to {version}` brings it back"]
+    against = lineage.verdict.get("champion")
+    registry.promote(found, settings.model, settings.alias, version, None if against is None else str(against))
+    return True, reasons

@@ -1,0 +1,65 @@
+"""What a serving model is given: tables in memory, in a folder, or behind a URL; opened as one DuckDB session."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from triad.errors import TriadError
+from triad.schema import REQUIRED, TABLES
+from triad.tables import connect, present
+
+Tables = Path | str | Mapping[str, Any]
+"""A folder of the contract's Parquet, its fsspec URL, or tables by name (Arrow or pandas)."""
+
+
+@contextmanager
+def opened(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session on `tables`, closed afterwards; what lies elsewhere is fetched first.
+
+    Raises:
+        TriadError: a needed table is not there, or one does not fit the contract.
+    """
+    if isinstance(tables, Mapping):
+        known = {name: _arrow(data) for name, data in tables.items() if name in TABLES}
+        _check(known, "the tables given")
+        with closing(connect(known)) as session:
+            yield session
+        return
+    with _local(str(tables)) as folder:
+        _check(present(folder), str(tables))
+        with closing(connect(folder)) as session:
+            yield session
+
+
+def _check(names: Iterable[str], where: str) -> None:
+    missing = sorted({*REQUIRED} - {*names})
+    if missing:
+        raise TriadError(f"missing tables: {', '.join(missing)}", where=where, mend=f"give {', '.join(REQUIRED)}")
+
+
+def _arrow(data: Any) -> pa.Table:
+    return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+
+
+@contextmanager
+def _local(place: str) -> Iterator[Path]:
+    url = urlparse(place)
+    if url.scheme in ("", "file"):
+        yield Path(unquote(url.path) if url.scheme else place)
+        return
+    with tempfile.TemporaryDirectory(prefix="triad-tables-") as scratch:
+        system, root = fsspec.url_to_fs(place)
+        for name in TABLES:
+            remote = f"{root.rstrip('/')}/{name}"
+            if system.exists(remote):
+                system.get(remote, str(Path(scratch) / name), recursive=True)
+        yield Path(scratch)

@@ -1,0 +1,224 @@
+"""What made a model: code, data, parameters, checks, scores, and who asked. Collected once, written to the registry.
+
+`why` and `diff` read it back. Nothing personal belongs here: counts, hashes and names of settings only.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import yaml
+
+import triad
+from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.errors import TriadError
+from triad.tables import present
+
+if TYPE_CHECKING:
+    from triad.config.params import Params
+
+STATE = ARTIFACTS / "features" / "state"
+FUSE = ARTIFACTS / "fuse"
+VALIDATION = ARTIFACTS / "validate" / "report" / "result.json"
+VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
+METRICS = ARTIFACTS / "evaluate" / "metrics.json"
+
+CODE = ("src", "dvc.yaml", "params.yaml", "expectations")
+"""What git is asked about: DVC's own files change in every run and say nothing of uncommitted work."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Plain values only, so that it is JSON. `key` names the model: same inputs, same key, whoever runs it and when."""
+
+    code: dict[str, Any]  # commit (None without git), dirty, digest of the package
+    data: dict[str, Any]  # as_of, first_day, last_day, days, rows {table: n}, digest, dvc {path: md5}
+    params: dict[str, Any]  # flat: section.key → value
+    model: str  # digest of the fitted features and the fusion
+    validation: dict[str, Any]
+    metrics: dict[str, float]  # flat
+    verdict: dict[str, Any]
+    trigger: str
+
+    @property
+    def key(self) -> str:
+        """32 hex digits of code, data, params and fitted model; scores follow from those, verdict and trigger vary."""
+        named = [self.code, {k: self.data[k] for k in ("as_of", "digest")}, self.params, self.model]
+        return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        return {name: value for name, value in self.params.items() if name.rsplit(".", 1)[-1] == "seed"}
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "key": self.key, "seeds": self.seeds}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Lineage:
+        return cls(**{k: v for k, v in values.items() if k not in ("key", "seeds")})
+
+
+def collect(params: Params) -> Lineage:
+    """The lineage of what lies in the present folder's artifacts.
+
+    Raises:
+        TriadError: an artifact is not there.
+    """
+    sections = json.loads(params.model_dump_json(by_alias=True))
+    serving = ("publish", "recommend")  # they name and use the model, they do not make it
+    return Lineage(
+        code={**git(), "digest": code_digest()},
+        data={"as_of": sections["ingest"]["as_of"], **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
+        params=flatten({name: values for name, values in sections.items() if name not in serving}),
+        model=hashlib.sha256((digest(STATE) + digest(FUSE)).encode()).hexdigest()[:32],
+        validation=validation_summary(needed(VALIDATION)),
+        metrics={k: float(v) for k, v in flatten(needed(METRICS)).items() if _is_number(v)},
+        verdict=needed(VERDICT),
+        trigger=trigger(os.environ),
+    )
+
+
+def needed(path: Path) -> Any:
+    """The JSON in `path`.
+
+    Raises:
+        TriadError: it is not there.
+    """
+    if not path.is_file():
+        stage = path.relative_to(ARTIFACTS).parts[0]
+        raise TriadError("no such file", where=str(path), mend=f"run the stage {stage} first: `dvc repro {stage}`")
+    return read_json(path)
+
+
+def digest(folder: Path) -> str:
+    """32 hex digits of the names and bytes of all files below `folder`.
+
+    Raises:
+        TriadError: there is none.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    if not files:
+        raise TriadError("holds no file", where=str(folder), mend="run the stages before: `dvc repro publish`")
+    return _digest(folder, files)
+
+
+def code_digest(package: Path = Path(triad.__file__).parent) -> str:
+    """32 hex digits of the package's source files."""
+    return _digest(package, sorted(package.rglob("*.py")))
+
+
+def _digest(root: Path, files: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as handle:
+            part = hashlib.file_digest(handle, "sha256").hexdigest()
+        total.update(f"{path.relative_to(root).as_posix()}\0{part}\n".encode())
+    return total.hexdigest()[:32]
+
+
+def git() -> dict[str, Any]:
+    """The commit that is checked out, and whether code or settings differ from it; None for both without git."""
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    commit = ask("rev-parse", "HEAD")
+    changed = ask("status", "--porcelain", "--", *(path for path in CODE if Path(path).exists()))
+    return {"commit": commit, "dirty": None if commit is None or changed is None else bool(changed)}
+
+
+def window(tables: Path) -> dict[str, Any]:
+    """First and last day of the events, days that have any, and rows a table: from folder names and Parquet footers."""
+    days = sorted(p.name.removeprefix("day=") for p in (tables / "events").glob("day=*"))
+    rows = {
+        name: sum(pq.read_metadata(p).num_rows for p in sorted((tables / name).rglob("*.parquet")))
+        for name in present(tables)
+    }
+    return {
+        "first_day": days[0] if days else None,
+        "last_day": days[-1] if days else None,
+        "days": len(days),
+        "rows": rows,
+    }
+
+
+def locked_hashes(lock: Path = Path("dvc.lock")) -> dict[str, str]:
+    """The md5 DVC knows each stage's output by: what `dvc pull` needs to bring it back. Empty without a lock."""
+    if not lock.is_file():
+        return {}
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
+    outputs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    later = tuple(str(ARTIFACTS / stage) for stage in ("publish", "recommend"))  # of the run before
+    return {out["path"]: out["md5"] for out in outputs if "md5" in out and not out["path"].startswith(later)}
+
+
+def validation_summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Verdicts and counts of the data checks. Their sample rows stay behind: they may hold customers' ids."""
+    return {name: value for name, value in result.items() if isinstance(value, bool | int | float)} | {
+        name: len(value) for name, value in result.items() if isinstance(value, list)
+    }
+
+
+def trigger(environment: Mapping[str, str]) -> str:
+    """Who or what asked: TRIAD_TRIGGER, else the Airflow run, else the user."""
+    if environment.get("TRIAD_TRIGGER"):
+        return environment["TRIAD_TRIGGER"]
+    if environment.get("AIRFLOW_CTX_DAG_RUN_ID"):
+        return f"airflow:{environment.get('AIRFLOW_CTX_DAG_ID', '')}/{environment['AIRFLOW_CTX_DAG_RUN_ID']}"
+    try:
+        return f"user:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user:{os.getuid()}"
+
+
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list of plain values stays one value."""
+    if isinstance(values, Mapping) and values:
+        return {k: v for name, inner in values.items() for k, v in flatten(inner, f"{prefix}{name}.").items()}
+    if isinstance(values, list) and any(isinstance(v, Mapping | list) for v in values):
+        return {k: v for at, inner in enumerate(values) for k, v in flatten(inner, f"{prefix}{at}.").items()}
+    return {prefix.removesuffix("."): values}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def why(version: str, model: str | None = None) -> str:
+    """What made model `version` (a number or an alias), and what changed since the champion it was compared with."""
+    from triad.tracking import explain, registry
+
+    model = model or _model()
+    found = registry.describe(model, version)
+    before = found.tags.get("compared_with")
+    earlier = registry.describe(model, before) if before else None
+    return explain.explain(found, earlier)
+
+
+def diff(first: str, second: str, model: str | None = None) -> str:
+    """What differs between two versions of the model."""
+    from triad.tracking import explain, registry
+
+    model = model or _model()
+    return explain.compare(registry.describe(model, first), registry.describe(model, second))
+
+
+def _model() -> str:
+    # a registry can be asked from any folder; without parameters the default name stands
+    from triad.config.params import load
+    from triad.config.publish import PublishParams
+
+    return load().publish.model if Path("params.yaml").is_file() else PublishParams().model

@@ -1,0 +1,144 @@
+"""From a model's answers to a list a user: retrieve, order, explain. Arrays in, arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.schema import EVENT_KINDS
+
+_DAY = 86_400_000_000  # µs
+_NEW_DAYS = 14
+_LOOK_BACK = 50
+_DEEDS = {"click": "looked at {}", "cart": "had {} in your cart", "purchase": "bought {}"}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Items considered for users, by user. (n,) each."""
+
+    user: Ints  # catalogue row
+    item: Ints  # catalogue row
+    score: Floats
+
+
+def by_item_id(data: Dataset) -> Ints:
+    """(n_items,) catalogue rows in the order of their ids, which breaks ties: lists do not depend on row order."""
+    return np.argsort(np.asarray(data.items.item_id), kind="stable")
+
+
+def allowed(data: Dataset, users: Ints, as_of: int, *, exclude_purchased: bool) -> Bools:
+    """(users, n_items) what may be shown at `as_of` (µs): available by then and, if asked, not bought by this user."""
+    open_to_all = np.asarray(data.items.available_from) <= as_of
+    mask = np.repeat(open_to_all[None, :], len(users), axis=0)
+    if exclude_purchased:
+        at, place = steps(data, users)
+        bought = np.asarray(data.streams.kind)[at] == EVENT_KINDS.index("purchase")
+        mask[place[bought], np.asarray(data.streams.item)[at[bought]]] = False
+    return mask
+
+
+def steps(data: Dataset, users: Ints) -> tuple[Ints, Ints]:
+    """Rows of `streams` of these users, and for each the place of its user in `users`."""
+    offsets = np.asarray(data.streams.offsets)
+    lengths = offsets[users + 1] - offsets[users]
+    place = np.repeat(np.arange(len(users)), lengths)
+    within = np.arange(len(place)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return offsets[users][place] + within, place
+
+
+def retrieve(scores: Floats, mask: Bools, order: Ints, count: int) -> tuple[Ints, Ints]:
+    """The `count` best columns of each row where `mask` holds, as (row, column) pairs; of equals, the first in `order`.
+
+    A row with fewer allowed columns gives fewer pairs. One pass of selection, no full sort.
+    """
+    ranked = np.where(mask, scores, -np.inf)[:, order]
+    count = min(count, ranked.shape[1])
+    least = -np.partition(-ranked, count - 1, axis=1)[:, count - 1 :][:, :1]
+    above = ranked > least
+    level = (ranked == least) & (np.cumsum(ranked == least, axis=1) <= count - above.sum(axis=1, keepdims=True))
+    row, column = np.nonzero((above | level) & np.isfinite(ranked))
+    return row, order[column]
+
+
+def top(pairs: Pairs, order: Ints, k: int) -> tuple[Pairs, Ints]:
+    """The best `k` pairs of each user, best first, and their ranks from 1."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    by = np.lexsort((place[pairs.item], -pairs.score, pairs.user))
+    user = pairs.user[by]
+    first = np.r_[True, user[1:] != user[:-1]] if len(user) else np.zeros(0, bool)
+    rank = np.arange(len(user)) - np.maximum.accumulate(np.where(first, np.arange(len(user)), 0)) + 1
+    kept = by[rank <= k]
+    return Pairs(pairs.user[kept], pairs.item[kept], pairs.score[kept]), rank[rank <= k]
+
+
+def reasons(
+    data: Dataset, pairs: Pairs, as_of: int, titles: NDArray[np.str_], categories: NDArray[np.str_]
+) -> list[str]:
+    """A short explanation a pair: the nearest of the user's last interactions, or where in the shop the item stands.
+
+    Near is: category levels shared, then brand, then title words; of equals, the latest interaction. `titles` and
+    `categories` are (n_items,) as shown to people, "" where unknown.
+    """
+    users, place = np.unique(pairs.user, return_inverse=True)
+    item, kind = _latest(data, users)
+    found: list[str] = []
+    standing = _standing(data, as_of)
+    for start in range(0, len(pairs.user), 8192):
+        part = slice(start, start + 8192)
+        history, chosen = item[place[part]], pairs.item[part]
+        near = _nearness(data, chosen, history)
+        best = near.argmax(axis=1)
+        at = np.arange(len(chosen))
+        nearest = history[at, best], kind[place[part]][at, best], near[at, best]
+        for i, h, deed, score in zip(chosen, *nearest, strict=True):
+            if score <= 0:
+                found.append(f"{standing[i]} {categories[i] or 'the shop'}")
+            elif h == i:
+                found.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format('it')} before")
+            else:
+                found.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format(titles[h] or 'something like it')}")
+    return found
+
+
+def _latest(data: Dataset, users: Ints) -> tuple[Ints, Ints]:
+    """(users, 50) items and kinds of each user's last interactions, latest first; item -1 beyond the first."""
+    offsets = np.asarray(data.streams.offsets)
+    back = offsets[users + 1][:, None] - 1 - np.arange(_LOOK_BACK)[None, :]
+    there = back >= offsets[users][:, None]
+    at = np.where(there, back, 0)
+    if not len(data.streams.item):
+        return np.full(at.shape, -1), np.ones(at.shape, int)
+    return np.where(there, np.asarray(data.streams.item)[at], -1), np.asarray(data.streams.kind)[at]
+
+
+def _nearness(data: Dataset, item: Ints, history: Ints) -> Floats:
+    """(n, 50) how near each interaction's item is to the item; 0 where nothing is shared or there is none."""
+    category, brand = np.asarray(data.items.category), np.asarray(data.items.brand)
+    tokens = np.asarray(data.items.tokens)
+    shared = category[history] == category[item][:, None, :]
+    levels = np.cumprod(shared & (category[item][:, None, :] > 0), axis=2).sum(axis=2)
+    maker = (brand[history] == brand[item][:, None]) & (brand[item][:, None] > 0)
+    words = np.zeros(history.shape)
+    for word in range(tokens.shape[1]):
+        own = tokens[item][:, word]
+        words += (own > 0)[:, None] & (tokens[history] == own[:, None, None]).any(axis=2)
+    near = 4.0 * levels + 2.0 * maker + words / (tokens.shape[1] + 1)
+    return np.where(history >= 0, near, 0.0)
+
+
+def _standing(data: Dataset, as_of: int) -> list[str]:
+    """(n_items,) "popular in" for the upper half of a broad category's interactions, "new in", else "more from"."""
+    count = np.bincount(np.asarray(data.streams.item), minlength=len(data.items.item_id))
+    broad = np.asarray(data.items.category)[:, 0]
+    new = np.asarray(data.items.available_from) > as_of - _NEW_DAYS * _DAY
+    words = np.where(new, "new in", "more from").astype("U10")
+    for category in np.unique(broad):
+        inside = np.flatnonzero(broad == category)
+        popular = inside[(count[inside] > 0) & (count[inside] >= np.median(count[inside]))]
+        words[popular] = "popular in"
+    return list(words)

@@ -1,0 +1,213 @@
+"""The registry: versions found by lineage key, an alias that only a PASS moves, and the way back.
+
+A version's tags carry its history: `promoted_at`, `previous_champion`, `rolled_back_at`, `lineage_key`, and
+`compared_with`, the champion its verdict was made against. The alias names the version that serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triad.errors import TriadError
+from triad.tracking.store import client, locked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from triad.tracking.serving import ServingModel
+
+LINEAGE_FILE = "lineage.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version with what the registry knows of it."""
+
+    model: str
+    number: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    lineage: dict[str, Any]
+
+
+def current(found: MlflowClient, model: str, alias: str) -> str | None:
+    """The version `alias` names, or None where the model or the alias is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(found.get_registered_model(model).aliases.get(alias) or "") or None
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def versions(found: MlflowClient, model: str) -> dict[str, dict[str, str]]:
+    """Version → its tags, oldest first."""
+    quoted = model.replace("'", "''")
+    rows: list[Any] = []
+    token = None
+    while True:
+        page = found.search_model_versions(f"name = '{quoted}'", page_token=token)
+        rows += page
+        token = page.token
+        if not token:
+            return {str(v.version): dict(v.tags) for v in sorted(rows, key=lambda v: int(v.version))}
+
+
+def find(found: MlflowClient, model: str, lineage_key: str) -> str | None:
+    """The newest version made from this very lineage, or None."""
+    same = [n for n, tags in versions(found, model).items() if tags.get("lineage_key") == lineage_key]
+    return same[-1] if same else None
+
+
+def promote(found: MlflowClient, model: str, alias: str, version: str, expected: str | None) -> None:
+    """Let `alias` name `version`, if it still names `expected`, the champion the verdict was made against.
+
+    A registry has no compare-and-set: a lock holds off other processes of this checkout, and the check and the step
+    lie next to each other.
+
+    Raises:
+        TriadError: the alias names another version by now.
+    """
+    with locked("alias"):
+        serving = current(found, model, alias)
+        if serving == version:
+            return
+        if serving != expected:
+            raise TriadError(
+                f"the verdict was made against {_name(expected)}, but {_name(serving)} serves by now",
+                where=f"model {model}, alias {alias}",
+                mend="evaluate again, against the present champion: `dvc repro --force --single-item evaluate`, "
+                "then `dvc repro`",
+            )
+        # tags first: the alias is the one step that counts, and its history is then already written
+        tag(found, model, version, {"promoted_at": _now(), **({"previous_champion": serving} if serving else {})})
+        found.set_registered_model_alias(model, alias, version)
+
+
+def rollback(model: str, alias: str, to: str | None = None) -> str:
+    """Let `alias` name the champion before the present one, or the version `to`; returns what to tell the user.
+
+    A version that was rolled back is not promoted again by publishing it once more.
+
+    Raises:
+        TriadError: there is no champion, none before it, or `to` was never one.
+    """
+    found = client()
+    where = f"model {model}, alias {alias}"
+    with locked("alias"):
+        serving = current(found, model, alias)
+        known = versions(found, model)
+        if serving is None:
+            raise TriadError("no version serves", where=where, mend="promote one first: `dvc repro`")
+        former = [number for number, tags in known.items() if "promoted_at" in tags and number != serving]
+        target = to or known[serving].get("previous_champion")
+        if not target:
+            raise TriadError(
+                f"version {serving} is the first champion: there is none before it",
+                where=where,
+                mend=f"name one of the former champions with --to: {', '.join(former)}"
+                if former
+                else "there is nothing to go back to",
+            )
+        if target == serving:
+            raise TriadError(f"version {target} serves already", where=where, mend="name another version with --to")
+        if target not in former:
+            raise TriadError(
+                f"version {target} was never champion"
+                if target in known
+                else f"there is no version {target}; known are {', '.join(known)}",
+                where=where,
+                mend=f"name a former champion: {', '.join(former) or 'there is none'}",
+            )
+        tag(found, model, serving, {"rolled_back_at": _now()})
+        if "rolled_back_at" in known[target]:
+            found.delete_model_version_tag(model, target, "rolled_back_at")
+        found.set_registered_model_alias(model, alias, target)
+    return (
+        f"{model}@{alias} serves version {target} now, instead of {serving}.\n"
+        "The shop's lists were made by the other version: make them again with `triad recommend`."
+    )
+
+
+def load_champion(model: str, alias: str) -> ServingModel | None:
+    """The model that serves, or None where none does yet.
+
+    Raises:
+        TriadError: the store does not answer, or the champion cannot be read.
+    """
+    from triad.tracking.serving import load_registered
+
+    found = client()
+    version = current(found, model, alias)
+    return None if version is None else load_registered(model, version, folder_of(model, version))
+
+
+def folder_of(model: str, version: str) -> Path:
+    """The files of a version, on this machine (fetched where they lie elsewhere).
+
+    Raises:
+        TriadError: they are gone.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}"))
+    except (MlflowException, OSError) as error:
+        raise TriadError(
+            f"its files cannot be read: {str(error).splitlines()[0]}",
+            where=f"model {model}, version {version}",
+            mend="bring the artifact store back (a local one holds absolute paths: do not move the folder), "
+            "or `triad rollback --to` another version",
+        ) from error
+
+
+def describe(model: str, version: str) -> Version:
+    """A version, by number or alias, with the lineage its run holds.
+
+    Raises:
+        TriadError: there is no such version, or its run has no lineage.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    found = client()
+    number = version.removeprefix("v") if version.removeprefix("v").isdigit() else current(found, model, version)
+    known = versions(found, model)
+    if number not in known:
+        raise TriadError(
+            f"no version or alias {version!r}; known versions are {', '.join(known) or 'none'}",
+            where=f"model {model}",
+            mend="name one of them, or an alias such as champion",
+        )
+    entry = found.get_model_version(model, number)
+    try:
+        lineage = mlflow.artifacts.load_dict(f"runs:/{entry.run_id}/{LINEAGE_FILE}")
+    except (MlflowException, OSError) as error:
+        raise TriadError(
+            f"its run {entry.run_id} holds no readable {LINEAGE_FILE}",
+            where=f"model {model}, version {number}",
+            mend="it was not registered by `triad publish`, or the artifact store was moved",
+        ) from error
+    return Version(model, number, entry.run_id, tuple(entry.aliases), dict(entry.tags), lineage)
+
+
+def tag(found: MlflowClient, model: str, version: str, tags: Mapping[str, str]) -> None:
+    """Write `tags` on a version."""
+    for name, value in tags.items():
+        found.set_model_version_tag(model, version, name, value)
+
+
+def _name(version: str | None) -> str:
+    return "no champion" if version is None else f"version {version}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

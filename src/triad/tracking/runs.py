@@ -1,0 +1,128 @@
+"""One MLflow run a night: parameters, metrics, report, and the model with all it needs to serve."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import triad
+from triad.artifacts import ARTIFACTS, TABLES
+from triad.tracking.lineage import FUSE, STATE, Lineage
+from triad.tracking.registry import LINEAGE_FILE
+from triad.tracking.store import experiment_id, quiet
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NEEDED = (
+    "mlflow",
+    "duckdb",
+    "fsspec",
+    "joblib",
+    "keras",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "PyYAML",
+    "scikit-learn",
+    "scipy",
+    "tensorflow",
+    "tqdm",
+)
+"""Packages a serving process installs. Inferring them would load the model in a fresh process for half a minute."""
+
+REPORT = ARTIFACTS / "evaluate" / "report" / "report.html"
+
+
+def requirements() -> list[str]:
+    """`NEEDED`, at the versions that trained."""
+    return [f"{name}=={metadata.version(name)}" for name in NEEDED if _installed(name)]
+
+
+def log(found: MlflowClient, experiment: str, lineage: Lineage) -> tuple[str, str]:
+    """Write a run with the model; returns its id and the model's URI. Where writing fails the run is marked so."""
+    import mlflow
+
+    with (
+        quiet(),
+        mlflow.start_run(
+            experiment_id=experiment_id(found, experiment), run_name=f"{lineage.data['as_of']} {lineage.key[:8]}"
+        ) as run,
+    ):
+        mlflow.log_params({safe(name): value for name, value in lineage.params.items()})
+        mlflow.log_input(_input(lineage), context="training")
+        if REPORT.is_file():
+            mlflow.log_artifact(str(REPORT))
+        update(found, run.info.run_id, lineage)
+        return run.info.run_id, _log_model(lineage)
+
+
+def update(found: MlflowClient, run_id: str, lineage: Lineage) -> None:
+    """Write what a second evaluation of the same model may have changed."""
+    import mlflow
+    from mlflow.entities import Metric
+    from mlflow.utils.time import get_current_time_millis
+
+    now = get_current_time_millis()
+    found.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in lineage.metrics.items()])
+    for name, value in facts(lineage).items():
+        found.set_tag(run_id, name, value)
+    mlflow.log_dict(lineage.as_dict(), LINEAGE_FILE, run_id=run_id)
+
+
+def facts(lineage: Lineage) -> dict[str, str]:
+    """The lineage's main points, as tags of the run and of the model version."""
+    return {
+        "lineage_key": lineage.key,
+        "git_commit": str(lineage.code["commit"]),
+        "git_dirty": str(lineage.code["dirty"]),
+        "code_digest": lineage.code["digest"],
+        "data_digest": lineage.data["digest"],
+        "as_of": str(lineage.data["as_of"]),
+        "data_days": str(lineage.data["days"]),
+        "event_rows": str(lineage.data["rows"].get("events", 0)),
+        "trigger": lineage.trigger,
+        "verdict": str(lineage.verdict["verdict"]),
+    }
+
+
+def safe(name: str) -> str:
+    """`name` in the letters that MLflow allows."""
+    return re.sub(r"[^\w\-. /:]", "_", name)
+
+
+def _input(lineage: Lineage) -> Any:
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = resolve_dataset_source(str(TABLES.resolve()))
+    return MetaDataset(source, name=f"tables as of {lineage.data['as_of']}", digest=lineage.data["digest"])
+
+
+def _log_model(lineage: Lineage) -> str:
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec
+
+    package = Path(triad.__file__).parent
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(package / "tracking" / "registered.py"),
+        artifacts={"state": str(STATE.resolve()), "fuse": str(FUSE.resolve())},
+        code_paths=[str(package)],
+        signature=ModelSignature(params=ParamSchema([ParamSpec("mode", "string", "score"), ParamSpec("k", "long", 0)])),
+        pip_requirements=requirements(),
+        metadata={"lineage_key": lineage.key, "code_digest": lineage.code["digest"]},
+    )
+    return str(info.model_uri)
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

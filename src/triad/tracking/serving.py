@@ -1,0 +1,222 @@
+"""The model that serves: raw tables in, scores or lists out. It is `transform` and the fusion, as in training.
+
+`registered.py` is its wrapping for MLflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.features.build import transform
+from triad.features.dataset import Dataset, Ints
+from triad.features.state import State
+from triad.fusion.fused import Fused
+from triad.progress import Progress
+from triad.tracking import recommending
+from triad.tracking.inputs import Tables, opened
+from triad.tracking.recommending import Pairs
+
+STATE, FUSE = "state", "fuse"
+"""Folder names inside a registered model."""
+
+_SCORED_AT_ONCE = 65_536  # exposures
+_RANKED_AT_ONCE = 8_000_000  # (user, item) cells
+_PAIRS_AT_ONCE = 1_000_000  # candidates given context in one pass over the log
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """A fitted model. `version` is its number in the registry, None outside of one."""
+
+    state: State
+    fused: Fused
+    version: str | None = None
+
+    @classmethod
+    def load(cls, state: Path, fuse: Path, version: str | None = None) -> ServingModel:
+        """From the folders that the stages `features` (its state) and `fuse` wrote."""
+        return cls(State.load(state), Fused.load(fuse), version)
+
+    def dataset(self, tables: Tables) -> Dataset:
+        """The examples these tables hold, as this model reads them."""
+        with opened(tables) as session:
+            return transform(session, self.state)
+
+    def predict(self, tables: Tables, event_ids: pa.Array | None = None) -> pa.Table:
+        """Scores of the exposures in `tables` (of those in `event_ids`, where given), by user, then by time.
+
+        Columns: event_id, user_id, item_id, and one a task; a multiclass task has its likeliest class, and
+        `<task>_<class>` with each class's probability.
+
+        Raises:
+            TriadError: the tables do not fit the contract.
+        """
+        data = self.dataset(tables)
+        rows = np.arange(len(data.exposures.user))
+        if event_ids is not None:
+            wanted = np.asarray(event_ids.to_pylist(), dtype=np.str_)
+            rows = np.flatnonzero(np.isin(np.asarray(data.exposures.event_id), wanted))
+        return self.score(data, rows)
+
+    def score(self, data: Dataset, rows: Ints) -> pa.Table:
+        """The table of `predict` for exposure `rows` of `data`."""
+        exposures = data.exposures
+        columns: dict[str, Any] = {
+            "event_id": np.asarray(exposures.event_id)[rows],
+            "user_id": np.asarray(data.users.user_id)[exposures.user[rows]],
+            "item_id": np.asarray(data.items.item_id)[exposures.item[rows]],
+        }
+        for task, scores in self.fused.predict(data, rows).items():
+            classes = data.meta.classes.get(task)
+            if classes is None:
+                columns[task] = np.asarray(scores, np.float64)
+                continue
+            columns[task] = np.asarray(classes)[np.asarray(scores).argmax(axis=1)]
+            columns |= {f"{task}_{name}": np.asarray(scores[:, at], np.float64) for at, name in enumerate(classes)}
+        return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+    def recommend(self, tables: Tables, settings: RecommendParams, as_of: int | None = None) -> pa.Table:
+        """The best `settings.k` items of every user at `as_of` (µs; else the midnight after the newest event).
+
+        Retrieved by the fused ranking, ordered by the fused task `settings.order_by` on exposures made for that
+        moment. Columns: user_id, rank (from 1), item_id, score, reason, model_version; by user, then rank.
+
+        Raises:
+            TriadError: the model does not score `order_by`, or the tables do not fit the contract.
+        """
+        if settings.order_by is not None and settings.order_by not in self.fused.tasks:
+            raise TriadError(
+                f"the model does not score it; its tasks are {', '.join(self.fused.tasks)}",
+                where=f"recommend.order_by: {settings.order_by}",
+                mend="name one of its binary tasks, or null to keep the ranking's order",
+            )
+        with opened(tables) as session:
+            moment = _midnight_after(session) if as_of is None else as_of
+            titles, categories = _shown(session)
+            # only who and what is there matters now: the log's own exposures would cost time and be thrown away
+            data = transform(session, self.state, _asked(None, _no_pairs(), moment, None))
+            order = recommending.by_item_id(data)
+            retrieved = self._retrieve(data, settings, moment, order)
+            if settings.order_by is not None:
+                retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
+        lists, rank = recommending.top(retrieved, order, settings.k)
+        return pa.table(
+            {
+                "user_id": pa.array(np.asarray(data.users.user_id)[lists.user], pa.string()),
+                "rank": pa.array(rank, pa.int64()),
+                "item_id": pa.array(np.asarray(data.items.item_id)[lists.item], pa.string()),
+                "score": pa.array(np.asarray(lists.score, np.float64)),
+                "reason": pa.array(recommending.reasons(data, lists, moment, titles, categories), pa.string()),
+                "model_version": pa.array([self.version] * len(rank), pa.string()),
+            }
+        )
+
+    def _retrieve(self, data: Dataset, settings: RecommendParams, moment: int, order: Ints) -> Pairs:
+        users = np.arange(len(data.users.user_id))
+        offsets = np.asarray(data.streams.offsets)
+        history = offsets[1:] - offsets[:-1]
+        step = max(1, _RANKED_AT_ONCE // max(len(order), 1))
+        count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
+        found = []
+        with Progress("retrieve", len(users), "users") as progress:
+            for start in range(0, len(users), step):
+                part = users[start : start + step]
+                scores = np.asarray(self.fused.rank(data, part, history[part]))
+                mask = recommending.allowed(data, part, moment, exclude_purchased=settings.exclude_purchased)
+                row, item = recommending.retrieve(scores, mask, order, count)
+                found.append(Pairs(part[row], item, scores[row, item]))
+                progress.advance(len(part))
+        return _joined(found)
+
+    def _ordered(
+        self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int
+    ) -> Pairs:
+        scores, surface = np.empty(len(pairs.user)), _busiest(session)
+        with Progress("order", len(scores), "candidates") as progress:
+            for start in range(0, len(scores), _PAIRS_AT_ONCE):
+                part = slice(start, start + _PAIRS_AT_ONCE)
+                asked = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
+                data = transform(session, self.state, _asked(known, asked, moment, surface))
+                place = np.char.rpartition(np.asarray(data.exposures.event_id), "-")[:, 2].astype(np.int64)
+                for first in range(0, len(place), _SCORED_AT_ONCE):
+                    rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))
+                    scores[start + place[rows]] = self.fused.predict(data, rows)[task]
+                    progress.advance(len(rows))
+        return Pairs(pairs.user, pairs.item, scores)
+
+
+def load_registered(model: str, version: str, folder: Path) -> ServingModel:
+    """The model in a registered version's `folder`.
+
+    Raises:
+        TriadError: it was written by code that this code cannot follow.
+    """
+    inside = folder / "artifacts"
+    try:
+        return ServingModel.load(inside / STATE, inside / FUSE, version)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TriadError(
+            f"its files do not fit the present code: {type(error).__name__}: {error}",
+            where=f"model {model}, version {version}",
+            mend="check out the commit `triad why` names, or start anew under another publish.model",
+        ) from error
+
+
+def _midnight_after(session: duckdb.DuckDBPyConnection) -> int:
+    row = session.execute(
+        "SELECT epoch_us(date_trunc('day', max(occurred_at)) + INTERVAL 1 DAY) FROM events"
+    ).fetchone()
+    if row is None or row[0] is None:
+        raise TriadError("it is empty", where="table events", mend="give the log the lists are to be made from")
+    return int(row[0])
+
+
+def _shown(session: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
+    """Titles and broad categories as people read them, by catalogue row ("" where unknown)."""
+    rows = session.execute("SELECT coalesce(title, ''), coalesce(category, '') FROM items ORDER BY item_id").fetchall()
+    titles = np.array([title for title, _ in rows], dtype=object)
+    return titles, np.array([category.split("/")[0] for _, category in rows], dtype=object)
+
+
+def _no_pairs() -> Pairs:
+    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    parts = parts or [_no_pairs()]
+    user, item, score = ([getattr(part, name) for part in parts] for name in ("user", "item", "score"))
+    return Pairs(np.concatenate(user), np.concatenate(item), np.concatenate(score))
+
+
+def _asked(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:
+    """`pairs` as exposures at `moment`, each the first thing on the page. Event ids end in the pair's place."""
+    count = len(pairs.user)
+    user = np.asarray(data.users.user_id)[pairs.user] if data is not None else np.empty(0, np.str_)
+    item = np.asarray(data.items.item_id)[pairs.item] if data is not None else np.empty(0, np.str_)
+    return pa.table(
+        {
+            "event_id": pa.array([f"candidate-{place}" for place in range(count)], pa.string()),
+            "user_id": pa.array(user, pa.string()),
+            "item_id": pa.array(item, pa.string()),
+            "occurred_at": pa.array(np.full(count, moment), pa.timestamp("us", tz="UTC")),
+            "position": pa.array(np.ones(count, np.int64)),
+            "surface": pa.array([surface] * count, pa.string()),
+        }
+    )
+
+
+def _busiest(session: duckdb.DuckDBPyConnection) -> str | None:
+    """The surface with most impressions, None where no event names one."""
+    row = session.execute("""
+        SELECT surface FROM events WHERE surface IS NOT NULL GROUP BY surface
+        ORDER BY count(*) FILTER (kind = 'impression') DESC, count(*) DESC, surface LIMIT 1
+    """).fetchone()
+    return None if row is None else str(row[0])

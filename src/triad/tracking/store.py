@@ -1,0 +1,111 @@
+"""Which MLflow server is spoken to: the one in MLFLOW_TRACKING_URI, else a SQLite store in the current folder.
+
+Importing MLflow takes seconds, so it happens inside the functions that need it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triad.errors import TriadError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = Path("mlflow.db")
+ARTIFACTS = Path("mlartifacts")
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Holds other processes of this folder off until the end. The lock dies with its process."""
+    folder = Path(".triad")
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps MLflow's advice and remarks out of a stage's log. What goes wrong is raised all the same."""
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, else the SQLite file in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE.resolve()}"
+
+
+def client() -> MlflowClient:
+    """A client of the store, which is made or brought up to this MLflow's schema where it is a local file.
+
+    Raises:
+        TriadError: the server does not answer, or the database cannot be opened.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # a wrong address must not be tried for minutes before the reader is told
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        if uri.startswith("sqlite:"):
+            with locked("mlflow"):
+                _upgrade(uri)
+        found = mlflow.MlflowClient()
+        found.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        text = str(error).strip().splitlines()
+        raise TriadError(
+            f"the tracking store does not answer: {text[0] if text else error}",
+            where=uri,
+            mend="start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file",
+        ) from error
+    return found
+
+
+def _upgrade(uri: str) -> None:
+    # what `mlflow db upgrade` does, without starting a process
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine_with_retry(uri)
+    try:
+        if utils._is_empty_database(engine):
+            utils._initialize_tables(engine)
+        elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
+            utils._upgrade_db(engine)
+    finally:
+        engine.dispose()
+
+
+def experiment_id(found: MlflowClient, name: str) -> str:
+    """The experiment called `name`, made if it is not there; a local store keeps its files in `mlartifacts/`."""
+    with locked("mlflow"):
+        experiment = found.get_experiment_by_name(name)
+        if experiment is None:
+            place = (ARTIFACTS.resolve() / name).as_uri() if tracking_uri().startswith("sqlite:") else None
+            return found.create_experiment(name, artifact_location=place)
+    if experiment.lifecycle_stage != "active":
+        raise TriadError(
+            "the experiment was deleted",
+            where=f"publish.experiment: {name}",
+            mend=f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`, or name another",
+        )
+    return experiment.experiment_id

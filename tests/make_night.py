@@ -1,0 +1,94 @@
+"""A finished night in a folder: tables, fitted features, a real fusion of members without a network, and a verdict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from make_tables import END, START, make_tables
+
+from triad.artifacts import ARTIFACTS, write_json
+from triad.config.fuse import FuseParams
+from triad.config.params import Params, parse
+from triad.config.profile import ProfileParams
+from triad.config.similarity import SimilarityParams
+from triad.features import dataset
+from triad.features.build import fit
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.popularity import Popularity
+from triad.fusion.profile import Profile
+from triad.fusion.similarity import Similarity
+from triad.tables import connect, write_table
+
+TASKS: dict[str, Any] = {
+    "click": {"kind": "binary", "label": "clicked"},
+    "conversion": {"kind": "binary", "label": "purchased", "given": "click"},
+    "profile": {"kind": "multiclass", "label": "user_attribute", "column": "segment"},
+    "next": {"kind": "ranking", "label": "next_item"},
+}
+
+
+def make_params(**overlay: Any) -> Params:
+    """Parameters of the small random shop's window."""
+    values: dict[str, Any] = {
+        "ingest": {"as_of": END.isoformat(), "window_days": (END - START).days},
+        "tasks": TASKS,
+        "features": {"split_days": {"validation": 4, "fusion": 5, "test": 5}, "user_attributes": ["country"]},
+        "recommend": {"k": 5, "candidates": 12, "order_by": "conversion"},
+    }
+    return parse(values | overlay, "test")
+
+
+def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params: Params | None = None) -> Path:
+    """Fill `root/artifacts` up to `evaluate`, and return `root`."""
+    tables, params = tables or make_tables(), params or make_params()
+    vectors = np.random.default_rng(0).normal(size=(tables["items"].num_rows, 8))
+    with connect(tables) as session:
+        data, state = fit(session, params.features, params.tasks, (START, END))
+    tasks, few = params.tasks, ProfileParams(max_iterations=8, components=4)
+    fused = fit_fusion(
+        data,
+        {
+            "popularity": Popularity.fit(data, tasks, half_life_days=14.0),
+            "profile": Profile.fit(data, vectors, tasks, few),
+            "similarity": Similarity.fit(data, vectors, tasks, SimilarityParams()),
+        },
+        tasks,
+        FuseParams(bootstrap=20),
+    )
+    with inside(root):
+        for name, table in tables.items():
+            write_table(ARTIFACTS / "ingest" / "tables", name, table)
+        dataset.save(data, ARTIFACTS / "features")
+        state.save(ARTIFACTS / "features" / "state")
+        fused.save(ARTIFACTS / "fuse")
+        report = {"success": True, "checks": 41, "warnings": [{"sample": "u0001"}], "day": "2026-01-31"}
+        write_json(ARTIFACTS / "validate" / "report" / "result.json", report)
+        judge("PASS", None)
+    return root
+
+
+def judge(verdict: str, champion: str | None, **metrics: float) -> None:
+    """Write what `evaluate` would, in the current folder."""
+    folder = ARTIFACTS / "evaluate"
+    reasons = [f"click: {verdict.lower()} in a test"]
+    write_json(folder / "report" / "verdict.json", {"verdict": verdict, "reasons": reasons, "champion": champion})
+    write_json(folder / "metrics.json", {"click": {"auc": 0.7, "users": 60, **metrics}, "verdict": verdict})
+    (folder / "report" / "report.html").write_text("<h1>report</h1>")
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in `folder`, then return."""
+    before = Path.cwd()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
