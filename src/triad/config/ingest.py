@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
+from triad.config.files import FilesParams
 
 
 class SimulatedParams(Section):
@@ -25,7 +26,7 @@ class IngestParams(Section):
     window_days: int = Field(default=56, ge=2, description="days")
     currency: str = Field(default="EUR", min_length=3, max_length=3, description="ISO 4217")
     simulated: SimulatedParams = SimulatedParams()
-    files: dict[str, Any] | None = None
+    files: FilesParams | None = None
 
     @model_validator(mode="after")
     def _files_named(self) -> IngestParams:

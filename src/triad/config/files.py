@@ -1,0 +1,201 @@
+"""`ingest.files`: which files hold a shop's tables, and how their columns become the contract's.
+
+Declarations only: nothing here names code to run. How they are carried out: `sources/mapping.py`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from triad.config.base import Section
+from triad.schema import TABLES, Column, Table
+
+_LENIENT = ConfigDict(coerce_numbers_to_str=True)  # YAML reads codes such as 10 as numbers
+_DERIVED = {
+    "users": (),
+    "items": ("title", "description", "category", "brand", "image_path"),
+    "prices": (),
+}
+"""Contract columns that a table derived from events may name; the others follow from the events' own columns."""
+
+
+def _time_zone(name: str | None) -> str | None:
+    if name is not None:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone such as Europe/London or UTC") from error
+    return name
+
+
+def _just_one(section: BaseModel, names: tuple[str, ...]) -> None:
+    given = [name for name in names if name in section.model_fields_set]
+    if len(given) != 1:
+        raise ValueError(f"give just one of {', '.join(names)}; given: {', '.join(given) or 'none'}")
+
+
+class ColumnParams(Section):
+    """One contract column. A bare text is short for `{column: text}`.
+
+    Text is changed in this order: `strip`, `case`, `remove`, `remove_suffix`, `map`.
+    """
+
+    model_config = _LENIENT
+
+    column: str | None = Field(default=None, description="the source's column")
+    constant: str | None = Field(default=None, description="one value for all rows")
+    key: tuple[str, ...] = Field(default=(), description="source columns whose texts, joined by ':', make an id")
+    row_number: bool = Field(default=False, description="the row's place over all files in order, as an id")
+    unit: Literal["major", "minor"] | None = Field(default=None, description="of money: major (pounds), minor (pence)")
+    format: str | None = Field(default=None, description="strptime format of a time, e.g. %d/%m/%Y %H:%M")
+    epoch: Literal["seconds", "milliseconds", "microseconds"] | None = Field(default=None, description="since 1970 UTC")
+    timezone: str | None = Field(default=None, description="IANA zone of times written without one")
+    strip: bool = Field(default=False, description="spaces at both ends go; what is then empty counts as missing")
+    case: Literal["lower", "upper"] | None = None
+    remove: tuple[str, ...] = Field(default=(), description="texts taken out wherever they stand, e.g. a currency sign")
+    remove_suffix: str | None = Field(default=None, description="text taken off the end")
+    map: dict[str, str] = Field(default={}, description="source value → value")
+    default: str | None = Field(default=None, description="value of what `map` does not name; else it stays as it is")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "constant" in value:
+            return {**value, "constant": str(value["constant"])}  # YAML reads dates as dates
+        return {"column": value} if isinstance(value, str) else value
+
+    _zone = field_validator("timezone")(_time_zone)
+
+    @model_validator(mode="after")
+    def _fits(self) -> ColumnParams:
+        _just_one(self, ("column", "constant", "key", "row_number"))
+        if self.default is not None and not self.map:
+            raise ValueError("`default` goes with `map`")
+        return self
+
+
+class ConditionParams(Section):
+    """A test of one source column, before any change to it. An empty value meets only `present: false`."""
+
+    model_config = _LENIENT
+
+    column: str
+    equals: str | None = None
+    one_of: tuple[str, ...] = ()
+    starts_with: str | None = None
+    matches: str | None = Field(default=None, description="RE2 expression found anywhere in the value")
+    above: float | None = None
+    below: float | None = None
+    present: bool | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> ConditionParams:
+        _just_one(self, ("equals", "one_of", "starts_with", "matches", "above", "below", "present"))
+        return self
+
+
+class TableParams(Section):
+    """One contract table: read from files (`path`), or derived from the events (`from: events`)."""
+
+    path: str | None = Field(default=None, description="file, glob, folder or fsspec URL; ${NAME} is the environment's")
+    from_: Literal["events"] | None = Field(default=None, alias="from")
+    format: Literal["csv", "parquet"] | None = Field(default=None, description="else by the file's suffix")
+    encoding: str = Field(default="utf-8", description="of CSV")
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV")
+    decimal: Literal[".", ","] = Field(default=".", description="decimal sign")
+    null_values: tuple[str, ...] = Field(default=("",), description="texts of CSV that mean missing")
+    timezone: str | None = Field(default=None, description="IANA zone of times written without one, for all columns")
+    columns: dict[str, ColumnParams] = Field(default={}, description="contract column → what it is made of")
+    where: tuple[ConditionParams, ...] = Field(default=(), description="rows are kept where all of these hold")
+    drop: tuple[ConditionParams, ...] = Field(default=(), description="rows go where any of these holds")
+    cancelled: ConditionParams | None = Field(
+        default=None, description="what the line of a cancelled purchase looks like"
+    )
+
+    _zone = field_validator("timezone")(_time_zone)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError as error:
+            raise ValueError(f"{name!r} is no encoding Python knows, such as utf-8, latin-1 or cp1252") from error
+
+    @model_validator(mode="after")
+    def _fits(self) -> TableParams:
+        _just_one(self, ("path", "from_"))
+        idle = sorted(self.model_fields_set - {"from_", "columns"})
+        if self.from_ and idle:
+            raise ValueError(f"{', '.join(idle)}: say it for the events, which this table is derived from")
+        return self
+
+
+class FilesParams(Section):
+    """A shop's files, one entry a contract table."""
+
+    events: TableParams
+    users: TableParams = TableParams.model_validate({"from": "events"})
+    items: TableParams = TableParams.model_validate({"from": "events"})
+    prices: TableParams | None = None
+    searches: TableParams | None = None
+    conversations: TableParams | None = None
+    sample_users: float = Field(
+        default=1.0, gt=0, le=1, description="share of users kept, by md5 of their id: for trials"
+    )
+
+    @property
+    def tables(self) -> dict[str, TableParams]:
+        """The tables that are given or derived, in the contract's order."""
+        return {name: table for name in TABLES if (table := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _fits(self) -> FilesParams:
+        for name, table in self.tables.items():
+            if table.from_ and name not in _DERIVED:
+                raise ValueError(f"{name} cannot be derived; name a path")
+            _check_columns(TABLES[name], table)
+        events = self.events
+        if events.cancelled and "quantity" not in events.columns:
+            raise ValueError("events.cancelled needs events.columns.quantity, to find the purchase that a line cancels")
+        if self.items.from_ and "price_cents" not in events.columns:
+            raise ValueError("items derived from events need events.columns.price_cents")
+        if self.prices and self.prices.from_ and "price_cents" not in events.columns:
+            raise ValueError("prices derived from events need events.columns.price_cents")
+        if wrong := [n for n, t in self.tables.items() if t.cancelled and n != "events"]:
+            raise ValueError(f"{wrong[0]}.cancelled: only events can be cancelled")
+        return self
+
+
+def _check_columns(table: Table, params: TableParams) -> None:
+    """Whether the columns named are the contract's, and each carries what its kind needs."""
+    names: tuple[str, ...] = _DERIVED[table.name] if params.from_ else table.names
+    for name, column in params.columns.items():
+        where = f"{table.name}.columns.{name}"
+        if name not in table.names and table.open:
+            declared = Column(name, "string", "attribute")
+        elif name in names:
+            declared = table.column(name)
+        else:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
+            raise ValueError(f"{where}: unknown column; {hint}")
+        if declared.unit == "cents" and column.unit is None and column.constant is None:
+            raise ValueError(f"{where}: say `unit: major` (pounds, euros) or `unit: minor` (pence, cents)")
+        if declared.unit != "cents" and column.unit is not None:
+            raise ValueError(f"{where}: `unit` is for money")
+        if declared.kind not in ("timestamp", "date") and (column.format or column.epoch or column.timezone):
+            raise ValueError(f"{where}: `format`, `epoch` and `timezone` are for times")
+        if declared.kind != "string" and (column.key or column.row_number):
+            raise ValueError(f"{where}: `key` and `row_number` make texts")
+    if params.path:
+        lacking = [c.name for c in table.columns if not c.nullable and c.name not in params.columns]
+        if lacking:
+            raise ValueError(
+                f"{table.name}.columns: {', '.join(lacking)} missing; each needs a source column or a constant"
+            )
