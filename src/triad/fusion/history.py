@@ -59,7 +59,7 @@ def item_weights(data: Dataset, states: States) -> csr_array:
     """(s, n_items) decayed weight of each item in each state; rows sum to 1, or to 0 where nothing was done."""
     item = np.asarray(data.streams.item)[states.step]
     shape = (states.count, len(data.items.item_id))
-    matrix = csr_array((states.weight, item, states.start), shape=shape)
+    matrix = csr_array((states.weight, item, states.start), shape=shape, copy=True)  # summed in place next
     matrix.sum_duplicates()
     return matrix
 

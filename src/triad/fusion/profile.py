@@ -31,6 +31,7 @@ Trees = Any
 """A fitted HistGradientBoostingClassifier or HistGradientBoostingRegressor; scikit-learn carries no types."""
 
 log = logging.getLogger("triad.profile")
+ARRAYS = ("item_id", "vectors", "axes", "price")
 ROWS = 100_000
 """Exposures scored at once, which keeps memory flat."""
 
@@ -114,6 +115,7 @@ class Profile:
         """Arrays, one file of trees a task, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"item_id": self.item_id, "vectors": self.vectors, "axes": self.basis.axes}
+        arrays["price"] = self.basis.price
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for task, model in self.trees.items():
@@ -135,8 +137,8 @@ class Profile:
                 where=str(folder),
                 mend="use the model's own requirements, or fit it again",
             )
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "vectors", "axes")}
-        basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]))
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
+        basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]), arrays.pop("price"))
         trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
         return cls(**arrays, basis=basis, trees=trees, columns=meaning["columns"], inputs=meaning["inputs"])
 

@@ -34,6 +34,7 @@ class Basis:
 
     axes: Floats  # (dim, components) directions that part items most
     categories: tuple[int, ...]  # rows of the broad categories whose shares are columns
+    price: Floats  # (1 + narrow categories,) mean log price by row, 0 for all items; NaN where a row has none
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,11 @@ def fit_basis(data: Dataset, vectors: Floats, components: int) -> Basis:
     train = np.asarray(data.streams.split) == 0
     broad = np.asarray(data.items.category)[:, :1].ravel()
     if not len(broad):
-        return Basis(axes.T.astype(np.float32), ())
+        return Basis(axes.T.astype(np.float32), (), _category_prices(data))
     count = np.bincount(broad[np.asarray(data.streams.item)[train]])
     most = np.argsort(-count, kind="stable")[:CATEGORIES]
-    return Basis(axes.T.astype(np.float32), tuple(int(row) for row in most if count[row]))
+    categories = tuple(int(row) for row in most if count[row])
+    return Basis(axes.T.astype(np.float32), categories, _category_prices(data))
 
 
 def table(data: Dataset, rows: Ints, vectors: Floats, basis: Basis) -> list[Column]:
@@ -74,7 +76,7 @@ def table(data: Dataset, rows: Ints, vectors: Floats, basis: Basis) -> list[Colu
     states = look_back(data, user, np.asarray(exposures.history)[rows], recent=RECENT, half_life_days=HALF_LIFE_DAYS)
     weight = item_weights(data, states)
     taste = profile_vectors(weight, vectors)
-    relative = _relative_price(data)
+    relative = _relative_price(data, basis.price)
     columns = _user(data, states, taste, relative, basis)
     columns = [Column(c.name, c.part, c.values[states.inverse], c.is_code) for c in columns]
     columns += _user_at(data, states, user, time)
@@ -164,9 +166,20 @@ def _share_of(states: States, seen: Ints, asked: Ints, at: Ints) -> Floats:
     return np.where(keys[place] == wanted, weight[place], 0.0)
 
 
-def _relative_price(data: Dataset) -> Floats:
-    """(n_items,) log price less the mean of the item's narrowest category."""
-    price, category = np.asarray(data.items.log_price, np.float64), np.asarray(data.items.category)
-    narrow = category[:, -1] if category.shape[1] else np.zeros(len(price), np.int64)
-    mean = np.bincount(narrow, price) / np.maximum(np.bincount(narrow), 1)
-    return price - mean[narrow]
+def _narrow(data: Dataset) -> Ints:
+    category = np.asarray(data.items.category)
+    return category[:, -1] if category.shape[1] else np.zeros(len(category), np.int64)
+
+
+def _category_prices(data: Dataset) -> Floats:
+    price, row = np.asarray(data.items.log_price, np.float64), 1 + _narrow(data)
+    count = np.bincount(row)
+    total = np.bincount(row, price)
+    return np.r_[price.mean(), np.where(count > 0, total / np.maximum(count, 1), np.nan)[1:]]
+
+
+def _relative_price(data: Dataset, usual: Floats) -> Floats:
+    """(n_items,) log price less what was usual in the item's narrowest category, or at all where that one is new."""
+    row = 1 + _narrow(data)
+    level = usual[np.where(row < len(usual), row, 0)]
+    return np.asarray(data.items.log_price, np.float64) - np.where(np.isnan(level), usual[0], level)

@@ -1,0 +1,188 @@
+"""Weights, calibration and the evidence for them: hand-made answers, brute force, and cases that must fall back."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from triad.errors import TriadError
+from triad.fusion.calibration import POWERS, calibrate, fit_calibration, log_powers
+from triad.fusion.crossfit import Question, Trial, solve
+from triad.fusion.weights import absolute_line, absolute_weights, mixture_weights
+
+TRIAL = Trial(folds=5, bootstrap=200, confidence=0.95, seed=1)
+GRID = np.array([(a, b, 100 - a - b) for a, b in product(range(101), repeat=2) if a + b <= 100]) / 100
+
+
+def test_mixture_weights_reach_the_least_loss_of_a_grid() -> None:
+    random = np.random.default_rng(0)
+    likelihood, counts = random.beta(2, 2, (400, 3)), random.random(400)
+    losses = [np.average(-np.log(likelihood @ w), weights=counts) for w in GRID]
+    found = mixture_weights(likelihood, counts)
+    assert np.average(-np.log(likelihood @ found), weights=counts) <= min(losses) + 1e-6
+    assert found == pytest.approx(GRID[np.argmin(losses)], abs=0.02)
+    assert found.sum() == pytest.approx(1)
+
+
+def test_a_member_that_only_harms_gets_no_weight() -> None:
+    good = np.random.default_rng(0).uniform(0.5, 0.9, 300)
+    assert mixture_weights(np.stack([good, good / 2], axis=1)).tolist() == [1, 0]
+
+
+def test_absolute_weights_and_line_reach_the_least_error_of_a_grid() -> None:
+    random = np.random.default_rng(1)
+    target = random.standard_t(3, 300)
+    predictions = target[:, None] + random.normal(0, [0.5, 0.8, 1.5], (300, 3))
+    errors = [np.abs(target - predictions @ w).mean() for w in GRID]
+    found = absolute_weights(predictions, target)
+    assert np.abs(target - predictions @ found).mean() <= min(errors) + 1e-9
+    assert found.sum() == pytest.approx(1)
+    assert (found >= 0).all()
+
+    stretched = 3 * target + 0.7 + random.normal(0, 0.1, 300)
+    scale, shift = absolute_line(stretched, target)
+    lines = [np.abs(target - a * stretched - b).mean() for a in np.linspace(0, 1, 101) for b in np.linspace(-1, 1, 101)]
+    assert np.abs(target - scale * stretched - shift).mean() <= min(lines) + 1e-9
+    assert (scale, shift) == pytest.approx((1 / 3, -0.7 / 3), abs=0.02)
+    assert absolute_line(-stretched, target)[0] == 0  # an order is never turned round
+
+
+def test_an_unbounded_program_is_an_error() -> None:
+    with pytest.raises((TriadError, ValueError), match=r"infinite|inf|nan"):
+        absolute_weights(np.full((3, 2), np.inf), np.zeros(3))
+
+
+def test_platt_finds_the_map_that_spoilt_the_probabilities() -> None:
+    random = np.random.default_rng(2)
+    true = expit(random.normal(-2, 1.5, 40_000))
+    label = (random.random(40_000) < true).astype(float)
+    spoilt = expit((logit(true) + 1) * 2)
+    found = fit_calibration("binary", spoilt, label)
+    assert found is not None
+    assert (found["slope"], found["intercept"]) == pytest.approx((0.5, -1), abs=0.04)
+    assert calibrate("binary", found, spoilt) == pytest.approx(true, abs=0.02)
+
+
+def test_binary_calibration_stays_finite_and_never_turns_the_order() -> None:
+    score = np.linspace(0.1, 0.9, 50)
+    apart = fit_calibration("binary", score, (score > 0.5).astype(float))  # separable: no maximum without a pull
+    reversed_ = fit_calibration("binary", score, (score < 0.5).astype(float))
+    assert apart is not None
+    assert reversed_ is not None
+    assert np.isfinite([apart["slope"], apart["intercept"]]).all()
+    assert reversed_["slope"] == 0
+    assert np.isfinite(calibrate("binary", apart, np.array([0.0, 1.0]))).all()
+
+
+def test_multiclass_calibration_finds_temperature_and_bias() -> None:
+    random = np.random.default_rng(3)
+    true = random.dirichlet([1, 2, 3], 30_000)
+    label = (random.random((30_000, 1)) > true.cumsum(axis=1)).sum(axis=1)
+    spoilt = true**2 * np.array([1, 2, 0.5])
+    spoilt /= spoilt.sum(axis=1, keepdims=True)
+    found = fit_calibration("multiclass", spoilt, label.astype(float))
+    assert found is not None
+    assert found["slope"] == pytest.approx(0.5, abs=0.02)
+    mapped = calibrate("multiclass", found, spoilt)
+    assert mapped.sum(axis=1) == pytest.approx(1)
+    assert np.abs(mapped - true).mean() < 0.01
+
+
+def test_the_table_of_powers_is_the_renormalised_power() -> None:
+    random = np.random.default_rng(4)
+    probabilities = random.dirichlet(np.ones(6), 5)
+    query, target = np.array([0, 0, 3]), np.array([1, 5, 2])
+    table = log_powers(probabilities, query, target)
+    for column, power in enumerate(POWERS):
+        mapped = calibrate("ranking", {"power": power}, probabilities)
+        assert mapped.sum(axis=1) == pytest.approx(1)
+        assert table[:, column] == pytest.approx(np.log(mapped[query, target]))
+    assert 1.0 in POWERS
+    flat = random.integers(6, size=5)  # nothing is known: the flattest power wins
+    table = log_powers(probabilities, np.repeat(np.arange(5), 1), flat)
+    assert fit_calibration("ranking", table, np.ones(5)) == {"power": POWERS[int(np.argmax(table.sum(axis=0)))]}
+
+
+def two_halves(seed: int = 0, rows: int = 4000) -> Question:
+    """Two members that each know one half of the truth, and one that knows nothing."""
+    random = np.random.default_rng(seed)
+    first, second = random.normal(0, 1.5, (2, rows))
+    label = (random.random(rows) < expit(first + second)).astype(float)
+    scores = {"first": expit(first), "second": expit(second), "nothing": np.full(rows, 0.5)}
+    return Question("click", "binary", scores, label, random.integers(300, size=rows))
+
+
+def test_members_that_know_different_things_are_fused() -> None:
+    answer = solve(two_halves(), TRIAL)
+    record = answer.record
+    assert not record["fallback"]
+    assert 0 < record["gain"]["low"] < record["gain"]["value"] < record["gain"]["high"]
+    assert record["served"] == record["fused"] < min(member["alone"] for member in record["members"].values())
+    assert answer.weights["first"] == pytest.approx(0.5, abs=0.1)
+    assert answer.weights["nothing"] < 0.1
+    assert record["members"]["first"]["cost_of_leaving_out"] > 0.01
+    assert record["members"]["nothing"]["cost_of_leaving_out"] < 0.002
+    assert record["clusters"] == 300
+
+
+def test_where_the_gain_is_not_sure_the_best_alone_serves() -> None:
+    random = np.random.default_rng(1)
+    score = random.normal(0, 2, 500)
+    label = (random.random(500) < expit(score)).astype(float)
+    scores = {"rough": expit(score + random.normal(0, 2, 500)), "best": expit(score)}
+    answer = solve(Question("click", "binary", scores, label, np.arange(500) % 60), TRIAL)
+    assert answer.record["fallback"]
+    assert answer.record["best"] == "best"
+    assert answer.weights == {"rough": 0, "best": 1}
+    assert answer.record["served"] == pytest.approx(answer.record["members"]["best"]["alone"])
+
+
+def test_evidence_is_the_same_each_time_and_knows_no_row_it_scores() -> None:
+    question = two_halves(rows=600)
+    assert solve(question, TRIAL).record == solve(question, TRIAL).record
+    # noise with one cluster a row: in-sample calibration of useless members would show a gain
+    random = np.random.default_rng(5)
+    scores = {f"m{i}": random.dirichlet(np.ones(3), 60) for i in range(4)}
+    noise = Question("profile", "multiclass", scores, random.integers(3, size=60).astype(float), np.arange(60))
+    assert solve(noise, TRIAL).record["fallback"]
+
+
+def test_a_calibration_is_kept_only_where_it_helps() -> None:
+    random = np.random.default_rng(6)
+    target = random.normal(0, 1, 800)
+    scores = {"biased": 2 * target + 1 + random.normal(0, 0.3, 800), "sound": target + random.normal(0, 0.2, 800)}
+    question = Question("price", "regression", scores, target, np.arange(800) % 80)
+    answer = solve(question, TRIAL)
+    assert answer.record["members"]["biased"]["is_calibrated"]
+    calibration = answer.calibrations["biased"]
+    assert calibration is not None
+    assert calibration["scale"] == pytest.approx(0.5, abs=0.05)
+    assert not answer.record["fallback"]
+    assert answer.record["fused"] < 0.15 < answer.record["members"]["sound"]["alone"]
+    raw = solve(question, Trial(5, 50, 0.95, 1, calibrate=False))
+    assert raw.calibrations == {"biased": None, "sound": None}
+    assert raw.record["members"]["biased"]["alone"] > 0.8
+
+
+def test_rankings_count_each_query_once() -> None:
+    random = np.random.default_rng(7)
+    probabilities = random.dirichlet(np.ones(8), (2, 200))
+    query = np.repeat(np.arange(200), 2)
+    target = np.concatenate([random.choice(8, 2, p=p) for p in probabilities.mean(axis=0)])
+    scores = {name: log_powers(p, query, target) for name, p in zip("ab", probabilities, strict=True)}
+    record = solve(Question("next", "ranking", scores, np.full(400, 0.5), query), TRIAL).record
+    assert record["rows"] == 400
+    assert record["clusters"] == 200
+    assert not record["fallback"]
+
+
+def test_one_member_serves_alone_and_one_user_is_refused() -> None:
+    question = two_halves(rows=200)
+    alone = Question("click", "binary", {"first": question.scores["first"]}, question.target, question.cluster)
+    answer = solve(alone, TRIAL)
+    assert answer.weights == {"first": 1}
+    assert answer.record["members"]["first"]["cost_of_leaving_out"] is None
+    assert not answer.record["fallback"]
+    with pytest.raises(TriadError, match=r"task click.*1 user"):
+        solve(Question("click", "binary", alone.scores, alone.target, np.zeros(200, int)), TRIAL)
