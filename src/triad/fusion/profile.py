@@ -17,6 +17,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
@@ -77,9 +78,9 @@ class Profile:
             columns = [c for c in table(data, rows, aligned, basis) if c.part in PARTS.get(task.label, (c.part,))]
             read[name] = [c.name for c in columns]
             model = _model(task, columns, params)
-            model.fit(
-                _matrix(columns), label, X_val=_take(table(data, later, aligned, basis), read[name]), y_val=later_label
-            )
+            held = _take(table(data, later, aligned, basis), read[name])
+            with _threads(len(rows)):
+                model.fit(_matrix(columns), label, X_val=held, y_val=later_label)
             trees[name] = model
             log.info("%s: %d trees on %d rows × %d columns", name, model.n_iter_, len(rows), len(columns))
         return cls(known, vectors[order], basis, trees, read, _inputs(data.meta))
@@ -102,9 +103,10 @@ class Profile:
         found_scores: dict[str, list[Floats]] = {task: [] for task in self.trees}
         for part in np.split(rows, range(ROWS, len(rows), ROWS)):
             columns = table(data, part, vectors, self.basis) if len(part) else []
-            for task, model in self.trees.items():
-                classes = len(data.meta.classes.get(task, ()))
-                found_scores[task].append(_scores(model, columns, self.columns[task], len(part), classes))
+            with _threads(len(part)):
+                for task, model in self.trees.items():
+                    classes = len(data.meta.classes.get(task, ()))
+                    found_scores[task].append(_scores(model, columns, self.columns[task], len(part), classes))
         return {task: np.concatenate(parts) for task, parts in found_scores.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
@@ -141,6 +143,11 @@ class Profile:
         basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]), arrays.pop("price"))
         trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
         return cls(**arrays, basis=basis, trees=trees, columns=meaning["columns"], inputs=meaning["inputs"])
+
+
+def _threads(rows: int) -> threadpool_limits:
+    """One thread for few rows: on a busy machine the threads of small work wait for one another (100 × slower)."""
+    return threadpool_limits(None if rows > 30_000 else 1)
 
 
 def _inputs(meta: Meta) -> dict[str, Any]:
