@@ -18,14 +18,14 @@ def estimate(value: float, error: float, seed: int = 0) -> np.ndarray:
 
 
 def verdict(*differences: tuple[float, float], champion: bool = True, **more):
-    compared = [Comparison(f"task{i}", estimate(*d), **more) for i, d in enumerate(differences)]
+    compared = [Comparison(f"task{i}", "AUC", estimate(*d), **more) for i, d in enumerate(differences)]
     return judge(compared, LIMITS, champion=champion)
 
 
 def test_a_shown_gain_without_shown_harm_passes() -> None:
     found = verdict((0.01, 0.002), (-0.001, 0.004))
     assert found.outcome == "PASS"
-    assert len(found.gains) == 1 and "task0: +0.0100 [+0.0061, +0.0139]" in found.gains[0]
+    assert len(found.gains) == 1 and "task0: AUC +0.0100 [+0.0061, +0.0139]" in found.gains[0]
 
 
 def test_a_gain_within_what_another_seed_gains_does_not_pass() -> None:
@@ -60,7 +60,9 @@ def test_the_gain_is_held_to_a_level_shared_by_all_gated_tasks() -> None:
 
 def test_an_undefined_task_is_named_and_keeps_from_passing() -> None:
     found = judge(
-        [Comparison("click", estimate(0.1, 0.01)), Comparison("rare", np.full(301, np.nan))], LIMITS, champion=True
+        [Comparison("click", "AUC", estimate(0.1, 0.01)), Comparison("rare", "AUC", np.full(301, np.nan))],
+        LIMITS,
+        champion=True,
     )
     assert found.outcome == "INCONCLUSIVE" and "rare: cannot be measured" in found.doubts[0]
 
@@ -107,7 +109,7 @@ def challenge(seed: int, better: float) -> str:
         taken = random.random(len(truth)) < 1 / (1 + np.exp(1.5 - 1.5 * truth))
         challenger, champion = (truth + noise * random.normal(size=len(truth)) for noise in (0.5 - better, 0.5))
         areas = [metrics.auc(taken, scores, cluster, draws) for scores in (challenger, champion)]
-        compared.append(Comparison(task, areas[0] - areas[1]))
+        compared.append(Comparison(task, "AUC", areas[0] - areas[1]))
     return judge(compared, LIMITS, champion=True).outcome
 
 

@@ -37,6 +37,7 @@ class Comparison:
     """A gated task's evidence."""
 
     task: str
+    metric: str  # the primary one
     difference: Estimate  # challenger less champion (or naive), primary metric
     calibration: Estimate | None = None  # the challenger's calibration error
     slices: Mapping[str, Estimate] = field(default_factory=dict)  # name → difference, of the slices large enough
@@ -64,7 +65,7 @@ def judge(comparisons: Sequence[Comparison], limits: EvaluateParams, *, champion
         for name, difference in each.slices.items():
             low, high = normal_interval(difference, _shared(limits.confidence, judged))
             if champion and high < -limits.slice_margin:
-                span = _span(difference, low, high)
+                span = _span(each.metric, difference, low, high)
                 harms.append(f"{each.task}, slice {name}: {span}, worse by more than {limits.slice_margin:g}")
     if harms:
         outcome: Outcome = "FAIL"
@@ -85,7 +86,7 @@ def _judge_difference(
     if math.isnan(low):
         doubts.append(f"{each.task}: cannot be measured on this test window")
         return
-    span = _span(each.difference, low, high)
+    span = _span(each.metric, each.difference, low, high)
     if champion:
         surely = normal_interval(each.difference, _shared(limits.confidence, tasks))[0]
         if high < -limits.margin:
@@ -119,5 +120,5 @@ def _shared(confidence: float, among: int) -> float:
     return 1 - (1 - confidence) / max(among, 1)
 
 
-def _span(difference: Estimate, low: float, high: float) -> str:
-    return f"{value(difference):+.4f} [{low:+.4f}, {high:+.4f}]"
+def _span(metric: str, difference: Estimate, low: float, high: float) -> str:
+    return f"{metric} {value(difference):+.4f} [{low:+.4f}, {high:+.4f}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ class Window:
     queries: Ints  # (q,) query rows
     query_user: Ints  # (q,) cluster
     query: Ints  # (t,) which of the queries each target belongs to, ascending
-    target: Ints  # (t,) catalogue rows
+    target: Ints  # (t,) catalogue rows, each once a query
     first_step: Ints  # (q,) interactions of the query's user before the split began
 
 
@@ -57,6 +58,7 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
     counts = offsets[queries + 1] - offsets[queries]
     query = np.repeat(np.arange(len(queries)), counts)
     place = offsets[queries][query] + np.arange(len(query)) - np.r_[0, np.cumsum(counts)][query]
+    pairs = np.unique(np.stack([query, np.asarray(data.queries.target)[place]], axis=1), axis=0)
     begin = data.meta.windows[split][0]
     earlier = np.r_[0, np.cumsum(np.asarray(data.streams.time) < begin)]
     steps = np.asarray(data.streams.offsets)
@@ -68,23 +70,27 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
         items=len(items),
         queries=queries,
         query_user=user[len(rows) :],
-        query=query,
-        target=np.asarray(data.queries.target)[place],
+        query=pairs[:, 0],
+        target=pairs[:, 1],
         first_step=earlier[steps[query_user + 1]] - earlier[steps[query_user]],
     )
 
 
+def ranking_blocks(data: Dataset, asked: Window, models: int = 1) -> Iterator[tuple[slice, Ints, Ints]]:
+    """Queries some at a time, so that `models` lists of each fit in memory: (their slice, query in it, target)."""
+    step = max(1, _CELLS // (models * max(len(data.items.item_id), 1)))
+    for start in range(0, len(asked.queries), step):
+        first, last = np.searchsorted(asked.query, [start, start + step])
+        yield slice(start, start + step), asked.query[first:last] - start, asked.target[first:last]
+
+
 def rank_targets(model: Ranker, data: Dataset, asked: Window) -> Ints:
-    """(t,) place of each target among all items, for `Scored.ranks`; asks some queries at a time."""
+    """(t,) place of each target among all items, for `Scored.ranks`."""
     users = np.asarray(data.queries.user)[asked.queries]
     history = np.asarray(data.queries.history)[asked.queries]
-    step = max(1, _CELLS // max(len(data.items.item_id), 1))
     found: list[Ints] = [np.zeros(0, np.int64)]
-    for start in range(0, len(users), step):
-        part = slice(start, start + step)
-        scores = model.rank(data, users[part], history[part])
-        first, last = np.searchsorted(asked.query, [start, start + step])
-        found.append(target_ranks(scores, asked.query[first:last] - start, asked.target[first:last]))
+    for part, query, target in ranking_blocks(data, asked):
+        found.append(target_ranks(model.rank(data, users[part], history[part]), query, target))
     return np.concatenate(found)
 
 
@@ -103,7 +109,7 @@ def slices(
 ) -> list[Slice]:
     """New and known users, new and known items, the `largest` top-level categories and the rest, surfaces.
 
-    A query belongs to the slice of its first target.
+    A query belongs to the slice of one of its targets, the first in catalogue order.
 
     Args:
         category: (n_items,) top-level category names.

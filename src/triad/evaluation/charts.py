@@ -1,0 +1,112 @@
+"""Charts as inline SVG that follow the page: its font, its colours in light and dark. Pure, same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# stand-ins that the page's CSS variables replace; no theme has to be known here
+_COLOURS = {"#000001": "var(--ink)", "#000002": "var(--soft)", "#000003": "var(--accent)", "#000004": "var(--line)"}
+INK, SOFT, ACCENT, LINE = _COLOURS
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "triad",
+    "font.size": 10,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def forest(rows: Sequence[dict[str, Any]], label: str, strong: str, title: str) -> str:
+    """One line a row of {name, value, lo, hi}, its interval as a bar; the row called `strong` stands out."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 0.55 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, row in enumerate(rows):
+            colour = ACCENT if row["name"] == strong else SOFT
+            axes.plot([row["lo"], row["hi"]], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
+            axes.plot([row["value"]], [place], "o", color=colour, markersize=6)
+        axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        return _svg(figure, title)
+
+
+def calibration(predicted: Sequence[float], observed: Sequence[float], title: str) -> str:
+    """What was promised against what came, the diagonal between them."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        top = max(*predicted, *observed, 1e-6) * 1.05
+        axes.plot([0, top], [0, top], color=SOFT, linestyle="--", linewidth=1)
+        axes.plot(predicted, observed, "o-", color=ACCENT, linewidth=1.5, markersize=5)
+        axes.set_xlim(0, top)
+        axes.set_ylim(0, top)
+        axes.set_xlabel("promised probability")
+        axes.set_ylabel("how often it came true")
+        _percent(axes)
+        return _svg(figure, title)
+
+
+def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], strong: str, title: str) -> str:
+    """Share of queries with a hit against the list's length, one line a model, named at its end."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for name, (x, y) in lines.items():
+            colour = ACCENT if name == strong else SOFT
+            axes.plot(x, y, color=colour, linewidth=2.5 if name == strong else 1.2)
+        last = sorted(((y[-1], name, x[-1]) for name, (x, y) in lines.items()), reverse=True)
+        _, top = axes.get_ylim()
+        height = float("inf")
+        for value, name, at in last:  # names keep their distance where lines end together
+            height = min(value, height - top * 0.055)
+            colour = ACCENT if name == strong else INK
+            axes.annotate(name, (at, height), (6, 0), textcoords="offset points", va="center", color=colour)
+        axes.set_xlabel("length of the list")
+        axes.set_ylabel("next item is in it")
+        axes.set_ylim(min(0.0, height - top * 0.03), top)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        return _svg(figure, title)
+
+
+def _percent(axes: Axes) -> None:
+    digits = 0 if axes.get_xlim()[1] > 0.08 else 1
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:.{digits}%}")
+
+
+def _svg(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<g id=\"[^\"]*\"", "<g", text
+    )  # group names repeat from chart to chart; only those referred to stay
+    prefix = re.sub(r"\W+", "-", title.lower())
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    text = re.sub(r'<svg [^>]*?width="[^"]*"', lambda m: re.sub(r' (width|height)="[^"]*"', "", m[0]), text, count=1)
+    text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    for stand_in, colour in _COLOURS.items():
+        text = text.replace(stand_in, colour)
+    return text

@@ -1,0 +1,182 @@
+"""From evidence to plain numbers: what `metrics.json`, the plots' CSV files and the report all show. Pure.
+
+One number is computed in one place: the report reads these tables and computes nothing of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from triad.config.evaluate import EvaluateParams
+from triad.evaluation import metrics
+from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE, TaskResult
+from triad.evaluation.bootstrap import Estimate, interval, normal_interval, value
+from triad.evaluation.gate import Comparison
+from triad.evaluation.story import METRICS
+from triad.evaluation.window import Scored, Window
+from triad.features.dataset import Dataset, Floats
+
+Rows = list[dict[str, Any]]
+
+NOT_MEMBERS = (FUSED, NAIVE, ORACLE, CHAMPION)
+
+_ROC_POINTS = 200
+_DEEPEST = 50  # length up to which lists are compared
+
+
+def metrics_json(results: Mapping[str, TaskResult], params: EvaluateParams, best: Mapping[str, str]) -> dict[str, Any]:
+    """task → metric → {value, lo, hi} of the fused model, and what stands beside its primary metric.
+
+    Args:
+        best: task → the member that was best alone on the fusion window.
+    """
+    return {name: _task_numbers(result, params, best.get(name)) for name, result in results.items()}
+
+
+def _task_numbers(result: TaskResult, params: EvaluateParams, best: str | None) -> dict[str, Any]:
+    models, primary = result.models, result.primary
+    found: dict[str, Any] = {"rows": result.rows}
+    for metric, estimate in models[FUSED].items():
+        found[metric] = _bounds(estimate, params.confidence, metric)
+    for model in (NAIVE, ORACLE, CHAMPION):
+        if model in models:
+            found[model] = _finite({metric: value(estimate) for metric, estimate in models[model].items()})
+            if model != ORACLE:
+                found[f"gain_over_{model}"] = _gain(result.difference(FUSED, model), params.confidence)
+    if ORACLE in models:
+        lost = models[ORACLE][primary] - models[NAIVE][primary]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(lost > 0, result.difference(FUSED, NAIVE) / lost, np.nan)
+        found["oracle_share"] = _bounds(share, params.confidence)
+    found["members"] = _finite(
+        {m: value(estimates[primary]) for m, estimates in models.items() if m not in NOT_MEMBERS}
+    )
+    if best is not None and best in models:
+        found["gain_over_best_member"] = _gain(result.difference(FUSED, best), params.confidence)
+    return {key: entry for key, entry in found.items() if entry != {}}
+
+
+def models_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Rows:
+    """task, metric, model, value, lo, hi: every model on every metric that is defined."""
+    return [
+        {"task": name, "metric": metric, "model": model, **bounds}
+        for name, result in results.items()
+        for model, estimates in result.models.items()
+        for metric, estimate in estimates.items()
+        if (bounds := _bounds(estimate, params.confidence, metric))
+    ]
+
+
+def slices_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Rows:
+    """task, group, slice, rows, metric, model, value, lo, hi; a slice too small to judge has no model and no value."""
+    found: Rows = []
+    for name, result in results.items():
+        for part in result.slices:
+            start = {"task": name, "group": part.group, "slice": part.name, "rows": part.rows, "metric": result.primary}
+            judged = [
+                {**start, "model": model, **bounds}
+                for model, estimate in part.primary.items()
+                if (bounds := _bounds(estimate, params.confidence))
+            ]
+            found += judged or [{**start, "model": "", "value": "", "lo": "", "hi": ""}]
+    return found
+
+
+def calibration_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> Rows:
+    """task, predicted, observed, rows: each equal-mass bin of the fused probabilities against what happened."""
+    found: Rows = []
+    for name, labels, scores in _binary(data, results, asked, fused):
+        place = metrics.bins(scores)
+        for k in np.unique(place):
+            inside = place == k
+            point = {"predicted": scores[inside].mean(), "observed": labels[inside].mean()}
+            found.append({"task": name, **_plain(point), "rows": int(inside.sum())})
+    return found
+
+
+def roc_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> Rows:
+    """task, false_positive_rate, true_positive_rate, at most some hundred points a task."""
+    found: Rows = []
+    for name, labels, scores in _binary(data, results, asked, fused):
+        if labels.min() == labels.max():
+            continue
+        false, true, _ = roc_curve(labels, scores)
+        for at in np.unique(np.linspace(0, len(false) - 1, _ROC_POINTS).astype(int)):
+            found.append({"task": name, **_plain({"false_positive_rate": false[at], "true_positive_rate": true[at]})})
+    return found
+
+
+def ranking_rows(results: Mapping[str, TaskResult], asked: Window, models: Mapping[str, Scored]) -> Rows:
+    """task, model, k, hit: share of queries with a target among the first k, for k to 50."""
+    names = [name for name, result in results.items() if result.task.kind == "ranking"]
+    found: Rows = []
+    for name in names if len(asked.queries) else []:
+        for model, scored in models.items():
+            if scored.ranks is None:
+                continue
+            first = np.full(len(asked.queries), np.iinfo(np.int64).max)
+            np.minimum.at(first, asked.query, scored.ranks)
+            for k in range(1, _DEEPEST + 1):
+                found.append({"task": name, "model": model, "k": k, **_plain({"hit": np.mean(first <= k)})})
+    return found
+
+
+def comparisons(results: Mapping[str, TaskResult], *, champion: bool) -> list[Comparison]:
+    """What the gate weighs: the gated tasks, those the champion also does where there is one."""
+    other, found = CHAMPION if champion else NAIVE, []
+    for name, result in results.items():
+        if not result.task.gated or other not in result.models:
+            continue
+        found.append(
+            Comparison(
+                task=name,
+                metric=METRICS[result.primary],
+                difference=result.difference(FUSED, other),
+                calibration=result.models[FUSED].get("calibration_error"),
+                slices={
+                    part.name: part.primary[FUSED] - part.primary[CHAMPION]
+                    for part in result.slices
+                    if CHAMPION in part.primary
+                },
+            )
+        )
+    return found
+
+
+def _binary(
+    data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored
+) -> Iterable[tuple[str, Floats, Floats]]:
+    for name, result in results.items():
+        if result.task.kind == "binary" and result.rows:
+            labels = np.asarray(data.labels(name), np.float64)[asked.rows]
+            known = np.isfinite(labels)
+            yield name, labels[known], np.asarray(fused.tasks[name], np.float64)[known]
+
+
+def _bounds(estimate: Estimate, confidence: float, metric: str = "") -> dict[str, float]:
+    low, high = interval(estimate, confidence, reflected=metric == "calibration_error")
+    return _all_or_nothing({"value": value(estimate), "lo": low, "hi": high})
+
+
+def _gain(difference: Estimate, confidence: float) -> dict[str, float]:
+    low, high = normal_interval(difference, confidence)
+    return _all_or_nothing({"value": value(difference), "lo": low, "hi": high})
+
+
+def _all_or_nothing(numbers: Mapping[str, float]) -> dict[str, float]:
+    found = _finite(numbers)
+    return found if len(found) == len(numbers) else {}
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {key: rounded for key, rounded in _plain(numbers).items() if math.isfinite(rounded)}
+
+
+def _plain(numbers: Mapping[str, Any]) -> dict[str, float]:
+    # sums in another order differ in the last digits, and a diff of metrics should show none of that
+    return {key: float(f"{float(number):.9g}") for key, number in numbers.items()}

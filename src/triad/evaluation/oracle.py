@@ -1,0 +1,125 @@
+"""A simulated shop's true probabilities, lined up with the test window: what the best possible model would say.
+
+Real shops have none. Nothing but evaluation may read them. The ranking is the shop's own approximation of a customer's
+expected next clicks, so a model may come above it; the others nobody beats but by luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from triad.artifacts import read_json
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.evaluation.window import Scored, Window, rank_targets
+from triad.features.dataset import Dataset, Floats, Ints
+
+_CHANCES = {"clicked": "p_click", "carted": "p_cart", "purchased": "p_purchase"}
+
+_NOWHERE = -1e12  # logit of a product the shop could not show
+
+
+@dataclass(frozen=True)
+class Affinity:
+    """Orders the catalogue by user · item + bias."""
+
+    users: Floats  # (n_users, dim)
+    items: Floats  # (n_items, dim)
+    bias: Floats  # (n_items,)
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) logits: only their order means anything."""
+        return np.asarray(self.users[users] @ self.items.T + self.bias)
+
+
+def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: Window) -> Scored | None:
+    """The truth about each task that `folder` tells it of; None where the source knows none.
+
+    A task is left out where the truth of one of its labelled rows is unknown (an invented negative, say).
+    """
+    if not (folder / "oracle.json").is_file() or not read_json(folder / "oracle.json")["known"]:
+        return None
+    found = {}
+    for name, task in tasks.items():
+        if task.kind == "ranking":
+            continue
+        truth = _truth(folder, data, name, task, asked)
+        if truth is not None:
+            known = np.isfinite(np.asarray(data.labels(name))[asked.rows])
+            if np.isfinite(truth[known]).all():
+                found[name] = np.where(np.isfinite(truth), truth, 0.0)
+    ranks = None
+    if any(task.kind == "ranking" for task in tasks.values()) and (folder / "items.parquet").is_file():
+        ranks = rank_targets(_affinity(folder, data), data, asked)
+    return Scored(found, ranks)
+
+
+def _truth(folder: Path, data: Dataset, name: str, task: TaskParams, asked: Window) -> Floats | None:
+    """(n,) or (n, classes) true probability or median of each row of the window, NaN where unknown; None: not told."""
+    exposures = data.exposures
+    if task.label in _CHANCES:
+        keys = {"event_id": np.asarray(exposures.event_id)[asked.rows]}
+        return _column(folder / "exposures.parquet", keys, [_CHANCES[task.label]])
+    if task.label == "user_attribute":
+        users = np.asarray(data.users.user_id)[np.asarray(exposures.user)[asked.rows]]
+        if task.column != "segment":
+            return None
+        return _lookup(folder / "users.parquet", {"user_id": users}, [f"p_{c}" for c in data.meta.classes[name]])
+    if task.label == "price_move":
+        items = np.asarray(data.items.item_id)[np.asarray(exposures.item)[asked.rows]]
+        days = (np.asarray(exposures.time)[asked.rows] // 86_400_000_000).astype("datetime64[D]")
+        return _column(folder / "prices.parquet", {"item_id": items, "day": days}, [f"price_move_{task.horizon_days}d"])
+    return None
+
+
+def _affinity(folder: Path, data: Dataset) -> Affinity:
+    def vectors(table: str, key: str, ids: Any) -> tuple[pa.Table, Floats]:
+        rows = _join(folder / f"{table}.parquet", {key: np.asarray(ids)}, ["vector", *(["bias"] * (table == "items"))])
+        lists = rows["vector"].to_pylist()
+        dim = max((len(v) for v in lists if v is not None), default=0)
+        return rows, np.array([v if v is not None else [0.0] * dim for v in lists], np.float64)
+
+    _, users = vectors("users", "user_id", data.users.user_id)
+    rows, items = vectors("items", "item_id", data.items.item_id)
+    bias = rows["bias"].to_numpy(zero_copy_only=False).astype(np.float64)
+    return Affinity(users, items, np.where(np.isfinite(bias), bias, _NOWHERE))
+
+
+def _column(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> Floats | None:
+    found = _lookup(path, keys, columns)
+    return None if found is None else found[:, 0]
+
+
+def _lookup(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> Floats | None:
+    """(n, columns) values of the rows named by `keys`, NaN where the table has none; None where it lacks a column."""
+    if not path.is_file() or not set(columns) <= set(_names(path)):
+        return None
+    rows = _join(path, keys, columns)
+    return np.stack([rows[c].to_numpy(zero_copy_only=False).astype(np.float64) for c in columns], axis=1)
+
+
+def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Table:
+    """`columns` of the table at `path`, one row a key, in the keys' order."""
+    asked = pa.table({"place": np.arange(len(next(iter(keys.values())))), **{k: pa.array(v) for k, v in keys.items()}})
+    with duckdb.connect() as session:
+        session.register("asked", asked)
+        wanted = ", ".join(f't."{column}"' for column in columns)
+        found = session.sql(
+            f"SELECT {wanted} FROM asked LEFT JOIN read_parquet(?) t USING ({', '.join(keys)}) ORDER BY place",
+            params=[str(path)],
+        ).to_arrow_table()
+    if found.num_rows != asked.num_rows:
+        raise TriadError(f"its key {list(keys)} is not unique", where=str(path), mend="run the stage ingest again")
+    return found
+
+
+def _names(path: Path) -> list[str]:
+    with duckdb.connect() as session:
+        return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()]

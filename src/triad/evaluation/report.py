@@ -1,0 +1,157 @@
+"""The report: one self-contained HTML page. It lays out numbers that `figures.py` gave, and computes none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from triad.config.evaluate import EvaluateParams
+from triad.config.tasks import TaskParams
+from triad.evaluation import charts, story
+from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
+from triad.evaluation.figures import Rows
+from triad.evaluation.metrics import PRIMARY
+
+_SHOWN = {FUSED: "fused", NAIVE: "naive", ORACLE: "best possible", CHAMPION: "champion"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the page shows, as plain values."""
+
+    tasks: Mapping[str, TaskParams]
+    params: EvaluateParams
+    metrics: Mapping[str, Any]  # as metrics.json
+    verdict: Mapping[str, Any]  # as verdict.json
+    models: Rows
+    slices: Rows
+    calibration: Rows
+    ranking: Rows
+    fusion: Mapping[str, Any]  # record and weights, as fusion.json
+    validation: Mapping[str, Any]  # as result.json
+    lineage: Mapping[str, Any]  # name → text
+    examples: Sequence[Mapping[str, Any]] = ()
+    pretrain: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()  # what the reader must know of the data
+
+
+def render(evidence: Evidence) -> str:
+    """The page's HTML; the same text for the same evidence."""
+    environment = Environment(
+        loader=PackageLoader("triad.evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    k = evidence.params.k
+    headline, why = story.verdict_words(evidence.verdict["verdict"], evidence.verdict["champion"])
+    return environment.get_template("report.html.j2").render(
+        headline=headline,
+        why=why,
+        verdict=evidence.verdict,
+        confidence=f"{evidence.params.confidence:.0%}",
+        params=evidence.params,
+        tasks=[_task(name, evidence) for name in evidence.metrics],
+        metrics=evidence.metrics,
+        validation=_validation(evidence.validation),
+        lineage=evidence.lineage,
+        notes=evidence.notes,
+        examples=evidence.examples,
+        pretrain=evidence.pretrain,
+        glossary=story.GLOSSARY,
+        has_oracle=any(ORACLE in entry for entry in evidence.metrics.values()),
+        k=k,
+        metric_name=lambda metric: story.metric_name(metric, k),
+        number=story.number,
+        signed=story.signed,
+    )
+
+
+def _task(name: str, evidence: Evidence) -> dict[str, Any]:
+    task, found, k = evidence.tasks[name], evidence.metrics[name], evidence.params.k
+    primary = PRIMARY[task.kind]
+    return {
+        "name": name,
+        "task": task,
+        "kind": task.kind,
+        "primary": primary,
+        "meaning": story.meaning(task),
+        "sentence": story.sentence(task.kind, found, k),
+        "found": found,
+        "shown": sorted((m for m in story.METRICS if m in found), key=lambda metric: metric != primary),
+        "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in found],
+        "members": _members(name, primary, evidence),
+        "fusion": evidence.fusion["record"].get(name),
+        "best": evidence.fusion["record"].get(name, {}).get("best"),
+        "charts": _charts(name, task, primary, evidence),
+        "slices": _slices(name, evidence),
+    }
+
+
+def _members(name: str, primary: str, evidence: Evidence) -> list[dict[str, Any]]:
+    alone = {row["model"]: row for row in evidence.models if row["task"] == name and row["metric"] == primary}
+    record = evidence.fusion["record"].get(name, {}).get("members", {})
+    return [
+        {
+            "name": member,
+            "weight": weight,
+            "alone": alone.get(member),
+            "cost": record.get(member, {}).get("cost_of_leaving_out"),
+        }
+        for member, weight in evidence.fusion["weights"].get(name, {}).items()
+    ]
+
+
+def _charts(name: str, task: TaskParams, primary: str, evidence: Evidence) -> list[dict[str, Any]]:
+    label, found = story.metric_name(primary, evidence.params.k), []
+    rows = [row for row in evidence.models if row["task"] == name and row["metric"] == primary]
+    if rows:
+        ordered = sorted(rows, key=lambda row: (row["model"] != FUSED, -row["value"]))
+        named = [{**row, "name": _SHOWN.get(row["model"], row["model"])} for row in ordered]
+        svg = charts.forest(named, label, FUSED, f"{name}: every model")
+        found.append({"title": f"Every model: {label}, more is better", "svg": Markup(svg)})
+    points = [row for row in evidence.calibration if row["task"] == name]
+    if len(points) > 1:
+        svg = charts.calibration(
+            [row["predicted"] for row in points], [row["observed"] for row in points], f"{name}: calibration"
+        )
+        found.append({"title": "Does what is promised come true? Points on the dashed line do", "svg": Markup(svg)})
+    lists = [row for row in evidence.ranking if row["task"] == name]
+    if lists:
+        lines = {
+            _SHOWN.get(model, model): ([row["k"] for row in part], [row["hit"] for row in part])
+            for model, part in ((m, list(p)) for m, p in groupby(lists, key=lambda row: row["model"]))
+        }
+        svg = charts.curves(lines, FUSED, f"{name}: hits by length")
+        found.append({"title": "How long a list must be to hold the next item", "svg": Markup(svg)})
+    return found
+
+
+def _slices(name: str, evidence: Evidence) -> list[dict[str, Any]]:
+    """One entry a slice: its fused row and, where there is one, the champion's."""
+    rows = [row for row in evidence.slices if row["task"] == name]
+    found = []
+    for (group, part), same in groupby(rows, key=lambda row: (row["group"], row["slice"])):
+        by_model = {row["model"]: row for row in same}
+        any_row = next(iter(by_model.values()))
+        found.append(
+            {
+                "group": group,
+                "name": part,
+                "rows": any_row["rows"],
+                "fused": by_model.get(FUSED),
+                "champion": by_model.get(CHAMPION),
+            }
+        )
+    return found
+
+
+def _validation(result: Mapping[str, Any]) -> dict[str, Any]:
+    checks = result.get("checks", [])
+    return {"checks": len(checks), "warnings": [c for c in checks if not c["passed"] and c["severity"] != "info"]}

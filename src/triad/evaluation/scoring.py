@@ -1,0 +1,157 @@
+"""Asks the fusion, each member, the naive answers and the champion about the same test window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.evaluation.metrics import best_threshold, target_ranks
+from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.fused import Fused
+from triad.fusion.members import Member
+from triad.fusion.popularity import Popularity
+from triad.progress import Progress
+
+
+class Served(Protocol):
+    """What the registry serves: it makes its own examples of raw tables."""
+
+    @property
+    def fused(self) -> Fused: ...
+
+
+def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Scored]:
+    """Member → its calibrated answers, and "fused" → theirs together; every member is asked once."""
+    alone = fused.predict_members(data, asked.rows)
+    ranks: dict[str, list[Ints]] = {}
+    if fused.ranking is not None:
+        weights = fused.weights[fused.ranking]
+        user, history = (np.asarray(values)[asked.queries] for values in (data.queries.user, data.queries.history))
+        with Progress("rank", len(asked.queries), "queries") as progress:
+            for part, query, target in ranking_blocks(data, asked, models=len(weights) + 1):
+                lists = fused.rank_members(data, user[part], history[part])
+                lists["fused"] = _mixed(lists, weights)
+                for name, scores in lists.items():
+                    ranks.setdefault(name, []).append(target_ranks(scores, query, target))
+                progress.advance(len(user[part]))
+    joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
+    found = {"fused": Scored(fused.combine(alone), joined.get("fused"))}
+    for name, answers in alone.items():
+        if answers or name in joined:
+            found[name] = Scored(answers, joined.get(name))
+    return found
+
+
+def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], asked: Window) -> Scored:
+    """What needs no learning: train rates and shares, medians, "no change", and the most popular items."""
+    naive: Member
+    if "popularity" in fused.members:
+        naive = fused.members["popularity"]
+    else:
+        naive = Popularity.fit(data, tasks, half_life_days=math.inf)
+    return Scored(naive.predict(data, asked.rows), rank_targets(naive, data, asked) if fused.ranks else None)
+
+
+def score_champion(served: Served, theirs: Dataset, data: Dataset, asked: Window) -> Scored:
+    """The champion's answers, asked of its own reading of the same tables and brought to our rows, items and classes.
+
+    Raises:
+        TriadError: its reading lacks an exposure, user or item that ours has.
+    """
+    own = {event: row for row, event in enumerate(np.asarray(theirs.exposures.event_id).tolist())}
+    rows = _matched(own, np.asarray(data.exposures.event_id)[asked.rows], "exposures")
+    scores = {}
+    for task, values in served.fused.predict(theirs, rows).items():
+        known = data.meta.classes.get(task)
+        scores[task] = _by_class(values, theirs.meta.classes.get(task, ()), known) if known else values
+    if not served.fused.ranks:
+        return Scored(scores)
+    users = _matched(_places(theirs.users.user_id), np.asarray(data.users.user_id), "users")
+    items = _matched(_places(theirs.items.item_id), np.asarray(data.items.item_id), "items")
+    return Scored(scores, rank_targets(_Translated(served.fused, theirs, users, items), data, asked))
+
+
+def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
+    """Binary task → the score from which "yes" had the highest F1 on the fusion window."""
+    rows = data.rows("fusion")
+    scores = fused.predict(data, rows)
+    found = {}
+    for name, task in tasks.items():
+        if task.kind == "binary" and name in scores:
+            labels = np.asarray(data.labels(name), np.float64)[rows]
+            known = np.isfinite(labels)
+            found[name] = best_threshold(labels[known], scores[name][known])
+    return found
+
+
+def examples(
+    fused: Fused, data: Dataset, asked: Window, titles: Sequence[str], *, people: int, k: int, seed: int
+) -> list[dict[str, Any]]:
+    """`people` customers drawn at random from the queries: last and suggested titles, and what they turned to next."""
+    if fused.ranking is None or not len(asked.queries):
+        return []
+    history = np.asarray(data.queries.history)[asked.queries]
+    lively = np.flatnonzero(history >= min(3, history.max()))
+    drawn = np.sort(np.random.default_rng(seed).choice(lively, min(people, len(lively)), replace=False))
+    user = np.asarray(data.queries.user)[asked.queries[drawn]]
+    found = []
+    for q, u, steps, scores in zip(drawn, user, history[drawn], fused.rank(data, user, history[drawn]), strict=True):
+        start = int(data.streams.offsets[u])
+        seen = np.asarray(data.streams.item)[start + max(steps - 20, 0) : start + steps]
+        recent = list(dict.fromkeys(int(item) for item in seen[::-1]))[:5]
+        wanted = {int(item) for item in asked.target[asked.query == q]}
+        found.append(
+            {
+                "history": [titles[item] for item in recent],
+                "suggested": [
+                    {"title": titles[item], "hit": int(item) in wanted}
+                    for item in np.argsort(-scores, kind="stable")[:k]
+                ],
+                "next": [titles[item] for item in sorted(wanted)],
+            }
+        )
+    return found
+
+
+class _Translated:
+    """A ranker that speaks of other rows: users and interactions asked in ours, items answered in ours."""
+
+    def __init__(self, fused: Fused, theirs: Dataset, users: Ints, items: Ints) -> None:
+        self._fused, self._theirs, self._users, self._items = fused, theirs, users, items
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        return self._fused.rank(self._theirs, self._users[users], history)[:, self._items]
+
+
+def _mixed(lists: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
+    return np.sum([weights[name] * scores for name, scores in lists.items() if weights[name] > 0], axis=0)
+
+
+def _by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Floats:
+    found = np.zeros((len(values), len(ours)))
+    for place, name in enumerate(ours):
+        if name in theirs:
+            found[:, place] = values[:, list(theirs).index(name)]
+    return found
+
+
+def _places(ids: Any) -> dict[str, int]:
+    return {name: row for row, name in enumerate(np.asarray(ids).tolist())}
+
+
+def _matched(places: Mapping[str, int], wanted: Any, what: str) -> Ints:
+    found = np.array([places.get(name, -1) for name in np.asarray(wanted).tolist()], dtype=np.int64)
+    missing = int((found < 0).sum())
+    if missing:
+        raise TriadError(
+            f"the champion's reading of the tables lacks {missing:,} of {len(found):,} {what}",
+            where="evaluate, champion",
+            mend="ids or rules of exposures changed since it was trained: start a new publish.model",
+        )
+    return found

@@ -1,0 +1,134 @@
+"""What tasks, metrics and verdicts mean, in a merchant's words. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from triad.config.tasks import TaskParams
+
+METRICS = {
+    "auc": "AUC",
+    "gauc": "AUC within a customer",
+    "log_loss": "Log loss",
+    "calibration_error": "Calibration error",
+    "accuracy": "Accuracy",
+    "recall": "Recall",
+    "f1": "F1",
+    "macro_recall": "Macro recall",
+    "macro_f1": "Macro F1",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "relative_gain": "Naive error removed",
+    "ndcg": "NDCG",
+    "hit": "HIT",
+    "mrr": "MRR",
+}
+"""Metric → name as shown; `recall` of a ranking is named by `metric_name`."""
+
+AT_K = {"ndcg", "hit", "recall"}
+PERCENT = {"accuracy", "relative_gain", "oracle_share"}
+
+GLOSSARY = {
+    "Interval": "where the true value lies with the stated confidence: customers were drawn again and again at random "
+    "and the figure worked out each time. Two figures differ for sure only where the interval of their "
+    "difference does not hold zero.",
+    "AUC": "how often a case that happened gets a higher score than one that did not; 0.5 is chance, 1 is perfect.",
+    "AUC within a customer": "the same, comparing only what one customer saw (GAUC), weighted by what they saw.",
+    "Log loss": "how surprised the probabilities were by what happened; less is better.",
+    "Calibration error": "how far promised probabilities lie from what came true, on average; 0 is perfect.",
+    "Accuracy": "share of answers that were right.",
+    "Recall": "share of what happened that the model had said would happen. For a ranking: share of the items taken "
+    "next that are in the list.",
+    "F1": "one figure for hits against both misses and false alarms, 0 to 1; the bar for saying yes was set earlier.",
+    "Macro recall, macro F1": "recall and F1 averaged over the classes, so that a rare class counts as much as a "
+    "common one. The naive answer here draws a class at random by its share.",
+    "Mean absolute error": "how far off the prediction is, on average, in the unit of what is predicted.",
+    "Root mean squared error": "the same with large misses counting more.",
+    "Naive error removed": "1 less the model's mean absolute error over that of the naive guess.",
+    "NDCG@k": "how near the top of the list the item taken next stands; 1 is always first. The whole catalogue is "
+    "ranked, and ties count against the model.",
+    "HIT@k": "share of lists of k items that hold the item taken next.",
+    "MRR": "1 over the place of the item taken next, on average.",
+    "Naive": "what needs no learning: the overall rate, the classes' shares, no change, the most popular items.",
+    "Best possible": "the score of a simulated shop's true probabilities: nobody can do better but by luck. For a "
+    "ranking it is the shop's own close approximation.",
+    "Champion, challenger": "the model that serves now, and the one that wants its place.",
+    "Fused": "the members' calibrated scores, added up with weights that were learned on days no member saw.",
+    "Cold item, new customer": "an item with hardly an interaction to learn from; a customer with none before.",
+}
+
+_MEANINGS = {
+    "clicked": "Will the customer click on the product they are shown?",
+    "carted": "Will the customer put the product they are shown into the cart?",
+    "purchased": "Will the customer buy the product they are shown?",
+    "spend": "How much will the customer spend over the next {days} days? (as log of 1 + cents)",
+    "user_attribute": "Which {column} does the customer belong to?",
+    "price_move": "How will the product's price move over the next {days} days? (as log of the ratio)",
+    "next_item": "Which product of the whole catalogue will the customer turn to next?",
+}
+
+_VERDICTS = {
+    "PASS": ("The new model may serve.", "It is shown to be better, and nothing speaks against it."),
+    "FAIL": ("The new model must not serve.", "It is shown to do harm."),
+    "INCONCLUSIVE": ("The new model is not shown to be better.", "What serves today stays."),
+}
+
+
+def meaning(task: TaskParams) -> str:
+    """The question a task answers."""
+    return _MEANINGS[task.label].format(days=task.horizon_days, column=task.column)
+
+
+def metric_name(metric: str, k: int) -> str:
+    """A metric as shown."""
+    name = METRICS[metric]
+    return f"{name}@{k}" if metric in AT_K - {"recall"} else name
+
+
+def number(metric: str, value: float) -> str:
+    """A figure as shown: shares in percent, others with digits enough to tell models apart."""
+    if metric in PERCENT:
+        return f"{value:.1%}"
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.4f}"
+
+
+def signed(metric: str, value: float) -> str:
+    """A difference as shown."""
+    return f"{100 * value:+.1f} points" if metric in PERCENT else f"{value:+.4f}"
+
+
+def sentence(kind: str, found: Mapping[str, Any], k: int) -> str:
+    """A task's main figure in a sentence, from its entry in metrics.json; "" where it could not be measured."""
+    if kind == "binary" and "auc" in found:
+        best = f"; the best possible is {found['oracle']['auc']:.1%}" if "auc" in found.get("oracle", {}) else ""
+        return (
+            "Of two cases, one where it happened and one where it did not, the model scores the first higher "
+            f"in {found['auc']['value']:.1%} of pairs (chance: 50%{best})."
+        )
+    if kind == "multiclass" and "accuracy" in found:
+        naive = found.get("naive", {}).get("accuracy")
+        beside = f"; always naming the commonest class would be right for {naive:.1%}" if naive is not None else ""
+        return f"The model names the right class for {found['accuracy']['value']:.1%} of customers{beside}."
+    if kind == "regression" and "mae" in found:
+        gain = found.get("relative_gain", {}).get("value", 0.0)
+        change = f"{abs(gain):.1%} {'smaller' if gain >= 0 else 'larger'}"
+        return f"The average miss is {number('mae', found['mae']['value'])}, {change} than that of the naive guess."
+    if kind == "ranking" and "hit" in found:
+        naive = found.get("naive", {}).get("hit")
+        beside = f"; a list of the most popular items holds it for {naive:.1%}" if naive is not None else ""
+        hit = found["hit"]["value"]
+        return f"A list of {k} items holds what the customer turns to next for {hit:.1%} of cases{beside}."
+    return "This test window holds too few cases to measure it."
+
+
+def verdict_words(outcome: str, champion: str | None) -> tuple[str, str]:
+    """The verdict as a headline and why, in a sentence."""
+    headline, why = _VERDICTS[outcome]
+    if champion is None and outcome == "INCONCLUSIVE":
+        return "The new model is not shown to be useful on every task.", "It is not promoted."
+    if champion is None and outcome == "PASS":
+        return headline, "It is the first, and on every gated task better than doing without a model."
+    if champion is None:
+        return headline, "On a gated task it is worse than doing without a model, or its probabilities are wrong."
+    return headline, why

@@ -1,0 +1,65 @@
+"""The last evaluation in a terminal: one line a task, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from triad.artifacts import read_json
+from triad.errors import TriadError
+from triad.evaluation.story import metric_name, number, verdict_words
+
+_HEAD = ("task", "metric", "model", "naive", "best possible", "share", "gain of fusing")
+
+
+def summarise(folder: Path) -> str:
+    """The table and the verdict that `folder` (artifacts/evaluate) holds, and where the report lies.
+
+    Raises:
+        TriadError: nothing was evaluated there yet.
+    """
+    for path in (folder / "metrics.json", folder / "report" / "verdict.json"):
+        if not path.is_file():
+            raise TriadError("no such file", where=str(path), mend="run `dvc repro evaluate` first")
+    verdict = read_json(folder / "report" / "verdict.json")
+    return summary(read_json(folder / "metrics.json"), verdict) + f"\n\nreport: {folder / 'report' / 'report.html'}"
+
+
+def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+    """One line a task: primary metric, naive, oracle, share of its gain, gain of fusing; then the verdict and why."""
+    rows = [_HEAD, *(_row(name, metrics[name], verdict["tasks"][name]) for name in verdict["tasks"])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    headline, why = verdict_words(verdict["verdict"], verdict["champion"])
+    reasons = [f"  · {reason}" for reason in verdict["reasons"]]
+    return "\n".join([*lines, "", f"{verdict['verdict']}: {headline} {why}", *reasons])
+
+
+def _row(name: str, found: Mapping[str, Any], judged: Mapping[str, Any]) -> tuple[str, ...]:
+    metric = judged["metric"]
+
+    def beside(model: str) -> str:
+        return number(metric, found[model][metric]) if metric in found.get(model, {}) else "–"
+
+    own, share, gain = found.get(metric), found.get("oracle_share"), found.get("gain_over_best_member")
+    return (
+        name,
+        metric_name(metric, judged["k"]),
+        _interval(metric, own) if own else "too few cases",
+        beside("naive"),
+        beside("oracle"),
+        f"{share['value']:.0%}" if share else "–",
+        _gain(gain) if gain else "–",
+    )
+
+
+def _gain(found: Mapping[str, float]) -> str:
+    if found["lo"] == found["hi"] == 0:
+        return "none: one member serves"
+    return f"{found['value']:+.4f} [{found['lo']:+.4f}, {found['hi']:+.4f}]"
+
+
+def _interval(metric: str, found: Mapping[str, float]) -> str:
+    return f"{number(metric, found['value'])} [{number(metric, found['lo'])}, {number(metric, found['hi'])}]"
