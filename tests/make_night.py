@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from make_tables import END, START, make_tables
+from threadpoolctl import threadpool_limits
 
 from triad.artifacts import ARTIFACTS, write_json
 from triad.config.fuse import FuseParams
@@ -48,19 +49,16 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
     """Fill `root/artifacts` up to `evaluate`, and return `root`."""
     tables, params = tables or make_tables(), params or make_params()
     vectors = np.random.default_rng(0).normal(size=(tables["items"].num_rows, 8))
-    with connect(tables) as session:
+    # small matrices: threads that wait for one another take ten times as long on a busy machine
+    with threadpool_limits(1), connect(tables) as session:
         data, state = fit(session, params.features, params.tasks, (START, END))
-    tasks, few = params.tasks, ProfileParams(max_iterations=8, components=4)
-    fused = fit_fusion(
-        data,
-        {
+        tasks, few = params.tasks, ProfileParams(max_iterations=8, components=4)
+        members = {
             "popularity": Popularity.fit(data, tasks, half_life_days=14.0),
             "profile": Profile.fit(data, vectors, tasks, few),
             "similarity": Similarity.fit(data, vectors, tasks, SimilarityParams()),
-        },
-        tasks,
-        FuseParams(bootstrap=20),
-    )
+        }
+        fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))
     with inside(root):
         for name, table in tables.items():
             write_table(ARTIFACTS / "ingest" / "tables", name, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
@@ -76,8 +77,10 @@ def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) 
     LOG.info("this lineage is version %s already", version)
     run_id = found.get_model_version(settings.model, version).run_id
     if version != str(against):  # compared with itself, it says nothing new of what it was promoted for
-        runs.update(found, run_id, lineage)
-        registry.tag(found, settings.model, version, tags)
+        made = Lineage.from_dict(registry.describe(settings.model, version).lineage)  # whose code the version carries
+        judged = replace(made, metrics=lineage.metrics, verdict=lineage.verdict, validation=lineage.validation)
+        runs.update(found, run_id, judged)
+        registry.tag(found, settings.model, version, tags | runs.facts(judged))
     return version, run_id
 
 

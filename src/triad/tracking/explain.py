@@ -46,7 +46,7 @@ def compare(first: Version, second: Version) -> str:
     a, b = first.lineage, second.lineage
     parts = [f"from version {first.number} to version {second.number}", ""]
     if a["key"] == b["key"]:
-        return "\n".join([*parts, "the same code, data, parameters and fitted model"])
+        return "\n".join([*parts, "the same data and the same fitted model"])
     if a["code"] == b["code"]:
         parts.append(_field("code", _UNCHANGED))
     else:

@@ -38,7 +38,7 @@ CODE = ("src", "dvc.yaml", "params.yaml", "expectations")
 
 @dataclass(frozen=True)
 class Lineage:
-    """Plain values only, so that it is JSON. `key` names the model: same inputs, same key, whoever runs it and when."""
+    """Plain values only, so that it is JSON. `key` names the model, whoever makes it and when."""
 
     code: dict[str, Any]  # commit (None without git), dirty, digest of the package
     data: dict[str, Any]  # as_of, first_day, last_day, days, rows {table: n}, digest, dvc {path: md5}
@@ -51,9 +51,13 @@ class Lineage:
 
     @property
     def key(self) -> str:
-        """32 hex digits of code, data, params and fitted model; scores follow from those, verdict and trigger vary."""
-        named = [self.code, {k: self.data[k] for k in ("as_of", "digest")}, self.params, self.model]
-        return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        """32 hex digits of the data and of what was fitted on it.
+
+        Code and parameters act through these. Were they in it, a change that alters no number (a comment, a limit of a
+        check) would make the serving model a stranger to its own verdict.
+        """
+        named = [self.data["as_of"], self.data["digest"], self.model]
+        return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
 
     @property
     def seeds(self) -> dict[str, int]:

@@ -61,7 +61,7 @@ def log(found: MlflowClient, experiment: str, lineage: Lineage) -> tuple[str, st
 
 
 def update(found: MlflowClient, run_id: str, lineage: Lineage) -> None:
-    """Write what a second evaluation of the same model may have changed."""
+    """Write metrics, main points and the whole lineage of a run, in place of what it held."""
     import mlflow
     from mlflow.entities import Metric
     from mlflow.utils.time import get_current_time_millis

@@ -1,0 +1,290 @@
+"""A night is registered once, serves only on a PASS, and the registered model gives evaluation's own numbers."""
+
+import json
+import shutil
+import site
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from make_night import inside, judge, make_night, make_params
+
+from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.errors import TriadError
+from triad.features import dataset
+from triad.fusion.fused import Fused
+from triad.stages.publish import publish
+from triad.tracking import lineage, registry, runs
+from triad.tracking.inputs import opened
+from triad.tracking.lineage import why
+from triad.tracking.serving import ServingModel
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose night passed and was published. Tests leave it as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("TRIAD_TRIGGER", "a test")
+        root = make_night(tmp_path_factory.mktemp("night"))
+        with inside(root):
+            publish(make_params())
+        yield root
+
+
+@pytest.fixture
+def again(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a copy of the published night, with a store of its own that knows its version 1."""
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)  # the version's files stay where the first store has them
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def outcome() -> dict:
+    return read_json(ARTIFACTS / "publish" / "published.json")
+
+
+def champion() -> str | None:
+    return registry.current(runs_client(), "triad", "champion")
+
+
+def runs_client():
+    from triad.tracking.store import client
+
+    return client()
+
+
+def next_night(verdict: str, against: str | None, **metrics: float) -> dict:
+    """Another fitted model: the same code and data, one weight moved; judged, and published."""
+    path = ARTIFACTS / "fuse" / "fusion.json"
+    fusion = json.loads(path.read_text())
+    fusion["record"]["night"] = fusion["record"].get("night", 0) + 1
+    path.write_text(json.dumps(fusion))
+    judge(verdict, against, **metrics)
+    publish(make_params())
+    return outcome()
+
+
+def test_the_first_pass_is_registered_promoted_and_explained(published: Path) -> None:
+    with inside(published):
+        found = outcome()
+        assert found["version"] == "1" and found["promoted"] is True and found["champion"] == "1"
+        assert found["verdict"] == "PASS" and found["reasons"] == ["click: pass in a test"]
+        client = runs_client()
+        version = client.get_model_version("triad", "1")
+        assert version.tags["lineage_key"] == found["lineage_key"] and version.tags["trigger"] == "a test"
+        run = client.get_run(found["run_id"])
+        assert run.info.status == "FINISHED" and run.data.metrics == {"click.auc": 0.7, "click.users": 60}
+        assert run.data.params["features.split_days.test"] == "5"
+        (given,) = run.inputs.dataset_inputs
+        assert given.dataset.digest == version.tags["data_digest"]
+        assert {file.path for file in client.list_artifacts(found["run_id"])} >= {"report.html", "lineage.json"}
+        text = why("champion")
+        for part in ("version 1 @champion", "2026-01-01 to 2026-01-30", "60 users", "click.auc", "made by      a test"):
+            assert part in text
+
+
+def test_no_customer_is_named_in_what_is_logged(published: Path) -> None:
+    with inside(published):
+        found, client = outcome(), runs_client()
+        run = client.get_run(found["run_id"])
+        logged = json.dumps([run.data.to_dictionary(), client.get_model_version("triad", "1").tags])
+        logged += (published / "artifacts/publish/published.json").read_text()
+        for path in Path(run.info.artifact_uri.removeprefix("file://")).rglob("*.json"):
+            logged += path.read_text()
+        assert "u0001" not in logged and "lineage" in logged
+
+
+def test_publishing_again_registers_nothing(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, made = outcome(), registry.versions(runs_client(), "triad")
+    publish(make_params())
+    assert outcome() == first
+    assert registry.versions(runs_client(), "triad") == made
+    # nor do code or limits that change no number: the verdict is still that of the model which serves by now
+    monkeypatch.setattr(lineage, "code_digest", lambda: "another")
+    publish(make_params(evaluate={"margin": 0.5}))
+    assert outcome() == first and registry.versions(runs_client(), "triad") == made
+    assert "0.5" not in why("1")
+
+
+def test_only_a_pass_moves_the_alias(again: Path) -> None:
+    for verdict in ("FAIL", "INCONCLUSIVE"):
+        found = next_night(verdict, "1")
+        assert found["promoted"] is False and found["champion"] == "1" == champion()
+        assert found["reasons"] == [f"click: {verdict.lower()} in a test"]
+    found = next_night("PASS", "1", auc=0.8)
+    assert found["promoted"] is True and found["version"] == "4" == champion()
+    assert "0.7 → 0.8" in why("4")
+
+
+def test_a_verdict_against_a_champion_that_is_gone_is_refused(again: Path) -> None:
+    next_night("PASS", "1")
+    before = outcome()
+    with pytest.raises(TriadError, match="made against version 1, but version 2 serves"):
+        next_night("PASS", "1")
+    assert champion() == "2" and outcome() == before
+    judge("PASS", "2")  # evaluated again: the version that was registered above is promoted, not a further one
+    publish(make_params())
+    assert champion() == "3" and list(registry.versions(runs_client(), "triad")) == ["1", "2", "3"]
+    assert registry.versions(runs_client(), "triad")["3"]["compared_with"] == "2"
+
+
+def test_what_was_rolled_back_is_not_promoted_by_publishing_it_again(again: Path) -> None:
+    next_night("PASS", "1")
+    registry.rollback("triad", "champion")
+    publish(make_params())
+    found = outcome()
+    assert champion() == "1" and found["champion"] == "1" and found["promoted"] is False
+    assert "rolled back" in found["reasons"][-1]
+    registry.rollback("triad", "champion", "2")
+    publish(make_params())
+    assert champion() == "2" and outcome()["promoted"] is True
+
+
+def test_comparing_the_champion_with_itself_does_not_rewrite_its_history(again: Path) -> None:
+    judge("INCONCLUSIVE", "1", auc=0.1)
+    publish(make_params())
+    assert registry.versions(runs_client(), "triad")["1"]["verdict"] == "PASS"
+    assert "0.7" in why("1") and champion() == "1" and outcome()["promoted"] is True
+
+
+def test_a_publish_that_fails_leaves_the_former_outcome(again: Path) -> None:
+    before = outcome()
+    (ARTIFACTS / "evaluate" / "metrics.json").unlink()
+    with pytest.raises(TriadError, match="dvc repro evaluate"):
+        publish(make_params())
+    assert outcome() == before
+
+
+def test_the_champion_gives_the_scores_of_the_fusion_that_was_evaluated(published: Path) -> None:
+    with inside(published):
+        model = registry.load_champion("triad", "champion")
+        assert registry.load_champion("triad", "no such alias") is None
+        data, fused = dataset.load(ARTIFACTS / "features"), Fused.load(ARTIFACTS / "fuse")
+        rows = data.rows("test")
+        assert model is not None and model.version == "1" and len(rows) > 100
+        ids = pa.array(data.exposures.event_id[rows])
+        table = model.predict(TABLES, ids)
+        assert table["event_id"].to_pylist() == ids.to_pylist()
+        assert table["user_id"].to_pylist() == data.users.user_id[data.exposures.user[rows]].tolist()
+        expected = fused.predict(data, rows)
+        for task in ("click", "conversion"):
+            np.testing.assert_array_equal(table[task].to_numpy(), expected[task])
+        classes = data.meta.classes["profile"]
+        for at, name in enumerate(classes):
+            np.testing.assert_array_equal(table[f"profile_{name}"].to_numpy(), expected["profile"][:, at])
+        assert table["profile"].to_pylist() == [classes[at] for at in expected["profile"].argmax(axis=1)]
+        assert set(table["profile"].to_pylist()) <= {"bargain", "loyal", "rare"}
+
+
+def test_tables_come_from_a_folder_a_url_arrow_or_pandas(published: Path) -> None:
+    import fsspec
+
+    with inside(published):
+        model = registry.load_champion("triad", "champion")
+        assert model is not None
+        from_folder = model.predict(TABLES)
+        with opened(TABLES) as session:
+            names = ("users", "items", "events", "prices")
+            arrow = {name: session.sql(f"SELECT * FROM {name}").to_arrow_table() for name in names}
+        assert model.predict(arrow).equals(from_folder)
+        assert model.predict({name: table.to_pandas() for name, table in arrow.items()}).equals(from_folder)
+        memory = fsspec.filesystem("memory")
+        memory.put(str(TABLES), "/shop", recursive=True)
+        assert model.predict("memory://shop").equals(from_folder)
+        assert model.predict(TABLES.resolve().as_uri()).equals(from_folder)
+        with pytest.raises(TriadError, match="missing tables: items, users"):
+            model.predict({"events": arrow["events"]})
+        with pytest.raises(TriadError, match="table prices"):
+            model.predict({name: arrow[name] for name in names[:3]})
+
+
+def test_files_that_this_code_cannot_follow_are_named(published: Path, tmp_path: Path) -> None:
+    from triad.tracking.serving import load_registered
+
+    shutil.copytree(published / "artifacts" / "features" / "state", tmp_path / "artifacts" / "state")
+    shutil.copytree(published / "artifacts" / "fuse", tmp_path / "artifacts" / "fuse")
+    assert load_registered("triad", "7", tmp_path).version == "7"
+    (tmp_path / "artifacts" / "state" / "state.json").write_text('{"params": {}}')
+    with pytest.raises(TriadError, match="model triad, version 7"):
+        load_registered("triad", "7", tmp_path)
+
+
+def test_lost_files_of_the_champion_are_named(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    def gone(uri: str) -> str:
+        raise OSError(f"No such artifact: {uri}")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", gone)
+    with pytest.raises(TriadError, match="cannot be read: No such artifact"):
+        registry.load_champion("triad", "champion")
+
+
+ALONE = """
+import sys
+sys.path.append(sys.argv[1])
+import importlib.util
+assert importlib.util.find_spec("triad") is None, "the code must come with the model"
+import mlflow, pandas, numpy
+model = mlflow.pyfunc.load_model(sys.argv[2])
+asked = pandas.DataFrame({"tables": [sys.argv[3]]})
+model.predict(asked).to_parquet("scores.parquet")
+model.predict(asked, params={"mode": "recommend", "k": 3}).to_parquet("lists.parquet")
+import triad
+print(triad.__file__)
+for wrong in (dict(model_input=asked, params={"mode": "guess"}), dict(model_input=pandas.DataFrame({"x": [1]}))):
+    try:
+        model.predict(**{"data" if k == "model_input" else k: v for k, v in wrong.items()})
+    except Exception as error:
+        print(type(error).__name__, str(error).splitlines()[0])
+"""
+
+
+def test_the_registered_model_serves_where_the_package_is_not_installed(published: Path, tmp_path: Path) -> None:
+    with inside(published):
+        folder = registry.folder_of("triad", "1")
+        model = registry.load_champion("triad", "champion")
+        assert model is not None
+        expected, tables = model.predict(TABLES), str(TABLES.resolve())
+    packages = next(path for path in site.getsitepackages() if (Path(path) / "mlflow").is_dir())
+    # -I -S: no environment, no current folder, and no .pth file that would bring this checkout back
+    command = [sys.executable, "-I", "-S", "-c", ALONE, packages, str(folder), tables]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.splitlines()
+    assert Path(lines[0]).is_relative_to(folder)
+    assert lines[1].startswith("TriadError params.mode: unknown mode 'guess'")
+    assert lines[2].startswith("TriadError model input")
+    scores = pq.read_table(tmp_path / "scores.parquet")
+    assert scores["event_id"].to_pylist() == expected["event_id"].to_pylist()
+    for task in ("click", "conversion", "profile_loyal"):
+        np.testing.assert_array_equal(scores[task].to_numpy(), expected[task].to_numpy())
+    lists = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+    assert {row["rank"] for row in lists} == {1, 2, 3} and len(lists) == 180
+
+
+def test_a_mapping_of_tables_goes_through_mlflow_too(published: Path) -> None:
+    import mlflow
+
+    with inside(published):
+        from triad.tracking.store import quiet
+
+        with quiet():
+            model = mlflow.pyfunc.load_model(str(registry.folder_of("triad", "1")))
+        with opened(TABLES) as session:
+            tables = {
+                name: session.execute(f"SELECT * FROM {name}").df() for name in ("users", "items", "events", "prices")
+            }
+        frame = model.predict(tables)
+        own = ServingModel.load(ARTIFACTS / "features" / "state", ARTIFACTS / "fuse").predict(TABLES)
+        np.testing.assert_array_equal(frame["click"], own["click"].to_numpy())
+        assert {spec.name for spec in model.metadata.signature.params} == {"mode", "k"}
+        listed = Path(registry.folder_of("triad", "1") / "requirements.txt").read_text().split()
+        assert listed == runs.requirements()

@@ -1,0 +1,264 @@
+"""Lists for every user: what may be shown, in which order, with reasons that are true."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from make_dataset import make_dataset
+from make_night import inside, judge, make_night, make_params
+from make_tables import DAY, ZERO, make_tables
+
+from triad.artifacts import ARTIFACTS, read_json
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.features.build import transform
+from triad.stages.publish import publish
+from triad.stages.recommend import recommend
+from triad.tables import connect
+from triad.tracking import recommending
+from triad.tracking.recommending import Pairs
+from triad.tracking.serving import ServingModel
+
+AS_OF = ZERO + 30 * DAY
+EVERYONE = RecommendParams(k=5, candidates=12, order_by="conversion")
+
+
+def shop() -> dict[str, pa.Table]:
+    """The random shop, with two users who did nothing yet and an item of tomorrow."""
+    tables = make_tables()
+    moment = pa.timestamp("us", tz="UTC")
+    newcomers = {
+        "user_id": ["new-1", "new-2"],
+        "signed_up_at": pa.array([AS_OF - DAY] * 2, moment),
+        "segment": ["loyal"] * 2,
+        "country": ["DE"] * 2,
+    }
+    tomorrow = {
+        "item_id": ["i-tomorrow"],
+        "title": ["Red thing"],
+        "category": ["c0/d0"],
+        "brand": ["b0"],
+        "price_cents": [900],
+        "available_from": pa.array([AS_OF + DAY], moment),
+    }
+    tables["users"] = pa.concat_tables([tables["users"], pa.table(newcomers)])
+    tables["items"] = pa.concat_tables([tables["items"], pa.table(tomorrow)])
+    return tables
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield make_night(tmp_path_factory.mktemp("night"), tables=shop())
+
+
+@pytest.fixture(scope="module")
+def model(night: Path) -> ServingModel:
+    return ServingModel.load(night / "artifacts/features/state", night / "artifacts/fuse", "1")
+
+
+@pytest.fixture(scope="module")
+def lists(night: Path, model: ServingModel) -> pa.Table:
+    return model.recommend(night / "artifacts/ingest/tables", EVERYONE, AS_OF)
+
+
+def test_without_a_champion_it_says_so_then_serves_everyone(night: Path) -> None:
+    with inside(night):
+        with pytest.raises(TriadError, match="no version has the alias 'champion'"):
+            recommend(make_params())
+        assert not (ARTIFACTS / "recommend").exists()
+        judge("FAIL", None)
+        publish(make_params())
+        with pytest.raises(TriadError, match="no challenger has passed yet"):
+            recommend(make_params())
+        judge("PASS", None)
+        publish(make_params())
+        recommend(make_params())
+        found = pq.read_table(ARTIFACTS / "recommend" / "recommendations.parquet")
+        assert found.column_names == ["user_id", "rank", "item_id", "score", "reason", "model_version"]
+        assert pc.unique(found["model_version"]).to_pylist() == ["1"]
+        summary = read_json(ARTIFACTS / "recommend" / "summary.json")
+        assert summary["users"] == 62 and summary["users_without_list"] == 0 and summary["rows"] == found.num_rows
+        assert summary["share_with_history"] == pytest.approx(60 / 62)
+        assert summary["coverage"] == pytest.approx(len(set(found["item_id"].to_pylist())) / 31)
+        first = (ARTIFACTS / "recommend" / "recommendations.parquet").read_bytes()
+        recommend(make_params())
+        assert (ARTIFACTS / "recommend" / "recommendations.parquet").read_bytes() == first
+
+
+def test_lists_are_whole_ordered_and_hold_only_what_may_be_shown(lists: pa.Table) -> None:
+    rows = lists.to_pylist()
+    assert len(rows) == 62 * 5
+    bought = {
+        (event["user_id"], event["item_id"]) for event in shop()["events"].to_pylist() if event["kind"] == "purchase"
+    }
+    assert len(bought) > 100
+    for start in range(0, len(rows), 5):
+        part = rows[start : start + 5]
+        assert [row["rank"] for row in part] == [1, 2, 3, 4, 5]
+        assert len({row["user_id"] for row in part}) == 1 and len({row["item_id"] for row in part}) == 5
+        assert [(-row["score"], row["item_id"]) for row in part] == sorted((-r["score"], r["item_id"]) for r in part)
+    assert not {(row["user_id"], row["item_id"]) for row in rows} & bought
+    assert "i-tomorrow" not in lists["item_id"].to_pylist()
+
+
+def test_bought_items_stay_if_so_asked(night: Path, model: ServingModel) -> None:
+    asked = RecommendParams(k=30, candidates=30, order_by=None, exclude_purchased=False)
+    found = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF)
+    assert found.num_rows == 62 * 30
+    with_tomorrow = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF + 2 * DAY)
+    assert with_tomorrow.num_rows == 62 * 30 and "i-tomorrow" in with_tomorrow["item_id"].to_pylist()
+
+
+def test_a_list_ends_where_there_is_nothing_more_to_show(night: Path, model: ServingModel) -> None:
+    asked = RecommendParams(k=40, candidates=40, order_by=None)
+    found = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF)
+    counts = dict(zip(*np.unique(found["user_id"].to_pylist(), return_counts=True), strict=True))
+    assert counts["new-1"] == counts["new-2"] == 30 and min(counts.values()) < 30
+    bought = {(e["user_id"], e["item_id"]) for e in shop()["events"].to_pylist() if e["kind"] == "purchase"}
+    for user, count in counts.items():
+        assert count == 30 - len({item for who, item in bought if who == user})
+
+
+def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -> None:
+    tables = night / "artifacts/ingest/tables"
+    found = model.recommend(tables, RecommendParams(k=3, candidates=12, order_by=None), AS_OF)
+    data = model.dataset(tables)
+    user = int(np.flatnonzero(data.users.user_id == "u0003")[0])
+    history = np.diff(data.streams.offsets)[user]
+    scores = model.fused.rank(data, np.array([user]), np.array([history]))[0]
+    scores = np.where(recommending.allowed(data, np.array([user]), AS_OF, exclude_purchased=True)[0], scores, -1)
+    expected = data.items.item_id[np.lexsort((data.items.item_id, -scores))[:3]].tolist()
+    rows = [row for row in found.to_pylist() if row["user_id"] == "u0003"]
+    assert [row["item_id"] for row in rows] == expected
+    np.testing.assert_allclose([row["score"] for row in rows], np.sort(scores)[::-1][:3])
+
+
+def test_the_default_moment_is_the_midnight_after_the_newest_event(
+    night: Path, model: ServingModel, lists: pa.Table
+) -> None:
+    assert model.recommend(night / "artifacts/ingest/tables", EVERYONE).equals(lists)
+
+
+def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists: pa.Table, monkeypatch) -> None:
+    from triad.tracking import serving
+
+    monkeypatch.setattr(serving, "_PAIRS_AT_ONCE", 400)
+    monkeypatch.setattr(serving, "_SCORED_AT_ONCE", 150)
+    monkeypatch.setattr(serving, "_RANKED_AT_ONCE", 31 * 7)
+    again = model.recommend(night / "artifacts/ingest/tables", EVERYONE, AS_OF)
+    assert again.drop(["score"]).equals(lists.drop(["score"]))
+    np.testing.assert_allclose(again["score"].to_numpy(), lists["score"].to_numpy(), rtol=1e-9)
+
+
+def test_a_task_that_the_model_does_not_score_is_named(night: Path, model: ServingModel) -> None:
+    with pytest.raises(TriadError, match=r"recommend\.order_by: spend.*click, conversion, profile"):
+        model.recommend(night / "artifacts/ingest/tables", RecommendParams(order_by="spend"), AS_OF)
+
+
+def test_an_empty_log_is_named(model: ServingModel) -> None:
+    tables = shop()
+    tables["events"] = tables["events"].slice(0, 0)
+    with pytest.raises(TriadError, match="table events"):
+        model.recommend(tables, EVERYONE)
+
+
+def test_a_candidate_reads_like_the_impression_it_stands_for(model: ServingModel) -> None:
+    """An impression recorded at the moment, and the same one asked for, have the same context and state."""
+    tables = shop()
+    shown = {
+        "event_id": "e-shown", "user_id": "u0001", "item_id": "i0004", "kind": "impression", "session_id": None,
+        "position": 1, "surface": "home", "price_cents": None, "quantity": 1, "occurred_at": AS_OF,
+    }  # fmt: skip
+    moment = pa.timestamp("us", tz="UTC")
+    row = pa.table(
+        {name: pa.array([value], moment if name == "occurred_at" else None) for name, value in shown.items()}
+    )
+    with connect(
+        {**tables, "events": pa.concat_tables([tables["events"], row], promote_options="permissive")}
+    ) as session:
+        recorded = transform(session, model.state)
+    with connect(tables) as session:
+        names = ("event_id", "user_id", "item_id", "occurred_at", "position", "surface")
+        asked = transform(session, model.state, row.select(names))
+    at = int(np.flatnonzero(recorded.exposures.event_id == "e-shown")[0])
+    assert asked.exposures.event_id.tolist() == ["e-shown"]
+    known = recorded.exposures.context[at]
+    np.testing.assert_array_equal(np.isnan(known), np.isnan(asked.exposures.context[0]))
+    np.testing.assert_allclose(known, asked.exposures.context[0], rtol=1e-6)
+    assert asked.exposures.history[0] == recorded.exposures.history[at] > 0
+    assert np.isfinite(asked.exposures.context[0][asked.meta.context.index("price")])
+    assert np.isnan(asked.exposures.labels).all() and asked.exposures.split[0] == -1
+
+
+def test_a_shop_that_records_purchases_only_gets_lists_too(tmp_path: Path) -> None:
+    tables = make_tables(shown=12000)
+    tables["events"] = tables["events"].filter(pc.equal(tables["events"]["kind"], "purchase"))
+    tasks = {"buy": {"kind": "binary", "label": "purchased"}, "next": {"kind": "ranking", "label": "next_item"}}
+    params = make_params(tasks=tasks, recommend={"k": 4, "candidates": 9, "order_by": "buy"})
+    root = make_night(tmp_path, tables=tables, params=params)
+    model = ServingModel.load(root / "artifacts/features/state", root / "artifacts/fuse")
+    found = model.recommend(root / "artifacts/ingest/tables", params.recommend, AS_OF)
+    counts = np.unique(found["user_id"].to_pylist(), return_counts=True)[1]
+    assert found.num_rows > 100 and counts.max() == 4
+    assert ((found["score"].to_numpy() > 0) & (found["score"].to_numpy() < 1)).all()
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda rows: st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), min_size=rows, max_size=rows)
+    ),
+    st.integers(1, 8),
+    st.integers(0, 2**30 - 1),
+)
+@settings(max_examples=200, deadline=None)
+def test_retrieval_is_a_full_sort_that_stops_early(scores: list[list[int]], count: int, bits: int) -> None:
+    """Against sorting every row by score, then by the order given."""
+    values = np.array(scores, float)
+    mask = (bits >> np.arange(values.size) & 1).astype(bool).reshape(values.shape)
+    order = np.random.default_rng(bits).permutation(6)
+    row, column = recommending.retrieve(values, mask, order, count)
+    place = np.argsort(order)
+    for at in range(len(values)):
+        expected = sorted(np.flatnonzero(mask[at]), key=lambda c: (-values[at, c], place[c]))[:count]
+        assert set(column[row == at].tolist()) == {int(c) for c in expected}
+
+
+def test_the_best_of_each_user_in_order() -> None:
+    pairs = Pairs(np.array([1, 0, 0, 1, 0]), np.array([3, 2, 0, 1, 1]), np.array([0.5, 0.2, 0.2, 0.9, 0.1]))
+    best, rank = recommending.top(pairs, np.arange(4), 2)
+    assert best.user.tolist() == [0, 0, 1, 1] and best.item.tolist() == [0, 2, 1, 3] and rank.tolist() == [1, 2, 1, 2]
+    none, rank = recommending.top(Pairs(*(np.empty(0, int),) * 3), np.arange(4), 2)
+    assert len(none.user) == len(rank) == 0
+
+
+def test_reasons_are_true() -> None:
+    data = make_dataset(users=30, items=20)
+    users = np.arange(30)
+    pairs = Pairs(np.repeat(users, 20), np.tile(np.arange(20), 30), np.zeros(600))
+    titles = np.array([f"T{n}" for n in range(20)], dtype=object)
+    categories = np.array([f"C{n % 4}" for n in range(20)], dtype=object)
+    last = int(data.streams.time.max()) + DAY
+    texts = recommending.reasons(data, pairs, last, titles, categories)
+    offsets, stream = data.streams.offsets, data.streams.item
+    deeds = {1: "looked at", 2: "had", 3: "bought"}
+    for user, item, text in zip(pairs.user, pairs.item, texts, strict=True):
+        own = slice(offsets[user], offsets[user + 1])
+        done = set(zip(stream[own].tolist(), data.streams.kind[own].tolist(), strict=True))
+        if text.startswith("because you"):
+            allowed = {f"because you {deeds[kind]} T{other}" for other, kind in done}
+            allowed |= {f"because you {deeds[kind]} it before" for other, kind in done if other == item}
+            assert text in allowed
+        else:
+            assert text.endswith(f" in C{item % 4}") or text.endswith(f"from C{item % 4}")
+    assert any(text.startswith("because") for text in texts)
+    nobody = np.flatnonzero(np.diff(offsets) == 0)
+    for user in nobody:
+        assert not any(text.startswith("because") for text in np.array(texts)[pairs.user == user])
