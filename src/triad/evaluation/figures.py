@@ -73,17 +73,21 @@ def models_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Ro
 
 
 def slices_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Rows:
-    """task, group, slice, rows, metric, model, value, lo, hi; a slice too small to judge has no model and no value."""
+    """task, group, slice, rows, metric, value, lo, hi, champion, champion_lo, champion_hi.
+
+    Figures are empty where a slice is too small to judge, or there is no champion.
+    """
     found: Rows = []
     for name, result in results.items():
         for part in result.slices:
             start = {"task": name, "group": part.group, "slice": part.name, "rows": part.rows, "metric": result.primary}
-            judged = [
-                {**start, "model": model, **bounds}
-                for model, estimate in part.primary.items()
-                if (bounds := _bounds(estimate, params.confidence))
-            ]
-            found += judged or [{**start, "model": "", "value": "", "lo": "", "hi": ""}]
+            own, theirs = (
+                _bounds(part.primary[model], params.confidence) if model in part.primary else {}
+                for model in (FUSED, CHAMPION)
+            )
+            names = {"value": CHAMPION, "lo": f"{CHAMPION}_lo", "hi": f"{CHAMPION}_hi"}
+            empty: Mapping[str, Any] = dict.fromkeys(names, "")
+            found.append({**start, **(own or empty), **{names[key]: n for key, n in (theirs or empty).items()}})
     return found
 
 

@@ -90,7 +90,7 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "fusion": evidence.fusion["record"].get(name),
         "best": evidence.fusion["record"].get(name, {}).get("best"),
         "charts": _charts(name, task, primary, evidence),
-        "slices": _slices(name, evidence),
+        "slices": [row for row in evidence.slices if row["task"] == name],
     }
 
 
@@ -130,25 +130,6 @@ def _charts(name: str, task: TaskParams, primary: str, evidence: Evidence) -> li
         }
         svg = charts.curves(lines, FUSED, f"{name}: hits by length")
         found.append({"title": "How long a list must be to hold the next item", "svg": Markup(svg)})
-    return found
-
-
-def _slices(name: str, evidence: Evidence) -> list[dict[str, Any]]:
-    """One entry a slice: its fused row and, where there is one, the champion's."""
-    rows = [row for row in evidence.slices if row["task"] == name]
-    found = []
-    for (group, part), same in groupby(rows, key=lambda row: (row["group"], row["slice"])):
-        by_model = {row["model"]: row for row in same}
-        any_row = next(iter(by_model.values()))
-        found.append(
-            {
-                "group": group,
-                "name": part,
-                "rows": any_row["rows"],
-                "fused": by_model.get(FUSED),
-                "champion": by_model.get(CHAMPION),
-            }
-        )
     return found
 
 
