@@ -53,7 +53,7 @@ _INDEX = """<!DOCTYPE html>
 <title>Data validation {{ as_of }}</title><style>{{ style }}</style></head><body>
 <h1>Data validation, {{ first_day }} to {{ as_of }} (not included)</h1>
 <p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical checks failed.</strong>
-{% else %}<strong class="ok">✔ Passed.</strong>{% endif %} {{ total }} checks, {{ warnings }} warnings.</p>
+{% else %}<strong class="ok">✔ Passed.</strong>{% endif %} {{ total }} checks, warnings: {{ warnings }}.</p>
 {% for title, class, found in groups if found %}<h2 class="{{ class }}">{{ title }}</h2>
 <table><thead><tr><th>Where</th><th>What</th><th class="number">Unexpected</th><th>Sample rows</th></tr></thead><tbody>
 {% for c in found %}<tr><td>{% if c.table in pages %}<a href="{{ pages[c.table] }}">{{ c.place }}</a>
@@ -73,7 +73,7 @@ _INDEX = """<!DOCTYPE html>
 
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _STAMP = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b")
-_DROPPED = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<footer\b.*?</footer>|<img\b[^>]*>", re.DOTALL)
+_DROPPED = re.compile(r"<(script|style)\b.*?</\1>|<link\b[^>]*>|<footer\b.*?</footer>|<img\b[^>]*>", re.DOTALL)
 
 
 def finish(docs: Path, checks: Sequence[Check], first_day: date, as_of: date) -> None:

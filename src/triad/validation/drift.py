@@ -1,8 +1,9 @@
-"""Do the last days look like those before? Tests that know rows come from people, and that many columns are asked.
+"""Do the last days look like those before? Tests that know rows are not independent, and that many columns are asked.
 
-A user's events resemble each other, so n rows are worth fewer than n draws. Here the user is the unit: the covariance
-of the difference between two histograms is that of per-user influences, each user left out in turn (delete-one
-jackknife), which also accounts for users who are seen in both periods. Nothing here reads or writes.
+A user's events resemble each other, and so do an item's: n rows are worth fewer than n draws. So the covariance of the
+difference between two histograms is that of per-cluster influences, each cluster left out in turn (delete-one
+jackknife), which also accounts for clusters seen in both periods. Those by user and by item are added: an upper bound
+of two-way clustering (Cameron, Gelbach and Miller, 2011). Nothing here reads or writes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from scipy.stats import chi2, kstwobign
 BINS = 32
 """Categories kept of a column (the rarest are pooled), or quantile bins of a number."""
 
-MIN_USERS = 30
-"""Users needed in each period: with fewer their scatter cannot be told."""
+MIN_CLUSTERS = 30
+"""Users, and items, needed in each period: with fewer their scatter cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Drift:
     Args:
         effect: Cramér's V of a table with both periods weighing the same, or the Kolmogorov-Smirnov distance.
         p_value: of "both periods are draws of one distribution", before correction for the number of columns.
-        users: how many people the column was seen of.
+        rows: how many rows the column was seen in.
         moved: the shares that moved most, in words.
         new: categories that the days before did not know.
     """
@@ -38,22 +39,22 @@ class Drift:
     kind: Literal["categorical", "numeric"]
     effect: float
     p_value: float
-    users: int
+    rows: int
     moved: str
     new: tuple[str, ...] = ()
 
 
 def categorical(
-    column: str, values: NDArray[np.object_], recent: NDArray[np.bool_], user: NDArray[np.integer]
+    column: str, values: NDArray[np.object_], recent: NDArray[np.bool_], clusters: Sequence[NDArray[np.integer]]
 ) -> Drift | None:
-    """Drift of a categorical column; None where fewer than `MIN_USERS` are seen in either period, or one category is.
+    """Drift of a categorical column; None where a period has fewer than `MIN_CLUSTERS` users or items, or one category.
 
     The statistic is Pearson's X² with the second-order correction of Rao and Scott (1984) for clustered rows.
 
     Args:
         values: (n,) categories as text; None is a category of its own.
         recent: (n,) whether the row lies in the last days.
-        user: (n,) whose row it is, 0 … users - 1.
+        clusters: each (n,) and from 0: whose row it is, what it is about.
     """
     names, codes = np.unique(np.where(values == None, "(none)", values).astype(str), return_inverse=True)  # noqa: E711
     table = np.array(
@@ -66,7 +67,7 @@ def categorical(
     codes = np.minimum(rank[codes], BINS - 1)
     if len(names) > BINS:
         names = np.array([*names[: BINS - 1], "(others)"])
-    found = _compare(codes, len(names), recent, user)
+    found = _compare(codes, len(names), recent, clusters)
     if found is None or len(names) < 2:
         return None
     pooled = (found.before * found.rows[0] + found.after * found.rows[1]) / found.rows.sum()
@@ -80,25 +81,25 @@ def categorical(
     effect = float(np.sqrt(np.sum(found.difference**2 / middle) / 4))
     most = np.argsort(-np.abs(found.difference), kind="stable")[:3]
     moved = ", ".join(f"{names[i]} {found.before[i]:.1%} → {found.after[i]:.1%}" for i in most)
-    return Drift(column, "categorical", effect, p_value, found.users, moved, new)
+    return Drift(column, "categorical", effect, p_value, len(codes), moved, new)
 
 
 def numeric(
-    column: str, values: NDArray[np.floating], recent: NDArray[np.bool_], user: NDArray[np.integer]
+    column: str, values: NDArray[np.floating], recent: NDArray[np.bool_], clusters: Sequence[NDArray[np.integer]]
 ) -> Drift | None:
-    """Drift of a number; rows with NaN are left out. None where too few users are seen or the number never changes.
+    """Drift of a number; rows with NaN are left out. None where there are too few clusters or the number never changes.
 
     The statistic is Kolmogorov and Smirnov's distance between `BINS` pooled quantiles, and its p-value that of as many
     independent rows as give the distance the same variance, at the quantile where that is worst.
     """
     seen = np.isfinite(values)
-    values, recent, user = values[seen], recent[seen], user[seen]
+    values, recent, clusters = values[seen], recent[seen], [ids[seen] for ids in clusters]
     if not len(values):
         return None
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
     edges = edges[edges < values.max()]
     codes = np.searchsorted(edges, values, side="left")
-    found = _compare(codes, len(edges) + 1, recent, user)
+    found = _compare(codes, len(edges) + 1, recent, clusters)
     if found is None or not len(edges):
         return None
     gaps = np.cumsum(found.difference)[:-1]
@@ -112,7 +113,7 @@ def numeric(
     p_value = float(kstwobign.sf(distance / np.sqrt(found.noise * design)))
     quarters = [np.quantile(part, (0.25, 0.5, 0.75)) for part in (values[~recent], values[recent])]
     told = [f"{median:,.4g} ({low:,.4g} to {high:,.4g})" for low, median, high in quarters]
-    return Drift(column, "numeric", distance, p_value, found.users, f"median and quartiles {told[0]} → {told[1]}")
+    return Drift(column, "numeric", distance, p_value, len(codes), f"median and quartiles {told[0]} → {told[1]}")
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.floating]:
@@ -128,33 +129,47 @@ def holm(p_values: Sequence[float]) -> NDArray[np.floating]:
 class _Difference:
     before: NDArray[np.floating]  # (bins,) shares
     after: NDArray[np.floating]  # (bins,) shares
-    covariance: NDArray[np.floating]  # (bins, bins) of after - before, by users
+    covariance: NDArray[np.floating]  # (bins, bins) of after - before
     rows: NDArray[np.integer]  # (2,)
-    noise: float  # 1/rows[0] + 1/rows[1]: the variance of a share's difference over p(1 - p) were rows independent
-    users: int
 
     @property
     def difference(self) -> NDArray[np.floating]:
         return self.after - self.before
 
+    @property
+    def noise(self) -> float:
+        """The variance of a share's difference over p(1 - p), were rows independent."""
+        return float((1 / self.rows).sum())
+
 
 def _compare(
-    codes: NDArray[np.integer], bins: int, recent: NDArray[np.bool_], user: NDArray[np.integer]
+    codes: NDArray[np.integer], bins: int, recent: NDArray[np.bool_], clusters: Sequence[NDArray[np.integer]]
 ) -> _Difference | None:
     """Both periods' shares of each bin, and the covariance of their difference."""
-    names, user = np.unique(user, return_inverse=True)
-    people, shares, rows, influence = len(names), [], [], np.zeros((len(names), bins))
+    counts = np.array([np.bincount(codes[period], minlength=bins) for period in (~recent, recent)])
+    covariance = np.zeros((bins, bins))
+    for ids in clusters:
+        of_cluster = _covariance(codes, bins, recent, ids)
+        if of_cluster is None:
+            return None
+        covariance += of_cluster
+    rows = counts.sum(axis=1)
+    before, after = counts / rows[:, None]
+    return _Difference(before, after, covariance, rows)
+
+
+def _covariance(
+    codes: NDArray[np.integer], bins: int, recent: NDArray[np.bool_], ids: NDArray[np.integer]
+) -> NDArray[np.floating] | None:
+    influence = np.zeros((int(ids.max()) + 1, bins))
+    seen = np.bincount(ids, minlength=len(influence)) > 0
     for period, sign in ((~recent, -1), (recent, 1)):
-        counts = np.bincount(user[period] * bins + codes[period], minlength=people * bins).reshape(people, bins)
+        counts = np.bincount(ids[period] * bins + codes[period], minlength=influence.size).reshape(influence.shape)
         own = counts.sum(axis=1)
         total = own.sum()
-        if np.count_nonzero(own) < MIN_USERS or own.max() == total:
+        if np.count_nonzero(own) < MIN_CLUSTERS:
             return None
-        share = counts.sum(axis=0) / total
-        influence += sign * (counts - share * own[:, None]) / (total - own)[:, None]
-        shares.append(share)
-        rows.append(total)
+        influence += sign * (counts - counts.sum(axis=0) / total * own[:, None]) / (total - own)[:, None]
+    influence = influence[seen]
     influence -= influence.mean(axis=0)
-    covariance = influence.T @ influence * (people / (people - 1))
-    counted = np.array(rows)
-    return _Difference(shares[0], shares[1], covariance, counted, float((1 / counted).sum()), people)
+    return influence.T @ influence * (len(influence) / (len(influence) - 1))

@@ -104,9 +104,9 @@ def _check_drift(
     if before < days:
         message = f"not asked: {before} days before the last {days} are too few to compare with"
         return [Check("drift", "events", None, "info", True, message)]
-    columns, recent, user = read_events(session, _attributes(session), as_of, days)
+    columns, recent, clusters = read_events(session, _attributes(session), as_of, days)
     asked = [
-        (drift.categorical if values.dtype == object else drift.numeric)(name, values, recent, user)
+        (drift.categorical if values.dtype == object else drift.numeric)(name, values, recent, clusters)
         for name, values in columns.items()
     ]
     since = as_of - timedelta(days=days)
@@ -123,7 +123,7 @@ def check_drift(found: list[drift.Drift], params: ValidateParams, when: str) -> 
         drifted = p_value <= params.drift_alpha and one.effect >= params.drift_effect
         message = (
             f"{'drifted' if drifted else 'no drift that matters'} {when}: {measure} {one.effect:.3f} "
-            f"(limit {params.drift_effect:g}), corrected p {p_value:.2g}, {one.users:,} users; {one.moved}"
+            f"(limit {params.drift_effect:g}, corrected p {max(p_value, 1e-16):.1g}, {one.rows:,} rows); {one.moved}"
         )
         checks.append(Check("drift", table, column, "warning", not drifted, message))
         if one.new:

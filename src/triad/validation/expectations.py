@@ -194,7 +194,7 @@ def _check(
     observed = found.get("observed_value")
     counted = observed if kind == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
     message = expectation.get("description") or _words(expectation)
-    if not passed and not counted:
+    if not passed and not counted and observed is not None:
         message += f"; found {observed}"
     return Check(kind, table, _column(expectation), severity, passed, message, int(counted or 0), samples)
 

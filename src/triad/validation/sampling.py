@@ -35,8 +35,8 @@ def pick_users(session: duckdb.DuckDBPyConnection, max_rows: int = MAX_ROWS) -> 
 
 def read_events(
     session: duckdb.DuckDBPyConnection, attributes: Sequence[str], as_of: date, drift_days: int
-) -> tuple[Columns, NDArray[np.bool_], NDArray[np.integer]]:
-    """Columns whose distribution is watched, (n,) each; whether a row lies in the last days; whose it is.
+) -> tuple[Columns, NDArray[np.bool_], list[NDArray[np.integer]]]:
+    """Columns whose distribution is watched, (n,) each; whether a row lies in the last days; its user and item.
 
     Text columns come as objects, numbers as floats with NaN. A quantity is a purchase's only. Of the item its brand
     and the broadest part of its category stand beside the event, of the user `attributes`.
@@ -50,13 +50,14 @@ def read_events(
                hour(occurred_at)::BIGINT AS "events.occurred_at (hour)",
                split_part(items.category, '/', 1) AS "items.category", items.brand AS "items.brand",
                {named}{"," if named else ""}
-               occurred_at >= ?::TIMESTAMPTZ AS recent, user
+               occurred_at >= ?::TIMESTAMPTZ AS recent, user, item_id
         FROM events JOIN sampled USING (user_id) LEFT JOIN items USING (item_id) LEFT JOIN users USING (user_id)
         """,
         params=[f"{as_of - timedelta(days=drift_days)}T00:00:00+00:00"],
     ).to_arrow_table()
-    columns = {name: _array(rows[name]) for name in rows.column_names if name not in ("recent", "user")}
-    return columns, _array(rows["recent"]).astype(bool), rows["user"].to_numpy().astype(np.int64)
+    columns = {name: _array(rows[name]) for name in rows.column_names if name not in ("recent", "user", "item_id")}
+    item = np.unique(rows["item_id"].to_numpy(), return_inverse=True)[1]
+    return columns, _array(rows["recent"]).astype(bool), [rows["user"].to_numpy().astype(np.int64), item]
 
 
 def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Columns]:

@@ -15,6 +15,7 @@ from triad.validation.checks import Check, Severity
 LARGE = np.log(1.6)
 """A day's log ratio to what was expected that matters: 60 % more, or 37 % less. A weekend's swing stays below."""
 
+_CLOSED = 2  # weekdays without one event that are a shop's habit; more are a hole in the data
 _JUDGED = 30  # events a day, below which a day's count says too little
 _HISTORY = 5  # earlier days before one is judged
 _FLOOR = 0.08  # a shop's log count scatters by at least this much a day, however calm the earlier ones were
@@ -26,6 +27,7 @@ def check_days(counts: Mapping[date, int], first_day: date, as_of: date, excepti
     days = [first_day + timedelta(days=n) for n in range((as_of - first_day).days)]
     weekdays = {d.weekday() for d in days if counts.get(d)}
     closed = {w for w in range(7) if w not in weekdays and sum(d.weekday() == w for d in days) >= 3}
+    closed = closed if len(closed) <= _CLOSED else set()
     missing = [d for d in days if not counts.get(d) and d not in exceptional and d.weekday() not in closed]
     message = f"all {len(days)} days from {days[0]} to {days[-1]} hold events"
     if closed:
