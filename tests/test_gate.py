@@ -96,7 +96,7 @@ def test_nothing_gated_is_inconclusive() -> None:
     assert judge([], LIMITS, champion=True).outcome == "INCONCLUSIVE"
 
 
-USERS, ROWS = 1200, 8
+USERS, ROWS = 900, 6
 
 
 def challenge(seed: int, better: float) -> str:

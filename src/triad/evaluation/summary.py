@@ -28,7 +28,7 @@ def summarise(folder: Path) -> str:
 
 def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """One line a task: primary metric, naive, oracle, share of its gain, gain of fusing; then the verdict and why."""
-    rows = [_HEAD, *(_row(name, metrics[name], verdict["tasks"][name]) for name in verdict["tasks"])]
+    rows = [_HEAD, *(_row(name, metrics[name], verdict["tasks"][name]) for name in verdict["order"])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))

@@ -1,0 +1,313 @@
+"""The stage and its parts: windows, slices, the truth, the champion, the files it writes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from make_dataset import make_dataset
+from make_evaluation import Informed, make_fused, make_params, write_artifacts, write_oracle
+
+from triad.artifacts import read_json
+from triad.errors import TriadError
+from triad.evaluation import assess as assessing
+from triad.evaluation import scoring, window
+from triad.evaluation.bootstrap import value
+from triad.evaluation.oracle import oracle
+from triad.evaluation.summary import summarise
+from triad.features.dataset import SPLITS
+from triad.fusion.members import MEMBERS
+from triad.stages import evaluate as stage
+
+PLOTS = ("members", "slices", "calibration", "roc", "ranking")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_dataset(users=150, items=40, seed=0)
+
+
+@pytest.fixture(scope="module")
+def asked(data):
+    return window.window(data, "test", 20_000, seed=1)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder to run the stage in, with no champion yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(MEMBERS, "informed", "make_evaluation:Informed")
+    monkeypatch.setattr(stage, "load_champion", lambda model, alias: None)
+    return tmp_path
+
+
+def champion(data, noise: float, version: str = "3"):
+    return SimpleNamespace(version=version, fused=make_fused(data, noise), dataset=lambda tables: data)
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with open(f"artifacts/evaluate/plots/{name}.csv", encoding="utf-8") as handle:  # noqa: PTH123
+        return list(csv.DictReader(handle))
+
+
+def test_the_window_holds_the_splits_rows_and_each_querys_targets(data, asked) -> None:
+    assert np.array_equal(asked.rows, data.rows("test"))
+    queries = data.query_rows("test")
+    assert np.array_equal(asked.queries, queries)
+    for place in (0, 3, len(queries) - 1):
+        first, last = data.queries.offsets[queries[place]], data.queries.offsets[queries[place] + 1]
+        assert set(asked.target[asked.query == place]) == set(data.queries.target[first:last])
+    # a user is one cluster, as exposures and as queries
+    user = {int(u): int(c) for u, c in zip(data.exposures.user[asked.rows], asked.user, strict=True)}
+    assert all(user.get(int(data.queries.user[q]), c) == c for q, c in zip(queries, asked.query_user, strict=True))
+
+
+def test_many_queries_are_sampled_the_same_way_each_time(data) -> None:
+    few = window.window(data, "test", 25, seed=1)
+    assert len(few.queries) == 25 and np.array_equal(few.queries, window.window(data, "test", 25, seed=1).queries)
+    assert not np.array_equal(few.queries, window.window(data, "test", 25, seed=2).queries)
+    assert few.query.max() == 24 and np.all(np.diff(few.query) >= 0)
+
+
+def test_targets_keep_their_rank_however_the_queries_are_cut(data, asked, monkeypatch) -> None:
+    whole = scoring.score_members(make_fused(data), data, asked)["popularity"].ranks
+    monkeypatch.setattr(window, "_CELLS", 40 * 7)  # a few queries at a time
+    assert np.array_equal(scoring.score_members(make_fused(data), data, asked)["popularity"].ranks, whole)
+
+
+def test_slices_part_users_items_categories_and_surfaces(data, asked) -> None:
+    category = np.array([f"c{i % 4}" for i in range(40)])
+    surface = np.where(np.arange(len(asked.rows)) % 2, "home", "search")
+    parts = window.slices(data, asked, category, surface, largest=2)
+    names = [(part.group, part.name) for part in parts]
+    assert ("users", "new users") in names and ("items", "cold items") in names and ("surface", "home") in names
+    for group in ("users", "items", "category", "surface"):
+        members = [part.rows for part in parts if part.group == group]
+        assert np.array_equal(np.sum(members, axis=0), np.ones(len(asked.rows)))
+    assert names.count(("category", "all others")) == 1 and sum(group == "category" for group, _ in names) == 3
+    begin = data.meta.windows["test"][0]
+    for place in (0, 7):
+        user = data.queries.user[asked.queries[place]]
+        mine = slice(data.streams.offsets[user], data.streams.offsets[user + 1])
+        assert asked.first_step[place] == np.sum(data.streams.time[mine] < begin)
+    assert (
+        len(window.slices(data, asked, category, np.full(len(asked.rows), "home"))) == 4 + 4
+    )  # one surface says nothing
+
+
+def test_the_fused_answers_are_those_of_the_fusion_itself(data, asked) -> None:
+    fused = make_fused(data)
+    scored = scoring.score_members(fused, data, asked)
+    assert set(scored) == {"fused", "informed", "popularity"}
+    for task, scores in fused.predict(data, asked.rows).items():
+        assert np.array_equal(scored["fused"].tasks[task], scores)
+    assert np.array_equal(scored["fused"].ranks, window.rank_targets(fused, data, asked))
+
+
+def test_the_naive_answers_need_no_member(data, asked) -> None:
+    alone = replace(make_fused(data), members={"informed": Informed(1.0)})
+    naive = scoring.score_naive(alone, data, make_params().tasks, asked)
+    clicked = np.asarray(data.labels("click"))[data.rows("train")]
+    assert naive.tasks["click"] == pytest.approx(np.full(len(asked.rows), np.nanmean(clicked)))
+    assert not naive.tasks["price"].any()  # no change
+    assert naive.ranks is not None and naive.ranks.min() >= 1
+
+
+def test_thresholds_come_from_the_fusion_window_only(data) -> None:
+    fused, tasks = make_fused(data), make_params().tasks
+    found = scoring.thresholds(fused, data, tasks)
+    assert set(found) == {"click", "conversion"} and 0 < found["click"] < 1
+    labels = np.array(data.exposures.labels)
+    labels[data.rows("test")] = 1 - labels[data.rows("test")]
+    assert scoring.thresholds(fused, replace(data, exposures=replace(data.exposures, labels=labels)), tasks) == found
+
+
+def test_the_champion_is_asked_in_its_own_rows_and_answers_in_ours(data, asked) -> None:
+    turned = np.arange(40)[::-1]
+    fields = {name: np.asarray(getattr(data.items, name))[turned] for name in data.items.__dataclass_fields__}
+    shuffled = np.random.default_rng(0).permutation(len(data.exposures.user))
+    exposures = {name: np.asarray(v)[shuffled] for name, v in vars(data.exposures).items()}
+    exposures["item"] = 39 - exposures["item"]
+    theirs = replace(
+        data,
+        items=replace(data.items, **fields),
+        exposures=replace(data.exposures, **exposures),
+        streams=replace(data.streams, item=39 - np.asarray(data.streams.item)),
+    )
+    fused = make_fused(data, weight=0.0)  # popularity alone: it goes by ids
+    ours, mirrored = (
+        scoring.score_champion(SimpleNamespace(fused=fused), view, data, asked) for view in (data, theirs)
+    )
+    assert np.array_equal(ours.ranks, mirrored.ranks)
+    assert all(np.array_equal(ours.tasks[task], mirrored.tasks[task]) for task in ours.tasks)
+
+
+def test_a_champion_with_other_classes_is_read_by_their_names(data, asked) -> None:
+    meta = replace(data.meta, classes={"profile": ("rare", "bargain", "unheard")})
+    scored = scoring.score_champion(SimpleNamespace(fused=make_fused(data)), replace(data, meta=meta), data, asked)
+    said = make_fused(data).predict(data, asked.rows)["profile"]
+    assert np.array_equal(scored.tasks["profile"][:, 0], said[:, 1])  # bargain
+    assert not scored.tasks["profile"][:, 1].any()  # loyal: it knows none
+    assert np.array_equal(scored.tasks["profile"][:, 2], said[:, 0])  # rare
+
+
+def test_a_champion_that_lacks_our_exposures_is_refused_with_their_number(data, asked) -> None:
+    kept = replace(data.exposures, event_id=np.char.add(np.asarray(data.exposures.event_id), "x"))
+    with pytest.raises(TriadError, match=f"lacks {len(asked.rows):,} of {len(asked.rows):,} exposures"):
+        scoring.score_champion(SimpleNamespace(fused=make_fused(data)), replace(data, exposures=kept), data, asked)
+
+
+def test_the_truth_is_lined_up_with_the_rows(data, asked, tmp_path) -> None:
+    write_oracle(tmp_path, data)
+    truth = oracle(tmp_path, data, make_params().tasks, asked)
+    clicked = np.asarray(data.labels("click"), float)[asked.rows]
+    assert truth.tasks["click"] == pytest.approx(0.1 + 0.8 * clicked)
+    told = np.isfinite(data.labels("profile"))[asked.rows]
+    named = truth.tasks["profile"][told].argmax(axis=1)
+    assert np.array_equal(named, np.asarray(data.labels("profile"))[asked.rows][told])
+    moved = np.asarray(data.labels("price"), float)[asked.rows]
+    assert truth.tasks["price"][np.isfinite(moved)] == pytest.approx(moved[np.isfinite(moved)])
+    assert np.mean(truth.ranks <= 10) > 0.3
+
+
+def test_a_shop_that_knows_no_truth_has_no_oracle(data, asked, tmp_path) -> None:
+    assert oracle(tmp_path, data, make_params().tasks, asked) is None
+    write_oracle(tmp_path, data, known=False)
+    assert oracle(tmp_path, data, make_params().tasks, asked) is None
+
+
+def test_a_task_whose_truth_has_holes_has_no_oracle(data, asked, tmp_path) -> None:
+    write_oracle(tmp_path, data)
+    table = pq.read_table(tmp_path / "exposures.parquet")
+    pq.write_table(table.slice(0, table.num_rows // 2).drop(["p_purchase"]), tmp_path / "exposures.parquet")
+    truth = oracle(tmp_path, data, make_params().tasks, asked)
+    assert set(truth.tasks) == {"profile", "price"}
+
+
+def test_a_truth_told_twice_is_refused(data, asked, tmp_path) -> None:
+    write_oracle(tmp_path, data)
+    table = pq.read_table(tmp_path / "users.parquet")
+    pq.write_table(table.take([*range(table.num_rows), 0]), tmp_path / "users.parquet")
+    with pytest.raises(TriadError, match="is not unique"):
+        oracle(tmp_path, data, make_params().tasks, asked)
+
+
+def test_price_moves_are_resampled_by_item_and_sliced_by_items_only(data, asked) -> None:
+    params = make_params()
+    models = scoring.score_members(make_fused(data), data, asked)
+    models["naive"] = scoring.score_naive(make_fused(data), data, params.tasks, asked)
+    parts = window.slices(data, asked, np.array([f"c{i % 4}" for i in range(40)]))
+    results = assessing.assess(
+        data, params.tasks, asked, models, parts=parts, thresholds={"click": 0.5}, params=params.evaluate
+    )
+    known = np.isfinite(data.labels("price"))[asked.rows]
+    assert results["price"].clusters == len(np.unique(asked.item[known])) < 41
+    assert {part.group for part in results["price"].slices} == {"items", "category"}
+    assert {part.group for part in results["profile"].slices} == {"users"}
+    assert value(results["price"].models["naive"]["relative_gain"]) == 0
+    assert "accuracy" in results["click"].models["fused"] and "accuracy" not in results["conversion"].models["fused"]
+    empty = [part for result in results.values() for part in result.slices if not part.primary]
+    assert empty and all(part.rows >= 0 for part in empty)  # named, not hidden
+
+
+def test_the_stage_writes_report_metrics_plots_and_the_scores_of_the_fusion(shop) -> None:
+    data = write_artifacts(shop, noise=0.7)
+    stage.evaluate(make_params())
+    metrics, verdict = (read_json(shop / "artifacts/evaluate" / p) for p in ("metrics.json", "report/verdict.json"))
+    assert verdict["order"] == list(make_params().tasks) and set(metrics) == set(verdict["order"])
+    assert verdict["champion"] is None and verdict["verdict"] == "PASS", verdict["reasons"]
+    for task, metric in (("click", "auc"), ("profile", "macro_f1"), ("price", "relative_gain"), ("next", "ndcg")):
+        found = metrics[task][metric]
+        assert found["lo"] <= found["value"] <= found["hi"]
+        assert metrics[task]["naive"][metric] < found["value"]
+        assert found["value"] == pytest.approx(
+            float(
+                next(
+                    r["value"]
+                    for r in rows_of("members")
+                    if (r["task"], r["metric"], r["model"]) == (task, metric, "fused")
+                )
+            )
+        )
+    assert 0 < metrics["click"]["oracle_share"]["value"] <= 1
+    scores = pq.read_table(shop / "artifacts/evaluate/report/scores.parquet")
+    rows = data.rows("test")
+    assert scores["event_id"].to_pylist() == np.asarray(data.exposures.event_id)[rows].tolist()
+    fused = make_fused(data, 0.7).predict(data, rows)
+    assert np.array_equal(scores["conversion"].to_numpy(), fused["conversion"])
+    assert np.array_equal(scores["profile_rare"].to_numpy(), fused["profile"][:, 2])
+    assert {name: bool(rows_of(name)) for name in PLOTS} == dict.fromkeys(PLOTS, True)
+    assert {row["slice"] for row in rows_of("slices")} >= {"new users", "cold items", "top 1", "home"}
+
+
+def test_two_runs_write_the_same_bytes(shop) -> None:
+    write_artifacts(shop)
+    seen = []
+    for _ in range(2):
+        stage.evaluate(make_params())
+        files = sorted(p for p in (shop / "artifacts/evaluate").rglob("*") if p.is_file())
+        seen.append({p.name: p.read_bytes() for p in files})
+    assert seen[0] == seen[1] and len(seen[0]) == 4 + len(PLOTS)
+
+
+@pytest.mark.parametrize(("theirs", "outcome"), [(1.5, "INCONCLUSIVE"), (6.0, "PASS"), (0.3, "FAIL")])
+def test_the_champion_decides(shop, monkeypatch, theirs, outcome) -> None:
+    data = write_artifacts(shop, known=False)
+    monkeypatch.setattr(stage, "load_champion", lambda model, alias: champion(data, theirs))
+    stage.evaluate(make_params())
+    verdict = read_json(shop / "artifacts/evaluate/report/verdict.json")
+    assert verdict["verdict"] == outcome and verdict["champion"] == "3", verdict["reasons"]
+    assert verdict["tasks"]["click"]["against"] == "champion"
+    text = summarise(shop / "artifacts/evaluate")
+    assert f"{outcome}: " in text and text.endswith("report.html") and "Macro F1" in text
+
+
+def test_a_task_the_champion_lacks_is_named_and_the_others_are_compared(shop, monkeypatch) -> None:
+    data = write_artifacts(shop)
+    served = champion(data, 6.0)
+    for part in ("weights", "calibrations"):
+        getattr(served.fused, part).pop("conversion")
+    monkeypatch.setattr(stage, "load_champion", lambda model, alias: served)
+    stage.evaluate(make_params())
+    verdict = read_json(shop / "artifacts/evaluate/report/verdict.json")
+    assert verdict["notes"] == ["The champion does not do conversion: nothing to compare."]
+    assert verdict["verdict"] == "PASS" and verdict["tasks"]["conversion"]["difference"] is None
+
+
+def test_a_window_with_one_class_is_reported_as_such(shop) -> None:
+    data = make_dataset(users=150, items=40, seed=0)
+    labels = np.array(data.exposures.labels)
+    labels[data.rows("test"), 1] = 0
+    write_artifacts(shop, replace(data, exposures=replace(data.exposures, labels=labels)))
+    stage.evaluate(make_params())
+    metrics = read_json(shop / "artifacts/evaluate/metrics.json")
+    assert "auc" not in metrics["conversion"] and "log_loss" in metrics["conversion"]
+    verdict = read_json(shop / "artifacts/evaluate/report/verdict.json")
+    assert verdict["verdict"] == "INCONCLUSIVE"
+    assert "conversion: cannot be measured on this test window" in verdict["reasons"]
+    assert "too few cases" in summarise(shop / "artifacts/evaluate")
+    assert "too few cases" in (shop / "artifacts/evaluate/report/report.html").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_input_leaves_the_last_evaluation_as_it_was(shop) -> None:
+    data = write_artifacts(shop)
+    stage.evaluate(make_params())
+    before = {p: p.read_bytes() for p in (shop / "artifacts/evaluate").rglob("*") if p.is_file()}
+    split = np.where(np.asarray(data.exposures.split) == SPLITS.index("test"), -1, data.exposures.split)
+    write_artifacts(shop, replace(data, exposures=replace(data.exposures, split=split)))
+    with pytest.raises(TriadError, match="no exposure lies in it"):
+        stage.evaluate(make_params())
+    write_artifacts(shop, data, noise=9e307)  # overflows
+    with pytest.raises(TriadError, match="no finite numbers"):
+        stage.evaluate(make_params())
+    assert before == {p: p.read_bytes() for p in (shop / "artifacts/evaluate").rglob("*") if p.is_file()}
+
+
+def test_a_summary_of_nothing_says_what_to_run(tmp_path) -> None:
+    with pytest.raises(TriadError, match="dvc repro evaluate"):
+        summarise(tmp_path)

@@ -1,0 +1,147 @@
+"""The report shows the numbers of metrics.json, stands alone, and says in words what a reader must know."""
+
+from __future__ import annotations
+
+import csv
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+from make_evaluation import make_fused, make_params, write_artifacts
+
+from triad.artifacts import read_json
+from triad.config.tasks import TaskParams
+from triad.evaluation import charts, story
+from triad.fusion.members import MEMBERS
+from triad.stages import evaluate as stage
+
+
+class Page(HTMLParser):
+    """Attributes and text of every element."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None], str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes) -> None:
+        self.elements.append((tag, dict(attributes), ""))
+
+    def handle_data(self, data) -> None:
+        if self.elements:
+            tag, attributes, text = self.elements[-1]
+            self.elements[-1] = (tag, attributes, text + data)
+
+    def having(self, name: str) -> list[tuple[str, float, str]]:
+        return [(a[name], float(a["data-value"]), text) for _, a, text in self.elements if name in a]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report")
+    patch = pytest.MonkeyPatch()
+    patch.chdir(root)
+    patch.setitem(MEMBERS, "informed", "make_evaluation:Informed")
+    data = write_artifacts(root)
+    served = SimpleNamespace(version="7", fused=make_fused(data, 6.0), dataset=lambda tables: data)
+    patch.setattr(stage, "load_champion", lambda model, alias: served)
+    stage.evaluate(make_params())
+    patch.undo()
+    return root / "artifacts" / "evaluate"
+
+
+@pytest.fixture(scope="module")
+def text(folder) -> str:
+    return (folder / "report" / "report.html").read_text()
+
+
+def look_up(metrics, path: str):
+    for key in path.split("."):
+        metrics = metrics[key]
+    return metrics
+
+
+def test_every_number_shown_is_the_one_in_metrics_json(folder, text) -> None:
+    metrics, shown = read_json(folder / "metrics.json"), Page(text).having("data-number")
+    assert len(shown) > 100
+    for path, number, words in shown:
+        assert number == look_up(metrics, path), path
+        assert re.sub(r"[^\d]", "", words), path
+    # and what is read is what is meant
+    auc = metrics["click"]["auc"]["value"]
+    assert any(path == "click.auc.value" and words.strip() == f"{auc:.3f}" for path, _, words in shown)
+
+
+def test_members_and_slices_are_those_of_the_plots(folder, text) -> None:
+    page = Page(text)
+    with (folder / "plots" / "members.csv").open() as handle:
+        members = {(r["task"], r["metric"], r["model"]): float(r["value"]) for r in csv.DictReader(handle)}
+    shown = page.having("data-member")
+    metric = {"click": "auc", "conversion": "auc", "profile": "macro_f1", "price": "relative_gain", "next": "ndcg"}
+    assert len(shown) == 10
+    for path, number, _ in shown:
+        task, member = path.split(".")
+        assert number == members[task, metric[task], member]
+    with (folder / "plots" / "slices.csv").open() as handle:
+        slices = {f"{r['task']}.{r['group']}.{r['slice']}": r["value"] for r in csv.DictReader(handle)}
+    judged = {path: value for path, value in slices.items() if value}
+    assert {path: number for path, number, _ in page.having("data-slice")} == {p: float(v) for p, v in judged.items()}
+    assert text.count("too few to judge") == len(slices) - len(judged) > 0
+
+
+def test_the_page_stands_alone(text) -> None:
+    links = [a[key] for _, a, _ in Page(text).elements for key in ("href", "src", "xlink:href") if key in a]
+    assert links and all(link.startswith("#") for link in links)
+    assert "<script" not in text and "@import" not in text
+    ids = [a["id"] for _, a, _ in Page(text).elements if "id" in a]
+    assert all(link[1:] in ids for link in links)
+
+
+def test_the_page_begins_with_the_verdict_in_words(text) -> None:
+    assert text.index("The new model may serve.") < text.index("At a glance")
+    assert "version 7, which serves now" in text
+    for words in (
+        "Will the customer click",
+        "simulated, so its true probabilities",
+        "positions jump (12)",
+        "Customer 4",
+    ):
+        assert words in text
+
+
+def test_a_shops_titles_cannot_become_markup(text) -> None:
+    assert "Lamp &lt;1" in text and "Lamp <" not in text
+
+
+def test_charts_are_the_same_each_time_and_take_the_pages_colours() -> None:
+    rows = [
+        {"name": "fused", "value": 0.7, "lo": 0.6, "hi": 0.8},
+        {"name": "naive", "value": 0.5, "lo": 0.5, "hi": 0.5},
+    ]
+    first, second = (charts.forest(rows, "AUC", "fused", "click: every model") for _ in range(2))
+    assert first == second and "var(--accent)" in first and "#000003" not in first
+    assert 'aria-label="click: every model"' in first and ">AUC</text>" in first
+    other = charts.forest(rows, "AUC", "fused", "price: every model")
+    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, other)]
+    assert ids[0] and not ids[0] & ids[1]
+
+
+@pytest.mark.parametrize(
+    "label", ["clicked", "carted", "purchased", "spend", "user_attribute", "price_move", "next_item"]
+)
+def test_every_label_has_a_meaning_in_words(label) -> None:
+    kind = {"spend": "regression", "user_attribute": "multiclass", "price_move": "regression", "next_item": "ranking"}
+    column = "loyalty" if label == "user_attribute" else None
+    task = TaskParams(kind=kind.get(label, "binary"), label=label, column=column, horizon_days=5)
+    words = story.meaning(task)
+    assert words.endswith(("?", ")")) and "{" not in words
+    assert ("5 days" in words) == (label in ("spend", "price_move"))
+
+
+def test_sentences_and_verdicts_for_all_outcomes() -> None:
+    worse = {"mae": {"value": 0.2}, "relative_gain": {"value": -0.1}}
+    assert "10.0% larger" in story.sentence("regression", worse, 10)
+    assert "too few cases" in story.sentence("binary", {}, 10)
+    heads = {story.verdict_words(o, c) for o in ("PASS", "FAIL", "INCONCLUSIVE") for c in (None, "3")}
+    assert len(heads) == 6
