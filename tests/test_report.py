@@ -141,7 +141,7 @@ def test_every_label_has_a_meaning_in_words(label) -> None:
 
 def test_sentences_and_verdicts_for_all_outcomes() -> None:
     worse = {"mae": {"value": 0.2}, "relative_gain": {"value": -0.1}}
-    assert "10.0% larger" in story.sentence("regression", worse, 10)
-    assert "too few cases" in story.sentence("binary", {}, 10)
+    assert "10.0% larger" in story.sentence(TaskParams(kind="regression", label="price_move"), worse, 10)
+    assert "too few cases" in story.sentence(TaskParams(kind="binary", label="clicked"), {}, 10)
     heads = {story.verdict_words(o, c) for o in ("PASS", "FAIL", "INCONCLUSIVE") for c in (None, "3")}
     assert len(heads) == 6

@@ -24,7 +24,12 @@ FUSED, NAIVE, ORACLE, CHAMPION = "fused", "naive", "oracle", "champion"
 _FEWEST = 10  # of the rarer class: below, an AUC says nothing
 
 # what a label is about: a row of another thing than that is arbitrary, and no slice of it means anything
-_GROUPS = {"price_move": ("items", "category"), "user_attribute": ("users",), "spend": ("users",)}
+_GROUPS = {
+    "price_move": ("items", "category"),
+    "user_attribute": ("users",),
+    "spend": ("users",),
+    "next_item": ("users", "items", "category"),
+}
 
 
 @dataclass(frozen=True)

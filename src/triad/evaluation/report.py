@@ -82,7 +82,7 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "kind": task.kind,
         "primary": primary,
         "meaning": story.meaning(task),
-        "sentence": story.sentence(task.kind, found, k),
+        "sentence": story.sentence(task, found, k),
         "found": found,
         "shown": sorted((m for m in story.METRICS if m in found), key=lambda metric: metric != primary),
         "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in found],

@@ -98,8 +98,9 @@ def signed(metric: str, value: float) -> str:
     return f"{100 * value:+.1f} points" if metric in PERCENT else f"{value:+.4f}"
 
 
-def sentence(kind: str, found: Mapping[str, Any], k: int) -> str:
+def sentence(task: TaskParams, found: Mapping[str, Any], k: int) -> str:
     """A task's main figure in a sentence, from its entry in metrics.json; "" where it could not be measured."""
+    kind = task.kind
     if kind == "binary" and "auc" in found:
         best = f"; the best possible is {found['oracle']['auc']:.1%}" if "auc" in found.get("oracle", {}) else ""
         return (
@@ -113,7 +114,9 @@ def sentence(kind: str, found: Mapping[str, Any], k: int) -> str:
     if kind == "regression" and "mae" in found:
         gain = found.get("relative_gain", {}).get("value", 0.0)
         change = f"{abs(gain):.1%} {'smaller' if gain >= 0 else 'larger'}"
-        return f"The average miss is {number('mae', found['mae']['value'])}, {change} than that of the naive guess."
+        miss = found["mae"]["value"]
+        share = f", about {miss:.1%} of the price" if task.label == "price_move" else ""
+        return f"The average miss is {number('mae', miss)}{share}: {change} than that of the naive guess."
     if kind == "ranking" and "hit" in found:
         naive = found.get("naive", {}).get("hit")
         beside = f"; a list of the most popular items holds it for {naive:.1%}" if naive is not None else ""

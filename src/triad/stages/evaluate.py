@@ -139,7 +139,7 @@ def _verdict(
         "gains": list(judged.gains),
         "notes": notes,
         "reasons": [*judged.harms, *judged.doubts, *judged.gains],
-        "order": list(results),  # of the tasks in params.yaml; JSON here is sorted by key
+        "order": list(results),  # of the tasks as configured: JSON here is sorted by key
         "tasks": {
             name: {
                 "gated": result.task.gated,
