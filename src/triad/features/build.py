@@ -13,7 +13,7 @@ import pyarrow as pa
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features import catalogue, entities, exposures, labels, prices, signals, streams
+from triad.features import catalogue, entities, exposures, labels, prices, searches, signals, streams
 from triad.features.catalogue import Catalogue
 from triad.features.context import Known, Rows, block
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
@@ -118,6 +118,7 @@ def _learn(
         kinds=funnel.kinds,
         surfaces=_surfaces(session, funnel, spans["train"]),
         prices_given=has_prices(session),
+        queries_given=funnel.shown and scalar(session, "SELECT count(*) FROM query_row") > 0,
         warm_items=tuple(id_ for id_, n in counts["item"].items() if n >= params.min_count),
     )
 
@@ -154,6 +155,7 @@ def _assemble(
         streams=stream,
         daily=signals.daily_sums(session, funnel, known),
         grid=grid,
+        searches=searches.read(session, known) if state.queries_given else None,
         # a sold item's own price of the day would tell it from a sampled one's
         price_lag=0 if state.prices_given and funnel.shown else 1,
     )
@@ -189,7 +191,8 @@ def _context(
         part = slice(start, start + BLOCK)
         shown = columns(
             session,
-            f"""SELECT position::FLOAT AS position, coalesce(surface, '') AS surface, price_cents::DOUBLE AS price
+            f"""SELECT position::FLOAT AS position, coalesce(surface, '') AS surface, price_cents::DOUBLE AS price,
+                    coalesce(query_no, -1) AS query
                 FROM exposure WHERE row BETWEEN {start} AND {start + BLOCK - 1} ORDER BY row""",
         )
         found = block(source, Rows(keys.user[part], keys.item[part], keys.time[part], earlier[part], **shown))

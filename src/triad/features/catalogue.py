@@ -1,6 +1,6 @@
 """Users and items of this window's tables, numbered by id; and the event log in those numbers.
 
-Leaves the temporary tables `user_row`, `item_row` and `activity` in the session, which all later queries read.
+Leaves the temporary tables `user_row`, `item_row`, `query_row` and `activity` in the session, which all queries read.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
     category = np.stack([_codes(paths[:, level]) for level in range(levels)], axis=1)
     brand = _codes(text["brand"])
     _item_rows(session, category, brand)
+    session.execute("""
+        CREATE OR REPLACE TEMP TABLE query_row AS
+        SELECT query, (row_number() OVER (ORDER BY query) - 1)::INT AS query_no
+        FROM (SELECT DISTINCT query FROM events WHERE query IS NOT NULL)
+    """)
     _activity(session)
     return Catalogue(
         item_id=text["item_id"],
@@ -123,8 +128,8 @@ def _activity(session: duckdb.DuckDBPyConnection) -> None:
             (list_position([{kinds}], kind) - 1)::TINYINT AS kind,
             CASE WHEN session_id IS NOT NULL THEN hash(session_id) END AS visit,
             position::INT AS position, surface, CASE WHEN price_cents > 0 THEN price_cents END AS price_cents,
-            coalesce(quantity, 1) AS quantity
-        FROM events JOIN user_row USING (user_id) JOIN item_row USING (item_id)
+            coalesce(quantity, 1) AS quantity, query_no
+        FROM events JOIN user_row USING (user_id) JOIN item_row USING (item_id) LEFT JOIN query_row USING (query)
         WHERE kind IN ({kinds})
     """)
     lost = scalar(session, "SELECT count(*) FROM events") - scalar(session, "SELECT count(*) FROM activity")

@@ -13,6 +13,7 @@ from triad.features.aggregates import Daily
 from triad.features.catalogue import Catalogue
 from triad.features.dataset import Floats, Ints, Streams
 from triad.features.prices import LONG, SHORT, PriceGrid
+from triad.features.searches import Searches
 from triad.features.signals import IMPRESSION, TASTES, Funnel, plural
 from triad.features.sql import DAY, HOUR, MICRO, day_of
 from triad.features.streams import hours_since_last
@@ -27,7 +28,7 @@ STRENGTH = {"item": 4.0, "user": 4.0, "pair": 2.0, "price": 5.0}
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of exposures. `price` is NaN where the event carries none."""
+    """A block of exposures. `price` is NaN, `query` -1 where the event carries none."""
 
     user: Ints
     item: Ints
@@ -36,6 +37,7 @@ class Rows:
     position: Floats
     surface: np.ndarray
     price: Floats
+    query: Ints
 
     @property
     def day(self) -> Ints:
@@ -52,6 +54,7 @@ class Known:
     streams: Streams
     daily: dict[str, Daily]
     grid: PriceGrid
+    searches: Searches | None
     price_lag: int  # days that prices are known late
 
 
@@ -65,6 +68,8 @@ def block(known: Known, rows: Rows) -> Columns:
     found |= _windows(known, rows)
     found |= _rates(known, rows, sums, base)
     found |= _affinity(known, rows, sums)
+    if known.searches:
+        found |= known.searches.columns(rows.query, rows.user, known.catalogue.brand[rows.item], rows.day)
     return found
 
 
@@ -181,9 +186,13 @@ def _rates(known: Known, rows: Rows, sums: dict[str, Columns], base: dict[tuple[
         found[f"user_{kind}_lift"] = user
         found |= {f"{name}_{kind}_lift": values for name, values in own.items()}
         found[f"item_{kind}_lift"] = lift("item", "item", np.nan_to_num(narrow))
-        for name, values in own.items():
-            prior = user + np.nan_to_num(values)
-            found[f"user_{name}_{kind}_lift"] = lift(f"user_{name}", "pair", prior)
+        prior = user
+        for level, name in enumerate(attributes):  # broad to narrow, then the brand: each starts from the one before
+            broader = own[attributes[level - 1]] if level else 0.0
+            prior = prior + np.nan_to_num(own[name] - broader)
+            pair = lift(f"user_{name}", "pair", prior)
+            found[f"user_{name}_{kind}_lift"] = pair
+            prior = np.where(np.isfinite(pair), pair, prior)
         found[f"user_item_{kind}_lift"] = lift("user_item", "pair", user + found[f"item_{kind}_lift"])
     return found
 

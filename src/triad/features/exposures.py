@@ -20,7 +20,8 @@ def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, s
         CREATE OR REPLACE TEMP TABLE exposure AS
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
             SELECT event_id, user_no, item_no, time, day, visit, surface,
-                {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents
+                {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents,
+                {_as_shown("query_no", negatives)} AS query_no
             FROM activity WHERE kind = {first_kind}
             {f"UNION ALL {_sampled(first_kind, negatives, seed)}" if negatives else ""}
         )
@@ -35,7 +36,8 @@ def replace(session: duckdb.DuckDBPyConnection, asked: pa.Table, negatives: int)
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
             SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time,
                 (epoch_us(occurred_at) // {DAY})::INT AS day,
-                NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents
+                NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents,
+                NULL::INT AS query_no
             FROM asked JOIN user_row USING (user_id) JOIN item_row USING (item_id)
         )
     """)
@@ -67,7 +69,7 @@ def _sampled(first_kind: int, negatives: int, seed: int) -> str:
     """
     return f"""
         SELECT p.event_id || '~' || min(p.draw) AS event_id, p.user_no, r.item_no, p.time, p.day, p.visit, p.surface,
-            NULL AS position, NULL AS price_cents
+            NULL AS position, NULL AS price_cents, NULL AS query_no
         FROM (
             SELECT e.*, draw, 1 + md5_number_lower({seed} || ':' || event_id || ':' || draw) % n.available AS rank
             FROM (SELECT * FROM activity WHERE kind = {first_kind}) e

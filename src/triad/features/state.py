@@ -28,6 +28,7 @@ class State:
     kinds: tuple[int, ...]  # kinds of event the source records, as places in EVENT_KINDS
     surfaces: tuple[str, ...]  # the surfaces most seen in train
     prices_given: bool  # whether the source has a table of prices
+    queries_given: bool  # whether exposures carry what was searched for
     warm_items: tuple[str, ...]  # ids with min_count train interactions
 
     def save(self, folder: Path) -> None:
@@ -45,6 +46,7 @@ class State:
                 "kinds": self.kinds,
                 "surfaces": self.surfaces,
                 "prices_given": self.prices_given,
+                "queries_given": self.queries_given,
             },
         )
 
@@ -60,5 +62,6 @@ class State:
             kinds=tuple(raw["kinds"]),
             surfaces=tuple(raw["surfaces"]),
             prices_given=raw["prices_given"],
+            queries_given=raw["queries_given"],
             warm_items=tuple(pq.read_table(folder / "warm_items.parquet")["item_id"].to_pylist()),
         )

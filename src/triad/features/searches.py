@@ -1,0 +1,61 @@
+"""What a customer typed says of brands: whether this query names the item's, and which they named before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from triad.features.aggregates import Daily, daily
+from triad.features.catalogue import Catalogue
+from triad.features.dataset import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Searches:
+    """Brands named by queries. `width` is the room for a brand's code in a key."""
+
+    naming: Ints  # (n,) query · width + brand, ascending
+    width: int
+    by_brand: Daily  # searches that named a brand, by user · width + brand
+    by_user: Daily
+
+    def columns(self, query: Ints, user: Ints, brand: Ints, day: Ints) -> dict[str, Floats]:
+        """Each (n,). `query` is -1 where none was typed, `brand` -1 where the item has none."""
+        key = np.where((query >= 0) & (brand >= 0), query.astype(np.int64) * self.width + brand, -1)
+        names = np.isin(key, self.naming)
+        names_any = np.isin(query, self.naming // self.width)
+        pair = np.where(brand >= 0, user.astype(np.int64) * self.width + brand, -1)
+        asked = self.by_brand.before(pair, day)["searches"]
+        return {
+            "query_names_brand": names.astype(np.float32),
+            "query_names_other_brand": (names_any & ~names).astype(np.float32),
+            "user_brand_searches": np.log1p(asked),
+            "user_brand_search_share": asked / (self.by_user.before(user, day)["searches"] + 1),
+        }
+
+
+def read(session: duckdb.DuckDBPyConnection, known: Catalogue) -> Searches:
+    """Find the brands' names, as whole words, in the queries of `activity`. A page of results counts once."""
+    names, place = np.unique(known.brands, return_index=True)
+    brands = pa.table({"name": np.char.lower(names), "brand": known.brand[place]})
+    session.register("brand_name", brands)
+    session.execute("""
+        CREATE OR REPLACE TEMP TABLE named AS
+        SELECT DISTINCT query_no, brand
+        FROM (SELECT query_no, lower(query) AS query, unnest(string_split(lower(query), ' ')) AS word FROM query_row)
+        JOIN (SELECT *, string_split(name, ' ')[1] AS first FROM brand_name WHERE brand >= 0) ON word = first
+        WHERE contains(' ' || query || ' ', ' ' || name || ' ')
+    """)
+    session.unregister("brand_name")
+    width = len(known.item_id)
+    source = "(SELECT DISTINCT user_no, brand, day, visit, query_no FROM activity JOIN named USING (query_no))"
+    found = session.execute(f"SELECT query_no::BIGINT * {width} + brand AS key FROM named ORDER BY key").fetchnumpy()
+    return Searches(
+        naming=np.asarray(found["key"]),
+        width=width,
+        by_brand=daily(session, source, f"user_no::BIGINT * {width} + brand", {"searches": "1"}),
+        by_user=daily(session, source, "user_no", {"searches": "1"}),
+    )
