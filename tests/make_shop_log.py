@@ -36,7 +36,12 @@ def make_shop_log(seed: int = 0, users: int = 200, items: int = 40, shown_a_day:
     clicked = rng.random(n) < 0.4 / np.sqrt(position)
     carted = clicked & (rng.random(n) < 0.4)
     bought = carted & (rng.random(n) < 0.5)
-    chains = [(np.ones(n, bool), "impression", 0), (clicked, "click", 30), (carted, "cart", 60), (bought, "purchase", 90)]
+    chains = [
+        (np.ones(n, bool), "impression", 0),
+        (clicked, "click", 30),
+        (carted, "cart", 60),
+        (bought, "purchase", 90),
+    ]
     rows = np.concatenate([np.flatnonzero(mask) for mask, _, _ in chains])
     kind = np.concatenate([np.full(mask.sum(), name) for mask, name, _ in chains])
     later = np.concatenate([np.full(mask.sum(), seconds * 1_000_000) for mask, _, seconds in chains])
@@ -79,5 +84,7 @@ def make_shop_log(seed: int = 0, users: int = 200, items: int = 40, shown_a_day:
 def write_shop_log(folder: Path, tables: Tables) -> None:
     """The tables as a source leaves them."""
     for name, columns in tables.items():
-        timed = {k: times(v) if k in ("signed_up_at", "available_from", "occurred_at") else v for k, v in columns.items()}
+        timed = {
+            k: times(v) if k in ("signed_up_at", "available_from", "occurred_at") else v for k, v in columns.items()
+        }
         write_table(folder, name, pa.table(timed))

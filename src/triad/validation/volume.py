@@ -33,7 +33,7 @@ def check_days(counts: Mapping[date, int], first_day: date, as_of: date, excepti
     if closed:
         message += f" (but for {', '.join(_names(closed))}, when the shop never sells)"
     if missing:
-        message = "no events on " + ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")
+        message = "no events on " + ", ".join(map(str, missing[:40])) + (" …" if len(missing) > 40 else "")
         message += "; if the shop was closed, name the day in validate.exceptional_days"
     samples = tuple({"day": str(d)} for d in missing[:5])
     return Check("missing_days", "events", "occurred_at", "critical", not missing, message, len(missing), samples)
