@@ -65,7 +65,8 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
         dataset.save(data, ARTIFACTS / "features")
         state.save(ARTIFACTS / "features" / "state")
         fused.save(ARTIFACTS / "fuse")
-        report = {"success": True, "checks": 41, "warnings": [{"sample": "u0001"}], "day": "2026-01-31"}
+        check = {"table": "events", "column": "quantity", "name": "between", "severity": "warning", "passed": False}
+        report = {"success": True, "checks": [check | {"message": "u0001 …", "samples": [{"user_id": "u0001"}]}]}
         write_json(ARTIFACTS / "validate" / "report" / "result.json", report)
         judge("PASS", None)
     return root

@@ -136,9 +136,15 @@ stages:
 
 
 def test_sample_rows_of_the_checks_stay_behind() -> None:
-    result = {"success": False, "checks": 3, "failures": [{"samples": [{"user_id": "anna"}]}], "by": {"user": "anna"}}
-    kept = lineage.validation_summary(result)
-    assert kept == {"success": False, "checks": 3, "failures": 1}
+    place = {"severity": "warning", "name": "not_null", "message": "as for anna", "samples": [{"user_id": "anna"}]}
+    checks = [
+        {**place, "table": "users", "column": "country", "passed": False},
+        {**place, "table": "users", "column": "user_id", "passed": True},
+        {**place, "table": "events", "column": None, "passed": False, "name": "volume"},
+    ]
+    kept = lineage.validation_summary({"success": True, "checks": checks, "by": {"user": "anna"}})
+    failed = ["warning not_null on users.country", "warning volume on events"]
+    assert kept == {"success": True, "checks": 3, "failed": failed}
     assert "anna" not in json.dumps(kept)
 
 
