@@ -29,9 +29,12 @@ def check_days(counts: Mapping[date, int], first_day: date, as_of: date, excepti
     closed = {w for w in range(7) if w not in weekdays and sum(d.weekday() == w for d in days) >= 3}
     closed = closed if len(closed) <= _CLOSED else set()
     missing = [d for d in days if not counts.get(d) and d not in exceptional and d.weekday() not in closed]
-    message = f"all {len(days)} days from {days[0]} to {days[-1]} hold events"
-    if closed:
-        message += f" (but for {', '.join(_names(closed))}, when the shop never sells)"
+    message = f"every day from {days[0]} to {days[-1]} holds events"
+    spared = [f"{name}s" for name in _names(closed)]
+    if known := sum(not counts.get(d) and d in exceptional for d in days):
+        spared.append(f"{known} exceptional days")
+    if spared:
+        message += f", but for {' and '.join(spared)}"
     if missing:
         message = "no events on " + ", ".join(map(str, missing[:40])) + (" …" if len(missing) > 40 else "")
         message += "; if the shop was closed, name the day in validate.exceptional_days"
