@@ -164,7 +164,7 @@ def test_the_stages_end_to_end(data, tmp_path, monkeypatch, caplog) -> None:
     save(data, ARTIFACTS / "features")
     settings = params(
         fuse={"members": ["similarity", "profile", "popularity"], "bootstrap": 50},
-        profile={"max_iterations": 25, "min_rows_a_leaf": 20, "leaves": 8},
+        profile={"max_iterations": 25, "min_rows_a_leaf": 20},
     )
     with pytest.raises(TriadError, match=r"pretrain/embeddings\.npy: no such file"):
         similarity(settings)

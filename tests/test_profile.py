@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fusion_data import TASKS, make_vectors, other_night, rows_of, with_other_future
 from make_dataset import make_dataset
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
@@ -17,7 +17,7 @@ from triad.fusion.profile import Profile
 from triad.fusion.profile_features import fit_basis, table
 from triad.schema import EVENT_KINDS
 
-PARAMS = ProfileParams(max_iterations=40, min_rows_a_leaf=20, leaves=8)
+PARAMS = ProfileParams(max_iterations=40, min_rows_a_leaf=20)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,9 @@ def test_columns_by_hand(data) -> None:
     assert columns["price_level"] == pytest.approx(weight @ data.items.log_price[seen], rel=1e-5)
     level = weight @ data.items.log_price[seen]
     assert columns["price_over_level"] == pytest.approx(data.items.log_price[item] - level, rel=1e-4)
-    taste = weight @ vectors[seen]
-    assert columns["closeness"] == pytest.approx(taste @ vectors[item] / np.linalg.norm(taste), abs=1e-5)
+    taste = weight @ vectors[seen] / np.linalg.norm(weight @ vectors[seen])
+    basis = fit_basis(data, vectors, 4)
+    assert [columns[f"taste_{i}"] for i in range(4)] == pytest.approx(taste @ basis.axes, abs=1e-5)
     assert columns["steps"] == pytest.approx(np.log(4))
     hours = (data.exposures.time[row] - data.streams.time[steps[-1]]) / 3_600_000_000
     assert columns["hours_since_step"] == pytest.approx(np.log1p(hours))
@@ -92,6 +93,17 @@ def test_another_night_has_other_rows_but_the_same_scores(data, member, tmp_path
     assert again.predict(later, rows[:0])["profile"].shape == (0, 3)
 
 
+def test_what_is_given_a_click_is_a_product_with_it(data, member) -> None:
+    rows = data.rows("fusion")
+    found = member.predict(data, rows)
+    assert (found["conversion"] < found["click"]).all()
+    alone = Profile.fit(data, make_vectors(data), {"conversion": TASKS["conversion"]}, PARAMS)  # its click is not asked
+    assert alone.given == {}
+    label = data.labels("conversion")[rows]
+    assert found["conversion"].mean() == pytest.approx(label.mean(), rel=0.25)
+    assert log_loss(label, found["conversion"]) < log_loss(label, alone.predict(data, rows)["conversion"]) + 0.01
+
+
 def test_what_does_not_fit_is_refused(data, member, tmp_path) -> None:
     other = replace(data, meta=replace(data.meta, context=("position", "item_click_rate", "price_gap", "weather")))
     with pytest.raises(TriadError, match=r"member profile: context is .*weather.*hours_since_last"):
@@ -113,7 +125,7 @@ def test_two_fits_are_the_same(data, member) -> None:
 
 
 def test_trees_stop_where_validation_stops_falling(data) -> None:
-    many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, leaves=8, patience=5)
+    many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, patience=5)
     click = {"click": TASKS["click"]}
     trees = Profile.fit(data, make_vectors(data), click, many).trees["click"]
     assert trees.n_iter_ < 200
@@ -140,7 +152,7 @@ def test_spend_reads_the_user_and_one_label_is_refused(data) -> None:
     spend = {"price": TaskParams(kind="regression", label="spend")}
     columns = Profile.fit(data, make_vectors(data), spend, PARAMS).columns["price"]
     assert "price_level" in columns
-    assert not {"closeness", "relative_price", "brand"} & set(columns)
+    assert not {"same_item", "relative_price", "brand"} & set(columns)
     labels = data.exposures.labels.copy()
     labels[:, 0] = 0
     with pytest.raises(TriadError, match=r"task click, split train: all .* labels are 0"):

@@ -12,8 +12,9 @@ class ProfileParams(Section):
 
     max_iterations: int = Field(default=300, ge=1)
     learning_rate: float = Field(default=0.08, gt=0)
-    leaves: int = Field(default=31, ge=2, description="leaves of a tree")
+    leaves: int = Field(default=8, ge=2, description="leaves of a tree")
+    column_share: float = Field(default=0.3, gt=0, le=1, description="of the columns, drawn anew for each split")
     min_rows_a_leaf: int = Field(default=60, ge=1)
     patience: int = Field(default=12, ge=1, description="trees without a better validation loss")
-    components: int = Field(default=12, ge=1, description="principal axes of the pretrained item vectors")
+    components: int = Field(default=8, ge=1, description="principal axes of the pretrained item vectors")
     seed: int = Field(default=1, ge=0)

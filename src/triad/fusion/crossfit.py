@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
@@ -59,6 +60,7 @@ class Trial:
     calibrate: bool = True
 
 
+@threadpool_limits.wrap(limits=1)  # small matrices: threads would only wait for one another
 def solve(question: Question, trial: Trial) -> Answer:
     """Calibrations, weights and their evidence for one task.
 

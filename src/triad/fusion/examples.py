@@ -8,10 +8,13 @@ from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 
 
-def labelled(data: Dataset, task: str, split: str, *, both: bool = False) -> tuple[Ints, Floats]:
+def labelled(
+    data: Dataset, task: str, split: str, *, both: bool = False, within: str | None = None
+) -> tuple[Ints, Floats]:
     """Exposure rows of `split` whose label of `task` is known, and those labels in float64.
 
     Args:
+        within: only rows on which this task's event happened.
         both: at least two different labels are needed, as a classifier does.
 
     Raises:
@@ -20,7 +23,10 @@ def labelled(data: Dataset, task: str, split: str, *, both: bool = False) -> tup
     rows = data.rows(split)
     label = np.asarray(data.labels(task)[rows], np.float64)
     known = ~np.isnan(label)
-    where, mend = f"task {task}, split {split}", f"give features.split_days.{split} more days, or leave the task out"
+    if within is not None:
+        known &= np.asarray(data.labels(within)[rows]) > 0
+    where = f"task {task}, split {split}" + (f", rows with {within}" if within else "")
+    mend = f"give features.split_days.{split} more days, or leave the task out"
     if not known.any():
         raise TriadError("no row has a label", where=where, mend=mend)
     if both and np.ptp(label[known]) == 0:

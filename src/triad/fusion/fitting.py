@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
@@ -32,8 +31,7 @@ def fit_fusion(
     answers = {}
     with Progress("fuse", len(questions), "tasks") as progress:
         for question in questions:
-            with threadpool_limits(1):  # small matrices: threads would only wait for one another
-                answers[question.task] = solve(question, trial)
+            answers[question.task] = solve(question, trial)
             progress.advance(1)
     kinds, given = relations(tasks)
     return Fused(

@@ -1,5 +1,8 @@
 """The user-profile member: boosted trees on who the user has been so far. One model a pointwise task.
 
+A task that is given another (a purchase, given a click) is learnt where that one happened and multiplied by its
+probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here of trees.
+
 The trees are stored with joblib, which is a pickle: fit to read back what this pipeline itself wrote under the hashes
 of dvc.lock, and never to open a file from elsewhere.
 """
@@ -26,7 +29,7 @@ from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
 from triad.fusion.alignment import align_vectors, by_id, positions
 from triad.fusion.examples import labelled
-from triad.fusion.profile_features import PARTS, Basis, Column, fit_basis, table
+from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
 
 Trees = Any
 """A fitted HistGradientBoostingClassifier or HistGradientBoostingRegressor; scikit-learn carries no types."""
@@ -46,6 +49,7 @@ class Profile:
     basis: Basis
     trees: dict[str, Trees]
     columns: dict[str, list[str]]  # task → names of the columns its trees read
+    given: dict[str, str]  # task → the task whose probability it multiplies
     inputs: dict[str, Any]  # of Meta, what the columns depend on
 
     ranks = False
@@ -73,17 +77,19 @@ class Profile:
         for name, task in tasks.items():
             if task.kind == "ranking":
                 continue
-            rows, label = labelled(data, name, "train", both=task.kind != "regression")
-            later, later_label = labelled(data, name, "validation")
-            columns = [c for c in table(data, rows, aligned, basis) if c.part in PARTS.get(task.label, (c.part,))]
+            within = task.given if task.given in tasks else None
+            rows, label = labelled(data, name, "train", both=task.kind != "regression", within=within)
+            later, later_label = labelled(data, name, "validation", within=within)
+            columns = [c for c in table(data, rows, aligned, basis) if c.part in PARTS.get(task.label, ANY)]
             read[name] = [c.name for c in columns]
-            model = _model(task, columns, params)
+            model = _model(task, params)
             held = _take(table(data, later, aligned, basis), read[name])
             with _threads(len(rows)):
                 model.fit(_matrix(columns), label, X_val=held, y_val=later_label)
             trees[name] = model
             log.info("%s: %d trees on %d rows × %d columns", name, model.n_iter_, len(rows), len(columns))
-        return cls(known, vectors[order], basis, trees, read, _inputs(data.meta))
+        given = {name: task.given for name, task in tasks.items() if task.given in trees and name in trees}
+        return cls(known, vectors[order], basis, trees, read, given, _inputs(data.meta))
 
     def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
         """Scores of every task it was fitted on; shapes as `Member.predict`.
@@ -107,7 +113,15 @@ class Profile:
                 for task, model in self.trees.items():
                     classes = len(data.meta.classes.get(task, ()))
                     found_scores[task].append(_scores(model, columns, self.columns[task], len(part), classes))
-        return {task: np.concatenate(parts) for task, parts in found_scores.items()}
+        scores = {task: np.concatenate(parts) for task, parts in found_scores.items()}
+        return {task: np.prod([scores[name] for name in self._chain(task)], axis=0) for task in scores}
+
+    def _chain(self, task: str) -> list[str]:
+        """The task and all that it needs, one after the other."""
+        chain = [task]
+        while (needs := self.given.get(chain[-1])) is not None and needs not in chain:
+            chain.append(needs)
+        return chain
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """Never: it does not order the catalogue."""
@@ -122,7 +136,8 @@ class Profile:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for task, model in self.trees.items():
             joblib.dump(model, folder / f"{task}.joblib", compress=3)
-        meaning = {"columns": self.columns, "inputs": self.inputs, "categories": self.basis.categories}
+        meaning = {"columns": self.columns, "given": self.given, "inputs": self.inputs}
+        meaning["categories"] = list(self.basis.categories)
         write_json(folder / "profile.json", meaning | {"scikit-learn": sklearn.__version__})
 
     @classmethod
@@ -142,7 +157,8 @@ class Profile:
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
         basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]), arrays.pop("price"))
         trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
-        return cls(**arrays, basis=basis, trees=trees, columns=meaning["columns"], inputs=meaning["inputs"])
+        numbers = {name: meaning[name] for name in ("columns", "given", "inputs")}
+        return cls(**arrays, basis=basis, trees=trees, **numbers)
 
 
 def _threads(rows: int) -> threadpool_limits:
@@ -154,16 +170,14 @@ def _inputs(meta: Meta) -> dict[str, Any]:
     return {"context": list(meta.context), "vocabularies": sorted(meta.vocabulary_rows)}
 
 
-def _model(task: TaskParams, columns: list[Column], params: ProfileParams) -> Trees:
-    # trees take up to 255 codes as a set; wider vocabularies are read as numbers
-    codes = [c.is_code and int(c.values.max(initial=0)) < 255 for c in columns]
+def _model(task: TaskParams, params: ProfileParams) -> Trees:
     settings = {
         "learning_rate": params.learning_rate,
         "max_iter": params.max_iterations,
         "max_leaf_nodes": params.leaves,
         "min_samples_leaf": params.min_rows_a_leaf,
         "l2_regularization": 1.0,
-        "categorical_features": codes if any(codes) else None,
+        "max_features": params.column_share,
         "early_stopping": True,
         "n_iter_no_change": params.patience,
         "random_state": params.seed,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
@@ -162,6 +163,7 @@ class Similarity:
         return cls(**arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
 
 
+@threadpool_limits.wrap(limits=1)  # seven columns: threads would only wait for one another
 def _logit(data: Dataset, features: Floats, rows: Ints, label: Floats) -> Logit:
     """Fitted on standardised features, with the ridge chosen by folds that keep a user together."""
     mean, scale = features.mean(axis=0), features.std(axis=0)
