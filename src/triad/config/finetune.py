@@ -17,7 +17,7 @@ class FinetuneParams(Section):
     experts: int = Field(default=4, ge=1)
     expert_dim: int = Field(default=64, ge=1)
     head_dim: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="of the experts' outputs")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="of what reaches a task's tower; the trunk has its own")
     weighting: Literal["fixed", "uncertainty"] = "uncertainty"
     batch_exposures: int = Field(default=4096, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)

@@ -30,14 +30,15 @@ class MMoE(keras.layers.Layer):
         self.expert = self.add_weight((width, self.experts * self.dim), initializer=scaled, name="expert")
         self.bias = self.add_weight((self.experts * self.dim,), initializer="zeros", name="bias")
         self.gate = self.add_weight((width, self.tasks * self.experts), initializer="glorot_uniform", name="gate")
-        self.drop.build((None, self.experts, self.dim))
+        self.drop.build((None, self.tasks, self.dim))
         self.built = True
 
     def call(self, features: Any, training: bool = False) -> Any:
         known = ops.relu(ops.matmul(features, self.expert) + self.bias)
-        known = self.drop(ops.reshape(known, (-1, self.experts, self.dim)), training=training)
+        known = ops.reshape(known, (-1, self.experts, self.dim))
         gates = ops.softmax(ops.reshape(ops.matmul(features, self.gate), (-1, self.tasks, self.experts)), axis=-1)
-        return ops.matmul(gates, known)
+        # a sum of products, as compilers fuse it: a product of so many tiny matrices is slow on CPUs
+        return self.drop(ops.sum(gates[..., None] * known[:, None], axis=2), training=training)
 
     def get_config(self) -> dict[str, Any]:
         own = {"tasks": self.tasks, "experts": self.experts, "dim": self.dim, "dropout": self.dropout}
@@ -56,12 +57,12 @@ class SharedBottom(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
         self.dense.build(input_shape)
-        self.drop.build((None, self.dim))
+        self.drop.build((None, self.tasks, self.dim))
         self.built = True
 
     def call(self, features: Any, training: bool = False) -> Any:
-        shared = self.drop(self.dense(features), training=training)
-        return ops.repeat(ops.expand_dims(shared, 1), self.tasks, axis=1)
+        shared = ops.repeat(ops.expand_dims(self.dense(features), 1), self.tasks, axis=1)
+        return self.drop(shared, training=training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "tasks": self.tasks, "dim": self.dim, "dropout": self.dropout}

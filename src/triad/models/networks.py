@@ -57,6 +57,9 @@ class SequenceNetwork(keras.Model):
 class MultiTaskNetwork(keras.Model):
     """Trunk → state × candidate × context → experts and gates → one tower a task.
 
+    A task's last layer also reads the context and the product of state and candidate directly, a wide path beside the
+    deep one (Cheng et al. 2016): rates known beforehand, and the source task's own logit, act from the first step.
+
     Args:
         trunk: configuration of the trunk.
         tasks: pointwise tasks in order, each {"kind", "given", "classes", "mean", "scale", "weight"}; mean and scale
@@ -108,11 +111,12 @@ class MultiTaskNetwork(keras.Model):
         self.body.build((None, width))
         self.towers = [keras.layers.Dense(head_dim, activation="relu", name=f"tower_{name}") for name in tasks]
         self.outputs_of = [
-            keras.layers.Dense(len(task["classes"]) or 1, name=f"output_{name}") for name, task in tasks.items()
+            keras.layers.Dense(len(task["classes"]) or 1, kernel_initializer="zeros", name=f"output_{name}")
+            for name, task in tasks.items()
         ]
         for tower, output in zip(self.towers, self.outputs_of, strict=True):
             tower.build((None, expert_dim))
-            output.build((None, head_dim))
+            output.build((None, head_dim + 1 + len(context_mean)))
         self.log_scale = self.add_weight(
             (len(tasks),), initializer="zeros", trainable=weighting == "uncertainty", name="log_scale", dtype="float32"
         )
@@ -124,15 +128,17 @@ class MultiTaskNetwork(keras.Model):
         state = read_states(states, batch)
         item = ops.take(items, batch["candidate"], axis=0)
         user = ops.take(self.trunk.user(batch["attributes"]), batch["segment"], axis=0)
-        joined = self.norm(ops.concatenate([state, item, state * item, user], axis=1))
+        match = state * item
+        joined = self.norm(ops.concatenate([state, item, match, user], axis=1))
         mean, std = (ops.convert_to_tensor(self._config[f"context_{part}"], "float32") for part in ("mean", "std"))
         known = (batch["context"] - mean) / std
-        context = ops.where(ops.isnan(known), ops.zeros_like(known), known)
-        features = ops.concatenate([joined, ops.cast(context, joined.dtype)], axis=1)
-        shared = self.body(features, training=training)
+        context = ops.cast(ops.where(ops.isnan(known), ops.zeros_like(known), known), joined.dtype)
+        shared = self.body(ops.concatenate([joined, context], axis=1), training=training)
+        wide = ops.concatenate([ops.sum(match, axis=1, keepdims=True) / self.trunk.dim**0.5, context], axis=1)
         found: dict[str, Any] = {}
         for place, (name, task) in enumerate(self.tasks.items()):
-            value = ops.cast(self.outputs_of[place](self.towers[place](shared[:, place])), "float32")
+            deep = ops.concatenate([self.towers[place](shared[:, place]), wide], axis=1)
+            value = ops.cast(self.outputs_of[place](deep), "float32")
             found[name] = value if task["kind"] == "multiclass" else value[:, 0]
         return {name: self._entire_space(name, found) for name in found}
 

@@ -143,7 +143,7 @@ def finetune_network(
         Schedule(
             params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
         ),
-        xla=runtime.xla,
+        runtime=runtime,
         folder=folder,
         label="finetune",
     )

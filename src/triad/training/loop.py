@@ -15,6 +15,7 @@ from triad.errors import TriadError
 from triad.models.batches import Batch
 from triad.progress import Progress
 from triad.training.checkpoints import Checkpoint
+from triad.training.runtime import Runtime
 
 Losses = dict[str, float]
 
@@ -68,7 +69,7 @@ def fit(
     validate: Callable[[], Losses],
     schedule: Schedule,
     *,
-    xla: bool,
+    runtime: Runtime,
     folder: Path | None = None,
     label: str = "train",
 ) -> list[dict[str, float]]:
@@ -80,7 +81,7 @@ def fit(
         feed: the training batches.
         validate: called after each epoch; its value `loss` decides which epoch is best.
         schedule: rates and patience.
-        xla: whether to compile the step.
+        runtime: decides whether the step is compiled.
         folder: where a checkpoint lies, or shall; resumed from if it is there.
         label: the progress bar's name.
 
@@ -97,7 +98,7 @@ def fit(
     checkpoint = Checkpoint(folder, [*network.variables, *optimizer.variables], best)
     at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
     at = checkpoint.restore() or at
-    train_step = make_step(network, loss_of, optimizer, xla=xla)
+    train_step = make_step(network, loss_of, optimizer, xla=runtime.compiles(len(first_plan) * schedule.max_epochs))
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
         epoch = at["epoch"]

@@ -167,7 +167,7 @@ def pretrain_network(
         Schedule(
             params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
         ),
-        xla=runtime.xla,
+        runtime=runtime,
         folder=folder,
         label="pretrain",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -10,14 +11,21 @@ import tensorflow as tf
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
 
+COMPILE_STEPS = 200
+"""Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures)."""
+
 
 @dataclass(frozen=True)
 class Runtime:
-    """What was settled on."""
+    """What was settled on. `xla` "auto" leaves it to the length of the training."""
 
     device: str
     precision: str
-    xla: bool
+    xla: Literal["auto", "on", "off"]
+
+    def compiles(self, steps: int) -> bool:
+        """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`)."""
+        return self.xla == "on" or (self.xla == "auto" and steps >= COMPILE_STEPS)
 
 
 def settle(params: RuntimeParams, seed: int) -> Runtime:
@@ -51,4 +59,4 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    return Runtime(device, precision, xla=params.xla != "off")
+    return Runtime(device, precision, params.xla)
