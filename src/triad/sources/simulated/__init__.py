@@ -20,8 +20,8 @@ from triad.sources.simulated.chance import OPENING
 from triad.sources.simulated.days import Day, calendar, day_of, numbered
 from triad.sources.simulated.oracle import item_table, price_table, user_table
 from triad.sources.simulated.people import COUNTRIES, DEVICES, SEGMENTS, customers
-from triad.sources.simulated.prices import prices
-from triad.sources.simulated.queries import judgements, queries
+from triad.sources.simulated.prices import roll_prices
+from triad.sources.simulated.queries import judgements, known_queries
 from triad.sources.simulated.sizes import SIZES
 from triad.sources.simulated.taxonomy import BRANDS, LEAVES
 from triad.sources.simulated.text import conversations, product_texts
@@ -68,7 +68,7 @@ def simulate(params: IngestParams) -> Shop:
     seed, size = params.simulated.seed, SIZES[params.simulated.size]
     goods = products(seed, size, last)
     people = customers(seed, size, first, last)
-    world = World(seed, size, goods, people, prices(seed, goods, first, last), queries())
+    world = World(seed, size, goods, people, roll_prices(seed, goods, first, last), known_queries())
 
     shown = goods.in_window(first)
     item_id = numbered("i", shown, 6)

@@ -53,8 +53,8 @@ def products(seed: int, size: Size, last: int) -> Products:
     arrived, u = arrivals(seed, "products", initial=size.products, daily=daily, last=last, columns=16)
     z = ndtri(u)
     shop = generator(seed, "shop")
-    brand_quality, brand_value = shop.normal(0, 0.5, len(BRANDS)), shop.normal(0, 0.45, len(BRANDS))
-    leaf_quality, leaf_value = shop.normal(0, 0.3, len(LEAVES)), shop.normal(0, 0.45, len(LEAVES))
+    brand_quality, brand_value = shop.normal(0, 0.5, len(BRANDS)), shop.normal(0, 0.5, len(BRANDS))
+    leaf_quality, leaf_value = shop.normal(0, 0.35, len(LEAVES)), shop.normal(0, 0.5, len(LEAVES))
     leaf_weight = np.exp(shop.normal(0, 0.25, len(LEAVES)))
 
     leaf = pick(u[:, 2], leaf_weight)
@@ -63,7 +63,7 @@ def products(seed: int, size: Size, last: int) -> Products:
     brand = np.where(u[:, 3] < AT_HOME, top * own + (u[:, 4] * own).astype(int), (u[:, 4] * len(BRANDS)).astype(int))
     assert np.array_equal(TOP_OF_BRAND, np.arange(len(BRANDS)) // own)
 
-    quality = brand_quality[brand] + leaf_quality[leaf] + 0.5 * z[:, 5]
+    quality = brand_quality[brand] + leaf_quality[leaf] + 0.35 * z[:, 5]
     value = brand_value[brand] + leaf_value[leaf] + 0.3 * quality + 0.2 * z[:, 6]
     dearness = 0.25 * brand_quality[brand] + 0.5 * z[:, 7]
     middle = np.array([entry.price for entry in LEAVES])[leaf]

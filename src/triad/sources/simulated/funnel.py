@@ -15,13 +15,13 @@ from triad.sources.simulated.world import World
 
 Floats = NDArray[np.float64]
 
-CLICK, CART, BUY = -2.75, -1.55, -0.1  # logits of a product of no special merit in the first place of the home page
-PLACE = 0.45  # logits lost each time the place on the page is e times as far down
-ON_SURFACE = np.array([0.0, 0.45, 0.15])
-READY = np.array([0.0, 0.5, 0.1])  # what a surface adds to the readiness to buy
-PRICE_CLICK, PRICE_CART = 0.7, 0.8  # logits a unit of sensitivity takes from a price e times its category's
+CLICK, CART, BUY = -2.4, -1.75, -0.1  # logits of a product of no special merit in the first place of the home page
+PLACE = 0.6  # logits lost each time the place on the page is e times as far down
+ON_SURFACE = np.array([0.0, 0.6, 0.2])
+READY = np.array([0.0, 0.8, 0.2])  # what a surface adds to the readiness to buy
+PRICE_CLICK, PRICE_CART = 0.7, 0.7  # logits a unit of sensitivity takes from a price e times its category's
 QUALITY, VALUE = 0.7, 1.0
-DEVICE_BUY = np.array([-0.35, 0.45, 0.0])
+DEVICE_BUY = np.array([-0.5, 0.6, 0.0])
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def odds(world: World, shown: Shown, day: int) -> Odds:
     quality, value = goods.quality[item], goods.value[item]
     click = CLICK + taste + QUALITY * quality - PRICE_CLICK * sensitivity * dear + 0.6 * deals * promoted
     click += ON_SURFACE[shown.surface] - PLACE * np.log(shown.position)
-    cart = CART + 0.4 * taste + VALUE * value - PRICE_CART * sensitivity * dear + 0.5 * deals * promoted
+    cart = CART + 0.3 * taste + VALUE * value - PRICE_CART * sensitivity * dear + 0.5 * deals * promoted
     cart += READY[shown.surface] + people.trait("resolve")[user]
     buy = BUY + DEVICE_BUY[people.device[user]] + 0.5 * people.trait("resolve")[user] + 0.5 * value
     return Odds(expit(click), expit(cart), expit(buy))

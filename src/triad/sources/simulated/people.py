@@ -28,16 +28,16 @@ to the search and category surfaces, and readiness to buy what was clicked."""
 # fmt: off
 MEANS = np.array([
     # home  kitchen fashion beauty electr. outdoor  sens. deals loyal search browse resolve
-    [  0.2,   0.7,  -0.4,   -0.2,    0.5,   -0.2,   2.1,  1.3,  0.3,  -0.3,   0.9,   -0.2],  # bargain_hunter
-    [ -0.2,  -0.3,   0.8,    0.5,   -0.2,   -0.1,   0.2,  0.2,  1.6,   1.0,  -0.2,    0.3],  # brand_loyal
-    [ -0.1,  -0.3,  -0.2,   -0.4,    0.5,    0.9,   0.9,  0.4,  0.4,  -0.6,  -0.5,   -0.5],  # explorer
-    [  0.8,   0.2,  -0.1,    0.6,   -0.6,   -0.4,   0.6,  0.6,  0.5,   0.4,   0.5,    0.5],  # gift_buyer
+    [  0.2,   0.6,  -0.3,   -0.2,    0.4,   -0.2,   1.4,  1.0,  0.2,  -0.3,   0.7,   -0.2],  # bargain_hunter
+    [ -0.2,  -0.2,   0.7,    0.4,   -0.2,   -0.1,   0.4,  0.2,  0.8,   0.8,  -0.2,    0.2],  # brand_loyal
+    [ -0.1,  -0.2,  -0.2,   -0.3,    0.4,    0.8,   0.9,  0.3,  0.3,  -0.6,  -0.5,   -0.3],  # explorer
+    [  0.7,   0.2,  -0.1,    0.5,   -0.5,   -0.4,   0.7,  0.5,  0.3,   0.4,   0.5,    0.3],  # gift_buyer
 ])
-SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.65, 0.6, 0.6, 0.8, 0.8, 0.4])
+SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.42, 0.55, 0.25, 0.9, 0.9, 0.2])
 # fmt: on
 
 FAVOURITES = 3  # brands a customer prefers
-CONCENTRATION = 1.8  # how sharply the latent vector becomes shares of interest
+CONCENTRATION = 2.0  # how sharply the latent vector becomes shares of interest
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from triad.sources.simulated.chance import OPENING, generator
 
 HALF_LIFE_DAYS = 5.5
 SPREAD = 0.06  # stationary standard deviation of the log price around the list price
-BEGIN, END = 0.035, 0.22  # daily chance that a promotion begins, and that a running one ends
+BEGIN, END = 0.05, 0.30  # daily chance that a promotion begins, and that a running one ends
 DEPTHS = np.array([0.0, 0.15, 0.20, 0.25, 0.30])  # share taken off; place 0 is no promotion
 HORIZON = 7  # days ahead that the oracle looks
 
@@ -32,7 +32,7 @@ class Prices:
         return day - self.first
 
 
-def prices(seed: int, goods: Products, first: int, last: int) -> Prices:
+def roll_prices(seed: int, goods: Products, first: int, last: int) -> Prices:
     """Prices of the days from `first` to `last`, both included, rolled forward from the opening.
 
     Log prices follow an Ornstein-Uhlenbeck process seen once a day, x' = φ x + σ √(1 - φ²) ε with φ = 2^(-1/half-life).

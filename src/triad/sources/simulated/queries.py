@@ -28,7 +28,7 @@ class Queries:
     first: Ints  # (leaves + 1,) where each category's queries begin
 
 
-def queries() -> Queries:
+def known_queries() -> Queries:
     """All queries that customers type: the category's word in several ways, and with each brand at home there."""
     rows = []
     for number, entry in enumerate(LEAVES):
