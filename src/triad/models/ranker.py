@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.models.networks import MultiTaskNetwork, load_network
+from triad.models.multitask import MultiTaskNetwork
+from triad.models.networks import load_network
 from triad.models.scoring import Scorer, score_exposures
 from triad.models.sequence import NETWORK
 

@@ -16,7 +16,8 @@ from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.batches import Batch, Batches
-from triad.models.networks import MultiTaskNetwork, SequenceNetwork, multi_task, trunk_config
+from triad.models.multitask import MultiTaskNetwork, multi_task
+from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
 from triad.training.loop import Losses, Schedule, fit
