@@ -162,7 +162,7 @@ class Profile:
 
 
 def _threads(rows: int) -> threadpool_limits:
-    """One thread below half a million rows: on a busy machine threads that wait for one another cost more than they give.
+    """One thread below half a million rows: on a busy machine more of them wait than work.
 
     160,000 rows × 130 columns beside eight other processes on two cores: 36 s on one thread, 219 s on two.
     """
