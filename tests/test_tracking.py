@@ -172,13 +172,15 @@ def test_why_and_diff_tell_what_changed() -> None:
         code={"commit": "b" * 40, "dirty": True, "digest": "c0de2"},
         data={**make_lineage().data, "as_of": "2026-02-01", "rows": {"events": 5100, "users": 61}},
         params={"features.seed": 1, "finetune.learning_rate": 0.01, "fuse.folds": 5},
-        metrics={"click.auc": 0.75, "click.users": 61.0},
+        metrics={"click.auc": 0.75, "click.users": 61.0, "f1.value": 0.5, "f1.lo": 0.4, "f1.hi": 0.6},
         verdict={"verdict": "INCONCLUSIVE", "reasons": ["may be chance"], "champion": "1"},
     )
     second = make_version("2", later, compared_with="1", rolled_back_at="2026-02-02T01:00")
     text = explain.explain(second, first)
     for part in (
-        "INCONCLUSIVE against version 1 (may be chance)",
+        "INCONCLUSIVE against version 1\n             may be chance",
+        "f1           0.5 [0.4, 0.6]",
+        "f1           — → 0.5 [0.4, 0.6]",
         "promoted     never",
         "rolled back  2026-02-02",
         "commit bbbbbbbbbbbb with uncommitted changes",
@@ -193,7 +195,7 @@ def test_why_and_diff_tell_what_changed() -> None:
         "PASS → INCONCLUSIVE",
     ):
         assert part in text, text
-    assert "with no champion before it (click gained)" in explain.explain(first)
+    assert "with no champion before it\n             click gained" in explain.explain(first)
     assert "the same data and the same fitted model" in explain.compare(first, make_version("3", make_lineage()))
     unchanged = explain.compare(first, make_version("3", make_lineage(model="another")))
     assert "params\n  nothing" in unchanged and "metrics\n  nothing" in unchanged

@@ -17,7 +17,8 @@ def explain(version: Version, earlier: Version | None = None) -> str:
     parts = [
         f"{version.model} version {version.number}" + "".join(f" @{alias}" for alias in version.aliases),
         "",
-        _field("verdict", f"{tags.get('verdict', verdict.get('verdict'))}{_reasons(tags, verdict)}"),
+        _field("verdict", f"{tags.get('verdict', verdict.get('verdict'))} against {_rival(tags)}"),
+        *(_field("", reason) for reason in verdict.get("reasons", [])),
         _field("promoted", tags.get("promoted_at", "never")),
     ]
     if "rolled_back_at" in tags:
@@ -34,7 +35,7 @@ def explain(version: Version, earlier: Version | None = None) -> str:
         _field("seeds", _plain(line["seeds"])),
         "",
         "metrics",
-        *_table([(name, _number(value)) for name, value in sorted(line["metrics"].items())]),
+        *_table([(name, _estimate(line["metrics"], name)) for name in _measured(line["metrics"])]),
     ]
     if earlier is not None:
         parts += ["", compare(earlier, version)]
@@ -66,11 +67,9 @@ def _field(name: str, text: object) -> str:
     return f"{name:<12} {text}"
 
 
-def _reasons(tags: Mapping[str, str], verdict: Mapping[str, Any]) -> str:
-    against = tags.get("compared_with")
-    reasons = "; ".join(str(reason) for reason in verdict.get("reasons", []))
-    return (f" against version {against}" if against else ", with no champion before it") + (
-        f" ({reasons})" if reasons else ""
+def _rival(tags: Mapping[str, str]) -> str:
+    return (
+        f"version {tags['compared_with']}" if "compared_with" in tags else "naive baselines, with no champion before it"
     )
 
 
@@ -95,12 +94,31 @@ def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 def _deltas(a: Mapping[str, float], b: Mapping[str, float]) -> list[str]:
     rows = []
-    for name in sorted({**a, **b}):
-        if name not in a or name not in b:
-            rows.append((name, f"{_number(a[name])} → —" if name in a else f"— → {_number(b[name])}"))
-        elif a[name] != b[name]:
-            rows.append((name, f"{_number(a[name])} → {_number(b[name])} ({b[name] - a[name]:+.4g})"))
+    for name in _measured({**a, **b}):
+        old, new = _value(a, name), _value(b, name)
+        if old is None or new is None:
+            rows.append((name, f"{_estimate(a, name)} → {_estimate(b, name)}"))
+        elif old != new:
+            rows.append((name, f"{_number(old)} → {_number(new)} ({new - old:+.4g})"))
     return _table(rows) or [f"  {_UNCHANGED}"]
+
+
+def _measured(metrics: Mapping[str, float]) -> list[str]:
+    """Names of metrics in order; an estimate's `x.value`, `x.lo` and `x.hi` are one, `x`."""
+    estimates = {name.removesuffix(".value") for name in metrics if name.endswith(".value")}
+    ends = {f"{name}.{end}" for name in estimates for end in ("value", "lo", "hi")}
+    return sorted(estimates | (metrics.keys() - ends))
+
+
+def _value(metrics: Mapping[str, float], name: str) -> float | None:
+    return metrics.get(f"{name}.value", metrics.get(name))
+
+
+def _estimate(metrics: Mapping[str, float], name: str) -> str:
+    value, low, high = _value(metrics, name), metrics.get(f"{name}.lo"), metrics.get(f"{name}.hi")
+    if value is None:
+        return "—"
+    return _number(value) + (f" [{_number(low)}, {_number(high)}]" if low is not None and high is not None else "")
 
 
 def _number(value: float) -> str:
