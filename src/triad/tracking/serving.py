@@ -27,6 +27,18 @@ from triad.tracking.recommending import Pairs
 STATE, FUSE = "state", "fuse"
 """Folder names inside a registered model."""
 
+RECOMMENDATIONS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("rank", pa.int64()),
+        ("item_id", pa.string()),
+        ("score", pa.float64()),
+        ("reason", pa.string()),
+        ("model_version", pa.string()),
+    ]
+)
+"""The columns of recommendations, by user, then rank (from 1)."""
+
 _SCORED_AT_ONCE = 65_536  # exposures
 _RANKED_AT_ONCE = 8_000_000  # (user, item) cells
 _PAIRS_AT_ONCE = 1_000_000  # candidates given context in one pass over the log
@@ -108,16 +120,15 @@ class ServingModel:
             if settings.order_by is not None:
                 retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
         lists, rank = recommending.top(retrieved, order, settings.k)
-        return pa.table(
-            {
-                "user_id": pa.array(np.asarray(data.users.user_id)[lists.user], pa.string()),
-                "rank": pa.array(rank, pa.int64()),
-                "item_id": pa.array(np.asarray(data.items.item_id)[lists.item], pa.string()),
-                "score": pa.array(np.asarray(lists.score, np.float64)),
-                "reason": pa.array(recommending.reasons(data, lists, moment, titles, categories), pa.string()),
-                "model_version": pa.array([self.version] * len(rank), pa.string()),
-            }
-        )
+        columns = {
+            "user_id": np.asarray(data.users.user_id)[lists.user],
+            "rank": rank,
+            "item_id": np.asarray(data.items.item_id)[lists.item],
+            "score": np.asarray(lists.score, np.float64),
+            "reason": recommending.reasons(data, lists, moment, titles, categories),
+            "model_version": [self.version] * len(rank),
+        }
+        return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
 
     def _retrieve(self, data: Dataset, settings: RecommendParams, moment: int, order: Ints) -> Pairs:
         users = np.arange(len(data.users.user_id))
