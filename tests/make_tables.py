@@ -40,6 +40,7 @@ def make_tables(
             "session_id",
             "position",
             "surface",
+            "query",
             "price_cents",
             "quantity",
         )
@@ -57,6 +58,9 @@ def make_tables(
         rows["session_id"] += [f"s{u}-{d}" for u, d in zip(user[at], day[at], strict=True)]
         rows["position"] += [int(p) if seen else None for p in position[at]]
         rows["surface"] += [("home", "search", "category")[n % 3] for n in at]
+        rows["query"] += [
+            f"B{u % 4} thing" if n % 3 == 1 and n % 2 else None for n, u in zip(at, user[at], strict=True)
+        ]
         rows["price_cents"] += price[item[at], day[at]].tolist()
         rows["quantity"] += [1] * len(at)
     moment = pa.timestamp("us", tz="UTC")

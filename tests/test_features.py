@@ -16,7 +16,7 @@ from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features import catalogue, dataset, exposures, labels, prices, vocabulary
+from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches, vocabulary
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.dataset import SPLITS, Dataset
@@ -501,6 +501,12 @@ def values(**features) -> dict:
     }
 
 
+def _leaking(known, rows, sums) -> dict[str, np.ndarray]:
+    """A column that counts the day's own clicks of the exposure's user on its item."""
+    pair = rows.user.astype(np.int64) * len(known.catalogue.item_id) + rows.item
+    return {"user_item_clicks": known.daily["user_item"].between("clicks", pair, rows.day, rows.day + 2)}
+
+
 def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     from triad.stages.features import features
 
@@ -528,6 +534,87 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     with connect(tmp_path / "artifacts/ingest/tables") as session:
         again = transform(session, State.load(output / "state"))
     np.testing.assert_array_equal(again.exposures.context, data.exposures.context)
+    with pytest.raises(TriadError, match="feature 'user_item_clicks'.* knows the answer"):
+        monkeypatch.setattr("triad.features.context._affinity", _leaking)
+        features(parse(values(), "params"))
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
     features(parse(values(), "params"))
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
     assert datetime.fromtimestamp(data.meta.windows["test"][1] / 1e6, UTC).date() == END
+
+
+def test_a_query_that_names_the_brand_is_seen_and_remembered() -> None:
+    shown = [(user, item, hour, "impression") for hour in (1, 30) for user, item in (("a", 0), ("a", 1), ("b", 0))]
+    rows = [*shown, ("a", 0, 2, "click")]
+    tables = log(*rows)
+    tables["items"] = tables["items"].set_column(2, "brand", pa.array(["Blue Hat", "Hat", None]))
+    query = ["blue hat sale", "blue hat sale", "bluehat", "hats", None, "a HAT", None]
+    tables["events"] = tables["events"].append_column("query", pa.array(query))
+    with connect(tables) as session:
+        known = catalogue.read(session, 1)
+        found = searches.read(session, known)
+        codes = session.execute("SELECT query, query_no FROM query_row").fetchall()
+    number = dict(codes) | {None: -1}
+    hat, blue_hat = known.brand[1], known.brand[0]
+    asked = np.array([number[text] for text in ("blue hat sale", "blue hat sale", "hats", None, "a HAT", "a HAT")])
+    brand = np.array([blue_hat, hat, hat, hat, blue_hat, known.brand[2]])
+    user, day = np.array([0, 0, 0, 0, 1, 1]), np.full(6, ZERO // DAY + 1)
+    columns = found.columns(asked, user, brand, day)
+    assert columns["query_names_brand"].tolist() == [1, 0, 0, 0, 0, 0]  # "hat" is no word that "blue hat" begins with
+    assert columns["query_names_other_brand"].tolist() == [0, 1, 0, 0, 1, 1]
+    np.testing.assert_allclose(np.expm1(columns["user_brand_searches"]), [1, 0, 0, 0, 0, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(columns["user_brand_search_share"], [0.5, 0, 0, 0, 0, np.nan], rtol=1e-6)
+
+
+def test_variance_of_lifts_is_found_again() -> None:
+    random = np.random.default_rng(0)
+    trials = random.integers(5, 200, 20_000)
+    for variance in (0.0, 0.05, 0.4):
+        lift = random.gamma(1 / variance, variance, len(trials)) if variance else np.ones(len(trials))
+        taken = random.binomial(trials, np.minimum(0.1 * lift, 1))
+        found = rates.variance_of(taken, 0.1 * trials, trials)
+        assert found == pytest.approx(variance, abs=0.01 + 0.1 * variance)
+    assert rates.variance_of(np.zeros(3), np.ones(3), np.ones(3)) == 0
+
+
+def test_a_lift_starts_from_its_prior_and_ends_at_the_evidence() -> None:
+    step = rates.Step((1, 3), np.array([0.2, 0.2, 0.2]))
+    counts = {"clicks": np.array([0.0, 50.0, 5000.0]), "purchases": np.array([0.0, 20.0, 2000.0])}
+    lift = step.lift(counts, 10.0, np.log(0.5))
+    np.testing.assert_allclose(np.exp(lift), [0.5, (20 + 5) / (10 + 10), (2000 + 5) / (1000 + 10)])
+    assert step.name == "purchase"
+
+
+def test_rows_that_did_not_happen_are_scored_as_recorded_ones_would_be(shop) -> None:
+    tables, data, state = shop
+    moment = ZERO + 31 * DAY + 10 * HOUR
+    asked = pa.table(
+        {
+            "event_id": ["x", "y"],
+            "user_id": ["u0003", "u0001"],
+            "item_id": ["i0002", "i0004"],
+            "occurred_at": pa.array([moment, moment], MOMENT),
+            "position": pa.array([1, 2]),
+            "surface": ["home", "home"],
+        }
+    )
+    events = tables["events"]
+    recorded = pa.table(
+        {
+            name: asked[name] if name in asked.column_names else pa.nulls(2, events[name].type)
+            for name in events.column_names
+        }
+    ).set_column(events.column_names.index("kind"), "kind", pa.array(["impression", "impression"]))
+    with connect(tables) as session:
+        found = transform(session, state, asked)
+    with connect(tables | {"events": pa.concat_tables([events, recorded.cast(events.schema)])}) as session:
+        happened = transform(session, state)
+    assert found.exposures.event_id.tolist() == ["y", "x"]
+    assert found.exposures.split.tolist() == [-1, -1]
+    assert np.isnan(found.exposures.labels).all()
+    rows = [int(np.flatnonzero(happened.exposures.event_id == event)[0]) for event in ("y", "x")]
+    np.testing.assert_array_equal(found.exposures.context, happened.exposures.context[rows])
+    np.testing.assert_array_equal(found.exposures.history, happened.exposures.history[rows])
+    np.testing.assert_array_equal(found.streams.item, data.streams.item)

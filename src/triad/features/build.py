@@ -15,9 +15,10 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features import catalogue, entities, exposures, labels, prices, searches, signals, streams
 from triad.features.catalogue import Catalogue
-from triad.features.context import Known, Rows, block
+from triad.features.context import Known, Rows, block, learn
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
 from triad.features.labels import Keys
+from triad.features.rates import Strengths
 from triad.features.requirements import check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
@@ -49,10 +50,10 @@ def fit(
     with bounded(session):
         known = catalogue.read(session, params.category_levels)
         state = _learn(session, params, tasks, window, known)
-        data = _assemble(session, state, known)
+        data, strengths = _assemble(session, state, known)
     check_labels(data, tasks)
     meta = _standardised(data)
-    return replace(data, meta=meta), replace(state, meta=meta)
+    return replace(data, meta=meta), replace(state, meta=meta, strengths=strengths)
 
 
 def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table | None = None) -> Dataset:
@@ -71,7 +72,7 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table 
             "is missing, but the state was fitted with it", where="table prices", mend="give the same tables"
         )
     with bounded(session):
-        return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)
+        return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)[0]
 
 
 def _learn(
@@ -119,14 +120,15 @@ def _learn(
         surfaces=_surfaces(session, funnel, spans["train"]),
         prices_given=has_prices(session),
         queries_given=funnel.shown and scalar(session, "SELECT count(*) FROM query_row") > 0,
+        strengths={},
         warm_items=tuple(id_ for id_, n in counts["item"].items() if n >= params.min_count),
     )
 
 
 def _assemble(
     session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, asked: pa.Table | None = None
-) -> Dataset:
-    """Both ways end here, so that training and serving cannot differ."""
+) -> tuple[Dataset, Strengths]:
+    """Both ways end here, so that training and serving cannot differ. A state without strengths gets them."""
     params, meta, funnel = state.params, state.meta, Funnel(state.kinds)
     negatives = 0 if funnel.shown else params.sampled_negatives
     exposures.build(session, funnel.kinds[0], negatives, params.seed)
@@ -156,11 +158,15 @@ def _assemble(
         daily=signals.daily_sums(session, funnel, known),
         grid=grid,
         searches=searches.read(session, known) if state.queries_given else None,
+        places=signals.places(session) if funnel.shown else None,
+        strengths=dict(state.strengths),
         # a sold item's own price of the day would tell it from a sampled one's
         price_lag=0 if state.prices_given and funnel.shown else 1,
     )
+    if not source.strengths:
+        source = replace(source, strengths=_strengths(source, keys, meta.windows["train"][1]))
     names, context = _context(session, source, keys, earlier)
-    return Dataset(
+    data = Dataset(
         items=entities.items(known, state.vocabularies, params.title_tokens, grid.first),
         users=users,
         streams=stream,
@@ -179,21 +185,44 @@ def _assemble(
         queries=streams.queries(stream, stream_user, funnel.target, meta.windows),
         meta=replace(meta, context=names),
     )
+    return data, source.strengths
+
+
+def _strengths(source: Known, keys: Keys, end: int) -> Strengths:
+    """Learned of the entities in train, by their counts at its end."""
+    rows = np.flatnonzero(keys.split == SPLITS.index("train"))
+    rows = rows[:: 1 + len(rows) // BLOCK]
+    none = np.full(len(rows), -1)
+    return learn(
+        source,
+        Rows(
+            user=keys.user[rows],
+            item=keys.item[rows],
+            time=np.full(len(rows), end, np.int64),
+            history=none,
+            position=none,
+            surface=none,
+            price=none,
+            query=none,
+            place=none,
+        ),
+    )
 
 
 def _context(
     session: duckdb.DuckDBPyConnection, source: Known, keys: Keys, earlier: Ints
 ) -> tuple[tuple[str, ...], Floats]:
     """Names and (n, n_context) values, made block by block so that no whole column stands beside the matrix."""
+    place, joined = ("coalesce(place_no, -1)", signals.AT_PLACE) if source.places else ("-1", "")
     names: tuple[str, ...] = ()
     context = np.empty((len(keys.user), 0), np.float32)
     for start in range(0, max(len(keys.user), 1), BLOCK):
         part = slice(start, start + BLOCK)
         shown = columns(
             session,
-            f"""SELECT position::FLOAT AS position, coalesce(surface, '') AS surface, price_cents::DOUBLE AS price,
-                    coalesce(query_no, -1) AS query
-                FROM exposure WHERE row BETWEEN {start} AND {start + BLOCK - 1} ORDER BY row""",
+            f"""SELECT position::FLOAT AS position, coalesce(a.surface, '') AS surface, price_cents::DOUBLE AS price,
+                    coalesce(query_no, -1) AS query, {place} AS place
+                FROM exposure a {joined} WHERE row BETWEEN {start} AND {start + BLOCK - 1} ORDER BY row""",
         )
         found = block(source, Rows(keys.user[part], keys.item[part], keys.time[part], earlier[part], **shown))
         if not names:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad.features import rates
 from triad.features.aggregates import Daily
 from triad.features.catalogue import Catalogue
 from triad.features.dataset import Floats, Ints, Streams
@@ -22,13 +23,13 @@ from triad.schema import EVENT_KINDS
 Columns = dict[str, Floats]
 
 ITEM_DAYS, USER_DAYS = (1, 7, 28), (7, 28)
-STRENGTH = {"item": 4.0, "user": 4.0, "pair": 2.0, "price": 5.0}
-"""Expected events that a prior is worth: how fast a rate trusts its own evidence."""
+PRIOR_EVENTS = 5.0
+"""Events that the usual price is worth against those whose prices a user's own mean is taken of."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of exposures. `price` is NaN, `query` -1 where the event carries none."""
+    """A block of exposures. `price` is NaN, `query` and `place` are -1 where the event carries none."""
 
     user: Ints
     item: Ints
@@ -38,6 +39,7 @@ class Rows:
     surface: np.ndarray
     price: Floats
     query: Ints
+    place: Ints
 
     @property
     def day(self) -> Ints:
@@ -55,18 +57,19 @@ class Known:
     daily: dict[str, Daily]
     grid: PriceGrid
     searches: Searches | None
+    places: Daily | None
+    strengths: rates.Strengths  # see `rates.lifts`
     price_lag: int  # days that prices are known late
 
 
 def block(known: Known, rows: Rows) -> Columns:
     """All context columns of `rows`, by name, each (n,)."""
-    base = {step: _overall(known, rows, step) for step in known.funnel.steps}
-    sums = {name: known.daily[name].before(entity, rows.day) for name, entity in _entities(known, rows).items()}
+    sums = _sums(known, rows)
     found = _moment(known, rows) | _ages(known, rows)
     priced = _prices(known, rows)
     found |= priced | _tastes(known, sums["user"], priced)
     found |= _windows(known, rows)
-    found |= _rates(known, rows, sums, base)
+    found |= _rates(known, rows, sums)
     found |= _affinity(known, rows, sums)
     if known.searches:
         found |= known.searches.columns(rows.query, rows.user, known.catalogue.brand[rows.item], rows.day)
@@ -142,7 +145,7 @@ def _tastes(known: Known, user: Columns, priced: Columns) -> Columns:
 
 
 def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Floats:
-    strength = STRENGTH["price"]
+    strength = PRIOR_EVENTS
     return (user[f"{taste}_{kinds}"] / MICRO + strength * prior) / (user[f"{taste}_{kinds}_known"] + strength)
 
 
@@ -154,59 +157,59 @@ def _windows(known: Known, rows: Rows) -> Columns:
             sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
             found |= {f"{entity}_{name}_{length}d": np.log1p(sums[name]) for name in names}
             if entity == "item" and known.funnel.shown and length > 1:
-                taken = sums[plural(known.funnel.target)]
-                found[f"item_{EVENT_KINDS[known.funnel.target]}_lift_{length}d"] = _lift(
-                    taken, sums["expected"] / MICRO, STRENGTH["item"]
-                )
+                step = rates.steps(known.funnel, sums)[0]
+                name = f"item_{step.name}_lift"
+                found[f"{name}_{length}d"] = step.lift(sums, known.strengths[name])
     return found
 
 
-def _overall(known: Known, rows: Rows, step: tuple[int, int]) -> Floats:
-    """(n,) rate of the step over the whole shop up to the day before."""
-    sums = known.daily["overall"].before(np.zeros(len(rows.day), np.int64), rows.day)
-    return (sums[plural(step[1])] + 1) / (sums[plural(step[0])] + 20)
-
-
-def _rates(known: Known, rows: Rows, sums: dict[str, Columns], base: dict[tuple[int, int], Floats]) -> Columns:
-    """Smoothed rates as log lifts over what was expected; a pair's prior is the product of its two sides'."""
-    attributes = [f"category_{level + 1}" for level in range(known.catalogue.levels)] + ["brand"]
+def _rates(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
+    """Lifts, the click rate of the place, and what they come to together, as logs."""
+    funnel, overall = known.funnel, _overall(known, rows)
     found: Columns = {}
-    for step in known.funnel.steps:
-        kind = EVENT_KINDS[step[1]]
-
-        def lift(entity: str, strength: str, prior: Floats | float = 0.0, step: tuple[int, int] = step) -> Floats:
-            counts = sums[entity]
-            at_place = step[0] == IMPRESSION
-            expected = counts["expected"] / MICRO if at_place else counts[plural(step[0])] * base[step]
-            return _lift(counts[plural(step[1])], expected, STRENGTH[strength], prior)
-
-        user = lift("user", "user")
-        own = {name: lift(name, "item") for name in attributes}
-        narrow = own[f"category_{known.catalogue.levels}"]
-        found[f"user_{kind}_lift"] = user
-        found |= {f"{name}_{kind}_lift": values for name, values in own.items()}
-        found[f"item_{kind}_lift"] = lift("item", "item", np.nan_to_num(narrow))
-        prior = user
-        for level, name in enumerate(attributes):  # broad to narrow, then the brand: each starts from the one before
-            broader = own[attributes[level - 1]] if level else 0.0
-            prior = prior + np.nan_to_num(own[name] - broader)
-            pair = lift(f"user_{name}", "pair", prior)
-            found[f"user_{name}_{kind}_lift"] = pair
-            prior = np.where(np.isfinite(pair), pair, prior)
-        found[f"user_item_{kind}_lift"] = lift("user_item", "pair", user + found[f"item_{kind}_lift"])
+    for step in rates.steps(funnel, overall):
+        found |= rates.lifts(step, _attributes(known), sums, known.strengths)
+    so_far = found[f"match_{EVENT_KINDS[funnel.target]}_lift"] if funnel.shown else np.zeros(len(rows.day), np.float32)
+    if known.places:
+        usual = (overall[plural(funnel.target)] + 1) / (overall[plural(IMPRESSION)] + 20)
+        place = known.places.before(rows.place, rows.day)
+        rate = np.where(rows.place >= 0, (place["taken"] + 20 * usual) / (place["shown"] + 20), usual)
+        found["place_rate"] = np.log(rate)
+        so_far = found[f"expected_{EVENT_KINDS[funnel.target]}"] = so_far + found["place_rate"]
+    for _, kind in funnel.steps[1:] if funnel.shown else funnel.steps:
+        usual = (overall[plural(kind)] + 1) / (overall[plural(funnel.target)] + 20)
+        found[f"expected_{EVENT_KINDS[kind]}"] = so_far + np.log(usual) + found[f"match_{EVENT_KINDS[kind]}_lift"]
     return found
 
 
-def _lift(taken: Floats, expected: Floats, strength: float, prior: Floats | float = 0.0) -> Floats:
-    """Log of taken over expected, shrunk toward `prior` (a log) as if by `strength` expected events (gamma-Poisson)."""
-    return np.log((taken + strength * np.exp(prior)) / (expected + strength))
+def learn(known: Known, rows: Rows) -> rates.Strengths:
+    """How far each rate is to be trusted, from the counts of `rows`' entities up to `rows.day`."""
+    found: rates.Strengths = {}
+    entities, sums = _entities(known, rows), _sums(known, rows)
+    for step in rates.steps(known.funnel, _overall(known, rows)):
+        found |= rates.learn(step, _attributes(known), sums, entities)
+    return found
+
+
+def _overall(known: Known, rows: Rows) -> Columns:
+    """(n,) counts of the whole shop up to the day before."""
+    return known.daily["overall"].before(np.zeros(len(rows.day), np.int64), rows.day)
+
+
+def _sums(known: Known, rows: Rows) -> dict[str, Columns]:
+    return {name: known.daily[name].before(entity, rows.day) for name, entity in _entities(known, rows).items()}
+
+
+def _attributes(known: Known) -> list[str]:
+    """Of items, broad to narrow, then the brand."""
+    return [*(f"category_{level + 1}" for level in range(known.catalogue.levels)), "brand"]
 
 
 def _affinity(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     """What the user did with the item, its categories and its brand before, and what share of all they did that is."""
     target = plural(known.funnel.target)
     found: Columns = {}
-    for name in [f"user_category_{level + 1}" for level in range(known.catalogue.levels)] + ["user_brand"]:
+    for name in [f"user_{attribute}" for attribute in _attributes(known)]:
         found[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
         found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.kinds}
     found |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.kinds}

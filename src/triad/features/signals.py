@@ -20,6 +20,10 @@ IMPRESSION = EVENT_KINDS.index("impression")
 SLOTS = 30
 """Places on the page told apart; those below share the last."""
 
+_SLOT = f"least(coalesce(position, 0), {SLOTS})"
+AT_PLACE = f"LEFT JOIN place p ON p.surface = coalesce(a.surface, '') AND p.slot = {_SLOT}"
+"""Finds the place of an exposure or event `a`."""
+
 TASTES = ("relative", "discount", "promoted")
 """How an item was priced: against its category, against its own last weeks, and whether it was promoted."""
 
@@ -64,8 +68,9 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
     if funnel.shown:
         _base_rate(session, funnel.target, hours)
         expected = "coalesce(b.expected, 0)"
-        base = f"""LEFT JOIN base_rate b ON a.kind = {IMPRESSION} AND b.day = a.day
-            AND b.surface = coalesce(a.surface, '') AND b.slot = least(coalesce(a.position, 0), {SLOTS})"""
+        base = (
+            f"{AT_PLACE} LEFT JOIN base_rate b ON a.kind = {IMPRESSION} AND b.day = a.day AND b.place_no = p.place_no"
+        )
     else:
         expected, base = "0", ""
     session.execute(f"""
@@ -80,21 +85,32 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
 
 def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> None:
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE base_rate AS
-        WITH counted AS (
-            SELECT coalesce(x.surface, '') AS surface, least(coalesce(x.position, 0), {SLOTS}) AS slot, x.day,
-                count(*) AS shown, count(r.row) AS taken
-            FROM exposure x LEFT JOIN ({reached((target,), hours)}) r ON r.row = x.row AND r.time // {DAY} = x.day
-            GROUP BY ALL
-        ),
-        overall AS (
-            SELECT day, (sum(sum(taken)) OVER so_far + 1) / (sum(sum(shown)) OVER so_far + 20) AS rate
-            FROM counted GROUP BY day WINDOW so_far AS (ORDER BY day)
-        )
-        SELECT surface, slot, c.day,
-            ((sum(taken) OVER so_far + 20 * rate) / (sum(shown) OVER so_far + 20) * {MICRO})::BIGINT AS expected
-        FROM counted c JOIN overall USING (day) WINDOW so_far AS (PARTITION BY surface, slot ORDER BY c.day)
+        CREATE OR REPLACE TEMP TABLE place AS
+        SELECT *, (row_number() OVER (ORDER BY surface, slot) - 1)::INT AS place_no
+        FROM (SELECT DISTINCT coalesce(surface, '') AS surface, {_SLOT} AS slot FROM exposure)
     """)
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE place_day AS
+        SELECT place_no, a.day, count(*) AS shown, count(r.row) AS taken
+        FROM exposure a {AT_PLACE}
+        LEFT JOIN ({reached((target,), hours)}) r ON r.row = a.row AND r.time // {DAY} = a.day
+        GROUP BY place_no, a.day
+    """)
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE base_rate AS
+        WITH overall AS (
+            SELECT day, (sum(sum(taken)) OVER so_far + 1) / (sum(sum(shown)) OVER so_far + 20) AS rate
+            FROM place_day GROUP BY day WINDOW so_far AS (ORDER BY day)
+        )
+        SELECT place_no, d.day,
+            ((sum(taken) OVER so_far + 20 * rate) / (sum(shown) OVER so_far + 20) * {MICRO})::BIGINT AS expected
+        FROM place_day d JOIN overall USING (day) WINDOW so_far AS (PARTITION BY place_no ORDER BY d.day)
+    """)
+
+
+def places(session: duckdb.DuckDBPyConnection) -> Daily:
+    """How often each place on a page was shown, and how often what stood there was taken on the same day."""
+    return daily(session, "place_day", "place_no", {"shown": "shown", "taken": "taken"})
 
 
 def entities(levels: int, n_items: int) -> dict[str, str]:

@@ -29,6 +29,7 @@ class State:
     surfaces: tuple[str, ...]  # the surfaces most seen in train
     prices_given: bool  # whether the source has a table of prices
     queries_given: bool  # whether exposures carry what was searched for
+    strengths: Mapping[str, float]  # how far each rate is trusted, see `rates.lifts`
     warm_items: tuple[str, ...]  # ids with min_count train interactions
 
     def save(self, folder: Path) -> None:
@@ -47,6 +48,7 @@ class State:
                 "surfaces": self.surfaces,
                 "prices_given": self.prices_given,
                 "queries_given": self.queries_given,
+                "strengths": dict(self.strengths),
             },
         )
 
@@ -63,5 +65,6 @@ class State:
             surfaces=tuple(raw["surfaces"]),
             prices_given=raw["prices_given"],
             queries_given=raw["queries_given"],
+            strengths=raw["strengths"],
             warm_items=tuple(pq.read_table(folder / "warm_items.parquet")["item_id"].to_pylist()),
         )

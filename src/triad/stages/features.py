@@ -13,6 +13,7 @@ from triad.errors import TriadError
 from triad.features import build, dataset
 from triad.features.summary import summarise
 from triad.tables import connect, present
+from triad.validation.leaks import check_features
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -26,7 +27,7 @@ def features(params: Params) -> None:
     """Make the examples of the window that ends at `ingest.as_of`.
 
     Raises:
-        TriadError: there are no tables, or they do not give what a task needs.
+        TriadError: there are no tables, they do not give what a task needs, or a feature knows a label.
     """
     started = time.monotonic()
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
@@ -34,6 +35,8 @@ def features(params: Params) -> None:
     _need(TABLES)
     with connect(TABLES) as session:
         data, state = build.fit(session, params.features, params.tasks, window)
+    rows, meta = data.exposures, data.meta
+    check_features(rows.context, meta.context, rows.labels, meta.tasks, params.validate_.leak_auc, split=rows.split)
     with replacing(OUTPUT) as folder:
         dataset.save(data, folder)
         state.save(folder / "state")
