@@ -534,7 +534,7 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     with connect(tmp_path / "artifacts/ingest/tables") as session:
         again = transform(session, State.load(output / "state"))
     np.testing.assert_array_equal(again.exposures.context, data.exposures.context)
-    with pytest.raises(TriadError, match="feature 'user_item_clicks'.* knows the answer"):
+    with pytest.raises(TriadError, match=r"feature 'user_item_clicks'.* knows the answer"):
         monkeypatch.setattr("triad.features.context._affinity", _leaking)
         features(parse(values(), "params"))
     monkeypatch.undo()
@@ -562,10 +562,10 @@ def test_a_query_that_names_the_brand_is_seen_and_remembered() -> None:
     brand = np.array([blue_hat, hat, hat, hat, blue_hat, known.brand[2]])
     user, day = np.array([0, 0, 0, 0, 1, 1]), np.full(6, ZERO // DAY + 1)
     columns = found.columns(asked, user, brand, day)
-    assert columns["query_names_brand"].tolist() == [1, 0, 0, 0, 0, 0]  # "hat" is no word that "blue hat" begins with
-    assert columns["query_names_other_brand"].tolist() == [0, 1, 0, 0, 1, 1]
-    np.testing.assert_allclose(np.expm1(columns["user_brand_searches"]), [1, 0, 0, 0, 0, np.nan], rtol=1e-6)
-    np.testing.assert_allclose(columns["user_brand_search_share"], [0.5, 0, 0, 0, 0, np.nan], rtol=1e-6)
+    assert columns["query_names_brand"].tolist() == [1, 1, 0, 0, 0, 0]
+    assert columns["query_names_other_brand"].tolist() == [0, 0, 0, 0, 1, 1]
+    np.testing.assert_allclose(np.expm1(columns["user_brand_searches"]), [1, 1, 1, 1, 0, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(columns["user_brand_search_share"], [1 / 3] * 4 + [0, np.nan], rtol=1e-6)
 
 
 def test_variance_of_lifts_is_found_again() -> None:
