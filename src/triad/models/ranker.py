@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
+from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.multitask import MultiTaskNetwork
 from triad.models.networks import load_network
@@ -34,8 +35,8 @@ class Ranker:
         return {name: _scores(task, outputs[name]) for name, task in self.network.tasks.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """Not asked: `ranks` is false."""
-        raise NotImplementedError("the ranker scores exposures; the member `pretrain` orders the catalogue")
+        """Never: it does not order the catalogue."""
+        raise TriadError("does not rank", where="member finetune", mend="ask a member whose `ranks` is true")
 
     def save(self, folder: Path) -> None:
         """Write the network into `folder`."""
