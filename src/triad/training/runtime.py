@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
+
+log = logging.getLogger("triad.runtime")
 
 COMPILE_STEPS = 200
 """Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures)."""
@@ -37,8 +40,7 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
     Raises:
         TriadError: a GPU is asked for and none is there, or half precision is asked for on a CPU.
     """
-    if tf.config.threading.get_inter_op_parallelism_threads() != 1:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    _one_operation_at_a_time()
     gpus = tf.config.list_physical_devices("GPU")
     if params.device == "gpu" and not gpus:
         raise TriadError(
@@ -60,3 +62,12 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return Runtime(device, precision, params.xla)
+
+
+def _one_operation_at_a_time() -> None:
+    if tf.config.threading.get_inter_op_parallelism_threads() == 1:
+        return
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow allows it only before its first operation
+        log.warning("TensorFlow was in use before: this run may differ from its repetition in the last bits")

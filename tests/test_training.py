@@ -1,0 +1,361 @@
+"""Training: it learns, it repeats bit for bit, and a killed run ends where an undisturbed one does."""
+
+import csv
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from make_dataset import make_dataset
+
+from triad.artifacts import read_json
+from triad.config.finetune import FinetuneParams
+from triad.config.params import Params, parse
+from triad.config.pretrain import PretrainParams
+from triad.config.runtime import RuntimeParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Streams, load, save
+from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.ranker import Ranker
+from triad.models.sequence import Sequence
+from triad.stages.finetune import finetune
+from triad.stages.pretrain import pretrain
+from triad.training.checkpoints import CHECKPOINTS, fingerprint
+from triad.training.finetuning import ExposureFeed, finetune_network, naive_losses
+from triad.training.pretraining import TargetFeed, next_item_loss, pretrain_network, proposal, ranking, targets
+from triad.training.runtime import COMPILE_STEPS, Runtime, settle
+
+RUNTIME = settle(RuntimeParams(device="cpu"), seed=1)  # here, because TensorFlow takes it before its first use only
+
+VALUES = {
+    "ingest": {"as_of": "2026-01-31", "window_days": 30},
+    "features": {"split_days": {"validation": 4, "fusion": 5, "test": 5}},
+    "runtime": {"device": "cpu"},
+    "tasks": {
+        "click": {"kind": "binary", "label": "clicked"},
+        "conversion": {"kind": "binary", "label": "purchased", "given": "click"},
+        "profile": {"kind": "multiclass", "label": "user_attribute", "column": "segment"},
+        "price": {"kind": "regression", "label": "price_move"},
+    },
+    "pretrain": {
+        "trunk": {"dim": 16, "layers": 1, "max_steps": 16, "dropout": 0.1},
+        "loss": "sampled_softmax",
+        "negatives": 16,
+        "batch_targets": 128,
+        "max_epochs": 2,
+        "checkpoint_steps": 3,
+    },
+    "finetune": {"batch_exposures": 256, "experts": 2, "expert_dim": 16, "max_epochs": 2, "checkpoint_steps": 3},
+}
+PARAMS: Params = parse(VALUES, "test")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return make_dataset()
+
+
+def params_with(**sections) -> Params:
+    return parse({name: {**VALUES.get(name, {}), **sections.get(name, {})} for name in VALUES}, "test")
+
+
+def run_pretrain(data: Dataset, folder: Path | None = None, **changes):
+    return pretrain_network(data, PARAMS.pretrain.model_copy(update=changes), RUNTIME, folder)
+
+
+def run_finetune(data: Dataset, folder: Path | None = None, pretrained=None, **changes):
+    dials = PARAMS.finetune.model_copy(update=changes)
+    trunk = PARAMS.pretrain.trunk
+    return finetune_network(data, PARAMS.tasks, dials, RUNTIME, trunk=trunk, pretrained=pretrained, folder=folder)
+
+
+def same_weights(one, other) -> bool:
+    return all(
+        np.array_equal(a, b) for a, b in zip(one.network.get_weights(), other.network.get_weights(), strict=True)
+    )
+
+
+# --- runtime
+
+
+def test_a_gpu_that_is_not_there_is_an_error() -> None:
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(TriadError, match=r"runtime\.device: no GPU is visible"):
+        settle(RuntimeParams(device="gpu"), 1)
+
+
+def test_half_precision_is_for_gpus() -> None:
+    with pytest.raises(TriadError, match=r"runtime\.precision"):
+        settle(RuntimeParams(device="cpu", precision="mixed_bfloat16"), 1)
+    assert settle(RuntimeParams(device="cpu"), 1) == Runtime("cpu", "float32", "auto")
+
+
+@pytest.mark.parametrize(("xla", "short", "long"), [("auto", False, True), ("on", True, True), ("off", False, False)])
+def test_only_long_trainings_are_compiled(xla, short: bool, long: bool) -> None:
+    runtime = Runtime("cpu", "float32", xla)
+    assert (runtime.compiles(COMPILE_STEPS - 1), runtime.compiles(COMPILE_STEPS)) == (short, long)
+
+
+# --- what is learned from
+
+
+def test_targets_of_one_moment_share_the_state_before_it(data) -> None:
+    streams = Streams(
+        offsets=np.array([0, 5, 7]),
+        item=np.arange(7),
+        kind=np.array([1, 1, 3, 1, 1, 1, 1]),
+        time=np.array([10, 20, 20, 20, 30, 30, 40]),
+        split=np.array([0, 0, 0, 0, 1, 0, 1]),
+    )
+    small = replace(data, streams=streams)
+    found = targets(small, "train")
+    assert list(zip(found.user, found.history, found.item, strict=True)) == [(0, 0, 0), (0, 1, 1), (0, 1, 3), (1, 0, 5)]
+    found = targets(small, "validation")
+    assert list(zip(found.user, found.history, found.item, strict=True)) == [(0, 4, 4), (1, 1, 6)]
+
+
+def test_negatives_are_drawn_from_a_distribution(data) -> None:
+    item = np.array([3, 3, 3, 5])
+    mixed, uniform = proposal(data, item, "sampled_softmax"), proposal(data, item, "gbce")
+    assert mixed.sum() == pytest.approx(1) and mixed[3] == pytest.approx((0.75 + 1 / 40) / 2)
+    np.testing.assert_allclose(uniform, 1 / 40)
+
+
+def test_feeds_repeat_by_epoch_and_step(data) -> None:
+    feed, again = (TargetFeed(data, PARAMS.pretrain) for _ in range(2))
+    plan = feed.plan(1)
+    _, one = feed.build(plan[2], 1, 2)
+    _, two = again.build(again.plan(1)[2], 1, 2)
+    _, other = feed.build(plan[2], 1, 3)
+    assert all(np.array_equal(one[name], two[name]) for name in one if name != "items")
+    assert not np.array_equal(one["negatives"], other["negatives"])
+    assert sum(len(rows) for _, rows in plan) == feed.examples == len(targets(data, "train").item)
+    assert ExposureFeed(data, PARAMS.finetune, 16).examples == len(data.rows("train"))
+
+
+def test_the_best_constants_losses_by_hand(data) -> None:
+    rows, train = data.rows("validation"), data.rows("train")
+    labels = np.full_like(data.exposures.labels, np.nan)
+    labels[train[:8], 0], labels[rows[:2], 0] = [1, 0, 0, 0, 0, 0, 0, 0], [1, 0]
+    labels[train[:5], 3], labels[rows[:2], 3] = [0, 1, 2, 3, 9], [1, 4]
+    tasks = {
+        "click": {"kind": "binary", "classes": []},
+        "profile": {"kind": "multiclass", "classes": ["a", "b"]},
+        "price": {"kind": "regression", "classes": [], "mean": 2.0, "scale": 0.5},
+    }
+    found = naive_losses(replace(data, exposures=replace(data.exposures, labels=labels)), tasks, rows)
+    assert found == pytest.approx({"click": -(np.log(0.2) + np.log(0.8)) / 2, "price": 1.5 / 0.5})
+
+
+# --- what is learned
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax", "gbce"])
+def test_pretraining_beats_popularity(data, loss: str) -> None:
+    member, history = run_pretrain(data, loss=loss, max_epochs=8, learning_rate=0.01, negatives=32)
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"]
+    popular = np.bincount(targets(data, "train").item, minlength=40) + 1.0
+    held_out = targets(data, "validation")
+    assert ranking(member, data, "validation")["hit_at_10"] > _popularity_hits(data, popular) + 0.05
+    if loss != "gbce":  # whose scores are ordered well but are no log probabilities
+        assert next_item_loss(member, data, held_out) < -np.log(popular / popular.sum())[held_out.item].mean()
+
+
+def _popularity_hits(data: Dataset, popular) -> float:
+    top = np.argsort(-popular, kind="stable")[:10]
+    queries, rows = data.queries, data.query_rows("validation")
+    return float(
+        np.mean([np.isin(queries.target[queries.offsets[r] : queries.offsets[r + 1]], top).any() for r in rows])
+    )
+
+
+def test_ranking_by_hand(data) -> None:
+    class Fixed:
+        """Scores every item by its number, the last one best."""
+
+        class scorer:  # noqa: N801
+            items = staticmethod(lambda data: np.zeros((40, 1)))
+
+        def logits(self, data, users, history, items):
+            return np.tile(np.arange(40.0), (len(users), 1))
+
+    queries = replace(
+        data.queries,
+        user=np.zeros(3, int),
+        history=np.ones(3, int),
+        time=np.zeros(3, int),
+        split=np.ones(3, int),
+        offsets=np.array([0, 1, 3, 4]),
+        target=np.array([39, 37, 5, 20]),
+    )
+    found = ranking(Fixed(), replace(data, queries=queries), "validation")
+    second = (1 / np.log2(4)) / (1 + 1 / np.log2(3))  # one of two targets, in the third place
+    assert found == pytest.approx({"hit_at_10": 2 / 3, "ndcg_at_10": (1 + second) / 3, "queries": 3})
+
+
+def test_finetuning_beats_the_best_constants() -> None:
+    data = make_dataset(users=200)
+    ranker, history = run_finetune(data, max_epochs=4, learning_rate=0.005)
+    best = min(history, key=lambda row: row["validation_loss"])
+    naive = naive_losses(data, ranker.network.tasks, data.rows("validation"))
+    for task in ("click", "conversion", "price"):
+        assert best[f"validation_{task}"] < 0.97 * naive[task]
+    assert best["validation_loss"] < 0.95
+    assert {f"validation_lambda_{task}" for task in PARAMS.tasks} <= set(best)
+    assert best["validation_lambda_price"] != 1.0
+
+
+def test_the_trunk_comes_from_pretraining(data) -> None:
+    pretrained = SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk))
+    still = {"max_epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0, "weighting": "fixed"}
+    ranker, history = run_finetune(data, pretrained=pretrained, **still)
+    assert history[0]["validation_lambda_click"] == 1.0
+    for ours, theirs in zip(ranker.network.trunk.get_weights(), pretrained.trunk.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    other = SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk.model_copy(update={"dim": 8})))
+    with pytest.raises(TriadError, match=r"differs in \['dim'\]"):
+        run_finetune(data, pretrained=other)
+
+
+def test_nothing_to_learn_from_is_an_error(data) -> None:
+    shifted = replace(data, streams=replace(data.streams, split=np.full_like(data.streams.split, 3)))
+    with pytest.raises(TriadError, match="validation split holds no interaction"):
+        run_pretrain(shifted)
+    no_train = replace(data, streams=replace(data.streams, split=np.maximum(data.streams.split, 1)))
+    with pytest.raises(TriadError, match="no example of the train split"):
+        run_pretrain(no_train)
+    late = replace(data, exposures=replace(data.exposures, split=np.where(data.exposures.split == 1, 2, 0)))
+    with pytest.raises(TriadError, match="no labelled exposure"):
+        run_finetune(late)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(data) -> None:
+    context = np.array(data.exposures.context)
+    context[:, 0] = np.inf
+    absurd = replace(data, exposures=replace(data.exposures, context=context))
+    with pytest.raises(TriadError, match=r"the loss is nan at epoch 1, step \d"):
+        run_finetune(absurd)
+
+
+# --- the same again
+
+
+def test_the_seed_is_the_result(data) -> None:
+    one, first = run_pretrain(data)
+    two, second = run_pretrain(data)
+    other, _ = run_pretrain(data, seed=2)
+    assert first == second and same_weights(one, two) and not same_weights(one, other)
+
+
+def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeypatch) -> None:
+    whole, expected = run_pretrain(data)
+    build = TargetFeed.build
+
+    def failing(self, planned, epoch, step):
+        if (epoch, step) == (1, 5):  # two steps after the checkpoint in mid-epoch
+            raise KeyboardInterrupt
+        return build(self, planned, epoch, step)
+
+    monkeypatch.setattr(TargetFeed, "build", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run_pretrain(data, tmp_path / "checkpoint")
+    steps = []
+    monkeypatch.setattr(TargetFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
+    resumed, history = run_pretrain(data, tmp_path / "checkpoint")
+    assert steps[0] == (1, 3), "resumed in mid-epoch, from the checkpoint"
+    assert history == expected and same_weights(whole, resumed)
+
+
+def test_a_finished_run_is_not_trained_again(data, tmp_path) -> None:
+    one, history = run_pretrain(data, tmp_path / "checkpoint")
+    two, again = run_pretrain(data, tmp_path / "checkpoint")
+    assert history == again and same_weights(one, two)
+
+
+def test_other_inputs_get_another_checkpoint(data) -> None:
+    exposures = replace(data.exposures, labels=1 - data.exposures.labels)
+    names = {
+        fingerprint(data, {"a": 1}),
+        fingerprint(data, {"a": 2}),
+        fingerprint(data, {"a": 1}, arrays=[np.ones(2)]),
+        fingerprint(replace(data, exposures=exposures), {"a": 1}),
+        fingerprint(replace(data, meta=replace(data.meta, target_kind=3)), {"a": 1}),
+    }
+    assert len(names) == 5 and fingerprint(make_dataset(), {"a": 1}) in names
+
+
+# --- stages
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}]
+from test_training import PARAMS
+from triad.training.checkpoints import Checkpoint
+from triad.stages.finetune import finetune
+save, saved = Checkpoint.save, []
+def kill_after_the_third(self, values):
+    save(self, values)
+    saved.append(values)
+    if len(saved) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+Checkpoint.save = kill_after_the_third
+finetune(PARAMS)
+"""
+
+
+def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(data, Path("artifacts/features"))
+    pretrain(PARAMS)
+    mapped = load(Path("artifacts/features"))
+    sequence = Sequence.load(Path("artifacts/pretrain"))
+    embeddings = np.load("artifacts/pretrain/embeddings.npy")
+    assert embeddings.shape == (40, 16) and embeddings.dtype == np.float32
+    np.testing.assert_array_equal(embeddings, sequence.scorer.items(mapped))
+    metrics = read_json(Path("artifacts/pretrain/metrics.json"))
+    assert metrics == {
+        **ranking(sequence, mapped, "validation"),
+        "best_epoch": metrics["best_epoch"],
+        "validation_loss": pytest.approx(next_item_loss(sequence, mapped, targets(mapped, "validation"))),
+    }
+    with Path("artifacts/pretrain/history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1.0", "2.0"]
+
+    finetune(PARAMS)
+    undisturbed, expected = Ranker.load(Path("artifacts/finetune")), Path("artifacts/finetune/metrics.json").read_text()
+    script = KILLED.format(tests=str(Path(__file__).parent))
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = list(CHECKPOINTS.glob("finetune-*"))
+    assert len(left) == 1 and Path("artifacts/finetune/network.keras").is_file(), "the former output is still there"
+    finetune(PARAMS)
+    resumed = Ranker.load(Path("artifacts/finetune"))
+    assert same_weights(undisturbed, resumed)
+    assert not list(CHECKPOINTS.glob("*-*"))
+    scores = resumed.predict(mapped, mapped.rows("test"))
+    assert all(np.isfinite(values).all() for values in scores.values())
+    assert Path("artifacts/finetune/metrics.json").read_text() == expected
+
+
+def test_bad_input_replaces_nothing(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(data, Path("artifacts/features"))
+    Path("artifacts/finetune").mkdir()
+    Path("artifacts/finetune/kept").touch()
+    with pytest.raises(TriadError, match="not a saved network"):
+        finetune(PARAMS)
+    assert [path.name for path in Path("artifacts/finetune").iterdir()] == ["kept"]
+
+
+def test_dials_are_checked() -> None:
+    with pytest.raises(TriadError, match=r"pretrain\.trunk: .*dim 10 is no multiple of heads 4"):
+        params_with(pretrain={"trunk": {"dim": 10, "heads": 4}})
+    with pytest.raises(TriadError, match=r"did you mean 'learning_rate'"):
+        params_with(finetune={"learning_rat": 1})
+    assert FinetuneParams().init == "pretrain" and PretrainParams().negatives > 0
