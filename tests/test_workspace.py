@@ -19,7 +19,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / ".dvc" / "config").write_text("")
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (folder / "code.py").write_text("committed")
-    (folder / "overlay.yaml").write_text("ingest: {simulated: {size: tiny}}")
+    (folder / "overlay.yaml").write_text("ingest: {as_of: 2026-03-02, simulated: {size: tiny}}")
     for command in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     monkeypatch.chdir(folder)
@@ -33,7 +33,7 @@ def test_it_holds_uncommitted_work_and_the_config(checkout: Path, tmp_path: Path
     assert (tmp_path / "run" / "code.py").read_text() == "not yet committed"
     params = yaml.safe_load((tmp_path / "run" / "params.yaml").read_text())
     assert params["ingest"]["simulated"]["size"] == "tiny"
-    assert params["ingest"]["window_days"] == 56
+    assert (params["ingest"]["as_of"], params["ingest"]["window_days"]) == ("2026-03-02", 56)
     assert str(checkout / ".dvc" / "cache") in (tmp_path / "run" / ".dvc" / "config.local").read_text()
     assert subprocess.run(["git", "stash", "list"], capture_output=True, check=True).stdout == b""
 

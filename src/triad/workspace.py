@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def prepare(config: Path, folder: Path) -> str:
     else:
         _git("worktree", "prune")
         _git("worktree", "add", "--quiet", "--detach", str(folder), revision)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
+    # through JSON, so that a date is written as the text that DVC takes
+    plain = json.loads(json.dumps(params, default=str))
+    (folder / "params.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     local = folder / ".dvc" / "config.local"
     local.write_text(f"[cache]\n    dir = {Path('.dvc/cache').resolve()}\n")
     return f"{folder} is ready: cd {folder} && dvc repro"
