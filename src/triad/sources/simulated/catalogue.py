@@ -53,9 +53,9 @@ def products(seed: int, size: Size, last: int) -> Products:
     arrived, u = arrivals(seed, "products", initial=size.products, daily=daily, last=last, columns=16)
     z = ndtri(u)
     shop = generator(seed, "shop")
-    brand_quality, brand_value = shop.normal(0, 0.5, len(BRANDS)), shop.normal(0, 0.5, len(BRANDS))
-    leaf_quality, leaf_value = shop.normal(0, 0.35, len(LEAVES)), shop.normal(0, 0.5, len(LEAVES))
-    leaf_weight = np.exp(shop.normal(0, 0.25, len(LEAVES)))
+    brand_quality, brand_value = _spread(shop, 0.5, len(BRANDS)), _spread(shop, 0.5, len(BRANDS))
+    leaf_quality, leaf_value = _spread(shop, 0.35, len(LEAVES)), _spread(shop, 0.5, len(LEAVES))
+    leaf_weight = np.exp(_spread(shop, 0.25, len(LEAVES)))
 
     leaf = pick(u[:, 2], leaf_weight)
     top = TOP_OF_LEAF[leaf]
@@ -63,8 +63,8 @@ def products(seed: int, size: Size, last: int) -> Products:
     brand = np.where(u[:, 3] < AT_HOME, top * own + (u[:, 4] * own).astype(int), (u[:, 4] * len(BRANDS)).astype(int))
     assert np.array_equal(TOP_OF_BRAND, np.arange(len(BRANDS)) // own)
 
-    quality = brand_quality[brand] + leaf_quality[leaf] + 0.35 * z[:, 5]
-    value = brand_value[brand] + leaf_value[leaf] + 0.3 * quality + 0.2 * z[:, 6]
+    quality = brand_quality[brand] + leaf_quality[leaf] + 0.4 * z[:, 5]
+    value = brand_value[brand] + leaf_value[leaf] + 0.3 * quality + 0.1 * z[:, 6]
     dearness = 0.25 * brand_quality[brand] + 0.5 * z[:, 7]
     middle = np.array([entry.price for entry in LEAVES])[leaf]
     backdated = lifetimes(u[:, 1], size.product_days)
@@ -83,3 +83,9 @@ def products(seed: int, size: Size, last: int) -> Products:
             np.int64
         ),
     )
+
+
+def _spread(random: np.random.Generator, deviation: float, count: int) -> Floats:
+    """`count` normal draws with mean 0 and just this deviation: no seed's shop is duller than another."""
+    draws = random.standard_normal(count)
+    return deviation * (draws - draws.mean()) / draws.std()

@@ -10,16 +10,20 @@ from scipy.special import expit
 
 from triad.sources.simulated.chance import generator
 from triad.sources.simulated.pages import Shown
+from triad.sources.simulated.people import Customers
 from triad.sources.simulated.tastes import liking
 from triad.sources.simulated.world import World
 
 Floats = NDArray[np.float64]
 
-CLICK, CART, BUY = -2.4, -1.75, -0.1  # logits of a product of no special merit in the first place of the home page
-PLACE = 0.6  # logits lost each time the place on the page is e times as far down
-ON_SURFACE = np.array([0.0, 0.6, 0.2])
-READY = np.array([0.0, 0.8, 0.2])  # what a surface adds to the readiness to buy
-PRICE_CLICK, PRICE_CART = 0.7, 0.7  # logits a unit of sensitivity takes from a price e times its category's
+CLICK, CART, BUY = -2.3, -1.88, -0.1  # logits of a product of no special merit in the first place of the home page
+PLACE = 0.65  # logits lost each time the place on the page is e times as far down
+ON_SURFACE = np.array([0.0, 0.7, 0.2])
+READY = np.array([0.0, 0.9, 0.2])  # what a surface adds to the readiness to buy
+# logits for everyone, and for each unit of the customer's trait on top
+DEAR_CLICK, DEAR_CART = (-0.25, -0.5), (-0.4, -0.5)  # a price e times its category's; trait sensitivity
+DEAL_CLICK, DEAL_CART = (0.15, 0.45), (0.2, 0.4)  # a promotion; trait deals
+RESOLVE = (0.8, 0.4)  # trait resolve alone, on cart and on purchase
 QUALITY, VALUE = 0.7, 1.0
 DEVICE_BUY = np.array([-0.5, 0.6, 0.0])
 
@@ -46,20 +50,29 @@ class Outcomes:
     quantity: NDArray[np.int64]
 
 
+def leaning(people: Customers, trait: str, logits: tuple[float, float]) -> Floats:
+    """(customers,) logits that come with a price or a promotion."""
+    everyone, by_trait = logits
+    return everyone + by_trait * people.trait(trait)
+
+
 def odds(world: World, shown: Shown, day: int) -> Odds:
     """The true probabilities; they depend on customer, product, price, promotion, place and surface alone."""
     people, goods, row = world.people, world.goods, world.prices.row(day)
     user, item = shown.user, shown.item
-    taste = liking(people, goods, user, item)
-    sensitivity, deals = people.trait("sensitivity")[user], people.trait("deals")[user]
+    taste, resolve = liking(people, goods, user, item), people.trait("resolve")[user]
     promoted = world.prices.depth[row, item] > 0
     dear = goods.dearness[item] + np.log(world.prices.cents[row, item] / goods.list_cents[item])
-    quality, value = goods.quality[item], goods.value[item]
-    click = CLICK + taste + QUALITY * quality - PRICE_CLICK * sensitivity * dear + 0.6 * deals * promoted
-    click += ON_SURFACE[shown.surface] - PLACE * np.log(shown.position)
-    cart = CART + 0.3 * taste + VALUE * value - PRICE_CART * sensitivity * dear + 0.5 * deals * promoted
-    cart += READY[shown.surface] + people.trait("resolve")[user]
-    buy = BUY + DEVICE_BUY[people.device[user]] + 0.5 * people.trait("resolve")[user] + 0.5 * value
+    value = goods.value[item]
+    click = CLICK + taste + QUALITY * goods.quality[item] + ON_SURFACE[shown.surface] - PLACE * np.log(shown.position)
+    click += (
+        leaning(people, "sensitivity", DEAR_CLICK)[user] * dear + leaning(people, "deals", DEAL_CLICK)[user] * promoted
+    )
+    cart = CART + 0.3 * taste + VALUE * value + READY[shown.surface] + RESOLVE[0] * resolve
+    cart += (
+        leaning(people, "sensitivity", DEAR_CART)[user] * dear + leaning(people, "deals", DEAL_CART)[user] * promoted
+    )
+    buy = BUY + DEVICE_BUY[people.device[user]] + 0.5 * value + RESOLVE[1] * resolve
     return Odds(expit(click), expit(cart), expit(buy))
 
 

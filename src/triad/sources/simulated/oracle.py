@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from triad.sources.simulated.catalogue import Floats, Ints
 from triad.sources.simulated.days import calendar, numbered
-from triad.sources.simulated.funnel import ON_SURFACE, PRICE_CLICK, QUALITY
+from triad.sources.simulated.funnel import DEAL_CLICK, DEAR_CLICK, ON_SURFACE, QUALITY, leaning
 from triad.sources.simulated.pages import (
     CATEGORY,
     FOCUSED,
@@ -85,8 +85,8 @@ def _user_vectors(world: World) -> Floats:
     assert PERSONAL + POPULAR <= 1
     pull = 1 + POLICY_TASTE
     leaf = np.log(shown) + pull * category_liking(people)[:, TOP_OF_LEAF]
-    price = -PRICE_CLICK * people.trait("sensitivity")
-    return np.column_stack([leaf, pull * brand_liking(people), price, 0.6 * people.trait("deals")])
+    dear, deal = leaning(people, "sensitivity", DEAR_CLICK), leaning(people, "deals", DEAL_CLICK)
+    return np.column_stack([leaf, pull * brand_liking(people), dear, deal])
 
 
 def _leaf_weights(world: World, day: int) -> Floats:

@@ -28,12 +28,12 @@ to the search and category surfaces, and readiness to buy what was clicked."""
 # fmt: off
 MEANS = np.array([
     # home  kitchen fashion beauty electr. outdoor  sens. deals loyal search browse resolve
-    [  0.2,   0.6,  -0.3,   -0.2,    0.4,   -0.2,   1.4,  1.0,  0.2,  -0.3,   0.7,   -0.2],  # bargain_hunter
-    [ -0.2,  -0.2,   0.7,    0.4,   -0.2,   -0.1,   0.4,  0.2,  0.8,   0.8,  -0.2,    0.2],  # brand_loyal
-    [ -0.1,  -0.2,  -0.2,   -0.3,    0.4,    0.8,   0.9,  0.3,  0.3,  -0.6,  -0.5,   -0.3],  # explorer
-    [  0.7,   0.2,  -0.1,    0.5,   -0.5,   -0.4,   0.7,  0.5,  0.3,   0.4,   0.5,    0.3],  # gift_buyer
+    [  0.2,   0.6,  -0.3,   -0.2,    0.4,   -0.2,   1.4,  0.9,  0.2,  -0.3,   0.7,  -0.15],  # bargain_hunter
+    [ -0.2,  -0.2,   0.7,    0.4,   -0.2,   -0.1,   0.4,  0.2,  0.7,   0.8,  -0.2,   0.15],  # brand_loyal
+    [ -0.1,  -0.2,  -0.2,   -0.3,    0.4,    0.8,   0.9,  0.3,  0.2,  -0.6,  -0.5,  -0.25],  # explorer
+    [  0.7,   0.2,  -0.1,    0.5,   -0.5,   -0.4,   0.7,  0.5,  0.2,   0.4,   0.5,   0.25],  # gift_buyer
 ])
-SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.42, 0.55, 0.25, 0.9, 0.9, 0.2])
+SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.42, 0.55, 0.2, 0.9, 0.9, 0.15])
 # fmt: on
 
 FAVOURITES = 3  # brands a customer prefers

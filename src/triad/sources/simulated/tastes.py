@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from triad.sources.simulated.catalogue import Products
 from triad.sources.simulated.people import Customers
 
-CATEGORY = 1.8  # logits between no interest in a broad category and all of it
+CATEGORY = 2.0  # logits between no interest in a broad category and all of it
 
 
 def category_liking(people: Customers) -> NDArray[np.float64]:
