@@ -48,6 +48,7 @@ def main() -> None:
     _enter_own_environment()
     logging.basicConfig(format="%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("triad").setLevel(logging.INFO)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for those who write networks
     try:
         commands.main(standalone_mode=False)
     except click.ClickException as error:
