@@ -26,7 +26,7 @@ from triad.features.dataset import Dataset, Exposures, Items, Meta, Queries, Str
 from triad.models.multitask import multi_task
 from triad.models.networks import trunk_config
 from triad.training.finetuning import ExposureFeed, make_loss
-from triad.training.loop import Schedule, make_optimizer, make_step
+from triad.training.loop import Schedule, grouped, make_step
 from triad.training.runtime import settle
 
 USERS, STEPS, EXPOSURES, ITEMS, CONTEXT = 123, 64, 100, 1000, 40
@@ -105,8 +105,8 @@ class Contender:
         network = multi_task(data, trunk_config(data, trunk), params, TASKS)
         self.feed = ExposureFeed(data, params, trunk.max_steps)
         self.plan = self.feed.plan(0)
-        optimizer = make_optimizer(network, Schedule(1e-3, 1e-2, 10, 3, 200), len(self.plan))
-        self.step = make_step(network, make_loss(network), optimizer, xla=True)
+        optimizers = grouped(network, Schedule(1e-3, 1e-2, 10, 3, 200), len(self.plan), lambda _: 1.0)
+        self.step = make_step(make_loss(network), optimizers, xla=True)
         self.shape = self.feed.build(self.plan[0], 0, 0)[1]["item"].shape
         self.rate(2)
 

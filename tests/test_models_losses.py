@@ -145,7 +145,7 @@ def test_bad_sizes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "sizes"), [(Table, (5, 4)), (Block, (8, 2, 0.1)), (MMoE, (3, 2, 4, 0.2)), (SharedBottom, (3, 4, 0.2))]
+    ("kind", "sizes"), [(Table, (5, 4)), (Block, (8, 2, 0.1)), (MMoE, (3, 2, 4)), (SharedBottom, (3, 4))]
 )
 def test_configurations_round_trip(kind, sizes) -> None:
     layer = kind(*sizes)

@@ -17,10 +17,11 @@ class FinetuneParams(Section):
     experts: int = Field(default=4, ge=1)
     expert_dim: int = Field(default=64, ge=1)
     head_dim: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="of what reaches a task's tower; the trunk has its own")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="of what reaches a task's tower; the trunk has its own")
     weighting: Literal["fixed", "uncertainty"] = "uncertainty"
     batch_exposures: int = Field(default=4096, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    trunk_rate: float = Field(default=0.1, ge=0, le=1, description="share of it that a pretrained trunk learns with")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")

@@ -66,14 +66,16 @@ class MultiTaskNetwork(keras.Model):
         self.trunk.build()
         width = 4 * self.trunk.dim + len(context_mean)
         if body == "mmoe":
-            self.body = MMoE(len(tasks), experts, expert_dim, dropout, name="body")
+            self.body = MMoE(len(tasks), experts, expert_dim, name="body")
         elif body == "shared_bottom":
-            self.body = SharedBottom(len(tasks), expert_dim, dropout, name="body")
+            self.body = SharedBottom(len(tasks), expert_dim, name="body")
         else:
             raise ValueError(f"body must be 'mmoe' or 'shared_bottom', not {body!r}")
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="joined")
         self.norm.build((None, 4 * self.trunk.dim))
         self.body.build((None, width))
+        self.drop = keras.layers.Dropout(dropout)
+        self.drop.build((None, expert_dim))
         self.towers = [keras.layers.Dense(head_dim, activation="relu", name=f"tower_{name}") for name in tasks]
         self.outputs_of = [
             keras.layers.Dense(len(task["classes"]) or 1, kernel_initializer="zeros", name=f"output_{name}")
@@ -98,11 +100,13 @@ class MultiTaskNetwork(keras.Model):
         mean, std = (ops.convert_to_tensor(self._config[f"context_{part}"], "float32") for part in ("mean", "std"))
         known = (batch["context"] - mean) / std
         context = ops.cast(ops.where(ops.isnan(known), ops.zeros_like(known), known), joined.dtype)
-        shared = self.body(ops.concatenate([joined, context], axis=1), training=training)
+        shared = self.body(ops.concatenate([joined, context], axis=1))
         wide = ops.concatenate([ops.sum(match, axis=1, keepdims=True) / self.trunk.dim**0.5, context], axis=1)
         found: dict[str, Any] = {}
         for place, (name, task) in enumerate(self.tasks.items()):
-            deep = ops.concatenate([self.towers[place](shared[:, place]), wide], axis=1)
+            # task by task: XLA on CPUs draws numbers of one shape far faster where it draws them more than once
+            heard = self.drop(shared[:, place], training=training)
+            deep = ops.concatenate([self.towers[place](heard), wide], axis=1)
             value = ops.cast(self.outputs_of[place](deep), "float32")
             found[name] = value if task["kind"] == "multiclass" else value[:, 0]
         return {name: self._entire_space(name, found) for name in found}

@@ -147,6 +147,7 @@ def finetune_network(
         runtime=runtime,
         folder=folder,
         label="finetune",
+        shares=lambda weight: params.trunk_rate if pretrained is not None and weight.path.startswith("trunk/") else 1.0,
     )
     return ranker, history
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,20 +46,47 @@ class Schedule:
     checkpoint_steps: int
 
 
-def make_optimizer(network: keras.Model, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
+class Groups:
+    """Weights that learn at different rates, each group with an optimizer of its own (Howard & Ruder 2018).
+
+    Args:
+        groups: weights, and the share of the schedule's rate that they learn with; 0 leaves them as they are.
+    """
+
+    def __init__(self, groups: list[tuple[list[Any], float]], schedule: Schedule, steps: int) -> None:
+        learning = [(weights, share) for weights, share in groups if share > 0 and weights]
+        self.weights = [weights for weights, _ in learning]
+        self.optimizers = [_optimizer(weights, share, schedule, steps) for weights, share in learning]
+
+    @property
+    def all_weights(self) -> list[Any]:
+        return [each for weights in self.weights for each in weights]
+
+    @property
+    def variables(self) -> list[Any]:
+        return [each for optimizer in self.optimizers for each in optimizer.variables]
+
+    def apply(self, gradients: list[Any]) -> None:
+        """One step, on the gradients of `all_weights`."""
+        left = iter(gradients)
+        for optimizer, weights in zip(self.optimizers, self.weights, strict=True):
+            optimizer.apply(list(itertools.islice(left, len(weights))), weights)
+
+
+def _optimizer(weights: list[Any], share: float, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
     total = steps * schedule.max_epochs
     warmup = max(total // 20, 1)
     rate = keras.optimizers.schedules.CosineDecay(
-        schedule.learning_rate / 10,
+        share * schedule.learning_rate / 10,
         max(total - warmup, 1),
         alpha=0.1,
-        warmup_target=schedule.learning_rate,
+        warmup_target=share * schedule.learning_rate,
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay([each for each in network.trainable_variables if len(each.shape) < 2])
-    optimizer.build(network.trainable_variables)
+    optimizer.exclude_from_weight_decay([each for each in weights if len(each.shape) < 2])
+    optimizer.build(weights)
     return optimizer
 
 
@@ -72,6 +100,7 @@ def fit(
     runtime: Runtime,
     folder: Path | None = None,
     label: str = "train",
+    shares: Callable[[Any], float] = lambda _: 1.0,
 ) -> list[dict[str, float]]:
     """Train `network`, leave it with the weights of its best epoch, and return one row of losses an epoch.
 
@@ -84,6 +113,7 @@ def fit(
         runtime: decides whether the step is compiled.
         folder: where a checkpoint lies, or shall; resumed from if it is there.
         label: the progress bar's name.
+        shares: the share of the rate that a weight learns with; 0 leaves it as it is.
 
     Raises:
         TriadError: there is nothing to train on, or the loss is no longer a number.
@@ -93,12 +123,12 @@ def fit(
         raise TriadError(
             "no example of the train split", where=label, mend="widen ingest.window_days, or check features"
         )
-    optimizer = make_optimizer(network, schedule, len(first_plan))
+    optimizers = grouped(network, schedule, len(first_plan), shares)
     best = [tf.Variable(each.value) for each in network.trainable_variables]
-    checkpoint = Checkpoint(folder, [*network.variables, *optimizer.variables], best)
+    checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
     at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
     at = checkpoint.restore() or at
-    train_step = make_step(network, loss_of, optimizer, xla=runtime.compiles(len(first_plan) * schedule.max_epochs))
+    train_step = make_step(loss_of, optimizers, xla=runtime.compiles(len(first_plan) * schedule.max_epochs))
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
         epoch = at["epoch"]
@@ -141,21 +171,25 @@ def fit(
     return list(at["history"])
 
 
+def grouped(network: keras.Model, schedule: Schedule, steps: int, shares: Callable[[Any], float]) -> Groups:
+    """The network's weights by the share of the rate they learn with, the largest first."""
+    by_share: dict[float, list[Any]] = {}
+    for each in network.trainable_variables:
+        by_share.setdefault(shares(each), []).append(each)
+    return Groups([(by_share[share], share) for share in sorted(by_share, reverse=True)], schedule, steps)
+
+
 def make_step(
-    network: keras.Model,
-    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]],
-    optimizer: keras.optimizers.Optimizer,
-    *,
-    xla: bool,
+    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]], optimizers: Groups, *, xla: bool
 ) -> Callable[[Batch], dict[str, Any]]:
     """One optimizer step as a compiled function of a batch; gives the loss and its parts."""
-    weights = network.trainable_variables
+    weights = optimizers.all_weights
 
     @tf.function(jit_compile=xla)
     def step(batch: Batch) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             loss, parts = loss_of(batch)
-        optimizer.apply(tape.gradient(loss, weights), weights)
+        optimizers.apply(tape.gradient(loss, weights))
         return {"loss": loss, **parts}
 
     return step
