@@ -71,4 +71,11 @@ def daily(session: duckdb.DuckDBPyConnection, source: str, entity: str, sums: Ma
     """,
     )
     key = found.pop("key")
-    return Daily(key, {name: np.concatenate([[0], np.cumsum(values)]) for name, values in found.items()})
+    return Daily(key, {name: _running(found.pop(name)) for name in list(found)})
+
+
+def _running(values: Ints) -> Ints:
+    """(n + 1,) sums of all values before each place, in 32 bits where they fit."""
+    total = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=total[1:])
+    return total.astype(np.int32) if len(values) == 0 or np.abs(total).max() < 2**30 else total

@@ -25,7 +25,7 @@ from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bounded, columns, scalar, texts
 from triad.features.state import State
 
-BLOCK = 400_000
+BLOCK = 100_000
 """Exposures whose context is made at once."""
 
 SURFACES = 6
@@ -97,7 +97,7 @@ def _learn(
             mend="lower features.min_count, widen ingest.window_days, or raise the limit",
         )
     kinds = columns(session, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
-    funnel = Funnel(tuple(kinds.tolist()))
+    funnel = Funnel(tuple(kinds.tolist()), labels.predicted(tasks))
     pointwise = tuple(name for name, task in tasks.items() if task.kind != "ranking")
     meta = Meta(
         tasks=pointwise,
@@ -129,7 +129,7 @@ def _assemble(
     session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, asked: pa.Table | None = None
 ) -> tuple[Dataset, Strengths]:
     """Both ways end here, so that training and serving cannot differ. A state without strengths gets them."""
-    params, meta, funnel = state.params, state.meta, Funnel(state.kinds)
+    params, meta, funnel = state.params, state.meta, Funnel(state.kinds, labels.predicted(state.tasks))
     negatives = 0 if funnel.shown else params.sampled_negatives
     exposures.build(session, funnel.kinds[0], negatives, params.seed)
     last_day = max(_last_day(session, state), -1 if asked is None else exposures.last_day(asked))
@@ -139,14 +139,14 @@ def _assemble(
         exposures.replace(session, asked, negatives)
     stream, stream_user = streams.read(session, len(known.user_id), meta.windows)
 
-    found = columns(session, "SELECT user_no, item_no, time FROM exposure ORDER BY row")
-    user, item, time = found["user_no"], found["item_no"], found["time"]
-    place = split_of(time, meta.windows)
-    whole = ends_inside(time, place, params.attribution_hours * HOUR, meta.windows)
-    keys = Keys(user, item, time, np.where(whole, place, -1).astype(np.int8))
-    earlier = streams.history(stream, stream_user, user, time)
-    # a place of -1 takes the last of these: what is later than every split is new to all of them
-    begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[place]
+    found = exposures.read(session, state.surfaces, funnel.shown)
+    user, time = found["user"], found["time"]
+    rows = Rows(**found, history=streams.history(stream, stream_user, user, time))
+    days = split_of(time, meta.windows)
+    whole = ends_inside(time, days, params.attribution_hours * HOUR, meta.windows)
+    keys = Keys(user, rows.item, time, np.where(whole, days, -1).astype(np.int8))
+    # -1 takes the last of these: what is later than every split is new to all of them
+    begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
 
     users = entities.users(session, known, {name: state.vocabularies[name] for name in params.user_attributes})
     label = _labels(session, state, keys, users.fold, grid)
@@ -163,24 +163,26 @@ def _assemble(
         # a sold item's own price of the day would tell it from a sampled one's
         price_lag=0 if state.prices_given and funnel.shown else 1,
     )
+    event_id = texts(session, "event_id", "exposure", "row")
+    signals.forget(session)
     if not source.strengths:
-        source = replace(source, strengths=_strengths(source, keys, meta.windows["train"][1]))
-    names, context = _context(session, source, keys, earlier)
+        source = replace(source, strengths=_strengths(source, rows, keys.split, meta.windows["train"][1]))
+    names, context = _context(source, rows)
     data = Dataset(
         items=entities.items(known, state.vocabularies, params.title_tokens, grid.first),
         users=users,
         streams=stream,
         exposures=Exposures(
-            event_id=texts(session, "SELECT event_id FROM exposure ORDER BY row"),
+            event_id=event_id,
             user=user,
-            item=item,
+            item=rows.item,
             time=time,
             split=keys.split,
-            history=earlier,
+            history=rows.history,
             context=context,
             labels=label,
             is_new_user=streams.history(stream, stream_user, user, begins) == 0,
-            is_cold_item=~np.isin(known.item_id, np.array(state.warm_items, dtype=np.str_))[item],
+            is_cold_item=~np.isin(known.item_id, np.array(state.warm_items, dtype=np.str_))[rows.item],
         ),
         queries=streams.queries(stream, stream_user, funnel.target, meta.windows),
         meta=replace(meta, context=names),
@@ -188,46 +190,23 @@ def _assemble(
     return data, source.strengths
 
 
-def _strengths(source: Known, keys: Keys, end: int) -> Strengths:
+def _strengths(source: Known, rows: Rows, split: Ints, end: int) -> Strengths:
     """Learned of the entities in train, by their counts at its end."""
-    rows = np.flatnonzero(keys.split == SPLITS.index("train"))
-    rows = rows[:: 1 + len(rows) // BLOCK]
-    none = np.full(len(rows), -1)
-    return learn(
-        source,
-        Rows(
-            user=keys.user[rows],
-            item=keys.item[rows],
-            time=np.full(len(rows), end, np.int64),
-            history=none,
-            position=none,
-            surface=none,
-            price=none,
-            query=none,
-            place=none,
-        ),
-    )
+    train = np.flatnonzero(split == SPLITS.index("train"))
+    seen = rows.take(train[:: 1 + len(train) // (2 * BLOCK)])
+    return learn(source, replace(seen, time=np.full(len(seen.time), end, np.int64)))
 
 
-def _context(
-    session: duckdb.DuckDBPyConnection, source: Known, keys: Keys, earlier: Ints
-) -> tuple[tuple[str, ...], Floats]:
+def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
     """Names and (n, n_context) values, made block by block so that no whole column stands beside the matrix."""
-    place, joined = ("coalesce(place_no, -1)", signals.AT_PLACE) if source.places else ("-1", "")
     names: tuple[str, ...] = ()
-    context = np.empty((len(keys.user), 0), np.float32)
-    for start in range(0, max(len(keys.user), 1), BLOCK):
+    context = np.empty((len(rows.user), 0), np.float32)
+    for start in range(0, max(len(rows.user), 1), BLOCK):
         part = slice(start, start + BLOCK)
-        shown = columns(
-            session,
-            f"""SELECT position::FLOAT AS position, coalesce(a.surface, '') AS surface, price_cents::DOUBLE AS price,
-                    coalesce(query_no, -1) AS query, {place} AS place
-                FROM exposure a {joined} WHERE row BETWEEN {start} AND {start + BLOCK - 1} ORDER BY row""",
-        )
-        found = block(source, Rows(keys.user[part], keys.item[part], keys.time[part], earlier[part], **shown))
+        found = block(source, rows.take(part))
         if not names:
             names = tuple(found)
-            context = np.empty((len(keys.user), len(names)), np.float32)
+            context = np.empty((len(rows.user), len(names)), np.float32)
         for column, name in enumerate(names):
             context[part, column] = found[name]
     return names, context
@@ -276,15 +255,16 @@ def _last_day(session: duckdb.DuckDBPyConnection, state: State) -> int:
 
 
 def _standardised(data: Dataset) -> Meta:
-    """`data.meta` with each context column's mean and deviation over train rows."""
-    rows = data.rows("train")
-    scales = [_scale(data.exposures.context[rows, column]) for column in range(len(data.meta.context))]
-    mean, std = zip(*scales, strict=True)
-    return replace(data.meta, context_mean=mean, context_std=std)
-
-
-def _scale(values: Floats) -> tuple[float, float]:
-    known = values[np.isfinite(values)].astype(np.float64)
-    if not len(known):
-        return 0.0, 1.0
-    return float(known.mean()), float(known.std()) if known.std() > 1e-6 else 1.0
+    """`data.meta` with each context column's mean and deviation over train rows, NaN left out."""
+    rows, width = data.rows("train"), len(data.meta.context)
+    count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
+    for start in range(0, len(rows), BLOCK):
+        values = data.exposures.context[rows[start : start + BLOCK]].astype(np.float64)
+        known = np.isfinite(values)
+        values[~known] = 0
+        count, total, square = count + known.sum(0), total + values.sum(0), square + (values**2).sum(0)
+    mean = total / np.maximum(count, 1)
+    std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))
+    return replace(
+        data.meta, context_mean=tuple(mean.tolist()), context_std=tuple(np.where(std > 1e-5, std, 1.0).tolist())
+    )

@@ -64,10 +64,7 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
         SELECT n.available_from, i.price_cents FROM items i JOIN item_number n USING (item_id) ORDER BY n.item_no
     """,
     )
-    text = {
-        name: texts(session, f"SELECT {name} FROM items ORDER BY item_id")
-        for name in ("item_id", "category", "brand", "title")
-    }
+    text = {name: texts(session, name, "items", "item_id") for name in ("item_id", "category", "brand", "title")}
     paths = _prefixes(text["category"], levels)
     category = np.stack([_codes(paths[:, level]) for level in range(levels)], axis=1)
     brand = _codes(text["brand"])
@@ -87,7 +84,7 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
         titles=text["title"],
         available_from=items["available_from"],
         list_price=items["price_cents"],
-        user_id=texts(session, "SELECT user_id FROM user_row ORDER BY user_no"),
+        user_id=texts(session, "user_id", "user_row", "user_no"),
         signed_up_at=columns(session, "SELECT signed_up_at FROM user_row ORDER BY user_no")["signed_up_at"],
     )
 

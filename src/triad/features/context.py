@@ -5,7 +5,7 @@ Counts and rates reach up to the end of the day before; only the time since the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -29,14 +29,14 @@ PRIOR_EVENTS = 5.0
 
 @dataclass(frozen=True)
 class Rows:
-    """A block of exposures. `price` is NaN, `query` and `place` are -1 where the event carries none."""
+    """A block of exposures. `price` is NaN, `surface`, `query` and `place` are -1 where there is none."""
 
     user: Ints
     item: Ints
     time: Ints
     history: Ints
     position: Floats
-    surface: np.ndarray
+    surface: Ints
     price: Floats
     query: Ints
     place: Ints
@@ -44,6 +44,10 @@ class Rows:
     @property
     def day(self) -> Ints:
         return day_of(self.time)
+
+    def take(self, part: slice | Ints) -> Rows:
+        """These rows alone."""
+        return Rows(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ def _moment(known: Known, rows: Rows) -> Columns:
     }
     if known.funnel.shown:
         found["position"] = np.log1p(rows.position)
-        found["reciprocal_position"] = 1 / np.maximum(rows.position, 1)
-    return found | {f"surface_{name}": (rows.surface == name).astype(np.float32) for name in known.surfaces}
+    return found | {
+        f"surface_{name}": (rows.surface == place).astype(np.float32) for place, name in enumerate(known.surfaces)
+    }
 
 
 def _ages(known: Known, rows: Rows) -> Columns:
@@ -150,12 +155,12 @@ def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Float
 
 
 def _windows(known: Known, rows: Rows) -> Columns:
-    names = [plural(kind) for kind in known.funnel.kinds]
     found: Columns = {}
+    kinds = {"item": known.funnel.kinds, "user": known.funnel.told}
     for entity, lengths in (("item", ITEM_DAYS), ("user", USER_DAYS)):
         for length in lengths:
             sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
-            found |= {f"{entity}_{name}_{length}d": np.log1p(sums[name]) for name in names}
+            found |= {f"{entity}_{plural(kind)}_{length}d": np.log1p(sums[plural(kind)]) for kind in kinds[entity]}
             if entity == "item" and known.funnel.shown and length > 1:
                 step = rates.steps(known.funnel, sums)[0]
                 name = f"item_{step.name}_lift"
@@ -211,8 +216,8 @@ def _affinity(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     found: Columns = {}
     for name in [f"user_{attribute}" for attribute in _attributes(known)]:
         found[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
-        found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.kinds}
-    found |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.kinds}
+        found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.told}
+    found |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.told}
     pair = rows.user.astype(np.int64) * len(known.catalogue.item_id) + rows.item
     found["user_item_days_since"] = np.log1p(known.daily["user_item"].days_since(pair, rows.day))
     return found

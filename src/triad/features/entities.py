@@ -21,7 +21,7 @@ Counts = Mapping[str, Mapping[str, int]]
 def user_values(session: duckdb.DuckDBPyConnection, column: str) -> np.ndarray:
     """(n_users,) a column of users as text, "" where null."""
     name = column.replace('"', '""')
-    return texts(session, f'SELECT "{name}"::VARCHAR FROM users ORDER BY user_id')
+    return texts(session, f'"{name}"::VARCHAR', "users", "user_id")
 
 
 def train_counts(

@@ -6,10 +6,12 @@ Leaves the temporary table `exposure` in the session, numbered by (user, time, e
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from triad.features.sql import DAY
+from triad.features.signals import AT_PLACE
+from triad.features.sql import DAY, columns
 
 
 def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, seed: int) -> None:
@@ -42,6 +44,19 @@ def replace(session: duckdb.DuckDBPyConnection, asked: pa.Table, negatives: int)
         )
     """)
     session.unregister("asked")
+
+
+def read(session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_places: bool) -> dict[str, np.ndarray]:
+    """The columns of `exposure` as arrays, in its order; a surface by its place in `surfaces`. -1 and NaN are none."""
+    known = ", ".join("'" + name.replace("'", "''") + "'" for name in surfaces)
+    surface = f"coalesce(list_position([{known}], a.surface), 0) - 1" if surfaces else "-1"
+    place, joined = ("coalesce(place_no, -1)", AT_PLACE) if at_places else ("-1", "")
+    return columns(
+        session,
+        f"""SELECT user_no AS user, item_no AS item, time, position::FLOAT AS position, ({surface})::TINYINT AS surface,
+                price_cents::FLOAT AS price, coalesce(query_no, -1)::INT AS query, ({place})::INT AS place
+            FROM exposure a {joined} ORDER BY row""",
+    )
 
 
 def last_day(asked: pa.Table) -> int:

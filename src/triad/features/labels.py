@@ -41,6 +41,11 @@ def chain(task: str, tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
     return (*(chain(params.given, tasks) if params.given else ()), own)
 
 
+def predicted(tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
+    """Kinds of event that tasks predict."""
+    return tuple(sorted({EVENT_KINDS.index(STEP[task.label]) for task in tasks.values() if task.label in STEP}))
+
+
 def reached(kinds: tuple[int, ...], hours: int) -> str:
     """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, the last's `time`.
 

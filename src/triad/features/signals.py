@@ -30,9 +30,10 @@ TASTES = ("relative", "discount", "promoted")
 
 @dataclass(frozen=True)
 class Funnel:
-    """Kinds of event that the source records, as places in EVENT_KINDS."""
+    """Kinds of event that the source records, and those that tasks predict, as places in EVENT_KINDS."""
 
     kinds: tuple[int, ...]
+    predicted: tuple[int, ...] = ()
 
     @property
     def shown(self) -> bool:
@@ -48,10 +49,16 @@ class Funnel:
         return self.interactions[0]
 
     @property
+    def told(self) -> tuple[int, ...]:
+        """Kinds that users' columns count: the first two, the last, and what tasks predict. Streams hold them all."""
+        known = {*self.kinds[:1], self.target, self.kinds[-1], *self.predicted}
+        return tuple(kind for kind in self.kinds if kind in known)
+
+    @property
     def steps(self) -> tuple[tuple[int, int], ...]:
         """Pairs of kinds whose ratio is a rate: first to second step, second to each later one."""
         first = ((IMPRESSION, self.target),) if self.shown else ()
-        return first + tuple((self.target, kind) for kind in self.interactions[1:])
+        return first + tuple((self.target, kind) for kind in self.interactions[1:] if kind in self.told)
 
 
 def plural(kind: int) -> str:
@@ -113,6 +120,12 @@ def places(session: duckdb.DuckDBPyConnection) -> Daily:
     return daily(session, "place_day", "place_no", {"shown": "shown", "taken": "taken"})
 
 
+def forget(session: duckdb.DuckDBPyConnection) -> None:
+    """Drop what the sums were taken of: its memory is better spent on the features."""
+    for table in ("signal", "price_grid", "price_known", "exposure", "activity"):
+        session.execute(f"DROP TABLE {table}")
+
+
 def entities(levels: int, n_items: int) -> dict[str, str]:
     """SQL expressions of the entities that are summed over; -1 where an item has no such attribute."""
     attributes = [f"category_{level + 1}" for level in range(levels)] + ["brand"]
@@ -131,16 +144,17 @@ def entities(levels: int, n_items: int) -> dict[str, str]:
 
 def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalogue) -> dict[str, Daily]:
     """Daily sums of `signal` by entity: counts by kind, expected clicks, and how what a user took was priced."""
-    counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
-    if funnel.shown:
-        counts["expected"] = "expected"
+    all_counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
+    counts = {plural(kind): all_counts[plural(kind)] for kind in funnel.told}
+    places = {"expected": "expected"} if funnel.shown else {}
     tastes = {}
     for kind in dict.fromkeys((*funnel.kinds[:1], funnel.target, funnel.kinds[-1])):
         for taste in TASTES:
             tastes[f"{taste}_{plural(kind)}"] = f"CASE WHEN kind = {kind} THEN {taste} END"
             tastes[f"{taste}_{plural(kind)}_known"] = f"(kind = {kind} AND {taste} IS NOT NULL)::INT"
     source = "signal JOIN item_row USING (item_no)"
+    sums = {"item": all_counts, "user": counts | tastes}
     return {
-        name: daily(session, source, expression, counts | tastes if name == "user" else counts)
+        name: daily(session, source, expression, sums.get(name, counts) | places)
         for name, expression in entities(known.levels, len(known.item_id)).items()
     }

@@ -20,10 +20,14 @@ MICRO = 1_000_000
 
 
 @contextmanager
-def bounded(session: duckdb.DuckDBPyConnection, limit: str = "1500MB") -> Iterator[None]:
-    """Let the engine spill to a temporary folder beyond `limit`, which leaves room for the arrays."""
+def bounded(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megabytes: int = 150) -> Iterator[None]:
+    """Let the engine spill to a temporary folder beyond a limit that leaves room for the arrays.
+
+    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own.
+    """
+    limit = max(megabytes, thread_megabytes * scalar(session, "SELECT current_setting('threads')"))
     with tempfile.TemporaryDirectory(prefix="triad-features-") as folder:
-        session.execute(f"SET temp_directory = '{folder}'; SET memory_limit = '{limit}'")
+        session.execute(f"SET temp_directory = '{folder}'; SET memory_limit = '{limit}MB'")
         yield
 
 
@@ -39,23 +43,19 @@ def scalar(session: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def texts(session: duckdb.DuckDBPyConnection, query: str) -> np.ndarray:
-    """The query's only column as a fixed-width text array, read in pieces; a null is ""."""
-    pieces = [np.array(["" if v is None else v for v in part], dtype=np.str_) for part in _parts(session, query)]
-    width = max((piece.dtype for piece in pieces), default=np.dtype("U1"))
-    joined = np.empty(sum(map(len, pieces)), dtype=width)
+def texts(session: duckdb.DuckDBPyConnection, column: str, table: str, order: str) -> np.ndarray:
+    """A text expression over `table`, ordered by `order`, as a fixed-width array, read piece by piece.
+
+    A null is "". The width is asked first: of millions of ids, a list of pieces and their sum would be one too many.
+    """
+    measured = session.execute(f"SELECT count(*), max(length({column})) FROM {table}").fetchone() or (0, 1)
+    found = np.empty(int(measured[0]), dtype=f"U{max(int(measured[1] or 1), 1)}")
+    result = session.execute(f"SELECT {column} FROM {table} ORDER BY {order}")
     start = 0
-    while pieces:
-        piece = pieces.pop(0)
-        joined[start : start + len(piece)] = piece
+    while piece := result.fetchmany(50_000):
+        found[start : start + len(piece)] = ["" if value is None else value for (value,) in piece]
         start += len(piece)
-    return joined
-
-
-def _parts(session: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[str | None]]:
-    result = session.execute(query)
-    while part := result.fetchmany(200_000):
-        yield [row[0] for row in part]
+    return found
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
