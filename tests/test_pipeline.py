@@ -73,7 +73,8 @@ def test_a_night_ends_with_a_promoted_model_its_report_and_recommendations(night
     assert (verdict["verdict"], published["promoted"]) == ("PASS", True), verdict["reasons"]
     page = (night / "artifacts/evaluate/report/report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
-    assert "triad" in run(night, "triad", "summary").lower()
+    said = run(night, "triad", "summary")
+    assert re.search(r"click +AUC +0\.\d+ \[0\.\d+, 0\.\d+\]", said) and "PASS" in said
 
 
 def test_a_second_run_does_nothing(night: Path) -> None:
