@@ -22,7 +22,7 @@ from triad.features.rates import Strengths
 from triad.features.requirements import check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
-from triad.features.sql import DAY, HOUR, bounded, columns, scalar, texts
+from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
 from triad.features.state import State
 
 BLOCK = 100_000
@@ -47,10 +47,10 @@ def fit(
         TriadError: a task lacks its table, column or label, or too many interactions have no vocabulary row.
     """
     check_tables(session, params, tasks)
-    with bounded(session):
-        known = catalogue.read(session, params.category_levels)
-        state = _learn(session, params, tasks, window, known)
-        data, strengths = _assemble(session, state, known)
+    bound(session)
+    known = catalogue.read(session, params.category_levels)
+    state = _learn(session, params, tasks, window, known)
+    data, strengths = _assemble(session, state, known)
     check_labels(data, tasks)
     meta = _standardised(data)
     return replace(data, meta=meta), replace(state, meta=meta, strengths=strengths)
@@ -71,8 +71,8 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table 
         raise TriadError(
             "is missing, but the state was fitted with it", where="table prices", mend="give the same tables"
         )
-    with bounded(session):
-        return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)[0]
+    bound(session)
+    return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)[0]
 
 
 def _learn(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import numpy as np
@@ -19,16 +19,19 @@ MICRO = 1_000_000
 """Sums of fractions are taken in whole millionths: integers add up to the same bits in any order and on any thread."""
 
 
-@contextmanager
-def bounded(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megabytes: int = 150) -> Iterator[None]:
+SPILL = "triad-spill-"
+
+
+def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megabytes: int = 150) -> None:
     """Let the engine spill to a temporary folder beyond a limit that leaves room for the arrays.
 
-    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own.
+    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own. The
+    engine makes the folder when it first spills, keeps it for the session, and removes it when that is closed.
     """
     limit = max(megabytes, thread_megabytes * scalar(session, "SELECT current_setting('threads')"))
-    with tempfile.TemporaryDirectory(prefix="triad-features-") as folder:
-        session.execute(f"SET temp_directory = '{folder}'; SET memory_limit = '{limit}MB'")
-        yield
+    session.execute(f"SET memory_limit = '{limit}MB'")
+    if SPILL not in str((session.execute("SELECT current_setting('temp_directory')").fetchone() or ("",))[0]):
+        session.execute(f"SET temp_directory = '{Path(tempfile.gettempdir()) / (SPILL + uuid4().hex)}'")
 
 
 def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:
