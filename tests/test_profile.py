@@ -157,3 +157,12 @@ def test_spend_reads_the_user_and_one_label_is_refused(data) -> None:
     labels[:, 0] = 0
     with pytest.raises(TriadError, match=r"task click, split train: all .* labels are 0"):
         Profile.fit(replace(data, exposures=replace(data.exposures, labels=labels)), make_vectors(data), TASKS, PARAMS)
+
+
+def test_a_column_that_no_row_knows_is_left_out(data) -> None:
+    context = np.array(data.exposures.context)
+    context[:, 0] = np.nan  # a shop without prices, say
+    blind = replace(data, exposures=replace(data.exposures, context=context))
+    member = Profile.fit(blind, make_vectors(data), {"click": TASKS["click"]}, PARAMS)
+    assert data.meta.context[0] not in member.columns["click"]
+    assert np.isfinite(member.predict(blind, rows_of(data, "test"))["click"]).all()

@@ -80,7 +80,9 @@ class Profile:
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=task.kind != "regression", within=within)
             later, later_label = labelled(data, name, "validation", within=within)
-            columns = [c for c in table(data, rows, aligned, basis) if c.part in PARTS.get(task.label, ANY)]
+            parts = PARTS.get(task.label, ANY)
+            # the trees cannot bin a column that no row knows
+            columns = [c for c in table(data, rows, aligned, basis) if c.part in parts and np.isfinite(c.values).any()]
             read[name] = [c.name for c in columns]
             model = _model(task, params)
             held = _take(table(data, later, aligned, basis), read[name])
