@@ -17,6 +17,15 @@ def test_the_shipped_params_load() -> None:
     assert params.tasks["conversion"].given == "click"
 
 
+def test_the_shipped_file_shows_every_dial_as_the_code_has_it() -> None:
+    bare = {"ingest": {"as_of": "2026-03-01"}, "tasks": SHIPPED["tasks"]}
+    default = parse(bare, "defaults").model_dump(mode="json", by_alias=True)
+    default["features"]["user_attributes"] = SHIPPED["features"]["user_attributes"]
+    assert {name: values for name, values in SHIPPED.items() if name != "tasks"} == {
+        name: values for name, values in default.items() if name != "tasks"
+    }
+
+
 @pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_config_fits(overlay: Path) -> None:
     parse(merge(SHIPPED, yaml.safe_load(overlay.read_text())), overlay.name)
