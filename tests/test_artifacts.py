@@ -1,10 +1,14 @@
 """Outputs appear whole or not at all."""
 
+import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from triad.artifacts import read_json, replacing, write_json
+from triad.errors import TriadError
 
 
 def test_a_failed_writer_leaves_the_former_folder(tmp_path: Path) -> None:
@@ -32,6 +36,24 @@ def test_a_writer_killed_between_the_renames_loses_nothing(tmp_path: Path) -> No
     with pytest.raises(RuntimeError), replacing(tmp_path / "stage"):
         raise RuntimeError
     assert (tmp_path / "stage" / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), OSError("1000 requested and 0 written")]
+)
+def test_a_full_disk_is_told_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    target = tmp_path / "stage"
+    with replacing(target) as folder:
+        (folder / "a").write_text("old")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(TriadError, match=r"stage: no space left on the disk .*\n.*free some space"), replacing(target):
+        raise error
+    assert (target / "a").read_text() == "old"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 30))
+    with pytest.raises(OSError, match="denied"), replacing(target):
+        raise OSError("denied")
 
 
 def test_json_is_the_same_bytes_for_the_same_value_and_refuses_nan(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from triad.errors import TriadError
 
 ARTIFACTS = Path("artifacts")
 """Each stage writes `artifacts/<stage>/`, relative to the folder that holds dvc.yaml."""
@@ -22,6 +25,9 @@ def replacing(target: Path) -> Iterator[Path]:
     """A fresh folder to write in, which takes `target`'s place at the end, and only if nothing was raised.
 
     The folder that stood there stays usable until then: a killed or failed writer loses nothing.
+
+    Raises:
+        TriadError: the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.parent / f".{target.name}.new"
@@ -33,13 +39,27 @@ def replacing(target: Path) -> Iterator[Path]:
     fresh.mkdir()
     try:
         yield fresh
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, OSError) and _is_full(error, target.parent)
         shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        if not full:
+            raise
+        raise TriadError(
+            f"no space left on the disk ({error}); earlier outputs are as they were",
+            where=str(target),
+            mend="free some space or choose a smaller window, and run again",
+        ) from error
     if target.exists():
         target.rename(gone)
     fresh.rename(target)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _is_full(error: OSError, folder: Path) -> bool:
+    # NumPy's writer says how much it could not write, without an error number
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or (
+        error.errno is None and shutil.disk_usage(folder).free < 1 << 20
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

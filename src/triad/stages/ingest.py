@@ -5,11 +5,8 @@ Everything is read and checked before an earlier output is replaced.
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +39,7 @@ def ingest(params: Params) -> None:
     chosen = params.ingest
     log.info("source %s · %s", chosen.source, chosen.model_dump_json(exclude_none=True))
     start = time.monotonic()
-    with _disk_errors(), replacing(artifacts.ORACLE) as oracle, replacing(artifacts.TABLES) as tables:
+    with replacing(artifacts.ORACLE) as oracle, replacing(artifacts.TABLES) as tables:
         rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
     counted = " · ".join(f"{name} {count:,}" for name, count in rows.items())
     log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.TABLES)
@@ -152,18 +149,3 @@ def _check_times(name: str, data: pa.Table, chosen: IngestParams) -> None:
             where=f"table {name}, column {column}",
             mend="set ingest.as_of to the day after the last whole day, and check units and zone of the times",
         )
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """A full disk as an error that says so; it is raised after `replacing` has cleared what was half written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TriadError(
-            f"no space left on the disk ({error.strerror}); earlier outputs are as they were",
-            where=str(error.filename or artifacts.TABLES.parent),
-            mend="free some space or choose a smaller window, and run again",
-        ) from error
