@@ -25,8 +25,11 @@ from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
 from triad.features.state import State
 
-BLOCK = 100_000
-"""Exposures whose context is made at once."""
+BLOCK = 20_000
+"""Exposures whose context is made at once: few enough for the processor's cache."""
+
+LEARNED = 200_000
+"""Train exposures whose entities say how far rates are to be trusted."""
 
 SURFACES = 6
 """Surfaces that get a column of their own."""
@@ -193,20 +196,17 @@ def _assemble(
 def _strengths(source: Known, rows: Rows, split: Ints, end: int) -> Strengths:
     """Learned of the entities in train, by their counts at its end."""
     train = np.flatnonzero(split == SPLITS.index("train"))
-    seen = rows.take(train[:: 1 + len(train) // (2 * BLOCK)])
+    seen = rows.take(train[:: 1 + len(train) // LEARNED])
     return learn(source, replace(seen, time=np.full(len(seen.time), end, np.int64)))
 
 
 def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
-    """Names and (n, n_context) values, made block by block so that no whole column stands beside the matrix."""
-    names: tuple[str, ...] = ()
-    context = np.empty((len(rows.user), 0), np.float32)
-    for start in range(0, max(len(rows.user), 1), BLOCK):
+    """Names and (n, n_context) values, block by block: no whole column ever stands beside the matrix."""
+    names = tuple(block(source, rows.take(slice(0))))
+    context = np.empty((len(rows.user), len(names)), np.float32)
+    for start in range(0, len(rows.user), BLOCK):
         part = slice(start, start + BLOCK)
         found = block(source, rows.take(part))
-        if not names:
-            names = tuple(found)
-            context = np.empty((len(rows.user), len(names)), np.float32)
         for column, name in enumerate(names):
             context[part, column] = found[name]
     return names, context
