@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import Streams
+from triad.fusion.history import item_weights, look_back
 from triad.fusion.neighbours import item_neighbours
 from triad.fusion.popularity import Popularity
 from triad.fusion.similarity import FEATURES, Similarity
@@ -140,3 +141,16 @@ def test_many_queries_are_sampled_and_none_give_equal_parts(data) -> None:
     chance = make_chance(20, 30)
     none = Similarity.fit(chance, make_vectors(chance), {}, PARAMS)
     assert none.blend.weight == (0.25, 0.25, 0.25, 0.25)
+
+
+def test_item_knn_is_its_neighbours_alone(data, member) -> None:
+    plain = member.item_knn()
+    users, history = data.queries.user[:50], data.queries.history[:50]
+    found = plain.rank(data, users, history)
+    assert plain.tasks == () and found.sum(axis=1) == pytest.approx(1)
+    states = look_back(data, users, history, recent=member.recent, half_life_days=member.half_life_days)
+    near = (item_weights(data, states) @ member._space(data).neighbours).toarray()[states.inverse]
+    scored = near.max(axis=1) > 0
+    assert scored.any()
+    assert (found.argmax(axis=1) == near.argmax(axis=1))[scored].all()
+    assert not np.allclose(found, member.rank(data, users, history))

@@ -10,7 +10,7 @@ from triad.config.base import Section
 class FuseParams(Section):
     """Calibration and weights, fitted on the fusion window."""
 
-    members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "popularity")
+    members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
     calibrate: bool = True
     folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")

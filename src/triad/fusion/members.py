@@ -1,6 +1,7 @@
 """A member: one model of its own, which the fusion and everything after it can ask in one way.
 
-Each member class lives beside what it is made of; `MEMBERS` names them all by the stage that makes them.
+Each member class lives beside what it is made of; `MEMBERS` names them all, by the stage that makes them.
+The stage `fuse` itself makes two baselines: `popularity`, and `item_knn` out of `similarity`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ MEMBERS = {
     "finetune": "triad.models.ranker:Ranker",
     "pretrain": "triad.models.sequence:Sequence",
     "similarity": "triad.fusion.similarity:Similarity",
+    "item_knn": "triad.fusion.similarity:Similarity",
     "profile": "triad.fusion.profile:Profile",
     "popularity": "triad.fusion.popularity:Popularity",
 }

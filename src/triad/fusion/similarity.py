@@ -9,7 +9,7 @@ need no more rows than validation has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,10 @@ class Similarity:
             for rows, label in [labelled(data, name, "validation", both=True)]
         }
         return cls(*known, logits, blend, *look)
+
+    def item_knn(self) -> Similarity:
+        """Its neighbours alone, as the plain item-kNN that others are compared with; popularity breaks ties."""
+        return replace(self, logits={}, blend=replace(self.blend, weight=(0.0, 0.999, 0.0, 0.001)))
 
     def features(self, data: Dataset, rows: Ints) -> Floats:
         """(n, 7) what `FEATURES` name, of exposure `rows`; logarithms of shares keep tails linear."""

@@ -12,6 +12,7 @@ from triad.features.dataset import load
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.members import Member, load_member
 from triad.fusion.popularity import Popularity
+from triad.fusion.similarity import Similarity
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -30,11 +31,14 @@ def fuse(params: Params) -> None:
             half_life_days = params.fuse.popularity_half_life_days
             members[name] = Popularity.fit(data, params.tasks, half_life_days=half_life_days)
             continue
-        if not (ARTIFACTS / name).is_dir():
+        stage = "similarity" if name == "item_knn" else name
+        if not (ARTIFACTS / stage).is_dir():
             raise TriadError(
-                f"member {name!r} was not fitted", where=f"{ARTIFACTS / name}", mend=f"run the stage {name} first"
+                f"member {name!r} was not fitted", where=f"{ARTIFACTS / stage}", mend=f"run the stage {stage} first"
             )
-        members[name] = load_member(name, ARTIFACTS / name)
+        members[name] = (
+            Similarity.load(ARTIFACTS / stage).item_knn() if name == "item_knn" else load_member(name, ARTIFACTS / name)
+        )
     fused = fit_fusion(data, members, params.tasks, params.fuse)
     with replacing(target) as folder:
         fused.save(folder)
