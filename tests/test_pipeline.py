@@ -31,6 +31,9 @@ tasks:
   next: {kind: ranking, label: next_item}
 """
 
+# byte code is written, as on any user's machine: it lies in the folders of code that stages depend on
+UNWANTED = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 
@@ -49,7 +52,7 @@ def checkout(folder: Path) -> Path:
 
 
 def run(folder: Path, *command: str, fails: bool = False) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "PYTHONPATH")}
+    environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
     )
