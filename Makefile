@@ -13,7 +13,7 @@ run: $(VENV)/.runtime
 	@triad summary
 
 test: $(VENV)/.dev
-	pytest -n 2 --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+	pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	ruff check . && ruff format --check . && mypy

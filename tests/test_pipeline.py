@@ -34,8 +34,6 @@ tasks:
 # byte code is written, as on any user's machine: it lies in the folders of code that stages depend on
 UNWANTED = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 
 def checkout(folder: Path) -> Path:
     """A worktree of the present state with the tiny shop's params and a DVC cache of its own."""
