@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from make_workspace import checkout, remove, run
 
-from triad.workspace import prepare
-
-ROOT = Path(__file__).parents[1]
 TINY = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 3}
@@ -31,40 +27,13 @@ tasks:
   next: {kind: ranking, label: next_item}
 """
 
-# byte code is written, as on any user's machine: it lies in the folders of code that stages depend on
-UNWANTED = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
-
-
-def checkout(folder: Path) -> Path:
-    """A worktree of the present state with the tiny shop's params and a DVC cache of its own."""
-    overlay = folder.parent / "tiny.yaml"
-    overlay.write_text(TINY)
-    before = Path.cwd()
-    os.chdir(ROOT)
-    try:
-        prepare(overlay, folder)
-    finally:
-        os.chdir(before)
-    (folder / ".dvc" / "config.local").write_text("")
-    return folder
-
-
-def run(folder: Path, *command: str, fails: bool = False) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
-    )
-    said = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, said[-4000:]
-    return said
-
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = checkout(tmp_path_factory.mktemp("night") / "shop")
+    folder = checkout(tmp_path_factory.mktemp("night") / "shop", TINY)
     run(folder, "dvc", "repro")
     yield folder
-    subprocess.run(["git", "worktree", "remove", "--force", str(folder)], cwd=ROOT, check=False)
+    remove(folder)
 
 
 def test_a_night_ends_with_a_promoted_model_its_report_and_recommendations(night: Path) -> None:
@@ -128,13 +97,13 @@ def test_the_registered_model_scores_raw_tables_as_evaluation_did(night: Path) -
 
 
 def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path) -> None:
-    again = checkout(tmp_path / "again")
+    again = checkout(tmp_path / "again", TINY)
     try:
         run(again, "dvc", "repro", "evaluate")
         first, second = (json.loads((f / "artifacts/evaluate/metrics.json").read_text()) for f in (night, again))
         assert first == second
     finally:
-        subprocess.run(["git", "worktree", "remove", "--force", str(again)], cwd=ROOT, check=False)
+        remove(again)
 
 
 def test_bad_data_stops_the_run_and_earlier_outputs_stay(night: Path) -> None:
