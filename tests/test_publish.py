@@ -196,8 +196,8 @@ def test_tables_come_from_a_folder_a_url_arrow_or_pandas(published: Path) -> Non
         assert model.predict(arrow).equals(from_folder)
         assert model.predict({name: table.to_pandas() for name, table in arrow.items()}).equals(from_folder)
         memory = fsspec.filesystem("memory")
-        memory.put(str(TABLES), "/shop", recursive=True)
-        assert model.predict("memory://shop").equals(from_folder)
+        memory.put(str(TABLES), "/published", recursive=True)
+        assert model.predict("memory://published").equals(from_folder)
         assert model.predict(TABLES.resolve().as_uri()).equals(from_folder)
         with pytest.raises(TriadError, match="missing tables: items, users"):
             model.predict({"events": arrow["events"]})
