@@ -26,7 +26,8 @@ from triad.features.dataset import Dataset, Exposures, Items, Meta, Queries, Str
 from triad.models.multitask import multi_task
 from triad.models.networks import trunk_config
 from triad.training.finetuning import ExposureFeed, make_loss
-from triad.training.loop import Schedule, grouped, make_step
+from triad.training.loop import make_step
+from triad.training.optimizers import Schedule, grouped
 from triad.training.runtime import settle
 
 USERS, STEPS, EXPOSURES, ITEMS, CONTEXT = 123, 64, 100, 1000, 40

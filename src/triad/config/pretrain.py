@@ -29,12 +29,15 @@ class PretrainParams(Section):
     """Next interaction over the whole catalogue."""
 
     trunk: TrunkParams = TrunkParams()
-    loss: Literal["sampled_softmax", "gbce", "softmax"] = "sampled_softmax"
+    loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
+        default="softmax",
+        description="softmax is the most exact; the others hold where the catalogue is too large for it",
+    )
     negatives: int = Field(default=256, ge=1, description="drawn a step and shared by its targets")
     batch_targets: int = Field(default=1024, ge=1, description="interactions predicted a step")
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases and norms")
-    max_epochs: int = Field(default=30, ge=1)
+    max_epochs: int = Field(default=12, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

@@ -20,7 +20,8 @@ from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
-from triad.training.loop import Losses, Schedule, fit
+from triad.training.loop import Losses, fit
+from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
 
 
@@ -85,15 +86,16 @@ def _present(labels: Floats) -> Floats:
 def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) -> Losses:
     """Each task's loss on `rows`, and as `loss` the mean over tasks of loss relative to the best constant's.
 
-    Relative to a constant, tasks of different units weigh alike, and no task's scale decides when to stop.
+    Relative to a constant, no task's unit decides when to stop; weighted by the square root of its labels, neither
+    does the noise of a task that has few.
     """
     network = ranker.network
     outputs = score_exposures(ranker.scorer, data, rows, network.trunk.max_steps)
     batch = {"labels": np.asarray(data.exposures.labels[rows], np.float32), "mask": np.ones(len(rows), np.float32)}
-    mean, _ = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
+    mean, count = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
     found = {name: float(mean[name]) for name in naive}
     relative = [found[name] / max(constant, 1e-9) for name, constant in naive.items()]
-    return {"loss": float(np.mean(relative)), **found}
+    return {"loss": float(np.average(relative, weights=[float(count[name]) ** 0.5 for name in naive])), **found}
 
 
 def finetune_network(

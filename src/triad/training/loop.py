@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +14,7 @@ from triad.errors import TriadError
 from triad.models.batches import Batch
 from triad.progress import Progress
 from triad.training.checkpoints import Checkpoint
+from triad.training.optimizers import Groups, Schedule, grouped
 from triad.training.runtime import Runtime
 
 Losses = dict[str, float]
@@ -35,61 +34,6 @@ class Feed(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast. The rate rises over a twentieth of all steps, then falls to a tenth as a cosine."""
-
-    learning_rate: float
-    weight_decay: float
-    max_epochs: int
-    patience: int
-    checkpoint_steps: int
-
-
-class Groups:
-    """Weights that learn at different rates, each group with an optimizer of its own (Howard & Ruder 2018).
-
-    Args:
-        groups: weights, and the share of the schedule's rate that they learn with; 0 leaves them as they are.
-    """
-
-    def __init__(self, groups: list[tuple[list[Any], float]], schedule: Schedule, steps: int) -> None:
-        learning = [(weights, share) for weights, share in groups if share > 0 and weights]
-        self.weights = [weights for weights, _ in learning]
-        self.optimizers = [_optimizer(weights, share, schedule, steps) for weights, share in learning]
-
-    @property
-    def all_weights(self) -> list[Any]:
-        return [each for weights in self.weights for each in weights]
-
-    @property
-    def variables(self) -> list[Any]:
-        return [each for optimizer in self.optimizers for each in optimizer.variables]
-
-    def apply(self, gradients: list[Any]) -> None:
-        """One step, on the gradients of `all_weights`."""
-        left = iter(gradients)
-        for optimizer, weights in zip(self.optimizers, self.weights, strict=True):
-            optimizer.apply(list(itertools.islice(left, len(weights))), weights)
-
-
-def _optimizer(weights: list[Any], share: float, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
-    total = steps * schedule.max_epochs
-    warmup = max(total // 20, 1)
-    rate = keras.optimizers.schedules.CosineDecay(
-        share * schedule.learning_rate / 10,
-        max(total - warmup, 1),
-        alpha=0.1,
-        warmup_target=share * schedule.learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay([each for each in weights if len(each.shape) < 2])
-    optimizer.build(weights)
-    return optimizer
-
-
 def fit(
     network: keras.Model,
     loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]],
@@ -102,7 +46,7 @@ def fit(
     label: str = "train",
     shares: Callable[[Any], float] = lambda _: 1.0,
 ) -> list[dict[str, float]]:
-    """Train `network`, leave it with the weights of its best epoch, and return one row of losses an epoch.
+    """Train `network`, leave it with the averaged weights of its best epoch, and return one row of losses an epoch.
 
     Args:
         network: a built Keras model.
@@ -149,13 +93,14 @@ def fit(
                 if (step + 1) % schedule.checkpoint_steps == 0:
                     checkpoint.save(at)
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
-        found = validate()
+        with optimizers.averaged():
+            found = validate()
+            better = at["best"] is None or found["loss"] < at["best"]
+            if better:
+                for kept, each in zip(best, network.trainable_variables, strict=True):
+                    kept.assign(each.value)
         row = {"epoch": float(epoch + 1), **{f"train_{name}": total / len(plan) for name, total in at["sums"].items()}}
         row |= {f"validation_{name}": value for name, value in found.items()}
-        better = at["best"] is None or found["loss"] < at["best"]
-        if better:
-            for kept, each in zip(best, network.trainable_variables, strict=True):
-                kept.assign(each.value)
         at = {
             "epoch": epoch + 1,
             "step": 0,
@@ -171,19 +116,11 @@ def fit(
     return list(at["history"])
 
 
-def grouped(network: keras.Model, schedule: Schedule, steps: int, shares: Callable[[Any], float]) -> Groups:
-    """The network's weights by the share of the rate they learn with, the largest first."""
-    by_share: dict[float, list[Any]] = {}
-    for each in network.trainable_variables:
-        by_share.setdefault(shares(each), []).append(each)
-    return Groups([(by_share[share], share) for share in sorted(by_share, reverse=True)], schedule, steps)
-
-
 def make_step(
     loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]], optimizers: Groups, *, xla: bool
 ) -> Callable[[Batch], dict[str, Any]]:
     """One optimizer step as a compiled function of a batch; gives the loss and its parts."""
-    weights = optimizers.all_weights
+    weights = optimizers.weights
 
     @tf.function(jit_compile=xla)
     def step(batch: Batch) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from triad.models import losses
 from triad.models.batches import Batch, Batches
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence
-from triad.training.loop import Schedule, fit
+from triad.training.loop import fit
+from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
 
 CUT = 10
