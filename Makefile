@@ -47,6 +47,7 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 lock: $(VENV)/.dev
 	$(LOCK) requirements/tools.in -o requirements/tools.lock
 	$(LOCK) requirements/dev.in -o requirements/dev.lock
+	$(LOCK) -c requirements/dev.lock requirements/airflow.in -o requirements/airflow.lock
 	$(LOCK) -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
 
 clean:
