@@ -16,9 +16,10 @@ from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches, vocabulary
+from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
+from triad.features.champion import Champion
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.labels import Keys
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
@@ -472,24 +473,21 @@ def test_serving_needs_the_tables_that_training_had(shop) -> None:
         transform(session, state)
 
 
-def test_rows_stay_put_from_night_to_night(shop, tmp_path) -> None:
+def test_rows_stay_put_from_night_to_night(shop) -> None:
     tables, _, _ = shop
     with connect(tables) as session:
         strict = PARAMS.model_copy(update={"min_count": 15, "max_oov_rate": 1.0})
         _, state = fit(session, strict, {"click": TASKS["click"]}, (START, END))
-    state.save(tmp_path)
-    folder = tmp_path / "vocabularies"
-    tonight = PARAMS.model_copy(update={"vocabularies_from": folder, "min_count": 1})
+    champion = Champion(1, state.meta, state.vocabularies)
+    tonight = PARAMS.model_copy(update={"min_count": 1})
     with connect(tables) as session:
-        _, later = fit(session, tonight, {"click": TASKS["click"]}, (date(2026, 1, 2), END))
+        _, later = fit(session, tonight, {"click": TASKS["click"]}, (date(2026, 1, 2), END), champion)
     for name, before in state.vocabularies.items():
         assert later.vocabularies[name].ids[: len(before.ids)] == before.ids, name
     assert any(len(later.vocabularies[name].ids) > len(state.vocabularies[name].ids) for name in later.vocabularies)
     other = tonight.model_copy(update={"hash_buckets": 8})
     with connect(tables) as session, pytest.raises(TriadError, match="earlier vocabulary 'item' has 64 shared rows"):
-        fit(session, other, TASKS, (START, END))
-    with pytest.raises(TriadError, match="holds no vocabularies"):
-        vocabulary.load(tmp_path / "nowhere")
+        fit(session, other, TASKS, (START, END), champion)
 
 
 def values(**features) -> dict:
@@ -508,6 +506,7 @@ def _leaking(known, rows, sums) -> dict[str, np.ndarray]:
 
 
 def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
+    from triad.stages.champion import champion
     from triad.stages.features import features
 
     monkeypatch.chdir(tmp_path)
@@ -515,6 +514,9 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
         features(parse(values(), "params"))
     for name, table in make_tables(users=60, items=20, shown=1500).items():
         write_table(tmp_path / "artifacts/ingest/tables", name, table)
+    with pytest.raises(TriadError, match="run `triad champion` first"):
+        features(parse(values(), "params"))
+    champion(parse(values(), "params"))
     with caplog.at_level("INFO", logger="triad.features"):
         features(parse(values(), "params"))
     assert "exposures" in caplog.text

@@ -16,6 +16,7 @@ from triad.errors import TriadError
 STAGES = (
     "ingest",
     "validate",
+    "champion",
     "features",
     "pretrain",
     "finetune",

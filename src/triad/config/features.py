@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 
 from triad.config.base import Section
@@ -33,5 +31,4 @@ class FeaturesParams(Section):
     max_oov_rate: float = Field(
         default=0.2, gt=0, le=1, description="share of interactions without an own row that stops a run"
     )
-    vocabularies_from: Path | None = Field(default=None, description="folder of earlier vocabularies to append to")
     seed: int = Field(default=1, ge=0)

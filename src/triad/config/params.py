@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from triad.config.base import Section
+from triad.config.champion import ChampionParams
 from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
 from triad.config.finetune import FinetuneParams
@@ -32,6 +33,7 @@ class Params(Section):
     ingest: IngestParams
     tasks: Tasks
     validate_: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    champion: ChampionParams = ChampionParams()
     features: FeaturesParams = FeaturesParams()
     runtime: RuntimeParams = RuntimeParams()
     pretrain: PretrainParams = PretrainParams()

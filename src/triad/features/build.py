@@ -15,6 +15,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features import catalogue, entities, exposures, labels, prices, searches, signals, streams
 from triad.features.catalogue import Catalogue
+from triad.features.champion import Champion, check_days
 from triad.features.context import Known, Rows, block, learn
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
 from triad.features.labels import Keys
@@ -40,19 +41,22 @@ def fit(
     params: FeaturesParams,
     tasks: Mapping[str, TaskParams],
     window: tuple[date, date],
+    champion: Champion | None = None,
 ) -> tuple[Dataset, State]:
     """Examples of the UTC days `[first, last)`, and what serving needs to repeat them.
 
     Args:
         session: views of the tables, see `tables.connect`.
+        champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
 
     Raises:
-        TriadError: a task lacks its table, column or label, or too many interactions have no vocabulary row.
+        TriadError: a task lacks its table, column or label, too many interactions have no vocabulary row, or the
+            champion knows days that it must not.
     """
     check_tables(session, params, tasks)
     bound(session)
     known = catalogue.read(session, params.category_levels)
-    state = _learn(session, params, tasks, window, known)
+    state = _learn(session, params, tasks, window, known, champion=champion)
     data, strengths = _assemble(session, state, known)
     check_labels(data, tasks)
     meta = _standardised(data)
@@ -84,12 +88,16 @@ def _learn(
     tasks: Mapping[str, TaskParams],
     window: tuple[date, date],
     known: Catalogue,
+    *,
+    champion: Champion | None,
 ) -> State:
     """What the train days teach but for the names and scales of context, which follow from the rows themselves."""
     spans = windows(*window, params.split_days)
+    if champion is not None:
+        check_days(champion, spans)
     stream, _ = streams.read(session, len(known.user_id), spans)
     counts = entities.train_counts(session, known, stream, params)
-    vocabularies = entities.vocabularies(params, counts)
+    vocabularies = entities.vocabularies(params, counts, champion.vocabularies if champion else {})
     own = vocabularies["item"].owns(vocabularies["item"].look_up(known.item_id))
     seen = own[stream.item[np.asarray(stream.split) == SPLITS.index("train")]]
     oov = float(1 - seen.mean()) if len(seen) else 1.0

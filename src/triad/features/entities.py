@@ -13,7 +13,7 @@ from triad.features.catalogue import Catalogue, words
 from triad.features.dataset import SPLITS, Floats, Ints, Items, Streams, Users
 from triad.features.splits import folds
 from triad.features.sql import texts
-from triad.features.vocabulary import Vocabulary, grow, load
+from triad.features.vocabulary import Vocabulary, grow
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -42,13 +42,12 @@ def train_counts(
     return counts | {name: _add_up(user_values(session, name), of_user) for name in params.user_attributes}
 
 
-def vocabularies(params: FeaturesParams, counts: Counts) -> dict[str, Vocabulary]:
-    """The earlier vocabularies, where params name some, with what `counts` adds to them.
+def vocabularies(params: FeaturesParams, counts: Counts, earlier: Mapping[str, Vocabulary]) -> dict[str, Vocabulary]:
+    """The `earlier` vocabularies with what `counts` adds to them.
 
     Raises:
         TriadError: the earlier ones share another number of rows, which would move every id's row.
     """
-    earlier = load(params.vocabularies_from) if params.vocabularies_from else {}
     grown = {}
     for name, count in counts.items():
         buckets = 0 if name in params.user_attributes else params.hash_buckets
@@ -57,7 +56,7 @@ def vocabularies(params: FeaturesParams, counts: Counts) -> dict[str, Vocabulary
             raise TriadError(
                 f"is {buckets}, but the earlier vocabulary {name!r} has {base.buckets} shared rows",
                 where="features.hash_buckets",
-                mend="keep the number that the earlier vocabularies were made with, or start new ones",
+                mend="keep the number that the champion was made with, or set champion.version to null",
             )
         grown[name] = grow(base, count, params.min_count)
     return grown

@@ -56,8 +56,9 @@ class State:
     def load(cls, folder: Path) -> State:
         """The state that `save` wrote."""
         raw = read_json(folder / "state.json")
+        known = {name: value for name, value in raw["params"].items() if name != "vocabularies_from"}  # until 2026-11
         return cls(
-            params=FeaturesParams.model_validate(raw["params"]),
+            params=FeaturesParams.model_validate(known),
             tasks={name: TaskParams.model_validate(raw["tasks"][name]) for name in raw["task_order"]},
             meta=meta_from(raw["meta"]),
             vocabularies=vocabulary.load(folder / "vocabularies"),

@@ -72,9 +72,7 @@ def load(folder: Path) -> dict[str, Vocabulary]:
     """
     found = {path.stem: _read(path) for path in sorted(folder.glob("*.parquet"))}
     if not found:
-        raise TriadError(
-            "holds no vocabularies", where=str(folder), mend="name the folder `state/vocabularies` of an earlier run"
-        )
+        raise TriadError("holds no vocabularies", where=str(folder), mend="run the stage that writes them")
     return found
 
 

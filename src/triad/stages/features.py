@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
 from triad.errors import TriadError
 from triad.features import build, dataset
+from triad.features.champion import read
 from triad.features.summary import summarise
 from triad.tables import connect, present
 from triad.validation.leaks import check_features
@@ -27,14 +28,16 @@ def features(params: Params) -> None:
     """Make the examples of the window that ends at `ingest.as_of`.
 
     Raises:
-        TriadError: there are no tables, they do not give what a task needs, or a feature knows a label.
+        TriadError: there are no tables, they do not give what a task needs, a feature knows a label,
+            or the champion knows days that judge tonight.
     """
     started = time.monotonic()
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
     log.info("%s … %s (as_of) · %s", *window, params.features.model_dump(mode="json"))
     _need(TABLES)
+    champion = read(ARTIFACTS / "champion")
     with connect(TABLES) as session:
-        data, state = build.fit(session, params.features, params.tasks, window)
+        data, state = build.fit(session, params.features, params.tasks, window, champion)
     rows, meta = data.exposures, data.meta
     check_features(rows.context, meta.context, rows.labels, meta.tasks, params.validate_.leak_auc, split=rows.split)
     with replacing(OUTPUT) as folder:

@@ -1,0 +1,90 @@
+"""The champion a night starts from: what its rows and columns mean, and which days its networks know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from triad.artifacts import read_json
+from triad.errors import TriadError
+from triad.features import vocabulary
+from triad.features.dataset import Ints, Meta, meta_from
+from triad.features.vocabulary import Vocabulary
+
+NAME, STATE = "champion.json", "state"
+"""Inside its folder: which version it is, and its fitted features; each network has a folder named as its stage."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered version, in the terms of its own night."""
+
+    version: int
+    meta: Meta
+    vocabularies: Mapping[str, Vocabulary]
+
+
+def read(folder: Path) -> Champion | None:
+    """The champion in `folder`, None where the night is to start from none.
+
+    Raises:
+        TriadError: the folder is not there, or the features were fitted by code that this code cannot follow.
+    """
+    if not (folder / NAME).is_file():
+        raise TriadError("no such folder", where=str(folder), mend="run `triad champion` first")
+    version = read_json(folder / NAME)["version"]
+    if version is None:
+        return None
+    state = folder / STATE
+    try:
+        meta = meta_from(read_json(state / "state.json")["meta"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise TriadError(
+            f"its features do not fit the present code: {type(error).__name__}: {error}",
+            where=f"champion.version: {version}",
+            mend="name a version that this code made, or set it to null",
+        ) from error
+    return Champion(version, meta, vocabulary.load(state / "vocabularies"))
+
+
+def check_days(champion: Champion, tonight: Mapping[str, tuple[int, int]]) -> None:
+    """The champion's networks must not know the days that tonight's are stopped, weighed or judged on.
+
+    They learned from its train days and were stopped by its validation days. Where tonight's window lies later, or
+    is the same, its train ends no later than tonight's validation begins, and its validation than tonight's fusion;
+    so was it with what the champion itself started from, and so on.
+
+    Args:
+        tonight: split → [first, last) in µs.
+
+    Raises:
+        TriadError: it knows some of them: tonight's figures would be too good, and no report could show it.
+    """
+    theirs = champion.meta.windows
+    for known, later in (("train", "validation"), ("validation", "fusion")):
+        if theirs[known][1] > tonight[later][0]:
+            raise TriadError(
+                f"its {known} days reach to {_day(theirs[known][1])}, but tonight's {later} days, which it must not "
+                f"know, begin on {_day(tonight[later][0])}",
+                where=f"champion.version: {champion.version}",
+                mend="name a champion of an earlier night, or set it to null",
+            )
+
+
+def origins(base: Mapping[str, Vocabulary], tonight: Mapping[str, Vocabulary]) -> dict[str, Ints]:
+    """Table → (rows,) the row of `base` that each of tonight's was read by; tables new tonight are left out.
+
+    An id that `base` has no row for was read by a shared one, or as unknown.
+    """
+    return {
+        name: np.r_[np.arange(1 + grown.buckets), base[name].look_up(grown.ids)]
+        for name, grown in tonight.items()
+        if name in base
+    }
+
+
+def _day(moment: int) -> str:
+    return str(np.datetime64(moment, "us").astype("datetime64[D]"))
