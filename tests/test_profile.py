@@ -125,16 +125,33 @@ def test_two_fits_are_the_same(data, member) -> None:
 
 
 def test_trees_stop_where_validation_stops_falling(data) -> None:
-    many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, patience=5)
+    many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, patience=5, bag_rows=0)
     click = {"click": TASKS["click"]}
-    trees = Profile.fit(data, make_vectors(data), click, many).trees["click"]
+    (trees,) = Profile.fit(data, make_vectors(data), click, many).trees["click"]
     assert trees.n_iter_ < 200
     # validation chose: with its labels drawn by chance, there is nothing to gain and it stops at once
     labels = data.exposures.labels.copy()
     rows = data.rows("validation")
     labels[rows, 0] = np.random.default_rng(0).permutation(labels[rows, 0])
     chance = replace(data, exposures=replace(data.exposures, labels=labels))
-    assert Profile.fit(chance, make_vectors(data), click, many).trees["click"].n_iter_ < trees.n_iter_
+    (stopped,) = Profile.fit(chance, make_vectors(data), click, many).trees["click"]
+    assert stopped.n_iter_ < trees.n_iter_
+
+
+def test_few_rows_are_fitted_several_times_and_averaged(data) -> None:
+    click, rows = {"click": TASKS["click"]}, data.rows("test")
+    count = int(np.isfinite(data.labels("click")[data.rows("train")]).sum())
+
+    def fit(fits: float, seed: int) -> Profile:
+        params = ProfileParams(max_iterations=20, min_rows_a_leaf=20, bag_rows=int(fits * count), seed=seed)
+        return Profile.fit(data, make_vectors(data), click, params)
+
+    both = fit(2, 1)
+    assert len(both.trees["click"]) == 2
+    assert len(fit(99, 1).trees["click"]) == 8
+    alone = [fit(1, seed).predict(data, rows)["click"] for seed in (1, 2)]
+    assert both.predict(data, rows)["click"] == pytest.approx(np.mean(alone, axis=0))
+    assert not np.allclose(*alone)
 
 
 def test_a_class_that_train_never_showed_has_a_probability(data) -> None:

@@ -16,5 +16,8 @@ class ProfileParams(Section):
     column_share: float = Field(default=0.3, gt=0, le=1, description="of the columns, drawn anew for each split")
     min_rows_a_leaf: int = Field(default=60, ge=1)
     patience: int = Field(default=12, ge=1, description="trees without a better validation loss")
+    bag_rows: int = Field(
+        default=160_000, ge=0, description="a task's trees are the mean of as many fits, to 8, as read no more rows"
+    )
     components: int = Field(default=8, ge=1, description="principal axes of the pretrained item vectors")
     seed: int = Field(default=1, ge=0)
