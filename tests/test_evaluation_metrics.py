@@ -8,6 +8,7 @@ from sklearn.calibration import calibration_curve
 from triad.errors import TriadError
 from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
+from triad.ranking import ranking_values, target_ranks
 
 RNG = np.random.default_rng(7)
 N, USERS = 800, 90
@@ -134,9 +135,9 @@ def test_regression_metrics_equal_scikit_learn_and_the_share_of_naive_error_remo
 def test_ranking_by_hand_with_ties_against_the_model_and_several_targets() -> None:
     scores = np.array([[0.9, 0.5, 0.5, 0.5, 0.1], [0.2, 0.2, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.4, 0.5]])
     query, target = np.array([0, 0, 1, 2]), np.array([1, 0, 3, 4])
-    ranks = metrics.target_ranks(scores, query, target)
+    ranks = target_ranks(scores, query, target)
     assert ranks.tolist() == [4, 1, 5, 1]  # item 1 shares places 2 to 4 and is given the last
-    values = metrics.ranking_values(ranks, query, 3, k=4)
+    values = ranking_values(ranks, query, 3, k=4)
     ideal = 1 + 1 / np.log2(3)
     assert values[0] == pytest.approx([(1 + 1 / np.log2(5)) / ideal, 1, 1, 1])
     assert values[1] == pytest.approx([0, 0, 0, 1 / 5])
@@ -147,7 +148,7 @@ def test_ranking_by_hand_with_ties_against_the_model_and_several_targets() -> No
 
 
 def test_tied_targets_take_the_last_places_of_their_tie_and_no_place_twice() -> None:
-    ranks = metrics.target_ranks(np.array([[0.5, 0.5, 0.5, 0.1]]), np.array([0, 0]), np.array([2, 0]))
+    ranks = target_ranks(np.array([[0.5, 0.5, 0.5, 0.1]]), np.array([0, 0]), np.array([2, 0]))
     assert sorted(ranks.tolist()) == [2, 3]
 
 
@@ -157,7 +158,7 @@ def test_ndcg_equals_scikit_learn_where_nothing_ties() -> None:
     query = np.repeat(np.arange(60), [len(w) for w in wanted])
     truth = np.zeros((60, 50))
     truth[query, np.concatenate(wanted)] = 1
-    values = metrics.ranking_values(metrics.target_ranks(scores, query, np.concatenate(wanted)), query, 60, k=10)
+    values = ranking_values(target_ranks(scores, query, np.concatenate(wanted)), query, 60, k=10)
     assert values[:, 0].mean() == pytest.approx(sk.ndcg_score(truth, scores, k=10))
 
 

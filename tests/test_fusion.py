@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from triad.errors import TriadError
 from triad.fusion.calibration import POWERS, calibrate, fit_calibration, log_powers
-from triad.fusion.crossfit import Question, Trial, solve
+from triad.fusion.crossfit import Judged, Mix, Question, Trial, solve
 from triad.fusion.weights import absolute_line, absolute_weights, mixture_weights
 
 TRIAL = Trial(folds=5, bootstrap=200, confidence=0.95, seed=1)
@@ -186,3 +186,24 @@ def test_one_member_serves_alone_and_one_user_is_refused() -> None:
     assert not answer.record["fallback"]
     with pytest.raises(TriadError, match=r"task click.*1 user"):
         solve(Question("click", "binary", alone.scores, alone.target, np.zeros(200, int)), TRIAL)
+
+
+def test_a_ranking_is_served_by_what_its_lists_are_worth() -> None:
+    """However much likelier it makes what followed: a fusion whose lists are worse does not serve."""
+    random = np.random.default_rng(3)
+    query, target = np.arange(300), random.integers(0, 6, 300)
+    scores = {name: log_powers(random.dirichlet(np.ones(6), 300), query, target) for name in "ab"}
+    worth = {"a": random.random(300), "b": random.random(300) + 0.3}
+    asked = []
+
+    def judge(mixes: list[Mix], fold: np.ndarray) -> Judged:
+        asked.append((len(mixes), fold.shape))
+        return Judged("NDCG@10", np.stack([worth["a"], worth["b"]], axis=1), worth["b"] - 0.01, np.arange(300))
+
+    answer = solve(Question("next", "ranking", scores, np.ones(300), query, judge), TRIAL)
+    assert asked == [(5, (300,))]
+    assert answer.record["fallback"]
+    assert answer.record["best"] == "b"
+    assert answer.record["judged_by"] == "NDCG@10"
+    assert answer.record["gain"]["value"] == pytest.approx(-0.01)
+    assert answer.weights == {"a": 0, "b": 1}

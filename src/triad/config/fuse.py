@@ -14,6 +14,7 @@ class FuseParams(Section):
     calibrate: bool = True
     folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")
+    k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
     popularity_half_life_days: float = Field(
         default=14.0, gt=0, description="days after which a taken item counts half"
     )

@@ -17,6 +17,7 @@ from triad.evaluation import metrics
 from triad.evaluation.bootstrap import Draws, Estimate, draw
 from triad.evaluation.window import Scored, Slice, Window
 from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.ranking import ranking_values
 
 FUSED, NAIVE, ORACLE, CHAMPION = "fused", "naive", "oracle", "champion"
 """Names of models that are no members."""
@@ -164,7 +165,7 @@ def _ranking(
     draws: Draws,
 ) -> TaskResult:
     queries = len(asked.queries)
-    values = {m: metrics.ranking_values(r, asked.query, queries, params.k) for m, r in _ranks(models)}
+    values = {m: ranking_values(r, asked.query, queries, params.k) for m, r in _ranks(models)}
 
     def measure(model: str, chosen: Bools) -> dict[str, Estimate]:
         return metrics.ranking(values[model][chosen], asked.query_user[chosen], draws)

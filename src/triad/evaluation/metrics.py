@@ -167,39 +167,6 @@ def regression(labels: Floats, scores: Floats, naive: Floats, cluster: Ints, dra
     }
 
 
-def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
-    """(t,) place of each target in its query's list, from 1, ties resolved against the model.
-
-    Args:
-        scores: (q, n_items); the whole catalogue is ranked.
-        query: (t,) row of `scores`, ascending.
-        target: (t,) item.
-    """
-    _check(scores, len(scores))
-    own = scores[query, target]
-    place = np.array([np.count_nonzero(scores[q] >= s) for q, s in zip(query, own, strict=True)], dtype=np.int64)
-    order = np.lexsort((place, query))  # of tied targets the first takes the best of their places, and so on
-    q, r = query[order], place[order]
-    tied = np.r_[False, (q[1:] == q[:-1]) & (r[1:] == r[:-1])] if len(q) else np.zeros(0, bool)
-    start = np.flatnonzero(~tied)
-    size = np.diff(np.r_[start, len(q)])
-    nth = np.arange(len(q)) - np.repeat(start, size)
-    place[order] = r - np.repeat(size, size) + 1 + nth
-    return place
-
-
-def ranking_values(ranks: Ints, query: Ints, queries: int, k: int) -> NDArray[np.float64]:
-    """(queries, 4) ndcg, hit, recall at `k` and mrr of each query, from `target_ranks`; every query has a target."""
-    seen = ranks <= k
-    gain = np.bincount(query, seen / np.log2(ranks + 1), minlength=queries)
-    targets = np.bincount(query, minlength=queries)
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(targets, k) - 1]
-    hits = np.bincount(query, seen, minlength=queries)
-    first = np.full(queries, np.inf)
-    np.minimum.at(first, query, ranks)
-    return np.stack([gain / ideal, hits > 0, hits / targets, 1 / first], axis=1)
-
-
 def ranking(values: Floats, cluster: Ints, draws: Draws) -> dict[str, Estimate]:
     """ndcg, hit, recall, mrr: means over queries of `ranking_values`."""
     total = draws.totals(cluster, np.c_[values, np.ones(len(values))])

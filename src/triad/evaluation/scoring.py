@@ -10,13 +10,14 @@ import numpy as np
 
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation.metrics import best_threshold, target_ranks
+from triad.evaluation.metrics import best_threshold
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.fused import Fused
 from triad.fusion.members import Member
 from triad.fusion.popularity import Popularity
 from triad.progress import Progress
+from triad.ranking import target_ranks
 
 
 class Served(Protocol):

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triad.evaluation.metrics import target_ranks
 from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.ranking import target_ranks
 
 _CELLS = 1 << 23  # scores of (query, item) held at once
 

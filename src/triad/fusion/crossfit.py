@@ -8,6 +8,7 @@ the best single member serves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,24 @@ from triad.fusion.weights import absolute_weights, mixture_weights
 
 
 @dataclass(frozen=True)
+class Mix:
+    """What one fold's fit made of the members."""
+
+    calibrations: dict[str, Calibration]
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the answers are worth, more is better, where that is not the loss."""
+
+    by: str
+    alone: Floats  # (n, members)
+    fused: Floats  # (n,)
+    cluster: Ints  # (n,)
+
+
+@dataclass(frozen=True)
 class Question:
     """One task's rows on the fusion window, and every member's answer."""
 
@@ -29,6 +48,7 @@ class Question:
     scores: dict[str, Floats]  # member → as `fit_calibration` takes them
     target: Floats  # (n,) labels; for rankings each target's weight
     cluster: Ints  # (n,) who is drawn together
+    judge: Callable[[list[Mix], Ints], Judged] | None = None  # of each fold's mix and each row's fold
 
     def take(self, rows: Ints) -> Question:
         scores = {name: values[rows] for name, values in self.scores.items()}
@@ -74,22 +94,30 @@ def solve(question: Question, trial: Trial) -> Answer:
 
     columns = np.zeros((len(fold), len(names)))  # out-of-fold contributions, and what weights make of them
     fused, without = np.zeros(len(fold)), np.zeros((len(fold), len(names)))
+    mixes = []
     for k in range(int(fold.max()) + 1):
         fit, held = question.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k)
         calibrations = _calibrations(fit, kept)
         inside, outside = _contributions(fit, calibrations), _contributions(question.take(held), calibrations)
+        weights = _weights(fit, inside)
         columns[held] = outside
-        fused[held] = outside @ _weights(fit, inside)
+        fused[held] = outside @ weights
+        mixes.append(Mix(calibrations, _named(names, weights)))
         for m in range(len(names) if len(names) > 1 else 0):
             rest = [i for i in range(len(names)) if i != m]
             without[held, m] = outside[:, rest] @ _weights(fit, inside[:, rest])
 
-    losses = _loss(question, columns)
+    losses, fused_loss = _loss(question, columns), _loss(question, fused)
     alone = np.average(losses, axis=0, weights=counts)
-    best = int(np.argmin(alone))
-    fused_loss = _loss(question, fused)
-    gain = losses[:, best] - fused_loss
-    low, high = _interval(gain, counts, question.cluster, trial)
+    loss = "absolute error" if question.kind == "regression" else "log loss"
+    if question.judge is None:
+        judged, by_row = Judged(loss, -losses, -fused_loss, question.cluster), counts
+    else:
+        judged = question.judge(mixes, fold)
+        by_row = np.ones(len(judged.fused))
+    best = int(np.argmax(np.average(judged.alone, axis=0, weights=by_row)))
+    gain = judged.fused - judged.alone[:, best]
+    low, high = _interval(gain, by_row, judged.cluster, trial)
 
     calibrations = _calibrations(question, kept)
     weights = _weights(question, _contributions(question, calibrations))
@@ -99,13 +127,14 @@ def solve(question: Question, trial: Trial) -> Answer:
     served = losses[:, best] if fallback else fused_loss
     record: dict[str, Any] = {
         "kind": question.kind,
-        "loss": "absolute error" if question.kind == "regression" else "log loss",
+        "loss": loss,
+        "judged_by": judged.by,
         "rows": len(fold),
         "clusters": len(np.unique(question.cluster)),
         "best": names[best],
         "fused": float(np.average(fused_loss, weights=counts)),
         "served": float(np.average(served, weights=counts)),
-        "gain": {"value": float(np.average(gain, weights=counts)), "low": low, "high": high},
+        "gain": {"value": float(np.average(gain, weights=by_row)), "low": low, "high": high},
         "fallback": fallback,
         "members": {},
     }
@@ -117,7 +146,11 @@ def solve(question: Question, trial: Trial) -> Answer:
             "is_calibrated": kept[name],
             "cost_of_leaving_out": None if cost is None else float(cost),
         }
-    return Answer(calibrations, {name: float(w) for name, w in zip(names, weights, strict=True)}, record)
+    return Answer(calibrations, _named(names, weights), record)
+
+
+def _named(names: list[str], weights: Floats) -> dict[str, float]:
+    return {name: float(weight) for name, weight in zip(names, weights, strict=True)}
 
 
 def _folds(question: Question, trial: Trial) -> Ints:

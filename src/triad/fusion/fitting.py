@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from triad.fusion.calibration import log_powers
 from triad.fusion.crossfit import Question, Trial, solve
 from triad.fusion.examples import labelled
 from triad.fusion.fused import Fused, relations
+from triad.fusion.lists import Lists, worth
 from triad.fusion.members import Member
 from triad.progress import Progress
 
@@ -84,24 +86,19 @@ def _ranking(
         )
     if len(rows) > params.max_queries:
         rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
-    offsets, targets = np.asarray(data.queries.offsets), np.asarray(data.queries.target)
-    user, history = np.asarray(data.queries.user), np.asarray(data.queries.history)
-    tables: dict[str, list[Floats]] = {name: [] for name, member in members.items() if member.ranks}
-    weight, cluster = [], []
-    block = max(1, 4_000_000 // len(data.items.item_id))
+    lists = Lists(data, {name: member for name, member in members.items() if member.ranks}, rows)
+    tables: dict[str, list[Floats]] = {name: [] for name in lists.members}
     with Progress("rank", len(rows), "queries") as progress:
-        for part in np.split(rows, range(block, len(rows), block)):
-            length = offsets[part + 1] - offsets[part]
-            query = np.repeat(np.arange(len(part)), length)
-            target = np.concatenate([targets[offsets[row] : offsets[row + 1]] for row in part])
-            for name, found in tables.items():
-                found.append(log_powers(members[name].rank(data, user[part], history[part]), query, target))
-            weight.append(1 / length[query])
-            cluster.append(user[part][query])
-            progress.advance(len(part))
+        for part in lists.parts():
+            for name, member in lists.members.items():
+                tables[name].append(log_powers(part.rank(member), part.query, part.target))
+            progress.advance(len(part.rows))
     scores = {name: np.concatenate(found) for name, found in tables.items()}
     _check(task, scores)
-    return [Question(task, "ranking", scores, np.concatenate(weight), np.concatenate(cluster))]
+    place = lists.place
+    weight = (1 / np.bincount(place))[place]
+    judge = partial(worth, lists, params.k)
+    return [Question(task, "ranking", scores, weight, lists.user[place], judge)]
 
 
 def _check(task: str, scores: dict[str, Floats]) -> None:

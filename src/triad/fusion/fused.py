@@ -147,6 +147,16 @@ def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[st
     return {name: task.kind for name, task in tasks.items()}, given
 
 
-def _mix(weights: dict[str, float], scores: dict[str, Floats]) -> Floats:
+def mixed_ranking(
+    calibrations: Mapping[str, Calibration], weights: Mapping[str, float], scores: Mapping[str, Floats]
+) -> Floats:
+    """(q, n_items) members' probabilities, calibrated and mixed."""
+    return _mix(
+        weights,
+        {name: calibrate("ranking", calibrations[name], scores[name]) for name in scores if weights[name] > 0},
+    )
+
+
+def _mix(weights: Mapping[str, float], scores: Mapping[str, Floats]) -> Floats:
     parts = [weights[name] * values for name, values in scores.items() if weights[name] > 0]
     return np.sum(parts, axis=0)

@@ -46,8 +46,8 @@ def fuse(params: Params) -> None:
         weights = " ".join(f"{name} {weight:.2f}" for name, weight in fused.weights[task].items() if weight)
         gain, serves = record["gain"], "the best alone serves" if record["fallback"] else "the fusion serves"
         log.info(
-            "%s: %s · %s %.5f · gain over %s %.5f [%.5f, %.5f] · %s",
-            *(task, weights, record["loss"], record["served"], record["best"]),
+            "%s: %s · %s %.5f · gain in %s over %s %.5f [%.5f, %.5f] · %s",
+            *(task, weights, record["loss"], record["served"], record["judged_by"], record["best"]),
             *(gain["value"], gain["low"], gain["high"], serves),
         )
     log.info("%d members, %d tasks · %.1f s · %s", len(members), len(fused.record), time.monotonic() - started, target)
