@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from make_dataset import make_dataset
-from make_evaluation import Informed, make_fused, make_params, write_artifacts, write_oracle
+from make_evaluation import Informed, Served, make_fused, make_params, write_artifacts, write_oracle
 
-from triad.artifacts import read_json
+from triad.artifacts import TABLES, read_json
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
 from triad.evaluation import scoring, window
@@ -46,7 +45,7 @@ def shop(tmp_path, monkeypatch):
 
 
 def champion(data, noise: float, version: str = "3"):
-    return SimpleNamespace(version=version, fused=make_fused(data, noise), dataset=lambda tables: data)
+    return Served(make_fused(data, noise), data, version)
 
 
 def rows_of(name: str) -> list[dict[str, str]]:
@@ -139,16 +138,14 @@ def test_the_champion_is_asked_in_its_own_rows_and_answers_in_ours(data, asked) 
         streams=replace(data.streams, item=39 - np.asarray(data.streams.item)),
     )
     fused = make_fused(data, weight=0.0)  # popularity alone: it goes by ids
-    ours, mirrored = (
-        scoring.score_champion(SimpleNamespace(fused=fused), view, data, asked) for view in (data, theirs)
-    )
+    ours, mirrored = (scoring.score_champion(Served(fused, view), TABLES, data, asked) for view in (data, theirs))
     assert np.array_equal(ours.ranks, mirrored.ranks)
     assert all(np.array_equal(ours.tasks[task], mirrored.tasks[task]) for task in ours.tasks)
 
 
 def test_a_champion_with_other_classes_is_read_by_their_names(data, asked) -> None:
     meta = replace(data.meta, classes={"profile": ("rare", "bargain", "unheard")})
-    scored = scoring.score_champion(SimpleNamespace(fused=make_fused(data)), replace(data, meta=meta), data, asked)
+    scored = scoring.score_champion(Served(make_fused(data), replace(data, meta=meta)), TABLES, data, asked)
     said = make_fused(data).predict(data, asked.rows)["profile"]
     assert np.array_equal(scored.tasks["profile"][:, 0], said[:, 1])  # bargain
     assert not scored.tasks["profile"][:, 1].any()  # loyal: it knows none
@@ -158,7 +155,7 @@ def test_a_champion_with_other_classes_is_read_by_their_names(data, asked) -> No
 def test_a_champion_that_lacks_our_exposures_is_refused_with_their_number(data, asked) -> None:
     kept = replace(data.exposures, event_id=np.char.add(np.asarray(data.exposures.event_id), "x"))
     with pytest.raises(TriadError, match=f"lacks {len(asked.rows):,} of {len(asked.rows):,} exposures"):
-        scoring.score_champion(SimpleNamespace(fused=make_fused(data)), replace(data, exposures=kept), data, asked)
+        scoring.score_champion(Served(make_fused(data), replace(data, exposures=kept)), TABLES, data, asked)
 
 
 def test_the_truth_is_lined_up_with_the_rows(data, asked, tmp_path) -> None:

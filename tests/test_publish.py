@@ -15,13 +15,18 @@ import pytest
 from make_night import inside, judge, make_night, make_params
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
+from triad.evaluation.scoring import ask
+from triad.evaluation.window import window
 from triad.features import dataset
 from triad.fusion.fused import Fused
 from triad.stages.publish import publish
 from triad.tracking import lineage, registry, runs
+from triad.tracking.digests import code_digest
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
+from triad.tracking.packaged import Packaged, is_of_this_code
 from triad.tracking.serving import ServingModel
 
 
@@ -214,6 +219,41 @@ def test_files_that_this_code_cannot_follow_are_named(published: Path, tmp_path:
     (tmp_path / "artifacts" / "state" / "state.json").write_text('{"params": {}}')
     with pytest.raises(TriadError, match="model triad, version 7"):
         load_registered("triad", "7", tmp_path)
+
+
+def test_a_version_of_other_code_answers_by_its_own_package(published: Path, tmp_path: Path) -> None:
+    with inside(published):
+        folder = registry.folder_of("triad", "1")
+        own = registry.load_champion("triad", "champion")
+        data = dataset.load(ARTIFACTS / "features")
+        question = ask(data, window(data, "test", 100, 1))
+        assert isinstance(own, ServingModel)
+        shutil.copytree(folder, tmp_path / "model")
+        packaged = Packaged("triad", "1", tmp_path / "model")
+        expected, found = own.answers(TABLES, question), packaged.answers(TABLES, question)
+        assert found.classes == expected.classes
+        assert found.ranks is not None and np.array_equal(found.ranks, expected.ranks)
+        assert set(found.tasks) == set(expected.tasks)
+        assert all(np.array_equal(found.tasks[task], expected.tasks[task]) for task in expected.tasks)
+        settings = RecommendParams(k=3)
+        assert packaged.recommend(TABLES, settings).equals(own.recommend(TABLES, settings))
+
+        # its code is really its own: what is changed there changes the answers, and what fails there is told
+        code = tmp_path / "model" / "code" / "triad" / "tracking" / "serving.py"
+        code.write_text(code.read_text().replace("return answer(", "raise ValueError('old') or answer("))
+        with pytest.raises(TriadError, match="version 1, asked by the code in its package: ValueError: old"):
+            packaged.answers(TABLES, question)
+        described = tmp_path / "model" / "MLmodel"
+        assert is_of_this_code(tmp_path / "model")
+        described.write_text(described.read_text().replace(code_digest(), "0" * 32))
+        assert not is_of_this_code(tmp_path / "model")
+
+
+def test_the_champion_of_other_code_is_asked_through_its_package(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triad.tracking.packaged.code_digest", lambda: "0" * 32)
+    found = registry.load_champion("triad", "champion")
+    assert isinstance(found, Packaged)
+    assert found.version == "1"
 
 
 def test_lost_files_of_the_champion_are_named(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,11 +109,11 @@ def test_lists_are_whole_ordered_and_hold_only_what_may_be_shown(lists: pa.Table
 
 
 def test_bought_items_stay_if_so_asked(night: Path, model: ServingModel) -> None:
-    asked = RecommendParams(k=30, candidates=30, order_by=None, exclude_purchased=False)
+    asked = RecommendParams(k=31, candidates=31, order_by=None, exclude_purchased=False)
     found = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF)
     assert found.num_rows == 62 * 30
     with_tomorrow = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF + 2 * DAY)
-    assert with_tomorrow.num_rows == 62 * 30 and "i-tomorrow" in with_tomorrow["item_id"].to_pylist()
+    assert with_tomorrow.num_rows == 62 * 31 and "i-tomorrow" in with_tomorrow["item_id"].to_pylist()
 
 
 def test_a_list_ends_where_there_is_nothing_more_to_show(night: Path, model: ServingModel) -> None:

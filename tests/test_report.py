@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import pytest
-from make_evaluation import make_fused, make_params, write_artifacts
+from make_evaluation import Served, make_fused, make_params, write_artifacts
 
 from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
@@ -44,7 +43,7 @@ def folder(tmp_path_factory):
     patch.chdir(root)
     patch.setitem(MEMBERS, "informed", "make_evaluation:Informed")
     data = write_artifacts(root)
-    served = SimpleNamespace(version="7", fused=make_fused(data, 6.0), dataset=lambda tables: data)
+    served = Served(make_fused(data, 6.0), data, "7")
     patch.setattr(stage, "load_champion", lambda model, alias: served)
     stage.evaluate(make_params())
     patch.undo()

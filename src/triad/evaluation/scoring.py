@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from triad.config.tasks import TaskParams
-from triad.errors import TriadError
+from triad.evaluation.answers import Answers, Question
 from triad.evaluation.metrics import best_threshold
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.features.dataset import Dataset, Floats, Ints
@@ -20,11 +21,10 @@ from triad.progress import Progress
 from triad.ranking import target_ranks
 
 
-class Served(Protocol):
-    """What the registry serves: it makes its own examples of raw tables."""
+class Answering(Protocol):
+    """What the registry serves: it reads raw tables in its own way."""
 
-    @property
-    def fused(self) -> Fused: ...
+    def answers(self, tables: Path, question: Question) -> Answers: ...
 
 
 def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Scored]:
@@ -59,23 +59,30 @@ def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], as
     return Scored(naive.predict(data, asked.rows), rank_targets(naive, data, asked) if fused.ranks else None)
 
 
-def score_champion(served: Served, theirs: Dataset, data: Dataset, asked: Window) -> Scored:
-    """The champion's answers, asked of its own reading of the same tables and brought to our rows, items and classes.
+def ask(data: Dataset, asked: Window) -> Question:
+    """`asked` in ids."""
+    return Question(
+        event_id=np.asarray(data.exposures.event_id)[asked.rows],
+        item_id=np.asarray(data.items.item_id),
+        user_id=np.asarray(data.users.user_id)[np.asarray(data.queries.user)[asked.queries]],
+        history=np.asarray(data.queries.history)[asked.queries],
+        query=asked.query,
+        target=asked.target,
+    )
+
+
+def score_champion(champion: Answering, tables: Path, data: Dataset, asked: Window) -> Scored:
+    """The champion's answers, from its own reading of the same tables, with its classes in our order.
 
     Raises:
         TriadError: its reading lacks an exposure, user or item that ours has.
     """
-    own = {event: row for row, event in enumerate(np.asarray(theirs.exposures.event_id).tolist())}
-    rows = _matched(own, np.asarray(data.exposures.event_id)[asked.rows], "exposures")
+    found = champion.answers(tables, ask(data, asked))
     scores = {}
-    for task, values in served.fused.predict(theirs, rows).items():
+    for task, values in found.tasks.items():
         known = data.meta.classes.get(task)
-        scores[task] = _by_class(values, theirs.meta.classes.get(task, ()), known) if known else values
-    if not served.fused.ranks:
-        return Scored(scores)
-    users = _matched(_places(theirs.users.user_id), np.asarray(data.users.user_id), "users")
-    items = _matched(_places(theirs.items.item_id), np.asarray(data.items.item_id), "items")
-    return Scored(scores, rank_targets(_Translated(served.fused, theirs, users, items), data, asked))
+        scores[task] = _by_class(values, found.classes.get(task, ()), known) if known else values
+    return Scored(scores, found.ranks)
 
 
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
@@ -120,16 +127,6 @@ def examples(
     return found
 
 
-class _Translated:
-    """A ranker that speaks of other rows: users and interactions asked in ours, items answered in ours."""
-
-    def __init__(self, fused: Fused, theirs: Dataset, users: Ints, items: Ints) -> None:
-        self._fused, self._theirs, self._users, self._items = fused, theirs, users, items
-
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        return self._fused.rank(self._theirs, self._users[users], history)[:, self._items]
-
-
 def _mixed(lists: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
     return np.sum([weights[name] * scores for name, scores in lists.items() if weights[name] > 0], axis=0)
 
@@ -139,20 +136,4 @@ def _by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Flo
     for place, name in enumerate(ours):
         if name in theirs:
             found[:, place] = values[:, list(theirs).index(name)]
-    return found
-
-
-def _places(ids: Any) -> dict[str, int]:
-    return {name: row for row, name in enumerate(np.asarray(ids).tolist())}
-
-
-def _matched(places: Mapping[str, int], wanted: Any, what: str) -> Ints:
-    found = np.array([places.get(name, -1) for name in np.asarray(wanted).tolist()], dtype=np.int64)
-    missing = int((found < 0).sum())
-    if missing:
-        raise TriadError(
-            f"the champion's reading of the tables lacks {missing:,} of {len(found):,} {what}",
-            where="evaluate, champion",
-            mend="ids or rules of exposures changed since it was trained: start a new publish.model",
-        )
     return found

@@ -122,7 +122,7 @@ def _champion(model: str, alias: str, data: Dataset, asked: Window) -> tuple[str
     served = load_champion(model, alias)
     if served is None:
         return None, None
-    return str(served.version), score_champion(served, served.dataset(TABLES), data, asked)
+    return str(served.version), score_champion(served, TABLES, data, asked)
 
 
 def _verdict(

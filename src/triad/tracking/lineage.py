@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import yaml
 
-import triad
 from triad.artifacts import ARTIFACTS, TABLES, read_json
 from triad.errors import TriadError
 from triad.tables import present
+from triad.tracking.digests import code_digest, digest
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -101,32 +101,6 @@ def needed(path: Path) -> Any:
         stage = path.relative_to(ARTIFACTS).parts[0]
         raise TriadError("no such file", where=str(path), mend=f"run the stage {stage} first: `dvc repro {stage}`")
     return read_json(path)
-
-
-def digest(folder: Path) -> str:
-    """32 hex digits of the names and bytes of all files below `folder`.
-
-    Raises:
-        TriadError: there is none.
-    """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    if not files:
-        raise TriadError("holds no file", where=str(folder), mend="run the stages before: `dvc repro publish`")
-    return _digest(folder, files)
-
-
-def code_digest(package: Path = Path(triad.__file__).parent) -> str:
-    """32 hex digits of the package's source files."""
-    return _digest(package, sorted(package.rglob("*.py")))
-
-
-def _digest(root: Path, files: Iterable[Path]) -> str:
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as handle:
-            part = hashlib.file_digest(handle, "sha256").hexdigest()
-        total.update(f"{path.relative_to(root).as_posix()}\0{part}\n".encode())
-    return total.hexdigest()[:32]
 
 
 def git() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from triad.tracking.store import client, locked
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from triad.tracking.packaged import Packaged
     from triad.tracking.serving import ServingModel
 
 LINEAGE_FILE = "lineage.json"
@@ -136,17 +137,21 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
     )
 
 
-def load_champion(model: str, alias: str) -> ServingModel | None:
-    """The model that serves, or None where none does yet.
+def load_champion(model: str, alias: str) -> ServingModel | Packaged | None:
+    """The model that serves, or None where none does yet. One that other code wrote is asked through its package.
 
     Raises:
         TriadError: the store does not answer, or the champion cannot be read.
     """
+    from triad.tracking.packaged import Packaged, is_of_this_code
     from triad.tracking.serving import load_registered
 
     found = client()
     version = current(found, model, alias)
-    return None if version is None else load_registered(model, version, folder_of(model, version))
+    if version is None:
+        return None
+    folder = folder_of(model, version)
+    return load_registered(model, version, folder) if is_of_this_code(folder) else Packaged(model, version, folder)
 
 
 def folder_of(model: str, version: str) -> Path:

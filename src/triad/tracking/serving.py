@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
+from triad.evaluation.answers import Answers, Question, answer
 from triad.features.build import transform
 from triad.features.dataset import Dataset, Ints
 from triad.features.state import State
@@ -61,6 +62,14 @@ class ServingModel:
         """The examples these tables hold, as this model reads them."""
         with opened(tables) as session:
             return transform(session, self.state)
+
+    def answers(self, tables: Tables, question: Question) -> Answers:
+        """What the gate asks of a champion.
+
+        Raises:
+            TriadError: the tables do not fit the contract, or lack what is asked about.
+        """
+        return answer(self.fused, self.dataset(tables), question)
 
     def predict(self, tables: Tables, event_ids: pa.Array | None = None) -> pa.Table:
         """Scores of the exposures in `tables` (of those in `event_ids`, where given), by user, then by time.

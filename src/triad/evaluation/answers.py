@@ -1,0 +1,77 @@
+"""What another model is asked, and its answers: ids and numbers only, so that it may read the tables in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.fused import Fused
+from triad.ranking import target_ranks
+
+Texts = NDArray[np.str_]
+_CELLS = 1 << 23  # scores of (query, item) held at once
+
+
+@dataclass(frozen=True)
+class Question:
+    """Exposures (n) to score, and places of targets (t) to find in the lists of queries (q) over a catalogue (m)."""
+
+    event_id: Texts  # (n,)
+    item_id: Texts  # (m,)
+    user_id: Texts  # (q,)
+    history: Ints  # (q,) interactions the user has had
+    query: Ints  # (t,) ascending
+    target: Ints  # (t,) places in item_id
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`tasks` as `Member.predict` over the exposures, a class's column named in `classes`; `ranks` (t,) from 1."""
+
+    tasks: dict[str, Floats]
+    classes: dict[str, tuple[str, ...]]
+    ranks: Ints | None
+
+
+def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
+    """The answers of `fused`, which reads the tables as `theirs`.
+
+    Raises:
+        TriadError: its reading lacks an exposure, user or item that is asked about.
+    """
+    rows = _matched(_places(theirs.exposures.event_id), question.event_id, "exposures")
+    tasks = fused.predict(theirs, rows)
+    classes = {task: tuple(theirs.meta.classes[task]) for task in tasks if task in theirs.meta.classes}
+    if not fused.ranks:
+        return Answers(tasks, classes, None)
+    users = _matched(_places(theirs.users.user_id), question.user_id, "users")
+    items = _matched(_places(theirs.items.item_id), question.item_id, "items")
+    step = max(1, _CELLS // max(len(theirs.items.item_id), 1))
+    ranks: list[Ints] = [np.zeros(0, np.int64)]
+    for start in range(0, len(users), step):
+        first, last = np.searchsorted(question.query, [start, start + step])
+        lists = fused.rank(theirs, users[start : start + step], question.history[start : start + step])[:, items]
+        ranks.append(target_ranks(lists, question.query[first:last] - start, question.target[first:last]))
+    return Answers(tasks, classes, np.concatenate(ranks))
+
+
+def _places(ids: Any) -> dict[str, int]:
+    return {name: row for row, name in enumerate(np.asarray(ids).tolist())}
+
+
+def _matched(places: Mapping[str, int], wanted: Any, what: str) -> Ints:
+    found = np.array([places.get(name, -1) for name in np.asarray(wanted).tolist()], dtype=np.int64)
+    missing = int((found < 0).sum())
+    if missing:
+        raise TriadError(
+            f"the champion's reading of the tables lacks {missing:,} of {len(found):,} {what}",
+            where="evaluate, champion",
+            mend="ids or rules of exposures changed since it was trained: start a new publish.model",
+        )
+    return found

@@ -1,0 +1,118 @@
+"""A registered version that other code wrote answers by the code in its own package, in a process of its own.
+
+So the gate compares with the champion as it serves, and a change of a saved format never stops a night. The two sides
+speak in ids and numbers (`evaluation/answers.py`), in files of a temporary folder:
+
+    python -m triad.tracking.packaged answers|recommend FOLDER TABLES EXCHANGE VERSION
+
+A version's package holds this module; what it reads and writes must therefore stay as it is, or only grow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+import triad
+from triad.errors import TriadError
+from triad.evaluation.answers import Answers, Question
+from triad.tracking.digests import code_digest
+
+if TYPE_CHECKING:
+    from triad.config.recommend import RecommendParams
+
+_CLASSES, _RANKS, _TASK = "classes", "ranks", "task_"
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A version that is asked through its package; `ServingModel` without its inside."""
+
+    model: str
+    version: str
+    folder: Path
+
+    def answers(self, tables: Path, question: Question) -> Answers:
+        """As `ServingModel.answers`."""
+        with tempfile.TemporaryDirectory(prefix="triad_") as exchange:
+            np.savez(Path(exchange) / "question.npz", **asdict(question))
+            self._run("answers", tables, exchange)
+            with np.load(Path(exchange) / "answers.npz", allow_pickle=False) as found:
+                classes = json.loads(str(found[_CLASSES]))
+                tasks = {name.removeprefix(_TASK): found[name] for name in found.files if name.startswith(_TASK)}
+                ranks = found[_RANKS] if _RANKS in found.files else None
+        return Answers(tasks, {task: tuple(names) for task, names in classes.items()}, ranks)
+
+    def recommend(self, tables: Path, settings: RecommendParams, as_of: int | None = None) -> pa.Table:
+        """As `ServingModel.recommend`."""
+        with tempfile.TemporaryDirectory(prefix="triad_") as exchange:
+            asked = {"settings": settings.model_dump(mode="json"), "as_of": as_of}
+            (Path(exchange) / "asked.json").write_text(json.dumps(asked))
+            self._run("recommend", tables, exchange)
+            return pq.read_table(Path(exchange) / "lists.parquet")
+
+    def _run(self, what: str, tables: Path, exchange: str) -> None:
+        paths = [str(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        command = [sys.executable, "-P", "-m", __name__, what, str(self.folder), str(tables), exchange, self.version]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, check=False)
+        if done.returncode:
+            told = Path(exchange) / "error.txt"
+            raise TriadError(
+                told.read_text() if told.is_file() else f"its process ended with exit status {done.returncode}",
+                where=f"model {self.model}, version {self.version}, asked by the code in its package",
+                mend="check out the commit `triad why` names, `triad rollback --to` another version, "
+                "or start anew under another publish.model",
+            )
+
+
+def is_of_this_code(folder: Path) -> bool:
+    """Whether the model in `folder` was written by just the code that runs."""
+    described = (
+        yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8")) if (folder / "MLmodel").is_file() else {}
+    )
+    return (described.get("metadata") or {}).get("code_digest") == code_digest()
+
+
+def main(what: str, folder: str, tables: str, exchange: str, version: str) -> None:
+    """The other side, which runs the package's code."""
+    place = Path(exchange)
+    try:
+        if not Path(triad.__file__).is_relative_to(Path(folder) / "code"):
+            raise TriadError("runs other code than its own", where=triad.__file__, mend="register the model again")
+        _answer(what, Path(folder), Path(tables), place, version)
+    except Exception as error:
+        (place / "error.txt").write_text(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _answer(what: str, folder: Path, tables: Path, exchange: Path, version: str) -> None:
+    from triad.config.recommend import RecommendParams
+    from triad.tracking.serving import FUSE, STATE, ServingModel
+
+    served = ServingModel.load(folder / "artifacts" / STATE, folder / "artifacts" / FUSE, version)
+    if what == "answers":
+        with np.load(exchange / "question.npz", allow_pickle=False) as held:
+            found = served.answers(tables, Question(**{name: held[name] for name in Question.__dataclass_fields__}))
+        arrays: dict[str, Any] = {_CLASSES: json.dumps(found.classes)}
+        arrays |= {_TASK + task: values for task, values in found.tasks.items()}
+        arrays |= {} if found.ranks is None else {_RANKS: found.ranks}
+        np.savez(exchange / "answers.npz", **arrays)
+        return
+    asked = json.loads((exchange / "asked.json").read_text())
+    known = {name: value for name, value in asked["settings"].items() if name in RecommendParams.model_fields}
+    pq.write_table(served.recommend(tables, RecommendParams(**known), asked["as_of"]), exchange / "lists.parquet")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
