@@ -11,7 +11,7 @@ from triad.workspace import prepare
 ROOT = Path(__file__).parents[1]
 
 # byte code is written, as on any user's machine: it lies in the folders of code that stages depend on
-UNWANTED = ("MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+UNWANTED = ("MLFLOW_TRACKING_URI", "TRIAD_CHECKOUT", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
 
 def checkout(folder: Path, params: str) -> Path:

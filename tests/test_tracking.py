@@ -106,7 +106,7 @@ def test_a_digest_follows_names_and_bytes(tmp_path: Path) -> None:
 def test_git_tells_the_commit_and_uncommitted_code(folder: Path) -> None:
     assert lineage.git() == {"commit": None, "dirty": None}
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    (folder / "params.yaml").write_text("a: 1\n")
+    (folder / "dvc.yaml").write_text("stages: {}\n")
 
     def run(*words: str) -> str:
         names = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -118,7 +118,9 @@ def test_git_tells_the_commit_and_uncommitted_code(folder: Path) -> None:
     run("commit", "-qm", "first")
     (folder / "dvc.lock").write_text("changes in every run")
     assert lineage.git() == {"commit": run("rev-parse", "HEAD"), "dirty": False}
-    (folder / "params.yaml").write_text("a: 2\n")
+    (folder / "params.yaml").write_text("a: 2\n")  # told in the lineage itself
+    assert lineage.git()["dirty"] is False
+    (folder / "dvc.yaml").write_text("stages: {a: {cmd: a}}\n")
     assert lineage.git()["dirty"] is True
 
 

@@ -48,6 +48,7 @@ def replacing(target: Path) -> Iterator[Path]:
             f"no space left on the disk ({error}); earlier outputs are as they were",
             where=str(target),
             mend="free some space or choose a smaller window, and run again",
+            transient=True,
         ) from error
     if target.exists():
         target.rename(gone)

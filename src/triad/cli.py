@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from triad.errors import TriadError
+from triad.retraining.commands import retraining
 
 STAGES = (
     "ingest",
@@ -59,6 +60,8 @@ def main() -> None:
         sys.exit(130)
     except TriadError as error:
         sys.stderr.write(f"\nerror · {error}\n")
+        if told := os.environ.get("TRIAD_FAILURE"):  # an unattended run asks what kind of error it was
+            error.write(Path(told))
         sys.exit(1)
 
 
@@ -93,6 +96,7 @@ def _add_stage(name: str) -> None:
 
 for _name in STAGES:
     _add_stage(_name)
+commands.add_command(retraining)
 
 
 @commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")
@@ -129,11 +133,14 @@ def diff(first: str, second: str) -> None:
     click.echo(compare(first, second))
 
 
-@commands.command(help="Move the champion's alias back to the version before, or to VERSION.")
+@commands.command(help="Move the champion's alias back to the version before, or to VERSION; deliver its lists.")
 @click.option("--to", "version", default=None, help="the version to serve")
 def rollback(version: str | None) -> None:
     from triad.config.params import load
+    from triad.retraining.delivery import renew
+    from triad.retraining.run import checkout
     from triad.tracking.registry import rollback as move_back
 
     publish = load().publish
     click.echo(move_back(publish.model, publish.alias, version))
+    click.echo(renew(checkout()))

@@ -207,7 +207,10 @@ def locate(params: TableParams, where: str) -> Files:
         ) from error
     except (OSError, ValueError) as error:
         raise TriadError(
-            str(error), where=f"{where}.path {shown(path)}", mend="correct the path or the access"
+            str(error),
+            where=f"{where}.path {shown(path)}",
+            mend="correct the path or the access",
+            transient=isinstance(error, OSError) and not isinstance(error, FileNotFoundError | PermissionError),
         ) from error
     if not paths:
         raise TriadError(

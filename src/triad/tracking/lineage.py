@@ -32,8 +32,8 @@ VALIDATION = ARTIFACTS / "validate" / "report" / "result.json"
 VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
 METRICS = ARTIFACTS / "evaluate" / "metrics.json"
 
-CODE = ("src", "dvc.yaml", "params.yaml", "expectations")
-"""What git is asked about: DVC's own files change in every run and say nothing of uncommitted work."""
+CODE = ("src", "dvc.yaml", "expectations")
+"""What git is asked about: DVC's own files change in every run, and the parameters are told whole."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def needed(path: Path) -> Any:
 
 
 def git() -> dict[str, Any]:
-    """The commit that is checked out, and whether code or settings differ from it; None for both without git."""
+    """The commit that is checked out, and whether code differs from it; None for both without git."""
 
     def ask(*arguments: str) -> str | None:
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
-from triad.tracking.store import client, locked
+from triad.tracking.store import client, locked, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -86,6 +86,7 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
                 where=f"model {model}, alias {alias}",
                 mend="evaluate again, against the present champion: `dvc repro --force --single-item evaluate`, "
                 "then `dvc repro`",
+                redo="evaluate",
             )
         # tags first: the alias is the one step that counts, and its history is then already written
         tag(found, model, version, {"promoted_at": _now(), **({"previous_champion": serving} if serving else {})})
@@ -131,10 +132,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
         if "rolled_back_at" in known[target]:
             found.delete_model_version_tag(model, target, "rolled_back_at")
         found.set_registered_model_alias(model, alias, target)
-    return (
-        f"{model}@{alias} serves version {target} now, instead of {serving}.\n"
-        "The shop's lists were made by the other version: make them again with `triad recommend`."
-    )
+    return f"{model}@{alias} serves version {target} now, instead of {serving}."
 
 
 def load_champion(model: str, alias: str) -> ServingModel | Packaged | None:
@@ -171,6 +169,7 @@ def folder_of(model: str, version: str) -> Path:
             where=f"model {model}, version {version}",
             mend="bring the artifact store back (a local one holds absolute paths: do not move the folder), "
             "or `triad rollback --to` another version",
+            transient=not tracking_uri().startswith("sqlite:"),
         ) from error
 
 

@@ -24,11 +24,19 @@ DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
 
 
+def home() -> Path:
+    """The folder whose processes share the store: its database's, else the checkout that TRIAD_CHECKOUT names."""
+    uri = tracking_uri()
+    if uri.startswith("sqlite:"):
+        return Path(uri.removeprefix("sqlite:///").partition("?")[0]).resolve().parent
+    return Path(os.environ.get("TRIAD_CHECKOUT", ".")).resolve()
+
+
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Holds other processes of this folder off until the end. The lock dies with its process."""
-    folder = Path(".triad")
-    folder.mkdir(exist_ok=True)
+    """Holds off, until the end, other processes that share the store. The lock dies with its process."""
+    folder = home() / ".triad"
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -77,6 +85,7 @@ def client() -> MlflowClient:
             f"the tracking store does not answer: {text[0] if text else error}",
             where=uri,
             mend="start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file",
+            transient=True,
         ) from error
     return found
 
@@ -96,11 +105,11 @@ def _upgrade(uri: str) -> None:
 
 
 def experiment_id(found: MlflowClient, name: str) -> str:
-    """The experiment called `name`, made if it is not there; a local store keeps its files in `mlartifacts/`."""
+    """The experiment called `name`, made if it is not there; a local store keeps files in `mlartifacts/` beside it."""
     with locked("mlflow"):
         experiment = found.get_experiment_by_name(name)
         if experiment is None:
-            place = (ARTIFACTS.resolve() / name).as_uri() if tracking_uri().startswith("sqlite:") else None
+            place = (home() / ARTIFACTS / name).as_uri() if tracking_uri().startswith("sqlite:") else None
             return found.create_experiment(name, artifact_location=place)
     if experiment.lifecycle_stage != "active":
         raise TriadError(

@@ -1,0 +1,93 @@
+"""`triad retraining …`: the commands a scheduler calls. The last line on standard output is JSON.
+
+Exit codes: 0 done; 1 worth another try; 3 only a person can mend it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from triad.errors import TriadError
+
+
+class Unattended(click.Group):
+    """Turns errors into the exit codes above, and into JSON."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from triad.retraining.run import say
+
+        try:
+            return super().invoke(context)
+        except TriadError as error:
+            sys.stderr.write(f"\nerror · {error}\n")
+            say({"error": {"what": error.what, "where": error.where, "mend": error.mend}})
+            sys.exit(1 if error.transient else 3)
+
+
+@click.group(cls=Unattended, help=__doc__)
+def retraining() -> None:
+    pass
+
+
+_WORKSPACE = click.option(
+    "--workspace", required=True, type=click.Path(path_type=Path), help="the folder that `open` named"
+)
+
+
+@retraining.command("open", help="Make, or find again, the workspace of RUN_ID.")
+@click.argument("run_id")
+@click.option("--as-of", required=True, metavar="YYYY-MM-DD", help="the first day that is not read")
+@click.option("--config", type=click.Path(path_type=Path), help="sections to lay over params.yaml")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="one value; may be repeated")
+def open_(run_id: str, as_of: str, config: Path | None, settings: tuple[str, ...]) -> None:
+    from triad.retraining.opening import open_run
+    from triad.retraining.run import say
+
+    run = open_run(run_id, as_of, config, settings)
+    say({name: getattr(run, name) for name in ("workspace", "as_of", "revision", "run_id", "trigger", "seed")})
+
+
+@retraining.command(help="Run the stage NAME, unless it is up to date.")
+@click.argument("name")
+@_WORKSPACE
+@click.option("--force", is_flag=True, help="run it even if it is up to date")
+def stage(name: str, workspace: Path, force: bool) -> None:
+    from triad.retraining.run import Run, say
+    from triad.retraining.stage import run_stage
+
+    said, code = run_stage(name, Run.read(workspace), force=force)
+    if code:
+        sys.stderr.write("\nerror · {where}: {what}\n  to mend it: {mend}\n".format(**said["error"]))
+    say(said)
+    sys.exit(code)
+
+
+@retraining.command(help="Deliver the lists, push the data, keep the night on a branch.")
+@_WORKSPACE
+def close(workspace: Path) -> None:
+    from triad.retraining.closing import close_run
+    from triad.retraining.run import Run, say
+
+    say(close_run(Run.read(workspace)))
+
+
+@retraining.command(help="Remove old workspaces, deliveries and cached data by the rule in docs/retraining.md.")
+@click.option("--keep-days", default=14, show_default=True, help="how long failed runs, and nights' data, stay")
+@click.option("--keep", default=3, show_default=True, help="closed workspaces that stay")
+def prune(keep_days: int, keep: int) -> None:
+    from triad.retraining.pruning import prune as remove
+    from triad.retraining.run import say
+
+    say(remove(keep_days, keep))
+
+
+@retraining.command(help="Make the lists of the version that serves from the newest tables at hand; deliver them.")
+def deliver() -> None:
+    from triad.retraining.delivery import renew
+    from triad.retraining.run import checkout, say
+
+    say({"delivery": renew(checkout())})

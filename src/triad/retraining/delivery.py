@@ -1,0 +1,125 @@
+"""Hands the lists to the shop: a folder a delivery, and `current`, a link that goes over to it in one step."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from triad.artifacts import TABLES, read_json
+from triad.errors import TriadError
+from triad.retraining.outcome import LISTS
+from triad.retraining.run import CLOSED, exclusive, tracking_uri, workspaces
+
+CURRENT = "current"
+
+log = logging.getLogger("triad.retraining")
+
+
+def place(checkout: Path) -> Path:
+    """TRIAD_DELIVERY, else a folder of the checkout."""
+    return Path(os.environ.get("TRIAD_DELIVERY") or checkout / ".triad" / "delivered").resolve()
+
+
+def hand_over(lists: Path, checkout: Path, champion: str | None) -> tuple[str | None, str]:
+    """Deliver the folder `lists`; returns where they lie (None where they were held back), and why.
+
+    Lists of another model than the one that serves are held back, and so are lists older than those delivered.
+    Handing over the same again changes nothing.
+    """
+    summary = read_json(lists / "summary.json")
+    version, as_of = summary["model_version"], summary["as_of"]
+    if version is None:
+        return None, "no model has passed yet, so there are no lists"
+    if str(version) != str(champion):
+        return None, f"the lists are version {version}'s, but version {champion} serves by now"
+    target = place(checkout)
+    target.mkdir(parents=True, exist_ok=True)
+    with exclusive(target, "delivery"):
+        now = target / CURRENT
+        if (now / "summary.json").is_file():
+            last = read_json(now / "summary.json")
+            if last["as_of"] > as_of and str(last["model_version"]) == str(champion):
+                return None, f"the lists delivered are newer, as of {last['as_of']}"
+        folder = target / f"{as_of}-v{version}-{_digest(lists)}"
+        if not folder.exists():
+            fresh = target / f".{folder.name}.new"
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(lists, fresh)
+            fresh.rename(folder)
+        link = target / f".{CURRENT}.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.name)
+        link.replace(now)
+    return str(folder), f"version {version}'s lists as of {as_of}"
+
+
+def renew(checkout: Path) -> str:
+    """Make the champion's lists from the newest tables at hand, and deliver them; returns what to tell the user.
+
+    Those are the tables of the newest closed run, else of the checkout itself. Neither is written to.
+
+    Raises:
+        TriadError: there are no tables, or the lists could not be made.
+    """
+    source = _newest(checkout)
+    champion = champion_of(checkout, source)
+    with tempfile.TemporaryDirectory(prefix="triad-lists-") as scratch:
+        folder = Path(scratch)
+        shutil.copyfile(source / "params.yaml", folder / "params.yaml")
+        (folder / TABLES.parent).mkdir(parents=True)
+        (folder / TABLES).symlink_to(source / TABLES, target_is_directory=True)
+        environment = {
+            **os.environ,
+            "MLFLOW_TRACKING_URI": tracking_uri(checkout),
+            "TRIAD_CHECKOUT": str(checkout),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        done = subprocess.run([sys.executable, "-m", "triad", "recommend"], cwd=folder, env=environment, check=False)
+        if done.returncode:
+            raise TriadError(
+                "the alias has moved, but the lists could not be made: the shop still shows the other version's",
+                where=f"champion {champion}, tables in {source}",
+                mend="correct what the log above says, then `triad retraining deliver`",
+            )
+        found, why = hand_over(folder / LISTS, checkout, champion)
+    as_of = yaml.safe_load((source / "params.yaml").read_text())["ingest"]["as_of"]
+    return f"its lists were made from the tables as of {as_of} in {source}, and delivered to {found}" if found else why
+
+
+def _newest(checkout: Path) -> Path:
+    closed = [record.parents[1] for record in workspaces(checkout).glob(f"*/{CLOSED}")]
+    closed.sort(key=lambda folder: (folder / CLOSED).stat().st_mtime, reverse=True)
+    for folder in [*closed, checkout]:
+        if (folder / TABLES).is_dir():
+            return folder
+    raise TriadError(
+        "the alias has moved, but no tables are at hand to make the lists from",
+        where=str(checkout),
+        mend="`dvc repro ingest`, then `triad retraining deliver`",
+    )
+
+
+def _digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()[:8]
+
+
+def champion_of(checkout: Path, workspace: Path) -> str | None:
+    """The version that serves by the registry of `checkout`, for the model that the params of `workspace` name."""
+    from triad.config.publish import PublishParams
+    from triad.tracking.registry import current
+    from triad.tracking.store import client
+
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
+    named = PublishParams(**yaml.safe_load((workspace / "params.yaml").read_text()).get("publish", {}))
+    return current(client(), named.model, named.alias)

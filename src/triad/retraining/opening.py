@@ -1,0 +1,137 @@
+"""Opens a run: a worktree at the deployed revision with the night's params, made so that nothing else is touched."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from triad.errors import TriadError
+from triad.retraining.run import RECORD, Run, checkout, exclusive, slug, workspaces
+from triad.retraining.seeding import seed
+from triad.workspace import add_worktree, git, laid, read_overlay, share_cache, write_params
+
+log = logging.getLogger("triad.retraining")
+
+
+def open_run(run_id: str, as_of: str, config: Path | None = None, settings: tuple[str, ...] = ()) -> Run:
+    """Make the run's workspace, or find it as it was left.
+
+    Args:
+        run_id: the scheduler's name of the run.
+        as_of: the first day that is not read, as YYYY-MM-DD.
+        config: sections to lay over the params: a file of the revision, or any by its absolute path.
+        settings: single values on top, each as `section.key=value`.
+
+    Raises:
+        TriadError: the revision or the config is not there, the params do not fit, or the run was opened for
+            another day.
+    """
+    here = checkout()
+    folder = workspaces(here) / slug(run_id)
+    with exclusive(here, "open"):
+        if (folder / RECORD).is_file():
+            return _again(Run.read(folder), run_id, as_of)
+        revision = git(here, "rev-parse", "--verify", f"{os.environ.get('TRIAD_REVISION') or 'HEAD'}^{{commit}}")
+        if folder.exists():  # an opening that was killed
+            shutil.rmtree(folder)
+        add_worktree(here, folder, revision)
+        share_cache(here, folder)
+        overlay = read_overlay(folder / config) if config else {}
+        params = laid(folder, overlay)
+        for path, value in [("ingest.as_of", as_of), *map(_setting, settings)]:
+            _put(params, path, value)
+        write_params(folder, params)
+        _pin_champion(params, here, folder)
+        _check(folder)
+        run = Run(
+            run_id=run_id,
+            as_of=as_of,
+            revision=revision,
+            trigger=_trigger(),
+            checkout=str(here),
+            workspace=str(folder),
+            seed=seed(here, folder, as_of),
+            opened_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        run.write()  # last: only a whole workspace has a record
+    log.info("workspace %s at %s, as of %s", folder, revision[:12], as_of)
+    return run
+
+
+def _again(run: Run, run_id: str, as_of: str) -> Run:
+    if (run.run_id, run.as_of) != (run_id, as_of):
+        raise TriadError(
+            f"it was opened for {run.run_id} as of {run.as_of}, not for {run_id} as of {as_of}",
+            where=run.workspace,
+            mend="start a new run for another day",
+        )
+    log.info("workspace %s is continued", run.workspace)
+    return run
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or "." not in path:
+        raise TriadError("is not section.key=value", where=f"--set {text}", mend="such as --set pretrain.max_epochs=3")
+    return path, yaml.safe_load(value)
+
+
+def _put(params: dict[str, Any], path: str, value: Any) -> None:
+    *sections, key = path.split(".")
+    for section in sections:
+        params = params.setdefault(section, {})
+        if not isinstance(params, dict):
+            raise TriadError(f"{section} is a value, no section", where=f"--set {path}", mend="see params.yaml")
+    params[key] = value
+
+
+def _pin_champion(params: dict[str, Any], here: Path, folder: Path) -> None:
+    """Write into the params which version is champion now, if a stage starts from it: a run must be reproducible."""
+    section = params.get("champion")
+    asked = any(params.get(stage, {}).get("init") == "champion" for stage in ("pretrain", "finetune"))
+    if not asked or not isinstance(section, dict) or section.get("version") is not None:
+        return
+    from triad.retraining.delivery import champion_of
+
+    version = champion_of(here, folder)
+    section["version"] = int(version) if version else None
+    write_params(folder, params)
+    log.info("starts from version %s", version or "none: there is no champion yet")
+
+
+_LOAD = """
+import sys
+from triad.config.params import load
+from triad.errors import TriadError
+try:
+    load()
+except TriadError as error:
+    sys.exit(f"{error.where}\\0{error.what}\\0{error.mend}")
+"""
+
+
+def _check(folder: Path) -> None:
+    """Ask the revision's own code whether the params fit, before anything is run."""
+    if not (folder / "src" / "triad" / "config").is_dir():
+        return
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        where, what, mend = (*done.stderr.strip().split("\0"), "", "")[:3]
+        raise TriadError(what or where, where=where if what else "params.yaml", mend=mend or "correct the params")
+
+
+def _trigger() -> str:
+    from triad.tracking.lineage import trigger
+
+    return trigger(os.environ)

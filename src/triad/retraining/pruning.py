@@ -1,0 +1,111 @@
+"""Takes back the disk of old runs by the rule in docs/retraining.md."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from triad.retraining import delivery, fence
+from triad.retraining.run import CLOSED, MARK, RECORD, Run, checkout, exclusive, workspaces
+from triad.retraining.seeding import BRANCHES
+from triad.workspace import git
+
+log = logging.getLogger("triad.retraining")
+
+
+def prune(keep_days: int, keep: int) -> dict[str, Any]:
+    """Remove workspaces, deliveries and cached data that the rule does not keep; returns what went."""
+    here = checkout()
+    with exclusive(here, "open"):
+        gone = _workspaces(here, keep_days, keep)
+        git(here, "worktree", "prune")
+        lists = _deliveries(delivery.place(here), keep_days)
+        objects = _cache(here, keep_days)
+    return {"workspaces": gone, "deliveries": lists, "cached_objects": objects}
+
+
+def _workspaces(here: Path, keep_days: int, keep: int) -> list[str]:
+    found = sorted(workspaces(here).glob(f"*/{RECORD}"))
+    runs = sorted((Run.read(path.parents[1]) for path in found), key=lambda run: _age(run.folder))
+    newest = [run for run in runs if run.closed][:keep]
+    gone = []
+    for run in runs:
+        over = run not in newest if run.closed else _age(run.folder) > keep_days
+        if over and _remove(run, here):
+            gone.append(run.folder.name)
+    return gone
+
+
+def _age(folder: Path) -> float:
+    """Days since anything was done in a workspace."""
+    marks = [path for path in (folder / RECORD, folder / CLOSED, folder / ".triad" / "in_use.lock") if path.exists()]
+    return (time.time() - max(path.stat().st_mtime for path in marks)) / 86400
+
+
+def _remove(run: Run, here: Path) -> bool:
+    with (run.folder / ".triad" / "in_use.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s is in use", run.folder)
+            return False
+        if fence.marked(MARK, run.workspace):
+            log.info("%s: processes of a killed attempt are at work there", run.folder)
+            return False
+        shutil.rmtree(run.folder)
+    log.info("%s removed", run.folder)
+    return True
+
+
+def _deliveries(place: Path, keep_days: int) -> list[str]:
+    current = (place / delivery.CURRENT).resolve()
+    gone = []
+    for folder in place.glob("*-v*-*"):
+        if folder != current and time.time() - folder.stat().st_mtime > keep_days * 86400:
+            shutil.rmtree(folder)
+            gone.append(folder.name)
+    return sorted(gone)
+
+
+def _cache(here: Path, keep_days: int) -> int:
+    """Drop from the shared cache what no checkout, no recent night and no other branch or tag needs; returns how much.
+
+    `dvc gc` can name one revision, or all branches, but not "all but the old nights".
+    """
+    from dvc.repo import Repo
+    from dvc_data.hashfile.gc import gc
+
+    listed = git(here, "worktree", "list", "--porcelain").splitlines()
+    folders = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
+    used, gone = set(), 0
+    with ExitStack() as stack:
+        repos = [Repo(str(folder), _wait_for_lock=True) for folder in folders if (folder / ".dvc").is_dir()]
+        for repo in repos:
+            stack.enter_context(repo)
+            stack.enter_context(repo.lock)  # none of them may be between storing outputs and naming them in its lock
+        for repo, revisions in zip(repos, [_revisions(here, keep_days), *[None] * len(repos)], strict=False):
+            for objects in repo.used_objs(revs=revisions, all_experiments=revisions is not None).values():
+                used |= objects
+        for _, store in repos[0].cache.by_scheme():
+            if store is not None:
+                gone += gc(store, used) or 0
+    log.info("%d objects of the cache removed", gone)
+    return gone
+
+
+def _revisions(here: Path, keep_days: int) -> list[str]:
+    """Heads of branches and tags, without the nights that are too old."""
+    shown = git(
+        here, "for-each-ref", "--format=%(committerdate:unix) %(objectname) %(refname)", "refs/heads", "refs/tags"
+    )
+    oldest, found = time.time() - keep_days * 86400, []
+    for line in shown.splitlines():
+        *stamp, commit, name = line.split()
+        if not (name.startswith(f"refs/heads/{BRANCHES}/") and int(stamp[0]) < oldest):
+            found.append(commit)
+    return found

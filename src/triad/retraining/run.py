@@ -1,0 +1,129 @@
+"""What a run is: its workspace, and the record in it that every later command goes by."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from triad.artifacts import read_json, write_json
+from triad.errors import TriadError
+
+RECORD = Path(".triad") / "run.json"
+CLOSED = Path(".triad") / "closed.json"
+MARK = "TRIAD_RUN_STAGE"
+"""Environment variable of all that a stage starts: `workspace:stage`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run. `seed` is the branch of the earlier night whose finished stages this one may reuse."""
+
+    run_id: str
+    as_of: str
+    revision: str
+    trigger: str
+    checkout: str
+    workspace: str
+    seed: str | None
+    opened_at: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.workspace)
+
+    def write(self) -> None:
+        write_json(self.folder / RECORD, asdict(self))
+
+    @classmethod
+    def read(cls, workspace: Path) -> Run:
+        """The run in `workspace`.
+
+        Raises:
+            TriadError: none was opened there.
+        """
+        path = workspace.resolve() / RECORD
+        if not path.is_file():
+            raise TriadError("no run was opened here", where=str(workspace), mend="`triad retraining open RUN_ID …`")
+        return cls(**read_json(path))
+
+    def environment(self, stage: str | None = None) -> dict[str, str]:
+        """What the run's processes find around them: the checkout's registry, this Python's programs, who asked."""
+        asked = self.trigger if self.run_id in self.trigger else f"{self.trigger}, run {self.run_id}"
+        mark = {} if stage is None else {MARK: f"{self.workspace}:{stage}", "TRIAD_FAILURE": str(self.failure(stage))}
+        path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        return {
+            **os.environ,
+            "MLFLOW_TRACKING_URI": tracking_uri(Path(self.checkout)),
+            "TRIAD_CHECKOUT": self.checkout,
+            "TRIAD_TRIGGER": asked,
+            "PATH": os.pathsep.join(path),
+            **mark,
+        }
+
+    def failure(self, stage: str) -> Path:
+        """Where a stage leaves the error that stopped it."""
+        return self.folder / ".triad" / "failures" / f"{stage}.json"
+
+    @property
+    def closed(self) -> bool:
+        return (self.folder / CLOSED).is_file()
+
+
+def checkout() -> Path:
+    """The repository that nights are made from: TRIAD_CHECKOUT, else the present folder.
+
+    Raises:
+        TriadError: no pipeline lies there.
+    """
+    found = Path(os.environ.get("TRIAD_CHECKOUT", ".")).resolve()
+    if not ((found / "dvc.yaml").is_file() and (found / ".git").exists()):
+        mend = "set TRIAD_CHECKOUT to the checkout, or run inside it"
+        raise TriadError("no git checkout with a dvc.yaml", where=str(found), mend=mend)
+    return found
+
+
+def workspaces(of: Path) -> Path:
+    """The folder of all workspaces."""
+    return Path(os.environ.get("TRIAD_WORKSPACES") or of / "runs" / "retraining").resolve()
+
+
+def slug(run_id: str) -> str:
+    """`run_id` as a folder's name; where letters had to go, a hash keeps it apart from others."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip("-.")
+    return plain if plain == run_id else f"{plain}-{hashlib.sha256(run_id.encode()).hexdigest()[:6]}"
+
+
+def tracking_uri(of: Path) -> str:
+    """MLFLOW_TRACKING_URI, else the store of the checkout `of`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{of / 'mlflow.db'}"
+
+
+@contextmanager
+def exclusive(folder: Path, name: str) -> Iterator[None]:
+    """One process at a time."""
+    (folder / ".triad").mkdir(parents=True, exist_ok=True)
+    with (folder / ".triad" / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Says to `prune` that this workspace is worked in; the stages of one run share it."""
+    with (folder / ".triad" / "in_use.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def say(values: dict[str, object]) -> None:
+    """Print `values` as one line for the caller to read."""
+    sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
