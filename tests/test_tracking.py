@@ -226,7 +226,7 @@ def test_rollback_walks_back_the_line_of_champions(found) -> None:
         registry.rollback("shop", "champion")
     registry.promote(found, "shop", "champion", "2", "1")
     registry.promote(found, "shop", "champion", "3", "2")
-    assert "triad recommend" in registry.rollback("shop", "champion")
+    assert "serves version 2 now" in registry.rollback("shop", "champion")
     assert registry.current(found, "shop", "champion") == "2"
     registry.rollback("shop", "champion")
     assert registry.current(found, "shop", "champion") == "1"
