@@ -49,6 +49,11 @@ lock: $(VENV)/.dev
 	$(LOCK) requirements/dev.in -o requirements/dev.lock
 	$(LOCK) -c requirements/dev.lock requirements/airflow.in -o requirements/airflow.lock
 	$(LOCK) -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
+	$(LOCK) requirements/loopback.in -o requirements/loopback.lock
+	@# starts from Airflow's pins and moves only those that S3 cannot live with (tests/test_topology.py names them)
+	cp requirements/airflow.lock requirements/topology.lock
+	$(LOCK) requirements/topology.in -o requirements/topology.lock
+	$(LOCK) -c requirements/topology.lock requirements/gpu.in -o requirements/gpu.lock
 
 clean:
 	rm -rf artifacts .triad runs
