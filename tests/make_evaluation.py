@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,9 +44,9 @@ class Informed:
     tasks: tuple[str, ...] = ("click", "conversion", "profile", "price")
     ranks: bool = True
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         found: dict[str, Floats] = {}
-        for task in self.tasks:
+        for task in self.tasks if tasks is None else [task for task in self.tasks if task in tasks]:
             label = np.nan_to_num(np.asarray(data.labels(task), np.float64)[rows])
             # keyed by the row, so that a row's score does not depend on which others are asked
             blur = self.noise * np.random.default_rng(5).normal(size=len(data.exposures.user))[rows]

@@ -1,6 +1,6 @@
 """The fusion asked like a member: the formula itself, who is asked, what is written, and the stages end to end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +32,16 @@ class Says:
 
     scores: dict
     ranks: bool = False
-    asked: int = 0
+    asked: list = field(default_factory=list)
 
     @property
     def tasks(self):
         return tuple(self.scores)
 
-    def predict(self, data, rows):
-        self.asked += 1
-        return {task: np.full(len(rows), value) for task, value in self.scores.items()}
+    def predict(self, data, rows, tasks=None):
+        found = {task: np.full(len(rows), v) for task, v in self.scores.items() if tasks is None or task in tasks}
+        self.asked.append(sorted(found))
+        return found
 
     def rank(self, data, users, history):
         return np.full((len(users), len(data.items.item_id)), 1 / len(data.items.item_id))
@@ -78,7 +79,10 @@ def test_it_is_the_weighted_sum_and_asks_only_who_counts(data) -> None:
     found = fused.predict(data, np.arange(4))
     assert found["click"] == pytest.approx([0.35] * 4)
     assert found["conversion"] == pytest.approx([0.3] * 4)
-    assert members["idle"].asked == 0
+    assert members["idle"].asked == []
+    assert (members["a"].asked, members["b"].asked) == ([["click", "conversion"]], [["click"]])
+    assert fused.predict(data, np.arange(4), ["click"]).keys() == {"click"}
+    assert members["a"].asked[1:] == [["click"]]
     assert set(fused.predict_members(data, np.arange(4))) == {"a", "b", "idle"}
     assert fused.tasks == ("click", "conversion")
     assert not fused.ranks
@@ -90,6 +94,7 @@ def test_what_needs_a_click_is_no_likelier_than_the_click(data) -> None:
     fused, _ = by_hand({"click": {"a": 1.0, "b": 0.0, "idle": 0.0}, "conversion": {"a": 1.0}})
     found = fused.predict(data, np.arange(3))
     assert found["conversion"].tolist() == found["click"].tolist() == [0.2] * 3
+    assert fused.predict(data, np.arange(3), ["conversion"])["conversion"].tolist() == [0.2] * 3
 
 
 def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
@@ -105,6 +110,9 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     for task, record in fused.record.items():
         assert sum(fused.weights[task].values()) == pytest.approx(1)
         assert record["served"] <= min(member["alone"] for member in record["members"].values()) + 1e-9
+    for task in found:
+        only = fused.predict(data, rows, [task])
+        assert list(only) == [task] and (only[task] == found[task]).all()
     again = fused.combine(alone)  # whoever has the members' scores gets the fusion's from them
     assert all((again[task] == found[task]).all() for task in found)
     ranked = fused.rank(data, data.queries.user[:6], data.queries.history[:6])

@@ -34,6 +34,9 @@ def test_it_beats_the_naive_member_on_every_task(data, member) -> None:
     rows = rows_of(data, "fusion", "test")
     scores, naive = member.predict(data, rows), Popularity.fit(data, TASKS, half_life_days=14).predict(data, rows)
     assert set(scores) == set(member.tasks) == set(data.meta.tasks)
+    for task in scores:
+        only = member.predict(data, rows, [task])
+        assert list(only) == [task] and (only[task] == scores[task]).all()
     for task in ("click", "conversion"):
         assert roc_auc_score(data.labels(task)[rows], scores[task]) > 0.7
     known = ~np.isnan(data.labels("profile")[rows])

@@ -88,7 +88,7 @@ def score_champion(champion: Answering, tables: Path, data: Dataset, asked: Wind
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
     """Binary task → the score from which "yes" had the highest F1 on the fusion window."""
     rows = data.rows("fusion")
-    scores = fused.predict(data, rows)
+    scores = fused.predict(data, rows, [name for name, task in tasks.items() if task.kind == "binary"])
     found = {}
     for name, task in tasks.items():
         if task.kind == "binary" and name in scores:

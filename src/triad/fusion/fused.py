@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -49,15 +49,24 @@ class Fused:
         tasks = list(tasks)
         return [name for name in self.members if any(self.weights[task].get(name, 0) > 0 for task in tasks)]
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
-        """Fused scores of every task; members without weight are not asked. Shapes as `Member.predict`."""
-        return self.combine(self.predict_members(data, rows, self.needed(self.tasks)))
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """Fused scores of `tasks` (of all); a member is asked what it has weight on. Shapes as `Member.predict`."""
+        asked = [task for task in self.tasks if tasks is None or task in tasks]
+        parts = list(dict.fromkeys(name for task in asked for name in (task, *self._parents(task))))
+        scores: Scores = {}
+        for name in self.needed(parts):
+            wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
+            scores |= self.predict_members(data, rows, [name], wanted)
+        fused = self.combine(scores)
+        return {task: fused[task] for task in asked}
 
-    def predict_members(self, data: Dataset, rows: Ints, names: Iterable[str] | None = None) -> Scores:
-        """Calibrated scores of each member alone (of all members, or of `names`)."""
+    def predict_members(
+        self, data: Dataset, rows: Ints, names: Iterable[str] | None = None, tasks: Collection[str] | None = None
+    ) -> Scores:
+        """Calibrated scores of `tasks` (of all) by each member alone (of all members, or of `names`)."""
         found: Scores = {}
         for name in self.members if names is None else names:
-            scores = self.members[name].predict(data, rows) if self.members[name].tasks else {}
+            scores = self.members[name].predict(data, rows, tasks) if self.members[name].tasks else {}
             found[name] = {
                 task: calibrate(self.kinds[task], self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()
@@ -69,10 +78,10 @@ class Fused:
         """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice."""
         fused = {}
         for task in self.tasks:
-            fused[task] = _mix(
-                self.weights[task], {name: scores[name][task] for name in scores if task in scores[name]}
-            )
-        for task in self.tasks:  # what needs a click is no likelier than the click
+            by_member = {name: scores[name][task] for name in scores if task in scores[name]}
+            if by_member:
+                fused[task] = _mix(self.weights[task], by_member)
+        for task in list(fused):  # what needs a click is no likelier than the click
             for parent in self._parents(task):
                 fused[task] = np.minimum(fused[task], fused[parent])
         return fused

@@ -7,6 +7,7 @@ The stage `fuse` itself makes two baselines: `popularity`, and `item_knn` out of
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +23,11 @@ class Member(Protocol):
     @property
     def ranks(self) -> bool: ...
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
-        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probability; regression (n,)."""
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probability; regression (n,).
+
+        Of `tasks`, those that it scores; of None, all. What only other tasks need is not computed.
+        """
         ...
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:

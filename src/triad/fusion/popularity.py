@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +55,9 @@ class Popularity:
         constants = {name: _constant(data, name, task) for name, task in tasks.items() if task.kind != "ranking"}
         return cls(np.asarray(data.items.item_id)[order], item_shares(data, half_life_days)[order], constants)
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """The same score for every row; shapes as `Member.predict`."""
-        wide = {task: np.asarray(value) for task, value in self.constants.items()}
+        wide = {task: np.asarray(value) for task, value in self.constants.items() if tasks is None or task in tasks}
         return {
             task: np.tile(value, (len(rows), 1)) if task in data.meta.classes else np.full(len(rows), value[0])
             for task, value in wide.items()

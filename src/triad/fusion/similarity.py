@@ -8,7 +8,7 @@ need no more rows than validation has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,11 @@ class Similarity:
         )
         return np.stack(columns, axis=1).astype(np.float64)
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """{task: (n,) probability} of the binary tasks."""
-        features = self.features(data, rows)
-        return {task: logit.probability(features) for task, logit in self.logits.items()}
+        logits = {task: logit for task, logit in self.logits.items() if tasks is None or task in tasks}
+        features = self.features(data, rows) if logits else np.zeros((0, len(FEATURES)))
+        return {task: logit.probability(features) for task, logit in logits.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ class Ranker:
         self.tasks: tuple[str, ...] = tuple(network.tasks)
         self.scorer = Scorer(network)
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Scores of exposure `rows`: probabilities (n,) or (n, classes), a regression's values (n,) in its unit."""
         rows = np.asarray(rows)
-        if not len(rows):
-            return {name: _scores(task, _nothing(task)) for name, task in self.network.tasks.items()}
+        asked = {name: task for name, task in self.network.tasks.items() if tasks is None or name in tasks}
+        if not len(rows) or not asked:
+            return {name: _scores(task, _nothing(task)) for name, task in asked.items()}
         outputs = score_exposures(self.scorer, data, rows, self.network.trunk.max_steps)
-        return {name: _scores(task, outputs[name]) for name, task in self.network.tasks.items()}
+        return {name: _scores(task, outputs[name]) for name, task in asked.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """Never: it does not order the catalogue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ class Sequence:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
 
-    def predict(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Nothing: it scores no pointwise task."""
         return {}
 

@@ -168,7 +168,7 @@ class ServingModel:
                 place = np.char.rpartition(np.asarray(data.exposures.event_id), "-")[:, 2].astype(np.int64)
                 for first in range(0, len(place), _SCORED_AT_ONCE):
                     rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))
-                    scores[start + place[rows]] = self.fused.predict(data, rows)[task]
+                    scores[start + place[rows]] = self.fused.predict(data, rows, [task])[task]
                     progress.advance(len(rows))
         return Pairs(pairs.user, pairs.item, scores)
 
