@@ -12,7 +12,9 @@ from triad.config.base import Section
 class FinetuneParams(Section):
     """Multi-task training on exposures."""
 
-    init: Literal["pretrain", "scratch"] = "pretrain"
+    init: Literal["pretrain", "scratch", "champion"] = Field(
+        default="pretrain", description="champion: of champion.version; where that is null, from pretrain"
+    )
     body: Literal["mmoe", "shared_bottom"] = "mmoe"
     experts: int = Field(default=4, ge=1)
     expert_dim: int = Field(default=64, ge=1)
@@ -24,6 +26,8 @@ class FinetuneParams(Section):
     trunk_rate: float = Field(default=0.1, ge=0, le=1, description="share of it that a pretrained trunk learns with")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
+    warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
+    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

@@ -146,8 +146,8 @@ class MultiTaskNetwork(keras.Model):
         return {**self._config, "name": self.name}
 
 
-def multi_task(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tasks: Tasks) -> MultiTaskNetwork:
-    """A network for the pointwise tasks of `data`, its labels' scales taken from the train split."""
+def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tasks: Tasks) -> dict[str, Any]:
+    """A network's configuration for the pointwise tasks of `data`, its labels' scales taken from the train split."""
     unknown = [name for name in data.meta.tasks if name not in tasks]
     if unknown:
         raise TriadError(
@@ -171,10 +171,15 @@ def multi_task(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tas
             "scale": scale if scale > 0 else 1.0,
             "weight": task.weight,
         }
-    return MultiTaskNetwork(
-        trunk=trunk,
-        tasks=described,
-        context_mean=list(data.meta.context_mean),
-        context_std=list(data.meta.context_std),
+    return {
+        "trunk": trunk,
+        "tasks": described,
+        "context_mean": list(data.meta.context_mean),
+        "context_std": list(data.meta.context_std),
         **params.model_dump(include={"body", "experts", "expert_dim", "head_dim", "dropout", "weighting"}),
-    )
+    }
+
+
+def multi_task(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tasks: Tasks) -> MultiTaskNetwork:
+    """A fresh network for the pointwise tasks of `data`."""
+    return MultiTaskNetwork(**multi_task_config(data, trunk, params, tasks))

@@ -13,6 +13,7 @@ from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.finetuning import finetune_network
 from triad.training.history import write_history
 from triad.training.runtime import settle
+from triad.training.warm import champions_network
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -24,16 +25,22 @@ def finetune(params: Params) -> None:
     """Read the examples and the pretrained trunk, train, write `artifacts/finetune`.
 
     Raises:
-        TriadError: a task has no labels, the trunk does not fit, or the device asked for is not there.
+        TriadError: a task has no labels, what it starts from does not fit, or the device asked for is not there.
     """
     began = time.monotonic()
     runtime = settle(params.runtime, params.finetune.seed)
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
     data = load(ARTIFACTS / "features")
-    pretrained = Sequence.load(ARTIFACTS / "pretrain").network if params.finetune.init == "pretrain" else None
-    weights = pretrained.get_weights() if pretrained is not None else []
+    init, former, pretrained = params.finetune.init, None, None
+    if init == "champion":
+        former = champions_network("finetune", ARTIFACTS, data)
+    if init != "scratch" and former is None:
+        pretrained = Sequence.load(ARTIFACTS / "pretrain").network
     dials = [params.finetune.model_dump(), params.pretrain.trunk.model_dump(), str(params.tasks), str(runtime)]
-    name = fingerprint(data, *dials, arrays=weights)
+    if former is not None:
+        name = fingerprint(data, *dials, *former.meaning, arrays=former.arrays)
+    else:
+        name = fingerprint(data, *dials, arrays=pretrained.get_weights() if pretrained is not None else [])
     ranker, history = finetune_network(
         data,
         params.tasks,
@@ -41,6 +48,7 @@ def finetune(params: Params) -> None:
         runtime,
         trunk=params.pretrain.trunk,
         pretrained=pretrained,
+        former=former,
         folder=checkpoint_folder("finetune", name),
     )
     best = min(history, key=lambda row: row["validation_loss"])

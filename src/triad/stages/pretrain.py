@@ -14,6 +14,7 @@ from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
 from triad.training.pretraining import pretrain_network, ranking
 from triad.training.runtime import settle
+from triad.training.warm import champions_network
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -25,14 +26,16 @@ def pretrain(params: Params) -> None:
     """Read the examples, train, write `artifacts/pretrain`.
 
     Raises:
-        TriadError: there is nothing to learn from, or the device asked for is not there.
+        TriadError: there is nothing to learn from, the champion does not fit, or the device asked for is not there.
     """
     began = time.monotonic()
     runtime = settle(params.runtime, params.pretrain.seed)
     log.info("%s · %s", params.pretrain, runtime)
     data = load(ARTIFACTS / "features")
-    name = fingerprint(data, params.pretrain.model_dump(), str(runtime))
-    member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name))
+    former = champions_network("pretrain", ARTIFACTS, data) if params.pretrain.init == "champion" else None
+    meaning, start = (former.meaning, former.arrays) if former else ([], [])
+    name = fingerprint(data, params.pretrain.model_dump(), str(runtime), *meaning, arrays=start)
+    member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), former)
     best = min(history, key=lambda row: row["validation_loss"])
     metrics = {
         "best_epoch": best["epoch"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,17 @@ from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.batches import Batch, Batches
-from triad.models.multitask import MultiTaskNetwork, multi_task
+from triad.models.carry import Former, scales
+from triad.models.carry_heads import carry_multitask, rescaled
+from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
+
+log = logging.getLogger("triad.finetune")
 
 
 class ExposureFeed:
@@ -106,22 +111,31 @@ def finetune_network(
     *,
     trunk: TrunkParams,
     pretrained: SequenceNetwork | None = None,
+    former: Former | None = None,
     folder: Path | None = None,
 ) -> tuple[Ranker, list[dict[str, float]]]:
     """The multi-task network trained on `data`, and its losses and λ by epoch.
 
     Args:
         trunk: sizes of the trunk.
-        pretrained: the network whose trunk is taken over; from scratch where None.
+        pretrained: the network whose trunk is taken over.
+        former: the network to start from, trunk and heads; with neither of the two, from scratch.
 
     Raises:
-        TriadError: the pretrained trunk is of other sizes, or the validation split has no label.
+        TriadError: what it starts from is of other sizes, or the validation split has no label.
     """
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, trunk)
     if pretrained is not None:  # its weights know prices as it scaled them
         config |= {key: pretrained.trunk_config[key] for key in ("price_mean", "price_std")}
-    network = multi_task(data, config, params, tasks)
+    if former is not None:
+        config |= scales(former)
+        fresh = multi_task_config(data, config, params, tasks)
+        network = MultiTaskNetwork(**rescaled(fresh, former, data.meta.context))
+        new = carry_multitask(network, former, data.meta.context)
+        log.info("from the champion; new is %s", ", ".join(new) or "nothing")
+    else:
+        network = multi_task(data, config, params, tasks)
     if pretrained is not None:
         _take_over(network, pretrained)
     ranker = Ranker(network)
@@ -138,18 +152,23 @@ def finetune_network(
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
         return {**validation_losses(ranker, data, rows, naive), **weights}
 
+    has_learned = pretrained is not None or former is not None
     history = fit(
         network,
         make_loss(network),
         ExposureFeed(data, params, network.trunk.max_steps),
         validate,
         Schedule(
-            params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
+            params.learning_rate * (params.warm_rate if former else 1),
+            params.weight_decay,
+            params.warm_epochs if former else params.max_epochs,
+            params.patience,
+            params.checkpoint_steps,
         ),
         runtime=runtime,
         folder=folder,
         label="finetune",
-        shares=lambda weight: params.trunk_rate if pretrained is not None and weight.path.startswith("trunk/") else 1.0,
+        shares=lambda weight: params.trunk_rate if has_learned and weight.path.startswith("trunk/") else 1.0,
     )
     return ranker, history
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,14 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.models import losses
 from triad.models.batches import Batch, Batches
+from triad.models.carry import Former, carry_sequence, scales
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
+
+log = logging.getLogger("triad.pretrain")
 
 CUT = 10
 """Length of the list that HIT and NDCG look at."""
@@ -143,12 +147,19 @@ def ranking(member: Sequence, data: Dataset, split: str) -> dict[str, float]:
 
 
 def pretrain_network(
-    data: Dataset, params: PretrainParams, runtime: Runtime, folder: Path | None = None
+    data: Dataset,
+    params: PretrainParams,
+    runtime: Runtime,
+    folder: Path | None = None,
+    former: Former | None = None,
 ) -> tuple[Sequence, list[dict[str, float]]]:
     """The trunk trained on next interactions of `data`, and its losses by epoch.
 
+    Args:
+        former: the network to start from; from scratch where None.
+
     Raises:
-        TriadError: the train or the validation split holds no interaction to predict.
+        TriadError: the train or the validation split holds no interaction to predict, or `former` is of other sizes.
     """
     held_out = targets(data, "validation")
     if not len(held_out.item):
@@ -158,7 +169,10 @@ def pretrain_network(
             mend="give it more days",
         )
     keras.utils.set_random_seed(params.seed)
-    network = SequenceNetwork(trunk_config(data, params.trunk))
+    config = trunk_config(data, params.trunk)
+    network = SequenceNetwork(config if former is None else config | scales(former))
+    if former is not None:
+        log.info("from the champion; new is %s", ", ".join(carry_sequence(network, former)) or "nothing")
     member = Sequence(network)
     history = fit(
         network,
@@ -166,7 +180,11 @@ def pretrain_network(
         TargetFeed(data, params),
         lambda: {"loss": next_item_loss(member, data, held_out)},
         Schedule(
-            params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
+            params.learning_rate * (params.warm_rate if former else 1),
+            params.weight_decay,
+            params.warm_epochs if former else params.max_epochs,
+            params.patience,
+            params.checkpoint_steps,
         ),
         runtime=runtime,
         folder=folder,

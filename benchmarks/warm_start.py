@@ -1,0 +1,206 @@
+"""Seven nights in a row: what does starting from the champion cost and earn against training from nothing?
+
+    python benchmarks/warm_start.py [--nights 7] [--size small] [--window 56] [--seed 1] [--set section.key=value …]
+
+Each night is a day later in the same simulated shop. Every arm pretrains and fine-tunes on the night's tables alone:
+`scratch` from nothing; `warm` from what it trained the night before, vocabularies grown, trunk and heads carried over;
+`trunk` pretrains like `warm`, and fine-tunes fresh heads on that trunk. The first night has no champion and is the same
+in all arms, so it is no part of the means. Networks only: no fusion and no gate, so every night's network is taken as
+promoted. Prints a table a night, and the means over nights with 95 % intervals of the paired difference to `scratch`,
+from a bootstrap over users (a user's exposures of all nights are drawn together).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import yaml
+
+from triad.config.params import Params, merge, parse
+from triad.evaluation import metrics
+from triad.evaluation.bootstrap import Draws, draw, interval
+from triad.features.build import fit
+from triad.features.champion import Champion, origins
+from triad.features.dataset import Dataset
+from triad.features.state import State
+from triad.models.carry import Former
+from triad.models.ranker import Ranker
+from triad.models.sequence import Sequence
+from triad.sources.simulated import simulate
+from triad.tables import connect
+from triad.training.finetuning import ExposureFeed, finetune_network
+from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.runtime import Runtime, settle
+
+ARMS = {"scratch": ("scratch", "pretrain"), "warm": ("champion", "champion"), "trunk": ("champion", "pretrain")}
+"""Arm → (pretrain.init, finetune.init)."""
+
+SPLITS, K, RESAMPLES = ("validation", "test"), 10, 1000
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one arm made of a night. `rows`: (metric, split) → what its estimate is made from, users by id."""
+
+    state: State
+    sequence: Sequence
+    ranker: Ranker
+    seconds: float
+    steps: tuple[int, int]
+    rows: dict[tuple[str, str], tuple[np.ndarray, ...]]
+
+
+def train(
+    params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str], before: Night | None
+) -> tuple[Night, Dataset]:
+    """Features, pretraining and fine-tuning of one night."""
+    window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
+    warm = before is not None and inits[0] == "champion"
+    champion = Champion(1, before.state.meta, before.state.vocabularies) if warm else None
+    with connect(tables) as session:
+        data, state = fit(session, params.features, params.tasks, window, champion)
+
+    def former(network) -> Former:
+        return Former(network, origins(champion.vocabularies, state.vocabularies), champion.meta.context)
+
+    began = time.perf_counter()
+    start = former(before.sequence.network) if warm else None
+    sequence, history = pretrain_network(data, params.pretrain, runtime, None, start)
+    steps = len(history) * len(TargetFeed(data, params.pretrain).plan(0))
+    heads = former(before.ranker.network) if warm and inits[1] == "champion" else None
+    ranker, history = finetune_network(
+        data,
+        params.tasks,
+        params.finetune,
+        runtime,
+        trunk=params.pretrain.trunk,
+        pretrained=None if heads else sequence.network,
+        former=heads,
+    )
+    seconds = time.perf_counter() - began
+    more = len(history) * len(ExposureFeed(data, params.finetune, params.pretrain.trunk.max_steps).plan(0))
+    return Night(state, sequence, ranker, seconds, (steps, more), measured(data, sequence, ranker)), data
+
+
+def measured(data: Dataset, sequence: Sequence, ranker: Ranker) -> dict[tuple[str, str], tuple[np.ndarray, ...]]:
+    """What the metrics need of a night: labels and scores of exposures, values of queries, each with its user's id."""
+    found: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
+    ids = np.asarray(data.users.user_id)
+    for split in SPLITS:
+        rows = data.rows(split)
+        scores = ranker.predict(data, rows)
+        for task in ("click", "conversion"):
+            labels = data.labels(task)[rows]
+            known = np.isfinite(labels)
+            found[f"{task} AUC", split] = (
+                ids[data.exposures.user[rows]][known],
+                labels[known] > 0,
+                scores[task][known],
+            )
+        asked = data.query_rows(split)
+        queries, count = data.queries, np.diff(data.queries.offsets)
+        values = []
+        for start in range(0, len(asked), 2048):
+            part = asked[start : start + 2048]
+            logits = sequence.logits(data, queries.user[part], queries.history[part])
+            place = np.repeat(np.arange(len(part)), count[part])
+            target = np.concatenate([queries.target[queries.offsets[row] : queries.offsets[row + 1]] for row in part])
+            ranks = metrics.target_ranks(logits, place, target)
+            values.append(metrics.ranking_values(ranks, place, len(part), K))
+        found[f"next NDCG@{K}", split] = (ids[queries.user[asked]], np.concatenate(values))
+    return found
+
+
+def estimate(name: str, rows: tuple[np.ndarray, ...], users: np.ndarray, draws: Draws) -> np.ndarray:
+    """(1 + resamples,) of one metric."""
+    cluster = np.searchsorted(users, rows[0])
+    if name.startswith("next"):
+        return metrics.ranking(rows[1], cluster, draws)["ndcg"]
+    return metrics.auc(rows[1], rows[2], cluster, draws)
+
+
+def shown(values: np.ndarray, sign: str = "") -> str:
+    low, high = interval(values, 0.95)
+    return f"{values[0]:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
+
+
+def report(weeks: dict[str, list[Night]], seed: int) -> None:
+    """The table of nights and the means over all but the first."""
+    base, cells = weeks["scratch"], list(weeks["scratch"][0].rows)
+    users = np.unique(np.concatenate([rows[0] for night in base for rows in night.rows.values()]))
+    draws = draw(len(users), RESAMPLES, seed)
+    print("\n| Night | Arm | s | steps (pretrain + finetune) | " + " | ".join(f"{n}, {s}" for n, s in cells) + " |")
+    print("|---|---|---|---|" + "---|" * len(cells))
+    estimates = {
+        (arm, at, cell): estimate(cell[0], night.rows[cell], users, draws)
+        for arm, nights in weeks.items()
+        for at, night in enumerate(nights)
+        for cell in cells
+    }
+    for at in range(len(base)):
+        for arm, nights in weeks.items():
+            night = nights[at]
+            values = " | ".join(f"{estimates[arm, at, cell][0]:.4f}" for cell in cells)
+            print(f"| {at + 1} | {arm} | {night.seconds:.0f} | {night.steps[0]} + {night.steps[1]} | {values} |")
+    later = range(1, len(base))
+    print(f"\n| Mean of nights 2 to {len(base)} | s | steps | " + " | ".join(f"{n}, {s}" for n, s in cells) + " |")
+    print("|---|---|---|" + "---|" * len(cells))
+    for arm, nights in weeks.items():
+        seconds, steps = (
+            np.mean(v) for v in ([nights[at].seconds for at in later], [sum(nights[at].steps) for at in later])
+        )
+        means = {cell: np.mean([estimates[arm, at, cell] for at in later], axis=0) for cell in cells}
+        if arm == "scratch":
+            print(f"| {arm} | {seconds:.0f} | {steps:.0f} | " + " | ".join(shown(means[c]) for c in cells) + " |")
+            continue
+        gains = [means[c] - np.mean([estimates["scratch", at, c] for at in later], axis=0) for c in cells]
+        print(f"| {arm} − scratch | {seconds:.0f} | {steps:.0f} | " + " | ".join(shown(g, "+") for g in gains) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=7)
+    parser.add_argument("--size", default="small")
+    parser.add_argument("--window", type=int, default=56)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--set", nargs="*", default=[], metavar="section.key=value")
+    asked = parser.parse_args()
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    changes = {name: {"seed": asked.seed} for name in ("features", "pretrain", "finetune")}
+    changes["ingest"] = {"window_days": asked.window, "simulated": {"size": asked.size, "seed": asked.seed}}
+    for dial in asked.set:
+        name, _, value = dial.partition("=")
+        for key in reversed(name.split(".")):
+            value = {key: yaml.safe_load(value) if isinstance(value, str) else value}
+        changes = merge(changes, value)
+    params = parse(merge(values, changes), "benchmark")
+    runtime = settle(params.runtime, asked.seed)
+    print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
+    weeks: dict[str, list[Night]] = {arm: [] for arm in asked.arms}
+    for at in range(asked.nights):
+        ingest = params.ingest.model_copy(update={"as_of": params.ingest.as_of + timedelta(days=at)})
+        tonight = params.model_copy(update={"ingest": ingest})
+        tables = simulate(ingest).whole()[0]
+        for arm, nights in weeks.items():
+            if at == 0 and arm != "scratch":
+                nights.append(weeks["scratch"][0])
+                continue
+            night, data = train(tonight, tables, runtime, ARMS[arm], nights[-1] if nights else None)
+            nights.append(night)
+            rows = {split: len(data.rows(split)) for split in ("train", *SPLITS)}
+            print(f"{ingest.as_of} {arm}: {night.seconds:.0f} s, steps {night.steps}, {rows}", flush=True)
+    report(weeks, asked.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The multi-task network in tonight's terms: columns of context, tasks and classes follow their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from triad.features.dataset import Floats, Ints
+from triad.models.carry import Former, carry_trunk, same_sizes
+from triad.models.multitask import MultiTaskNetwork
+
+
+def rescaled(config: Mapping[str, Any], former: Former, context: Sequence[str]) -> dict[str, Any]:
+    """`config` of a network for tonight, with the scales of columns and labels that the former one's weights know.
+
+    Args:
+        context: tonight's columns.
+    """
+    theirs, places = former.network.get_config(), _places(context, former.context)
+    tasks = {name: dict(task) for name, task in config["tasks"].items()}
+    for name in _kept(config, theirs):
+        tasks[name] |= {part: theirs["tasks"][name][part] for part in ("mean", "scale")}
+    parts = {
+        part: [theirs[part][at] if at >= 0 else own for at, own in zip(places, config[part], strict=True)]
+        for part in ("context_mean", "context_std")
+    }
+    return {**config, **parts, "tasks": tasks}
+
+
+def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence[str]) -> list[str]:
+    """Give `network`, made from `rescaled`, the former one's function; returns what is new in it, by name.
+
+    Raises:
+        TriadError: the two differ in size.
+    """
+    ours, other = network.get_config(), former.network
+    theirs = other.get_config()
+    dials = ("body", "expert_dim", "head_dim", *(["experts"] if ours["body"] == "mmoe" else []))
+    same_sizes(ours, theirs, dials, "finetune")
+    columns = _places(context, former.context)
+    kept, order = _kept(ours, theirs), list(theirs["tasks"])
+    tasks = np.array([order.index(name) if name in kept else -1 for name in ours["tasks"]])
+    new = carry_trunk(network.trunk, former) + _missing("context ", context, columns)
+    new += _missing("task ", ours["tasks"], tasks)
+
+    network.norm.set_weights(other.norm.get_weights())
+    _carry_body(network, other, _after(4 * network.trunk.dim, columns), tasks)
+    network.log_scale.assign(_take(other.log_scale, tasks))
+    for here, name in enumerate(ours["tasks"]):
+        if name not in kept:
+            continue
+        there = tasks[here]
+        network.towers[here].set_weights(other.towers[there].get_weights())
+        names = ours["tasks"][name]["classes"] or [""]  # one output where there are no classes
+        classes = _places(names, theirs["tasks"][name]["classes"] or [""])
+        new += _missing(f"class {name}=", names, classes)
+        kernel, bias = other.outputs_of[there].get_weights()
+        rows = _after(len(kernel) - len(former.context), columns)
+        network.outputs_of[here].set_weights([_take(_take(kernel, rows).T, classes).T, _take(bias, classes)])
+    return new
+
+
+def _carry_body(network: MultiTaskNetwork, former: MultiTaskNetwork, rows: Ints, tasks: Ints) -> None:
+    """Experts read `rows`; each task's gate goes with it."""
+    body: Any = network.body
+    theirs: Any = former.body
+    if network.get_config()["body"] == "shared_bottom":
+        kernel, bias = theirs.dense.get_weights()
+        body.dense.set_weights([_take(kernel, rows), bias])
+        return
+    gate = _take(theirs.gate, rows).reshape(len(rows), theirs.tasks, theirs.experts)
+    gate = _take(np.moveaxis(gate, 1, 0), tasks)
+    body.expert.assign(_take(theirs.expert, rows))
+    body.bias.assign(np.asarray(theirs.bias))
+    body.gate.assign(np.moveaxis(gate, 0, 1).reshape(len(rows), -1))
+
+
+def _kept(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Names that mean the same task in both configurations."""
+    return [
+        name
+        for name, task in ours["tasks"].items()
+        if name in theirs["tasks"] and all(task[part] == theirs["tasks"][name][part] for part in ("kind", "given"))
+    ]
+
+
+def _places(ours: Sequence[str], theirs: Sequence[str]) -> Ints:
+    """(ours,) place of each name among `theirs`, -1 where it is not there."""
+    place = {name: at for at, name in enumerate(theirs)}
+    return np.array([place.get(name, -1) for name in ours], np.int64)
+
+
+def _missing(kind: str, names: Sequence[str] | Mapping[str, Any], places: Ints) -> list[str]:
+    return [f"{kind}{name}" for name, at in zip(names, places, strict=True) if at < 0]
+
+
+def _after(width: int, places: Ints) -> Ints:
+    """`width` rows that stay, then those at `places` behind them."""
+    return np.r_[np.arange(width), np.where(places < 0, -1, width + places)]
+
+
+def _take(values: Any, places: Ints) -> Floats:
+    """`values[places]`, zeros where a place is -1."""
+    found: Floats = np.asarray(values)[places]
+    found[places < 0] = 0
+    return found

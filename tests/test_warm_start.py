@@ -1,0 +1,208 @@
+"""Warm start: tonight's network begins as the champion's function, and a killed run ends like an undisturbed one."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_dataset import BUCKETS, DAY, make_dataset
+from test_training import PARAMS, RUNTIME, params_with, same_weights
+
+from triad.artifacts import write_json
+from triad.errors import TriadError
+from triad.features import vocabulary
+from triad.features.dataset import Dataset, save
+from triad.features.vocabulary import Vocabulary
+from triad.models.carry import Former, carry_sequence, scales
+from triad.models.carry_heads import carry_multitask, rescaled
+from triad.models.multitask import MultiTaskNetwork, multi_task_config
+from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.ranker import Ranker
+from triad.models.sequence import Sequence
+from triad.stages.finetune import finetune
+from triad.stages.pretrain import pretrain
+from triad.training.finetuning import ExposureFeed, finetune_network
+from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.warm import champions_network
+
+TASKS = dict(PARAMS.tasks)
+STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, ExposureFeed, Ranker))
+WARM = {"init": "champion"}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return make_dataset()
+
+
+@pytest.fixture(scope="module")
+def night_two(data) -> tuple[Dataset, dict[str, np.ndarray]]:
+    """The same examples in other rows, columns, tasks and classes, and where each row was before."""
+    rows, known = np.array(data.items.vocabulary_row), data.meta.vocabulary_rows
+    shared = np.flatnonzero(rows <= BUCKETS)
+    assert len(shared), "an item must get a row of its own tonight"
+    origin = {name: np.arange(count) for name, count in known.items()}
+    origin["item"] = np.r_[origin["item"], rows[shared]]
+    rows[shared] = known["item"] + np.arange(len(shared))
+    attributes = np.array(data.users.attributes)
+    origin["country"] = np.r_[origin["country"], 0]
+    attributes[:7, 0] = known["country"]  # seven users from a country that was not known before
+    was = attributes.copy()
+    was[:7, 0] = 0
+
+    labels, context = np.array(data.exposures.labels), np.array(data.exposures.context)
+    profile = labels[:, data.meta.tasks.index("profile")]
+    labels[:, data.meta.tasks.index("profile")] = np.where(profile >= 1, profile + 1, profile)
+    meta = replace(
+        data.meta,
+        tasks=("price", "cart", "conversion", "click", "profile"),
+        classes={"profile": ("bargain", "keen", "loyal", "rare")},
+        context=("surface_new", *data.meta.context[::-1]),
+        context_mean=(0.0, *np.add(data.meta.context_mean[::-1], 3)),
+        context_std=(1.0, *np.multiply(data.meta.context_std[::-1], 2)),
+        vocabulary_rows={name: len(rows) for name, rows in origin.items()},
+    )
+    tonight = replace(
+        data,
+        items=replace(data.items, vocabulary_row=rows),
+        users=replace(data.users, attributes=attributes),
+        exposures=replace(
+            data.exposures,
+            labels=labels[:, [3, 0, 1, 0, 2]],
+            context=np.c_[np.ones(len(context)), context[:, ::-1]].astype(np.float32),
+        ),
+        meta=meta,
+    )
+    return tonight, origin
+
+
+def before(data: Dataset) -> Dataset:
+    """`data` as its champion read it: the seven users' country was unknown."""
+    attributes = np.array(data.users.attributes)
+    attributes[:7, 0] = 0
+    return replace(data, users=replace(data.users, attributes=attributes))
+
+
+@pytest.fixture(scope="module")
+def sequence(data) -> Sequence:
+    return pretrain_network(data, PARAMS.pretrain, RUNTIME)[0]
+
+
+@pytest.fixture(scope="module", params=["mmoe", "shared_bottom"])
+def ranker(data, request) -> Ranker:
+    dials = PARAMS.finetune.model_copy(update={"body": request.param, "max_epochs": 1, "learning_rate": 0.01})
+    return finetune_network(data, TASKS, dials, RUNTIME, trunk=PARAMS.pretrain.trunk)[0]
+
+
+def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> None:
+    tonight, origin = night_two
+    former = Former(sequence.network, origin, data.meta.context)
+    network = SequenceNetwork(trunk_config(tonight, PARAMS.pretrain.trunk) | scales(former))
+    fresh = len(origin["item"]) - data.meta.vocabulary_rows["item"]
+    assert carry_sequence(network, former) == [f"{fresh} rows of item", "1 rows of country"]
+    users, history = data.queries.user, data.queries.history
+    expected = sequence.logits(before(data), users, history)
+    np.testing.assert_allclose(Sequence(network).logits(tonight, users, history), expected, atol=1e-5)
+
+
+def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None:
+    tonight, origin = night_two
+    former = Former(ranker.network, origin, data.meta.context)
+    tasks = TASKS | {"cart": TASKS["click"]}
+    body = ranker.network.get_config()["body"]
+    dials = PARAMS.finetune.model_copy(update={"body": body})
+    fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(former), dials, tasks)
+    network = MultiTaskNetwork(**rescaled(fresh, former, tonight.meta.context))
+    new = carry_multitask(network, former, tonight.meta.context)
+    assert new[2:] == ["context surface_new", "task cart", "class profile=keen"]
+    rows = data.rows("test")
+    expected, found = ranker.predict(before(data), rows), Ranker(network).predict(tonight, rows)
+    for task in ("click", "conversion", "price"):
+        np.testing.assert_allclose(found[task], expected[task], atol=1e-5)
+        assert expected[task].std() > 1e-3, "a constant would show nothing"
+    kept = found["profile"][:, [0, 2, 3]]
+    np.testing.assert_allclose(kept / kept.sum(axis=1, keepdims=True), expected["profile"], atol=1e-5)
+    np.testing.assert_allclose(found["cart"], 0.5)  # a new task begins knowing nothing
+
+
+def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
+    origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
+    wider = params_with(pretrain={"trunk": {"dim": 32, "layers": 1, "max_steps": 16}}).pretrain
+    with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the champion's network was made with 16"):
+        pretrain_network(data, wider, RUNTIME, None, Former(sequence.network, origin, data.meta.context))
+    deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["body"]})
+    former = Former(ranker.network, origin, data.meta.context)
+    with pytest.raises(TriadError, match=r"finetune\.head_dim: is 8, but"):
+        finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, former=former)
+
+
+def vocabularies(data: Dataset) -> dict[str, Vocabulary]:
+    """Vocabularies with the rows that `data` has."""
+    own = np.argsort(data.items.vocabulary_row)[(data.items.vocabulary_row <= BUCKETS).sum() :]
+    found = {"item": Vocabulary(tuple(data.items.item_id[own].tolist()), BUCKETS)}
+    for name, rows in data.meta.vocabulary_rows.items():
+        found.setdefault(name, Vocabulary(tuple(f"{name}{n}" for n in range(rows - 1)), 0))
+    return found
+
+
+def lay_out(data: Dataset, networks: dict[str, Sequence | Ranker]) -> None:
+    """`artifacts/features` of tonight; and last night's `networks` and features as those of version 5."""
+    artifacts = Path("artifacts")
+    save(data, artifacts / "features")
+    vocabulary.save(vocabularies(data), artifacts / "features" / "state" / "vocabularies")
+    champion = artifacts / "champion"
+    write_json(champion / "champion.json", {"version": 5})
+    vocabulary.save(vocabularies(data), champion / "state" / "vocabularies")
+    write_json(
+        champion / "state" / "state.json", {"meta": {f.name: getattr(data.meta, f.name) for f in fields(data.meta)}}
+    )
+    for stage, member in networks.items():
+        member.save(champion / stage)
+
+
+@pytest.mark.parametrize("ranker", ["mmoe"], indirect=True)
+def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out(data, {"pretrain": sequence, "finetune": ranker})
+    dials = {"init": "champion", "warm_epochs": 2}
+    warm = params_with(pretrain=dials, finetune=dials)
+    for stage, run, feed, member in STAGES:
+        run(warm)
+        whole, build = member.load(Path("artifacts", stage)), feed.build
+
+        def failing(self, planned, epoch, step, build=build):
+            if (epoch, step) == (1, 4):  # a step after the checkpoint in mid-epoch
+                raise KeyboardInterrupt
+            return build(self, planned, epoch, step)
+
+        monkeypatch.setattr(feed, "build", failing)
+        with pytest.raises(KeyboardInterrupt):
+            run(warm)
+        monkeypatch.setattr(feed, "build", build)
+        steps = []
+
+        def counting(self, planned, *at, build=build, steps=steps):
+            steps.append(at)
+            return build(self, planned, *at)
+
+        monkeypatch.setattr(feed, "build", counting)
+        run(warm)
+        assert steps[0] == (1, 3), "resumed from the checkpoint of this very start"
+        assert same_weights(whole, member.load(Path("artifacts", stage)))
+
+
+def test_the_first_night_has_no_champion_and_starts_without(data, tmp_path, caplog) -> None:
+    write_json(tmp_path / "champion" / "champion.json", {"version": None})
+    assert champions_network("pretrain", tmp_path, data) is None
+    assert "no champion yet: pretrain starts without one" in caplog.text
+
+
+def test_a_champion_that_cannot_be_started_from_is_refused(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out(data, {})
+    with pytest.raises(TriadError, match=r"champion\.version: 5: it was fused without the member pretrain"):
+        pretrain(params_with(pretrain=WARM))
+    windows = {name: (first - DAY, last - DAY) for name, (first, last) in data.meta.windows.items()}
+    save(replace(data, meta=replace(data.meta, windows=windows)), Path("artifacts/features"))
+    with pytest.raises(TriadError, match="train days reach to 2026-01-17, but tonight's validation days"):
+        finetune(params_with(finetune=WARM))
