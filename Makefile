@@ -6,7 +6,7 @@ export PATH := $(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint online-retail lock clean
+.PHONY: run test lint airflow airflow-test online-retail lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
@@ -18,6 +18,14 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	ruff check . && ruff format --check . && mypy
 
+# Airflow, and MLflow beside it, on this machine; prints addresses and login. Ports: TRIAD_AIRFLOW_PORT, TRIAD_MLFLOW_PORT.
+airflow: $(VENV)/.airflow
+	@exec triad airflow
+
+# Real nights in a real Airflow.
+airflow-test: $(VENV)/.dev
+	pytest -m slow tests/test_airflow_nights.py $(PYTEST_ARGS)
+
 # The whole pipeline on a real shop's log: UCI Online Retail, from the folder TRIAD_DATASETS.
 online-retail: $(VENV)/.runtime
 	@triad workspace configs/online_retail.yaml runs/online_retail
@@ -25,6 +33,9 @@ online-retail: $(VENV)/.runtime
 
 $(VENV)/.runtime: requirements/tools.lock requirements/runtime.lock
 	$(call install,runtime)
+
+$(VENV)/.airflow: requirements/tools.lock requirements/airflow.lock
+	$(call install,airflow)
 
 $(VENV)/.dev: requirements/tools.lock requirements/dev.lock
 	$(call install,dev)

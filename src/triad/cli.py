@@ -144,3 +144,10 @@ def rollback(version: str | None) -> None:
     publish = load().publish
     click.echo(move_back(publish.model, publish.alias, version))
     click.echo(renew(checkout()))
+
+
+@commands.command(help="Start Airflow and MLflow's pages on this machine, until Ctrl-C.")
+def airflow() -> None:
+    from triad.airflow.start import run
+
+    run()

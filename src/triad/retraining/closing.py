@@ -39,7 +39,7 @@ def close_run(run: Run) -> dict[str, Any]:
         branch, commit = keep(run, files, _message(run, published))
         if published:
             _tell_registry(run, published, branch, commit)
-        told = {name: published.get(name) for name in ("verdict", "promoted", "version", "run_id")}
+        told = {name: published.get(name) for name in ("verdict", "promoted", "version", "run_id", "reasons")}
         result = {"branch": branch, "commit": commit, "pushed": pushed, **told, "delivered": delivered, "delivery": why}
         write_json(run.folder / CLOSED, result)
     log.info("restore it: git checkout %s && dvc pull", branch)

@@ -42,12 +42,13 @@ _WORKSPACE = click.option(
 @click.argument("run_id")
 @click.option("--as-of", required=True, metavar="YYYY-MM-DD", help="the first day that is not read")
 @click.option("--config", type=click.Path(path_type=Path), help="sections to lay over params.yaml")
+@click.option("--task", "tasks", multiple=True, help="learn this task, and others so named, alone; may be repeated")
 @click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="one value; may be repeated")
-def open_(run_id: str, as_of: str, config: Path | None, settings: tuple[str, ...]) -> None:
+def open_(run_id: str, as_of: str, config: Path | None, tasks: tuple[str, ...], settings: tuple[str, ...]) -> None:
     from triad.retraining.opening import open_run
     from triad.retraining.run import say
 
-    run = open_run(run_id, as_of, config, settings)
+    run = open_run(run_id, as_of, config, settings, tasks)
     say({name: getattr(run, name) for name in ("workspace", "as_of", "revision", "run_id", "trigger", "seed")})
 
 

@@ -21,7 +21,9 @@ from triad.workspace import add_worktree, git, laid, read_overlay, share_cache, 
 log = logging.getLogger("triad.retraining")
 
 
-def open_run(run_id: str, as_of: str, config: Path | None = None, settings: tuple[str, ...] = ()) -> Run:
+def open_run(
+    run_id: str, as_of: str, config: Path | None = None, settings: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
+) -> Run:
     """Make the run's workspace, or find it as it was left.
 
     Args:
@@ -29,6 +31,7 @@ def open_run(run_id: str, as_of: str, config: Path | None = None, settings: tupl
         as_of: the first day that is not read, as YYYY-MM-DD.
         config: sections to lay over the params: a file of the revision, or any by its absolute path.
         settings: single values on top, each as `section.key=value`.
+        tasks: what to learn of the tasks that are configured; all where none is named.
 
     Raises:
         TriadError: the revision or the config is not there, the params do not fit, or the run was opened for
@@ -48,6 +51,8 @@ def open_run(run_id: str, as_of: str, config: Path | None = None, settings: tupl
         params = laid(folder, overlay)
         for path, value in [("ingest.as_of", as_of), *map(_setting, settings)]:
             _put(params, path, value)
+        if tasks:
+            params["tasks"] = {name: _task(params["tasks"], name) for name in tasks}
         write_params(folder, params)
         _pin_champion(params, here, folder)
         _check(folder)
@@ -82,6 +87,12 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or "." not in path:
         raise TriadError("is not section.key=value", where=f"--set {text}", mend="such as --set pretrain.max_epochs=3")
     return path, yaml.safe_load(value)
+
+
+def _task(known: dict[str, Any], name: str) -> Any:
+    if name not in known:
+        raise TriadError("no such task", where=f"--task {name}", mend=f"known are {', '.join(known)}")
+    return known[name]
 
 
 def _put(params: dict[str, Any], path: str, value: Any) -> None:

@@ -1,0 +1,24 @@
+"""Retrains the models when a person asks, on the day, shop and settings of the trigger form.
+
+A dry run shows in the log of `open` what would run, and ends there. All else is as in `nightly_retraining`.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from triad.airflow.form import arguments, form
+from triad.airflow.wiring import DEFAULTS, draw, stages
+
+with DAG(
+    "manual_retraining",
+    schedule=None,
+    max_active_runs=4,
+    dagrun_timeout=timedelta(hours=20),
+    params=form(stages()),
+    is_paused_upon_creation=False,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["triad"],
+):
+    draw(arguments)

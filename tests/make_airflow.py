@@ -1,0 +1,143 @@
+"""Airflow for tests: its home in a temporary folder, set before anything imports it; and a real one that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from triad.config.params import merge
+
+ROOT = Path(__file__).parents[1]
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="triad-airflow-"))
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+
+UNWANTED = ("AIRFLOW_HOME", "MLFLOW_TRACKING_URI", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+
+
+def dags(folder: Path = ROOT / "dags") -> dict[str, Any]:
+    """The DAGs of a folder, as the dag-processor reads them; no database is there."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(folder))
+    assert not bag.import_errors, bag.import_errors
+    return bag.dags
+
+
+def deploy(folder: Path, params: str) -> Path:
+    """A clone of the present state, uncommitted changes too, with `params` committed over its params."""
+
+    def git(where: Path, *arguments: str) -> str:
+        known = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        command = ["git", "-C", str(where), *known, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    revision = git(ROOT, "stash", "create") or git(ROOT, "rev-parse", "HEAD")
+    git(ROOT, "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
+    git(folder, "checkout", "--quiet", "-B", "deployed", revision)
+    laid = merge(yaml.safe_load((folder / "params.yaml").read_text()), yaml.safe_load(params))
+    (folder / "params.yaml").write_text(yaml.safe_dump(laid, sort_keys=False))
+    git(folder, "commit", "--quiet", "--all", "--message", "The shop of the test")
+    return folder
+
+
+class Airflow:
+    """A running Airflow, spoken to by its REST API."""
+
+    def __init__(self, checkout: Path, port: int) -> None:
+        self.checkout, self.address = checkout, f"http://127.0.0.1:{port}"
+        password = json.loads((checkout / ".airflow" / "passwords.json").read_text())["admin"]
+        self.token = ""
+        self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})["access_token"]
+
+    def get(self, path: str, token: str | None = None, body: Any = None, method: str = "GET") -> tuple[int, bytes]:
+        """Status and content."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}" if token else ""}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        status, content = self.get(path, self.token, body, method)
+        assert status < 300, (status, content)
+        return json.loads(content or b"{}")
+
+    def dag(self, method: str, path: str, body: Any = None) -> Any:
+        return self.call(method, f"/api/v2/dags/{path}", body)
+
+    def trigger(self, dag: str, **conf: Any) -> str:
+        """Starts a run; returns its path below /api/v2/dags."""
+        made = self.dag("POST", f"{dag}/dagRuns", {"logical_date": None, "conf": conf})
+        return f"{dag}/dagRuns/{quote(made['dag_run_id'], safe='')}"
+
+    def wait(self, run: str, seconds: float = 600) -> str:
+        """The state the run ends in."""
+        until = time.monotonic() + seconds
+        while (state := self.dag("GET", run)["state"]) not in ("success", "failed"):
+            assert time.monotonic() < until, (run, self.states(run))
+            time.sleep(1)
+        return state
+
+    def tasks(self, run: str) -> dict[str, Any]:
+        found = self.dag("GET", f"{run}/taskInstances")["task_instances"]
+        return {task["task_id"]: task for task in found}
+
+    def states(self, run: str) -> dict[str, str]:
+        return {name: task["state"] for name, task in self.tasks(run).items()}
+
+    def told(self, run: str, task: str, key: str = "return_value") -> Any:
+        return self.dag("GET", f"{run}/taskInstances/{task}/xcomEntries/{key}?deserialize=true")["value"]
+
+    def log(self, run: str, task: str, number: int = 1) -> str:
+        return json.dumps(self.dag("GET", f"{run}/taskInstances/{task}/logs/{number}"), ensure_ascii=False)
+
+    def clear(self, run: str, *tasks: str) -> None:
+        """Have the tasks, and all after them, run again; without tasks those that failed."""
+        dag, _, name = run.split("/")
+        asked = {"dry_run": False, "dag_run_id": urllib.parse.unquote(name), "reset_dag_runs": True}
+        which = {"task_ids": list(tasks), "include_downstream": True, "only_failed": False} if tasks else {}
+        self.dag("POST", f"{dag}/clearTaskInstances", {**asked, "only_failed": True, **which})
+
+
+@contextmanager
+def airflow(checkout: Path, **environment: str) -> Iterator[Airflow]:
+    """`triad airflow` in `checkout`, ended at the end with all its parts."""
+    port, mlflow = _free(), _free()
+    around = {k: v for k, v in os.environ.items() if k not in UNWANTED and not k.startswith("AIRFLOW__")}
+    around |= {"TRIAD_AIRFLOW_PORT": str(port), "TRIAD_MLFLOW_PORT": str(mlflow), "TRIAD_RETRY_SECONDS": "1"}
+    with (checkout / "airflow.log").open("wb") as log:
+        process = subprocess.Popen(["triad", "airflow"], cwd=checkout, env=around | environment, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 240
+        while "Airflow " not in (said := (checkout / "airflow.log").read_text()):
+            assert process.poll() is None and time.monotonic() < until, said
+            time.sleep(0.5)
+        yield Airflow(checkout, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(90)
+
+
+def _free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
