@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,12 @@ def results(folder: Path) -> dict[str, str]:
     """Every output's text."""
     found = {str(p.relative_to(folder)): p.read_text() for p in sorted((folder / "out").rglob("data"))}
     return found | {"metrics.json": (folder / "metrics.json").read_text()}
+
+
+def wait_for(path: Path) -> str:
+    """What `path` holds, as soon as it is there."""
+    deadline = time.monotonic() + 30
+    while not (path.is_file() and path.read_text()):
+        assert time.monotonic() < deadline, f"{path} does not appear"
+        time.sleep(0.02)
+    return path.read_text()

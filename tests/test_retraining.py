@@ -22,6 +22,7 @@ from make_pipeline import (
     results,
     retraining,
     start,
+    wait_for,
 )
 
 from triad.retraining import graph
@@ -150,13 +151,6 @@ def test_exit_codes_tell_what_a_retry_can_mend(shop: Path) -> None:
     assert "is busy" in retraining(shop, "stage", "left", "--workspace", str(folder), code=1)["error"]["what"]
     busy.terminate()
     assert ended(busy)[0] == 1
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not (path.is_file() and path.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_runs_have_folders_of_their_own() -> None:

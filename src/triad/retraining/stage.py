@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import re
 import sys
 import time
 from pathlib import Path
@@ -21,6 +21,9 @@ log = logging.getLogger("triad.retraining")
 DONE, RETRY, PERSON = 0, 1, 3
 """Exit codes: finished or skipped; worth another try; only a person can mend it."""
 
+_KEPT = Path(".triad") / "dvc.lock"
+_BROKEN_LOCK = re.compile(r"dvc\.lock'? (validation failed|is invalid)|unable to read: '\S*dvc\.lock'")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ROUNDS = 3  # how often a stage is taken up again after another run has overtaken it
 
 
@@ -37,6 +40,8 @@ def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, An
         _mend_lock(run.folder)
         for _ in range(_ROUNDS):
             code, text = _reproduce(name, run, under=name, force=force)
+            if code and _BROKEN_LOCK.search(text) and _mend_lock(run.folder, broken=True):
+                code, text = _reproduce(name, run, under=name, force=force)
             error = _error(run, name, text) if code else None
             if error is None or not error["redo"]:
                 break
@@ -76,46 +81,45 @@ def _error(run: Run, name: str, text: str) -> dict[str, Any]:
 
 def _lost(folder: Path, name: str) -> bool:
     """Whether the lock knows the stage, but an output of it is not there."""
-    entry = _stages(folder / "dvc.lock").get(name, {})
-    return any(not (folder / out["path"]).exists() for out in entry.get("outs", []))
+    entry = _stages(folder / "dvc.lock").get(name) or {}
+    return any(not (folder / out["path"]).exists() for out in entry.get("outs") or [])
 
 
 def _stages(lock: Path) -> dict[str, Any]:
     if not lock.is_file():
         return {}
-    return (yaml.load(lock.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}).get("stages", {})
-
-
-def _mend_lock(folder: Path) -> None:
-    """DVC writes its lock in place, so a kill can cut it short: take the last whole one. What it lacks runs again."""
-    for wait in (0.5, 0.5, 0):  # a neighbour may be writing it just now
-        if _whole(folder / "dvc.lock"):
-            return
-        time.sleep(wait)
-    kept = folder / ".triad" / "dvc.lock"
-    log.warning("dvc.lock was cut short by a kill: %s", "the last whole one is taken" if kept.is_file() else "removed")
-    if kept.is_file():
-        shutil.copyfile(kept, folder / "dvc.lock")
-    else:
-        (folder / "dvc.lock").unlink()
-
-
-def _whole(lock: Path) -> bool:
-    if not lock.exists():
-        return True
     try:
-        stages = _stages(lock)
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
-        return False
-    return bool(stages) and all(isinstance(entry, dict) and "cmd" in entry for entry in stages.values())
+        return (yaml.load(lock.read_text(), Loader=_LOADER) or {}).get("stages", {})
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):  # DVC will say so
+        return {}
+
+
+def _mend_lock(folder: Path, *, broken: bool = False) -> bool:
+    """DVC writes its lock in place, so a kill can cut it short: bring back what it lost of the last whole one.
+
+    `broken` is DVC's own word that it cannot be read. Returns whether there was something to mend.
+    """
+    lock, kept, lost = folder / "dvc.lock", _stages(folder / _KEPT), {}
+    for wait in (0,) if broken else (0.3, 0.3, 0):  # a neighbour may be writing it just now
+        now = {} if broken else _stages(lock)
+        lost = {name: entry for name, entry in kept.items() if set(now.get(name) or ()) < set(entry)}
+        if not (lost or broken):
+            return False
+        time.sleep(wait)
+    log.warning("dvc.lock was cut short by a kill; brought back: %s", ", ".join(lost) or "nothing")
+    fresh = lock.with_name(".dvc.lock.new")
+    fresh.write_text(yaml.safe_dump({"schema": "2.0", "stages": {**now, **lost}}, sort_keys=False))
+    fresh.replace(lock)
+    return True
 
 
 def _keep_lock(folder: Path) -> None:
-    kept = folder / ".triad" / "dvc.lock"
-    if (folder / "dvc.lock").is_file():
-        fresh = kept.with_name(f"dvc.lock.{time.monotonic_ns()}")
-        shutil.copyfile(folder / "dvc.lock", fresh)
-        if _whole(fresh):
-            fresh.replace(kept)
-        else:
-            fresh.unlink()
+    """Keep a copy of the lock, unless a neighbour is just writing it."""
+    data = (folder / "dvc.lock").read_bytes()
+    fresh = folder / f"{_KEPT}.{time.monotonic_ns()}"
+    fresh.write_bytes(data)
+    now, before = _stages(fresh), _stages(folder / _KEPT)
+    if all(set(now.get(name) or ()) >= set(entry) for name, entry in before.items()):
+        fresh.replace(folder / _KEPT)
+    else:
+        fresh.unlink()
