@@ -70,6 +70,28 @@ def make_version(number: str, line: lineage.Lineage, **tags: str) -> Version:
     return Version("shop", number, "run" + number, (), {"verdict": line.verdict["verdict"], **tags}, line.as_dict())
 
 
+ONE_STORE = """
+from triad.tracking.store import client, experiment_id
+found = client()
+number = experiment_id(found, "shop")
+print(number, found.get_experiment(number).artifact_location)
+"""
+
+
+def test_two_workspaces_make_one_fresh_store_at_once(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{shop}/mlflow.db"}
+    both = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", ONE_STORE]
+        both.append(subprocess.Popen(command, cwd=tmp_path / name, env=environment, stdout=subprocess.PIPE, text=True))
+    said = [process.communicate()[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert said[0] == said[1] == ["1", (shop / "mlartifacts" / "shop").as_uri()]
+    assert not [p for name in ("a", "b") for p in (tmp_path / name).iterdir()]
+
+
 def test_the_key_names_the_data_and_the_fitted_model_and_nothing_else() -> None:
     first = make_lineage()
     for change in (

@@ -13,7 +13,7 @@ from triad.errors import TriadError
 from triad.retraining import delivery, fence
 from triad.retraining.branch import keep, uncached
 from triad.retraining.outcome import LISTS, PUBLISHED
-from triad.retraining.run import CLOSED, MARK, Run, in_use
+from triad.retraining.run import CLOSED, MARK, Run, in_use, tracking_uri
 
 log = logging.getLogger("triad.retraining")
 
@@ -106,5 +106,5 @@ def _tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str
     from triad.tracking.registry import tag
     from triad.tracking.store import client
 
-    os.environ.update(run.environment())
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(Path(run.checkout))
     tag(client(), published["model"], str(published["version"]), {"branch": branch, "branch_commit": commit})

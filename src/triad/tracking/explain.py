@@ -21,6 +21,8 @@ def explain(version: Version, earlier: Version | None = None) -> str:
         *(_field("", reason) for reason in verdict.get("reasons", [])),
         _field("promoted", tags.get("promoted_at", "never")),
     ]
+    if "branch" in tags:
+        parts.append(_field("restore", f"git checkout {tags['branch']} && dvc pull"))
     if "rolled_back_at" in tags:
         parts.append(_field("rolled back", tags["rolled_back_at"]))
     parts += [

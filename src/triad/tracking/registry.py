@@ -1,7 +1,8 @@
 """The registry: versions found by lineage key, an alias that only a PASS moves, and the way back.
 
-A version's tags carry its history: `promoted_at`, `previous_champion`, `rolled_back_at`, `lineage_key`, and
-`compared_with`, the champion its verdict was made against. The alias names the version that serves.
+A version's tags carry its history: `promoted_at`, `previous_champion`, `rolled_back_at`, `lineage_key`, `branch`, which
+keeps its night in git, and `compared_with`, the champion its verdict was made against. The alias names the version that
+serves.
 """
 
 from __future__ import annotations

@@ -1,0 +1,86 @@
+"""The lists reach the shop whole, by the model that serves, and never older than those it has; so after a rollback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from make_night import inside, make_night, make_params
+from make_pipeline import environment
+
+from triad.artifacts import write_json
+from triad.errors import TriadError
+from triad.retraining.delivery import hand_over, renew
+from triad.stages.publish import publish
+from triad.tracking import registry, store
+
+
+def lists(folder: Path, version: str | None, as_of: str, text: str = "rows") -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(folder / "summary.json", {"model_version": version, "as_of": as_of})
+    (folder / "recommendations.parquet").write_text(text)
+    return folder
+
+
+def test_lists_are_held_back_that_are_not_the_champions_or_are_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAD_DELIVERY", str(tmp_path / "shop"))
+    current, made = tmp_path / "shop" / "current", tmp_path / "lists"
+    assert hand_over(lists(made, None, "2026-03-01"), tmp_path, None)[0] is None
+    assert hand_over(lists(made, "3", "2026-03-01"), tmp_path, "4") == (
+        None,
+        "the lists are version 3's, but version 4 serves by now",
+    )
+    first, _ = hand_over(lists(made, "4", "2026-03-02"), tmp_path, "4")
+    assert hand_over(made, tmp_path, "4")[0] == first == str(current.resolve())
+    backfill, why = hand_over(lists(made, "4", "2026-03-01"), tmp_path, "4")
+    assert backfill is None and "newer, as of 2026-03-02" in why
+    assert str(current.resolve()) == first
+    again, _ = hand_over(lists(made, "4", "2026-03-02", "other rows"), tmp_path, "4")
+    assert again != first and str(current.resolve()) == again
+    # an older day's lists by the model that serves take the place of newer ones by a model that does not
+    back, _ = hand_over(lists(made, "3", "2026-03-01"), tmp_path, "3")
+    assert str(current.resolve()) == back
+
+
+def test_rolling_back_delivers_the_lists_of_the_model_that_serves_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_night(tmp_path / "shop")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    params = make_params()
+    (shop / "params.yaml").write_text(params.model_dump_json(by_alias=True))
+    (shop / "dvc.yaml").write_text("stages: {}\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=shop, check=True)
+    with inside(shop):
+        publish(params)
+        found = store.client()
+        first = found.get_model_version("triad", "1")
+        found.create_model_version("triad", first.source, run_id=first.run_id)
+        registry.promote(found, "triad", "champion", "2", "1")
+    before = (shop / "params.yaml").stat().st_mtime_ns, sorted(p.name for p in (shop / "artifacts").iterdir())
+    said = subprocess.run(
+        [sys.executable, "-m", "triad", "rollback"],
+        cwd=shop,
+        env=environment(shop),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "serves version 1 now, instead of 2" in said
+    assert f"made from the tables as of {params.ingest.as_of}" in said
+    delivered = shop / ".triad" / "delivered" / "current"
+    assert json.loads((delivered / "summary.json").read_text())["model_version"] == "1"
+    served = pq.read_table(delivered / "recommendations.parquet")
+    assert served.num_rows and set(served["model_version"].to_pylist()) == {"1"}
+    after = (shop / "params.yaml").stat().st_mtime_ns, sorted(p.name for p in (shop / "artifacts").iterdir())
+    assert after == before  # nothing but the delivery
+    shutil.rmtree(shop / "artifacts" / "ingest")
+    with pytest.raises(TriadError, match="no tables are at hand"):
+        renew(shop)
