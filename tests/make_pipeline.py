@@ -45,7 +45,9 @@ if "error" in ways:
     pathlib.Path(os.environ["TRIAD_FAILURE"]).write_text(json.dumps(ways["error"]))
 if "exit" in ways:
     sys.exit(ways["exit"])
+export = pathlib.Path(os.environ.get("EXPORT", "/none"))
 text = pathlib.Path("params.yaml").read_text() if not needs else ""
+text += export.read_text() if not needs and export.is_file() else ""
 text += "".join((pathlib.Path("out") / need / "data").read_text() for need in needs)
 folder = pathlib.Path("out") / name
 folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from make_pipeline import (
+    DVC_YAML,
     STAGES,
     commit,
     ended,
@@ -81,6 +82,28 @@ def test_a_day_repeated_skips_what_is_unchanged(shop: Path) -> None:
     # the pipeline's own left does not depend on its parameter's value, but DVC cannot know
     assert changed == {"prepare": False, "left": True, "right": False, "join": False}
     assert results(again) == results(folder)
+
+
+def test_an_export_that_was_mended_is_read_again(tmp_path: Path) -> None:
+    """By a run that is continued, and by another run of the same day; what did not change costs nothing further on."""
+    pipeline = DVC_YAML.replace("  prepare:\n", "  prepare:\n    meta: {reads_source: true}\n")
+    shop, export = make_repository(tmp_path / "shop", dvc_yaml=pipeline), tmp_path / "export"
+
+    def changed(folder: Path) -> list[bool]:
+        said = [retraining(shop, "stage", name, "--workspace", str(folder), EXPORT=str(export)) for name in STAGES]
+        return [one["changed"] for one in said]
+
+    export.write_text("spoilt")
+    first = opened(shop, "first")
+    assert changed(first) == [True] * 4
+    assert changed(first) == [True, False, False, False]
+    export.write_text("mended")
+    assert changed(first) == [True] * 4
+    retraining(shop, "close", "--workspace", str(first))
+    export.write_text("mended again")
+    second = opened(shop, "second")
+    assert changed(second) == [True] * 4
+    assert results(first) != results(second)
 
 
 def test_a_failed_push_is_done_again_and_leaves_no_branch(shop: Path) -> None:

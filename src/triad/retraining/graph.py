@@ -20,7 +20,7 @@ _FORMAT = b"1"  # of the kept answer
 class Stage:
     """`after` names the stages whose outputs it reads; `meta` is what dvc.yaml says to whoever orchestrates:
 
-    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry`.
+    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry` and `reads_source` (`seeding.py`).
     """
 
     name: str

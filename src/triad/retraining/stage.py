@@ -13,6 +13,7 @@ import yaml
 
 from triad.artifacts import read_json
 from triad.retraining import fence
+from triad.retraining.graph import stages
 from triad.retraining.outcome import data_docs, outcome
 from triad.retraining.run import MARK, Run, in_use
 
@@ -30,10 +31,13 @@ _ROUNDS = 3  # how often a stage is taken up again after another run has overtak
 def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, Any], int]:
     """What to tell the scheduler, and the exit code.
 
+    A stage that reads the shop's exports always runs: DVC cannot see that a file outside was mended.
+
     Raises:
         TimeoutError: a process of an earlier attempt cannot be ended.
     """
     start = time.monotonic()
+    force = force or any(stage.name == name and stage.meta.get("reads_source") for stage in stages(run.folder))
     with in_use(run.folder):
         if gone := fence.end_leftovers(MARK, f"{run.workspace}:{name}"):
             log.warning("%d processes of an earlier attempt at %s were still there: ended", gone, name)

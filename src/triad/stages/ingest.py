@@ -37,7 +37,7 @@ def ingest(params: Params) -> None:
         TriadError: what was read does not fit the contract, or the disk is full. Earlier outputs stay as they were.
     """
     chosen = params.ingest
-    log.info("source %s · %s", chosen.source, chosen.model_dump_json(exclude_none=True))
+    log.info("source %s · %s", chosen.source, chosen.model_dump_json(exclude_defaults=True))
     start = time.monotonic()
     with replacing(artifacts.ORACLE) as oracle, replacing(artifacts.TABLES) as tables:
         rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
