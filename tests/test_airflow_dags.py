@@ -71,7 +71,7 @@ def test_reading_the_dags_is_quick_and_imports_no_library_of_learning(known: dic
     # `known` is asked for so that the stages are already kept by the content of dvc.yaml, as at any second reading
     run = subprocess.run([sys.executable, "-c", READ], cwd=ROOT / "tests", capture_output=True, text=True, check=True)
     seconds, names, modules = run.stdout.strip().splitlines()[-3:]
-    assert names.split() == ["manual_retraining", "nightly_retraining", "rollback_champion"]
+    assert names.split() == ["manual_retraining", "nightly_retraining", "prune_workspaces", "rollback_champion"]
     assert not HEAVY & set(modules.split())
     assert float(seconds) < 2
 

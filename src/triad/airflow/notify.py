@@ -19,6 +19,7 @@ from typing import Any
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
 from triad.airflow import settings
+from triad.airflow.operators import WHY
 from triad.errors import TriadError
 
 log = logging.getLogger("triad.notify")
@@ -60,7 +61,7 @@ def failed(context: Any) -> None:
 def not_promoted(context: Any) -> None:
     """The night went well, and the champion stays."""
     ti = context["ti"]
-    tell(context, f"{ti.dag_id} {ti.run_id}: {ti.xcom_pull(task_ids=ti.task_id, key='why') or 'the champion stays'}")
+    tell(context, f"{ti.dag_id} {ti.run_id}: {ti.xcom_pull(task_ids=ti.task_id, key=WHY) or 'the champion stays'}")
 
 
 def late(context: Any, **_: Any) -> None:

@@ -26,6 +26,8 @@ ONLY_A_PERSON = 3
 GRACE = 20
 """Seconds a child has to end its own children before all of them are killed."""
 OPEN, CLOSE = "open", "close"
+WHY = "why"
+"""The XCom in which a task leaves, in words, why the run stopped or its model was held back."""
 
 Outcome = dict[str, Any]
 
@@ -62,6 +64,7 @@ class Triad(BaseOperator):
         if code:
             error = outcome.get("error")
             what = "{where}: {what}\n  to mend it: {mend}".format(**error) if error else f"it ended with {code}"
+            context["ti"].xcom_push(key=WHY, value=what)
             raise (AirflowFailException if code == ONLY_A_PERSON else AirflowException)(what)
         say_of(self.outlets, context, outcome)
         return outcome
@@ -136,7 +139,7 @@ class OnlyIf(BaseOperator):
         """
         closed: Outcome = context["ti"].xcom_pull(task_ids=CLOSE)
         why = reason(self.task_id, closed)
-        context["ti"].xcom_push(key="why", value=why)
+        context["ti"].xcom_push(key=WHY, value=why)
         self.log.info(why)
         if not closed.get(self.task_id):
             raise AirflowSkipException(why)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from triad.airflow import links, settings
+from triad.airflow import links, listener, settings
 
 SHOWN = {".html", ".css", ".js", ".json", ".png", ".svg", ".woff", ".woff2"}
 """A report's folder also holds scores, which are nobody's to read here."""
@@ -63,3 +63,4 @@ class TriadPlugin(AirflowPlugin):
 
     name = "triad"
     fastapi_apps: ClassVar[list[Any]] = [{"app": mounted, "url_prefix": links.PREFIX, "name": "Triad"}]
+    listeners: ClassVar[list[Any]] = [listener]

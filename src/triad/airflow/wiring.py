@@ -35,6 +35,7 @@ def stages() -> dict[str, Stage]:
 
 def draw(arguments: Callable[[Context], Sequence[str]]) -> None:
     """Draw the tasks into the present DAG. `arguments` gives those of `triad retraining open`."""
+    notify.notifier()  # a wrong one shows now, and not in the night it is needed
     opened = OpenWorkspace(task_id=OPEN, arguments=arguments, doc_md="Makes the run's own checkout, with its params.")
     closed = Triad(
         task_id=CLOSE,
@@ -78,6 +79,10 @@ def task_id(stage: str) -> str:
 def _task(stage: Stage) -> BaseOperator:
     base = stage.name.partition("@")[0]
     given: dict[str, Any] = {name: stage.meta[name] for name in ("pool", "retries") if name in stage.meta}
+    if "pool" in stage.meta:
+        given["queue"] = stage.meta[
+            "pool"
+        ]  # of a Celery worker that has what the pool counts; elsewhere it says nothing
     if "timeout_minutes" in stage.meta:
         given["execution_timeout"] = timedelta(minutes=stage.meta["timeout_minutes"])
     return RunStage(

@@ -1,0 +1,38 @@
+"""Writes on a run's page, as its note, why it stopped or why its model was not promoted. Runs in the scheduler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+from triad.airflow.operators import WHY
+
+LONGEST = 1000
+"""Characters that a note may have."""
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:
+    note(dag_run)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    note(dag_run)
+
+
+def note(dag_run: Any) -> None:
+    """Put what the run's tasks left under `WHY` into its note, unless a person wrote one. The scheduler commits it."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    session, written = object_session(dag_run), dag_run.dag_run_note
+    if session is None or (written is not None and written.user_id is not None):
+        return
+    left = select(XComModel).filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id, key=WHY)
+    found = session.scalars(left.order_by(XComModel.timestamp)).all()
+    text = "\n\n".join(f"**{row.task_id}** · {XComModel.deserialize_value(row)}" for row in found)
+    if text:
+        dag_run.note = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
