@@ -82,12 +82,10 @@ def main() -> None:
         for what in ("stage made", "stage skipped"):
             assert started.wait(run) == "success", started.states(run)
             took = seconds(started, run)
-            stage, bash = took["stage"], took["bash"]
-            print(
-                f"{what}: median {median(stage):.2f} s a task (mean {mean(stage):.2f}); BashOperator "
-                f"{median(bash):.2f} ({mean(bash):.2f}); more by {median(stage) - median(bash):+.2f} s ({mean(stage) - mean(bash):+.2f}); "
-                f"{len(stage)} of each, load {os.getloadavg()[0]:.1f}"
-            )
+            for name, find in (("median", median), ("mean", mean)):
+                stage, bash = find(took["stage"]), find(took["bash"])
+                print(f"{what}, {name}: {stage:.2f} s a task, BashOperator {bash:.2f} s, more by {stage - bash:+.2f} s")
+            print(f"{len(took['stage'])} of each by turns, load {os.getloadavg()[0]:.1f}")
             if what == "stage made":
                 started.clear(run, "stage_0")
 
