@@ -1,13 +1,16 @@
-"""Seven nights in a row: what does starting from the champion cost and earn against training from nothing?
+"""A week of nights: what does starting from the champion cost and earn against training from nothing?
 
-    python benchmarks/warm_start.py [--nights 7] [--size small] [--window 56] [--seed 1] [--set section.key=value …]
+    python benchmarks/warm_start.py [--nights 7] [--every 1] [--size small] [--window 56] [--seed 1]
+                                    [--arms scratch warm] [--set section.key=value …]
 
 Each night is a day later in the same simulated shop. Every arm pretrains and fine-tunes on the night's tables alone:
 `scratch` from nothing; `warm` from what it trained the night before, vocabularies grown, trunk and heads carried over;
 `trunk` pretrains like `warm`, and fine-tunes fresh heads on that trunk. The first night has no champion and is the same
 in all arms, so it is no part of the means. Networks only: no fusion and no gate, so every night's network is taken as
-promoted. Prints a table a night, and the means over nights with 95 % intervals of the paired difference to `scratch`,
-from a bootstrap over users (a user's exposures of all nights are drawn together).
+promoted. `--every 2` trains `scratch` every second night only; the arms are compared on those nights.
+
+Prints a table a night, and means over the nights compared, with 95 % intervals of the paired difference to `scratch`
+from a bootstrap over users (a user's rows of all nights are drawn together).
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from triad.features.state import State
 from triad.models.carry import Former
 from triad.models.ranker import Ranker
 from triad.models.sequence import Sequence
+from triad.ranking import ranking_values, target_ranks
 from triad.sources.simulated import simulate
 from triad.tables import connect
 from triad.training.finetuning import ExposureFeed, finetune_network
@@ -49,19 +53,23 @@ SPLITS, K, RESAMPLES = ("validation", "test"), 10, 1000
 
 @dataclass(frozen=True)
 class Night:
-    """What one arm made of a night. `rows`: (metric, split) → what its estimate is made from, users by id."""
+    """What one arm made of a night.
+
+    Attributes:
+        losses: of validation, by stage and epoch.
+        rows: (metric, split) → what its estimate is made from, users by id.
+    """
 
     state: State
     sequence: Sequence
     ranker: Ranker
     seconds: float
     steps: tuple[int, int]
+    losses: dict[str, float]
     rows: dict[tuple[str, str], tuple[np.ndarray, ...]]
 
 
-def train(
-    params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str], before: Night | None
-) -> tuple[Night, Dataset]:
+def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str], before: Night | None) -> Night:
     """Features, pretraining and fine-tuning of one night."""
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
     warm = before is not None and inits[0] == "champion"
@@ -76,6 +84,7 @@ def train(
     start = former(before.sequence.network) if warm else None
     sequence, history = pretrain_network(data, params.pretrain, runtime, None, start)
     steps = len(history) * len(TargetFeed(data, params.pretrain).plan(0))
+    losses = {f"pretrain {row['epoch']:.0f}": row["validation_loss"] for row in history}
     heads = former(before.ranker.network) if warm and inits[1] == "champion" else None
     ranker, history = finetune_network(
         data,
@@ -88,7 +97,8 @@ def train(
     )
     seconds = time.perf_counter() - began
     more = len(history) * len(ExposureFeed(data, params.finetune, params.pretrain.trunk.max_steps).plan(0))
-    return Night(state, sequence, ranker, seconds, (steps, more), measured(data, sequence, ranker)), data
+    losses |= {f"finetune {row['epoch']:.0f}": row["validation_loss"] for row in history}
+    return Night(state, sequence, ranker, seconds, (steps, more), losses, measured(data, sequence, ranker))
 
 
 def measured(data: Dataset, sequence: Sequence, ranker: Ranker) -> dict[tuple[str, str], tuple[np.ndarray, ...]]:
@@ -114,8 +124,8 @@ def measured(data: Dataset, sequence: Sequence, ranker: Ranker) -> dict[tuple[st
             logits = sequence.logits(data, queries.user[part], queries.history[part])
             place = np.repeat(np.arange(len(part)), count[part])
             target = np.concatenate([queries.target[queries.offsets[row] : queries.offsets[row + 1]] for row in part])
-            ranks = metrics.target_ranks(logits, place, target)
-            values.append(metrics.ranking_values(ranks, place, len(part), K))
+            ranks = target_ranks(logits, place, target)
+            values.append(ranking_values(ranks, place, len(part), K))
         found[f"next NDCG@{K}", split] = (ids[queries.user[asked]], np.concatenate(values))
     return found
 
@@ -133,73 +143,78 @@ def shown(values: np.ndarray, sign: str = "") -> str:
     return f"{values[0]:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
-def report(weeks: dict[str, list[Night]], seed: int) -> None:
-    """The table of nights and the means over all but the first."""
-    base, cells = weeks["scratch"], list(weeks["scratch"][0].rows)
-    users = np.unique(np.concatenate([rows[0] for night in base for rows in night.rows.values()]))
+def report(weeks: dict[str, dict[int, Night]], seed: int) -> None:
+    """The table of the nights on which all arms trained, and the means over all of these but the first."""
+    compared = sorted(set.intersection(*(set(nights) for nights in weeks.values())))
+    cells = list(weeks["scratch"][0].rows)
+    users = np.unique(np.concatenate([rows[0] for at in compared for rows in weeks["scratch"][at].rows.values()]))
     draws = draw(len(users), RESAMPLES, seed)
-    print("\n| Night | Arm | s | steps (pretrain + finetune) | " + " | ".join(f"{n}, {s}" for n, s in cells) + " |")
-    print("|---|---|---|---|" + "---|" * len(cells))
-    estimates = {
-        (arm, at, cell): estimate(cell[0], night.rows[cell], users, draws)
+    found = {
+        (arm, at, cell): estimate(cell[0], nights[at].rows[cell], users, draws)
         for arm, nights in weeks.items()
-        for at, night in enumerate(nights)
+        for at in compared
         for cell in cells
     }
-    for at in range(len(base)):
+    names = " | ".join(f"{name}, {split}" for name, split in cells)
+    print(f"\n| Night | Arm | s | steps (pretrain + finetune) | {names} |\n|---|---|---|---|" + "---|" * len(cells))
+    for at in compared:
         for arm, nights in weeks.items():
-            night = nights[at]
-            values = " | ".join(f"{estimates[arm, at, cell][0]:.4f}" for cell in cells)
-            print(f"| {at + 1} | {arm} | {night.seconds:.0f} | {night.steps[0]} + {night.steps[1]} | {values} |")
-    later = range(1, len(base))
-    print(f"\n| Mean of nights 2 to {len(base)} | s | steps | " + " | ".join(f"{n}, {s}" for n, s in cells) + " |")
-    print("|---|---|---|" + "---|" * len(cells))
+            values = " | ".join(f"{found[arm, at, cell][0]:.4f}" for cell in cells)
+            steps = "{} + {}".format(*nights[at].steps)
+            print(f"| {at + 1} | {arm} | {nights[at].seconds:.0f} | {steps} | {values} |")
+    if len(compared) < 2:
+        return
+    print(f"\n| Mean | s | steps | {names} |\n|---|---|---|" + "---|" * len(cells))
     for arm, nights in weeks.items():
-        seconds, steps = (
-            np.mean(v) for v in ([nights[at].seconds for at in later], [sum(nights[at].steps) for at in later])
-        )
-        means = {cell: np.mean([estimates[arm, at, cell] for at in later], axis=0) for cell in cells}
+        seconds = np.mean([nights[at].seconds for at in compared[1:]])
+        steps = np.mean([sum(nights[at].steps) for at in compared[1:]])
+        means = {cell: np.mean([found[arm, at, cell] for at in compared[1:]], axis=0) for cell in cells}
+        against = {cell: np.mean([found["scratch", at, cell] for at in compared[1:]], axis=0) for cell in cells}
         if arm == "scratch":
-            print(f"| {arm} | {seconds:.0f} | {steps:.0f} | " + " | ".join(shown(means[c]) for c in cells) + " |")
-            continue
-        gains = [means[c] - np.mean([estimates["scratch", at, c] for at in later], axis=0) for c in cells]
-        print(f"| {arm} − scratch | {seconds:.0f} | {steps:.0f} | " + " | ".join(shown(g, "+") for g in gains) + " |")
+            values = " | ".join(shown(means[cell]) for cell in cells)
+        else:
+            values = " | ".join(shown(means[cell] - against[cell], "+") for cell in cells)
+        print(f"| {arm + ' − scratch' * (arm != 'scratch')} | {seconds:.0f} | {steps:.0f} | {values} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=7)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--size", default="small")
     parser.add_argument("--window", type=int, default=56)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", default=["scratch", "warm"], choices=list(ARMS))
     parser.add_argument("--set", nargs="*", default=[], metavar="section.key=value")
     asked = parser.parse_args()
     values = yaml.safe_load(Path("params.yaml").read_text())
     changes = {name: {"seed": asked.seed} for name in ("features", "pretrain", "finetune")}
     changes["ingest"] = {"window_days": asked.window, "simulated": {"size": asked.size, "seed": asked.seed}}
     for dial in asked.set:
-        name, _, value = dial.partition("=")
-        for key in reversed(name.split(".")):
-            value = {key: yaml.safe_load(value) if isinstance(value, str) else value}
-        changes = merge(changes, value)
+        path, _, text = dial.partition("=")
+        change = yaml.safe_load(text)
+        for key in reversed(path.split(".")):
+            change = {key: change}
+        changes = merge(changes, change)
     params = parse(merge(values, changes), "benchmark")
     runtime = settle(params.runtime, asked.seed)
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
-    weeks: dict[str, list[Night]] = {arm: [] for arm in asked.arms}
+    weeks: dict[str, dict[int, Night]] = {arm: {} for arm in asked.arms}
     for at in range(asked.nights):
         ingest = params.ingest.model_copy(update={"as_of": params.ingest.as_of + timedelta(days=at)})
         tonight = params.model_copy(update={"ingest": ingest})
         tables = simulate(ingest).whole()[0]
         for arm, nights in weeks.items():
-            if at == 0 and arm != "scratch":
-                nights.append(weeks["scratch"][0])
+            if arm == "scratch" and at % asked.every:
                 continue
-            night, data = train(tonight, tables, runtime, ARMS[arm], nights[-1] if nights else None)
-            nights.append(night)
-            rows = {split: len(data.rows(split)) for split in ("train", *SPLITS)}
-            print(f"{ingest.as_of} {arm}: {night.seconds:.0f} s, steps {night.steps}, {rows}", flush=True)
-    report(weeks, asked.seed)
+            if at == 0 and arm != "scratch":
+                nights[0] = weeks["scratch"][0]
+                continue
+            nights[at] = train(tonight, tables, runtime, ARMS[arm], nights.get(at - 1))
+            told = {name: f"{score:.4f}" for name, score in nights[at].losses.items()}
+            print(f"{ingest.as_of} {arm}: {nights[at].seconds:.0f} s, steps {nights[at].steps}, {told}", flush=True)
+        if at % asked.every == 0:
+            report(weeks, asked.seed)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,19 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
         remove(again)
 
 
+def test_the_next_night_can_start_from_the_champion(night: Path) -> None:
+    dials = ("champion.version=1", "pretrain.init=champion", "finetune.init=champion", "ingest.as_of=2026-03-02")
+    said = run(night, "dvc", "exp", "run", *(word for dial in dials for word in ("-S", dial)), "finetune")
+    assert said.count("from the champion; new is") == 2
+    ids = [
+        pq.read_table(night / folder / "state/vocabularies/item.parquet")["id"].to_pylist()
+        for folder in ("artifacts/champion", "artifacts/features")
+    ]
+    assert ids[1][: len(ids[0])] == ids[0]
+    said = run(night, "dvc", "exp", "run", "-S", "ingest.as_of=2026-02-20", "features", fails=True)
+    assert "champion.version: 1: its train days reach to 2026-02-03, but tonight's validation days" in said
+
+
 def test_bad_data_stops_the_run_and_earlier_outputs_stay(night: Path) -> None:
     part = next((night / "artifacts/ingest/tables/events").rglob("*.parquet"))
     whole, model = part.read_bytes(), (night / "artifacts/publish/published.json").read_bytes()

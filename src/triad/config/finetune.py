@@ -26,7 +26,7 @@ class FinetuneParams(Section):
     trunk_rate: float = Field(default=0.1, ge=0, le=1, description="share of it that a pretrained trunk learns with")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
-    warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
+    warm_epochs: int = Field(default=2, ge=1, description="max_epochs of a start from the champion")
     warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")

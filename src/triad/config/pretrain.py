@@ -41,7 +41,7 @@ class PretrainParams(Section):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases and norms")
     max_epochs: int = Field(default=12, ge=1)
-    warm_epochs: int = Field(default=4, ge=1, description="max_epochs of a start from the champion")
+    warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
     warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")

@@ -22,7 +22,7 @@ log = logging.getLogger("triad.finetune")
 
 
 def finetune(params: Params) -> None:
-    """Read the examples and the pretrained trunk, train, write `artifacts/finetune`.
+    """Read the examples and what `finetune.init` starts from, train, write `artifacts/finetune`.
 
     Raises:
         TriadError: a task has no labels, what it starts from does not fit, or the device asked for is not there.
