@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from make_pipeline import ended, make_repository, opened, retraining, start, wait_for
 
 from triad.retraining import fence
+from triad.retraining.locks import free_stale_locks
 from triad.retraining.run import MARK
 
 SLOW = '{"prepare": {"sleep": 60}}'
@@ -99,6 +101,31 @@ def test_a_killed_wrapper_takes_everything_along_without_another_attempt(shop: P
     while living(folder):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_locks_of_the_dead_are_freed_and_those_of_the_living_kept(tmp_path: Path) -> None:
+    folder = tmp_path / ".dvc" / "tmp"
+    folder.mkdir(parents=True)
+    assert free_stale_locks(tmp_path) == 0
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not buried
+    alive = subprocess.Popen(["sleep", "60"])
+    try:
+        dead, gone = {"pid": zombie.pid, "cmd": "true"}, {"pid": 2**22 + 1, "cmd": "dvc repro a"}
+        other, own = {"pid": alive.pid, "cmd": "dvc repro b"}, {"pid": alive.pid, "cmd": "dvc wait 60"}
+        kept = {"write": {"/a": own}, "read": {"/b": [own]}}
+        held = {"write": {"/a": own, "/c": dead}, "read": {"/b": [own, dead], "/d": [gone]}}
+        for before, after, freed in ((held, kept, 2), ({"write": {"/e": other}}, {"write": {}, "read": {}}, 1)):
+            (folder / "rwlock").write_text(json.dumps(before))
+            assert free_stale_locks(tmp_path) == freed
+            assert json.loads((folder / "rwlock").read_text()) == after
+        (folder / "rwlock").write_text(json.dumps(held)[:30])
+        assert free_stale_locks(tmp_path) == 0
+        assert json.loads((folder / "rwlock").read_text()) == {"write": {}, "read": {}}
+    finally:
+        alive.kill()
+        alive.wait()
+        zombie.wait()
 
 
 @pytest.mark.parametrize("left", [0, 60, -150, -9])

@@ -14,6 +14,7 @@ import yaml
 from triad.artifacts import read_json
 from triad.retraining import fence
 from triad.retraining.graph import stages
+from triad.retraining.locks import free_stale_locks
 from triad.retraining.outcome import data_docs, outcome
 from triad.retraining.run import MARK, Run, in_use
 
@@ -41,6 +42,7 @@ def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, An
     with in_use(run.folder):
         if gone := fence.end_leftovers(MARK, f"{run.workspace}:{name}"):
             log.warning("%d processes of an earlier attempt at %s were still there: ended", gone, name)
+        free_stale_locks(run.folder)
         _mend_lock(run.folder)
         for _ in range(_ROUNDS):
             code, text = _reproduce(name, run, under=name, force=force)
