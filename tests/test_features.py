@@ -16,7 +16,7 @@ from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches
+from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches, streams
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.champion import Champion
@@ -545,6 +545,15 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     features(parse(values(), "params"))
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
     assert datetime.fromtimestamp(data.meta.windows["test"][1] / 1e6, UTC).date() == END
+
+
+def test_an_item_that_stands_twice_in_a_basket_is_one_target() -> None:
+    spans = {split: (10 * place, 10 * place + 10) for place, split in enumerate(SPLITS)}
+    item, time, user = [4, 7, 7, 2, 7, 5, 5], [1, 12, 12, 12, 13, 2, 12], [0, 0, 0, 0, 0, 1, 1]
+    stream = dataset.Streams(*map(np.array, ([0, 5, 7], item, [3] * 7, time, [0, 1, 1, 1, 1, 0, 1])))
+    asked = streams.queries(stream, np.array(user), 3, spans)
+    assert (asked.user.tolist(), asked.time.tolist(), asked.history.tolist()) == ([0, 0, 1], [12, 13, 12], [1, 4, 1])
+    assert (asked.target.tolist(), asked.offsets.tolist()) == ([2, 7, 7, 5], [0, 2, 3, 4])
 
 
 def test_a_query_that_names_the_brand_is_seen_and_remembered() -> None:

@@ -14,7 +14,7 @@ def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
     Args:
         scores: (q, n_items); the whole catalogue is ranked.
         query: (t,) row of `scores`, ascending.
-        target: (t,) item.
+        target: (t,) item, each once a query.
     """
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())

@@ -58,7 +58,6 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
     counts = offsets[queries + 1] - offsets[queries]
     query = np.repeat(np.arange(len(queries)), counts)
     place = offsets[queries][query] + np.arange(len(query)) - np.r_[0, np.cumsum(counts)][query]
-    pairs = np.unique(np.stack([query, np.asarray(data.queries.target)[place]], axis=1), axis=0)
     begin = data.meta.windows[split][0]
     earlier = np.r_[0, np.cumsum(np.asarray(data.streams.time) < begin)]
     steps = np.asarray(data.streams.offsets)
@@ -70,8 +69,8 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
         items=len(items),
         queries=queries,
         query_user=user[len(rows) :],
-        query=pairs[:, 0],
-        target=pairs[:, 1],
+        query=query,
+        target=np.asarray(data.queries.target)[place],
         first_step=earlier[steps[query_user + 1]] - earlier[steps[query_user]],
     )
 

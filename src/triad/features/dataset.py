@@ -83,7 +83,7 @@ class Queries:
     time: Ints  # (q,) µs of the targets
     split: Ints  # (q,)
     offsets: Ints  # (q + 1,)
-    target: Ints  # catalogue rows; query i's are target[offsets[i]:offsets[i + 1]]
+    target: Ints  # catalogue rows; query i's are target[offsets[i]:offsets[i + 1]], each once, ascending
 
 
 @dataclass(frozen=True)

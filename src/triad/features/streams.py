@@ -44,9 +44,14 @@ def hours_since_last(streams: Streams, user: Ints, time: Ints, earlier: Ints) ->
 
 
 def queries(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows) -> Queries:
-    """Each user's interactions of `target_kind` that happen at one time, in the splits after train, as one question."""
+    """The items a user takes by `target_kind` at one time, in the splits after train, as one question.
+
+    An item that stands twice in a basket is one target: a list holds it once.
+    """
     inside = split_of(streams.time, spans)
     rows = np.flatnonzero((streams.kind == target_kind) & (inside > 0))
+    asked_for = np.stack([stream_user[rows], streams.time[rows], streams.item[rows]])
+    rows = rows[np.unique(asked_for, axis=1, return_index=True)[1]]
     user, time = stream_user[rows], streams.time[rows]
     starts = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(time) != 0)]) if len(rows) else rows
     earlier = history(streams, stream_user, user[starts], time[starts])

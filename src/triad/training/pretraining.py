@@ -137,7 +137,7 @@ def ranking(member: Sequence, data: Dataset, split: str) -> dict[str, float]:
         rows = queries[start : start + BLOCK]
         logits = member.logits(data, data.queries.user[rows], data.queries.history[rows], items)
         for scores, row in zip(logits, rows, strict=True):
-            wanted = np.unique(data.queries.target[data.queries.offsets[row] : data.queries.offsets[row + 1]])
+            wanted = data.queries.target[data.queries.offsets[row] : data.queries.offsets[row + 1]]
             place = (scores >= scores[wanted][:, None]).sum(axis=1)  # 1 is first
             place = np.sort(place)
             inside = place[place <= CUT]
