@@ -28,6 +28,7 @@ from triad.artifacts import ARTIFACTS, TABLES
 from triad.cli import _ENVIRONMENT
 from triad.config.params import Params, parse
 from triad.features import dataset
+from triad.stages.champion import champion
 from triad.stages.features import features
 from triad.stages.ingest import ingest
 
@@ -54,6 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         ingest(params)
+        champion(params)
         events = ds.dataset(TABLES / "events", format="parquet", partitioning=None).count_rows()
         print(f"{events:,} events of {chosen.days} days, {chosen.size}", flush=True)
         stage = _run("stage", chosen)
