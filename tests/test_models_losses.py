@@ -1,12 +1,12 @@
-"""Losses, weighting and experts against numbers worked out by hand."""
+"""Losses, tables and blocks against numbers worked out by hand."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from triad.models import losses
-from triad.models.bodies import MMoE, SharedBottom
 from triad.models.layers import Block, Table
 
 
@@ -65,6 +65,43 @@ def test_uncertainty_is_least_where_theory_says(kind: str, factor: float) -> Non
     assert at[1] < at[0] and at[1] < at[2]
 
 
+def test_inverse_propensity_by_hand() -> None:
+    # chances 0.2 and 0.5; where nothing happened nothing is known; 0.01 counts as 0.05
+    logits = np.log(np.array([0.25, 1.0, 1.0, 0.01 / 0.99]))
+    found = numbers(losses.inverse_propensity(np.array([0.3, 0.4, 9.0, 0.1]), np.array([1.0, 1.0, 0.0, 1.0]), logits))
+    np.testing.assert_allclose(found, [1.5, 0.8, 0.0, 2.0], rtol=1e-6)
+
+
+def test_doubly_robust_by_hand() -> None:
+    happened, logits = np.array([1.0, 0.0]), np.log(np.array([0.25, 1.0]))
+    found = numbers(losses.doubly_robust(np.array([0.3, 9.0]), np.array([0.1, 0.2]), happened, logits))
+    np.testing.assert_allclose(found, [0.1 + 0.2 / 0.2 + 0.04 / 0.2, 0.2], rtol=1e-6)
+
+
+def test_both_estimate_the_loss_as_if_the_event_always_happened() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(-0.5, 0.8, 200_000)
+    happened = (random.random(len(logits)) < 1 / (1 + np.exp(-logits))).astype("float64")
+    errors = 0.5 + 0.2 * logits  # of which those that happened show too much
+    assert errors[happened == 1].mean() > errors.mean() + 0.05
+    assert numbers(losses.inverse_propensity(errors, happened, logits)).mean() == pytest.approx(errors.mean(), abs=0.01)
+    imputed = np.full_like(errors, 0.1)  # wrong, and yet
+    taught = numbers(losses.inverse_propensity((errors - imputed) ** 2, happened, logits)).mean()
+    robust = numbers(losses.doubly_robust(errors, imputed, happened, logits)).mean() - taught
+    assert robust == pytest.approx(errors.mean(), abs=0.01)
+
+
+def test_neither_moves_the_propensity_and_each_part_moves_its_own() -> None:
+    error, imputed, logit = (tf.constant([value]) for value in (0.3, 0.1, -0.5))
+    with tf.GradientTape() as tape:
+        tape.watch([error, imputed, logit])
+        loss = losses.doubly_robust(error, imputed, tf.constant([1.0]), logit)
+    by_error, by_imputed, by_logit = tape.gradient(loss, [error, imputed, logit])
+    share = 1 + np.exp(0.5)
+    assert by_logit is None and float(by_error[0]) == pytest.approx(share, rel=1e-5)
+    assert float(by_imputed[0]) == pytest.approx(-2 * 0.2 * share, rel=1e-5)
+
+
 STATES = np.array([[1.0, 0.0], [0.5, 2.0]], np.float32)
 ITEMS = np.array([[0.2, 0.1], [1.0, -1.0], [0.0, 0.5], [-0.3, 0.4]], np.float32)
 TARGET = np.array([1, 2])
@@ -108,27 +145,6 @@ def test_gbce_leaves_out_the_target_drawn_by_accident() -> None:
     np.testing.assert_allclose(numbers(clean - both), [expected, 0], atol=1e-6)
 
 
-def test_mmoe_by_hand() -> None:
-    body = MMoE(tasks=2, experts=2, dim=1)
-    body.build((None, 2))
-    assert [tuple(w.shape) for w in body.weights] == [(2, 2), (2,), (2, 4)]
-    body.set_weights(
-        [np.array([[1.0, -1.0], [2.0, 1.0]]), np.array([0.0, 0.5]), np.array([[0.0, 0.0, np.log(3.0), 0.0], [0] * 4])]
-    )
-    # experts: relu(1·1 + 2·1) = 3, relu(−1 + 1 + 0.5) = 0.5; gates: halves, and three to one
-    np.testing.assert_allclose(numbers(body(np.array([[1.0, 1.0]])))[0, :, 0], [1.75, 0.75 * 3 + 0.25 * 0.5], rtol=1e-6)
-
-
-def test_shared_bottom_gives_every_task_the_same() -> None:
-    body = SharedBottom(tasks=3, dim=4)
-    found = numbers(body(np.random.default_rng(0).normal(size=(5, 6)).astype("float32")))
-    assert (
-        found.shape == (5, 3, 4)
-        and (found[:, :1] == found).all()
-        and [tuple(w.shape) for w in body.weights] == [(6, 4), (4,)]
-    )
-
-
 def test_a_table_takes_rows_and_pads_with_zero() -> None:
     table = Table(3, 2)
     table.build()
@@ -144,9 +160,7 @@ def test_bad_sizes_are_refused() -> None:
         Block(10, 4, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("kind", "sizes"), [(Table, (5, 4)), (Block, (8, 2, 0.1)), (MMoE, (3, 2, 4)), (SharedBottom, (3, 4))]
-)
+@pytest.mark.parametrize(("kind", "sizes"), [(Table, (5, 4)), (Block, (8, 2, 0.1))])
 def test_configurations_round_trip(kind, sizes) -> None:
     layer = kind(*sizes)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -43,9 +43,9 @@ def shaken(network: MultiTaskNetwork) -> MultiTaskNetwork:
     return network
 
 
-@pytest.fixture(scope="module", params=["mmoe", "shared_bottom"])
+@pytest.fixture(scope="module", params=["mmoe", "stem"])
 def ranker(data, request) -> Ranker:
-    params = FinetuneParams(body=request.param, experts=2, expert_dim=8, head_dim=4)
+    params = FinetuneParams(body=request.param, experts=2, expert_dim=8, head_dim=4, counterfactual="dr")
     return Ranker(shaken(multi_task(data, trunk_config(data, TRUNK), params, TASKS)))
 
 
@@ -186,16 +186,14 @@ def test_the_total_by_hand(data, weighting: str) -> None:
     tasks = {**TASKS, "price": TaskParams(kind="regression", label="price_move", weight=3.0)}
     params = FinetuneParams(weighting=weighting, experts=1, expert_dim=2, head_dim=2)
     network = multi_task(data, trunk_config(data, TRUNK), params, tasks)
-    scale = np.log(np.array([2.0, 4.0, 1.0, 0.5], np.float32))
-    network.log_scale.assign(scale)
-    mean = dict(zip(tasks, map(ops.convert_to_tensor, np.float32([0.5, 0.1, 1.0, 0.8])), strict=True))
-    count = dict(zip(tasks, map(ops.convert_to_tensor, np.float32([9, 9, 0, 4])), strict=True))
+    loss, count = np.float32([0.5, 0.1, 1.0, 0.8]), np.float32([9, 9, 0, 4])
     if weighting == "fixed":
-        assert float(network.total_loss(mean, count)) == pytest.approx(0.5 + 0.1 + 3 * 0.8)
-        assert "log_scale" not in [each.name for each in network.trainable_variables]
+        assert float(network.weighting.total(loss, count)) == pytest.approx(0.5 + 0.1 + 3 * 0.8)
+        assert not network.weighting.trainable_variables
     else:
+        network.weighting.log_scale.assign(np.log(np.array([2.0, 4.0, 1.0, 0.5], np.float32)))
         expected = 0.25 + np.log(2) / 2 + 0.025 + np.log(4) / 2 + 3 * (1.6 + np.log(0.5))
-        assert float(network.total_loss(mean, count)) == pytest.approx(expected, rel=1e-5)
+        assert float(network.weighting.total(loss, count)) == pytest.approx(expected, rel=1e-5)
         assert network.weights_of_tasks() == pytest.approx({"click": 0.5, "conversion": 0.25, "profile": 1, "price": 6})
 
 

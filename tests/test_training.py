@@ -25,7 +25,7 @@ from triad.models.sequence import Sequence
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
-from triad.training.finetuning import ExposureFeed, finetune_network, naive_losses
+from triad.training.finetuning import ExposureFeed, finetune_network, labels_of, naive_losses
 from triad.training.pretraining import TargetFeed, next_item_loss, pretrain_network, proposal, ranking, targets
 from triad.training.runtime import COMPILE_STEPS, Runtime, settle
 
@@ -269,6 +269,52 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeyp
     resumed, history = run_pretrain(data, tmp_path / "checkpoint")
     assert steps[0] == (1, 3), "resumed in mid-epoch, from the checkpoint"
     assert history == expected and same_weights(whole, resumed)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "body", "counterfactual"),
+    [("famo", "stem", "dr"), ("dwa", "single_task", "ips"), ("gradnorm", "ple", "none"), ("pcgrad", "aitm", "none")],
+)
+def test_what_a_weighting_remembers_is_resumed(weighting, body, counterfactual, tmp_path, monkeypatch) -> None:
+    data = make_dataset(users=20, pages=5)
+    dials = {"weighting": weighting, "body": body, "counterfactual": counterfactual, "batch_exposures": 64}
+    whole, expected = run_finetune(data, **dials)
+    build = ExposureFeed.build
+
+    def failing(self, planned, epoch, step):
+        if (epoch, step) == (1, 4):  # a step after the checkpoint in mid-epoch
+            raise KeyboardInterrupt
+        return build(self, planned, epoch, step)
+
+    monkeypatch.setattr(ExposureFeed, "build", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run_finetune(data, tmp_path, **dials)
+    monkeypatch.setattr(ExposureFeed, "build", build)
+    resumed, history = run_finetune(data, tmp_path, **dials)
+    assert history == expected
+    for ours, theirs in zip(whole.network.variables, resumed.network.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def test_a_twin_learns_one_task_alone(data) -> None:
+    ranker, history = run_finetune(data, tasks=("conversion",), body="shared_bottom", max_epochs=1)
+    assert ranker.tasks == ("conversion",) and "validation_click" not in history[0]
+    assert ranker.network.tasks["conversion"]["given"] is None, "the event it needs is not among what it learns"
+    assert set(ranker.predict(data, data.rows("test"))) == {"conversion"}
+    shown = labels_of(data, data.rows("train"), ("conversion",))
+    np.testing.assert_array_equal(shown[:, 0], data.labels("conversion")[data.rows("train")])
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"tasks": ("clik",)}, r"finetune\.tasks: \['clik'\] are not among"),
+        ({"tasks": ("click", "price"), "body": "aitm"}, r"finetune\.body: aitm passes on .*, and there is none"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(data, dials, said: str) -> None:
+    with pytest.raises(TriadError, match=said):
+        run_finetune(data, **dials)
 
 
 def test_a_finished_run_is_not_trained_again(data, tmp_path) -> None:

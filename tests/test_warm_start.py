@@ -88,7 +88,7 @@ def sequence(data) -> Sequence:
     return pretrain_network(data, PARAMS.pretrain, RUNTIME)[0]
 
 
-@pytest.fixture(scope="module", params=["mmoe", "shared_bottom"])
+@pytest.fixture(scope="module", params=["mmoe", "shared_bottom", "single_task"])
 def ranker(data, request) -> Ranker:
     dials = PARAMS.finetune.model_copy(update={"body": request.param, "max_epochs": 1, "learning_rate": 0.01})
     return finetune_network(data, TASKS, dials, RUNTIME, trunk=PARAMS.pretrain.trunk)[0]
@@ -134,6 +134,32 @@ def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
     former = Former(ranker.network, origin, data.meta.context)
     with pytest.raises(TriadError, match=r"finetune\.head_dim: is 8, but"):
         finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, former=former)
+
+
+@pytest.mark.parametrize("body", ["ple", "aitm", "stem"])
+def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, body: str) -> None:
+    dials = PARAMS.finetune.model_copy(update={"body": body})
+    former = MultiTaskNetwork(**multi_task_config(data, trunk_config(data, PARAMS.pretrain.trunk), dials, TASKS))
+    random = np.random.default_rng(0)
+    former.set_weights([w + random.normal(0, 0.1, w.shape).astype(w.dtype) for w in former.get_weights()])
+    context = np.array(data.exposures.context)[:, ::-1]
+    mirrored = {name: getattr(data.meta, name)[::-1] for name in ("context", "context_mean", "context_std")}
+    tonight = replace(data, exposures=replace(data.exposures, context=context), meta=replace(data.meta, **mirrored))
+    origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
+
+    def carried(tonight: Dataset, origin: dict, tasks: dict) -> MultiTaskNetwork:
+        known = Former(former, origin, data.meta.context)
+        fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(known), dials, tasks)
+        network = MultiTaskNetwork(**rescaled(fresh, known, tonight.meta.context))
+        carry_multitask(network, known, tonight.meta.context)
+        return network
+
+    if body != "stem":
+        found = Ranker(carried(tonight, origin, TASKS)).predict(tonight, data.rows("test"))
+        for task, expected in Ranker(former).predict(data, data.rows("test")).items():
+            np.testing.assert_allclose(found[task], expected, atol=1e-5)
+    with pytest.raises(TriadError, match=rf"finetune\.body: {body} cannot start from a champion with"):
+        carried(*night_two, TASKS | {"cart": TASKS["click"]})
 
 
 def vocabularies(data: Dataset) -> dict[str, Vocabulary]:

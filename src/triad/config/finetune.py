@@ -15,12 +15,23 @@ class FinetuneParams(Section):
     init: Literal["pretrain", "scratch", "champion"] = Field(
         default="pretrain", description="champion: of champion.version; where that is null, from pretrain"
     )
-    body: Literal["mmoe", "shared_bottom"] = "mmoe"
-    experts: int = Field(default=4, ge=1)
+    tasks: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="pointwise tasks that this network learns, null: all; one alone is its single-task twin",
+    )
+    body: Literal["single_task", "shared_bottom", "mmoe", "ple", "aitm", "stem"] = "mmoe"
+    levels: int = Field(default=2, ge=1, description="of ple; with one it is CGC")
+    experts: int = Field(default=4, ge=1, description="that all tasks hear, of mmoe, ple and stem")
+    own_experts: int = Field(default=1, ge=1, description="that belong to one task, of ple and stem")
     expert_dim: int = Field(default=64, ge=1)
     head_dim: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1, description="of what reaches a task's tower; the trunk has its own")
-    weighting: Literal["fixed", "uncertainty"] = "uncertainty"
+    weighting: Literal["fixed", "uncertainty", "dwa", "famo", "gradnorm", "pcgrad", "cagrad"] = "uncertainty"
+    counterfactual: Literal["none", "ips", "dr"] = Field(
+        default="none", description="ESCM²: also learn a task with `given` where that happened, as if it had everywhere"
+    )
+    counterfactual_weight: float = Field(default=0.1, gt=0, description="of that in the task's loss")
     batch_exposures: int = Field(default=1024, ge=1)
     learning_rate: float = Field(default=7e-4, gt=0)
     trunk_rate: float = Field(default=0.1, ge=0, le=1, description="share of it that a pretrained trunk learns with")

@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
 from triad.models.carry import Former, carry_trunk, same_sizes
 from triad.models.multitask import MultiTaskNetwork
+from triad.models.weighting import Uncertainty
+
+SIZES = {"mmoe": ("experts",), "ple": ("experts", "own_experts", "levels"), "stem": ("experts", "own_experts")}
+"""Further dials of a body that its weights' shapes follow from."""
 
 
 def rescaled(config: Mapping[str, Any], former: Former, context: Sequence[str]) -> dict[str, Any]:
@@ -37,8 +42,7 @@ def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence
     """
     ours, other = network.get_config(), former.network
     theirs = other.get_config()
-    dials = ("body", "expert_dim", "head_dim", *(["experts"] if ours["body"] == "mmoe" else []))
-    same_sizes(ours, theirs, dials, "finetune")
+    same_sizes(ours, theirs, ("body", "expert_dim", "head_dim", *SIZES.get(ours["body"], ())), "finetune")
     columns = _places(context, former.context)
     kept, order = _kept(ours, theirs), list(theirs["tasks"])
     tasks = np.array([order.index(name) if name in kept else -1 for name in ours["tasks"]])
@@ -47,7 +51,8 @@ def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence
 
     network.norm.set_weights(other.norm.get_weights())
     _carry_body(network, other, _after(4 * network.trunk.dim, columns), tasks)
-    network.log_scale.assign(_take(other.log_scale, tasks))
+    if isinstance(network.weighting, Uncertainty) and isinstance(other.weighting, Uncertainty):
+        network.weighting.log_scale.assign(_take(other.weighting.log_scale, tasks))
     for here, name in enumerate(ours["tasks"]):
         if name not in kept:
             continue
@@ -63,18 +68,29 @@ def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence
 
 
 def _carry_body(network: MultiTaskNetwork, former: MultiTaskNetwork, rows: Ints, tasks: Ints) -> None:
-    """Experts read `rows`; each task's gate goes with it."""
-    body: Any = network.body
-    theirs: Any = former.body
-    if network.get_config()["body"] == "shared_bottom":
-        kernel, bias = theirs.dense.get_weights()
-        body.dense.set_weights([_take(kernel, rows), bias])
-        return
-    gate = _take(theirs.gate, rows).reshape(len(rows), theirs.tasks, theirs.experts)
-    gate = _take(np.moveaxis(gate, 1, 0), tasks)
-    body.expert.assign(_take(theirs.expert, rows))
-    body.bias.assign(np.asarray(theirs.bias))
-    body.gate.assign(np.moveaxis(gate, 0, 1).reshape(len(rows), -1))
+    """What reads features reads `rows`; a task's own part goes with it.
+
+    Raises:
+        TriadError: the body is one whose tasks, or tables, cannot change places.
+    """
+    kind, count = network.get_config()["body"], len(former.tasks)
+    if kind == "stem" or (kind in ("ple", "aitm") and tasks.tolist() != list(range(count))):
+        why = "its tasks' own tables" if kind == "stem" else "tasks other than its own"
+        raise TriadError(
+            f"{kind} cannot start from a champion with {why}",
+            where="finetune.body",
+            mend="let finetune.init be pretrain, or the body mmoe, shared_bottom or single_task",
+        )
+    reads = {id(weight) for weight in former.body.reads}
+    own = {"mmoe": ("gate",), "single_task": ("kernel", "bias")}.get(kind, ())
+    for ours, theirs in zip(network.body.weights, former.body.weights, strict=True):
+        values = np.asarray(theirs)
+        if id(theirs) in reads:
+            values = _take(values, rows)
+        if theirs.name in own:
+            parts = _take(np.stack(np.split(values, count, axis=-1)), tasks)
+            values = np.concatenate(list(parts), axis=-1)
+        ours.assign(values)
 
 
 def _kept(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

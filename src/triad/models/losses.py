@@ -58,6 +58,30 @@ def uncertainty(kind: str, loss: Any, log_scale: Any) -> Any:
     return ops.exp(-log_scale) * loss + (log_scale if kind == "regression" else log_scale / 2)
 
 
+PROPENSITY = 0.05
+"""No row counts for more than 1 / 0.05 others."""
+
+
+def inverse_propensity(errors: Any, happened: Any, logits: Any) -> Any:
+    """(n,) ESCM²-IPS (Wang et al. 2022): o δ / ô, errors δ where the event o happened, each for those where it did not.
+
+    Its mean over all rows is that of δ as if the event always happened. The propensity ô = σ(logits) is held constant,
+    as the loss could else fall by calling everything likely, and is no less than `PROPENSITY`.
+    """
+    chance = ops.maximum(ops.stop_gradient(ops.sigmoid(logits)), PROPENSITY)
+    return happened * errors / chance
+
+
+def doubly_robust(errors: Any, imputed: Any, happened: Any, logits: Any) -> Any:
+    """(n,) ESCM²-DR (Wang et al. 2022): δ̂ + o (δ − δ̂) / ô, and o (δ − δ̂)² / ô, which teaches the imputed errors δ̂.
+
+    Each of the two sums moves what it is for, the other held constant (joint learning, Wang et al. 2019).
+    """
+    known = ops.stop_gradient(imputed)
+    robust = known + inverse_propensity(errors - known, happened, logits)
+    return robust + inverse_propensity((ops.stop_gradient(errors) - imputed) ** 2, happened, logits)
+
+
 def softmax(states: Any, items: Any, target: Any) -> Any:
     """(n,) cross-entropy over the whole of `items` (m, dim), for states (n, dim) and target places (n,)."""
     return multiclass(target, ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,14 +14,39 @@ from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
 from triad.models import losses
-from triad.models.bodies import MMoE, SharedBottom
+from triad.models.bodies import MMoE, SharedBottom, SingleTask
+from triad.models.bodies_embeddings import STEM, Embeddings
+from triad.models.bodies_extraction import PLE
+from triad.models.bodies_transfer import AITM
 from triad.models.layers import PACKAGE
 from triad.models.trunk import Trunk, read_states
+from triad.models.weighting import DWA, FAMO, Fixed, Uncertainty
+from triad.models.weighting_gradients import CAGrad, GradNorm, PCGrad
+
+BODIES: dict[str, Callable[[dict[str, Any], list[int | None]], Any]] = {
+    "single_task": lambda size, after: SingleTask(len(after), size["expert_dim"], name="body"),
+    "shared_bottom": lambda size, after: SharedBottom(len(after), size["expert_dim"], name="body"),
+    "mmoe": lambda size, after: MMoE(len(after), size["experts"], size["expert_dim"], name="body"),
+    "ple": lambda size, after: PLE(
+        len(after), size["experts"], size["own_experts"], size["expert_dim"], size["levels"], name="body"
+    ),
+    "aitm": lambda size, after: AITM(after, size["expert_dim"], name="body"),
+    "stem": lambda size, after: STEM(len(after), size["experts"], size["own_experts"], size["expert_dim"], name="body"),
+}
+WEIGHTINGS = {
+    "fixed": Fixed,
+    "uncertainty": Uncertainty,
+    "dwa": DWA,
+    "famo": FAMO,
+    "gradnorm": GradNorm,
+    "pcgrad": PCGrad,
+    "cagrad": CAGrad,
+}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MultiTaskNetwork(keras.Model):
-    """Trunk → state × candidate × context → experts and gates → one tower a task.
+    """Trunk → state × candidate × context → a body → one tower a task.
 
     A task's last layer also reads the context and the product of state and candidate directly, a wide path beside the
     deep one (Cheng et al. 2016): rates known beforehand, and the source task's own logit, act from the first step.
@@ -30,7 +56,9 @@ class MultiTaskNetwork(keras.Model):
         tasks: pointwise tasks in order, each {"kind", "given", "classes", "mean", "scale", "weight"}; mean and scale
             standardise a regression's label.
         context_mean, context_std: standardise the context, whose missing values then read 0.
-        body: "mmoe" or "shared_bottom".
+        body: a name of `BODIES`.
+        weighting: a name of `WEIGHTINGS`.
+        counterfactual: "none", "ips" or "dr".
     """
 
     def __init__(
@@ -46,34 +74,43 @@ class MultiTaskNetwork(keras.Model):
         head_dim: int,
         dropout: float,
         weighting: str,
+        own_experts: int = 1,
+        levels: int = 1,
+        counterfactual: str = "none",
+        counterfactual_weight: float = 0.1,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
+        for name, known in (("body", BODIES), ("weighting", WEIGHTINGS)):
+            if locals()[name] not in known:
+                raise ValueError(f"{name} must be one of {list(known)}, not {locals()[name]!r}")
+        size = {"experts": experts, "own_experts": own_experts, "levels": levels, "expert_dim": expert_dim}
         self._config: dict[str, Any] = {
             "trunk": dict(trunk),
             "tasks": {name: dict(task) for name, task in tasks.items()},
             "context_mean": list(context_mean),
             "context_std": list(context_std),
             "body": body,
-            "experts": experts,
-            "expert_dim": expert_dim,
+            **size,
             "head_dim": head_dim,
             "dropout": dropout,
             "weighting": weighting,
+            "counterfactual": counterfactual,
+            "counterfactual_weight": counterfactual_weight,
         }
         self.tasks: dict[str, dict[str, Any]] = self._config["tasks"]
         self.trunk = Trunk(**trunk, name="trunk")
         self.trunk.build()
-        width = 4 * self.trunk.dim + len(context_mean)
-        if body == "mmoe":
-            self.body = MMoE(len(tasks), experts, expert_dim, name="body")
-        elif body == "shared_bottom":
-            self.body = SharedBottom(len(tasks), expert_dim, name="body")
-        else:
-            raise ValueError(f"body must be 'mmoe' or 'shared_bottom', not {body!r}")
+        names = list(tasks)
+        given = [task["given"] for task in tasks.values()]
+        self.body = BODIES[body](size, [None if name is None else names.index(name) for name in given])
+        self.own = [Embeddings(trunk, name=f"own_{name}") for name in tasks] if body == "stem" else []
+        for each in self.own:
+            each.build()
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="joined")
         self.norm.build((None, 4 * self.trunk.dim))
-        self.body.build((None, width))
+        width = 4 * self.trunk.dim + len(context_mean)
+        self.body.build((None, len(tasks) + 1, width) if self.own else (None, width))
         self.drop = keras.layers.Dropout(dropout)
         self.drop.build((None, expert_dim))
         self.towers = [keras.layers.Dense(head_dim, activation="relu", name=f"tower_{name}") for name in tasks]
@@ -81,40 +118,72 @@ class MultiTaskNetwork(keras.Model):
             keras.layers.Dense(len(task["classes"]) or 1, kernel_initializer="zeros", name=f"output_{name}")
             for name, task in tasks.items()
         ]
-        for tower, output in zip(self.towers, self.outputs_of, strict=True):
+        self.imputing = {
+            name: keras.layers.Dense(1, activation="softplus", name=f"error_{name}")
+            for name, task in tasks.items()
+            if counterfactual == "dr" and task["given"]
+        }
+        for tower in self.towers:
             tower.build((None, expert_dim))
+        for output in (*self.outputs_of, *self.imputing.values()):
             output.build((None, head_dim + 1 + len(context_mean)))
-        self.log_scale = self.add_weight(
-            (len(tasks),), initializer="zeros", trainable=weighting == "uncertainty", name="log_scale", dtype="float32"
-        )
+        kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
+        self.weighting = WEIGHTINGS[weighting](kinds, weights, name="weighting")
+        self.weighting.build()
         self.built = True
 
     def call(self, batch: Any, training: bool = False) -> dict[str, Any]:
         """Each task's output: a logit (slots,), logits (slots, classes), or a standardised value (slots,)."""
+        found, _ = self.heads(self.represent(batch, training=training), batch, training=training)
+        return self.entire_space(found)
+
+    def represent(self, batch: Any, training: bool = False) -> Any:
+        """(slots, 3, dim) what all tasks share: the user's state, the candidate, and the user's attributes."""
         states, items = self.trunk(batch, training=training)
-        state = read_states(states, batch)
         item = ops.take(items, batch["candidate"], axis=0)
         user = ops.take(self.trunk.user(batch["attributes"]), batch["segment"], axis=0)
-        match = state * item
-        joined = self.norm(ops.concatenate([state, item, match, user], axis=1))
+        return ops.stack([read_states(states, batch), item, user], axis=1)
+
+    def features(self, shared: Any, batch: Any) -> tuple[Any, Any]:
+        """What the body reads of `represent`'s result, and (slots, 1 + context) what the last layers do beside it."""
+        state, item, user = (shared[:, place] for place in range(3))
         mean, std = (ops.convert_to_tensor(self._config[f"context_{part}"], "float32") for part in ("mean", "std"))
         known = (batch["context"] - mean) / std
-        context = ops.cast(ops.where(ops.isnan(known), ops.zeros_like(known), known), joined.dtype)
-        shared = self.body(ops.concatenate([joined, context], axis=1))
-        wide = ops.concatenate([ops.sum(match, axis=1, keepdims=True) / self.trunk.dim**0.5, context], axis=1)
+        context = ops.cast(ops.where(ops.isnan(known), ops.zeros_like(known), known), state.dtype)
+
+        def joined(item: Any, user: Any) -> Any:
+            return ops.concatenate([self.norm(ops.concatenate([state, item, state * item, user], axis=1)), context], 1)
+
+        match = ops.sum(state * item, axis=1, keepdims=True) / self.trunk.dim**0.5
+        read = joined(item, user)
+        if self.own:
+            read = ops.stack([*(joined(*own(batch)) for own in self.own), read], axis=1)
+        return read, ops.concatenate([match, context], axis=1)
+
+    def heads(self, shared: Any, batch: Any, training: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Each task's own output, given that what it needs has happened; and the errors that "dr" imputes."""
+        read, wide = self.features(shared, batch)
+        views = self.body(read)
         found: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
         for place, (name, task) in enumerate(self.tasks.items()):
             # task by task: XLA on CPUs draws numbers of one shape far faster where it draws them more than once
-            heard = self.drop(shared[:, place], training=training)
+            heard = self.drop(views[:, place], training=training)
             deep = ops.concatenate([self.towers[place](heard), wide], axis=1)
             value = ops.cast(self.outputs_of[place](deep), "float32")
             found[name] = value if task["kind"] == "multiclass" else value[:, 0]
-        return {name: self._entire_space(name, found) for name in found}
+            if name in self.imputing:
+                errors[name] = ops.cast(self.imputing[name](ops.stop_gradient(deep)), "float32")[:, 0]
+        return found, errors
 
-    def _entire_space(self, name: str, found: dict[str, Any]) -> Any:
-        """A task's logit over all exposures: its own, times that of the event it needs."""
-        given = self.tasks[name]["given"]
-        return found[name] if given is None else losses.product_logit(self._entire_space(given, found), found[name])
+    def entire_space(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Logits over all exposures: a task's own, times that of the event it needs."""
+
+        def whole(name: str) -> Any:
+            given = self.tasks[name]["given"]
+            return found[name] if given is None else losses.product_logit(whole(given), found[name])
+
+        return {name: whole(name) for name in found}
 
     def task_losses(self, batch: Any, outputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Each task's mean loss over its labelled slots, and how many those are. `batch["labels"]`: (slots, tasks)."""
@@ -127,23 +196,47 @@ class MultiTaskNetwork(keras.Model):
             count[name] = ops.sum(present[:, place])
         return mean, count
 
-    def total_loss(self, mean: dict[str, Any], count: dict[str, Any]) -> Any:
-        """Σ λᵢLᵢ, λ fixed or by uncertainty; a task no slot is labelled for adds nothing."""
-        total = ops.zeros(())
+    def counterfactual_losses(
+        self, batch: Any, found: dict[str, Any], errors: dict[str, Any], outputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What ESCM² adds to the loss of each task with `given`, over slots that have both labels."""
+        labels, present = losses.clean(batch["labels"], batch["mask"][:, None])
+        names, extra = list(self.tasks), {}
         for place, (name, task) in enumerate(self.tasks.items()):
-            loss = mean[name]
-            if self._config["weighting"] == "uncertainty":
-                loss = losses.uncertainty(task["kind"], loss, self.log_scale[place])
-            total = total + task["weight"] * ops.where(count[name] > 0, loss, ops.zeros_like(loss))
-        return total
+            given = task["given"]
+            if given is None or self._config["counterfactual"] == "none":
+                continue
+            before = names.index(given)
+            error, happened = losses.binary(labels[:, place], found[name]), labels[:, before]
+            if name in errors:
+                values = losses.doubly_robust(error, errors[name], happened, outputs[given])
+            else:
+                values = losses.inverse_propensity(error, happened, outputs[given])
+            mean = losses.masked_mean(values, present[:, place] * present[:, before])
+            extra[name] = self._config["counterfactual_weight"] * mean
+        return extra
 
     def weights_of_tasks(self) -> dict[str, float]:
         """λ of each task as it stands."""
-        scale = np.exp(-ops.convert_to_numpy(self.log_scale))
-        return {name: float(task["weight"] * scale[place]) for place, (name, task) in enumerate(self.tasks.items())}
+        return dict(zip(self.tasks, map(float, self.weighting.shown()), strict=True))
 
     def get_config(self) -> dict[str, Any]:
         return {**self._config, "name": self.name}
+
+
+DIALS = {
+    "body",
+    "levels",
+    "experts",
+    "own_experts",
+    "expert_dim",
+    "head_dim",
+    "dropout",
+    "weighting",
+    "counterfactual",
+    "counterfactual_weight",
+}
+"""Of `FinetuneParams`, what a network is made with."""
 
 
 def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tasks: Tasks) -> dict[str, Any]:
@@ -153,9 +246,20 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
         raise TriadError(
             f"examples hold tasks {unknown} that the parameters lack", where="tasks", mend="run features again"
         )
+    asked = data.meta.tasks if params.tasks is None else params.tasks
+    strange = [name for name in asked if name not in data.meta.tasks]
+    if strange:
+        raise TriadError(f"{strange} are not among {list(data.meta.tasks)}", where="finetune.tasks", mend="correct it")
+    learned = [name for name in data.meta.tasks if name in asked]
+    if params.body == "aitm" and not any(tasks[name].given in learned for name in learned):
+        raise TriadError(
+            "aitm passes on what a task with `given` needs, and there is none",
+            where="finetune.body",
+            mend="give a task `given`, or choose another body",
+        )
     train = data.rows("train")
     described = {}
-    for name in data.meta.tasks:
+    for name in learned:
         task = tasks[name]
         labels = np.asarray(data.labels(name)[train], np.float64)
         labels = labels[~np.isnan(labels)]
@@ -165,7 +269,7 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
         scale = float(labels.std()) if task.kind == "regression" else 1.0
         described[name] = {
             "kind": task.kind,
-            "given": task.given,
+            "given": task.given if task.given in learned else None,  # a twin learns the whole space by itself
             "classes": list(data.meta.classes.get(name, ())),
             "mean": mean,
             "scale": scale if scale > 0 else 1.0,
@@ -176,7 +280,7 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
         "tasks": described,
         "context_mean": list(data.meta.context_mean),
         "context_std": list(data.meta.context_std),
-        **params.model_dump(include={"body", "experts", "expert_dim", "head_dim", "dropout", "weighting"}),
+        **params.model_dump(include=DIALS),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_conf
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
+from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
@@ -44,7 +45,7 @@ class ExposureFeed:
             seen.item[rows],
             max_steps=max_steps,
             slots=min(params.batch_exposures, max(self.examples, 1)),
-            columns={"context": seen.context[rows], "labels": seen.labels[rows]},
+            columns={"context": seen.context[rows], "labels": labels_of(data, rows, params.tasks)},
         )
 
     def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
@@ -54,14 +55,30 @@ class ExposureFeed:
         return len(planned[1]), self._batches.build(*planned)
 
 
+def labels_of(data: Dataset, rows: Ints, tasks: Collection[str] | None) -> Floats:
+    """(rows, tasks) labels of `tasks` in the order of the dataset's; of None, all."""
+    kept = [place for place, name in enumerate(data.meta.tasks) if tasks is None or name in tasks]
+    return np.asarray(data.exposures.labels[rows], np.float32)[:, kept]
+
+
 def make_loss(network: MultiTaskNetwork) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
     """A batch's Σ λᵢLᵢ, with each Lᵢ beside it."""
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
-        mean, count = network.task_losses(batch, network(batch, training=True))
-        return network.total_loss(mean, count), mean
+        found = measure(network, batch, with_gram=network.weighting.uses_gradients)
+        return network.weighting.total(found.loss, found.count, found.gram), found.plain
 
     return loss_of
+
+
+def make_after(network: MultiTaskNetwork) -> Callable[[Batch], None] | None:
+    """What a weighting learns from a batch after its step."""
+
+    def after(batch: Batch) -> None:
+        found = measure(network, batch)
+        network.weighting.after_step(found.loss, found.count)
+
+    return after if network.weighting.looks_back else None
 
 
 def naive_losses(data: Dataset, tasks: dict[str, dict[str, Any]], rows: Ints) -> Losses:
@@ -96,7 +113,7 @@ def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) 
     """
     network = ranker.network
     outputs = score_exposures(ranker.scorer, data, rows, network.trunk.max_steps)
-    batch = {"labels": np.asarray(data.exposures.labels[rows], np.float32), "mask": np.ones(len(rows), np.float32)}
+    batch = {"labels": labels_of(data, rows, ranker.tasks), "mask": np.ones(len(rows), np.float32)}
     mean, count = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
     found = {name: float(mean[name]) for name in naive}
     relative = [found[name] / max(constant, 1e-9) for name, constant in naive.items()]
@@ -149,6 +166,7 @@ def finetune_network(
         )
 
     def validate() -> Losses:
+        network.weighting.after_epoch()
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
         return {**validation_losses(ranker, data, rows, naive), **weights}
 
@@ -169,6 +187,7 @@ def finetune_network(
         folder=folder,
         label="finetune",
         shares=lambda weight: params.trunk_rate if has_learned and weight.path.startswith("trunk/") else 1.0,
+        after=make_after(network),
     )
     return ranker, history
 
@@ -182,3 +201,5 @@ def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
             f"the pretrained trunk differs in {differing}", where="pretrain.trunk", mend="run the stage pretrain again"
         )
     network.trunk.set_weights(pretrained.trunk.get_weights())
+    for own in network.own:
+        own.start_as(network.trunk)

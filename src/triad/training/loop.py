@@ -45,6 +45,7 @@ def fit(
     folder: Path | None = None,
     label: str = "train",
     shares: Callable[[Any], float] = lambda _: 1.0,
+    after: Callable[[Batch], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train `network`, leave it with the averaged weights of its best epoch, and return one row of losses an epoch.
 
@@ -58,6 +59,7 @@ def fit(
         folder: where a checkpoint lies, or shall; resumed from if it is there.
         label: the progress bar's name.
         shares: the share of the rate that a weight learns with; 0 leaves it as it is.
+        after: called with the batch after each step, within the compiled step.
 
     Raises:
         TriadError: there is nothing to train on, or the loss is no longer a number.
@@ -72,7 +74,9 @@ def fit(
     checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
     at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
     at = checkpoint.restore() or at
-    train_step = make_step(loss_of, optimizers, xla=runtime.compiles(len(first_plan) * schedule.max_epochs))
+    train_step = make_step(
+        loss_of, optimizers, after=after, xla=runtime.compiles(len(first_plan) * schedule.max_epochs)
+    )
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
         epoch = at["epoch"]
@@ -117,7 +121,11 @@ def fit(
 
 
 def make_step(
-    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]], optimizers: Groups, *, xla: bool
+    loss_of: Callable[[Batch], tuple[Any, dict[str, Any]]],
+    optimizers: Groups,
+    *,
+    after: Callable[[Batch], None] | None = None,
+    xla: bool,
 ) -> Callable[[Batch], dict[str, Any]]:
     """One optimizer step as a compiled function of a batch; gives the loss and its parts."""
     weights = optimizers.weights
@@ -127,6 +135,8 @@ def make_step(
         with tf.GradientTape() as tape:
             loss, parts = loss_of(batch)
         optimizers.apply(tape.gradient(loss, weights))
+        if after is not None:
+            after(batch)
         return {"loss": loss, **parts}
 
     return step

@@ -1,0 +1,131 @@
+"""Does learning together pay? Every body and weighting against single-task twins, on one night's features.
+
+    python benchmarks/multitask.py [--artifacts artifacts] [--variants mmoe ple …] [--seeds 1 2 3] [--out FOLDER]
+
+Run `dvc repro features pretrain` first. A twin is the same network made for one task, with the same budget, batches
+and seeds. Each (variant, seed) is trained once and kept under `--out`, so a second call only adds what is missing.
+Prints, a variant: every task's figure on the windows for choosing (validation and fusion) and on the test window, its
+gain over the twins with a 95 % interval over seeds, and the seconds it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from triad.config.params import Params, merge, parse
+from triad.evaluation import metrics
+from triad.evaluation.bootstrap import draw, value
+from triad.features.dataset import Dataset, load
+from triad.models.sequence import Sequence
+from triad.training.diagnostics import over_seeds
+from triad.training.finetuning import finetune_network
+from triad.training.runtime import Runtime, settle
+
+TWIN = "alone"
+VARIANTS: dict[str, dict] = {
+    TWIN: {},
+    "mmoe": {},
+    **{name: {"body": name} for name in ("single_task", "shared_bottom", "ple", "aitm", "stem")},
+    "cgc": {"body": "ple", "levels": 1},
+    "escm2_ips": {"counterfactual": "ips"},
+    "escm2_dr": {"counterfactual": "dr"},
+    **{name: {"weighting": name} for name in ("fixed", "dwa", "famo", "gradnorm", "pcgrad", "cagrad")},
+}
+WINDOWS = {"choosing": ("validation", "fusion"), "test": ("test",)}
+
+
+def figures(data: Dataset, params: Params, scores: dict, rows: np.ndarray) -> dict[str, float]:
+    """Each task's figure on `rows`, more is better: AUC, or the negative of log loss and mean absolute error."""
+    found = {}
+    for name, given in scores.items():
+        labels = np.asarray(data.labels(name)[rows], np.float64)
+        known = np.isfinite(labels)
+        labels, chance, each = labels[known], given[known], np.arange(known.sum())
+        if params.tasks[name].kind == "binary":
+            found[name] = value(metrics.auc(labels > 0.5, chance, each, draw(len(each), 0, 1)))
+        elif params.tasks[name].kind == "multiclass":
+            found[name] = float(np.log(np.maximum(chance[each, labels.astype(int)], 1e-9)).mean())
+        else:
+            found[name] = -float(np.abs(labels - chance).mean())
+    return found
+
+
+def train(night: tuple[Dataset, Params, Runtime, Path], dials: dict, seed: int) -> dict:
+    """Figures by window, and seconds, of one network. `night`: examples, dials, runtime, the pretrained folder."""
+    data, params, runtime, pretrained = night
+    finetune = params.finetune.model_validate({**params.finetune.model_dump(), **dials, "seed": seed})
+    start = time.monotonic()
+    ranker, history = finetune_network(
+        data,
+        params.tasks,
+        finetune,
+        runtime,
+        trunk=params.pretrain.trunk,
+        pretrained=Sequence.load(pretrained).network,
+    )
+    seconds = time.monotonic() - start
+    found = {}
+    for window, splits in WINDOWS.items():
+        rows = np.concatenate([data.rows(split) for split in splits])
+        found[window] = figures(data, params, ranker.predict(data, rows), rows)
+    return {**found, "seconds": seconds, "epochs": len(history), "history": history}
+
+
+def run(night: tuple[Dataset, Params, Runtime, Path], variant: str, seed: int) -> dict:
+    """As `train`; the twins are a network a task, put together."""
+    if variant != TWIN:
+        return train(night, VARIANTS[variant], seed)
+    twins = [train(night, {"tasks": (task,)}, seed) for task in night[0].meta.tasks]
+    return {
+        **{window: {task: each for twin in twins for task, each in twin[window].items()} for window in WINDOWS},
+        "seconds": sum(twin["seconds"] for twin in twins),
+        "epochs": [twin["epochs"] for twin in twins],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", default="{}", help="laid over finetune, for all: '{max_epochs: 4}'")
+    parser.add_argument("--out", type=Path, default=Path("runs/multitask"))
+    asked = parser.parse_args()
+    values = merge(yaml.safe_load(asked.params.read_text()), {"finetune": yaml.safe_load(asked.set)})
+    params = parse(values, str(asked.params))
+    runtime = settle(params.runtime, 1)
+    data = load(asked.artifacts / "features")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for seed in asked.seeds:
+        for variant in asked.variants:
+            path = asked.out / f"{variant}_{seed}.json"
+            if not path.is_file():
+                found = run((data, params, runtime, asked.artifacts / "pretrain"), variant, seed)
+                path.write_text(json.dumps(found))
+                print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
+    kept = {v: [json.loads((asked.out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in asked.variants}
+    print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
+    for window in WINDOWS:
+        for task in data.meta.tasks:
+            print(f"{window} · {task}")
+            alone = [each[window][task] for each in kept.get(TWIN, [])]
+            for variant, runs in kept.items():
+                found = [each[window][task] for each in runs]
+                row = f"  {variant:<14} {np.mean(found):9.5f}"
+                if alone and variant != TWIN:
+                    gain = over_seeds(found, alone)
+                    row += f"  {gain['gain']:+.5f} [{gain['lo']:+.5f}, {gain['hi']:+.5f}]"
+                print(f"{row}  {np.mean([each['seconds'] for each in runs]):6.0f} s")
+
+
+if __name__ == "__main__":
+    main()
