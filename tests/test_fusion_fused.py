@@ -113,7 +113,8 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     for task in found:
         only = fused.predict(data, rows, [task])
         assert list(only) == [task] and (only[task] == found[task]).all()
-    again = fused.combine(alone)  # whoever has the members' scores gets the fusion's from them
+    # whoever has the members' scores gets the fusion's from them
+    again = fused.combine(alone, data.exposures.history[rows])
     assert all((again[task] == found[task]).all() for task in found)
     ranked = fused.rank(data, data.queries.user[:6], data.queries.history[:6])
     assert ranked.sum(axis=1) == pytest.approx(1)

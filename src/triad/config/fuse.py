@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
@@ -12,6 +14,13 @@ class FuseParams(Section):
 
     members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
     calibrate: bool = True
+    combine: Literal["convex", "stacked"] = Field(
+        default="convex", description="weights on the simplex, or a logistic regression stacked on the members"
+    )
+    segments: tuple[int, ...] = Field(
+        default=(), description="convex: histories, in interactions, from which users have weights of their own"
+    )
+    mask_seen: bool = Field(default=False, description="lists leave out what the user took before")
     folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")
     k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
@@ -21,3 +30,11 @@ class FuseParams(Section):
     bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> FuseParams:
+        if self.segments and self.combine == "stacked":
+            raise ValueError("`segments` goes with combine: convex")
+        if list(self.segments) != sorted({s for s in self.segments if s > 0}):
+            raise ValueError(f"segments {list(self.segments)} must rise from above 0")
+        return self

@@ -1,10 +1,31 @@
-"""`similarity`: the item-similarity member."""
+"""`similarity`: the item-similarity member, and its sisters of item-item weights."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
 from triad.config.base import Section
+
+Weights = Literal["transitions", "ease", "successors", "attributes"]
+
+
+class LinearParams(Section):
+    """Members whose score is a decayed history times item-item weights, and how those weights are made."""
+
+    members: tuple[Weights, ...] = Field(default=(), description="fitted by this stage; fuse.members names them too")
+    neighbours: int = Field(default=200, ge=1, description="weights kept an item")
+    half_life_days: tuple[float, ...] = Field(
+        default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="tried on validation, a member for itself"
+    )
+    reach: int = Field(default=20, ge=1, description="steps apart that two interactions still make a pair")
+    fade: float = Field(default=0.5, ge=0, description="transitions: a pair at distance d counts d^-fade")
+    backward: float = Field(default=0.7, ge=0, description="transitions: share for the opposite order")
+    shrink: float = Field(default=20.0, ge=0, description="transitions: interactions added to a pair's evidence")
+    ridge: float = Field(default=10.0, gt=0, description="ease, successors: λ")
+    past_decay: float = Field(default=0.75, gt=0, le=1, description="successors: of an item, a step further back")
+    future_decay: float = Field(default=0.7, gt=0, le=1, description="successors: of a target, a step further on")
 
 
 class SimilarityParams(Section):
@@ -18,4 +39,5 @@ class SimilarityParams(Section):
         default=14.0, gt=0, description="days after which a taken item counts half"
     )
     max_queries: int = Field(default=5000, ge=1, description="validation queries that the ranking is fitted on")
+    linear: LinearParams = LinearParams()
     seed: int = Field(default=1, ge=0)

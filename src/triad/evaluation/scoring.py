@@ -32,17 +32,17 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
     alone = fused.predict_members(data, asked.rows)
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
-        weights = fused.weights[fused.ranking]
+        models = len(fused.weights[fused.ranking]) + 1
         user, history = (np.asarray(values)[asked.queries] for values in (data.queries.user, data.queries.history))
         with Progress("rank", len(asked.queries), "queries") as progress:
-            for part, query, target in ranking_blocks(data, asked, models=len(weights) + 1):
+            for part, query, target in ranking_blocks(data, asked, models=models):
                 lists = fused.rank_members(data, user[part], history[part])
-                lists["fused"] = _mixed(lists, weights)
+                lists["fused"] = fused.mix_lists(lists, history[part])
                 for name, scores in lists.items():
                     ranks.setdefault(name, []).append(target_ranks(scores, query, target))
                 progress.advance(len(user[part]))
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
-    found = {"fused": Scored(fused.combine(alone), joined.get("fused"))}
+    found = {"fused": Scored(fused.combine(alone, np.asarray(data.exposures.history)[asked.rows]), joined.get("fused"))}
     for name, answers in alone.items():
         if answers or name in joined:
             found[name] = Scored(answers, joined.get(name))
@@ -125,10 +125,6 @@ def examples(
             }
         )
     return found
-
-
-def _mixed(lists: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
-    return np.sum([weights[name] * scores for name, scores in lists.items() if weights[name] > 0], axis=0)
 
 
 def _by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Floats:

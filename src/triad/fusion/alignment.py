@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from triad.features.dataset import Floats, Ints, Items
 
@@ -47,6 +48,17 @@ def align_vectors(place: Ints, vectors: Floats, items: Items) -> Floats:
             meets = ~known & (count[level] > 0)
             found[meets] = total[level[meets]] / count[level[meets], None]
     return _unit(found)
+
+
+def align_weights(place: Ints, weights: csr_array) -> csr_array:
+    """(n_items, n_items) weights between the asked items; an unknown item has none."""
+    to = np.full(weights.shape[0], -1)
+    found = np.flatnonzero(place >= 0)
+    to[place[found]] = found
+    pairs = weights.tocoo()
+    row, column = to[pairs.row], to[pairs.col]
+    both = (row >= 0) & (column >= 0)
+    return csr_array((pairs.data[both], (row[both], column[both])), shape=(len(place), len(place)))
 
 
 def _unit(vectors: Floats) -> Floats:

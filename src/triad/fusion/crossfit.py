@@ -9,16 +9,17 @@ the best single member serves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
+from triad.fusion.blends import Blend, convex_weights, stacked_binary, stacked_classes, stacked_ranking
 from triad.fusion.calibration import POWERS, Calibration, Kind, calibrate, fit_calibration
-from triad.fusion.weights import absolute_weights, mixture_weights
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Mix:
     """What one fold's fit made of the members."""
 
     calibrations: dict[str, Calibration]
-    weights: dict[str, float]
+    blend: Blend
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Judged:
     alone: Floats  # (n, members)
     fused: Floats  # (n,)
     cluster: Ints  # (n,)
+    likelihood: Floats | None = None  # (targets,) that the mixes gave to what happened
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,24 @@ class Question:
     target: Floats  # (n,) labels; for rankings each target's weight
     cluster: Ints  # (n,) who is drawn together
     judge: Callable[[list[Mix], Ints], Judged] | None = None  # of each fold's mix and each row's fold
+    history: Ints | None = None  # (n,) interactions before; for weights by segment
+    candidates: Floats | None = None  # (n, candidates, members) log probabilities, place 0 the target: to stack
 
     def take(self, rows: Ints) -> Question:
         scores = {name: values[rows] for name, values in self.scores.items()}
-        return Question(self.task, self.kind, scores, self.target[rows], self.cluster[rows])
+        return replace(
+            self,
+            scores=scores,
+            target=self.target[rows],
+            cluster=self.cluster[rows],
+            history=None if self.history is None else self.history[rows],
+            candidates=None if self.candidates is None else self.candidates[rows],
+        )
+
+    @property
+    def steps(self) -> Ints:
+        """(n,) `history`, 0 where it is not given."""
+        return np.zeros(len(self.target), np.int64) if self.history is None else self.history
 
     @property
     def counts(self) -> Floats:
@@ -65,7 +81,8 @@ class Answer:
     """How a task is fused, and the evidence for it."""
 
     calibrations: dict[str, Calibration]
-    weights: dict[str, float]
+    blend: Blend
+    weights: dict[str, float]  # the blend's, on average over rows
     record: dict[str, Any]
 
 
@@ -78,6 +95,8 @@ class Trial:
     confidence: float
     seed: int
     calibrate: bool = True
+    combine: Literal["convex", "stacked"] = "convex"
+    edges: tuple[int, ...] = ()  # histories from which a segment of its own begins
 
 
 @threadpool_limits.wrap(limits=1)  # small matrices: threads would only wait for one another
@@ -92,38 +111,43 @@ def solve(question: Question, trial: Trial) -> Answer:
     kept = _calibrations_that_help(question, fold) if trial.calibrate else dict.fromkeys(names, False)
     counts = question.counts
 
-    columns = np.zeros((len(fold), len(names)))  # out-of-fold contributions, and what weights make of them
+    columns = np.zeros((len(fold), len(names)))  # out-of-fold contributions, and what blends make of them
     fused, without = np.zeros(len(fold)), np.zeros((len(fold), len(names)))
     mixes = []
     for k in range(int(fold.max()) + 1):
         fit, held = question.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k)
+        part = question.take(held)
         calibrations = _calibrations(fit, kept)
-        inside, outside = _contributions(fit, calibrations), _contributions(question.take(held), calibrations)
-        weights = _weights(fit, inside)
-        columns[held] = outside
-        fused[held] = outside @ weights
-        mixes.append(Mix(calibrations, _named(names, weights)))
+        columns[held] = _contributions(part, calibrations)
+        blend = _blend(fit, calibrations, names, trial)
+        fused[held] = _mixed(part, calibrations, blend, columns[held])
+        mixes.append(Mix(calibrations, blend))
         for m in range(len(names) if len(names) > 1 else 0):
-            rest = [i for i in range(len(names)) if i != m]
-            without[held, m] = outside[:, rest] @ _weights(fit, inside[:, rest])
+            rest = [name for i, name in enumerate(names) if i != m]
+            blend = _blend(fit, calibrations, rest, trial)
+            without[held, m] = _mixed(part, calibrations, blend, columns[held])
 
-    losses, fused_loss = _loss(question, columns), _loss(question, fused)
-    alone = np.average(losses, axis=0, weights=counts)
     loss = "absolute error" if question.kind == "regression" else "log loss"
-    if question.judge is None:
+    judged = None if question.judge is None else question.judge(mixes, fold)
+    losses, of_candidates = _loss(question, columns), _loss(question, fused)
+    told = None if judged is None else judged.likelihood
+    fused_loss = of_candidates if told is None else _loss(question, told)
+    alone = np.average(losses, axis=0, weights=counts)
+    if judged is None:
         judged, by_row = Judged(loss, -losses, -fused_loss, question.cluster), counts
     else:
-        judged = question.judge(mixes, fold)
         by_row = np.ones(len(judged.fused))
     best = int(np.argmax(np.average(judged.alone, axis=0, weights=by_row)))
     gain = judged.fused - judged.alone[:, best]
     low, high = _interval(gain, by_row, judged.cluster, trial)
 
     calibrations = _calibrations(question, kept)
-    weights = _weights(question, _contributions(question, calibrations))
     fallback = len(names) > 1 and not low > 0
     if fallback:
-        weights = np.eye(len(names))[best]
+        blend = Blend(({name: float(m == best) for m, name in enumerate(names)},))
+    else:
+        blend = _blend(question, calibrations, names, trial)
+    weights = blend.overall(question.steps)
     served = losses[:, best] if fallback else fused_loss
     record: dict[str, Any] = {
         "kind": question.kind,
@@ -139,18 +163,14 @@ def solve(question: Question, trial: Trial) -> Answer:
         "members": {},
     }
     for m, name in enumerate(names):
-        cost = np.average(_loss(question, without[:, m]) - fused_loss, weights=counts) if len(names) > 1 else None
+        cost = np.average(_loss(question, without[:, m]) - of_candidates, weights=counts) if len(names) > 1 else None
         record["members"][name] = {
             "alone": float(alone[m]),
-            "weight": float(weights[m]),
+            "weight": weights[name],
             "is_calibrated": kept[name],
             "cost_of_leaving_out": None if cost is None else float(cost),
         }
-    return Answer(calibrations, _named(names, weights), record)
-
-
-def _named(names: list[str], weights: Floats) -> dict[str, float]:
-    return {name: float(weight) for name, weight in zip(names, weights, strict=True)}
+    return Answer(calibrations, blend, weights, record)
 
 
 def _folds(question: Question, trial: Trial) -> Ints:
@@ -190,28 +210,74 @@ def _calibrations(question: Question, kept: dict[str, bool]) -> dict[str, Calibr
 
 def _contributions(question: Question, calibrations: dict[str, Calibration]) -> Floats:
     """(n, members) what weights mix: the probability each gave to what happened, or its prediction."""
-    columns = []
-    for name, scores in question.scores.items():
-        calibration = calibrations[name]
-        if question.kind == "ranking":
-            power = 1.0 if calibration is None else calibration["power"]
-            columns.append(np.exp(scores[:, POWERS.index(power)]))
-            continue
-        mapped = calibrate(question.kind, calibration, scores)
-        if question.kind == "binary":
-            mapped = np.where(question.target > 0, mapped, 1 - mapped)
-        elif question.kind == "multiclass":
-            mapped = mapped[np.arange(len(mapped)), question.target.astype(int)]
-        columns.append(mapped)
+    if question.kind == "ranking":
+        powers = (POWERS.index(_power(calibrations[name])) for name in question.scores)
+        columns = [np.exp(scores[:, power]) for scores, power in zip(question.scores.values(), powers, strict=True)]
+    else:
+        columns = [_happened(question, values) for values in _calibrated(question, calibrations).values()]
     return np.stack(columns, axis=1)
 
 
-def _weights(question: Question, contributions: Floats) -> Floats:
-    if contributions.shape[1] == 1:
-        return np.ones(1)
-    if question.kind == "regression":
-        return absolute_weights(contributions, question.target)
-    return mixture_weights(contributions, question.counts)
+def _blend(question: Question, calibrations: dict[str, Calibration], names: list[str], trial: Trial) -> Blend:
+    """The blend of the members `names` that fits `question` best."""
+    if trial.combine == "convex" or question.kind == "regression":
+        places = [list(question.scores).index(name) for name in names]
+        columns = _contributions(question, calibrations)[:, places]
+        segment = np.searchsorted(trial.edges, question.steps, side="right")
+        rows = question.target, question.counts
+        table = convex_weights(question.kind, columns, *rows, segment=segment, segments=len(trial.edges) + 1)
+        return Blend(tuple(_named(names, row) for row in table), trial.edges)
+    if question.kind == "ranking":
+        slopes = stacked_ranking(_candidates(question, calibrations, names), question.counts)
+        return Blend((_named(names, slopes),), bias=())
+    scores = _calibrated(question, calibrations)
+    stacked = np.stack([scores[name] for name in names], axis=-1)
+    if question.kind == "binary":
+        slopes, bias = stacked_binary(stacked, question.target)
+    else:
+        slopes, bias = stacked_classes(np.log(np.maximum(stacked, 1e-12)), question.target.astype(int))
+    return Blend((_named(names, slopes),), bias=bias)
+
+
+def _mixed(question: Question, calibrations: dict[str, Calibration], blend: Blend, columns: Floats) -> Floats:
+    """(n,) what `blend` makes of the contributions `columns` of all members; stacked, a choice among candidates."""
+    names = list(blend.weights[0])
+    if blend.bias is None:
+        table = np.array([[part.get(name, 0.0) for name in question.scores] for part in blend.weights])
+        return np.sum(columns * table[blend.segment(question.steps)], axis=1)
+    if question.kind == "ranking":
+        log = _candidates(question, calibrations, names) @ np.array(list(blend.weights[0].values()))
+        return np.exp(log[:, 0] - logsumexp(log, axis=1))
+    scores = _calibrated(question, calibrations)
+    return _happened(question, blend.mix(question.kind, {name: scores[name] for name in names}, question.steps))
+
+
+def _candidates(question: Question, calibrations: dict[str, Calibration], names: list[str]) -> Floats:
+    """(n, candidates, members) calibrated log probabilities of `names`, but for each list's own constant."""
+    assert question.candidates is not None
+    places = [list(question.scores).index(name) for name in names]
+    return question.candidates[:, :, places] * np.array([_power(calibrations[name]) for name in names])
+
+
+def _calibrated(question: Question, calibrations: dict[str, Calibration]) -> dict[str, Floats]:
+    return {name: calibrate(question.kind, calibrations[name], values) for name, values in question.scores.items()}
+
+
+def _happened(question: Question, values: Floats) -> Floats:
+    """(n,) the probability given to what happened, or the prediction itself."""
+    if question.kind == "binary":
+        return np.where(question.target > 0, values, 1 - values)
+    if question.kind == "multiclass":
+        return values[np.arange(len(values)), question.target.astype(int)]
+    return values
+
+
+def _power(calibration: Calibration) -> float:
+    return 1.0 if calibration is None else float(calibration["power"])
+
+
+def _named(names: list[str], weights: Floats) -> dict[str, float]:
+    return {name: float(weight) for name, weight in zip(names, weights, strict=True)}
 
 
 def _loss(question: Question, mixed: Floats) -> Floats:

@@ -15,9 +15,13 @@ from triad.fusion.calibration import log_powers
 from triad.fusion.crossfit import Question, Trial, solve
 from triad.fusion.examples import labelled
 from triad.fusion.fused import Fused, relations
-from triad.fusion.lists import Lists, worth
+from triad.fusion.lists import Lists, candidates, worth
 from triad.fusion.members import Member
+from triad.fusion.unseen import Unseen
 from triad.progress import Progress
+
+CANDIDATES = 30
+"""Of each member's list, what a stacked ranking learns to choose among."""
 
 
 def fit_fusion(
@@ -28,8 +32,14 @@ def fit_fusion(
     Raises:
         TriadError: a task has no label, or one label only, on the fusion window; or no member scores it.
     """
-    trial = Trial(params.folds, params.bootstrap, params.confidence, params.seed, params.calibrate)
-    questions = _pointwise(data, members, tasks) + _ranking(data, members, tasks, params)
+    numbers = params.folds, params.bootstrap, params.confidence, params.seed
+    trial = Trial(*numbers, params.calibrate, params.combine, params.segments)
+    if params.mask_seen:
+        members = {name: Unseen(member) for name, member in members.items()}
+    questions = _pointwise(data, members, tasks)
+    ranking = next((name for name, task in tasks.items() if task.kind == "ranking"), None)
+    if ranking is not None:
+        questions.append(ranking_question(data, members, ranking, params))
     answers = {}
     with Progress("fuse", len(questions), "tasks") as progress:
         for question in questions:
@@ -43,6 +53,8 @@ def fit_fusion(
         {task: answer.calibrations for task, answer in answers.items()},
         {task: answer.weights for task, answer in answers.items()},
         {task: answer.record for task, answer in answers.items()},
+        {task: answer.blend for task, answer in answers.items() if not answer.blend.is_plain},
+        params.mask_seen,
     )
 
 
@@ -67,16 +79,17 @@ def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str,
         _check(task, given)
         # moves of one item's price overlap from day to day; everything else varies with the user
         cluster = data.exposures.item if tasks[task].label == "price_move" else data.exposures.user
-        questions.append(Question(task, tasks[task].kind, given, label, np.asarray(cluster)[found]))
+        history = np.asarray(data.exposures.history)[found]
+        questions.append(Question(task, tasks[task].kind, given, label, np.asarray(cluster)[found], history=history))
     return questions
 
 
-def _ranking(
-    data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams], params: FuseParams
-) -> list[Question]:
-    task = next((name for name, task in tasks.items() if task.kind == "ranking"), None)
-    if task is None:
-        return []
+def ranking_question(data: Dataset, members: Mapping[str, Member], task: str, params: FuseParams) -> Question:
+    """What `solve` needs of the ranking task, on the fusion window's queries, sampled where they are too many.
+
+    Raises:
+        TriadError: there is no such query, or no member ranks.
+    """
     rows = data.query_rows("fusion")
     if not len(rows):
         raise TriadError(
@@ -88,17 +101,23 @@ def _ranking(
         rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
     lists = Lists(data, {name: member for name, member in members.items() if member.ranks}, rows)
     tables: dict[str, list[Floats]] = {name: [] for name in lists.members}
+    best: list[Floats] = []
     with Progress("rank", len(rows), "queries") as progress:
         for part in lists.parts():
-            for name, member in lists.members.items():
-                tables[name].append(log_powers(part.rank(member), part.query, part.target))
+            given = {name: part.rank(member) for name, member in lists.members.items()}
+            for name, values in given.items():
+                tables[name].append(log_powers(values, part.query, part.target))
+            if params.combine == "stacked":
+                best.append(candidates(part, given, min(CANDIDATES, len(data.items.item_id) - 1)))
             progress.advance(len(part.rows))
     scores = {name: np.concatenate(found) for name, found in tables.items()}
     _check(task, scores)
     place = lists.place
     weight = (1 / np.bincount(place))[place]
     judge = partial(worth, lists, params.k)
-    return [Question(task, "ranking", scores, weight, lists.user[place], judge)]
+    history = np.asarray(data.queries.history)[rows][place]
+    chosen_from = np.concatenate(best) if best else None
+    return Question(task, "ranking", scores, weight, lists.user[place], judge, history, chosen_from)
 
 
 def _check(task: str, scores: dict[str, Floats]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.blends import Blend
 from triad.fusion.calibration import Calibration, Kind, calibrate
 from triad.fusion.members import Member, load_member
+from triad.fusion.unseen import Unseen
 
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
@@ -30,6 +32,8 @@ class Fused:
     calibrations: dict[str, dict[str, Calibration]]  # task → member
     weights: dict[str, dict[str, float]]  # task → member
     record: dict[str, Any] = field(default_factory=dict)
+    blends: dict[str, Blend] = field(default_factory=dict)  # of tasks that are no plain convex mixture
+    mask_seen: bool = False  # whether lists leave out what was taken before
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -57,7 +61,7 @@ class Fused:
         for name in self.needed(parts):
             wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
             scores |= self.predict_members(data, rows, [name], wanted)
-        fused = self.combine(scores)
+        fused = self.combine(scores, np.asarray(data.exposures.history)[rows])
         return {task: fused[task] for task in asked}
 
     def predict_members(
@@ -74,17 +78,25 @@ class Fused:
             }
         return found
 
-    def combine(self, scores: Scores) -> dict[str, Floats]:
-        """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice."""
+    def combine(self, scores: Scores, history: Ints) -> dict[str, Floats]:
+        """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice.
+
+        Args:
+            history: (n,) interactions before each row.
+        """
         fused = {}
         for task in self.tasks:
             by_member = {name: scores[name][task] for name in scores if task in scores[name]}
             if by_member:
-                fused[task] = _mix(self.weights[task], by_member)
+                fused[task] = self.blend(task).mix(self.kinds[task], by_member, history)
         for task in list(fused):  # what needs a click is no likelier than the click
             for parent in self._parents(task):
                 fused[task] = np.minimum(fused[task], fused[parent])
         return fused
+
+    def blend(self, task: str) -> Blend:
+        """How the members of `task` are mixed."""
+        return self.blends.get(task) or Blend((self.weights[task],))
 
     def _parents(self, task: str) -> list[str]:
         found: list[str] = []
@@ -99,7 +111,11 @@ class Fused:
             TriadError: no ranking task was fused.
         """
         ranking = self._ranking()
-        return _mix(self.weights[ranking], dict(self.rank_members(data, users, history, self.needed([ranking]))))
+        return self.mix_lists(self.rank_members(data, users, history, self.needed([ranking])), history)
+
+    def mix_lists(self, scores: Mapping[str, Floats], history: Ints) -> Floats:
+        """What `rank` makes of `rank_members`."""
+        return self.blend(self._ranking()).mix("ranking", scores, history)
 
     def rank_members(
         self, data: Dataset, users: Ints, history: Ints, names: Iterable[str] | None = None
@@ -120,27 +136,33 @@ class Fused:
         """Each member under `members/<name>/`, and `fusion.json`."""
         for name, member in self.members.items():
             member.save(folder / "members" / name)
-        numbers = {name: getattr(self, name) for name in ("kinds", "given", "calibrations", "weights", "record")}
+        names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen")
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in names}
+        numbers["blends"] = {task: asdict(blend) for task, blend in self.blends.items()}
         write_json(folder / "fusion.json", numbers | {"members": list(self.members)})
 
     @classmethod
     def load(cls, folder: Path) -> Fused:
         """What `save` wrote. A member is read when it is first asked: serving opens only those with weight."""
         numbers = read_json(folder / "fusion.json")
-        return cls(_Folder(folder / "members", tuple(numbers.pop("members"))), **numbers)
+        names, blends = tuple(numbers.pop("members")), numbers.pop("blends", {})
+        numbers["blends"] = {task: Blend.from_json(blend) for task, blend in blends.items()}
+        return cls(_Folder(folder / "members", names, numbers.get("mask_seen", False)), **numbers)
 
 
 class _Folder(Mapping[str, Member]):
     """Members by name, each read from its folder once, when first asked for."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self._folder, self._names, self._read = folder, names, cast(dict[str, Member], {})
+    def __init__(self, folder: Path, names: tuple[str, ...], mask_seen: bool) -> None:
+        self._folder, self._names, self._mask_seen = folder, names, mask_seen
+        self._read: dict[str, Member] = {}
 
     def __getitem__(self, name: str) -> Member:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            self._read[name] = load_member(name, self._folder / name)
+            member = load_member(name, self._folder / name)
+            self._read[name] = Unseen(member) if self._mask_seen else member
         return self._read[name]
 
     def __iter__(self) -> Any:
@@ -157,15 +179,8 @@ def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[st
 
 
 def mixed_ranking(
-    calibrations: Mapping[str, Calibration], weights: Mapping[str, float], scores: Mapping[str, Floats]
+    calibrations: Mapping[str, Calibration], blend: Blend, scores: Mapping[str, Floats], history: Ints
 ) -> Floats:
     """(q, n_items) members' probabilities, calibrated and mixed."""
-    return _mix(
-        weights,
-        {name: calibrate("ranking", calibrations[name], scores[name]) for name in scores if weights[name] > 0},
-    )
-
-
-def _mix(weights: Mapping[str, float], scores: Mapping[str, Floats]) -> Floats:
-    parts = [weights[name] * values for name, values in scores.items() if weights[name] > 0]
-    return np.sum(parts, axis=0)
+    calibrated = {name: calibrate("ranking", calibrations[name], values) for name, values in scores.items()}
+    return blend.mix("ranking", calibrated, history)

@@ -31,7 +31,12 @@ class Part:
     def rank(self, member: Member) -> Floats:
         """(q, n_items) the member's probabilities."""
         queries = self.data.queries
-        return member.rank(self.data, np.asarray(queries.user)[self.rows], np.asarray(queries.history)[self.rows])
+        return member.rank(self.data, np.asarray(queries.user)[self.rows], self.history)
+
+    @property
+    def history(self) -> Ints:
+        """(q,) interactions before each query."""
+        return np.asarray(self.data.queries.history)[self.rows]
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,23 @@ class Lists:
             yield Part(self.data, rows, query, np.concatenate([targets[offsets[r] : offsets[r + 1]] for r in rows]))
 
 
+def candidates(part: Part, scores: Mapping[str, Floats], each: int) -> Floats:
+    """(targets, 1 + members · each, members) log probabilities of each target, then of each member's best others.
+
+    What two members name stands once; the rest is −inf.
+    """
+    best = [np.argpartition(-values, each, axis=1)[:, :each] for values in scores.values()]
+    named = np.sort(np.concatenate(best, axis=1), axis=1)
+    again = np.diff(named, axis=1, prepend=-1) == 0
+    taken = np.zeros(named.shape, bool)
+    for query, target in zip(part.query, part.target, strict=True):  # no target is a candidate against another
+        taken[query] |= named[query] == target
+    log = np.stack([np.log(np.maximum(values, 1e-12)) for values in scores.values()], axis=-1)
+    others = log[np.arange(len(named))[:, None], named]
+    others[again | taken] = -np.inf
+    return np.concatenate([log[part.query, part.target][:, None], others[part.query]], axis=1)
+
+
 def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
     """NDCG@k of each query's list: every member alone, and mixed as the query's fold was.
 
@@ -69,7 +91,7 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
         fold: (targets,) places in `mixes`; the targets of a query share theirs.
     """
     by_query = fold[np.searchsorted(lists.place, np.arange(len(lists.rows)))]
-    alone, fused, start = [], [], 0
+    alone, fused, likelihood, start = [], [], [], 0
     with Progress("judge", len(lists.rows), "queries") as progress:
         for part in lists.parts():
             scores = {name: part.rank(member) for name, member in lists.members.items()}
@@ -78,11 +100,14 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
             mixed = np.empty_like(next(iter(scores.values())), dtype=np.float64)
             for k_th in np.unique(of_part):
                 here, mix = of_part == k_th, mixes[k_th]
-                mixed[here] = mixed_ranking(mix.calibrations, mix.weights, {n: s[here] for n, s in scores.items()})
+                shown = {name: values[here] for name, values in scores.items()}
+                mixed[here] = mixed_ranking(mix.calibrations, mix.blend, shown, part.history[here])
             alone.append(np.stack([_ndcg(part, found, k) for found in scores.values()], axis=1))
             fused.append(_ndcg(part, mixed, k))
+            likelihood.append(mixed[part.query, part.target])
             progress.advance(len(part.rows))
-    return Judged(f"NDCG@{k}", np.concatenate(alone), np.concatenate(fused), lists.user)
+    values = np.concatenate(alone), np.concatenate(fused)
+    return Judged(f"NDCG@{k}", *values, lists.user, np.concatenate(likelihood))
 
 
 def _ndcg(part: Part, scores: Floats, k: int) -> Floats:

@@ -49,6 +49,10 @@ MEMBERS = {
     "pretrain": "triad.models.sequence:Sequence",
     "similarity": "triad.fusion.similarity:Similarity",
     "item_knn": "triad.fusion.similarity:Similarity",
+    "transitions": "triad.fusion.linear:Linear",
+    "ease": "triad.fusion.linear:Linear",
+    "successors": "triad.fusion.linear:Linear",
+    "attributes": "triad.fusion.linear:Linear",
     "profile": "triad.fusion.profile:Profile",
     "popularity": "triad.fusion.popularity:Popularity",
 }

@@ -39,10 +39,11 @@ def item_neighbours(data: Dataset, *, neighbours: int, shrink: float) -> csr_arr
     row = np.repeat(np.arange(shape[1]), np.diff(together.indptr))
     together.data /= np.sqrt(count[row] * count[together.indices]) + shrink
     together.data[row == together.indices] = 0  # an item's own share is the source "again"
-    return _largest(together, row, neighbours)
+    return largest(together, row, neighbours)
 
 
-def _largest(matrix: csr_array, row: Ints, keep: int) -> csr_array:
+def largest(matrix: csr_array, row: Ints, keep: int) -> csr_array:
+    """The largest `keep` positive values of each row; `row` (nnz,) names each value's row."""
     order = np.lexsort((matrix.indices, -matrix.data, row))
     place = np.arange(len(order)) - matrix.indptr[:-1][row]
     kept = order[(place < keep) & (matrix.data[order] > 0)]
@@ -74,11 +75,36 @@ def distribution(data: Dataset, space: Space, states: States, blend: Blend) -> F
     """
     weight = item_weights(data, states)
     again = _filled(weight.toarray(), space.share)
-    near = _filled(_power(weight @ space.neighbours, blend.power).toarray(), space.share)
+    near = _filled(to_power(weight @ space.neighbours, blend.power).toarray(), space.share)
     close = _softmax(blend.sharpness * (profile_vectors(weight, space.vectors) @ space.vectors.T))
     close[np.diff(states.start) == 0] = space.share
     a, n, c, p = blend.weight
     return a * again + n * near + c * close + p * space.share
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries, and the targets that followed. (q,) users and history; (t,) the rest."""
+
+    users: Ints
+    history: Ints
+    query: Ints  # place of each target's query
+    target: Ints  # items
+    counts: Floats  # weight of each target: a query counts once, however many it has
+
+
+def ask_validation(data: Dataset, max_queries: int, seed: int) -> Asked:
+    """The validation queries, sampled where there are more than `max_queries`."""
+    queries = data.query_rows("validation")
+    if len(queries) > max_queries:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
+    offsets = np.asarray(data.queries.offsets)
+    length = offsets[queries + 1] - offsets[queries]
+    query = np.repeat(np.arange(len(queries)), length)
+    start = np.cumsum(length) - length
+    target = np.asarray(data.queries.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
+    users, history = np.asarray(data.queries.user)[queries], np.asarray(data.queries.history)[queries]
+    return Asked(users, history, query, target, 1.0 / length[query])
 
 
 def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queries: int, seed: int) -> Blend:
@@ -90,21 +116,14 @@ def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queri
     Args:
         look: how many interactions are looked back on, and the days after which one counts half.
     """
-    queries = data.query_rows("validation")
-    if not len(queries):
+    asked = ask_validation(data, max_queries, seed)
+    if not len(asked.users):
         return Blend(1.0, 8.0, (0.25, 0.25, 0.25, 0.25))
-    if len(queries) > max_queries:
-        queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
-    offsets = np.asarray(data.queries.offsets)
-    length = offsets[queries + 1] - offsets[queries]
-    query = np.repeat(np.arange(len(queries)), length)
-    start = np.cumsum(length) - length
-    target = np.asarray(data.queries.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
-    users, history = np.asarray(data.queries.user)[queries], np.asarray(data.queries.history)[queries]
+    users, history, query, target = asked.users, asked.history, asked.query, asked.target
 
     found: dict[str, list[Floats]] = {}
     block = max(1, 8_000_000 // len(space.share))
-    for first in range(0, len(queries), block):
+    for first in range(0, len(users), block):
         part = slice(first, first + block)
         states = look_back(data, users[part], history[part], recent=look[0], half_life_days=look[1])
         weight = item_weights(data, states)
@@ -113,12 +132,12 @@ def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queri
         scores, cosine = weight @ space.neighbours, profile_vectors(weight, space.vectors) @ space.vectors.T
         found.setdefault("again", []).append(_filled(weight.toarray(), space.share)[at])
         for power in POWERS:
-            near = _filled(_power(scores, power).toarray(), space.share)[at]
+            near = _filled(to_power(scores, power).toarray(), space.share)[at]
             found.setdefault(f"neighbours {power}", []).append(near)
         for sharpness in SHARPNESS:
             found.setdefault(f"closeness {sharpness}", []).append(_softmax(sharpness * cosine)[at])
     likelihood = {name: np.concatenate(parts) for name, parts in found.items()}
-    counts = 1.0 / length[query]
+    counts = asked.counts
     best, least = None, np.inf
     for power, sharpness in product(POWERS, SHARPNESS):
         names = ("again", f"neighbours {power}", f"closeness {sharpness}")
@@ -140,7 +159,7 @@ def profile_vectors(weight: csr_array, vectors: Floats) -> Floats:
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
 
 
-def _power(matrix: csr_array, power: float) -> csr_array:
+def to_power(matrix: csr_array, power: float) -> csr_array:
     """Rows of `matrix` to a power, then summing to 1."""
     raised = matrix.copy()
     raised.data = raised.data**power

@@ -24,7 +24,7 @@ from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, align_vectors, by_id, positions
+from triad.fusion.alignment import align_share, align_vectors, align_weights, by_id, positions
 from triad.fusion.examples import labelled
 from triad.fusion.history import closest, item_weights, look_back, pick
 from triad.fusion.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
@@ -137,13 +137,7 @@ class Similarity:
     def _space(self, data: Dataset) -> Space:
         """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""
         place = positions(self.item_id, data.items.item_id)
-        found = np.flatnonzero(place >= 0)
-        row, column = self.neighbours.nonzero()
-        to = np.full(len(self.item_id), -1)
-        to[place[found]] = found
-        both = (to[row] >= 0) & (to[column] >= 0)
-        values = np.asarray(self.neighbours[row, column]).ravel()[both]
-        neighbours = csr_array((values, (to[row[both]], to[column[both]])), shape=(len(place), len(place)))
+        neighbours = align_weights(place, self.neighbours)
         return Space(neighbours, align_vectors(place, self.vectors, data.items), align_share(place, self.share))
 
     def save(self, folder: Path) -> None:

@@ -10,7 +10,13 @@ from triad.features.dataset import Floats
 
 
 def mixture_weights(
-    likelihood: Floats, counts: Floats | None = None, *, gap: float = 1e-6, steps: int = 5000
+    likelihood: Floats,
+    counts: Floats | None = None,
+    *,
+    toward: Floats | None = None,
+    pull: float = 0.0,
+    gap: float = 1e-6,
+    steps: int = 5000,
 ) -> Floats:
     """(m,) weights that minimise -Σ counts · log(likelihood @ w) / Σ counts, by expectation and maximisation.
 
@@ -20,14 +26,17 @@ def mixture_weights(
     Args:
         likelihood: (n, m) probability that each member gave to what happened.
         counts: (n,) weight of each row; 1 where not given.
+        toward: (m,) weights that `pull` further rows, as it were, already speak for: a Dirichlet prior (for segments).
         gap: distance from the least loss, in nats, that is near enough.
     """
     rows, members = likelihood.shape
     share = np.full(rows, 1 / rows) if counts is None else counts / counts.sum()
     likelihood = np.maximum(likelihood, 1e-12)
     weights = np.full(members, 1 / members)
+    prior = np.zeros(members) if toward is None else toward * pull / (rows if counts is None else counts.sum())
     for _ in range(steps):
-        slope = likelihood.T @ (share / (likelihood @ weights))  # Σ weights · slope = 1
+        slope = likelihood.T @ (share / (likelihood @ weights)) + prior / np.maximum(weights, 1e-300)
+        slope /= 1 + prior.sum()  # Σ weights · slope = 1
         if slope.max() - 1 <= gap:
             break
         weights = weights * slope

@@ -10,6 +10,7 @@ from triad.artifacts import ARTIFACTS, replacing
 from triad.errors import TriadError
 from triad.features.dataset import load
 from triad.fusion.fitting import fit_fusion
+from triad.fusion.linear import WEIGHTS
 from triad.fusion.members import Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.similarity import Similarity
@@ -31,14 +32,13 @@ def fuse(params: Params) -> None:
             half_life_days = params.fuse.popularity_half_life_days
             members[name] = Popularity.fit(data, params.tasks, half_life_days=half_life_days)
             continue
-        stage = "similarity" if name == "item_knn" else name
-        if not (ARTIFACTS / stage).is_dir():
-            raise TriadError(
-                f"member {name!r} was not fitted", where=f"{ARTIFACTS / stage}", mend=f"run the stage {stage} first"
-            )
-        members[name] = (
-            Similarity.load(ARTIFACTS / stage).item_knn() if name == "item_knn" else load_member(name, ARTIFACTS / name)
-        )
+        stage = "similarity" if name in ("item_knn", *WEIGHTS) else name
+        path = ARTIFACTS / stage / name if name in WEIGHTS else ARTIFACTS / stage
+        if not path.is_dir():
+            wanted = f"run the stage {stage} first"
+            mend = f"name it in similarity.linear.members; {wanted}" if name in WEIGHTS else wanted
+            raise TriadError(f"member {name!r} was not fitted", where=str(path), mend=mend)
+        members[name] = Similarity.load(path).item_knn() if name == "item_knn" else load_member(name, path)
     fused = fit_fusion(data, members, params.tasks, params.fuse)
     with replacing(target) as folder:
         fused.save(folder)

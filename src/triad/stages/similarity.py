@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
 from triad.features.dataset import load
+from triad.fusion.linear import WEIGHTS, Linear
 from triad.fusion.pretrained import item_vectors
 from triad.fusion.similarity import Similarity
 
@@ -23,8 +24,14 @@ def similarity(params: Params) -> None:
     started, target = time.monotonic(), ARTIFACTS / "similarity"
     data = load(ARTIFACTS / "features")
     member = Similarity.fit(data, item_vectors(ARTIFACTS / "pretrain", data), params.tasks, params.similarity)
+    linear = {
+        name: Linear.fit(data, WEIGHTS[name](data, params.similarity.linear), params.similarity)
+        for name in params.similarity.linear.members
+    }
     with replacing(target) as folder:
         member.save(folder)
+        for name, sister in linear.items():
+            sister.save(folder / name)
     log.info(
         "%d items, %d neighbours, %s, tasks %s · %.1f s · %s",
         *(len(member.item_id), member.neighbours.nnz, member.blend, ", ".join(member.tasks)),

@@ -1,0 +1,40 @@
+"""Items alike by what they are: for those that few people have taken yet."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array, hstack, vstack
+
+from triad.features.dataset import Dataset, Ints
+from triad.fusion.neighbours import largest
+
+
+def attribute_cosine(data: Dataset, *, neighbours: int) -> csr_array:
+    """(n_items, n_items) cosine of items' category, brand and title rows, rare ones counting more (by log n / count).
+
+    The largest `neighbours` of each row are kept.
+    """
+    items = data.items
+    parts = [_indicators(np.asarray(rows)) for rows in (items.category, items.brand[:, None], items.tokens)]
+    has = csr_array(hstack(parts))
+    count = np.bincount(has.indices, minlength=has.shape[1])
+    weighed = csr_array(has @ diags_array(np.log(has.shape[0] / np.maximum(count, 1))))
+    length = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
+    unit = csr_array(diags_array(1 / np.maximum(length, 1e-12)) @ weighed)
+    kept = []
+    for start in range(0, has.shape[0], 512):
+        alike = csr_array(unit[start : start + 512] @ unit.T)
+        row = np.repeat(np.arange(alike.shape[0]), np.diff(alike.indptr))
+        alike.data[row + start == alike.indices] = 0
+        kept.append(largest(alike, row, neighbours))
+    return csr_array(vstack(kept))
+
+
+def _indicators(rows: Ints) -> csr_array:
+    """(n_items, vocabulary) 1 where an item has a row; row 0 is none."""
+    item, place = np.nonzero(rows > 0)
+    shape = (len(rows), int(rows.max(initial=0)) + 1)
+    found = csr_array((np.ones(len(item)), (item, rows[item, place])), shape=shape)
+    found.sum_duplicates()
+    found.data[:] = 1
+    return found

@@ -1,0 +1,132 @@
+"""Members whose scores are linear in the history: decayed items taken, times item-item weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, load_npz, save_npz
+
+from triad.artifacts import read_json, write_json
+from triad.config.similarity import LinearParams, SimilarityParams, Weights
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.alignment import align_share, align_weights, by_id, positions
+from triad.fusion.attributes import attribute_cosine
+from triad.fusion.ease import ease, successors
+from triad.fusion.history import item_weights, look_back, pick
+from triad.fusion.neighbours import POWERS, ask_validation, to_power
+from triad.fusion.popularity import item_shares
+from triad.fusion.transitions import transitions
+from triad.fusion.weights import mixture_weights
+
+WEIGHTS: dict[Weights, Callable[[Dataset, LinearParams], csr_array]] = {
+    "transitions": lambda data, p: transitions(
+        data, reach=p.reach, fade=p.fade, backward=p.backward, shrink=p.shrink, neighbours=p.neighbours
+    ),
+    "ease": lambda data, p: ease(data, ridge=p.ridge, neighbours=p.neighbours),
+    "successors": lambda data, p: successors(
+        data,
+        ridge=p.ridge,
+        reach=p.reach,
+        past_decay=p.past_decay,
+        future_decay=p.future_decay,
+        neighbours=p.neighbours,
+    ),
+    "attributes": lambda data, p: attribute_cosine(data, neighbours=p.neighbours),
+}
+
+LEAST_FLOOR = 1e-3
+"""Share of the popular that always stays: nothing may be impossible."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Item-item weights of the items known when it was fitted, by item id; scores no pointwise task."""
+
+    item_id: NDArray[np.str_]  # (known,) sorted
+    weights: csr_array  # (known, known) from an item taken to an item scored, none below 0
+    share: Floats  # (known,)
+    power: float  # of scores, before they are made to sum to 1
+    floor: float  # share of popularity in the mixture
+    recent: int
+    half_life_days: float
+
+    tasks: tuple[str, ...] = ()
+    ranks = True
+
+    @classmethod
+    def fit(cls, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
+        """Half-life, power and floor with the least log loss on validation queries, the rest from train.
+
+        Args:
+            weights: (n_items, n_items) in catalogue rows, made by one of `WEIGHTS`.
+        """
+        share = item_shares(data, params.popularity_half_life_days)
+        power, half_life, floor = _choose(data, weights, share, params)
+        return cls(*_by_id(data, weights, share), power, floor, params.recent, half_life)
+
+    def refit(self, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
+        """What was chosen stays; weights and shares are those of another train split."""
+        share = item_shares(data, params.popularity_half_life_days)
+        item_id, weights, share = _by_id(data, weights, share)
+        return replace(self, item_id=item_id, weights=weights, share=share)
+
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """Nothing: it scores no pointwise task."""
+        return {}
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) probabilities of the next item; where nothing is near, what is popular."""
+        place = positions(self.item_id, data.items.item_id)
+        share = align_share(place, self.share)
+        states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
+        near = to_power(item_weights(data, states) @ align_weights(place, self.weights), self.power).toarray()
+        near *= 1 - self.floor
+        near += (1 - near.sum(axis=1, keepdims=True)) * share
+        return near[states.inverse]
+
+    def save(self, folder: Path) -> None:
+        """Three arrays and four numbers."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "item_id.npy", self.item_id, allow_pickle=False)
+        np.save(folder / "share.npy", self.share, allow_pickle=False)
+        save_npz(folder / "weights.npz", self.weights)
+        names = ("power", "floor", "recent", "half_life_days")
+        write_json(folder / "linear.json", {name: getattr(self, name) for name in names})
+
+    @classmethod
+    def load(cls, folder: Path) -> Linear:
+        """What `save` wrote."""
+        item_id, share = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "share"))
+        return cls(item_id, csr_array(load_npz(folder / "weights.npz")), share, **read_json(folder / "linear.json"))
+
+
+def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[NDArray[np.str_], csr_array, Floats]:
+    order = by_id(data.items.item_id)
+    return np.asarray(data.items.item_id)[order], csr_array(weights[order][:, order]), share[order]
+
+
+def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, float]:
+    """(power, half-life, floor) with the least log loss; each pair's floor is solved for by EM."""
+    asked = ask_validation(data, params.max_queries, params.seed)
+    half_lives = params.linear.half_life_days
+    if not len(asked.users):
+        return 1.0, half_lives[0], 0.5
+    best, least = (1.0, half_lives[0], 0.5), np.inf
+    for half_life in half_lives:
+        states = look_back(data, asked.users, asked.history, recent=params.recent, half_life_days=half_life)
+        scores = csr_array(item_weights(data, states) @ weights)
+        found = states.inverse[asked.query]
+        for power in POWERS:
+            raised = to_power(scores, power)
+            empty = np.diff(raised.indptr)[found] == 0
+            popular = share[asked.target]
+            columns = np.stack([np.where(empty, popular, pick(raised, found, asked.target)), popular], axis=1)
+            mixed = mixture_weights(columns, asked.counts)
+            loss = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=asked.counts))
+            if loss < least:
+                best, least = (power, half_life, max(float(mixed[1]), LEAST_FLOOR)), loss
+    return best

@@ -1,0 +1,294 @@
+"""The form "sequences": each user's items in order, with leave-one-out splits (Kang & McAuley 2018, section IV-A).
+
+A user's last item is the test; the one before decides: of one half of the users it is validation, of the other fusion.
+Everything earlier is train. Once all is chosen, members are fitted again on all but the last item (`read_refit`), so
+that deciding costs the test no data. Sequences hold no times: steps lie a day apart, and every user's last step on the
+same day, so that ages count steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as arrow_compute
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field
+
+from triad.config.base import Section
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.vocabulary import Vocabulary, grow
+from triad.schema import EVENT_KINDS
+
+DAY = 86_400_000_000
+"""µs"""
+
+LAST_DAY = 20_000
+"""The day of each user's last step, counted from the epoch; a sequence of more steps than this is refused."""
+
+KIND = EVENT_KINDS.index("purchase")
+TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
+
+
+class SequencesForm(Section):
+    """Where a log lies, and what its columns are called."""
+
+    form: Literal["sequences"]
+    path: str = Field(description="CSV or Parquet, a row an interaction; any other name: `user item item …` a line")
+    user: str = "user"
+    item: str = "item"
+    order: str = Field(default="order", description="the column that sorts a user's interactions: a time or a number")
+    attributes: str | None = Field(
+        default=None, description="JSON {item: [attribute, …]}, or CSV or Parquet, a row an item and attribute"
+    )
+    attribute: str = Field(default="attribute", description="the column of the attributes' table, beside `item`")
+    hash_buckets: int = Field(default=64, ge=1, description="embedding rows shared by items that train does not hold")
+    watch: float = Field(
+        default=0.05, gt=0, lt=1, description="share of users whose step still stops training when fitted again"
+    )
+    seed: int = Field(default=1, ge=0, description="deals users to validation and fusion")
+
+
+@dataclass(frozen=True)
+class Log:
+    """Users' items in order; those of user u lie in [offsets[u], offsets[u + 1])."""
+
+    user_id: NDArray[np.str_]  # (n_users,)
+    offsets: Ints  # (n_users + 1,)
+    item: NDArray[np.str_]  # (n,)
+    attributes: dict[str, list[str]]  # item → its attributes
+
+
+def read(form: SequencesForm, folder: Path) -> Dataset:
+    """The log under `folder` for choosing: fitted on train, decided on validation and fusion.
+
+    Raises:
+        TriadError: a file or column is missing, empty or unreadable, or no user has two items.
+    """
+    return examples(read_log(form, folder), form)
+
+
+def read_refit(form: SequencesForm, folder: Path) -> Dataset:
+    """The same log for fitting again what was chosen: train holds all but the last items.
+
+    Of a share `watch` of users the item before the last stays validation: something must tell when to stop training.
+
+    Raises:
+        TriadError: as `read`.
+    """
+    return examples(read_log(form, folder), form, refit=True)
+
+
+def read_log(form: SequencesForm, folder: Path) -> Log:
+    """The log as it stands in its files.
+
+    Raises:
+        TriadError: as `read`.
+    """
+    path = folder / form.path
+    user, item = _in_order(path, form) if _is_table(path) else _lines(path)
+    if not len(user):
+        raise TriadError("holds no interaction", where=str(path), mend="name a file with a user's items in order")
+    user_id, count = np.unique(user, return_counts=True)
+    by_user = np.argsort(user, kind="stable")
+    if count.max() < 2:
+        raise TriadError("no user has two items", where=str(path), mend="the last is the test: give longer sequences")
+    if count.max() > LAST_DAY:
+        longest = f"{user_id[count.argmax()]!r} has {count.max()} items"
+        raise TriadError(f"user {longest}", where=str(path), mend=f"cut sequences to {LAST_DAY} items")
+    attributes = {} if form.attributes is None else _attributes(folder / form.attributes, form)
+    return Log(user_id, np.r_[0, np.cumsum(count)].astype(np.int64), item[by_user], attributes)
+
+
+def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
+    """Streams and queries of `log`; no exposures."""
+    item_id, item = np.unique(log.item, return_inverse=True)
+    length = np.diff(log.offsets)
+    user = np.repeat(np.arange(len(length)), length)
+    left = log.offsets[1:][user] - 1 - np.arange(len(item))  # steps that follow
+    share = _share(log.user_id, form.seed)
+    middle = np.where(share < form.watch, VALIDATION, TRAIN) if refit else np.where(share < 0.5, VALIDATION, FUSION)
+    split = np.full(len(item), TRAIN)
+    decides = (left == 1) & (length[user] > 2)
+    split[decides] = middle[user[decides]]
+    split[(left == 0) & (length[user] > 1)] = TEST
+    time = (LAST_DAY - left) * DAY
+    asked = np.flatnonzero(split != TRAIN)
+    vocabulary = grow(Vocabulary((), form.hash_buckets), Counter(item_id[item[split == TRAIN]].tolist()), 1)
+    named = [log.attributes.get(each, []) for each in item_id.tolist()]
+    tokens = grow(Vocabulary((), 0), Counter(name for names in named for name in names), 1)
+    middle_day, last_day = (LAST_DAY - 1) * DAY, LAST_DAY * DAY
+    return Dataset(
+        items=Items(
+            item_id=item_id,
+            vocabulary_row=vocabulary.look_up(item_id),
+            category=np.zeros((len(item_id), 1), np.int32),
+            brand=np.zeros(len(item_id), np.int32),
+            tokens=_padded([tokens.look_up(names) for names in named]),
+            log_price=np.zeros(len(item_id), np.float32),
+            available_from=np.zeros(len(item_id), np.int64),
+        ),
+        users=Users(
+            user_id=log.user_id,
+            attributes=np.zeros((len(length), 0), np.int32),
+            signed_up_at=np.zeros(len(length), np.int64),
+            fold=np.zeros(len(length), np.int8),
+        ),
+        streams=Streams(
+            offsets=log.offsets,
+            item=item.astype(np.int32),
+            kind=np.full(len(item), KIND, np.int8),
+            time=time,
+            split=split.astype(np.int8),
+        ),
+        exposures=_no_exposures(),
+        queries=Queries(
+            user=user[asked].astype(np.int32),
+            history=(asked - log.offsets[user[asked]]).astype(np.int32),
+            time=time[asked],
+            split=split[asked].astype(np.int8),
+            offsets=np.arange(len(asked) + 1),
+            target=item[asked].astype(np.int32),
+        ),
+        meta=Meta(
+            tasks=(),
+            classes={},
+            context=(),
+            context_mean=(),
+            context_std=(),
+            vocabulary_rows={"item": vocabulary.rows, "category": 1, "brand": 1, "token": tokens.rows},
+            target_kind=KIND,
+            windows={
+                "train": (0, last_day if refit else middle_day),
+                "validation": (middle_day, last_day),
+                "fusion": (middle_day, last_day),
+                "test": (last_day, last_day + DAY),
+            },
+            negatives_sampled=False,
+            oov_rate=0.0,
+        ),
+    )
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix in (".csv", ".parquet")
+
+
+def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """(n,) users and items of a file with `user item item …` a line."""
+    lines = [line.split() for line in _text(path).splitlines()]
+    lines = [line for line in lines if line]
+    users = [line[0] for line in lines]
+    if twice := [user for user, count in Counter(users).items() if count > 1]:
+        raise TriadError(
+            f"user {twice[0]!r} has more than one line", where=str(path), mend="write all of a user's items on one line"
+        )
+    user = np.repeat(np.array(users, str), [len(line) - 1 for line in lines])
+    return user, np.array([item for line in lines for item in line[1:]], str)
+
+
+def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """(n,) users and items of a table, sorted by its order; rows of equal order keep that of the file."""
+    user, item, order = _columns(path, form.user, form.item, form.order)
+    try:
+        sorted_by = arrow_compute.sort_indices(order).to_numpy() if len(order) else np.zeros(0, int)
+    except pa.ArrowException as error:
+        raise TriadError(
+            f"cannot be sorted: {error}", where=f"{path}, column {form.order}", mend="give numbers or times"
+        ) from error
+    return _strings(user)[sorted_by], _strings(item)[sorted_by]
+
+
+def _attributes(path: Path, form: SequencesForm) -> dict[str, list[str]]:
+    """Item → its attributes."""
+    found: dict[str, list[str]] = {}
+    if _is_table(path):
+        item, attribute = _columns(path, form.item, form.attribute)
+        for one, name in zip(_strings(item).tolist(), _strings(attribute).tolist(), strict=True):
+            found.setdefault(one, []).append(name)
+        return found
+    mend = "give JSON of the shape {item: [attribute, …]}, or a table"
+    try:
+        raw = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise TriadError(f"not readable as JSON: {error}", where=str(path), mend=mend) from error
+    if not isinstance(raw, dict) or not all(isinstance(names, list) for names in raw.values()):
+        raise TriadError("is no mapping of items to lists", where=str(path), mend=mend)
+    return {item: [str(name) for name in names] for item, names in raw.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
+    except UnicodeDecodeError as error:
+        raise TriadError(f"not readable as text: {error}", where=str(path), mend="save it as UTF-8") from error
+
+
+def _columns(path: Path, *names: str) -> list[pa.ChunkedArray]:
+    """The columns of a CSV or Parquet file, none of them with an empty cell."""
+    try:
+        table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, names)
+    except FileNotFoundError as error:
+        raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
+    except pa.ArrowException as error:
+        raise TriadError(f"not readable: {error}", where=str(path), mend="see whether it was cut short") from error
+    for name in names:
+        if name not in table.column_names:
+            raise TriadError(
+                f"has no column {name!r}, but {', '.join(table.column_names)}",
+                where=str(path),
+                mend="name its columns in data.user, data.item, data.order and data.attribute",
+            )
+        if empty := table[name].null_count:
+            raise TriadError(f"{empty:,} cells are empty", where=f"{path}, column {name}", mend="leave such rows out")
+    return [table[name] for name in names]
+
+
+def _read_csv(path: Path, names: tuple[str, ...]) -> pa.Table:
+    """Ids are text, whatever they look like; the order column, the last of three, is what it looks like."""
+    ids = dict.fromkeys(names[:2], pa.string())
+    return arrow_csv.read_csv(
+        path, convert_options=arrow_csv.ConvertOptions(column_types=ids, strings_can_be_null=True)
+    )
+
+
+def _strings(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    return np.array(column.cast(pa.string()).to_pylist(), str)
+
+
+def _share(user_id: NDArray[np.str_], seed: int) -> Floats:
+    """(n_users,) a number in [0, 1) that follows from the user's id."""
+    digests = [hashlib.md5(f"{seed}:{user}".encode()).hexdigest()[:8] for user in user_id.tolist()]
+    return np.array([int(digest, 16) / 2**32 for digest in digests])
+
+
+def _padded(rows: list[Ints]) -> Ints:
+    """(n, widest) with zeros at the end; at least one column."""
+    padded = np.zeros((len(rows), max([1, *map(len, rows)])), np.int32)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    return padded
+
+
+def _no_exposures() -> Exposures:
+    none: dict[str, Any] = {name: np.zeros(0, np.int32) for name in ("user", "item", "split", "history")}
+    return Exposures(
+        event_id=np.zeros(0, "U1"),
+        time=np.zeros(0, np.int64),
+        context=np.zeros((0, 0), np.float32),
+        labels=np.zeros((0, 0), np.float32),
+        is_new_user=np.zeros(0, bool),
+        is_cold_item=np.zeros(0, bool),
+        **none,
+    )

@@ -1,0 +1,149 @@
+"""Members of item-item weights: each by hand or by its textbook formula, and what they make of a history."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fusion_data import TASKS, other_night
+from make_dataset import make_dataset
+
+from triad.config.similarity import LinearParams, SimilarityParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Streams
+from triad.fusion import ease as module
+from triad.fusion.attributes import attribute_cosine
+from triad.fusion.ease import ease, keep_largest, successors
+from triad.fusion.linear import WEIGHTS, Linear
+from triad.fusion.members import load_member
+from triad.fusion.popularity import Popularity
+from triad.fusion.transitions import transitions
+from triad.fusion.unseen import Unseen
+
+PARAMS = SimilarityParams(linear=LinearParams(ridge=2.0))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_dataset(150, 48, 0)
+
+
+@pytest.fixture(scope="module")
+def small(data) -> Dataset:
+    """Users who take 0 1 2, 1 2, 0 2 0; the last one's last step lies after train."""
+    item = np.array([0, 1, 2, 1, 2, 0, 2, 0])
+    split = np.array([0, 0, 0, 0, 0, 0, 0, 1])
+    streams = Streams(np.array([0, 3, 5, 8]), item, np.ones(8, int), np.arange(8), split)
+    rows = {name: getattr(data.items, name)[:3] for name in data.items.__dataclass_fields__}
+    users = {name: getattr(data.users, name)[:3] for name in data.users.__dataclass_fields__}
+    return replace(data, streams=streams, items=replace(data.items, **rows), users=replace(data.users, **users))
+
+
+def test_transitions_by_hand(small) -> None:
+    found = transitions(small, reach=5, fade=1.0, backward=0.5, shrink=1.0, neighbours=9).toarray()
+    # 0→1 once next to each other; 1→2 twice; 0→2 once at distance 2 and once at 1; counts are 2, 2, 3
+    expected = np.array([[0, 1, 1.5], [0.5, 0, 2], [0.75, 1, 0]])
+    count = np.sqrt(np.outer([2, 2, 3], [2, 2, 3])) + 1
+    assert found == pytest.approx(expected / count)
+    near = transitions(small, reach=1, fade=1.0, backward=0.0, shrink=1.0, neighbours=1).toarray()
+    assert near == pytest.approx(np.array([[0, 1, 0], [0, 0, 2], [0, 0, 0]]) / count)  # of equals the first is kept
+
+
+def test_ease_is_each_items_regression_on_the_others(small) -> None:
+    taken = np.array([[1, 1, 1], [0, 1, 1], [1, 0, 1]], float)
+    found = ease(small, ridge=2.0, neighbours=3).toarray()
+    for item in range(3):
+        rest = [other for other in range(3) if other != item]
+        x, y = taken[:, rest], taken[:, item]
+        solved = np.linalg.solve(x.T @ x + 2 * np.eye(2), x.T @ y)
+        assert found[rest, item] == pytest.approx(np.maximum(solved, 0), abs=1e-6)
+    assert (np.diag(found) == 0).all()
+
+
+def test_successors_are_the_ridge_of_what_follows_on_what_came_before(small) -> None:
+    # steps that another one follows: 0|1 2, 0 1|2, 1|2, 0|2
+    past = np.array([[1, 0, 0], [0.5, 1, 0], [0, 1, 0], [1, 0, 0]])
+    future = np.array([[0, 1, 0.25], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    solved = np.linalg.solve(past.T @ past + 2 * np.eye(3), past.T @ future)
+    np.fill_diagonal(solved, 0)
+    found = successors(small, ridge=2.0, reach=9, past_decay=0.5, future_decay=0.25, neighbours=3).toarray()
+    assert found == pytest.approx(np.maximum(solved, 0), abs=1e-6)
+
+
+def test_only_the_largest_weights_are_kept() -> None:
+    dense = np.array([[3, 1, 2], [-1, 0, -2], [5, 5, 4]], np.float32)
+    assert keep_largest(dense, 2).toarray().tolist() == [[3, 0, 2], [0, 0, 0], [5, 5, 0]]
+    assert keep_largest(dense, 9).toarray().tolist() == np.maximum(dense, 0).tolist()
+
+
+def test_a_catalogue_too_large_for_a_dense_matrix_is_refused(small, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MAX_ITEMS", 2)
+    with pytest.raises(TriadError, match=r"3 items, of 2"):
+        ease(small, ridge=1.0, neighbours=1)
+
+
+def test_attributes_by_hand(data) -> None:
+    items = replace(
+        data.items,
+        **{name: getattr(data.items, name)[:3] for name in ("item_id", "vocabulary_row", "log_price")},
+        category=np.zeros((3, 1), int),
+        brand=np.array([1, 1, 0]),
+        tokens=np.array([[1, 2], [2, 0], [3, 1]]),
+    )
+    found = attribute_cosine(replace(data, items=items), neighbours=3).toarray()
+    common, rare = np.log(3 / 2), np.log(3)  # brand 1 and words 1, 2 stand on two items each, word 3 on one
+    first, second, third = np.array([1, 1, 1, 0]) * common, np.array([1, 0, 1, 0]) * common, np.r_[0, common, 0, rare]
+    length = np.linalg.norm
+    assert found[0, 1] == pytest.approx(first @ second / length(first) / length(second))
+    assert found[0, 2] == pytest.approx(first @ third / length(first) / length(third))
+    assert found[1, 2] == 0 and (np.diag(found) == 0).all()
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_each_ranks_as_a_distribution_and_lives_through_a_night(data, name, tmp_path) -> None:
+    member = Linear.fit(data, WEIGHTS[name](data, PARAMS.linear), PARAMS)
+    users, history = data.queries.user[:60], data.queries.history[:60]
+    ranked = member.rank(data, users, history)
+    assert ranked.sum(axis=1) == pytest.approx(1)
+    assert (ranked > 0).all()
+    assert member.predict(data, np.arange(3)) == {}
+    member.save(tmp_path)
+    again = load_member(name, tmp_path)
+    order = np.random.default_rng(1).permutation(48)
+    assert again.rank(other_night(data, order=order), users, history) == pytest.approx(ranked[:, order])
+
+
+def test_what_is_learnt_beats_popularity_and_chooses_on_validation_alone(data) -> None:
+    member = Linear.fit(data, WEIGHTS["transitions"](data, PARAMS.linear), PARAMS)
+    rows = data.query_rows("fusion")
+    rows = rows[np.diff(data.queries.offsets)[rows] == 1]
+    users, history = data.queries.user[rows], data.queries.history[rows]
+    place = np.arange(len(rows)), data.queries.target[data.queries.offsets[rows]]
+    naive = Popularity.fit(data, TASKS, half_life_days=14).rank(data, users, history)
+    assert np.log(member.rank(data, users, history)[place]).mean() > np.log(naive[place]).mean() + 0.1
+    later = data.streams.split > 1
+    other = replace(data, streams=replace(data.streams, item=np.where(later, 0, data.streams.item)))
+    again = Linear.fit(other, WEIGHTS["transitions"](other, PARAMS.linear), PARAMS)
+    assert (again.power, again.floor, again.half_life_days) == (member.power, member.floor, member.half_life_days)
+    assert (again.weights != member.weights).nnz == 0
+
+
+def test_refitting_keeps_what_was_chosen(data) -> None:
+    member = Linear.fit(data, WEIGHTS["transitions"](data, PARAMS.linear), PARAMS)
+    more = replace(data, streams=replace(data.streams, split=np.where(data.streams.split < 3, 0, 3)))
+    again = member.refit(more, WEIGHTS["transitions"](more, PARAMS.linear), PARAMS)
+    assert (again.power, again.floor, again.half_life_days) == (member.power, member.floor, member.half_life_days)
+    assert again.weights.nnz > member.weights.nnz
+
+
+def test_what_was_taken_is_left_out(data) -> None:
+    member = Popularity.fit(data, TASKS, half_life_days=14)
+    users, history = data.queries.user[:20], data.queries.history[:20]
+    found = Unseen(member).rank(data, users, history)
+    plain = member.rank(data, users, history)
+    for row, (user, steps) in enumerate(zip(users, history, strict=True)):
+        start = data.streams.offsets[user]
+        seen = np.unique(data.streams.item[start : start + steps])
+        assert (found[row, seen] == 0).all()
+        rest = np.setdiff1d(np.arange(48), seen)
+        assert found[row, rest] == pytest.approx(plain[row, rest] / plain[row, rest].sum())
+    assert Unseen(member).predict(data, np.arange(4)).keys() == member.predict(data, np.arange(4)).keys()

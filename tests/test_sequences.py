@@ -1,0 +1,127 @@
+"""The form "sequences": splits by hand, tables and lines alike, and every bad file told apart."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS
+from triad.studies.sequences import DAY, LAST_DAY, SequencesForm, read, read_refit
+
+LINES = "ann pen cup tea\nbob tea\ncy cup tea pen ink\n\ndan ink pen\n"
+FORM = SequencesForm(form="sequences", path="log.txt", hash_buckets=2)
+
+
+def written(folder, text=LINES, **form):
+    (folder / "log.txt").write_text(text)
+    return FORM.model_copy(update=form)
+
+
+def items_of(data, split):
+    """{(user, item)} of the steps in `split`."""
+    user = np.repeat(data.users.user_id, np.diff(data.streams.offsets))
+    here = data.streams.split == SPLITS.index(split)
+    return set(zip(user[here].tolist(), data.items.item_id[data.streams.item][here].tolist(), strict=True))
+
+
+def test_the_last_is_the_test_and_the_one_before_decides(tmp_path) -> None:
+    data = read(written(tmp_path), tmp_path)
+    assert data.users.user_id.tolist() == ["ann", "bob", "cy", "dan"]
+    assert data.items.item_id.tolist() == ["cup", "ink", "pen", "tea"]
+    assert items_of(data, "test") == {("ann", "tea"), ("cy", "ink"), ("dan", "pen")}  # bob took one thing only
+    assert items_of(data, "validation") | items_of(data, "fusion") == {("ann", "cup"), ("cy", "pen")}
+    assert items_of(data, "train") == {("ann", "pen"), ("bob", "tea"), ("cy", "cup"), ("cy", "tea"), ("dan", "ink")}
+    cy = slice(*data.streams.offsets[2:4])
+    assert data.items.item_id[data.streams.item[cy]].tolist() == ["cup", "tea", "pen", "ink"]
+    assert (data.streams.time[cy] // DAY).tolist() == [LAST_DAY - 3, LAST_DAY - 2, LAST_DAY - 1, LAST_DAY]
+
+    queries = data.queries
+    asked = [
+        (data.users.user_id[u], int(h), data.items.item_id[t])
+        for u, h, t in zip(queries.user, queries.history, queries.target, strict=True)
+    ]
+    assert asked == [("ann", 1, "cup"), ("ann", 2, "tea"), ("cy", 2, "pen"), ("cy", 3, "ink"), ("dan", 1, "pen")]
+    assert queries.offsets.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_half_of_many_users_validate_and_refitting_takes_all_but_the_last(tmp_path) -> None:
+    lines = "".join(f"u{i} a{i % 7} b{i % 5} c{i % 3}\n" for i in range(400))
+    form = written(tmp_path, lines, watch=0.1)
+    counts = Counter(read(form, tmp_path).streams.split.tolist())
+    assert counts[0] == counts[3] == 400
+    assert counts[1] + counts[2] == 400
+    assert 160 < counts[1] < 240
+    data = read_refit(form, tmp_path)
+    counts = Counter(data.streams.split.tolist())
+    assert (counts[0], counts[3]) == (800 - counts[1], 400)
+    assert 20 < counts[1] < 60
+    assert len(data.query_rows("test")) == 400
+
+
+def test_items_that_train_lacks_share_rows(tmp_path) -> None:
+    form = written(tmp_path)
+    own = [
+        id_
+        for id_, row in zip(["cup", "ink", "pen", "tea"], read(form, tmp_path).items.vocabulary_row, strict=True)
+        if row > 2
+    ]
+    assert own == ["cup", "ink", "pen", "tea"]
+    later = written(tmp_path, "ann pen cup tea\ncy pen cup ink\n")
+    data = read(later, tmp_path)
+    rows = dict(zip(data.items.item_id.tolist(), data.items.vocabulary_row.tolist(), strict=True))
+    assert rows["pen"] == 3  # 0 padding, 1 and 2 shared
+    assert all(rows[name] in (1, 2) for name in ("cup", "ink", "tea"))
+    assert data.meta.vocabulary_rows["item"] == 4
+
+
+def test_attributes_are_tokens(tmp_path) -> None:
+    (tmp_path / "what.json").write_text(json.dumps({"pen": [7, 9], "cup": [9], "unsold": [1]}))
+    data = read(written(tmp_path, attributes="what.json"), tmp_path)
+    tokens = dict(zip(data.items.item_id.tolist(), data.items.tokens.tolist(), strict=True))
+    assert tokens == {"pen": [2, 1], "cup": [1, 0], "ink": [0, 0], "tea": [0, 0]}  # the most frequent first
+    assert data.meta.vocabulary_rows["token"] == 3
+    table = pa.table({"item": ["pen", "pen", "cup"], "attribute": ["7", "9", "9"]})
+    pq.write_table(table, tmp_path / "what.parquet")
+    again = read(written(tmp_path, attributes="what.parquet"), tmp_path)
+    assert (again.items.tokens == data.items.tokens).all()
+
+
+def test_a_table_is_sorted_by_its_order_column(tmp_path) -> None:
+    lines = read(written(tmp_path), tmp_path)
+    (tmp_path / "log.csv").write_text(
+        "who,when,what\nann,30,tea\nbob,1,tea\ncy,2,tea\nann,10,pen\ncy,1,cup\nann,20,cup\ncy,4,ink\ncy,3,pen\n"
+        "dan,9,pen\ndan,8,ink\n"
+    )
+    form = SequencesForm(form="sequences", path="log.csv", user="who", item="what", order="when", hash_buckets=2)
+    table = read(form, tmp_path)
+    for part, name in (("streams", "item"), ("streams", "split"), ("queries", "target"), ("users", "user_id")):
+        assert (getattr(getattr(table, part), name) == getattr(getattr(lines, part), name)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "message"),
+    [
+        (None, {}, r"log\.txt: no such file"),
+        ("", {}, "holds no interaction"),
+        ("ann pen\nbob tea\n", {}, "no user has two items"),
+        ("ann pen cup\nann tea ink\n", {}, "user 'ann' has more than one line"),
+        (LINES, {"attributes": "none.json"}, r"none\.json: no such file"),
+        (LINES, {"attributes": "bad.json"}, "not readable as JSON"),
+        (LINES, {"attributes": "list.json"}, "no mapping of items to lists"),
+        (LINES, {"path": "log.csv"}, r"log\.csv: has no column 'user', but who, what"),
+        (LINES, {"path": "log.csv", "user": "who", "item": "what", "order": "what"}, r"column what: 1 cells are empty"),
+        (LINES, {"path": "none.parquet"}, r"none\.parquet: no such file"),
+    ],
+)
+def test_bad_files_are_told(tmp_path, text, form, message) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "log.csv").write_text("who,what\nann,pen\nann,\n")
+    if text is not None:
+        (tmp_path / "log.txt").write_text(text)
+    with pytest.raises(TriadError, match=message):
+        read(FORM.model_copy(update=form), tmp_path)
