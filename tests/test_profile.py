@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused(data, member, tmp_path) -> None:
         member.rank(data, np.zeros(1, int), np.ones(1, int))
     member.save(tmp_path)
     meaning = read_json(tmp_path / "profile.json")
-    write_json(tmp_path / "profile.json", meaning | {"scikit-learn": "0.1"})
+    write_json(tmp_path / "profile.json", meaning | {"versions": {"scikit-learn": "0.1"}})
     with pytest.raises(TriadError, match=r"fitted with scikit-learn 0\.1"):
         Profile.load(tmp_path)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from triad.config.base import Section
@@ -10,10 +12,12 @@ from triad.config.base import Section
 class ProfileParams(Section):
     """Boosted trees on what a user did so far."""
 
+    trees: Literal["hist", "lightgbm"] = Field(default="hist", description="scikit-learn's, or LightGBM's")
     max_iterations: int = Field(default=300, ge=1)
     learning_rate: float = Field(default=0.08, gt=0)
     leaves: int = Field(default=8, ge=2, description="leaves of a tree")
     column_share: float = Field(default=0.3, gt=0, le=1, description="of the columns, drawn anew for each split")
+    row_share: float = Field(default=1.0, gt=0, le=1, description="of the rows, drawn anew for each tree of lightgbm")
     min_rows_a_leaf: int = Field(default=60, ge=1)
     patience: int = Field(default=12, ge=1, description="trees without a better validation loss")
     bag_rows: int = Field(

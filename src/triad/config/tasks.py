@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
-Label = Literal["clicked", "carted", "purchased", "spend", "user_attribute", "price_move", "next_item"]
+Label = Literal["clicked", "carted", "purchased", "spend", "user_attribute", "price_move", "next_item", "column"]
 
 
 class TaskParams(Section):
@@ -16,7 +16,9 @@ class TaskParams(Section):
 
     kind: Literal["binary", "multiclass", "regression", "ranking"]
     label: Label
-    column: str | None = Field(default=None, description="for label user_attribute: the column of users")
+    column: str | None = Field(
+        default=None, description="of users, for label user_attribute; of a study, for label column"
+    )
     horizon_days: int = Field(default=7, ge=1, description="days ahead, for price_move and spend")
     given: str | None = Field(default=None, description="the task whose event this one needs (entire-space product)")
     weight: float = Field(default=1.0, gt=0, description="λ in L = Σ λᵢLᵢ where weighting is fixed")
@@ -31,10 +33,12 @@ class TaskParams(Section):
             "next_item": "ranking",
         }
         expected = kinds.get(self.label, "binary")
+        if self.label == "column":
+            expected = self.kind if self.kind != "ranking" else "binary, multiclass or regression"
         if self.kind != expected:
             raise ValueError(f"label {self.label!r} is of kind {expected!r}, not {self.kind!r}")
-        if (self.label == "user_attribute") != (self.column is not None):
-            raise ValueError("`column` goes with label user_attribute, and with no other")
+        if (self.label in ("user_attribute", "column")) != (self.column is not None):
+            raise ValueError("`column` goes with the labels user_attribute and column, and with no other")
         if self.given is not None and self.kind != "binary":
             raise ValueError("`given` is for binary tasks")
         return self

@@ -65,6 +65,7 @@ _MEANINGS = {
     "spend": "How much will the customer spend over the next {days} days? (as log of 1 + cents)",
     "user_attribute": "Which {column} does the customer belong to?",
     "price_move": "How will the product's price move over the next {days} days? (as log of the ratio)",
+    "column": "What will {column} be?",
     "next_item": "Which product of the whole catalogue will the customer turn to next?",
 }
 

@@ -39,6 +39,8 @@ def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tas
         )
     for name, task in tasks.items():
         where = f"tasks.{name}"
+        if task.label == "column":
+            raise TriadError("is a label of studies alone", where=f"{where}.label", mend="name one that events make")
         if task.label == "user_attribute" and task.column not in attributes:
             raise _lacking(where, f"the column users.{task.column}", f"users has {sorted(attributes)}")
         if task.label == "price_move" and (

@@ -1,7 +1,7 @@
 """A member: one model of its own, which the fusion and everything after it can ask in one way.
 
 Each member class lives beside what it is made of; `MEMBERS` names them all, by the stage that makes them.
-The stage `fuse` itself makes two baselines: `popularity`, and `item_knn` out of `similarity`.
+The stage `fuse` itself makes three plain ones: `popularity`, `linear`, and `item_knn` out of `similarity`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ MEMBERS = {
     "successors": "triad.fusion.linear:Linear",
     "attributes": "triad.fusion.linear:Linear",
     "profile": "triad.fusion.profile:Profile",
+    "logistic": "triad.fusion.logistic:Logistic",
     "popularity": "triad.fusion.popularity:Popularity",
 }
 """Named by text, so that asking for one imports no other's framework."""

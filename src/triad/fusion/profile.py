@@ -17,9 +17,7 @@ from typing import Any
 
 import joblib
 import numpy as np
-import sklearn
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
@@ -28,13 +26,14 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
 from triad.fusion.alignment import align_vectors, by_id, positions
-from triad.fusion.examples import labelled
+from triad.fusion.boosted import ONE_THREAD, Trees, count, grow, scores, versions
+from triad.fusion.encodings import Encoding, encode, encode_train
+from triad.fusion.examples import chain, labelled
 from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
 
-Trees = Any
-"""A fitted HistGradientBoostingClassifier or HistGradientBoostingRegressor; scikit-learn carries no types."""
-
 log = logging.getLogger("triad.profile")
+ENCODED = ("column",)
+"""Labels to which the odds of the user's steps are told: those that say something of the row or its user."""
 ARRAYS = ("item_id", "vectors", "axes", "price")
 ROWS = 100_000
 """Exposures whose columns are made at once, which keeps memory flat."""
@@ -51,8 +50,10 @@ class Profile:
     basis: Basis
     trees: dict[str, list[Trees]]  # task → fits whose mean it answers
     columns: dict[str, list[str]]  # task → names of the columns its trees read
+    encodings: dict[str, Encoding]  # task → what steps say of it
     given: dict[str, str]  # task → the task whose probability it multiplies
     inputs: dict[str, Any]  # of Meta, what the columns depend on
+    library: str  # as ProfileParams.trees
 
     ranks = False
 
@@ -72,10 +73,12 @@ class Profile:
         """
         order = by_id(data.items.item_id)
         known = np.asarray(data.items.item_id)[order]
-        aligned = align_vectors(positions(known, data.items.item_id), vectors[order], data.items)
+        place = positions(known, data.items.item_id)
+        aligned = align_vectors(place, vectors[order], data.items)
         basis = fit_basis(data, aligned, params.components)
         trees: dict[str, list[Trees]] = {}
         read: dict[str, list[str]] = {}
+        encodings: dict[str, Encoding] = {}
         for name, task in tasks.items():
             if task.kind == "ranking":
                 continue
@@ -83,18 +86,24 @@ class Profile:
             rows, label = labelled(data, name, "train", both=task.kind != "regression", within=within)
             later, later_label = labelled(data, name, "validation", within=within)
             parts = PARTS.get(task.label, ANY)
+            found, asked = table(data, rows, aligned, basis), table(data, later, aligned, basis)
+            if task.label in ENCODED and task.kind != "regression" and len(data.streams.item):
+                classes = len(data.meta.classes.get(name, ()))
+                encodings[name], own = encode_train(data, rows, label, place=place, classes=classes, seed=params.seed)
+                found += own
+                asked += encode(data, later, place, encodings[name])
             # the trees cannot bin a column that no row knows
-            columns = [c for c in table(data, rows, aligned, basis) if c.part in parts and np.isfinite(c.values).any()]
+            columns = [c for c in found if c.part in parts and np.isfinite(c.values).any()]
             read[name] = [c.name for c in columns]
-            matrix, held = _matrix(columns), _take(table(data, later, aligned, basis), read[name])
-            trees[name] = [_model(task, params, seed) for seed in _seeds(params, len(rows))]
+            matrix, held = _matrix(columns), _take(asked, read[name])
             with _threads(len(rows)):
-                for model in trees[name]:
-                    model.fit(matrix, label, X_val=held, y_val=later_label)
-            counts = ", ".join(str(model.n_iter_) for model in trees[name])
+                trees[name] = [
+                    grow(task, params, seed, (matrix, label), (held, later_label)) for seed in _seeds(params, len(rows))
+                ]
+            counts = ", ".join(str(count(model)) for model in trees[name])
             log.info("%s: %s trees on %d rows × %d columns", name, counts, len(rows), len(columns))
         given = {name: task.given for name, task in tasks.items() if task.given in trees and name in trees}
-        return cls(known, vectors[order], basis, trees, read, given, _inputs(data.meta))
+        return cls(known, vectors[order], basis, trees, read, encodings, given, _inputs(data.meta), params.trees)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Scores of the tasks it was fitted on; shapes as `Member.predict`.
@@ -111,25 +120,19 @@ class Profile:
             )
         place = positions(self.item_id, data.items.item_id)
         vectors = align_vectors(place, self.vectors, data.items)
-        chains = {task: self._chain(task) for task in self.trees if tasks is None or task in tasks}
-        found_scores: dict[str, list[Floats]] = {name: [] for chain in chains.values() for name in chain}
+        chains = {task: chain(task, self.given) for task in self.trees if tasks is None or task in tasks}
+        found_scores: dict[str, list[Floats]] = {name: [] for names in chains.values() for name in names}
         for part in np.split(rows, range(ROWS, len(rows), ROWS)):
             columns = table(data, part, vectors, self.basis) if len(part) else []
             with _threads(len(part)):
                 for task, models in ((task, self.trees[task]) for task in found_scores):
                     classes = len(data.meta.classes.get(task, ()))
-                    matrix = _take(columns, self.columns[task]) if len(part) else np.zeros((0, 0))
+                    own = encode(data, part, place, self.encodings[task]) if task in self.encodings else []
+                    matrix = _take(columns + own, self.columns[task]) if len(part) else np.zeros((0, 0))
                     for few in np.split(matrix, range(ROWS_A_TREE, len(matrix), ROWS_A_TREE)):
-                        found_scores[task].append(np.mean([_scores(m, few, classes) for m in models], axis=0))
-        scores = {task: np.concatenate(parts) for task, parts in found_scores.items()}
-        return {task: np.prod([scores[name] for name in chain], axis=0) for task, chain in chains.items()}
-
-    def _chain(self, task: str) -> list[str]:
-        """The task and all that it needs, one after the other."""
-        chain = [task]
-        while (needs := self.given.get(chain[-1])) is not None and needs not in chain:
-            chain.append(needs)
-        return chain
+                        found_scores[task].append(np.mean([scores(m, few, classes) for m in models], axis=0))
+        alone = {task: np.concatenate(parts) for task, parts in found_scores.items()}
+        return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """Never: it does not order the catalogue."""
@@ -144,37 +147,37 @@ class Profile:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for task, models in self.trees.items():
             joblib.dump(models, folder / f"{task}.joblib", compress=3)
-        meaning = {"columns": self.columns, "given": self.given, "inputs": self.inputs}
-        meaning["categories"] = list(self.basis.categories)
-        write_json(folder / "profile.json", meaning | {"scikit-learn": sklearn.__version__})
+        for task, encoding in self.encodings.items():
+            np.savez(folder / f"{task}.npz", items=encoding.items, categories=encoding.categories)
+        meaning = {name: getattr(self, name) for name in ("columns", "given", "inputs", "library")}
+        meaning |= {"categories": list(self.basis.categories), "encoded": list(self.encodings)}
+        write_json(folder / "profile.json", meaning | {"versions": versions(self.library)})
 
     @classmethod
     def load(cls, folder: Path) -> Profile:
         """What `save` wrote.
 
         Raises:
-            TriadError: it was written by another version of scikit-learn, whose trees this one may misread.
+            TriadError: it was written by another version of the trees' library, whose trees this one may misread.
         """
         meaning = read_json(folder / "profile.json")
-        if meaning["scikit-learn"] != sklearn.__version__:
+        here = versions(meaning["library"])
+        if differ := [name for name, version in meaning["versions"].items() if version != here[name]]:
             raise TriadError(
-                f"fitted with scikit-learn {meaning['scikit-learn']}, here is {sklearn.__version__}",
+                f"fitted with {differ[0]} {meaning['versions'][differ[0]]}, here is {here[differ[0]]}",
                 where=str(folder),
                 mend="use the model's own requirements, or fit it again",
             )
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
         basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]), arrays.pop("price"))
         trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
-        numbers = {name: meaning[name] for name in ("columns", "given", "inputs")}
-        return cls(**arrays, basis=basis, trees=trees, **numbers)
+        encodings = {task: Encoding(**np.load(folder / f"{task}.npz")) for task in meaning["encoded"]}
+        numbers = {name: meaning[name] for name in ("columns", "given", "inputs", "library")}
+        return cls(**arrays, basis=basis, trees=trees, encodings=encodings, **numbers)
 
 
 def _threads(rows: int) -> threadpool_limits:
-    """One thread below half a million rows: on a busy machine more of them wait than work.
-
-    160,000 rows × 130 columns beside eight other processes on two cores: 36 s on one thread, 219 s on two.
-    """
-    return threadpool_limits(None if rows > 500_000 else 1)
+    return threadpool_limits(None if rows > ONE_THREAD else 1)
 
 
 def _inputs(meta: Meta) -> dict[str, Any]:
@@ -190,23 +193,6 @@ def _seeds(params: ProfileParams, rows: int) -> range:
     return range(params.seed, params.seed + max(1, min(8, params.bag_rows // max(rows, 1))))
 
 
-def _model(task: TaskParams, params: ProfileParams, seed: int) -> Trees:
-    settings = {
-        "learning_rate": params.learning_rate,
-        "max_iter": params.max_iterations,
-        "max_leaf_nodes": params.leaves,
-        "min_samples_leaf": params.min_rows_a_leaf,
-        "l2_regularization": 1.0,
-        "max_features": params.column_share,
-        "early_stopping": True,
-        "n_iter_no_change": params.patience,
-        "random_state": seed,
-    }
-    if task.kind == "regression":
-        return HistGradientBoostingRegressor(loss="absolute_error", **settings)
-    return HistGradientBoostingClassifier(**settings)
-
-
 def _matrix(columns: list[Column]) -> Floats:
     return np.stack([np.asarray(c.values, np.float32) for c in columns], axis=1)
 
@@ -214,17 +200,3 @@ def _matrix(columns: list[Column]) -> Floats:
 def _take(columns: list[Column], names: list[str]) -> Floats:
     by_name = {c.name: c for c in columns}
     return _matrix([by_name[name] for name in names])
-
-
-def _scores(model: Trees, matrix: Floats, classes: int) -> Floats:
-    """Of one block: binary and regression (rows,), multiclass (rows, classes)."""
-    if not len(matrix):
-        return np.zeros((0, classes) if classes else 0)
-    if isinstance(model, HistGradientBoostingRegressor):
-        return np.asarray(model.predict(matrix))
-    found = np.asarray(model.predict_proba(matrix))
-    if not classes:
-        return found[:, 1]
-    wide = np.full((len(matrix), classes), 1e-6)  # a class that train never showed
-    wide[:, model.classes_.astype(int)] = found
-    return wide / wide.sum(axis=1, keepdims=True)

@@ -16,12 +16,13 @@ from triad.fusion.history import DAY, States, item_weights, look_back
 from triad.fusion.neighbours import profile_vectors
 from triad.schema import EVENT_KINDS
 
-Part = Literal["user", "taste", "item", "pair", "context"]
+Part = Literal["user", "taste", "item", "pair", "context", "odds"]
 
 PARTS: dict[str, tuple[Part, ...]] = {
     "user_attribute": ("user", "taste", "context"),
     "spend": ("user", "taste", "context"),
     "price_move": ("item", "context"),
+    "column": ("user", "item", "pair", "context", "odds"),
 }
 """By a task's label, the parts of the table it reads; `ANY` for a label not named."""
 ANY: tuple[Part, ...] = ("user", "item", "pair", "context")

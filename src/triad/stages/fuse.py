@@ -11,6 +11,7 @@ from triad.errors import TriadError
 from triad.features.dataset import load
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.linear import WEIGHTS
+from triad.fusion.logistic import Logistic
 from triad.fusion.members import Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.similarity import Similarity
@@ -31,6 +32,9 @@ def fuse(params: Params) -> None:
         if name == "popularity":
             half_life_days = params.fuse.popularity_half_life_days
             members[name] = Popularity.fit(data, params.tasks, half_life_days=half_life_days)
+            continue
+        if name == "logistic":
+            members[name] = Logistic.fit(data, params.tasks)
             continue
         stage = "similarity" if name in ("item_knn", *WEIGHTS) else name
         path = ARTIFACTS / stage / name if name in WEIGHTS else ARTIFACTS / stage

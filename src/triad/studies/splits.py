@@ -1,0 +1,94 @@
+"""How rows are dealt to train, validation, fusion and test where time does not do it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Ints
+from triad.studies.columns import Columns
+
+
+class ByModulo(Section):
+    """By row number in file order: its remainder says which; of `held`, every second row is fusion."""
+
+    rule: Literal["modulo"] = "modulo"
+    modulo: int = Field(default=5, ge=2)
+    held: tuple[int, ...] = Field(default=(3,), min_length=1, description="remainders of validation and fusion")
+    test: tuple[int, ...] = Field(default=(4,), min_length=1, description="remainders of test; the others are train")
+
+    @model_validator(mode="after")
+    def _parts(self) -> ByModulo:
+        taken = (*self.held, *self.test)
+        if len(set(taken)) < len(taken) or not all(0 <= each < self.modulo for each in taken):
+            raise ValueError(f"held {self.held} and test {self.test} must be different remainders of {self.modulo}")
+        if len(taken) == self.modulo:
+            raise ValueError("no remainder is left for train")
+        return self
+
+
+class ByShare(Section):
+    """At random by user, so that no user is in two splits."""
+
+    rule: Literal["share"]
+    train: float = Field(default=0.6, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    fusion: float = Field(default=0.1, gt=0, lt=1, description="test is what is left")
+    seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_a_test(self) -> ByShare:
+        if self.train + self.validation + self.fusion >= 1:
+            raise ValueError("train, validation and fusion leave nothing for test")
+        return self
+
+
+class ByColumn(Section):
+    """By what a column says; rows with another value are left out."""
+
+    rule: Literal["column"]
+    column: str
+    train: str = "train"
+    validation: str = "validation"
+    fusion: str = "fusion"
+    test: str = "test"
+
+
+Split = Annotated[ByModulo | ByShare | ByColumn, Field(discriminator="rule")]
+
+
+def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
+    """(rows,) place in SPLITS of each row, -1 where it is left out.
+
+    Args:
+        user: (rows,) each row's user.
+
+    Raises:
+        TriadError: a split gets no row.
+    """
+    if rule.rule == "modulo":
+        row = np.arange(table.rows)
+        held = 1 + row // rule.modulo % 2
+        found = np.where(np.isin(row % rule.modulo, rule.held), held, 0)
+        found[np.isin(row % rule.modulo, rule.test)] = SPLITS.index("test")
+    elif rule.rule == "share":
+        names, inverse = np.unique(user, return_inverse=True)
+        digests = [hashlib.md5(f"{rule.seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist()]
+        share = np.array([int(digest, 16) / 2**32 for digest in digests])
+        ends = np.cumsum([rule.train, rule.validation, rule.fusion])
+        found = np.searchsorted(ends, share, side="right")[inverse]
+    else:
+        said = table.texts(rule.column)
+        found = np.full(table.rows, -1)
+        for place, name in enumerate(SPLITS):
+            found[said == getattr(rule, name)] = place
+    for place, name in enumerate(SPLITS):
+        if not (found == place).any():
+            raise TriadError(f"the split {name} gets no row", where=table.where, mend="correct the form's `split`")
+    return found.astype(np.int8)

@@ -1,0 +1,342 @@
+"""The form "tabular": a row a user, a visit or an offer; columns say who, what was offered, seen and done.
+
+| the form's key | becomes |
+|---|---|
+| `categorical` | attributes of the user |
+| `numeric`, `clock` | context of the exposure: the row itself |
+| `item` (a treatment, an arm) | the exposure's item; without it there is but one |
+| `steps` (a cell holds a list) | the user's stream: a row's own steps precede its exposure |
+| `labels` | pointwise tasks (`tasks`) |
+
+A row is a user of its own, unless `user` names them, or `user_restarts` finds them in the order of the file. An
+exposure reads the steps of its own row and of its user's earlier ones, and no later one's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.vocabulary import Vocabulary, grow
+from triad.schema import EVENT_KINDS
+from triad.studies.columns import Columns, File, read_columns
+from triad.studies.splits import ByModulo, Split, deal
+
+HOUR = 3_600_000_000
+"""µs; rows without a clock lie an hour apart."""
+
+KIND = EVENT_KINDS.index("click")
+NOTHING = "-"
+"""The item of rows that offer none."""
+
+
+class Steps(Section):
+    """A column whose cells hold lists, oldest first."""
+
+    column: str
+    separator: str = Field(default=";", min_length=1)
+    path_separator: str | None = Field(
+        default=None, min_length=1, description="where a step is a path from broad to narrow; its last part is the item"
+    )
+
+
+class Clock(Section):
+    """When a row began, and ended. Gives hour, weekday, duration, and orders a user's rows."""
+
+    start: str
+    end: str | None = None
+
+
+class LabelColumn(Section):
+    """What is to be predicted."""
+
+    column: str
+    kind: Literal["binary", "multiclass", "regression"]
+    positive: str | None = Field(default=None, description="binary: the value that means yes, where it is not 1")
+    given: str | None = Field(default=None, description="the task whose event this one needs")
+
+
+class TabularForm(Section):
+    """Where a table lies, and what its columns mean."""
+
+    form: Literal["tabular"]
+    files: tuple[File, ...] = Field(min_length=1)
+    id: str | None = Field(default=None, description="of a row; without it, rows are numbered from 0")
+    user: str | None = None
+    user_restarts: str | None = Field(
+        default=None, description="rows of a user follow one another; the next one's begin where this time goes back"
+    )
+    categorical: tuple[str, ...] = ()
+    numeric: dict[str, Literal["plain", "log1p"]] = Field(default_factory=dict)
+    item: str | None = None
+    steps: Steps | None = None
+    clock: Clock | None = None
+    labels: dict[str, LabelColumn] = Field(min_length=1)
+    split: Split = ByModulo()
+    min_count: int = Field(default=2, ge=1, description="train rows from which on an item has an embedding of its own")
+    hash_buckets: int = Field(default=16, ge=1, description="embeddings that the other items share")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TabularForm:
+        if self.user and self.user_restarts:
+            raise ValueError("`user` and `user_restarts` exclude one another")
+        for name, label in self.labels.items():
+            parent = self.labels.get(label.given) if label.given else None
+            if label.given and (label.kind != "binary" or parent is None or parent.kind != "binary"):
+                raise ValueError(f"labels.{name}.given: {label.given!r} and {name!r} must be binary labels")
+            if label.positive is not None and label.kind != "binary":
+                raise ValueError(f"labels.{name}.positive is for binary labels")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """All that are read."""
+        found = [self.id, self.user, self.user_restarts, self.item, *self.categorical, *self.numeric]
+        found += [self.steps.column] if self.steps else []
+        found += [self.clock.start, self.clock.end] if self.clock else []
+        found += [label.column for label in self.labels.values()]
+        found += [self.split.column] if self.split.rule == "column" else []
+        return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def tasks(form: TabularForm) -> dict[str, TaskParams]:
+    """The tasks that the labels of `form` make."""
+    return {
+        name: TaskParams(kind=label.kind, label="column", column=label.column, given=label.given)
+        for name, label in form.labels.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """Steps of all rows, one after the other, as catalogue rows."""
+
+    item_id: NDArray[np.str_]  # the catalogue, sorted
+    step: Ints  # (steps,)
+    count: Ints  # (rows,)
+    offered: Ints  # (rows,)
+
+
+def read(form: TabularForm, folder: Path) -> Dataset:
+    """The examples in the files under `folder`.
+
+    Raises:
+        TriadError: a file or column is missing or unreadable, a value is not what its column should hold, or a split
+            or label is empty.
+    """
+    table = read_columns(form.files, form.columns, folder)
+    start = table.times(form.clock.start) if form.clock else np.arange(table.rows) * HOUR
+    who = _who(form, table)
+    split = deal(form.split, table, who)
+    first = {name: place for place, name in reversed(list(enumerate(who.tolist())))}  # users in order of appearance
+    order = np.lexsort((start, np.array([first[name] for name in who.tolist()])))
+    fresh = np.r_[True, who[order][1:] != who[order][:-1]]
+    user = (np.cumsum(fresh) - 1).astype(np.int32)
+    paths, train = _paths(form, table, order), split[order] == 0
+    begin = _apart(start[order], paths.count, user)
+    context = _context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
+    labels, classes = _labels(form, table, split)
+    attributes = [table.texts(name)[order] for name in form.categorical]
+    vocabularies = {
+        name: grow(Vocabulary((), 0), Counter(values[train].tolist()), 1)
+        for name, values in zip(form.categorical, attributes, strict=True)
+    }
+    own = np.repeat(train, paths.count)
+    seen = Counter(paths.item_id[paths.step[own]].tolist()) + Counter(paths.item_id[paths.offered[train]].tolist())
+    items, rows = _items(form, paths.item_id, seen)
+    ended = np.cumsum(paths.count)  # steps of all rows up to and with this one
+    offsets = np.r_[(ended - paths.count)[fresh], ended[-1]]
+    at = np.arange(len(own)) - np.repeat(ended - paths.count, paths.count)
+    none = np.zeros(0, np.int32)
+    known = context[split == 0].astype(np.float64)
+    spread = np.nan_to_num(np.nanstd(known, axis=0)) if known.shape[1] else np.zeros(0)
+    return Dataset(
+        items=items,
+        users=Users(
+            user_id=who[order][fresh],
+            attributes=np.stack(
+                [vocabularies[n].look_up(v[fresh]) for n, v in zip(vocabularies, attributes, strict=True)], 1
+            )
+            if attributes
+            else np.zeros((int(fresh.sum()), 0), np.int32),
+            signed_up_at=begin[fresh],
+            fold=split[order][fresh],
+        ),
+        streams=Streams(
+            offsets=offsets,
+            item=paths.step,
+            kind=np.full(len(paths.step), KIND, np.int8),
+            time=np.repeat(begin, paths.count) + at,
+            split=np.repeat(np.maximum(split[order], 0), paths.count),
+        ),
+        exposures=Exposures(
+            event_id=(table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order],
+            user=user,
+            item=paths.offered,
+            time=begin + paths.count,
+            split=split[order],
+            history=(ended - offsets[user]).astype(np.int32),
+            context=context[order],
+            labels=labels[order],
+            is_new_user=fresh,
+            is_cold_item=np.array([seen[name] < form.min_count for name in paths.item_id.tolist()])[paths.offered],
+        ),
+        queries=Queries(none, none, none.astype(np.int64), none, np.zeros(1, np.int64), none),
+        meta=Meta(
+            tasks=tuple(form.labels),
+            classes=classes,
+            context=_names(form),
+            context_mean=tuple(np.nan_to_num(np.nanmean(known, axis=0)).tolist()) if known.shape[1] else (),
+            context_std=tuple(np.where(spread > 1e-5, spread, 1.0).tolist()),
+            vocabulary_rows={**rows, **{name: vocabulary.rows for name, vocabulary in vocabularies.items()}},
+            target_kind=KIND,
+            windows={name: (int(begin.min()), int(begin.max()) + HOUR) for name in SPLITS},
+            negatives_sampled=False,
+            oov_rate=0.0,
+        ),
+    )
+
+
+def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
+    """(rows,) each row's user."""
+    if form.user:
+        return table.texts(form.user)
+    if form.user_restarts:
+        time = table.times(form.user_restarts)
+        return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str)
+    return np.arange(table.rows).astype(str)
+
+
+def _paths(form: TabularForm, table: Columns, order: Ints) -> _Paths:
+    offered = table.texts(form.item)[order] if form.item else np.full(table.rows, NOTHING)
+    steps: list[list[str]] = [[]] * table.rows
+    if form.steps:
+        part, path = form.steps.separator, form.steps.path_separator
+        cells = table.texts(form.steps.column)[order].tolist()
+        steps = [[step.strip().strip(path or "") for step in cell.split(part)] for cell in cells]
+        steps = [[step for step in found if step] for found in steps]
+    flat = np.array([step for found in steps for step in found], str)
+    item_id, place = np.unique(np.r_[flat, offered], return_inverse=True)
+    count = np.array([len(found) for found in steps])
+    return _Paths(item_id, place[: len(flat)].astype(np.int32), count, place[len(flat) :].astype(np.int32))
+
+
+def _apart(start: Ints, count: Ints, user: Ints) -> Ints:
+    """(rows,) µs at which a row's first step happens: its start, or right after its user's row before, if later."""
+    begin = start.copy()
+    again = np.flatnonzero(user[1:] == user[:-1]) + 1
+    while len(late := again[begin[again] <= begin[again - 1] + count[again - 1]]):
+        begin[late] = begin[late - 1] + count[late - 1] + 1
+    return begin
+
+
+def _items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
+    """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
+    part = form.steps.path_separator if form.steps else None
+    prefixes = [_prefixes(name, part) for name in item_id.tolist()]
+    category = grow(
+        Vocabulary((), 0),
+        Counter({each: seen[name] for name, found in zip(item_id.tolist(), prefixes, strict=True) for each in found}),
+        1,
+    )
+    codes = np.zeros((len(item_id), max(map(len, prefixes))), np.int32)
+    for row, found in enumerate(prefixes):
+        codes[row, : len(found)] = category.look_up(found)
+    own = grow(Vocabulary((), form.hash_buckets), seen, form.min_count)
+    zeros = np.zeros(len(item_id), np.int32)
+    items = Items(
+        item_id=item_id,
+        vocabulary_row=own.look_up(item_id),
+        category=codes,
+        brand=zeros,
+        tokens=zeros[:, None],
+        log_price=zeros.astype(np.float32),
+        available_from=zeros.astype(np.int64),
+    )
+    return items, {"item": own.rows, "category": category.rows, "brand": 1, "token": 1}
+
+
+def _prefixes(name: str, part: str | None) -> list[str]:
+    pieces = name.split(part) if part else [name]
+    return [(part or "").join(pieces[: end + 1]) for end in range(max(len(pieces) - 1, 1))]
+
+
+def _names(form: TabularForm) -> tuple[str, ...]:
+    found = list(form.numeric)
+    if form.clock:
+        found += ["hour", "hour_sin", "hour_cos", "weekday", "day"]
+        found += ["log_seconds"] if form.clock.end else []
+    return (*found, "log_steps") if form.steps else tuple(found)
+
+
+def _context(form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: NDArray[np.bool_]) -> Floats:
+    """(rows, n_context) as `_names`."""
+    found: list[Floats | Ints] = []
+    for name, scale in form.numeric.items():
+        values = table.numbers(name)
+        if scale == "log1p" and (values < 0).any():
+            raise TriadError(
+                "holds numbers below 0", where=f"{table.where}, column {name}", mend="write `plain`, not `log1p`"
+            )
+        found.append(np.log1p(values) if scale == "log1p" else values)
+    if form.clock:
+        hour = start / HOUR % 24
+        found += [hour, np.sin(hour * np.pi / 12), np.cos(hour * np.pi / 12)]
+        day = start // (24 * HOUR)
+        found += [(day + 3) % 7, day - day[train].min()]  # the epoch began on a Thursday; 0 is Monday
+        if form.clock.end:
+            seconds = (table.times(form.clock.end) - start) / 1e6
+            if (seconds < 0).any():
+                row = int(np.flatnonzero(seconds < 0)[0])
+                raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
+            found.append(np.log1p(seconds))
+    if form.steps:
+        found.append(np.log1p(steps))
+    return np.stack(found, axis=1).astype(np.float32) if found else np.zeros((table.rows, 0), np.float32)
+
+
+def _labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
+    """(rows, tasks) labels, NaN where empty or of a class that train lacks; and each multiclass task's classes."""
+    found = np.full((table.rows, len(form.labels)), np.nan, np.float32)
+    classes: dict[str, tuple[str, ...]] = {}
+    for column, (name, label) in enumerate(form.labels.items()):
+        where = f"{table.where}, column {label.column}"
+        if label.kind == "regression" or (label.kind == "binary" and label.positive is None):
+            values = table.numbers(label.column)
+            if label.kind == "binary" and (bad := _others(values)):
+                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=f"give labels.{name}.positive")
+            found[:, column] = values
+        else:
+            said = table.texts(label.column)
+            names = tuple(sorted(set(said[split == 0].tolist()) - {""}))
+            if label.kind == "multiclass":
+                classes[name] = names
+                place = {each: float(number) for number, each in enumerate(names)}
+                found[:, column] = [place.get(each, np.nan) for each in said.tolist()]
+            else:
+                if label.positive not in names:
+                    raise TriadError(
+                        f"train holds {', '.join(names)}, never {label.positive!r}",
+                        where=where,
+                        mend="correct positive",
+                    )
+                found[:, column] = np.where(said == "", np.nan, said == label.positive)
+        for number, part in enumerate(SPLITS):
+            if not np.isfinite(found[split == number, column]).any():
+                raise TriadError(f"the split {part} has no label", where=where, mend="leave the task out")
+    return found, classes
+
+
+def _others(values: Floats) -> list[float]:
+    return sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0})

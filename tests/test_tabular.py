@@ -1,0 +1,234 @@
+"""The form "tabular" on files written by hand: every part of the examples, and what it refuses."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from triad.errors import TriadError
+from triad.features.dataset import load, save
+from triad.studies.tabular import TabularForm, read, tasks
+
+HEADER = "who,town,age,spent,offer,came,bought,level,part\n"
+ROWS = [
+    "a,Ulm,30,0,x,1,1,low,train",
+    "b,Bonn,,9,y,0,0,mid,train",
+    "a,Ulm,31,0,y,1,0,low,train",
+    "c,Rome,40,0,x,0,0,high,validation",
+    "a,Ulm,32,0,x,1,1,mid,fusion",
+    "d,,50,99,z,0,0,low,test",
+    "e,Ulm,40,0,x,0,0,low,validation",
+]
+FORM = {
+    "form": "tabular",
+    "files": [{"path": "t.csv"}],
+    "categorical": ["town"],
+    "numeric": {"age": "plain", "spent": "log1p"},
+    "item": "offer",
+    "labels": {
+        "came": {"column": "came", "kind": "binary"},
+        "bought": {"column": "bought", "kind": "binary", "given": "came"},
+        "level": {"column": "level", "kind": "multiclass"},
+        "spend": {"column": "spent", "kind": "regression"},
+    },
+    "split": {"rule": "column", "column": "part"},
+}
+
+
+def form(**changes) -> TabularForm:
+    return TabularForm.model_validate(FORM | changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "t.csv").write_text(HEADER + "\n".join(ROWS) + "\n")
+    return tmp_path
+
+
+def test_each_row_is_a_user_who_is_offered_an_item(folder: Path) -> None:
+    data = read(form(), folder)
+    assert data.exposures.user.tolist() == list(range(7)) and data.exposures.split.tolist() == [0, 0, 0, 1, 2, 3, 1]
+    assert data.items.item_id[data.exposures.item].tolist() == list("xyyxxzx")
+    town = data.users.attributes[:, 0]  # Ulm is most frequent in train; Rome and nothing are not known there
+    assert town.tolist() == [1, 2, 1, 0, 1, 0, 1] and data.meta.vocabulary_rows["town"] == 3
+    assert np.isnan(data.exposures.context[1, 0])
+    assert data.exposures.context[:, 1] == pytest.approx(np.log1p([0, 9, 0, 0, 0, 99, 0]))
+    assert data.meta.context_mean == pytest.approx((30.5, np.log(10) / 3))
+    assert data.meta.context_std[0] == pytest.approx(0.5)
+    assert data.meta.classes == {"level": ("low", "mid")}
+    expected = [0, 1, 0, np.nan, 1, 0, 0]  # train never saw "high"
+    np.testing.assert_array_equal(data.labels("level"), expected)
+    assert data.labels("bought").tolist() == [1, 0, 0, 0, 1, 0, 0]
+    assert (data.exposures.history == 0).all() and not len(data.streams.item)
+    own = data.items.vocabulary_row > 16  # y alone is offered twice in train
+    assert data.items.item_id[own].tolist() == ["y"]
+    assert data.exposures.is_cold_item.tolist() == [True, False, False, True, True, True, True]
+
+
+def test_the_labels_are_tasks(folder: Path) -> None:
+    found = tasks(form())
+    assert list(found) == list(read(form(), folder).meta.tasks)
+    assert (found["bought"].kind, found["bought"].given, found["bought"].column) == ("binary", "came", "bought")
+    assert found["level"].kind == "multiclass" and found["spend"].kind == "regression"
+
+
+def test_rows_of_a_user_stand_together(folder: Path, tmp_path: Path) -> None:
+    data = read(form(user="who", id="who"), folder)
+    assert data.users.user_id.tolist() == ["a", "b", "c", "d", "e"]
+    assert data.exposures.user.tolist() == [0, 0, 0, 1, 2, 3, 4]
+    assert data.exposures.context[:, 0].tolist()[:3] == [30, 31, 32]
+    assert data.labels("came").tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert data.exposures.is_new_user.tolist() == [True, False, False, True, True, True, True]
+    save(data, tmp_path / "saved")
+    assert load(tmp_path / "saved").meta == data.meta
+
+
+VISITS = """1,2026-01-05 10:00:00,2026-01-05 10:00:09,A/B/p;A/B/q;
+2,2026-01-05 10:00:00,2026-01-05 10:00:00,A/C/r/
+3,2026-01-06 22:00:00,2026-01-06 22:01:39,A/B/p
+4,2026-01-05 09:00:00,2026-01-05 09:00:00,A/C/s;A/B/p;A/C/r
+5,2026-01-05 09:30:00,2026-01-05 09:30:00,
+"""
+SEEN = {
+    "form": "tabular",
+    "files": [{"path": "v.csv.gz", "columns": ["id", "start", "end", "seen"]}, {"path": "y.csv", "columns": ["sex"]}],
+    "id": "id",
+    "steps": {"column": "seen", "path_separator": "/"},
+    "clock": {"start": "start", "end": "end"},
+    "labels": {"male": {"column": "sex", "kind": "binary", "positive": "m"}},
+    "split": {"rule": "modulo", "modulo": 4, "held": [1], "test": [3]},
+}
+
+
+@pytest.fixture
+def visits(tmp_path: Path) -> Path:
+    with gzip.open(tmp_path / "v.csv.gz", "wt") as file:
+        file.write(VISITS + VISITS)
+    (tmp_path / "y.csv").write_text("m\nf\n\nf\nf\n" * 2)
+    return tmp_path
+
+
+def test_steps_become_the_stream_and_paths_categories(visits: Path) -> None:
+    data = read(TabularForm.model_validate(SEEN), visits)
+    assert np.diff(data.streams.offsets)[:5].tolist() == [2, 1, 1, 3, 0]
+    assert (data.exposures.history == np.diff(data.streams.offsets)).all()
+    assert data.items.item_id[data.streams.item[:3]].tolist() == ["A/B/p", "A/B/q", "A/C/r"]
+    category = dict(zip(data.items.item_id.tolist(), data.items.category.tolist(), strict=True))
+    assert category["A/B/p"] == category["A/B/q"] and category["A/B/p"][0] == category["A/C/r"][0] > 0
+    assert category["A/B/p"][1] != category["A/C/r"][1] and category["-"] == [category["-"][0], 0]
+    assert data.exposures.split[:9].tolist() == [0, 1, 0, 3, 0, 2, 0, 3, 0]  # held rows take turns
+    np.testing.assert_array_equal(data.labels("male")[:5], [1, 0, np.nan, 0, 0])
+    context = dict(zip(data.meta.context, data.exposures.context.T, strict=True))
+    assert context["hour"][:4].tolist() == [10, 10, 22, 9] and context["weekday"][:3].tolist() == [0, 0, 1]
+    assert context["log_seconds"][:3] == pytest.approx(np.log([10, 1, 100]))
+    assert context["log_steps"][:5] == pytest.approx(np.log([3, 2, 2, 4, 1]))
+    assert context["day"][:4].tolist() == [0, 0, 1, 0]
+
+
+def test_a_visit_reads_its_visitors_earlier_visits_and_no_later_one(visits: Path) -> None:
+    data = read(TabularForm.model_validate(SEEN | {"user_restarts": "start"}), visits)
+    assert data.exposures.user.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 2, 2]  # time goes back before the 4th and 9th row
+    assert data.exposures.history.tolist() == [2, 3, 4, 3, 3, 5, 6, 7, 3, 3]
+    user = np.repeat(np.arange(3), np.diff(data.streams.offsets))
+    same = user[1:] == user[:-1]
+    assert (np.diff(data.streams.time)[same] > 0).all()  # even where two visits start at once
+    for row in range(10):
+        first, end = data.streams.offsets[data.exposures.user[row] :][:2]
+        before = data.streams.time[first:end] < data.exposures.time[row]
+        assert before.sum() == data.exposures.history[row]
+
+
+def test_users_dealt_by_share_are_in_one_split(visits: Path) -> None:
+    rows = [f"u{i % 40},{i % 2}" for i in range(200)]
+    (visits / "u.csv").write_text("user,y\n" + "\n".join(rows))
+    shared = {"rule": "share", "train": 0.5, "validation": 0.2, "fusion": 0.1}
+    label = {"y": {"column": "y", "kind": "binary"}}
+    data = read(
+        TabularForm.model_validate(
+            {"form": "tabular", "files": [{"path": "u.csv"}], "user": "user", "labels": label, "split": shared}
+        ),
+        visits,
+    )
+    pairs = np.unique(np.stack([data.exposures.user, data.exposures.split]), axis=1)
+    assert pairs.shape[1] == 40 and set(pairs[1]) == {0, 1, 2, 3}
+    assert (data.users.fold == pairs[1]).all()
+
+
+def test_parquet_and_other_delimiters_give_the_same(folder: Path) -> None:
+    names = HEADER.strip().split(",")
+    cells = [row.split(",") for row in ROWS]
+    table = {name: [row[i] or None for row in cells] for i, name in enumerate(names)}
+    pq.write_table(pa.table(table), folder / "t.parquet")
+    (folder / "semicolon.csv").write_text((HEADER + "\n".join(ROWS)).replace(",", ";"))
+    plain = read(form(), folder)
+    for files in ([{"path": "t.parquet"}], [{"path": "semicolon.csv", "delimiter": ";"}]):
+        other = read(form(files=files), folder)
+        np.testing.assert_array_equal(other.exposures.labels, plain.exposures.labels)
+        np.testing.assert_array_equal(other.exposures.context, plain.exposures.context)
+        assert other.meta == plain.meta
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": [{"path": "no.csv"}]}, "no such file"),
+        ({"files": [{"path": "empty.csv"}]}, "holds no row"),
+        ({"files": [{"path": "t.csv"}, {"path": "short.csv"}]}, "rows differ"),
+        ({"item": "colour"}, "has no column 'colour', but who, town"),
+        ({"numeric": {"town": "plain"}}, r"column town: a cell is no number.*Ulm"),
+        ({"numeric": {"minus": "log1p"}, "files": [{"path": "t.csv"}, {"path": "minus.csv"}]}, "numbers below 0"),
+        ({"labels": {"age": {"column": "spent", "kind": "binary"}}}, "holds 9, not 0 or 1"),
+        ({"labels": {"t": {"column": "town", "kind": "binary", "positive": "Köln"}}}, "never 'Köln'"),
+        (
+            {"labels": {"t": {"column": "gone", "kind": "regression"}}, "files": [{"path": "gone.csv"}]},
+            "test has no label",
+        ),
+        ({"clock": {"start": "town"}}, "a cell is no time"),
+        ({"split": {"rule": "column", "column": "part", "test": "holdout"}}, "split test gets no row"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: str) -> None:
+    (folder / "empty.csv").write_text(HEADER)
+    (folder / "short.csv").write_text("extra\n1\n")
+    (folder / "minus.csv").write_text("minus\n" + "-1\n" * 7)
+    with_gone = [f"{row},{'' if row.endswith('test') else 1}" for row in ROWS]
+    (folder / "gone.csv").write_text(HEADER.strip() + ",gone\n" + "\n".join(with_gone))
+    with pytest.raises(TriadError, match=message):
+        read(form(**changes), folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"colour": "x"},
+        {"user": "who", "user_restarts": "age"},
+        {"labels": {"bought": {"column": "bought", "kind": "binary", "given": "came"}}},
+        {"labels": {"level": {"column": "level", "kind": "multiclass", "positive": "low"}}},
+        {"split": {"rule": "modulo", "modulo": 3, "held": [0, 1], "test": [2]}},
+        {"split": {"rule": "modulo", "held": [7]}},
+        {"split": {"rule": "share", "train": 0.9, "validation": 0.1}},
+    ],
+)
+def test_a_form_that_contradicts_itself_is_refused(changes: dict) -> None:
+    with pytest.raises(ValidationError):
+        form(**changes)
+
+
+@pytest.mark.skipif("TRIAD_DATASETS" not in os.environ, reason="TRIAD_DATASETS names no folder of data sets")
+def test_pakdd_loads_by_its_columns_alone() -> None:
+    changes = {
+        "files": [
+            {"path": "pakdd15/trainingData.csv.gz", "columns": ["id", "start", "end", "seen"]},
+            {"path": "pakdd15/trainingLabels.csv.gz", "columns": ["sex"]},
+        ],
+        "labels": {"male": {"column": "sex", "kind": "binary", "positive": "male"}},
+        "split": {"rule": "modulo"},
+    }
+    data = read(TabularForm.model_validate(SEEN | changes), Path(os.environ["TRIAD_DATASETS"]))
+    assert np.bincount(data.exposures.split).tolist() == [9000, 1500, 1500, 3000]
+    assert data.labels("male").mean() == pytest.approx(0.2198)
