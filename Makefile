@@ -6,7 +6,7 @@ export PATH := $(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint airflow airflow-test online-retail lock clean
+.PHONY: run test lint airflow airflow-test week-test online-retail lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
@@ -25,6 +25,10 @@ airflow: $(VENV)/.airflow
 # Real nights in a real Airflow.
 airflow-test: $(VENV)/.dev
 	pytest -m slow tests/test_airflow_nights.py $(PYTEST_ARGS)
+
+# Seven nights in a row by Airflow's scheduler: corrupt data, a killed task, a worse model; all restored afterwards.
+week-test: $(VENV)/.dev
+	pytest -m slow tests/test_airflow_week.py -s $(PYTEST_ARGS)
 
 # The whole pipeline on a real shop's log: UCI Online Retail, from the folder TRIAD_DATASETS.
 online-retail: $(VENV)/.runtime

@@ -136,10 +136,10 @@ def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int
         keep("single-task", network(data, single, "hillstrom", seed, runtime), [name])
         keep("LightGBM", trees(data, single, "hillstrom", seed), [name])
         if task.kind == "binary":
-            keep("logistic regression", Linear.fit(data, single), [name])
+            keep("logistic regression", Logistic.fit(data, single), [name])
     funnel = {name: asked[name] for name in ("visit", "conversion")}
     keep("LightGBM, given visit", trees(data, funnel, "hillstrom", seed), ["conversion"])
-    keep("logistic regression, given visit", Linear.fit(data, funnel), ["conversion"])
+    keep("logistic regression, given visit", Logistic.fit(data, funnel), ["conversion"])
     return found
 
 

@@ -41,19 +41,35 @@ def dags(folder: Path = ROOT / "dags") -> dict[str, Any]:
 
 def deploy(folder: Path, params: str) -> Path:
     """A clone of the present state, uncommitted changes too, with `params` committed over its params."""
-
-    def git(where: Path, *arguments: str) -> str:
-        known = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        command = ["git", "-C", str(where), *known, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
     revision = git(ROOT, "stash", "create") or git(ROOT, "rev-parse", "HEAD")
     git(ROOT, "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
     git(folder, "checkout", "--quiet", "-B", "deployed", revision)
-    laid = merge(yaml.safe_load((folder / "params.yaml").read_text()), yaml.safe_load(params))
-    (folder / "params.yaml").write_text(yaml.safe_dump(laid, sort_keys=False))
-    git(folder, "commit", "--quiet", "--all", "--message", "The shop of the test")
+    change(folder, yaml.safe_load(params), "The shop of the test")
     return folder
+
+
+def change(checkout: Path, params: dict[str, Any], message: str) -> None:
+    """Commit `params`, laid over the checkout's."""
+    laid = merge(yaml.safe_load((checkout / "params.yaml").read_text()), params)
+    (checkout / "params.yaml").write_text(yaml.safe_dump(laid, sort_keys=False))
+    git(checkout, "commit", "--quiet", "--all", "--message", message)
+
+
+def git(where: Path, *arguments: str) -> str:
+    known = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    command = ["git", "-C", str(where), *known, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def champion(checkout: Path) -> str:
+    """What `triad why` says of the version that serves."""
+    done = subprocess.run(["triad", "why", "champion"], cwd=checkout, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def branches(checkout: Path) -> set[str]:
+    """Those of the nights."""
+    return set(git(checkout, "for-each-ref", "--format=%(refname:short)", "refs/heads/retrain").split())
 
 
 class Airflow:
@@ -87,7 +103,11 @@ class Airflow:
     def trigger(self, dag: str, **conf: Any) -> str:
         """Starts a run; returns its path below /api/v2/dags."""
         made = self.dag("POST", f"{dag}/dagRuns", {"logical_date": None, "conf": conf})
-        return f"{dag}/dagRuns/{quote(made['dag_run_id'], safe='')}"
+        return self.path(made)
+
+    @staticmethod
+    def path(run: Any) -> str:
+        return f"{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
 
     def wait(self, run: str, seconds: float = 600) -> str:
         """The state the run ends in."""
@@ -127,7 +147,7 @@ def airflow(checkout: Path, **environment: str) -> Iterator[Airflow]:
     with (checkout / "airflow.log").open("wb") as log:
         process = subprocess.Popen(["triad", "airflow"], cwd=checkout, env=around | environment, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 900
         while "Airflow " not in (said := (checkout / "airflow.log").read_text()):
             assert process.poll() is None and time.monotonic() < until, said
             time.sleep(0.5)

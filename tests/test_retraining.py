@@ -84,6 +84,14 @@ def test_a_day_repeated_skips_what_is_unchanged(shop: Path) -> None:
     assert results(again) == results(folder)
 
 
+def test_a_plan_says_what_would_run_and_runs_nothing(shop: Path) -> None:
+    assert retraining(shop, "plan", "--workspace", str(opened(shop, "first")))["would_run"] == list(STAGES)
+    night(shop, "first")
+    again = opened(shop, "again", "2026-03-01", "--set", "left.size=2")
+    assert retraining(shop, "plan", "--workspace", str(again))["would_run"] == ["left", "join"]
+    assert not (again / "out").exists()
+
+
 def test_an_export_that_was_mended_is_read_again(tmp_path: Path) -> None:
     """By a run that is continued, and by another run of the same day; what did not change costs nothing further on."""
     pipeline = DVC_YAML.replace("  prepare:\n", "  prepare:\n    meta: {reads_source: true}\n")

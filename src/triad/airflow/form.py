@@ -30,7 +30,7 @@ def form(stages: Iterable[str]) -> dict[str, Param]:
         ),
         "config": _choice(
             "Config",
-            "The shop: a file of configs/ laid over params.yaml. Empty: params.yaml alone.",
+            "The shop: a file of configs/ to lay over params.yaml.",
             sorted(str(p.relative_to(settings.checkout())) for p in settings.checkout().glob("configs/*.yaml")),
         ),
         "size": _choice("Size", "Of the simulated shop.", _values(SimulatedParams, "size")),
@@ -38,13 +38,15 @@ def form(stages: Iterable[str]) -> dict[str, Param]:
         "init": _choice("Transfer", "What fine-tuning starts from (finetune.init).", _values(FinetuneParams, "init")),
         "overrides": Param(
             [],
-            type="array",
+            type=["null", "array"],
             items={"type": "string", "pattern": r"^[a-z_]+(\.\w+)+=.*$"},
             title="Overrides",
             description="Any key of params.yaml, one a line: finetune.max_epochs=3",
         ),
         "forced": _several("Forced stages", "Run these though they are up to date.", stages),
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Show what would run, and end there."),
+        "dry_run": Param(
+            False, type=["null", "boolean"], title="Dry run", description="Show what would run, and end there."
+        ),
     }
 
 
@@ -55,13 +57,14 @@ def arguments(context: Context) -> list[str]:
         AirflowFailException: the run was triggered with a key that the form does not have.
     """
     given = context["params"]
-    refuse_unknown(context["dag_run"].conf or {}, given)
+    # not `given`: Airflow lays the run's keys into it, known or not
+    refuse_unknown(context["dag_run"].conf or {}, context["dag"].params)
     as_of = given["as_of"] or context["dag_run"].run_after.date()
     sets = [f"ingest.simulated.size={given['size']}"] if given["size"] else []
     sets += [f"finetune.init={given['init']}"] if given["init"] else []
-    sets += given["overrides"]
+    sets += given["overrides"] or []
     named = ["--config", given["config"]] if given["config"] else []
-    named += [part for task in given["tasks"] for part in ("--task", task)]
+    named += [part for task in given["tasks"] or [] for part in ("--task", task)]
     return ["--as-of", str(as_of), *named, *(part for one in sets for part in ("--set", one))]
 
 
@@ -78,14 +81,21 @@ def refuse_unknown(conf: Collection[str], known: Collection[str]) -> None:
 
 
 def _choice(title: str, description: str, values: Iterable[str]) -> Param:
-    return Param(None, type=["null", "string"], enum=[None, *values], title=title, description=description)
+    return Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *values],
+        values_display={"null": "as configured"},
+        title=title,
+        description=description,
+    )
 
 
 def _several(title: str, description: str, values: Iterable[str]) -> Param:
     known = list(values)
     return Param(
         [],
-        type="array",
+        type=["null", "array"],  # the form gives null where all was taken out again
         items={"type": "string", "enum": known},
         examples=known,
         uniqueItems=True,

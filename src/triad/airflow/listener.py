@@ -33,6 +33,8 @@ def note(dag_run: Any) -> None:
         return
     left = select(XComModel).filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id, key=WHY)
     found = session.scalars(left.order_by(XComModel.timestamp)).all()
+    # the page shows the first line until it is opened: why a night stopped, or came to nothing, goes before the lists
+    found = sorted(found, key=lambda row: row.task_id == "delivered")
     text = "\n\n".join(f"**{row.task_id}** · {XComModel.deserialize_value(row)}" for row in found)
     if text:
         dag_run.note = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

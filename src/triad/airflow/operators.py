@@ -109,7 +109,9 @@ class OpenWorkspace(Triad):
         outcome = super().execute(context)
         if context["params"].get("dry_run"):
             context["ti"].xcom_push(key="return_value", value=outcome)
-            self.run_module(["dvc", "repro", "--dry"], Path(outcome["workspace"]), context)
+            plan = ["triad", "retraining", "plan", "--workspace", outcome["workspace"]]
+            if self.run_module(plan, settings.checkout(), context)[0]:
+                raise AirflowException("DVC does not tell what would run: see the log above")
             self.log.info("A dry run ends here. Above stands what would have run.")
             raise DownstreamTasksSkipped(tasks=sorted(context["task"].get_flat_relative_ids()))
         return outcome

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from triad.airflow import settings
@@ -23,8 +23,8 @@ from triad.retraining.graph import stages
 
 HOST = "127.0.0.1"
 USER = "admin"
-PATIENCE = 180
-"""Seconds until the parts must have answered."""
+PATIENCE = 600
+"""Seconds until the parts must have answered; on a busy machine they need minutes. One that ends is noticed at once."""
 GRACE = 20
 """Seconds a part has to end when asked."""
 
@@ -44,8 +44,11 @@ def run() -> None:
     signal.signal(signal.SIGTERM, _stop)
     parts = Parts(commands(ports), environment, home / "logs" / "parts")
     try:
-        parts.start()
-        _wait_until_healthy(parts, ports["airflow"])
+        # first what tasks report to: after a restart the scheduler starts waiting ones at once, and each would fail
+        parts.start("api-server", "mlflow")
+        _wait_until(parts, ports["airflow"], ())
+        parts.start("scheduler", "dag-processor", "triggerer")
+        _wait_until(parts, ports["airflow"], ("scheduler", "dag_processor", "triggerer"))
         _say(f"""
 Airflow   http://{HOST}:{ports["airflow"]}   user {USER}   password {password}
 MLflow    http://{HOST}:{ports["mlflow"]}
@@ -140,9 +143,9 @@ class Parts:
         self.commands, self.environment, self.logs = commands, environment, logs
         self.running: dict[str, subprocess.Popen] = {}
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
-        for name in self.commands:
+        for name in names:
             self._start(name)
 
     def hold(self) -> None:
@@ -177,7 +180,8 @@ class Parts:
             )
 
 
-def _wait_until_healthy(parts: Parts, port: int) -> None:
+def _wait_until(parts: Parts, port: int, healthy: Sequence[str]) -> None:
+    """Until the api-server answers, and says that those parts are healthy."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         for name, process in parts.running.items():
@@ -187,7 +191,7 @@ def _wait_until_healthy(parts: Parts, port: int) -> None:
         try:
             with urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/monitor/health", timeout=5) as answer:
                 told = json.load(answer)
-            if all(told[part]["status"] == "healthy" for part in ("scheduler", "dag_processor", "triggerer")):
+            if all(told[part]["status"] == "healthy" for part in healthy):
                 return
         except (urllib.error.URLError, OSError, ValueError):
             pass

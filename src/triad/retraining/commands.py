@@ -67,6 +67,20 @@ def stage(name: str, workspace: Path, force: bool) -> None:
     sys.exit(code)
 
 
+@retraining.command(help="Say which stages would run, and run none.")
+@_WORKSPACE
+def plan(workspace: Path) -> None:
+    from triad.retraining.graph import stages, stale
+    from triad.retraining.run import Run, say
+
+    folder = Run.read(workspace).folder
+    changed = stale(folder)
+    for stage in stages(folder):
+        read = "is read again, what follows runs if it changed" if stage.meta.get("reads_source") else "is up to date"
+        sys.stderr.write(f"{stage.name:<12} {'would run' if changed[stage.name] else read}\n")
+    say({"would_run": [name for name, runs in changed.items() if runs]})
+
+
 @retraining.command(help="Deliver the lists, push the data, keep the night on a branch.")
 @_WORKSPACE
 def close(workspace: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ _FORMAT = b"1"  # of the kept answer
 class Stage:
     """`after` names the stages whose outputs it reads; `meta` is what dvc.yaml says to whoever orchestrates:
 
-    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry` and `reads_source` (`seeding.py`).
+    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry` (`seeding.py`), `reads_source` (`stage.py`).
     """
 
     name: str
@@ -54,23 +56,36 @@ def _key(root: Path) -> str:
     return total.hexdigest()
 
 
+def stale(root: Path) -> dict[str, bool]:
+    """Stage → whether it would run: it, or one that it needs, changed since `dvc.lock` was written.
+
+    Outputs that are not there change nothing: they can be had from the cache or the remote.
+    """
+    found: dict[str, bool] = {}
+    with _repository(root) as (repo, ordered, needs), repo.lock:
+        for stage in ordered:
+            found[stage.name] = any(found[n.name] for n in needs[stage]) or stage.changed(True, needs[stage])
+    return found
+
+
 def _ask(root: Path) -> list[Stage]:
+    with _repository(root) as (_, ordered, needs):
+        return [
+            Stage(stage.name, tuple(needed.name for needed in needs[stage]), stage.desc or "", dict(stage.meta or {}))
+            for stage in ordered
+        ]
+
+
+@contextmanager
+def _repository(root: Path) -> Iterator[tuple[Any, list[Any], dict[Any, list[Any]]]]:
+    """DVC's repository; its stages, each after those it needs; and these, in the order of dvc.yaml."""
     import networkx
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
         graph = repo.index.graph  # an edge a → b says that a needs b
-        place = {stage.name: number for number, stage in enumerate(repo.index.stages) if hasattr(stage, "name")}
-        ordered = networkx.lexicographical_topological_sort(
-            graph.reverse(copy=False), key=lambda stage: place.get(getattr(stage, "name", ""), -1)
-        )
-        return [
-            Stage(
-                stage.name,
-                tuple(sorted((b.name for b in graph.successors(stage) if b.name in place), key=place.__getitem__)),
-                stage.desc or "",
-                dict(stage.meta or {}),
-            )
-            for stage in ordered
-            if getattr(stage, "name", None)
-        ]
+        place = {stage.name: number for number, stage in enumerate(repo.index.stages) if getattr(stage, "name", None)}
+        named = graph.subgraph([stage for stage in graph if getattr(stage, "name", None)])
+        ordered = networkx.lexicographical_topological_sort(named.reverse(), key=lambda stage: place[stage.name])
+        needs = {stage: sorted(named.successors(stage), key=lambda needed: place[needed.name]) for stage in named}
+        yield repo, list(ordered), needs

@@ -6,8 +6,8 @@ a run starts with the lock of the night before it, from that night's branch: the
 a repeated run then skips what is unchanged, and outputs come from the shared cache or the remote), else the newest of
 all (its day differs, so what reads the day runs; what does not, is skipped).
 
-Two marks in a stage's `meta` leave it out, for what it makes depends on what no lock tells: `asks_registry` (on which
-model serves) and `reads_source` (on what the shop's exports hold by now).
+The mark `asks_registry` in a stage's `meta` leaves it out: what it makes depends on which model serves, which no lock
+tells.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def seed(checkout: Path, folder: Path, as_of: str) -> str | None:
         return None
     lock = yaml.safe_load(git(checkout, "show", f"{branch}:dvc.lock"))
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    kept = {name: entry for name, entry in lock.get("stages", {}).items() if not _looks_outside(pipeline, name)}
+    kept = {name: entry for name, entry in lock.get("stages", {}).items() if not _asks_registry(pipeline, name)}
     for path in _uncached(checkout, branch, kept):
         git(folder, "restore", "--source", branch, "--worktree", "--", path)
     (folder / "dvc.lock").write_text(yaml.safe_dump({**lock, "stages": kept}, sort_keys=False))
@@ -44,9 +44,8 @@ def _newest(checkout: Path, as_of: str) -> str | None:
     return next(iter(same + listed), None)
 
 
-def _looks_outside(pipeline: dict[str, Any], name: str) -> bool:
-    meta = pipeline.get(name.partition("@")[0], {}).get("meta", {})
-    return bool(meta.get("asks_registry") or meta.get("reads_source"))
+def _asks_registry(pipeline: dict[str, Any], name: str) -> bool:
+    return bool(pipeline.get(name.partition("@")[0], {}).get("meta", {}).get("asks_registry"))
 
 
 def _uncached(checkout: Path, branch: str, stages: dict[str, Any]) -> list[str]:

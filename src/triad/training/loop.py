@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from triad.progress import Progress
 from triad.training.checkpoints import Checkpoint
 from triad.training.optimizers import Groups, Schedule, grouped
 from triad.training.runtime import Runtime
+
+log = logging.getLogger("triad.training")
 
 Losses = dict[str, float]
 
@@ -73,7 +76,9 @@ def fit(
     best = [tf.Variable(each.value) for each in network.trainable_variables]
     checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
     at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
-    at = checkpoint.restore() or at
+    if saved := checkpoint.restore():
+        at = saved
+        log.info("%s goes on from its checkpoint: epoch %d, step %d", label, at["epoch"] + 1, at["step"] + 1)
     train_step = make_step(
         loss_of, optimizers, after=after, xla=runtime.compiles(len(first_plan) * schedule.max_epochs)
     )
