@@ -5,7 +5,8 @@
 Run `dvc repro features pretrain` first. A twin is the same network made for one task, with the same budget, batches
 and seeds. Each (variant, seed) is trained once and kept under `--out`, so a second call only adds what is missing.
 Prints, a variant: every task's figure on the windows for choosing (validation and fusion) and on the test window, its
-gain over the twins with a 95 % interval over seeds, and the seconds it took.
+gain over the twins with a 95 % interval over seeds, and the seconds it took; then, of `--report`, the cosines between
+the tasks' gradients, each expert's share by task, and λ by epoch.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
 from triad.models.sequence import Sequence
-from triad.training.diagnostics import over_seeds
+from triad.training.diagnostics import cosines, expert_use, gradient_grams, lambdas, over_seeds
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import Runtime, settle
 
@@ -76,7 +77,11 @@ def train(night: tuple[Dataset, Params, Runtime, Path], dials: dict, seed: int) 
     for window, splits in WINDOWS.items():
         rows = np.concatenate([data.rows(split) for split in splits])
         found[window] = figures(data, params, ranker.predict(data, rows), rows)
-    return {**found, "seconds": seconds, "epochs": len(history), "history": history}
+    network, rows = ranker.network, data.rows("validation")
+    within = {"lambda": lambdas(history, ranker.tasks), **cosines(gradient_grams(network, data, rows))}
+    if hasattr(network.body, "mix"):
+        within["experts"] = expert_use(network, data, rows)
+    return {**found, "seconds": seconds, "within": {name: each.tolist() for name, each in within.items()}}
 
 
 def run(night: tuple[Dataset, Params, Runtime, Path], variant: str, seed: int) -> dict:
@@ -87,7 +92,6 @@ def run(night: tuple[Dataset, Params, Runtime, Path], variant: str, seed: int) -
     return {
         **{window: {task: each for twin in twins for task, each in twin[window].items()} for window in WINDOWS},
         "seconds": sum(twin["seconds"] for twin in twins),
-        "epochs": [twin["epochs"] for twin in twins],
     }
 
 
@@ -97,6 +101,7 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--report", default="mmoe")
     parser.add_argument("--set", default="{}", help="laid over finetune, for all: '{max_epochs: 4}'")
     parser.add_argument("--out", type=Path, default=Path("runs/multitask"))
     asked = parser.parse_args()
@@ -125,6 +130,10 @@ def main() -> None:
                     gain = over_seeds(found, alone)
                     row += f"  {gain['gain']:+.5f} [{gain['lo']:+.5f}, {gain['hi']:+.5f}]"
                 print(f"{row}  {np.mean([each['seconds'] for each in runs]):6.0f} s")
+    if asked.report in kept:
+        print(f"\n{asked.report}, seed {asked.seeds[0]}, tasks {', '.join(data.meta.tasks)}")
+        for name, values in kept[asked.report][0]["within"].items():
+            print(f"{name}\n{np.array(values).round(3)}")
 
 
 if __name__ == "__main__":

@@ -151,7 +151,11 @@ def airflow(checkout: Path, **environment: str) -> Iterator[Airflow]:
         while "Airflow " not in (said := (checkout / "airflow.log").read_text()):
             assert process.poll() is None and time.monotonic() < until, said
             time.sleep(0.5)
-        yield Airflow(checkout, port)
+        started = Airflow(checkout, port)
+        while started.call("GET", "/api/v2/dags")["total_entries"] < len(list((checkout / "dags").glob("*.py"))):
+            assert time.monotonic() < until, started.call("GET", "/api/v2/importErrors")
+            time.sleep(0.5)
+        yield started
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(90)

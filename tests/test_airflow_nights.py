@@ -97,6 +97,7 @@ def test_a_misspelt_key_is_refused_at_once(running: Airflow) -> None:
     tasks = running.tasks(run)
     assert tasks["open"]["try_number"] == 1
     assert "did you mean 'as_of'?" in running.log(run, "open")
+    assert "did you mean 'as_of'?" in running.dag("GET", run)["note"]
     assert {tasks[stage]["state"] for stage in STAGES} == {"upstream_failed"}
 
 

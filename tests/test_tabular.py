@@ -189,6 +189,7 @@ def test_parquet_and_other_delimiters_give_the_same(folder: Path) -> None:
             "test has no label",
         ),
         ({"clock": {"start": "town"}}, "a cell is no time"),
+        ({"user": "town"}, "column town: 1 cells are empty"),
         ({"split": {"rule": "column", "column": "part", "test": "holdout"}}, "split test gets no row"),
     ],
 )

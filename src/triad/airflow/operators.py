@@ -57,7 +57,12 @@ class Triad(BaseOperator):
             AirflowFailException: only a person can mend it, so no retry.
             AirflowException: it may go well another time.
         """
-        code, last = self.run_module(["triad", *self.command(context)], settings.checkout(), context)
+        try:
+            command = self.command(context)
+        except AirflowFailException as refused:
+            context["ti"].xcom_push(key=WHY, value=str(refused))
+            raise
+        code, last = self.run_module(["triad", *command], settings.checkout(), context)
         outcome = parse(last)
         workspace = outcome.get("workspace") or workspace_of(context)
         self.found_links = links(Path(workspace), outcome) if workspace else {}

@@ -15,7 +15,6 @@ exposure reads the steps of its own row and of its user's earlier ones, and no l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,14 +26,12 @@ from pydantic import Field, model_validator
 from triad.config.base import Section
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
 from triad.studies.columns import Columns, File, read_columns
 from triad.studies.splits import ByModulo, Split, deal
-
-HOUR = 3_600_000_000
-"""µs; rows without a clock lie an hour apart."""
+from triad.studies.tabular_parts import HOUR, context_names, make_context, make_items, make_labels
 
 KIND = EVENT_KINDS.index("click")
 NOTHING = "-"
@@ -145,31 +142,22 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     user = (np.cumsum(fresh) - 1).astype(np.int32)
     paths, train = _paths(form, table, order), split[order] == 0
     begin = _apart(start[order], paths.count, user)
-    context = _context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
-    labels, classes = _labels(form, table, split)
-    attributes = [table.texts(name)[order] for name in form.categorical]
-    vocabularies = {
-        name: grow(Vocabulary((), 0), Counter(values[train].tolist()), 1)
-        for name, values in zip(form.categorical, attributes, strict=True)
-    }
+    context = make_context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
+    labels, classes = make_labels(form, table, split)
+    codes, sizes = _attributes(form, table, order[fresh], order[train])
     own = np.repeat(train, paths.count)
     seen = Counter(paths.item_id[paths.step[own]].tolist()) + Counter(paths.item_id[paths.offered[train]].tolist())
-    items, rows = _items(form, paths.item_id, seen)
+    items, rows = make_items(form, paths.item_id, seen)
     ended = np.cumsum(paths.count)  # steps of all rows up to and with this one
     offsets = np.r_[(ended - paths.count)[fresh], ended[-1]]
     at = np.arange(len(own)) - np.repeat(ended - paths.count, paths.count)
     none = np.zeros(0, np.int32)
-    known = context[split == 0].astype(np.float64)
-    spread = np.nan_to_num(np.nanstd(known, axis=0)) if known.shape[1] else np.zeros(0)
+    mean, std = _scales(context[split == 0])
     return Dataset(
         items=items,
         users=Users(
             user_id=who[order][fresh],
-            attributes=np.stack(
-                [vocabularies[n].look_up(v[fresh]) for n, v in zip(vocabularies, attributes, strict=True)], 1
-            )
-            if attributes
-            else np.zeros((int(fresh.sum()), 0), np.int32),
+            attributes=codes,
             signed_up_at=begin[fresh],
             fold=split[order][fresh],
         ),
@@ -196,10 +184,10 @@ def read(form: TabularForm, folder: Path) -> Dataset:
         meta=Meta(
             tasks=tuple(form.labels),
             classes=classes,
-            context=_names(form),
-            context_mean=tuple(np.nan_to_num(np.nanmean(known, axis=0)).tolist()) if known.shape[1] else (),
-            context_std=tuple(np.where(spread > 1e-5, spread, 1.0).tolist()),
-            vocabulary_rows={**rows, **{name: vocabulary.rows for name, vocabulary in vocabularies.items()}},
+            context=context_names(form),
+            context_mean=mean,
+            context_std=std,
+            vocabulary_rows=rows | sizes,
             target_kind=KIND,
             windows={name: (int(begin.min()), int(begin.max()) + HOUR) for name in SPLITS},
             negatives_sampled=False,
@@ -211,11 +199,35 @@ def read(form: TabularForm, folder: Path) -> Dataset:
 def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
     """(rows,) each row's user."""
     if form.user:
-        return table.texts(form.user)
+        who = table.texts(form.user)
+        if empty := int((who == "").sum()):
+            raise TriadError(
+                f"{empty:,} cells are empty", where=f"{table.where}, column {form.user}", mend="leave such rows out"
+            )
+        return who
     if form.user_restarts:
         time = table.times(form.user_restarts)
         return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str)
     return np.arange(table.rows).astype(str)
+
+
+def _attributes(form: TabularForm, table: Columns, first: Ints, train: Ints) -> tuple[Ints, dict[str, int]]:
+    """(users, attributes) codes of each user's `first` row, and their vocabularies' sizes, which `train` fills."""
+    codes, sizes = np.zeros((len(first), len(form.categorical)), np.int32), {}
+    for column, name in enumerate(form.categorical):
+        values = table.texts(name)
+        vocabulary = grow(Vocabulary((), 0), Counter(values[train].tolist()), 1)
+        codes[:, column], sizes[name] = vocabulary.look_up(values[first]), vocabulary.rows
+    return codes, sizes
+
+
+def _scales(context: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each column, NaN left out; 0 and 1 where that says nothing."""
+    known = np.isfinite(context)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, context, 0).sum(axis=0, dtype=np.float64) / count
+    std = np.sqrt((np.where(known, context - mean, 0) ** 2).sum(axis=0) / count)
+    return tuple(mean.tolist()), tuple(np.where(std > 1e-5, std, 1.0).tolist())
 
 
 def _paths(form: TabularForm, table: Columns, order: Ints) -> _Paths:
@@ -239,104 +251,3 @@ def _apart(start: Ints, count: Ints, user: Ints) -> Ints:
     while len(late := again[begin[again] <= begin[again - 1] + count[again - 1]]):
         begin[late] = begin[late - 1] + count[late - 1] + 1
     return begin
-
-
-def _items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
-    """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
-    part = form.steps.path_separator if form.steps else None
-    prefixes = [_prefixes(name, part) for name in item_id.tolist()]
-    category = grow(
-        Vocabulary((), 0),
-        Counter({each: seen[name] for name, found in zip(item_id.tolist(), prefixes, strict=True) for each in found}),
-        1,
-    )
-    codes = np.zeros((len(item_id), max(map(len, prefixes))), np.int32)
-    for row, found in enumerate(prefixes):
-        codes[row, : len(found)] = category.look_up(found)
-    own = grow(Vocabulary((), form.hash_buckets), seen, form.min_count)
-    zeros = np.zeros(len(item_id), np.int32)
-    items = Items(
-        item_id=item_id,
-        vocabulary_row=own.look_up(item_id),
-        category=codes,
-        brand=zeros,
-        tokens=zeros[:, None],
-        log_price=zeros.astype(np.float32),
-        available_from=zeros.astype(np.int64),
-    )
-    return items, {"item": own.rows, "category": category.rows, "brand": 1, "token": 1}
-
-
-def _prefixes(name: str, part: str | None) -> list[str]:
-    pieces = name.split(part) if part else [name]
-    return [(part or "").join(pieces[: end + 1]) for end in range(max(len(pieces) - 1, 1))]
-
-
-def _names(form: TabularForm) -> tuple[str, ...]:
-    found = list(form.numeric)
-    if form.clock:
-        found += ["hour", "hour_sin", "hour_cos", "weekday", "day"]
-        found += ["log_seconds"] if form.clock.end else []
-    return (*found, "log_steps") if form.steps else tuple(found)
-
-
-def _context(form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: NDArray[np.bool_]) -> Floats:
-    """(rows, n_context) as `_names`."""
-    found: list[Floats | Ints] = []
-    for name, scale in form.numeric.items():
-        values = table.numbers(name)
-        if scale == "log1p" and (values < 0).any():
-            raise TriadError(
-                "holds numbers below 0", where=f"{table.where}, column {name}", mend="write `plain`, not `log1p`"
-            )
-        found.append(np.log1p(values) if scale == "log1p" else values)
-    if form.clock:
-        hour = start / HOUR % 24
-        found += [hour, np.sin(hour * np.pi / 12), np.cos(hour * np.pi / 12)]
-        day = start // (24 * HOUR)
-        found += [(day + 3) % 7, day - day[train].min()]  # the epoch began on a Thursday; 0 is Monday
-        if form.clock.end:
-            seconds = (table.times(form.clock.end) - start) / 1e6
-            if (seconds < 0).any():
-                row = int(np.flatnonzero(seconds < 0)[0])
-                raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
-            found.append(np.log1p(seconds))
-    if form.steps:
-        found.append(np.log1p(steps))
-    return np.stack(found, axis=1).astype(np.float32) if found else np.zeros((table.rows, 0), np.float32)
-
-
-def _labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
-    """(rows, tasks) labels, NaN where empty or of a class that train lacks; and each multiclass task's classes."""
-    found = np.full((table.rows, len(form.labels)), np.nan, np.float32)
-    classes: dict[str, tuple[str, ...]] = {}
-    for column, (name, label) in enumerate(form.labels.items()):
-        where = f"{table.where}, column {label.column}"
-        if label.kind == "regression" or (label.kind == "binary" and label.positive is None):
-            values = table.numbers(label.column)
-            if label.kind == "binary" and (bad := _others(values)):
-                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=f"give labels.{name}.positive")
-            found[:, column] = values
-        else:
-            said = table.texts(label.column)
-            names = tuple(sorted(set(said[split == 0].tolist()) - {""}))
-            if label.kind == "multiclass":
-                classes[name] = names
-                place = {each: float(number) for number, each in enumerate(names)}
-                found[:, column] = [place.get(each, np.nan) for each in said.tolist()]
-            else:
-                if label.positive not in names:
-                    raise TriadError(
-                        f"train holds {', '.join(names)}, never {label.positive!r}",
-                        where=where,
-                        mend="correct positive",
-                    )
-                found[:, column] = np.where(said == "", np.nan, said == label.positive)
-        for number, part in enumerate(SPLITS):
-            if not np.isfinite(found[split == number, column]).any():
-                raise TriadError(f"the split {part} has no label", where=where, mend="leave the task out")
-    return found, classes
-
-
-def _others(values: Floats) -> list[float]:
-    return sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0})

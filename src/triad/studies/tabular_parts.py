@@ -1,0 +1,122 @@
+"""Parts of a table's examples: the catalogue, the context and the labels that its columns make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
+from triad.features.vocabulary import Vocabulary, grow
+from triad.studies.columns import Columns
+
+if TYPE_CHECKING:
+    from triad.studies.tabular import TabularForm
+
+HOUR = 3_600_000_000
+"""µs"""
+
+
+def make_items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
+    """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
+    part = form.steps.path_separator if form.steps else None
+    prefixes = [_prefixes(name, part) for name in item_id.tolist()]
+    category = grow(
+        Vocabulary((), 0),
+        Counter({each: seen[name] for name, found in zip(item_id.tolist(), prefixes, strict=True) for each in found}),
+        1,
+    )
+    codes = np.zeros((len(item_id), max(map(len, prefixes))), np.int32)
+    for row, found in enumerate(prefixes):
+        codes[row, : len(found)] = category.look_up(found)
+    own = grow(Vocabulary((), form.hash_buckets), seen, form.min_count)
+    zeros = np.zeros(len(item_id), np.int32)
+    items = Items(
+        item_id=item_id,
+        vocabulary_row=own.look_up(item_id),
+        category=codes,
+        brand=zeros,
+        tokens=zeros[:, None],
+        log_price=zeros.astype(np.float32),
+        available_from=zeros.astype(np.int64),
+    )
+    return items, {"item": own.rows, "category": category.rows, "brand": 1, "token": 1}
+
+
+def _prefixes(name: str, part: str | None) -> list[str]:
+    pieces = name.split(part) if part else [name]
+    return [(part or "").join(pieces[: end + 1]) for end in range(max(len(pieces) - 1, 1))]
+
+
+def context_names(form: TabularForm) -> tuple[str, ...]:
+    found = list(form.numeric)
+    if form.clock:
+        found += ["hour", "hour_sin", "hour_cos", "weekday", "day"]
+        found += ["log_seconds"] if form.clock.end else []
+    return (*found, "log_steps") if form.steps else tuple(found)
+
+
+def make_context(form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: Bools) -> Floats:
+    """(rows, n_context) as `context_names`."""
+    found: list[Floats | Ints] = []
+    for name, scale in form.numeric.items():
+        values = table.numbers(name)
+        if scale == "log1p" and (values < 0).any():
+            raise TriadError(
+                "holds numbers below 0", where=f"{table.where}, column {name}", mend="write `plain`, not `log1p`"
+            )
+        found.append(np.log1p(values) if scale == "log1p" else values)
+    if form.clock:
+        hour = start / HOUR % 24
+        found += [hour, np.sin(hour * np.pi / 12), np.cos(hour * np.pi / 12)]
+        day = start // (24 * HOUR)
+        found += [(day + 3) % 7, day - day[train].min()]  # the epoch began on a Thursday; 0 is Monday
+        if form.clock.end:
+            seconds = (table.times(form.clock.end) - start) / 1e6
+            if (seconds < 0).any():
+                row = int(np.flatnonzero(seconds < 0)[0])
+                raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
+            found.append(np.log1p(seconds))
+    if form.steps:
+        found.append(np.log1p(steps))
+    return np.stack(found, axis=1).astype(np.float32) if found else np.zeros((table.rows, 0), np.float32)
+
+
+def make_labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
+    """(rows, tasks) labels, NaN where empty or of a class that train lacks; and each multiclass task's classes."""
+    found = np.full((table.rows, len(form.labels)), np.nan, np.float32)
+    classes: dict[str, tuple[str, ...]] = {}
+    for column, (name, label) in enumerate(form.labels.items()):
+        where = f"{table.where}, column {label.column}"
+        if label.kind == "regression" or (label.kind == "binary" and label.positive is None):
+            values = table.numbers(label.column)
+            if label.kind == "binary" and (bad := _others(values)):
+                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=f"give labels.{name}.positive")
+            found[:, column] = values
+        else:
+            said = table.texts(label.column)
+            names = tuple(sorted(set(said[split == 0].tolist()) - {""}))
+            if label.kind == "multiclass":
+                classes[name] = names
+                place = {each: float(number) for number, each in enumerate(names)}
+                found[:, column] = [place.get(each, np.nan) for each in said.tolist()]
+            else:
+                if label.positive not in names:
+                    raise TriadError(
+                        f"train holds {', '.join(names)}, never {label.positive!r}",
+                        where=where,
+                        mend="correct positive",
+                    )
+                found[:, column] = np.where(said == "", np.nan, said == label.positive)
+        for number, part in enumerate(SPLITS):
+            if not np.isfinite(found[split == number, column]).any():
+                raise TriadError(f"the split {part} has no label", where=where, mend="leave the task out")
+    return found, classes
+
+
+def _others(values: Floats) -> list[float]:
+    return sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0})
