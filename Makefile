@@ -1,12 +1,13 @@
 # `make run`: from nothing to the finished report. `make test`: the tests.
 SHELL := /bin/bash
 VENV := $(CURDIR)/.venv
+TOPOLOGY := $(CURDIR)/.venv-topology
 export PATH := $(VENV)/bin:$(PATH)
 # compiled byte code makes every stage start seconds sooner
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint airflow airflow-test week-test online-retail lock clean
+.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
@@ -30,6 +31,15 @@ airflow-test: $(VENV)/.dev
 week-test: $(VENV)/.dev
 	pytest -m slow tests/test_airflow_week.py -s $(PYTEST_ARGS)
 
+# The deployment of docker/compose.yaml without Docker, and a night on it. Needs the Debian packages that docs/deployment.md names.
+topology-test: $(TOPOLOGY)/.loopback
+	$(TOPOLOGY)/bin/python -m pytest -m slow tests/test_topology_nights.py $(PYTEST_ARGS)
+
+# Kill -9 at random moments of TRIALS nights on that deployment; tests/topology/kills.py says more.
+kill-trials: $(TOPOLOGY)/.loopback
+	PYTHONPATH=tests $(TOPOLOGY)/bin/python -m topology.kills \
+	  $(foreach name,TRIALS SEED AFTER KILLS,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+
 # The whole pipeline on a real shop's log: UCI Online Retail, from the folder TRIAD_DATASETS.
 online-retail: $(VENV)/.runtime
 	@triad workspace configs/online_retail.yaml runs/online_retail
@@ -44,11 +54,15 @@ $(VENV)/.airflow: requirements/tools.lock requirements/airflow.lock
 $(VENV)/.dev: requirements/tools.lock requirements/dev.lock
 	$(call install,dev)
 
+# what the images hold, and the store and the tests' runner beside it
+$(TOPOLOGY)/.loopback: requirements/tools.lock requirements/topology.lock requirements/loopback.lock
+	$(call install,topology loopback)
+
 define install
-	@test -x $(VENV)/bin/python || $(call python) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements/tools.lock
-	@uv pip install --quiet --python $(VENV)/bin/python --require-hashes --compile-bytecode -r requirements/$(1).lock
-	@uv pip install --quiet --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@test -x $(@D)/bin/python || $(call python) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/tools.lock
+	@$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --require-hashes --compile-bytecode $(1:%=-r requirements/%.lock)
+	@$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
 
@@ -64,10 +78,10 @@ lock: $(VENV)/.dev
 	$(LOCK) requirements/dev.in -o requirements/dev.lock
 	$(LOCK) -c requirements/dev.lock requirements/airflow.in -o requirements/airflow.lock
 	$(LOCK) -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
-	$(LOCK) requirements/loopback.in -o requirements/loopback.lock
 	@# starts from Airflow's pins and moves only those that S3 cannot live with (tests/test_topology.py names them)
 	cp requirements/airflow.lock requirements/topology.lock
 	$(LOCK) requirements/topology.in -o requirements/topology.lock
+	$(LOCK) -c requirements/topology.lock requirements/loopback.in -o requirements/loopback.lock
 	$(LOCK) -c requirements/topology.lock requirements/gpu.in -o requirements/gpu.lock
 
 clean:

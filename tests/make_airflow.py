@@ -75,10 +75,8 @@ def branches(checkout: Path) -> set[str]:
 class Airflow:
     """A running Airflow, spoken to by its REST API."""
 
-    def __init__(self, checkout: Path, port: int) -> None:
-        self.checkout, self.address = checkout, f"http://127.0.0.1:{port}"
-        password = json.loads((checkout / ".airflow" / "passwords.json").read_text())["admin"]
-        self.token = ""
+    def __init__(self, checkout: Path, address: str, password: str) -> None:
+        self.checkout, self.address, self.token = checkout, address, ""
         self.token = self.call("POST", "/auth/token", {"username": "admin", "password": password})["access_token"]
 
     def get(self, path: str, token: str | None = None, body: Any = None, method: str = "GET") -> tuple[int, bytes]:
@@ -151,7 +149,8 @@ def airflow(checkout: Path, **environment: str) -> Iterator[Airflow]:
         while "Airflow " not in (said := (checkout / "airflow.log").read_text()):
             assert process.poll() is None and time.monotonic() < until, said
             time.sleep(0.5)
-        started = Airflow(checkout, port)
+        password = json.loads((checkout / ".airflow" / "passwords.json").read_text())["admin"]
+        started = Airflow(checkout, f"http://127.0.0.1:{port}", password)
         while started.call("GET", "/api/v2/dags")["total_entries"] < len(list((checkout / "dags").glob("*.py"))):
             assert time.monotonic() < until, started.call("GET", "/api/v2/importErrors")
             time.sleep(0.5)

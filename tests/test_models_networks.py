@@ -1,5 +1,7 @@
 """The networks whole: shapes, causality, padding, cold start, saving and loading, members."""
 
+import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -146,6 +148,16 @@ def test_saved_and_loaded_networks_predict_the_same(data, sequence, ranker, tmp_
         np.testing.assert_array_equal(values, again.predict(data, rows)[name])
     ask = data.queries.user[:9], data.queries.history[:9]
     np.testing.assert_array_equal(sequence.rank(data, *ask), Sequence.load(tmp_path / "sequence").rank(data, *ask))
+
+
+def test_a_saved_network_does_not_tell_when(ranker, tmp_path) -> None:
+    for name in ("one", "other"):
+        ranker.save(tmp_path / name)
+    saved = tmp_path / "one" / "network.keras"
+    assert saved.read_bytes() == (tmp_path / "other" / "network.keras").read_bytes()
+    with zipfile.ZipFile(saved) as archive:
+        assert {part.date_time for part in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert set(json.loads(archive.read("metadata.json"))) == {"keras_version"}
 
 
 def test_loading_what_is_no_network_says_so(tmp_path) -> None:

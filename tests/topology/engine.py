@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 from topology.compose import Service
 
+MARK = "TOPOLOGY_SERVICE"  # in the environment of all that a service starts
 POSTGRES_PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
 
 
@@ -32,7 +33,7 @@ class Engine:
         self._ending = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
-    def up(self, seconds: float = 300) -> None:
+    def up(self, seconds: float = 900) -> None:
         """Start every service once what it needs is there; return when all are healthy.
 
         Raises:
@@ -52,13 +53,6 @@ class Engine:
                 raise RuntimeError(f"not healthy: {sorted({*self.services} - healthy)}; what they said: {self.logs}")
             time.sleep(0.5)
 
-    def wait_healthy(self, name: str, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._is_healthy(self.services[name]):
-            if time.monotonic() > until:
-                raise RuntimeError(f"{name} did not come back; its output is in {self.logs}")
-            time.sleep(0.2)
-
     def kill(self, name: str) -> None:
         """KILL the service's first process, as a machine that runs out of memory would."""
         self.running[name].kill()
@@ -72,11 +66,20 @@ class Engine:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 print(f"  {name}: does not end, killed", flush=True)
-            _signal_group(process, signal.SIGKILL)
+            self._end(name)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """All that a service has started and that lives, its sessions and orphans included."""
+        found, mark = [], f"{self.logs}:{name}"
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == mark:
+                    found.append(process)
+        return found
 
     def listening(self) -> list[tuple[str, str, int]]:
         """(service, address, port) of every socket on which one of our processes listens."""
-        owner = {pid: name for name, process in self.running.items() for pid in _tree(process.pid)}
+        owner = {pid: name for name in self.running for pid in self._pids(name)}
         return sorted(
             {
                 (owner[socket.pid], socket.laddr.ip, socket.laddr.port)
@@ -87,7 +90,7 @@ class Engine:
 
     def memory(self) -> dict[str, int]:
         """Bytes of memory (proportional set size: what is shared is shared out) of each service's processes."""
-        return {name: sum(map(_memory, _tree(process.pid))) for name, process in self.running.items()}
+        return {name: sum(map(_memory, self._pids(name))) for name in self.running}
 
     def _start(self, service: Service) -> None:
         for folder in service.folders:
@@ -96,7 +99,7 @@ class Engine:
         with (self.logs / f"{service.name}.log").open("ab") as log:
             self.running[service.name] = subprocess.Popen(
                 [*prefix, *service.command],
-                env=environment(service.environment),
+                env=environment({**service.environment, MARK: f"{self.logs}:{service.name}"}),
                 cwd=service.folders[0] if service.folders else self.logs,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -118,11 +121,21 @@ class Engine:
             return False
         return check.returncode == 0
 
+    def _pids(self, name: str) -> set[int]:
+        # PostgreSQL's processes write their names over their environment
+        return {*_tree(self.running[name].pid), *(process.pid for process in self.processes(name))}
+
+    def _end(self, name: str) -> None:
+        _signal_group(self.running[name], signal.SIGKILL)
+        for process in self.processes(name):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def _watch(self) -> None:
         while not self._ending.wait(1):
             for name, process in list(self.running.items()):
                 if self.services[name].restarts and process.poll() is not None and not self._ending.is_set():
-                    _signal_group(process, signal.SIGKILL)  # a container's processes end with its first
+                    self._end(name)  # a container's processes end with its first
                     self.restarts.append(name)
                     self._start(self.services[name])
 
@@ -160,20 +173,10 @@ def _prepare_postgres(service: Service) -> list[str]:
     return prefix
 
 
-def _tree(pid: int) -> list[int]:
-    """`pid`, its descendants, and what else is in its session (an orphan keeps its session)."""
-    try:
-        children = {child.pid for child in psutil.Process(pid).children(recursive=True)}
-    except psutil.NoSuchProcess:
-        children = set()
-    return sorted({pid, *children, *(other for other in psutil.pids() if _session(other) == pid)})
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
+def _tree(pid: int) -> set[int]:
+    with suppress(psutil.NoSuchProcess):
+        return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    return {pid}
 
 
 def _memory(pid: int) -> int:

@@ -1,7 +1,9 @@
-"""The network of the source task, the trunk alone; and how any saved network is read back."""
+"""The network of the source task, the trunk alone; and how any network is saved and read back."""
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,21 @@ class SequenceNetwork(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {"trunk": self.trunk_config, "name": self.name}
+
+
+def save_network(network: keras.Model, path: Path) -> None:
+    """Write `network` to `path`: the same weights give the same bytes, so that a repeated training changes nothing.
+
+    Keras puts the time into its archive.
+    """
+    network.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    about = json.loads(parts["metadata.json"])
+    parts["metadata.json"] = json.dumps({name: about[name] for name in about if name != "date_saved"}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), data)  # dated 1980, as nothing else is said
 
 
 def load_network(path: Path) -> Any:

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.multitask import MultiTaskNetwork
-from triad.models.networks import load_network
+from triad.models.networks import load_network, save_network
 from triad.models.scoring import Scorer, score_exposures
 from triad.models.sequence import NETWORK
 
@@ -43,7 +43,7 @@ class Ranker:
     def save(self, folder: Path) -> None:
         """Write the network into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.network.save(folder / NETWORK)
+        save_network(self.network, folder / NETWORK)
 
     @classmethod
     def load(cls, folder: Path) -> Ranker:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.batches import Batches
-from triad.models.networks import SequenceNetwork, load_network
+from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.scoring import Scorer, slots_for
 
 NETWORK = "network.keras"
@@ -61,7 +61,7 @@ class Sequence:
     def save(self, folder: Path) -> None:
         """Write the network into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.network.save(folder / NETWORK)
+        save_network(self.network, folder / NETWORK)
 
     @classmethod
     def load(cls, folder: Path) -> Sequence:
