@@ -1,6 +1,6 @@
 """Two public tables: what does multi-task learning earn, and what does fusing plain and deep members?
 
-    TRIAD_DATASETS=… python benchmarks/tabular.py STUDY [--seeds 1 2 3 4 5] [--show validation]
+    TRIAD_DATASETS=… python benchmarks/tabular.py STUDY … [--seeds 1 2 3 4 5] [--show validation] [--plain]
 
 `hillstrom`: an e-mail campaign; visit → conversion → spend from who the customer is and which e-mail was sent. The
 network of all tasks against its single-task twins at the same budget, logistic regression and LightGBM.
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -41,8 +42,9 @@ from triad.fusion.logistic import Logistic
 from triad.fusion.members import Member
 from triad.fusion.profile import Profile
 from triad.studies.tabular import TabularForm, read, tasks
-from triad.training.finetuning import finetune_network
-from triad.training.runtime import Runtime, settle
+
+if TYPE_CHECKING:
+    from triad.training.runtime import Runtime
 
 HILLSTROM = {
     "form": "tabular",
@@ -95,7 +97,7 @@ TREES = {
         trees="lightgbm", learning_rate=0.03, leaves=8, column_share=0.5, row_share=0.8, bag_rows=0, patience=30
     ),
     "pakdd": ProfileParams(
-        trees="lightgbm", learning_rate=0.05, column_share=0.3, row_share=0.8, min_rows_a_leaf=30, bag_rows=36_000
+        trees="lightgbm", learning_rate=0.05, column_share=0.3, row_share=0.8, min_rows_a_leaf=30, bag_rows=18_000
     ),
 }
 RESAMPLES = 1000
@@ -112,6 +114,8 @@ def only(data: Dataset, names: list[str]) -> Dataset:
 
 
 def network(data: Dataset, asked: dict[str, TaskParams], kind: str, seed: int, runtime: Runtime) -> Member:
+    from triad.training.finetuning import finetune_network  # seconds, which --plain need not wait for
+
     trunk, params = NETWORKS[kind]
     params = params.model_copy(update={"seed": seed})
     return finetune_network(only(data, list(asked)), asked, params, runtime, trunk=trunk)[0]
@@ -122,7 +126,7 @@ def trees(data: Dataset, asked: dict[str, TaskParams], kind: str, seed: int) -> 
     return Profile.fit(data, vectors, asked, TREES[kind].model_copy(update={"seed": seed}))
 
 
-def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, runtime: Runtime) -> Answers:
+def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, runtime: Runtime | None) -> Answers:
     rows = data.rows(shown)
     found: Answers = {}
 
@@ -130,10 +134,12 @@ def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int
         found.update({(model, name): scores for name, scores in member.predict(data, rows, names).items()})
 
     asked["spend"] = asked["spend"].model_copy(update={"weight": 0.1})  # its median is 0: little to learn, much noise
-    keep("multi-task", network(data, asked, "hillstrom", seed, runtime), list(asked))
+    if runtime is not None:
+        keep("multi-task", network(data, asked, "hillstrom", seed, runtime), list(asked))
     for name, task in asked.items():
         single = {name: task.model_copy(update={"given": None})}
-        keep("single-task", network(data, single, "hillstrom", seed, runtime), [name])
+        if runtime is not None:
+            keep("single-task", network(data, single, "hillstrom", seed, runtime), [name])
         keep("LightGBM", trees(data, single, "hillstrom", seed), [name])
         if task.kind == "binary":
             keep("logistic regression", Logistic.fit(data, single), [name])
@@ -143,15 +149,13 @@ def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int
     return found
 
 
-def pakdd(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, runtime: Runtime) -> Answers:
+def pakdd(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, runtime: Runtime | None) -> Answers:
     """Scores less the threshold that balances best on validation and fusion rows, so that 0 parts the answers."""
     rows, held = data.rows(shown), np.r_[data.rows("validation"), data.rows("fusion")]
     labels = data.labels("male")[held]
-    members: dict[str, Member] = {
-        "logistic": Logistic.fit(data, asked),
-        "profile": trees(data, asked, "pakdd", seed),
-        "finetune": network(data, asked, "pakdd", seed, runtime),
-    }
+    members: dict[str, Member] = {"logistic": Logistic.fit(data, asked), "profile": trees(data, asked, "pakdd", seed)}
+    if runtime is not None:
+        members["finetune"] = network(data, asked, "pakdd", seed, runtime)
     # nothing serves that this could harm, so the fusion need only be likelier better than not
     fused = fit_fusion(data, members, asked, FuseParams(members=tuple(members), confidence=0.5, seed=seed))
     print({name: round(weight, 2) for name, weight in fused.weights["male"].items()}, flush=True)
@@ -231,23 +235,38 @@ def answered(path: Path, make: Callable[[], Answers]) -> Answers:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=list(FORMS))
+    parser.add_argument("studies", nargs="+", choices=list(FORMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--show", choices=["validation", "fusion", "test"], default="test")
     parser.add_argument("--folder", type=Path, default=Path("runs/tabular"), help="keeps each seed's answers")
+    parser.add_argument("--plain", action="store_true", help="without the networks, in seconds")
     asked = parser.parse_args()
-    runtime = settle(RuntimeParams(xla="off"), 1)
-    form = TabularForm.model_validate(FORMS[asked.study])
+    runtime = None if asked.plain else settled()
+    for name in asked.studies:
+        run(name, asked, runtime)
+
+
+def settled() -> Runtime:
+    from triad.training.runtime import settle
+
+    return settle(RuntimeParams(xla="off"), 1)
+
+
+def run(name: str, asked: argparse.Namespace, runtime: Runtime | None) -> None:
+    """One study: its seeds' answers, and the tables."""
+    form = TabularForm.model_validate(FORMS[name])
     data = read(form, Path(os.environ["TRIAD_DATASETS"]))
-    study = hillstrom if asked.study == "hillstrom" else pakdd
+    study = hillstrom if name == "hillstrom" else pakdd
     seeds = [
         answered(
-            asked.folder / f"{asked.study}_{asked.show}_{seed}.npz",
+            asked.folder / f"{name}_{'plain' if asked.plain else 'all'}_{asked.show}_{seed}.npz",
             partial(study, data, tasks(form), asked.show, seed, runtime),
         )
         for seed in asked.seeds
     ]
     base, figures = FIGURES[study.__name__]
+    base = base if any(model == base for model, _ in seeds[0]) else "LightGBM"
+    print(f"\n{name}, {len(seeds)} seeds", flush=True)
     report(data, seeds, asked.show, base, figures)
 
 

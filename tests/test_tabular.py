@@ -2,12 +2,14 @@
 
 import gzip
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from triad.errors import TriadError
@@ -218,6 +220,13 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
 def test_a_form_that_contradicts_itself_is_refused(changes: dict) -> None:
     with pytest.raises(ValidationError):
         form(**changes)
+
+
+def test_the_forms_in_the_docs_are_forms() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "your_data.md").read_text()
+    blocks = re.findall(r"```yaml\n(form: tabular\n.*?)```", text, re.DOTALL)
+    found = [TabularForm.model_validate(yaml.safe_load(block)) for block in blocks]
+    assert [list(one.labels) for one in found] == [["visit", "conversion", "spend"], ["male"]]
 
 
 @pytest.mark.skipif("TRIAD_DATASETS" not in os.environ, reason="TRIAD_DATASETS names no folder of data sets")

@@ -156,14 +156,17 @@ def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:
     parts += [bag(place[taken], known), one_hot(place[offered], known)]
     parts += [one_hot(codes, width) for codes, width in zip(users[user].T, space.attributes, strict=True)]
     parts += [csr_array(np.nan_to_num(context)), csr_array(np.ones((len(rows), 1)))]
-    return csr_array(hstack(parts))
+    found = csr_array(hstack(parts))
+    short = (found.data, found.indices.astype(np.int32), found.indptr.astype(np.int32))  # liblinear takes no others
+    return csr_array(short, shape=found.shape)
 
 
 def _fit(matrix: csr_array, label: Floats, strength: float, classes: int) -> Floats:
     """(columns, k) coefficients; the column of ones is the intercept, hardly penalised at these sizes."""
-    model = LogisticRegression(C=strength, max_iter=500, fit_intercept=False).fit(matrix, label)
-    if not classes:
+    if not classes:  # ten times as fast as the other solver on bags, but for two classes alone
+        model = LogisticRegression(C=strength, solver="liblinear", fit_intercept=False).fit(matrix, label)
         return np.asarray(model.coef_).T
+    model = LogisticRegression(C=strength, max_iter=500, fit_intercept=False).fit(matrix, label)
     wide = np.zeros((matrix.shape[1], classes))
     wide[-1] = -20.0  # a class that train never showed
     found = np.asarray(model.coef_).T
