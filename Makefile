@@ -7,7 +7,7 @@ export PATH := $(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail lock clean
+.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail ablations lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
@@ -44,6 +44,11 @@ kill-trials: $(TOPOLOGY)/.loopback
 online-retail: $(VENV)/.runtime
 	@triad workspace configs/online_retail.yaml runs/online_retail
 	@cd runs/online_retail && dvc repro && triad summary
+
+# Each way of learning against its absence, with intervals: ablations/studies. STUDIES="shop_bodies" and SEEDS=2 run less.
+ablations: $(VENV)/.runtime
+	@dvc repro features
+	@triad ablations run $(STUDIES) $(if $(SEEDS),--seeds $(SEEDS))
 
 $(VENV)/.runtime: requirements/tools.lock requirements/runtime.lock
 	$(call install,runtime)

@@ -13,6 +13,7 @@ import click
 
 from triad.errors import TriadError
 from triad.retraining.commands import retraining
+from triad.studies.commands import ablations, tune
 
 STAGES = (
     "ingest",
@@ -71,8 +72,8 @@ def _enter_own_environment() -> None:
     A night's run has a checkout of its own: its stages must run that revision's code, whatever revision is installed.
     """
     wanted = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
-    here = Path("src/triad").resolve()
-    if here.is_dir() and here != Path(__file__).resolve().parent:
+    here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
+    if here is not None and here != Path(__file__).resolve().parent:
         wanted["PYTHONPATH"] = str(here.parent)
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         arguments = [sys.executable, "-m", "triad", *sys.argv[1:]]
@@ -97,6 +98,8 @@ def _add_stage(name: str) -> None:
 for _name in STAGES:
     _add_stage(_name)
 commands.add_command(retraining)
+commands.add_command(ablations)
+commands.add_command(tune)
 
 
 @commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from triad.errors import TriadError
 from triad.evaluation.bootstrap import Draws, Estimate
@@ -54,17 +55,27 @@ def binary(
 
 
 def auc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
-    """Area under the ROC curve, ties counted half (Mann-Whitney): one sort serves every resample."""
-    order = np.argsort(scores[~taken], kind="stable")
-    negatives, positives = scores[~taken][order], scores[taken]
-    of_negatives, of_positives = cluster[~taken][order], cluster[taken]
-    below, upto = (np.searchsorted(negatives, positives, side) for side in ("left", "right"))
+    """Area under the ROC curve, ties counted half (Mann-Whitney): one sort serves every resample.
+
+    A negative counts from the first positive above it on: a sparse product sums those between one positive and the
+    next, so that no array is as wide as all rows. A tie with positives counts half at the first, half after the last.
+    """
+    order = np.argsort(scores[taken], kind="stable")
+    positives, of_positives, of_negatives = scores[taken][order], cluster[taken][order], cluster[~taken]
+    first, after = (np.searchsorted(positives, scores[~taken], side) for side in ("left", "right"))
+    tied = np.flatnonzero(first < after)
+    share = np.where(first < after, 0.5, 1.0)
+    counted = csr_array(
+        (np.r_[share, share[tied]], (np.r_[first, after[tied]], np.r_[of_negatives, of_negatives[tied]])),
+        shape=(len(positives) + 1, draws.multiplicity.shape[1]),
+    )
     found = []
-    for drawn in draws.blocks(len(scores)):
-        heaped = np.cumsum(np.pad(drawn[:, of_negatives], ((0, 0), (1, 0))), axis=1)
-        weights = drawn[:, of_positives]
-        wins = (weights * (heaped[:, below] + heaped[:, upto])).sum(axis=1) / 2
-        found.append(_ratio(wins, weights.sum(axis=1) * heaped[:, -1]))
+    for drawn in draws.blocks(max(*counted.shape)):
+        every = np.ascontiguousarray(drawn.T)
+        below = np.cumsum(counted @ every, axis=0)
+        weights = every[of_positives]
+        wins = np.einsum("pb,pb->b", weights, below[:-1])
+        found.append(_ratio(wins, weights.sum(axis=0) * below[-1]))
     return np.concatenate(found)
 
 

@@ -83,7 +83,8 @@ class Linear:
         place = positions(self.item_id, data.items.item_id)
         share = align_share(place, self.share)
         states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
-        near = to_power(item_weights(data, states) @ align_weights(place, self.weights), self.power).toarray()
+        taken = csr_array(item_weights(data, states), dtype=np.float32)
+        near = to_power(taken @ align_weights(place, self.weights), self.power).toarray()
         near *= 1 - self.floor
         near += (1 - near.sum(axis=1, keepdims=True)) * share
         return near[states.inverse]
@@ -106,7 +107,7 @@ class Linear:
 
 def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[NDArray[np.str_], csr_array, Floats]:
     order = by_id(data.items.item_id)
-    return np.asarray(data.items.item_id)[order], csr_array(weights[order][:, order]), share[order]
+    return np.asarray(data.items.item_id)[order], csr_array(weights[order][:, order], dtype=np.float32), share[order]
 
 
 def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, float]:

@@ -1,1 +1,5 @@
-"""Studies: the same networks, members and metrics on other forms of data than a shop's log."""
+"""Studies: the ways of learning measured against their absence, on a shop's data or on public ones.
+
+A study (`spec`) names data, tasks, variants and seeds. A unit, one variant with one seed, is fitted and asked about the
+test split (`run`); `compare` and `results` judge the claims; `page` shows them; `plan` lists the units for DVC.
+"""

@@ -130,6 +130,7 @@ def finetune_network(
     pretrained: SequenceNetwork | None = None,
     former: Former | None = None,
     folder: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Ranker, list[dict[str, float]]]:
     """The multi-task network trained on `data`, and its losses and λ by epoch.
 
@@ -137,6 +138,7 @@ def finetune_network(
         trunk: sizes of the trunk.
         pretrained: the network whose trunk is taken over.
         former: the network to start from, trunk and heads; with neither of the two, from scratch.
+        on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
         TriadError: what it starts from is of other sizes, or the validation split has no label.
@@ -188,6 +190,7 @@ def finetune_network(
         label="finetune",
         shares=lambda weight: params.trunk_rate if has_learned and weight.path.startswith("trunk/") else 1.0,
         after=make_after(network),
+        on_epoch=on_epoch,
     )
     return ranker, history
 

@@ -49,6 +49,7 @@ def fit(
     label: str = "train",
     shares: Callable[[Any], float] = lambda _: 1.0,
     after: Callable[[Batch], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> list[dict[str, float]]:
     """Train `network`, leave it with the averaged weights of its best epoch, and return one row of losses an epoch.
 
@@ -63,6 +64,7 @@ def fit(
         label: the progress bar's name.
         shares: the share of the rate that a weight learns with; 0 leaves it as it is.
         after: called with the batch after each step, within the compiled step.
+        on_epoch: told each epoch's row of losses; what it raises ends the training.
 
     Raises:
         TriadError: there is nothing to train on, or the loss is no longer a number.
@@ -120,6 +122,7 @@ def fit(
             "history": [*at["history"], row],
         }
         checkpoint.save(at)
+        on_epoch(row)
     for kept, each in zip(best, network.trainable_variables, strict=True):
         each.assign(kept)
     return list(at["history"])

@@ -152,11 +152,14 @@ def pretrain_network(
     runtime: Runtime,
     folder: Path | None = None,
     former: Former | None = None,
+    *,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Sequence, list[dict[str, float]]]:
     """The trunk trained on next interactions of `data`, and its losses by epoch.
 
     Args:
         former: the network to start from; from scratch where None.
+        on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
         TriadError: the train or the validation split holds no interaction to predict, or `former` is of other sizes.
@@ -189,5 +192,6 @@ def pretrain_network(
         runtime=runtime,
         folder=folder,
         label="pretrain",
+        on_epoch=on_epoch,
     )
     return member, history

@@ -1,0 +1,167 @@
+"""`triad ablations …`: run the studies in `ablations/studies`; what its DVC pipeline calls, and what a person does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER, STUDIES = Path("ablations"), Path("studies")
+DATA, OUTCOMES, RESULTS, SHELF = Path("data"), Path("outcomes"), Path("results"), Path("shelf")
+PAGE, TABLE = Path("page/ablations.html"), Path("../docs/results.md")
+
+log = logging.getLogger("triad.ablations")
+
+
+@click.group(help=__doc__)
+def ablations() -> None:
+    if (FOLDER / "dvc.yaml").is_file():
+        os.chdir(FOLDER)
+
+
+@ablations.command(
+    help="Run STUDIES (else all), judge their claims, write the page and the section of docs/results.md."
+)
+@click.argument("studies", nargs=-1)
+@click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
+def run(studies: tuple[str, ...], seeds: int | None) -> None:
+    from triad.studies import plan
+    from triad.studies.spec import load_all
+
+    known = load_all(STUDIES)
+    plan.write(known)
+    wanted = plan.wanted(known, studies, seeds)
+    _dvc("--keep-going", *(f"unit@{unit.name}" for units in wanted.values() for unit in units))
+    for name in wanted:
+        _dvc("--single-item", f"compare@{name}")
+    _dvc("--single-item", "page")
+
+
+def _dvc(*arguments: str) -> None:
+    """`dvc repro`; DVC has said what is wrong where it fails."""
+    code = subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments], check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+@ablations.command(help="Write params.yaml, DVC's list of units, and run nothing.")
+def plan() -> None:
+    from triad.studies.plan import write
+    from triad.studies.spec import load_all
+
+    found = write(load_all(STUDIES))
+    click.echo(f"{len(found['studies'])} studies, {len(found['units'])} units")
+
+
+@ablations.command(help="Read STUDY's data into data/STUDY.")
+@click.argument("study")
+def data(study: str) -> None:
+    from triad.studies.data import prepare
+    from triad.studies.spec import load
+
+    start = time.monotonic()
+    found = prepare(load(STUDIES / f"{study}.yaml"), DATA / study)
+    log.info("%s · %.1f s · %s", found, time.monotonic() - start, DATA / study)
+
+
+@ablations.command(help="Fit VARIANT of STUDY on SHARE of its train rows with SEED, and ask it about the test split.")
+@click.argument("study")
+@click.argument("variant")
+@click.argument("share", type=float)
+@click.argument("seed", type=int)
+def unit(study: str, variant: str, share: float, seed: int) -> None:
+    from triad.studies.run import run as fit
+    from triad.studies.spec import Unit, load
+
+    asked, start = Unit(study, variant, share, seed), time.monotonic()
+    target = OUTCOMES / study / asked.name
+    fit(load(STUDIES / f"{study}.yaml"), asked, DATA / study, SHELF / study).save(target)
+    log.info("%.0f s · %s", time.monotonic() - start, target)
+
+
+@ablations.command(help="Judge STUDY by the outcomes that are there.")
+@click.argument("study")
+def compare(study: str) -> None:
+    from triad.artifacts import write_json
+    from triad.studies.data import summary
+    from triad.studies.results import results
+    from triad.studies.run import Outcome
+    from triad.studies.spec import load
+
+    asked = load(STUDIES / f"{study}.yaml")
+    folders = {unit: OUTCOMES / study / unit.name for unit in asked.units(study)}
+    found = results(asked, {unit: Outcome.load(path) for unit, path in folders.items() if path.is_dir()})
+    digest = summary(DATA / study)[asked.market]["digest"]
+    write_json(RESULTS / f"{study}.json", found | {"lineage": _lineage() | {"data": digest}})
+    for row in found["claims"]:
+        log.info("%s over %s, %s: %s (%s)", *(row[key] for key in ("better", "than", "task", "status", "value")))
+
+
+def _lineage() -> dict[str, Any]:
+    from triad.workspace import git
+
+    commit, changed = git(Path(), "rev-parse", "--short=12", "HEAD"), git(Path(), "status", "--porcelain", "../src")
+    return {"commit": commit + (" with changes" if changed else ""), "date": datetime.now(UTC).date().isoformat()}
+
+
+@ablations.command(help="Write the page and the section of docs/results.md from the results that are there.")
+def page() -> None:
+    from triad.artifacts import read_json
+    from triad.studies.page import placed, render, section
+
+    found = {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(render(found), encoding="utf-8")
+    TABLE.write_text(placed(TABLE.read_text(encoding="utf-8"), section(found)), encoding="utf-8")
+    log.info("%d studies · %s · %s", len(found), PAGE.resolve(), TABLE.resolve())
+
+
+@click.command(help="Search the dials of SPACE for the smallest validation loss; write the best as a config file.")
+@click.argument("space", type=click.Path(path_type=Path))
+@click.option("--trials", type=click.IntRange(min=1), default=None, help="in all, in place of the space's")
+@click.option("--study", default=None, help="on this study's data and its reference's params, not on tonight's")
+@click.option("--name", default=None, help="of the search: the same name goes on with it; the file's, where not given")
+@click.option("--to", "target", type=click.Path(path_type=Path), default=None, help="the config file to write")
+def tune(space: Path, trials: int | None, study: str | None, name: str | None, target: Path | None) -> None:
+    import yaml
+
+    from triad.artifacts import ARTIFACTS
+    from triad.features.dataset import load as load_data
+    from triad.studies.space import load_space
+    from triad.studies.spec import StudyParams, load
+
+    asked = load_space(space)
+    if trials is not None:
+        asked = asked.model_copy(update={"trials": trials})
+    if study is None:
+        from triad.config.params import load as load_params
+
+        params = load_params()
+        base = StudyParams.model_validate({key: getattr(params, key) for key in StudyParams.model_fields})
+        data, experiment = load_data(ARTIFACTS / "features"), params.publish.experiment
+    else:
+        chosen = load(FOLDER / STUDIES / f"{study}.yaml")
+        base, data = chosen.settings(chosen.reference), load_data(FOLDER / DATA / study / chosen.market)
+        experiment = "triad"
+    name = name or "_".join(part for part in (space.stem, study) if part)
+    from triad.studies.tune import tune as search
+
+    best, loss = search(data, base, asked, name=name, folder=Path(".triad") / "tune" / name, experiment=experiment)
+    target = target or Path("configs") / f"tuned_{name}.yaml"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(f"# triad tune {space}: validation loss {loss:.6g}\n" + yaml.safe_dump(best, sort_keys=False))
+    dials = " ".join(f"-S {key}={value}" for key, value in _flat(best).items())
+    click.echo(f"{target}: validation loss {loss:.6g}\n  triad workspace {target} FOLDER\n  dvc exp run {dials}")
+
+
+def _flat(values: dict[str, Any], start: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{start}{key}.") if isinstance(value, dict) else {start + key: value}
+    return found

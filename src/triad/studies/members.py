@@ -1,0 +1,165 @@
+"""Makes the members that a unit asks for, each once: what one unit has fitted, the next takes from the shelf."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triad.artifacts import read_json, replacing, write_json
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats
+from triad.fusion.members import MEMBERS, Member, load_member
+from triad.fusion.popularity import Popularity
+from triad.fusion.profile import Profile
+from triad.fusion.similarity import Similarity
+from triad.studies.spec import StudyParams
+from triad.training.finetuning import finetune_network
+from triad.training.pretraining import pretrain_network
+from triad.training.runtime import Runtime
+
+History = list[dict[str, float]]
+Made = tuple[Any, History]
+
+
+@dataclass
+class Workshop:
+    """Fits members on `data` under `params`.
+
+    Args:
+        shelf: folder of members already made, each named by the data and the params that it reads.
+        key: names the data.
+        cut: names what of its train exposures is left.
+        on_epoch: told of each epoch's losses of the network called `told`; what it raises ends the training.
+    """
+
+    data: Dataset
+    params: StudyParams
+    runtime: Runtime
+    shelf: Path
+    key: str
+    cut: str = ""
+    told: str = "finetune"
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None
+    seconds: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def member(self, name: str) -> Member:
+        """The member called `name`.
+
+        Raises:
+            TriadError: there is no such member, or it finds nothing to learn from.
+        """
+        if name not in MAKERS:
+            raise TriadError(
+                f"no member is called {name!r}", where="fuse.members", mend=f"known are {', '.join(sorted(MAKERS))}"
+            )
+        if name not in self._made:
+            self._made[name] = self._shelved(name) if name in SECTIONS else self._timed(name)[0]
+        found: Member = self._made[name]
+        return found
+
+    def vectors(self) -> Floats:
+        """(n_items, dim) pretrained item vectors."""
+        member: Any = self.member("pretrain")
+        found: Floats = member.scorer.items(self.data)
+        return found
+
+    def listener(self, name: str) -> Callable[[dict[str, float]], None]:
+        """Who is told of the epochs of `name`."""
+        return self.on_epoch if name == self.told else lambda _: None
+
+    def _timed(self, name: str) -> Made:
+        start, before = time.monotonic(), sum(self.seconds.values())
+        member, history = MAKERS[name](self)
+        others = sum(self.seconds.values()) - before  # those it was made of count for themselves
+        self._note(name, time.monotonic() - start - others, history, member)
+        return member, history
+
+    def _shelved(self, name: str) -> Member:
+        read = self.params.model_dump(include=set(SECTIONS[name]))
+        cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
+        text = json.dumps([name, self.key, cut, read, str(self.runtime)], sort_keys=True, default=str)
+        folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        if (folder / "made.json").is_file():
+            made = read_json(folder / "made.json")
+            member = load_member(name, folder)
+            self._note(name, made["seconds"], made["history"], member)
+            return member
+        member, history = self._timed(name)
+        with replacing(folder) as fresh:
+            member.save(fresh)
+            write_json(fresh / "made.json", {"seconds": self.seconds[name], "history": history})
+        return member
+
+    def _note(self, name: str, seconds: float, history: History, member: Any) -> None:
+        self.seconds[name] = seconds
+        if history:
+            self.histories[name] = history
+        if hasattr(member, "network"):
+            self.parameters[name] = int(sum(np.prod(w.shape) for w in member.network.trainable_weights))
+
+
+def _pretrain(shop: Workshop) -> Made:
+    return pretrain_network(shop.data, shop.params.pretrain, shop.runtime, on_epoch=shop.listener("pretrain"))
+
+
+def _finetune(shop: Workshop) -> Made:
+    params = shop.params
+    scratch = params.finetune.init == "scratch"
+    pretrained: Any = None if scratch else shop.member("pretrain")
+    return finetune_network(
+        shop.data,
+        params.tasks,
+        params.finetune,
+        shop.runtime,
+        trunk=params.pretrain.trunk,
+        pretrained=None if pretrained is None else pretrained.network,
+        on_epoch=shop.listener("finetune"),
+    )
+
+
+def _similarity(shop: Workshop) -> Made:
+    return Similarity.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.similarity), []
+
+
+def _item_knn(shop: Workshop) -> Made:
+    similarity: Any = shop.member("similarity")
+    return similarity.item_knn(), []
+
+
+def _profile(shop: Workshop) -> Made:
+    return Profile.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.profile), []
+
+
+def _popularity(shop: Workshop) -> Made:
+    half_life_days = shop.params.fuse.popularity_half_life_days
+    return Popularity.fit(shop.data, shop.params.tasks, half_life_days=half_life_days), []
+
+
+MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
+    "finetune": _finetune,
+    "pretrain": _pretrain,
+    "similarity": _similarity,
+    "profile": _profile,
+    "item_knn": _item_knn,
+    "popularity": _popularity,
+}
+"""How each of `fusion.members.MEMBERS` is made."""
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "pretrain": ("pretrain",),
+    "similarity": ("pretrain", "similarity", "tasks"),
+    "profile": ("pretrain", "profile", "tasks"),
+}
+"""Members that are worth a place on the shelf, and the sections that they depend on."""
+
+assert set(MAKERS) <= set(MEMBERS)

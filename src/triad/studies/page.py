@@ -1,0 +1,153 @@
+"""The ablations as one self-contained HTML page, and as a section of docs/results.md. It computes no figure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from triad.evaluation import charts
+from triad.evaluation.assess import FUSED, NAIVE, ORACLE
+from triad.evaluation.story import METRICS
+from triad.studies.results import Rows
+
+BEGIN, END = "<!-- ablations: written by `make ablations` -->", "<!-- ablations end -->"
+"""What stands between them in docs/results.md is replaced."""
+
+_MOST = 8  # lines in one chart
+
+
+def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page's HTML.
+
+    Args:
+        studies: name → what `results.results` gave, with `lineage`.
+    """
+    environment = Environment(
+        loader=PackageLoader("triad.studies", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("ablations.html.j2").render(
+        studies={name: {**found, "charts": _charts(name, found)} for name, found in studies.items()},
+        number=number,
+        signed=signed,
+        interval=interval,
+        metric=metric_name,
+        not_members=(FUSED, NAIVE, ORACLE),
+    )
+
+
+def metric_name(name: str) -> str:
+    """As readers know it."""
+    return METRICS.get(name, name)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """A difference, or a dash where there is none."""
+    return "–" if value is None else f"{value:+.{digits}f}"
+
+
+def interval(row: Mapping[str, Any], *, sign: bool = True) -> str:
+    """`[low, high]`."""
+    shown = signed if sign else number
+    return "" if row["low"] is None else f"[{shown(row['low'])}, {shown(row['high'])}]"
+
+
+def _charts(study: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every variant's fused answers a task, the learning curves, and λ over time of the reference."""
+    drawn = []
+    for task in dict.fromkeys(row["task"] for row in found["figures"]):
+        rows = [_bar(r) for r in found["figures"] if r["task"] == task and r["model"] == FUSED and r["share"] == 1]
+        rows = [row for row in rows if row["lo"] is not None]
+        if rows:
+            metric = metric_name(next(row["metric"] for row in found["figures"] if row["task"] == task))
+            svg = charts.forest(rows, metric, found["reference"], f"{study} {task} variants")
+            drawn.append({"title": f"{task}: every variant, fused; more is better", "svg": Markup(svg)})
+        lines = _lines([r for r in found["curve"] if r["task"] == task], "variant", "share", "value")
+        if lines:
+            svg = charts.trends(lines, "share of the train rows", "value", f"{study} {task} curve", log_x=True)
+            drawn.append({"title": f"{task}: learning curves", "svg": Markup(svg)})
+    history = [row for row in found["history"] if row["variant"] == found["reference"]]
+    names = sorted({key for row in history for key in row if key.startswith("validation_lambda_")})
+    weights = {
+        name.removeprefix("validation_lambda_"): ([row["epoch"] for row in history], [row[name] for row in history])
+        for name in names
+    }
+    if weights:
+        svg = charts.trends(weights, "epoch", "λ", f"{study} lambda")
+        drawn.append({"title": f"λ of each task over time, {found['reference']}", "svg": Markup(svg)})
+    return drawn
+
+
+def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": row["variant"], "value": row["value"], "lo": row["low"], "hi": row["high"]}
+
+
+def _lines(rows: Rows, name: str, x: str, y: str) -> dict[str, tuple[list[float], list[float]]]:
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for row in sorted(rows, key=lambda row: row[x]):
+        if row[y] is not None:
+            xs, ys = found.setdefault(row[name], ([], []))
+            xs.append(row[x])
+            ys.append(row[y])
+    return dict(list(found.items())[:_MOST])
+
+
+def section(studies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: for each study its lineage, its claims and every variant's fused figures."""
+    parts: list[str] = []
+    for name, found in studies.items():
+        lineage = found["lineage"]
+        seeds = ", ".join(map(str, found["seeds"]))
+        parts += [
+            f"### {name}",
+            f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}.",
+        ]
+        if found["claims"]:
+            parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(found))))
+        head = ("Variant", "Task", "Metric", "Fused", "Spread over seeds", "Less the reference")
+        parts.append("\n".join(_table(head, _variants(found))))
+    return "\n\n".join(parts) + "\n"
+
+
+def _claims(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    for row in found["claims"]:
+        part = "" if row["share"] == 1 else f" at {row['share']:.0%} of the rows"
+        claim = f"{row['better']} over {row['than']}{part}"
+        gain = f"{signed(row['value'])} {interval(row)}"
+        yield claim, row["task"], metric_name(row["metric"]), gain, number(row["p_holm"]), row["status"]
+
+
+def _variants(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    against = {(row["variant"], row["task"], row["share"]): row for row in found["against_reference"]}
+    for row in found["figures"]:
+        if row["model"] == FUSED:
+            less = against.get((row["variant"], row["task"], row["share"]))
+            shown = "" if less is None else f"{signed(less['value'])} {interval(less)}, {less['status']}"
+            part = "" if row["share"] == 1 else f" at {row['share']:.0%}"
+            value = f"{number(row['value'])} {interval(row, sign=False)}"
+            yield row["variant"] + part, row["task"], metric_name(row["metric"]), value, number(row["spread"]), shown
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [head, ("---",) * len(head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def placed(document: str, text: str) -> str:
+    """`document` with `text` between the marks, which are put at its end where it has none."""
+    body = f"{BEGIN}\n\n{text}\n{END}"
+    if BEGIN not in document:
+        return f"{document.rstrip()}\n\n## Ablations\n\n{body}\n"
+    before, _, rest = document.partition(BEGIN)
+    return before + body + rest.partition(END)[2]

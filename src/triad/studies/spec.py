@@ -1,0 +1,213 @@
+"""What a study is: `ablations/studies/<name>.yaml`, typed. Nothing here reads data or fits anything."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+
+from triad.config.base import Section
+from triad.config.evaluate import EvaluateParams
+from triad.config.finetune import FinetuneParams
+from triad.config.fuse import FuseParams
+from triad.config.params import merge
+from triad.config.pretrain import PretrainParams
+from triad.config.profile import ProfileParams
+from triad.config.runtime import RuntimeParams
+from triad.config.similarity import SimilarityParams
+from triad.config.tasks import Tasks
+from triad.errors import TriadError
+
+FORMS = ("shop", "tabular", "sequences", "markets")
+"""Forms of data. Each is a module of this package with a section `<Form>Form` and `read(form, folder)`."""
+
+TARGET = "target"
+"""The dataset of a form that gives just one."""
+
+ALONE = "-alone-"
+"""Between a variant's name and a task's: that variant, taught this task and no other."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class StudyParams(Section):
+    """The sections of `params.yaml` that fit and judge models. A variant is an overlay over them."""
+
+    tasks: Tasks
+    runtime: RuntimeParams = RuntimeParams()
+    pretrain: PretrainParams = PretrainParams()
+    finetune: FinetuneParams = FinetuneParams()
+    similarity: SimilarityParams = SimilarityParams()
+    profile: ProfileParams = ProfileParams()
+    fuse: FuseParams = FuseParams()
+    evaluate: EvaluateParams = EvaluateParams()
+
+    @model_validator(mode="after")
+    def _given(self) -> StudyParams:
+        for name, task in self.tasks.items():
+            if task.given is not None and task.given not in self.tasks:
+                raise ValueError(f"tasks.{name}.given: {task.given!r} is no task")
+        return self
+
+    def seeded(self, seed: int) -> StudyParams:
+        """The same with `seed` wherever chance rules a fit. How answers are judged keeps its own."""
+        sections = ("pretrain", "finetune", "similarity", "profile", "fuse")
+        return self.model_copy(update={n: getattr(self, n).model_copy(update={"seed": seed}) for n in sections})
+
+
+class Claim(Section):
+    """`better` is better than `than` on `task`. Either is a variant, or `variant/member` for one of its members."""
+
+    better: str
+    than: str
+    task: str
+    metric: str | None = Field(default=None, description="null: the one that the gate looks at")
+    share: float = Field(default=1.0, gt=0, le=1, description="of the train rows")
+
+
+class Study(Section):
+    """One question put to one data set."""
+
+    about: str = Field(description="the question, a sentence")
+    data: SerializeAsAny[Section] = Field(description="a form, named by its key `form`")
+    market: str = Field(default=TARGET, description="which of the form's datasets is learned and judged")
+    tasks: Tasks
+    params: dict[str, Any] = Field(default={}, description="sections laid over the defaults, for all variants")
+    variants: dict[str, dict[str, Any]] = Field(min_length=1, description="name → overlay over the sections")
+    reference: str = Field(description="the variant that all others are compared with")
+    alone: tuple[str, ...] = Field(default=(), description="variants that are also taught each task alone")
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(1.0,), description="of the train rows, each a unit of its own: the learning curve"
+    )
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
+    claims: tuple[Claim, ...] = ()
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _form(cls, value: Any) -> Any:
+        return value if isinstance(value, Section) else form_of(value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Study:
+        wrong = [name for name in self.variants if not _NAME.fullmatch(name)]
+        if wrong:
+            raise ValueError(f"variants.{wrong[0]}: a name is lower-case letters, digits and _")
+        for name in (self.reference, *self.alone):
+            if name not in self.variants:
+                raise ValueError(f"{name!r} is no variant")
+        for name in self.variants:
+            self.settings(name)
+        known, units = self.all_tasks(), {(unit.variant, unit.share) for unit in self.units("")}
+        for claim in self.claims:
+            if claim.task not in known:
+                raise ValueError(f"claims: {claim.task!r} is no task")
+            for side in (claim.better, claim.than):
+                if (side.partition("/")[0], claim.share) not in units:
+                    raise ValueError(f"claims: {side!r} at share {claim.share:g} is not among the units")
+        return self
+
+    def all_tasks(self) -> set[str]:
+        """Tasks of the study and those that only a variant has."""
+        return set(self.tasks).union(*(overlay.get("tasks", {}) for overlay in self.variants.values()))
+
+    def settings(self, variant: str) -> StudyParams:
+        """The sections under `variant`, which may be one taught a task alone."""
+        name, _, alone = variant.partition(ALONE)
+        tasks = {task: entry.model_dump() for task, entry in self.tasks.items()}
+        values = merge(merge({"tasks": tasks}, self.params), self.variants[name])
+        if alone:  # what it was given is not learned beside it, so it is learned on the entire space directly
+            values["tasks"] = {alone: {**values["tasks"][alone], "given": None}}
+            values = merge(values, {"fuse": {"members": ("finetune",)}})
+        try:
+            return StudyParams.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"variants.{variant}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+    def units(self, study: str) -> Iterator[Unit]:
+        """Every fit the study asks for."""
+        for variant in self.variants:
+            names = [variant]
+            if variant in self.alone:
+                tasks = self.settings(variant).tasks
+                names += [f"{variant}{ALONE}{task}" for task, entry in tasks.items() if entry.kind != "ranking"]
+            for name in names:
+                for share in self.shares:
+                    yield from (Unit(study, name, share, seed) for seed in self.seeds)
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One variant, fitted with one seed on one share of the train rows."""
+
+    study: str
+    variant: str
+    share: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its stage's name in DVC, and its folder's."""
+        part = "" if self.share == 1 else f"_{self.share:g}".replace(".", "p")
+        return f"{self.study}_{self.variant}{part}_{self.seed}"
+
+    def entry(self) -> dict[str, Any]:
+        """What `ablations/dvc.yaml` reads of it."""
+        return {"study": self.study, "variant": self.variant, "share": self.share, "seed": self.seed}
+
+
+def form_of(values: Any) -> Section:
+    """The form's section.
+
+    Raises:
+        ValueError: there is no such form.
+    """
+    name = values.get("form") if isinstance(values, Mapping) else None
+    if name not in FORMS:
+        raise ValueError(f"form: {name!r} is none of {', '.join(FORMS)}")
+    kind = getattr(importlib.import_module(f"triad.studies.{name}"), f"{name.title()}Form")
+    found: Section = kind.model_validate(values)
+    return found
+
+
+def load(path: Path) -> Study:
+    """The study in `path`.
+
+    Raises:
+        TriadError: the file is missing, is no YAML, or does not fit.
+    """
+    try:
+        return Study.model_validate(_on_base(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent.parent))
+    except FileNotFoundError as error:
+        known = sorted(each.stem for each in path.parent.glob("*.yaml"))
+        near = difflib.get_close_matches(path.stem, known, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
+        raise TriadError("no such study", where=str(path), mend=mend) from error
+    except yaml.YAMLError as error:
+        raise TriadError(f"not readable as YAML: {error}", where=str(path), mend="correct the syntax") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{path}: {'.'.join(str(part) for part in first['loc']) or 'study'}"
+        raise TriadError(first["msg"], where=where, mend="correct it; the keys are those of params.yaml") from error
+
+
+def _on_base(values: Any, folder: Path) -> Any:
+    """`values` with the sections of the file that their key `base` names, relative to `folder`, laid below them."""
+    if not isinstance(values, dict) or "base" not in values:
+        return values
+    base = yaml.safe_load((folder / values["base"]).read_text(encoding="utf-8"))
+    sections = {name: base[name] for name in StudyParams.model_fields if name in base and name != "tasks"}
+    rest = {key: value for key, value in values.items() if key != "base"}
+    return {"tasks": base["tasks"], **rest, "params": merge(sections, rest.get("params") or {})}
+
+
+def load_all(folder: Path) -> dict[str, Study]:
+    """Every study of `folder`, by the file's name."""
+    return {path.stem: load(path) for path in sorted(folder.glob("*.yaml"))}

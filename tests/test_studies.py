@@ -1,0 +1,239 @@
+"""Studies: what they may say, what is compared and how surely, and a tiny one from data to page."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from make_dataset import make_dataset
+
+from triad.errors import TriadError
+from triad.features import dataset
+from triad.features.dataset import SPLITS
+from triad.studies import plan
+from triad.studies.compare import difference, estimates, holm, status
+from triad.studies.data import prepare, taught, thinned
+from triad.studies.page import BEGIN, END, placed, render, section
+from triad.studies.results import results
+from triad.studies.run import Answers, Outcome, run
+from triad.studies.spec import Study, Unit, load, load_all
+
+ROOT = Path(__file__).parents[1]
+TASKS = {
+    "click": {"kind": "binary", "label": "clicked"},
+    "conversion": {"kind": "binary", "label": "purchased", "given": "click"},
+    "price": {"kind": "regression", "label": "price_move"},
+    "next": {"kind": "ranking", "label": "next_item"},
+}
+TINY = {
+    "about": "Does anything help?",
+    "data": {"form": "shop", "features": "features"},
+    "tasks": TASKS,
+    "params": {
+        "runtime": {"xla": "off"},
+        "pretrain": {"trunk": {"dim": 8, "layers": 1, "heads": 1, "max_steps": 8}, "max_epochs": 1},
+        "finetune": {"experts": 2, "expert_dim": 8, "head_dim": 4, "max_epochs": 1, "batch_exposures": 2048},
+        "fuse": {"members": ["finetune", "popularity"], "bootstrap": 20},
+        "evaluate": {"bootstrap": 50},
+    },
+    "reference": "mmoe",
+    "variants": {"mmoe": {}, "scratch": {"finetune": {"init": "scratch"}}},
+    "alone": ["mmoe"],
+    "shares": [0.5, 1.0],
+    "seeds": [1, 2],
+    "claims": [
+        {"better": "mmoe", "than": "scratch", "task": "click"},
+        {"better": "mmoe/finetune", "than": "mmoe/popularity", "task": "click", "metric": "log_loss", "share": 0.5},
+    ],
+}
+
+
+def study(**changes) -> Study:
+    return Study.model_validate({**TINY, **changes})
+
+
+def test_a_variant_is_an_overlay_and_the_rest_stays() -> None:
+    tiny = study(variants={"mmoe": {}, "small": {"finetune": {"experts": 1}}}, claims=[])
+    assert tiny.settings("small").finetune.experts == 1
+    assert tiny.settings("small").finetune.expert_dim == tiny.settings("mmoe").finetune.expert_dim == 8
+    seeded = tiny.settings("mmoe").seeded(7)
+    assert (seeded.finetune.seed, seeded.pretrain.seed, seeded.fuse.seed, seeded.evaluate.seed) == (7, 7, 7, 1)
+
+
+def test_a_task_taught_alone_needs_no_other_and_no_other_member() -> None:
+    alone = study().settings("mmoe-alone-conversion")
+    assert list(alone.tasks) == ["conversion"] and alone.tasks["conversion"].given is None
+    assert alone.fuse.members == ("finetune",)
+
+
+def test_units_are_variants_by_shares_by_seeds_with_their_twins() -> None:
+    units = list(study().units("tiny"))
+    assert len(units) == (2 + 3) * 2 * 2
+    assert Unit("tiny", "mmoe-alone-price", 0.5, 2).name == "tiny_mmoe-alone-price_0p5_2" in {u.name for u in units}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "none"}, "'none' is no variant"),
+        ({"variants": {"Big-One": {}}}, "a name is lower-case"),
+        ({"variants": {"mmoe": {}, "wrong": {"finetune": {"expert": 3}}}}, "finetune.expert"),
+        ({"claims": [{"better": "mmoe", "than": "other", "task": "click"}]}, "'other' at share 1"),
+        ({"claims": [{"better": "mmoe", "than": "scratch", "task": "cart"}]}, "'cart' is no task"),
+        ({"claims": [{"better": "mmoe", "than": "scratch", "task": "click", "share": 0.1}]}, "at share 0.1"),
+        ({"data": {"form": "cards"}}, "'cards' is none of"),
+        ({"data": {"form": "shop", "feature": "x"}}, "feature"),
+    ],
+)
+def test_what_a_study_may_not_say(tmp_path: Path, changes: dict, message: str) -> None:
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
+    with pytest.raises(TriadError, match=message):
+        load(tmp_path / "bad.yaml")
+
+
+def test_an_unknown_study_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "bodies.yaml").write_text(yaml.safe_dump(TINY))
+    with pytest.raises(TriadError, match="did you mean 'bodies'"):
+        load(tmp_path / "bodie.yaml")
+
+
+def test_the_shipped_studies_fit_and_each_unit_has_a_name_of_its_own() -> None:
+    studies = load_all(ROOT / "ablations" / "studies")
+    names = [unit.name for name, each in studies.items() for unit in each.units(name)]
+    assert len(names) == len(set(names)) > 50
+    assert all(len(each.seeds) >= 5 for each in studies.values())
+
+
+def test_a_unit_is_stale_when_its_own_settings_change_and_no_other_is() -> None:
+    before = plan.plan({"tiny": study()})["units"]
+    changed = {"mmoe": {}, "scratch": {"finetune": {"init": "scratch", "experts": 3}}}
+    after = plan.plan({"tiny": study(variants=changed)})["units"]
+    assert {name for name in before if before[name] != after[name]} == {
+        f"tiny_scratch{share}_{seed}" for share in ("", "_0p5") for seed in (1, 2)
+    }
+
+
+def test_the_first_seeds_of_named_studies_are_wanted() -> None:
+    studies = {"one": study(), "two": study(seeds=[5, 6, 7])}
+    found = plan.wanted(studies, ["two"], 2)
+    assert list(found) == ["two"] and {unit.seed for unit in found["two"]} == {5, 6}
+    with pytest.raises(TriadError, match="known are one, two"):
+        plan.wanted(studies, ["three"], None)
+
+
+def test_holm_multiplies_by_the_tests_that_are_left_and_never_falls() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, math.nan, 0.9])[0] == 1.0 and math.isnan(holm([0.5, math.nan, 0.9])[1])
+
+
+def test_a_claim_holds_only_where_its_corrected_p_is_small() -> None:
+    assert status(0.1, 0.01, 0.95) == "holds"
+    assert status(-0.1, 0.01, 0.95) == "does not hold"
+    assert status(0.1, 0.06, 0.95) == status(0.1, math.nan, 0.95) == "not shown"
+
+
+def test_a_difference_is_the_mean_over_seeds_with_both_kinds_of_chance() -> None:
+    noise = np.random.default_rng(0).normal(size=20_000)
+    rows = (noise - noise.mean()) / noise.std(ddof=1) * 0.03  # what resampled users do, the same to each seed
+    found = difference([np.r_[v, v + rows] for v in (0.0, 0.1, 0.2)], 0.95, 1)
+    assert found.value == pytest.approx(0.1) and found.spread == pytest.approx(0.1)
+    variance = 0.03**2 + 0.1**2 / 3  # of rows, and of the mean of three seeds
+    freedom = variance**2 / ((0.1**2 / 3) ** 2 / 2)  # Satterthwaite: 3.2
+    from scipy.stats import t
+
+    assert found.high - 0.1 == pytest.approx(t.ppf(0.975, freedom) * variance**0.5, rel=0.03)
+    alone = difference([np.r_[0.1, 0.1 + rows]], 0.95, 1)
+    assert alone.high - 0.1 == pytest.approx(1.96 * 0.03, rel=0.001) and math.isnan(alone.spread)
+
+
+def test_of_differences_of_nothing_one_in_twenty_is_called_one() -> None:
+    random, wrong = np.random.default_rng(3), 0
+    for _ in range(300):
+        sample = random.normal(0, 0.02)  # the users drawn, for all seeds
+        drawn_anew = random.normal(0, 0.02, 100)
+        found = difference([np.r_[s, s + drawn_anew] for s in sample + random.normal(0, 0.03, 5)], 0.95, 1)
+        wrong += found.p < 0.05
+    assert wrong <= 24  # 15 expected, 99th percentile of the binomial
+
+
+def test_differences_are_paired_by_the_same_draws() -> None:
+    random = np.random.default_rng(0)
+    labels, cluster = (random.random(400) < 0.4).astype(float), np.repeat(np.arange(40), 10)
+    score = random.random(400) * 0.5 + labels * 0.3
+    answers = Answers("binary", labels, cluster, {"a": score, "b": 0.5 * score})
+    one, other = (estimates(answers, model, "auc", 60, 1) for model in "ab")
+    assert np.array_equal(one, other) and one[1:].std() > 0
+    with pytest.raises(TriadError, match="no metric 'ndcg'"):
+        estimates(answers, "a", "ndcg", 60, 1)
+    with pytest.raises(TriadError, match="known are a, b"):
+        estimates(answers, "c", "auc", 60, 1)
+
+
+def test_a_share_of_the_rows_is_whole_users_of_train_alone() -> None:
+    data = make_dataset()
+    few = thinned(data, 0.25, 1)
+    train, kept = data.rows("train"), few.rows("train")
+    users = np.unique(data.exposures.user[train])
+    assert len(np.unique(data.exposures.user[kept])) == round(0.25 * len(users))
+    assert set(kept) == set(train[np.isin(data.exposures.user[train], data.exposures.user[kept])])
+    assert all(np.array_equal(few.rows(split), data.rows(split)) for split in SPLITS[1:])
+    assert not np.array_equal(kept, thinned(data, 0.25, 2).rows("train"))
+
+
+def test_only_the_labels_of_the_tasks_are_taught() -> None:
+    data = make_dataset()
+    found = taught(data, study().settings("mmoe-alone-price").tasks)
+    assert found.meta.tasks == ("price",) and found.meta.classes == {}
+    assert np.array_equal(found.labels("price"), data.labels("price"), equal_nan=True)
+
+
+def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trees = {"fuse": {"members": ["profile", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
+    tiny = study(
+        variants={"mmoe": {}, "trees": trees},
+        alone=["mmoe"],
+        shares=[1.0],
+        claims=[
+            {"better": "trees", "than": "trees/popularity", "task": "click"},
+            {"better": "mmoe/finetune", "than": "trees/profile", "task": "click", "metric": "log_loss"},
+        ],
+    )
+    with pytest.raises(TriadError, match="dvc repro features"):
+        prepare(tiny, Path("data/tiny"))
+    dataset.save(make_dataset(users=80, seed=1), Path("features"))
+    said = prepare(tiny, Path("data/tiny"))
+    assert said["target"]["rows"]["test"] > 100 and len(said["target"]["digest"]) == 16
+
+    outcomes = {}
+    for variant, seed in (("trees", 1), ("trees", 2), ("mmoe", 1), ("mmoe-alone-price", 1)):
+        unit = Unit("tiny", variant, 1.0, seed)
+        run(tiny, unit, Path("data/tiny"), Path("shelf")).save(Path("outcomes") / unit.name)
+        outcomes[unit] = Outcome.load(Path("outcomes") / unit.name)
+    made = sorted(each.name.partition("-")[0] for each in Path("shelf").iterdir())
+    assert made == ["pretrain", "pretrain", "profile", "profile"]  # once a seed, for all variants
+
+    found = results(tiny, outcomes) | {"lineage": {"date": "2026-01-01", "commit": "abc", "data": "123"}}
+    claim, other = found["claims"]
+    by_seed = [outcomes[Unit("tiny", "trees", 1.0, seed)].tasks["click"] for seed in (1, 2)]
+    gains = [estimates(each, "fused", "auc", 50, 1) - estimates(each, "popularity", "auc", 50, 1) for each in by_seed]
+    assert claim["value"] == pytest.approx(np.mean([gain[0] for gain in gains]))
+    assert (claim["seeds"], claim["status"]) == (2, "holds") and 0 < claim["low"] < claim["value"] < claim["high"]
+    network, trees_said = (outcomes[Unit("tiny", name, 1.0, 1)].tasks["click"] for name in ("mmoe", "trees"))
+    losses = [estimates(network, "finetune", "log_loss", 50, 1), estimates(trees_said, "profile", "log_loss", 50, 1)]
+    assert other["seeds"] == 1 and other["value"] == pytest.approx(losses[1][0] - losses[0][0])  # less is better
+    assert [row["task"] for row in found["transfer"]] == ["price"]
+    assert {row["member"] for row in found["without"]} == {"finetune", "profile", "popularity"}
+    assert any(row["member"] == "finetune" and row["parameters"] > 1000 and row["seconds"] > 0 for row in found["cost"])
+    assert len(found["missing"]) == 10 - len(outcomes)
+
+    page = render({"tiny": found})
+    assert "http" not in page.replace("http://www.w3.org", "") and page.count("<svg") >= 5
+    assert "Negative transfer" in page and "6 units were not run" in page
+    text = section({"tiny": found})
+    assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
+    document = placed(placed("# Results\n", "old"), text)
+    assert document.count(BEGIN) == document.count(END) == 1 and "old" not in document and text in document
