@@ -26,7 +26,7 @@ from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
 from triad.training.finetuning import ExposureFeed, finetune_network, labels_of, naive_losses
-from triad.training.pretraining import TargetFeed, next_item_loss, pretrain_network, proposal, ranking, targets
+from triad.training.pretraining import TargetFeed, item_loss, pretrain_network, proposal, ranking, targets
 from triad.training.runtime import COMPILE_STEPS, Runtime, settle
 
 RUNTIME = settle(RuntimeParams(device="cpu"), seed=1)  # here, because TensorFlow takes it before its first use only
@@ -163,7 +163,7 @@ def test_pretraining_beats_popularity(data, loss: str) -> None:
     held_out = targets(data, "validation")
     assert ranking(member, data, "validation")["hit_at_10"] > _popularity_hits(data, popular) + 0.05
     if loss != "gbce":  # whose scores are ordered well but are no log probabilities
-        assert next_item_loss(member, data, held_out) < -np.log(popular / popular.sum())[held_out.item].mean()
+        assert item_loss(member, data, held_out) < -np.log(popular / popular.sum())[held_out.item].mean()
 
 
 def _popularity_hits(data: Dataset, popular) -> float:
@@ -368,7 +368,7 @@ def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_pa
     assert metrics == {
         **ranking(sequence, mapped, "validation"),
         "best_epoch": metrics["best_epoch"],
-        "validation_loss": pytest.approx(next_item_loss(sequence, mapped, targets(mapped, "validation"))),
+        "validation_loss": pytest.approx(item_loss(sequence, mapped, targets(mapped, "validation"))),
     }
     with Path("artifacts/pretrain/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1.0", "2.0"]

@@ -15,6 +15,9 @@ class FinetuneParams(Section):
     init: Literal["pretrain", "scratch", "champion"] = Field(
         default="pretrain", description="champion: of champion.version; where that is null, from pretrain"
     )
+    source_gate: bool = Field(
+        default=False, description="also learn from nothing, and keep that where the source is not shown to help"
+    )
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
@@ -34,7 +37,13 @@ class FinetuneParams(Section):
     counterfactual_weight: float = Field(default=0.1, gt=0, description="of that in the task's loss")
     batch_exposures: int = Field(default=1024, ge=1)
     learning_rate: float = Field(default=7e-4, gt=0)
-    trunk_rate: float = Field(default=0.1, ge=0, le=1, description="share of it that a pretrained trunk learns with")
+    transfer: Literal["full", "frozen", "gradual", "delta"] = Field(
+        default="full", description="what a trunk that has learned before may still learn; see training/transfer.py"
+    )
+    trunk_rate: float = Field(default=0.1, ge=0, le=1, description="full: share of the rate that such a trunk gets")
+    layer_rate: float = Field(default=0.38, gt=0, le=1, description="gradual: a layer's share of the rate above it")
+    delta_rank: int = Field(default=4, ge=1, description="delta: rank of what is added to a matrix")
+    delta_rate: float = Field(default=1.0, gt=0, description="delta: share of the rate that its factors learn with")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
     warm_epochs: int = Field(default=2, ge=1, description="max_epochs of a start from the champion")

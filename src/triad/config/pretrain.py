@@ -26,11 +26,16 @@ class TrunkParams(Section):
 
 
 class PretrainParams(Section):
-    """Next interaction over the whole catalogue."""
+    """Which interaction, over the whole catalogue."""
 
     init: Literal["scratch", "champion"] = Field(
         default="scratch", description="champion: of champion.version; where that is null, from scratch"
     )
+    task: Literal["next", "masked", "both"] = Field(
+        default="next",
+        description="next interaction from those before; masked: a hidden one from all others; both in turn",
+    )
+    hidden_share: float = Field(default=0.2, gt=0, lt=1, description="of interactions, masked in an epoch")
     trunk: TrunkParams = TrunkParams()
     loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
         default="softmax",

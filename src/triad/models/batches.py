@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,7 @@ class Batches:
         slots: rows a batch holds.
         columns: further arrays (n, …) that a batch carries along, floats; padding is NaN.
         extra_items: how many further catalogue rows a batch may name (negatives).
+        density: the share of the rows that a `pack` takes.
     """
 
     def __init__(
@@ -74,13 +76,14 @@ class Batches:
         slots: int,
         columns: dict[str, Floats] | None = None,
         extra_items: int = 0,
+        density: float = 1.0,
     ) -> None:
         self.segments = segment(user, history, max_steps)
         self._data, self._item, self._columns = data, np.asarray(item), columns or {}
         self._gap = gap_rows(data.streams.time, data.streams.offsets)
         rows, segments = len(self._item), len(self.segments.user)
         # as many segments as fill the slots on average, so that neither runs out long before the other
-        width = min(-(-slots * segments // max(rows, 1)), slots, max(segments, 1))
+        width = min(math.ceil(slots * segments / max(rows * density, 1)), slots, max(segments, 1))
         named = width * max_steps + slots + extra_items
         self.shape = Shape(width, max_steps, slots, min(named, len(data.items.item_id)))
         self._catalogue = item_features(data.items) if self.shape.items == len(data.items.item_id) else None
@@ -91,14 +94,19 @@ class Batches:
         """Rows in all."""
         return len(self._item)
 
-    def pack(self, seed: tuple[int, ...] | None = None) -> list[tuple[Ints, Ints]]:
+    def pack(self, seed: tuple[int, ...] | None = None, share: float = 1.0) -> list[tuple[Ints, Ints]]:
         """The batches of an epoch, each (segments, rows), shuffled by `seed`, in order without one.
+
+        Of a `share` below 1 so many of the rows, drawn by `seed`.
 
         A segment's rows stay together unless they are more than a batch holds.
         """
         order = np.arange(len(self.segments.user))
         if seed is not None:
             np.random.default_rng(seed).shuffle(order)
+        kept = np.ones(len(self), bool)
+        if share < 1:
+            kept = np.random.default_rng((*(seed or ()), 1)).random(len(self)) < share
         packed: list[tuple[Ints, Ints]] = []
         chosen: list[int] = []
         pieces: list[Ints] = []
@@ -112,6 +120,7 @@ class Batches:
 
         for one in order.tolist():
             rows = self._order[self._bounds[one] : self._bounds[one + 1]]
+            rows = rows[kept[rows]]
             for start in range(0, len(rows), self.shape.slots):
                 piece = rows[start : start + self.shape.slots]
                 if taken + len(piece) > self.shape.slots or len(chosen) == self.shape.segments:
@@ -173,3 +182,18 @@ class Batches:
         """Each batch of an epoch, beside the rows its slots hold."""
         for chosen, rows in self.pack(seed):
             yield rows, self.build(chosen, rows)
+
+
+class HiddenBatches(Batches):
+    """Batches whose rows ask for interactions and not for what follows: `history` counts the one asked for itself.
+
+    A batch says in `hidden` which items its segments must not show: those asked for, wherever the segment holds them.
+    """
+
+    def build(self, chosen: Ints, rows: Ints, negatives: Ints | None = None) -> Batch:
+        batch = super().build(chosen, rows, negatives)
+        hidden = np.zeros(batch["item"].shape, bool)
+        slots = batch["mask"] > 0
+        segment, item = batch["segment"][slots], batch["candidate"][slots]
+        np.logical_or.at(hidden, segment, batch["item"][segment] == item[:, None])
+        return {**batch, "hidden": hidden & (batch["kind"] > 0)}

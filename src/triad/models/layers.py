@@ -26,6 +26,7 @@ class Table(keras.layers.Layer):
         if rows < 1:
             raise ValueError(f"an embedding table needs at least one row, not {rows}")
         self.rows, self.dim = rows, dim
+        self.delta: tuple[Any, Any] | None = None
 
     def build(self, _: Any = None) -> None:
         self.weight = self.add_weight(
@@ -35,7 +36,26 @@ class Table(keras.layers.Layer):
 
     def call(self, rows: Any) -> Any:
         taken = ops.take(ops.cast(self.weight, self.compute_dtype), rows, axis=0)
+        if self.delta is not None:
+            left, right = (ops.cast(factor, self.compute_dtype) for factor in self.delta)
+            taken = taken + ops.matmul(ops.take(left, rows, axis=0), right)
         return taken * ops.cast(rows > 0, taken.dtype)[..., None]
+
+    def enable_lora(self, rank: int) -> None:
+        """Hold the rows fixed and learn W + A B instead (Hu et al. 2022), as Keras' own layers do; saving merges it.
+
+        A is what begins as zero: a row that no example names stays as it is.
+        """
+        self._tracker.unlock()
+        self.delta = (
+            self.add_weight((self.rows, rank), initializer="zeros", name="lora_a"),
+            self.add_weight((rank, self.dim), initializer=keras.initializers.RandomNormal(), name="lora_b"),
+        )
+        self._tracker.lock()
+        self.weight.trainable = False
+
+    def save_own_variables(self, store: Any) -> None:
+        store["0"] = self.weight if self.delta is None else self.weight + ops.matmul(*self.delta)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rows": self.rows, "dim": self.dim}
@@ -43,7 +63,10 @@ class Table(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Block(keras.layers.Layer):
-    """Pre-norm causal Transformer block (Vaswani et al. 2017; Xiong et al. 2020), (batch, steps, dim) → the same."""
+    """Pre-norm Transformer block (Vaswani et al. 2017; Xiong et al. 2020), (batch, steps, dim) → the same.
+
+    Causal, unless `heard` (batch, 1, steps) says which steps every step hears.
+    """
 
     def __init__(self, dim: int, heads: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -66,10 +89,10 @@ class Block(keras.layers.Layer):
         self.drop.build(states)
         self.built = True
 
-    def call(self, states: Any, training: bool = False) -> Any:
+    def call(self, states: Any, heard: Any = None, training: bool = False) -> Any:
         normed = self.norms[0](states)
-        heard = self.attend(normed, normed, use_causal_mask=True, training=training)
-        states = states + self.drop(heard, training=training)
+        found = self.attend(normed, normed, attention_mask=heard, use_causal_mask=heard is None, training=training)
+        states = states + self.drop(found, training=training)
         thought = self.narrow(self.widen(self.norms[1](states)))
         return states + self.drop(thought, training=training)
 

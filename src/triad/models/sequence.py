@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.models.batches import Batches
+from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.scoring import Scorer, slots_for
 
@@ -30,13 +30,17 @@ class Sequence:
         """Nothing: it scores no pointwise task."""
         return {}
 
-    def states(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """(q, dim) states after each user's first `history` interactions."""
-        batches = Batches(
+    def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
+        """(q, dim) states after each user's first `history` interactions, of which the last is hidden if `masked`.
+
+        Args:
+            masked: (q,) the items to hide.
+        """
+        batches = (Batches if masked is None else HiddenBatches)(
             data,
             users,
             history,
-            np.zeros(len(users), np.int32),
+            np.zeros(len(users), np.int32) if masked is None else masked,
             max_steps=self.network.trunk.max_steps,
             slots=slots_for(len(users)),
         )

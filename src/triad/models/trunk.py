@@ -60,6 +60,10 @@ class Trunk(keras.layers.Layer):
     Called with a batch (see `batches.Batches`) it gives `states` (segments, steps + 1, dim), of which the one at step t
     has seen t interactions, and `items` (items, dim), the tower's output for the batch's own list of items.
 
+    Where the batch holds `hidden` (segments, steps), the items so marked are left out and every step hears every other
+    one, as BERT4Rec reads (Sun et al. 2019): the state at step t then tells what the t-th item may have been. Which way
+    a trunk is read is no part of its weights (Dong et al. 2019, UniLM), so one that learned so is read causally later.
+
     Args:
         rows: rows of every embedding table; those beside the item tower's are user attributes, in the batch's order.
     """
@@ -102,12 +106,17 @@ class Trunk(keras.layers.Layer):
 
     def call(self, batch: Any, training: bool = False) -> tuple[Any, Any]:
         items = self.tower(batch["items"])
-        events = ops.take(items, batch["item"], axis=0) + self.kind(batch["kind"]) + self.gap(batch["gap"])
+        taken, heard = ops.take(items, batch["item"], axis=0), None
+        if "hidden" in batch:
+            taken = ops.where(batch["hidden"][..., None], ops.zeros_like(taken), taken)
+            real = batch["kind"] > 0
+            heard = ops.concatenate([ops.ones_like(real[:, :1]), real], axis=1)[:, None]
+        events = taken + self.kind(batch["kind"]) + self.gap(batch["gap"])
         start = ops.expand_dims(self.user(batch["attributes"]), 1)
         states = ops.concatenate([start, events], axis=1) + self.place(ops.arange(1, self.max_steps + 2))
         states = self.drop(states, training=training)
         for block in self.blocks:
-            states = block(states, training=training)
+            states = block(states, heard, training=training)
         return self.norm(states), items
 
     def user(self, attributes: Any) -> Any:

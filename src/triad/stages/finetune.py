@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.evaluation.source import judge_source
 from triad.features.dataset import load
 from triad.models.sequence import Sequence
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.finetuning import finetune_network
 from triad.training.history import write_history
 from triad.training.runtime import settle
+from triad.training.sourcing import validation_rows
+from triad.training.transfer import sizes
 from triad.training.warm import champions_network
 
 if TYPE_CHECKING:
@@ -41,18 +46,29 @@ def finetune(params: Params) -> None:
         name = fingerprint(data, *dials, *former.meaning, arrays=former.arrays)
     else:
         name = fingerprint(data, *dials, arrays=pretrained.get_weights() if pretrained is not None else [])
-    ranker, history = finetune_network(
-        data,
-        params.tasks,
-        params.finetune,
-        runtime,
-        trunk=params.pretrain.trunk,
-        pretrained=pretrained,
-        former=former,
-        folder=checkpoint_folder("finetune", name),
-    )
+    inputs: dict[str, Any] = {
+        "trunk": params.pretrain.trunk,
+        "pretrained": pretrained,
+        "former": former,
+        "folder": checkpoint_folder("finetune", name),
+    }
+    ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
+    has_learned, of_source = init != "scratch", {}
+    if has_learned and params.finetune.source_gate:  # the twin differs in its start alone
+        inputs |= {"pretrained": None, "former": None, "folder": checkpoint_folder("finetune", f"{name}-scratch")}
+        twin, its_history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
+        user = np.asarray(data.exposures.user)[data.rows("validation")]
+        losses = validation_rows(twin, data), validation_rows(ranker, data)
+        gain = judge_source(*losses, user, seed=params.finetune.seed)
+        log.info(
+            "%s: the source is %s", gain, "kept" if gain.helps else "refused; what was learned from nothing serves"
+        )
+        of_source = {"source_gain": gain.value, "source_gain_low": gain.low, "source_gain_high": gain.high}
+        if not gain.helps:
+            ranker, history, has_learned = twin, its_history, False
     best = min(history, key=lambda row: row["validation_loss"])
     metrics = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
+    metrics |= of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
     target = ARTIFACTS / "finetune"
     with replacing(target) as folder:
         ranker.save(folder)

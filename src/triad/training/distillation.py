@@ -23,7 +23,7 @@ from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence as Member
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
-from triad.training.pretraining import TargetFeed, next_item_loss, targets
+from triad.training.pretraining import TargetFeed, item_loss, targets
 from triad.training.runtime import Runtime
 
 
@@ -106,7 +106,7 @@ def train_peers(
     members = [Member(network) for network in networks]
 
     def validate() -> dict[str, float]:
-        each = [next_item_loss(member, data, held_out) for member in members]
+        each = [item_loss(member, data, held_out) for member in members]
         return {"loss": sum(each) / len(each)} | {f"peer_{place + 1}": loss for place, loss in enumerate(each)}
 
     peers = Peers(networks)

@@ -27,6 +27,7 @@ from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
+from triad.training.transfer import paces, prepare, sizes
 
 log = logging.getLogger("triad.finetune")
 
@@ -157,6 +158,9 @@ def finetune_network(
         network = multi_task(data, config, params, tasks)
     if pretrained is not None:
         _take_over(network, pretrained)
+    transfer = params if pretrained is not None or former is not None else None
+    prepare(network.trunk, transfer)
+    log.info("%s", sizes(network.trunk, transfer))
     ranker = Ranker(network)
     rows = data.rows("validation")
     naive = naive_losses(data, network.tasks, rows)
@@ -172,7 +176,6 @@ def finetune_network(
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
         return {**validation_losses(ranker, data, rows, naive), **weights}
 
-    has_learned = pretrained is not None or former is not None
     history = fit(
         network,
         make_loss(network),
@@ -188,7 +191,7 @@ def finetune_network(
         runtime=runtime,
         folder=folder,
         label="finetune",
-        shares=lambda weight: params.trunk_rate if has_learned and weight.path.startswith("trunk/") else 1.0,
+        pace=paces(network.trunk, transfer),
         after=make_after(network),
         on_epoch=on_epoch,
     )

@@ -15,7 +15,7 @@ from triad.errors import TriadError
 from triad.models.batches import Batch
 from triad.progress import Progress
 from triad.training.checkpoints import Checkpoint
-from triad.training.optimizers import Groups, Schedule, grouped
+from triad.training.optimizers import Groups, Pace, Schedule, grouped
 from triad.training.runtime import Runtime
 
 log = logging.getLogger("triad.training")
@@ -47,7 +47,7 @@ def fit(
     runtime: Runtime,
     folder: Path | None = None,
     label: str = "train",
-    shares: Callable[[Any], float] = lambda _: 1.0,
+    pace: Callable[[Any], Pace] = lambda _: Pace(),
     after: Callable[[Batch], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> list[dict[str, float]]:
@@ -62,7 +62,7 @@ def fit(
         runtime: decides whether the step is compiled.
         folder: where a checkpoint lies, or shall; resumed from if it is there.
         label: the progress bar's name.
-        shares: the share of the rate that a weight learns with; 0 leaves it as it is.
+        pace: how a weight learns.
         after: called with the batch after each step, within the compiled step.
         on_epoch: told each epoch's row of losses; what it raises ends the training.
 
@@ -74,20 +74,22 @@ def fit(
         raise TriadError(
             "no example of the train split", where=label, mend="widen ingest.window_days, or check features"
         )
-    optimizers = grouped(network, schedule, len(first_plan), shares)
+    optimizers = grouped(network.trainable_variables, schedule, len(first_plan), pace)
     best = [tf.Variable(each.value) for each in network.trainable_variables]
     checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
     at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
     if saved := checkpoint.restore():
         at = saved
         log.info("%s goes on from its checkpoint: epoch %d, step %d", label, at["epoch"] + 1, at["step"] + 1)
-    train_step = make_step(
-        loss_of, optimizers, after=after, xla=runtime.compiles(len(first_plan) * schedule.max_epochs)
-    )
+    xla, learning = runtime.compiles(len(first_plan) * schedule.max_epochs), optimizers.at(at["epoch"])
+    train_step = make_step(loss_of, learning, after=after, xla=xla)
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
         epoch = at["epoch"]
         plan = feed.plan(epoch) if epoch else first_plan
+        if len(optimizers.at(epoch)) > len(learning):  # more weights learn from here on
+            learning = optimizers.at(epoch)
+            train_step = make_step(loss_of, learning, after=after, xla=xla)
         with Progress(f"{label} epoch {epoch + 1}/{schedule.max_epochs}", feed.examples, "examples") as bar:
             bar.advance(at["examples"])
             for step in range(at["step"], len(plan)):
@@ -104,7 +106,7 @@ def fit(
                 if (step + 1) % schedule.checkpoint_steps == 0:
                     checkpoint.save(at)
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
-        with optimizers.averaged():
+        with learning.averaged():
             found = validate()
             better = at["best"] is None or found["loss"] < at["best"]
             if better:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,63 +23,90 @@ class Schedule:
     checkpoint_steps: int
 
 
+@dataclass(frozen=True, order=True)
+class Pace:
+    """How a weight learns: with what share of the rate (0 leaves it as it is), and from which epoch on."""
+
+    share: float = 1.0
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Weights that learn alike."""
+
+    weights: list[Any]
+    optimizer: keras.optimizers.Optimizer
+    start: int
+
+
 class Groups:
-    """Weights that learn at different rates, each group with an optimizer of its own (Howard & Ruder 2018).
+    """Weights that learn at different rates, each group with an optimizer of its own (Howard & Ruder 2018)."""
 
-    Args:
-        groups: weights, and the share of the schedule's rate that they learn with; 0 leaves them as they are.
-        steps: steps an epoch.
-    """
+    def __init__(self, groups: list[Group]) -> None:
+        self._groups = groups
 
-    def __init__(self, groups: list[tuple[list[Any], float]], schedule: Schedule, steps: int) -> None:
-        learning = [(weights, share) for weights, share in groups if share > 0 and weights]
-        self._weights = [weights for weights, _ in learning]
-        self._optimizers = [_optimizer(weights, share, schedule, steps) for weights, share in learning]
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def at(self, epoch: int) -> Groups:
+        """Those that learn in `epoch`."""
+        return Groups([group for group in self._groups if group.start <= epoch])
 
     @property
     def weights(self) -> list[Any]:
         """Those that learn, group by group."""
-        return [each for weights in self._weights for each in weights]
+        return [each for group in self._groups for each in group.weights]
 
     @property
     def variables(self) -> list[Any]:
         """All that the optimizers remember."""
-        return [each for optimizer in self._optimizers for each in optimizer.variables]
+        return [each for group in self._groups for each in group.optimizer.variables]
 
     def apply(self, gradients: list[Any]) -> None:
         """One step, on the gradients of `weights`."""
         left = iter(gradients)
-        for optimizer, weights in zip(self._optimizers, self._weights, strict=True):
-            optimizer.apply(list(itertools.islice(left, len(weights))), weights)
+        for group in self._groups:
+            group.optimizer.apply(list(itertools.islice(left, len(group.weights))), group.weights)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Inside, the weights are their averages over about the last half epoch (Polyak & Juditsky 1992)."""
         raw = [ops.copy(each.value) for each in self.weights]
-        for optimizer, weights in zip(self._optimizers, self._weights, strict=True):
-            optimizer.finalize_variable_values(weights)
+        for group in self._groups:
+            group.optimizer.finalize_variable_values(group.weights)
         yield
         for each, value in zip(self.weights, raw, strict=True):
             each.assign(value)
 
 
-def grouped(network: keras.Model, schedule: Schedule, steps: int, shares: Callable[[Any], float]) -> Groups:
-    """The network's weights by the share of the rate they learn with, the largest first."""
-    by_share: dict[float, list[Any]] = {}
-    for each in network.trainable_variables:
-        by_share.setdefault(shares(each), []).append(each)
-    return Groups([(by_share[share], share) for share in sorted(by_share, reverse=True)], schedule, steps)
+def grouped(weights: Iterable[Any], schedule: Schedule, steps: int, pace: Callable[[Any], Pace]) -> Groups:
+    """`weights` by their pace, the fastest first. The schedule of a group that starts late is so much shorter.
+
+    Args:
+        steps: steps an epoch.
+    """
+    by_pace: dict[Pace, list[Any]] = {}
+    for each in weights:
+        by_pace.setdefault(pace(each), []).append(each)
+    return Groups(
+        [
+            Group(by_pace[at], _optimizer(by_pace[at], at, schedule, steps), at.start)
+            for at in sorted(by_pace, reverse=True)
+            if at.share > 0 and at.start < schedule.max_epochs
+        ]
+    )
 
 
-def _optimizer(weights: list[Any], share: float, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
-    total = steps * schedule.max_epochs
+    total = steps * (schedule.max_epochs - pace.start)
     warmup = max(total // 20, 1)
     rate = keras.optimizers.schedules.CosineDecay(
-        share * schedule.learning_rate / 10,
+        pace.share * schedule.learning_rate / 10,
         max(total - warmup, 1),
         alpha=0.1,
-        warmup_target=share * schedule.learning_rate,
+        warmup_target=pace.share * schedule.learning_rate,
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(

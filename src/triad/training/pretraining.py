@@ -1,4 +1,4 @@
-"""The source task: from what a user did, what comes next? Learned on train, stopped on validation."""
+"""The source task: which interaction comes next, or was masked? Learned on train, stopped on validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.models import losses
-from triad.models.batches import Batch, Batches
+from triad.models.batches import Batch, Batches, HiddenBatches
 from triad.models.carry import Former, carry_sequence, scales
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence
@@ -43,8 +43,11 @@ class Targets:
     item: Ints
 
 
-def targets(data: Dataset, split: str) -> Targets:
-    """The interactions of the target kind in `split`; those of one moment share the state before that moment."""
+def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
+    """The interactions of the target kind in `split`; those of one moment share the state before that moment.
+
+    Masked ones are read at their own place in the stream.
+    """
     streams = data.streams
     offsets, time = np.asarray(streams.offsets), np.asarray(streams.time)
     user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
@@ -53,7 +56,8 @@ def targets(data: Dataset, split: str) -> Targets:
     fresh[1:] = (time[1:] != time[:-1]) | (user[1:] != user[:-1])
     moment = np.maximum.accumulate(np.where(fresh, place, 0))  # first interaction of the same moment
     rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (streams.kind == data.meta.target_kind))
-    return Targets(user[rows], (moment - offsets[user])[rows], np.asarray(streams.item)[rows])
+    state = (place + 1 if masked else moment) - offsets[user]
+    return Targets(user[rows], state[rows], np.asarray(streams.item)[rows])
 
 
 def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
@@ -64,16 +68,20 @@ def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
 
 
 class TargetFeed:
-    """Batches of train targets, with negatives drawn anew at each step where the loss wants them."""
+    """Batches of train targets, with negatives drawn anew at each step where the loss wants them.
 
-    def __init__(self, data: Dataset, params: PretrainParams) -> None:
-        found = targets(data, "train")
-        self.examples = len(found.item)
+    Masked, each epoch hides others: a `hidden_share` of all interactions.
+    """
+
+    def __init__(self, data: Dataset, params: PretrainParams, *, masked: bool = False) -> None:
+        found = targets(data, "train", masked=masked)
+        self._share = params.hidden_share if masked else 1.0
+        self.examples = round(self._share * len(found.item))
         self._seed, self._sampled = params.seed, params.loss != "softmax"
         self._negatives = params.negatives
         self._whole = np.arange(len(data.items.item_id))
         self._probability = proposal(data, found.item, params.loss) if self.examples else np.zeros(0)
-        self._batches = Batches(
+        self._batches = (HiddenBatches if masked else Batches)(
             data,
             found.user,
             found.history,
@@ -81,10 +89,11 @@ class TargetFeed:
             max_steps=params.trunk.max_steps,
             slots=min(params.batch_targets, max(self.examples, 1)),
             extra_items=params.negatives if self._sampled else len(self._whole),
+            density=self._share,
         )
 
     def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
-        return self._batches.pack((self._seed, epoch))
+        return self._batches.pack((self._seed, epoch), self._share)
 
     def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
         chosen, rows = planned
@@ -95,6 +104,23 @@ class TargetFeed:
         batch = self._batches.build(chosen, rows, drawn)
         batch["log_q"] = np.log(self._probability[drawn]).astype(np.float32)
         return len(rows), batch
+
+
+class InTurn:
+    """Batches of both source tasks, the masked ones spread evenly among the others."""
+
+    def __init__(self, data: Dataset, params: PretrainParams) -> None:
+        self._feeds = [TargetFeed(data, params, masked=masked) for masked in (False, True)]
+        self.examples = sum(feed.examples for feed in self._feeds)
+
+    def plan(self, epoch: int) -> list[tuple[int, tuple[Ints, Ints]]]:
+        plans = [feed.plan(epoch) for feed in self._feeds]
+        placed = [((at + 0.5) / len(plan), number, at) for number, plan in enumerate(plans) for at in range(len(plan))]
+        return [(number, plans[number][at]) for _, number, at in sorted(placed)]
+
+    def build(self, planned: tuple[int, tuple[Ints, Ints]], epoch: int, step: int) -> tuple[int, Batch]:
+        number, batch = planned
+        return self._feeds[number].build(batch, epoch, step)
 
 
 def make_loss(network: SequenceNetwork, kind: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
@@ -117,13 +143,14 @@ def make_loss(network: SequenceNetwork, kind: str, catalogue: int) -> Callable[[
     return loss_of
 
 
-def next_item_loss(member: Sequence, data: Dataset, found: Targets) -> float:
+def item_loss(member: Sequence, data: Dataset, found: Targets, *, masked: bool = False) -> float:
     """Mean cross-entropy of `found` under the softmax over the whole catalogue."""
     items = member.scorer.items(data)
     total = 0.0
     for start in range(0, len(found.item), BLOCK):
         part = slice(start, start + BLOCK)
-        logits = member.logits(data, found.user[part], found.history[part], items)
+        asked = found.item[part] if masked else None
+        logits = member.states(data, found.user[part], found.history[part], masked=asked) @ items.T
         total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), found.item[part]]).sum())
     return total / len(found.item)
 
@@ -155,7 +182,9 @@ def pretrain_network(
     *,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Sequence, list[dict[str, float]]]:
-    """The trunk trained on next interactions of `data`, and its losses by epoch.
+    """The trunk trained on interactions of `data`, and its losses by epoch.
+
+    One that only ever filled in what was masked is a start for fine-tuning; its own lists of what comes next are poor.
 
     Args:
         former: the network to start from; from scratch where None.
@@ -164,7 +193,8 @@ def pretrain_network(
     Raises:
         TriadError: the train or the validation split holds no interaction to predict, or `former` is of other sizes.
     """
-    held_out = targets(data, "validation")
+    masked = params.task == "masked"
+    held_out = targets(data, "validation", masked=masked)
     if not len(held_out.item):
         raise TriadError(
             "the validation split holds no interaction of the target kind",
@@ -180,8 +210,8 @@ def pretrain_network(
     history = fit(
         network,
         make_loss(network, params.loss, len(data.items.item_id)),
-        TargetFeed(data, params),
-        lambda: {"loss": next_item_loss(member, data, held_out)},
+        InTurn(data, params) if params.task == "both" else TargetFeed(data, params, masked=masked),
+        lambda: {"loss": item_loss(member, data, held_out, masked=masked)},
         Schedule(
             params.learning_rate * (params.warm_rate if former else 1),
             params.weight_decay,

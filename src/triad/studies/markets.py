@@ -1,0 +1,199 @@
+"""The form "ratings of several markets": who took what, market by market, with one vocabulary of items for all.
+
+Each market is a `Dataset` of its own: streams and queries, no exposures. Vocabularies grow from market to market in the
+form's order, sources first, so that a network pretrained on one is carried on to the next (`markets_joined`).
+
+Ratings hold no times: a user's steps lie a day apart in the order of the file, and every user's last one on the same
+day. Of a share `hold` of the users, one step by chance is held out and comes last: for one half of them it is
+validation, for the other fusion. A market with `run` and `qrel` also has a test: candidates to be put in order
+(`markets_lists`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.vocabulary import Vocabulary, grow
+from triad.schema import EVENT_KINDS
+from triad.studies.markets_files import MarketFiles, RatingColumns, Texts, pairs_of, read_ratings, read_run
+
+DAY = 86_400_000_000
+"""µs"""
+
+LAST_DAY = 20_000
+KIND = EVENT_KINDS.index("purchase")
+TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
+
+
+class MarketsForm(RatingColumns):
+    """Where the markets lie, and what their columns are called."""
+
+    form: Literal["markets"]
+    markets: dict[str, MarketFiles] = Field(min_length=1, description="in the order in which vocabularies grow")
+    min_count: int = Field(default=1, ge=1, description="train steps of a market from which on an item has its own row")
+    hash_buckets: int = Field(default=64, ge=1, description="embedding rows shared by the other items")
+    seed: int = Field(default=1, ge=0, description="chooses whom and what to hold out")
+
+
+@dataclass(frozen=True)
+class _Log:
+    """By user; what is held out comes last. Users that only the test asks for have no step."""
+
+    user_id: Texts
+    offsets: Ints
+    item: Texts
+    split: Ints
+
+
+def read(form: MarketsForm, folder: Path) -> dict[str, Dataset]:
+    """Market → its examples, in the form's order.
+
+    Raises:
+        TriadError: a file or column is missing or unreadable, a market is empty, or a run does not fit its qrel.
+    """
+    found: dict[str, Dataset] = {}
+    vocabulary = Vocabulary((), form.hash_buckets)
+    for name, files in form.markets.items():
+        wanted, listed = _test(form, files, folder)
+        log = _log(form, files, folder, list(wanted))
+        vocabulary = grow(vocabulary, Counter(log.item[log.split == TRAIN].tolist()), form.min_count)
+        found[name] = _dataset(log, vocabulary, np.unique(np.r_[log.item, listed]), wanted)
+    return found
+
+
+def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str, list[str]], Texts]:
+    """User → what the test asks for, and all items it lists."""
+    if files.run is None or files.qrel is None:
+        return {}, np.zeros(0, "U1")
+    wanted: dict[str, list[str]] = {}
+    listed = read_run(folder / files.run)
+    for user, item in zip(*(part.tolist() for part in read_ratings(folder / files.qrel, form)), strict=True):
+        if item not in listed.get(user, ()):
+            raise TriadError(
+                f"user {user!r}: {item!r} is none of the candidates",
+                where=str(folder / files.qrel),
+                mend=f"compare it with {files.run}",
+            )
+        wanted.setdefault(user, []).append(item)
+    return wanted, np.unique([item for items in listed.values() for item in items])
+
+
+def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str]) -> _Log:
+    """The ratings by user, with a step of some users held out."""
+    name, item = pairs_of(files, form, folder)
+    user_id, user = np.unique(np.r_[name, np.array(tested, str)], return_inverse=True)
+    user, share = user[: len(name)], _chance(user_id, form.seed)
+    asked = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
+    # of a user's steps the one whose lot is least, among those that could be candidates
+    lot = np.where(np.isin(item, asked[1]), _chance(np.char.add(np.char.add(name, "\t"), item), form.seed), 2.0)
+    order = np.lexsort((lot, user))
+    first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
+    count = np.bincount(user, minlength=len(user_id))
+    held = first[(lot[first] < 1) & (count[user[first]] > 2) & np.isin(name[first], asked[0])]
+    held = held[share[user[held]] < files.hold]
+    split = np.full(len(user), TRAIN, np.int8)
+    split[held] = np.where(share[user[held]] < files.hold / 2, VALIDATION, FUSION)
+    order = np.lexsort((split, user))  # it keeps the file's order
+    return _Log(user_id, np.r_[0, np.cumsum(count)].astype(np.int64), item[order], split[order])
+
+
+def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str, list[str]]) -> Dataset:
+    length = np.diff(log.offsets)
+    user = np.repeat(np.arange(len(length)), length)
+    left = log.offsets[1:][user] - 1 - np.arange(len(user))  # steps that follow
+    time, item = (LAST_DAY - left) * DAY, np.searchsorted(item_id, log.item)
+    held = np.flatnonzero(log.split != TRAIN)
+    tested = np.flatnonzero(np.isin(log.user_id, list(wanted)))
+    targets = [np.searchsorted(item_id, np.unique(wanted[name])) for name in log.user_id[tested].tolist()]
+    ends = np.cumsum([1] * len(held) + [len(each) for each in targets])
+    middle, last = LAST_DAY * DAY, (LAST_DAY + 1) * DAY
+    return Dataset(
+        items=items_of(item_id, vocabulary.look_up(item_id)),
+        users=users_of(log.user_id),
+        streams=Streams(
+            offsets=log.offsets,
+            item=item.astype(np.int32),
+            kind=np.full(len(item), KIND, np.int8),
+            time=time,
+            split=log.split,
+        ),
+        exposures=_no_exposures(),
+        queries=Queries(
+            user=np.r_[user[held], tested].astype(np.int32),
+            history=np.r_[held - log.offsets[user[held]], length[tested]].astype(np.int32),
+            time=np.r_[time[held], np.full(len(tested), last)],
+            split=np.r_[log.split[held], np.full(len(tested), TEST, np.int8)],
+            offsets=np.r_[0, ends].astype(np.int64),
+            target=np.concatenate([item[held], *targets]).astype(np.int32),
+        ),
+        meta=Meta(
+            tasks=(),
+            classes={},
+            context=(),
+            context_mean=(),
+            context_std=(),
+            vocabulary_rows={"item": vocabulary.rows, "category": 1, "brand": 1, "token": 1},
+            target_kind=KIND,
+            windows={
+                "train": (0, middle),
+                "validation": (middle, last),
+                "fusion": (middle, last),
+                "test": (last, last + DAY),
+            },
+            negatives_sampled=False,
+            oov_rate=0.0,
+        ),
+    )
+
+
+def items_of(item_id: Texts, row: Ints) -> Items:
+    """Items of which nothing but the id is known."""
+    count = len(item_id)
+    return Items(
+        item_id=item_id,
+        vocabulary_row=row.astype(np.int32),
+        category=np.zeros((count, 1), np.int32),
+        brand=np.zeros(count, np.int32),
+        tokens=np.zeros((count, 1), np.int32),
+        log_price=np.zeros(count, np.float32),
+        available_from=np.zeros(count, np.int64),
+    )
+
+
+def users_of(user_id: Texts) -> Users:
+    """Users of whom nothing but the id is known."""
+    count = len(user_id)
+    return Users(
+        user_id=user_id,
+        attributes=np.zeros((count, 0), np.int32),
+        signed_up_at=np.zeros(count, np.int64),
+        fold=np.zeros(count, np.int8),
+    )
+
+
+def _no_exposures() -> Exposures:
+    none: dict[str, Any] = {name: np.zeros(0, np.int32) for name in ("user", "item", "split", "history")}
+    return Exposures(
+        event_id=np.zeros(0, "U1"),
+        time=np.zeros(0, np.int64),
+        context=np.zeros((0, 0), np.float32),
+        labels=np.zeros((0, 0), np.float32),
+        is_new_user=np.zeros(0, bool),
+        is_cold_item=np.zeros(0, bool),
+        **none,
+    )
+
+
+def _chance(names: Texts, seed: int) -> Floats:
+    """(n,) a number in [0, 1) that follows from each name."""
+    digests = (hashlib.md5(f"{seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist())
+    return np.array([int(digest, 16) / 2**32 for digest in digests])

@@ -1,0 +1,97 @@
+"""Reads the files of the form "ratings of several markets": ratings, and runs with a user's candidates a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+from triad.errors import TriadError
+from triad.studies.columns import File, read_columns
+
+Texts = NDArray[np.str_]
+
+
+class MarketFiles(Section):
+    """One market's files, below the form's folder. Of `.csv` commas separate, of all others tabs; `.gz` is unpacked."""
+
+    ratings: tuple[str, ...] = Field(min_length=1, description="a row a user, item and rating; put together, each once")
+    asked: str | None = Field(
+        default=None, description="ratings whose users have steps held out, and whose items are candidates; null: all"
+    )
+    run: str | None = Field(default=None, description="`user item,item,…` a line: each user's candidates, no header")
+    qrel: str | None = Field(default=None, description="ratings that the run shall find: the test")
+    hold: float = Field(default=0.1, gt=0, le=1, description="share of users of whom a step is held out")
+
+    @model_validator(mode="after")
+    def _pairs(self) -> MarketFiles:
+        if (self.run is None) != (self.qrel is None):
+            raise ValueError("run and qrel go together")
+        return self
+
+
+class RatingColumns(Section):
+    """What the columns of ratings are called, and which count."""
+
+    user: str = "userId"
+    item: str = "itemId"
+    rating: str = "rating"
+    min_rating: float = Field(default=0, description="of `ratings`: one below it is no interaction")
+
+
+def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> tuple[Texts, Texts]:
+    """(n,) users and items of the ratings of `least` or more, in the file's order.
+
+    Raises:
+        TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
+    """
+    found = read_columns([_file(path)], [columns.user, columns.item, columns.rating], path.parent)
+    user, item, rating = found.texts(columns.user), found.texts(columns.item), found.numbers(columns.rating)
+    empty = (user == "") | (item == "") | np.isnan(rating)
+    if empty.any():
+        first = int(empty.argmax()) + 1
+        raise TriadError(
+            f"{empty.sum():,} rows lack a user, an item or a rating, first row {first} after the header",
+            where=str(path),
+            mend="leave such rows out",
+        )
+    counts = rating >= least
+    if not counts.any():
+        raise TriadError(f"no rating of {least:g} or more", where=str(path), mend="lower data.min_rating")
+    return user[counts], item[counts]
+
+
+def read_run(path: Path) -> dict[str, list[str]]:
+    """User → candidates.
+
+    Raises:
+        TriadError: the file is missing or unreadable, or names a user twice.
+    """
+    found = read_columns([_file(path, columns=("user", "items"))], ["user", "items"], path.parent)
+    users = found.texts("user").tolist()
+    if len(set(users)) < len(users):
+        raise TriadError("names a user twice", where=str(path), mend="put a user's candidates on one line")
+    return {user: items.split(",") for user, items in zip(users, found.texts("items").tolist(), strict=True)}
+
+
+def _file(path: Path, columns: tuple[str, ...] | None = None) -> File:
+    plain = path.name.removesuffix(".gz")
+    return File(path=path.name, columns=columns, delimiter="," if plain.endswith(".csv") else "\t")
+
+
+def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[Texts, Texts]:
+    """(n,) users and items of all rating files, each pair once, in the order in which they come first.
+
+    Raises:
+        TriadError: as `read_ratings`.
+    """
+    parts = [read_ratings(folder / path, columns, columns.min_rating) for path in files.ratings]
+    table = pa.table({name: np.concatenate([part[at] for part in parts]) for at, name in enumerate(("user", "item"))})
+    table = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    first = np.sort(table.group_by(["user", "item"]).aggregate([("row", "min")])["row_min"].to_numpy())
+    user, item = (table[name].take(pa.array(first)).to_numpy().astype(str) for name in ("user", "item"))
+    return user, item

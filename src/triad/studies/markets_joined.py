@@ -1,0 +1,68 @@
+"""Markets seen together: a network of one carried on to another, and one dataset of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Ints, Streams
+from triad.features.vocabulary import Vocabulary
+from triad.studies.markets import MarketsForm, items_of, users_of
+
+
+def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str, Ints]:
+    """For each row of the target's tables the row of the source's that it starts from: its own, or the shared one.
+
+    Raises:
+        TriadError: the source comes after the target in the form.
+    """
+    known, rows = (data.meta.vocabulary_rows["item"] for data in (source, target))
+    if known > rows:
+        raise TriadError("comes after its target", where="data.markets", mend="name sources before targets")
+    names = np.full(rows, "", object)
+    names[target.items.vocabulary_row] = target.items.item_id
+    item = np.arange(rows)
+    item[known:] = Vocabulary((), form.hash_buckets).look_up(names[known:].tolist())
+    return {name: item if name == "item" else np.arange(count) for name, count in target.meta.vocabulary_rows.items()}
+
+
+def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = False) -> Dataset:
+    """One dataset of all users and items, the target's first and in their order; queries are the target's alone.
+
+    Users of other markets are named `market/user`. The steps that those markets hold out are train here, unless
+    `hold_all`: a network that is to learn all markets alike also stops by all of them.
+    """
+    own = markets[target]
+    ordered = {target: own, **{name: data for name, data in markets.items() if name != target}}
+    item_id = np.array(list(dict.fromkeys(each for data in ordered.values() for each in data.items.item_id.tolist())))
+    place = {item: row for row, item in enumerate(item_id.tolist())}
+    last = max(markets.values(), key=lambda data: data.meta.vocabulary_rows["item"])
+    row_of = np.zeros(len(item_id), np.int64)
+    parts, length, users = [], [], []
+    for name, data in ordered.items():
+        rows = np.array([place[item] for item in data.items.item_id.tolist()])
+        # a market that came early knows the late items by shared rows only
+        row_of[rows] = np.maximum(row_of[rows], data.items.vocabulary_row)
+        streams = data.streams
+        kept = hold_all or data is own
+        split = streams.split if kept else np.full_like(streams.split, SPLITS.index("train"))
+        parts.append((rows[streams.item], streams.kind, streams.time, split))
+        length.append(np.diff(streams.offsets))
+        users.append(data.users.user_id if data is own else np.char.add(f"{name}/", data.users.user_id))
+    item, kind, time, split = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return replace(
+        own,
+        items=items_of(item_id, row_of),
+        users=users_of(np.concatenate(users)),
+        streams=Streams(
+            offsets=np.r_[0, np.cumsum(np.concatenate(length))],
+            item=item.astype(np.int32),
+            kind=kind,
+            time=time,
+            split=split,
+        ),
+        meta=replace(own.meta, vocabulary_rows=last.meta.vocabulary_rows),
+    )

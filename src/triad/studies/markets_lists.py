@@ -1,0 +1,96 @@
+"""Candidates of the form "ratings of several markets": a market's own run, lists made like it, how they are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from triad.errors import TriadError
+from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.studies.markets import MarketsForm
+from triad.studies.markets_files import read_ratings, read_run
+
+CUT = 10
+"""Length of the list that NDCG looks at."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Lists to be put in order.
+
+    Attributes:
+        query: (q,) rows of the dataset's queries.
+        item: (q, width) catalogue rows.
+        wanted: (q, width) whether each is one of the query's targets.
+    """
+
+    query: Ints
+    item: Ints
+    wanted: np.ndarray
+
+
+def run_of(form: MarketsForm, market: str, folder: Path, data: Dataset) -> Candidates:
+    """The market's own candidates, for its test queries.
+
+    Raises:
+        TriadError: it names none, or lists of several lengths.
+    """
+    files = form.markets[market]
+    if files.run is None:
+        raise TriadError("names no candidates", where=f"data.markets.{market}.run", mend="give run and qrel")
+    listed = read_run(folder / files.run)
+    if len({len(items) for items in listed.values()}) > 1:
+        raise TriadError("lists differ in length", where=str(folder / files.run), mend="give as many to each user")
+    query = data.query_rows("test")
+    names = data.users.user_id[data.queries.user[query]].tolist()
+    order = np.argsort(data.items.item_id, kind="stable")
+    ids = np.array([listed[name] for name in names])
+    item = order[np.searchsorted(data.items.item_id, ids, sorter=order)]
+    return Candidates(query, item, _wanted(data, query, item))
+
+
+def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: str) -> Candidates:
+    """Lists for the held-out steps of `split`, made as the cup's were: the one held out among 99 that the user lacks.
+
+    The 99 are uniform over the items of `asked`, popular or not.
+
+    Raises:
+        TriadError: somebody has taken so much that no 99 are left.
+    """
+    width, query = 100, data.query_rows(split)
+    random = np.random.default_rng((form.seed, SPLITS.index(split)))
+    asked = form.markets[market].asked
+    pool = np.unique(data.streams.item)
+    if asked is not None:
+        pool = np.flatnonzero(np.isin(data.items.item_id, read_ratings(folder / asked, form)[1]))
+    item = np.empty((len(query), width), np.int64)
+    for at, row in enumerate(query.tolist()):
+        user = data.queries.user[row]
+        taken = data.streams.item[data.streams.offsets[user] : data.streams.offsets[user + 1]]
+        target = data.queries.target[data.queries.offsets[row]]
+        free = np.setdiff1d(pool, taken)
+        if len(free) < width - 1:
+            raise TriadError(
+                f"user {data.users.user_id[user]} lacks only {len(free)} items",
+                where=f"data.markets.{market}.asked",
+                mend="take the user out, or name more items",
+            )
+        item[at] = np.r_[target, random.choice(free, width - 1, replace=False)]
+    item = random.permuted(item, axis=1)
+    return Candidates(query, item, _wanted(data, query, item))
+
+
+def ndcg(scores: Floats, lists: Candidates) -> Floats:
+    """(q,) NDCG@10 of each list under `scores` (q, width); a tie counts against what is wanted."""
+    rank = np.where(lists.wanted, (scores[:, None, :] >= scores[:, :, None]).sum(axis=2), np.inf)
+    gain = np.where(rank <= CUT, 1 / np.log2(1 + rank), 0).sum(axis=1)
+    ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
+    return gain / ideal[np.minimum(lists.wanted.sum(axis=1), CUT) - 1]
+
+
+def _wanted(data: Dataset, query: Ints, item: Ints) -> np.ndarray:
+    offsets, target = data.queries.offsets, data.queries.target
+    rows = zip(query.tolist(), item, strict=True)
+    return np.stack([np.isin(listed, target[offsets[row] : offsets[row + 1]]) for row, listed in rows])
