@@ -54,7 +54,7 @@ def test_peers_come_to_agree_and_lose_nothing_by_it(data, runtime) -> None:
         one, other = (member.rank(data, users, history) for member in members)
         return float((one * np.log(one / other)).sum(axis=1).mean())
 
-    assert distance(together) < 0.7 * distance(apart)
+    assert distance(together) < 0.8 * distance(apart)
     assert joint[-1]["validation_loss"] < joint[0]["validation_loss"]
     assert joint[-1]["validation_peer_1"] == pytest.approx(alone[-1]["validation_peer_1"], abs=0.2)
 

@@ -12,9 +12,10 @@ from triad.errors import TriadError
 from triad.features.dataset import Dataset, Streams
 from triad.fusion import ease as module
 from triad.fusion.attributes import attribute_cosine
-from triad.fusion.ease import ease, keep_largest, successors
+from triad.fusion.ease import ease, successors
 from triad.fusion.linear import WEIGHTS, Linear
 from triad.fusion.members import load_member
+from triad.fusion.neighbours import keep_largest
 from triad.fusion.popularity import Popularity
 from triad.fusion.transitions import transitions
 from triad.fusion.unseen import Unseen

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, hstack, vstack
 
 from triad.features.dataset import Dataset, Ints
-from triad.fusion.neighbours import largest
+from triad.fusion.neighbours import keep_largest
 
 
 def attribute_cosine(data: Dataset, *, neighbours: int) -> csr_array:
@@ -18,15 +18,14 @@ def attribute_cosine(data: Dataset, *, neighbours: int) -> csr_array:
     parts = [_indicators(np.asarray(rows)) for rows in (items.category, items.brand[:, None], items.tokens)]
     has = csr_array(hstack(parts))
     count = np.bincount(has.indices, minlength=has.shape[1])
-    weighed = csr_array(has @ diags_array(np.log(has.shape[0] / np.maximum(count, 1))))
+    weighed = csr_array(has @ diags_array(np.log(has.shape[0] / np.maximum(count, 1))), dtype=np.float32)
     length = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
     unit = csr_array(diags_array(1 / np.maximum(length, 1e-12)) @ weighed)
     kept = []
     for start in range(0, has.shape[0], 512):
-        alike = csr_array(unit[start : start + 512] @ unit.T)
-        row = np.repeat(np.arange(alike.shape[0]), np.diff(alike.indptr))
-        alike.data[row + start == alike.indices] = 0
-        kept.append(largest(alike, row, neighbours))
+        alike = (unit[start : start + 512] @ unit.T).toarray()
+        np.fill_diagonal(alike[:, start:], 0)
+        kept.append(keep_largest(alike, neighbours))
     return csr_array(vstack(kept))
 
 

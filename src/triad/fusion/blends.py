@@ -58,7 +58,7 @@ class Blend:
             table = np.array([[part[name] for name in scores] for part in self.weights])
             of_row = table[self.segment(history)].T  # (members, n)
             parts = [
-                (weight if values.ndim == 1 else weight[:, None]) * values
+                (weight if values.ndim == 1 else weight[:, None]).astype(values.dtype) * values
                 for weight, values in zip(of_row, scores.values(), strict=True)
                 if weight.any()
             ]

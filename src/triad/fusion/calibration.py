@@ -62,7 +62,8 @@ def calibrate(kind: Kind, calibration: Calibration, scores: Floats) -> Floats:
         return calibration["scale"] * scores + calibration["shift"]
     if calibration["power"] == 1:
         return scores
-    return np.exp(log_softmax(calibration["power"] * np.log(np.maximum(scores, 1e-12)), axis=1))
+    with np.errstate(divide="ignore"):  # what is impossible stays so
+        return np.exp(log_softmax(calibration["power"] * np.log(scores), axis=1))
 
 
 def log_powers(probabilities: Floats, query: Ints, target: Ints) -> Floats:

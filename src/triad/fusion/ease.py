@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
+from triad.fusion.neighbours import keep_largest
 from triad.fusion.transitions import train_steps
 
 MAX_ITEMS = 25_000
@@ -61,19 +62,6 @@ def successors(
     weights = _solve((s.T @ s).toarray(), ridge, (s.T @ t).toarray())
     np.fill_diagonal(weights, 0)
     return keep_largest(weights, neighbours)
-
-
-def keep_largest(weights: Floats, keep: int) -> csr_array:
-    """The largest `keep` positive weights of each row of a dense (n, n) matrix."""
-    keep = min(keep, len(weights))
-    parts = []
-    for start in range(0, len(weights), 1024):
-        part = weights[start : start + 1024]
-        column = np.argpartition(-part, keep - 1, axis=1)[:, :keep]
-        value = np.take_along_axis(part, column, axis=1)
-        row, place = np.nonzero(value > 0)
-        parts.append(csr_array((value[row, place], (row, column[row, place])), shape=part.shape))
-    return csr_array(vstack(parts))
 
 
 def _size(data: Dataset) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array, diags_array, vstack
 
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.history import States, item_weights, look_back
@@ -48,6 +48,19 @@ def largest(matrix: csr_array, row: Ints, keep: int) -> csr_array:
     place = np.arange(len(order)) - matrix.indptr[:-1][row]
     kept = order[(place < keep) & (matrix.data[order] > 0)]
     return csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)
+
+
+def keep_largest(weights: Floats, keep: int) -> csr_array:
+    """The largest `keep` positive weights of each row of a dense (n, m) matrix."""
+    keep = min(keep, weights.shape[1])
+    parts = []
+    for start in range(0, len(weights), 1024):
+        part = weights[start : start + 1024]
+        column = np.argpartition(-part, keep - 1, axis=1)[:, :keep]
+        value = np.take_along_axis(part, column, axis=1)
+        row, place = np.nonzero(value > 0)
+        parts.append(csr_array((value[row, place], (row, column[row, place])), shape=part.shape))
+    return csr_array(vstack(parts))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,253 @@
+"""Markets that help a market: XMarket (WSDM Cup 2022), pretrained on s1, s2, s3, fine-tuned on t1, judged on its run.
+
+    TRIAD_DATASETS=… python benchmarks/xmarket.py networks [--seeds 1 2 3 4 5] [--task next] [--set key=value …]
+    TRIAD_DATASETS=… python benchmarks/xmarket.py lists [--networks FOLDER] [--seeds 1 2 3 4 5] [--without NAME …]
+
+`networks` trains the causal Transformer on t1 alone (`scratch`) and from a network of the source markets
+(`pretrained`), the same budget and seed, and prints NDCG@10 over the 100 candidates a user of t1's `valid_run`, the
+paired difference by user with its 95 % interval, and the same on users of few steps and on cold items (none in train).
+
+`lists` puts the candidates in order by LightGBM (lambdarank) on features of similarity, popularity by market and, with
+`--networks`, the networks' scores. It learns from lists made of the train ratings alone: of every user one step is held
+out and stands among 99 sampled items, as in the run; whole users are held out of the fit to decide how long it runs.
+Each member alone stands beside it.
+
+`--judge choose` prints all figures on the lists made of train ratings instead: settings are chosen there, and
+`valid_qrel` is read only for what is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import lightgbm
+import numpy as np
+import yaml
+
+from triad.config.pretrain import PretrainParams
+from triad.config.runtime import RuntimeParams
+from triad.evaluation.source import judge_source
+from triad.features.dataset import Dataset
+from triad.models.carry import Former
+from triad.models.sequence import Sequence
+from triad.studies.markets import MarketsForm, read
+from triad.studies.markets_features import list_features
+from triad.studies.markets_joined import former_rows, together
+from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
+from triad.training.pretraining import pretrain_network
+from triad.training.runtime import settle
+
+FOLDER = Path(os.environ.get("TRIAD_DATASETS", "datasets")) / "xmarket"
+SOURCES, TARGET, ALL = ("s1", "s2", "s3"), "t1", ("s1", "s2", "s3", "t2", "t1")
+NETWORK = {
+    "trunk": {"dim": 64, "layers": 1, "heads": 2, "max_steps": 32, "dropout": 0.3},
+    "batch_targets": 512,
+    "learning_rate": 0.002,
+    "max_epochs": 30,
+    "warm_epochs": 30,
+    "warm_rate": 1.0,
+    "patience": 4,
+}
+RANKER = {
+    "objective": "lambdarank",
+    "eval_at": [10],
+    "lambdarank_truncation_level": 20,
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 200,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "verbosity": -1,
+    "num_threads": 1,
+}
+FOLDS, ROUNDS = 5, 400
+
+
+def form(hold: float, seed: int = 1) -> MarketsForm:
+    """XMarket; of the share `hold` of t1's users a step is held out."""
+    markets: dict[str, dict[str, Any]] = {}
+    for name in ALL:  # what others' runs are asked about is as good as their train
+        files = ["train.tsv.gz", "train_5core.tsv.gz", *(["valid_qrel.tsv.gz"] if name != TARGET else [])]
+        markets[name] = {"ratings": [f"{name}/{file}" for file in files if (FOLDER / name / file).is_file()]}
+    markets[TARGET] |= {
+        "asked": "t1/train_5core.tsv.gz",
+        "run": "t1/valid_run.tsv.gz",
+        "qrel": "t1/valid_qrel.tsv.gz",
+        "hold": hold,
+    }
+    return MarketsForm.model_validate({"form": "markets", "markets": markets, "seed": seed})
+
+
+def lists_of(one: MarketsForm, data: Dataset, judge: str) -> Candidates:
+    """The run's lists, or those made of train ratings."""
+    if judge == "test":
+        return run_of(one, TARGET, FOLDER, data)
+    parts = [sampled(one, TARGET, FOLDER, data, split) for split in ("validation", "fusion")]
+    return Candidates(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("query", "item", "wanted"))
+    )
+
+
+def scores(member: Sequence, data: Dataset, lists: Candidates) -> np.ndarray:
+    """(q, width) logits of the candidates."""
+    users, history = data.queries.user[lists.query], data.queries.history[lists.query]
+    items = member.scorer.items(data)
+    return np.einsum("qd,qwd->qw", member.states(data, users, history), items[lists.item])
+
+
+def networks(asked: argparse.Namespace) -> None:
+    """Scratch against pretrained, seed by seed."""
+    runtime = settle(RuntimeParams(), asked.seeds[0])
+    one = form(0.1 if asked.judge == "test" else 1.0)
+    markets = read(one, FOLDER)
+    target = markets[TARGET]
+    source_data = together({name: markets[name] for name in SOURCES}, SOURCES[-1], hold_all=True)
+    lists = lists_of(one, target, asked.judge)
+    user, length = target.queries.user[lists.query], target.queries.history[lists.query]
+    known = np.isin(np.arange(len(target.items.item_id)), target.streams.item[target.streams.split == 0])
+    slices = {
+        "all": np.ones(len(user), bool),
+        "users of < 4 steps": length < 4,
+        "cold items": ~known[(lists.item * lists.wanted).sum(axis=1)],
+    }
+    gains: dict[str, list[np.ndarray]] = {"scratch": [], "pretrained": []}
+    for seed in asked.seeds:
+        params = PretrainParams.model_validate({**NETWORK, **asked.changes, "task": asked.task, "seed": seed})
+        began = time.perf_counter()
+        source, _ = pretrain_network(source_data, params, runtime)
+        former = Former(source.network, former_rows(one, target, source_data), ())
+        spent = {"source": time.perf_counter() - began}
+        for name, start in (("scratch", None), ("pretrained", former)):
+            began = time.perf_counter()
+            member, history = pretrain_network(target, params, runtime, former=start)
+            found = scores(member, target, lists)
+            gains[name].append(ndcg(found, lists))
+            spent[name] = time.perf_counter() - began
+            best = min(row["validation_loss"] for row in history)
+            print(
+                f"seed {seed} {name}: {gains[name][-1].mean():.4f}, loss {best:.4f}, {len(history)} epochs", flush=True
+            )
+            if asked.networks:
+                Path(asked.networks).mkdir(parents=True, exist_ok=True)
+                np.save(Path(asked.networks) / f"{asked.judge}-{name}-{seed}.npy", found)
+        print({name: f"{seconds:.0f} s" for name, seconds in spent.items()}, flush=True)
+    for cut, inside in slices.items():
+        mean = {name: np.mean(values, axis=0)[inside] for name, values in gains.items()}
+        gain = judge_source(-mean["scratch"], -mean["pretrained"], user[inside], seed=1)
+        figures = ", ".join(f"{name} {values.mean():.4f}" for name, values in mean.items())
+        print(f"{cut} ({inside.sum()} lists): {figures}; gain {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
+    for name, values in gains.items():
+        by_seed = np.array([each.mean() for each in values])
+        print(f"{name}: {by_seed.mean():.4f} ± {by_seed.std(ddof=1) if len(by_seed) > 1 else 0:.4f} over seeds")
+
+
+def features(asked: argparse.Namespace, judge: str, seed: int) -> tuple[dict[str, np.ndarray], Candidates, np.ndarray]:
+    """The lists of `judge`, what is known of each candidate, and each list's user."""
+    one = form(0.02 if judge == "test" else 1.0, seed)
+    markets = read(one, FOLDER)
+    joined = together(markets, TARGET)
+    lists = lists_of(one, markets[TARGET], judge)
+    found = list_features(joined, markets, TARGET, lists)
+    if asked.networks:
+        for name in ("scratch", "pretrained"):
+            files = sorted(Path(asked.networks).glob(f"{judge}-{name}-*.npy"))
+            found[f"network {name}"] = np.mean([np.load(file) for file in files], axis=0)
+    return found, lists, joined.users.user_id[joined.queries.user[lists.query]]
+
+
+def table(found: Mapping[str, np.ndarray], without: list[str]) -> tuple[np.ndarray, list[str]]:
+    """(q, width, columns) each feature, its score and its rank within the list."""
+    columns, names = [], []
+    for name, values in found.items():
+        if any(name.startswith(each) for each in without):
+            continue
+        spread = values.std(axis=1, keepdims=True)
+        standard = (values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+        rank = (values[:, None, :] > values[:, :, None]).sum(axis=2)
+        columns += [values, standard, rank]
+        names += [name, f"{name}, standard", f"{name}, rank"]
+    return np.stack(columns, axis=2).astype(np.float32), names
+
+
+def lists(asked: argparse.Namespace) -> None:
+    """Fit on lists of train ratings; print the members alone and the fusion."""
+    made = [features(asked, "choose", seed) for seed in ([1] if asked.networks else (1, 2, 3))]
+    judged, own, user = features(asked, "test", 1) if asked.judge == "test" else made[0]
+    alone = {name: float(ndcg(values, own).mean()) for name, values in judged.items()}
+    print("alone: " + ", ".join(f"{name} {value:.4f}" for name, value in alone.items()), flush=True)
+    x, names = table(judged, asked.without)
+    inputs = [(table(found, asked.without)[0], these.wanted, users) for found, these, users in made]
+    everyone = np.unique(np.concatenate([users for *_, users in inputs]))
+    gains = []
+    for seed in asked.seeds:
+        fold = dict(
+            zip(everyone.tolist(), np.random.default_rng(seed).integers(FOLDS, size=len(everyone)), strict=True)
+        )
+        total, rounds = np.zeros(own.item.shape), []
+        for number in range(FOLDS):
+            train, watch = ([], [])
+            for columns, wanted, users in inputs:
+                held = np.array([fold[each] == number for each in users.tolist()])
+                train.append((columns[~held], wanted[~held]))
+                watch.append((columns[held], wanted[held]))
+            model = rank_model(train, watch[:1], seed)
+            found = model.predict(x.reshape(-1, x.shape[2])).reshape(own.item.shape)
+            rounds.append(model.best_iteration)
+            if asked.judge == "test":
+                total += found
+            else:  # a user's list is judged by the model that has not seen the user
+                mine = np.array([fold[each] == number for each in user.tolist()])
+                total[mine] = found[mine]
+        gains.append(ndcg(total, own))
+        print(f"seed {seed}: {gains[-1].mean():.4f}, rounds {rounds}", flush=True)
+    best = max(alone, key=lambda name: alone[name])
+    mean, by_seed = np.mean(gains, axis=0), np.array([each.mean() for each in gains])
+    gain = judge_source(-ndcg(judged[best], own), -mean, np.arange(len(mean)), seed=1)
+    level = judge_source(np.zeros(len(mean)), -mean, np.arange(len(mean)), seed=1)
+    print(f"fused {mean.mean():.4f} [{level.low:.4f}, {level.high:.4f}], ± {by_seed.std(ddof=1):.4f} over seeds")
+    print(f"over {best}: {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
+    weight = sorted(zip(model.feature_importance("gain"), names, strict=True), reverse=True)[:12]
+    print("most used: " + ", ".join(name for _, name in weight))
+
+
+def rank_model(train: list, watch: list, seed: int) -> lightgbm.Booster:
+    """LightGBM on whole lists, stopped by those of other users."""
+
+    def packed(parts: list, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+        columns = np.concatenate([each.reshape(-1, each.shape[2]) for each, _ in parts])
+        wanted = np.concatenate([each.reshape(-1) for _, each in parts]).astype(int)
+        group = np.full(sum(len(each) for each, _ in parts), parts[0][0].shape[1])
+        return lightgbm.Dataset(columns, wanted, group=group, reference=reference)
+
+    first = packed(train)
+    stop = lightgbm.early_stopping(30, verbose=False)
+    return lightgbm.train({**RANKER, "seed": seed}, first, ROUNDS, [packed(watch, first)], callbacks=[stop])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["networks", "lists"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
+    parser.add_argument("--judge", choices=["test", "choose"], default="test")
+    parser.add_argument("--task", default="next", choices=["next", "masked", "both"])
+    parser.add_argument("--networks", help="folder that `networks` leaves its scores in, and `lists` reads them from")
+    parser.add_argument("--without", nargs="*", default=[], help="features left out, by the start of their names")
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="of pretraining")
+    asked = parser.parse_args()
+    asked.changes = {key: yaml.safe_load(text) for key, _, text in (each.partition("=") for each in asked.set)}
+    print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
+    {"networks": networks, "lists": lists}[asked.what](asked)
+
+
+if __name__ == "__main__":
+    main()
