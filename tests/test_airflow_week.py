@@ -110,7 +110,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     checkout = deploy(root / "shop", yaml.safe_dump(exports.params()))
     subprocess.run(["dvc", "remote", "add", "--default", "store", str(root / "remote")], cwd=checkout, check=True)
     git(checkout, "commit", "--quiet", "--all", "--message", "A remote for the nights")
-    with airflow(checkout, SHOP_EXPORTS=str(exports.folder)) as running:
+    # a cron that last fired in that week: one that fired since would make up for its last night beside the backfill
+    with airflow(checkout, SHOP_EXPORTS=str(exports.folder), TRIAD_NIGHTLY_CRON="0 2 1-7 3 *") as running:
         running.dag("PATCH", "nightly_retraining", {"is_paused": False})
         found, backfill = Week(running, {}, {}, {}), ""
         for day in WEEK:
@@ -153,7 +154,10 @@ def scheduled(running: Airflow, day: date) -> str:
 
 
 def kill(running: Airflow, run: str, stage: str) -> dict[str, Any]:
-    """SIGKILL to Airflow's process of the task `stage`, once its training has a checkpoint; the tasks as they were."""
+    """SIGKILL to the task `stage`, once its training has a checkpoint; gives the tasks as they were before.
+
+    To Airflow's process and all below it: the stage, left alone, may finish before the next attempt ends it.
+    """
     until = time.monotonic() + 600
     while running.states(run)["open"] != "success":
         assert time.monotonic() < until
@@ -165,7 +169,9 @@ def kill(running: Airflow, run: str, stage: str) -> dict[str, Any]:
     command = ["retraining", "stage", stage, "--workspace", workspace]
     (started,) = [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-5:] == command]
     tasks = running.tasks(run)
-    started.parent().kill()
+    task = started.parent()
+    for process in [task, *task.children(recursive=True)]:
+        process.kill()
     return tasks
 
 

@@ -59,7 +59,7 @@ def test_each_epoch_hides_a_share_anew(data) -> None:
 
 
 def test_who_hears_whom(short) -> None:
-    network = SequenceNetwork(trunk_config(short, PARAMS.pretrain.trunk))
+    network = SequenceNetwork(trunk_config(short, PARAMS.pretrain.trunk.model_copy(update={"max_steps": 6})))
     found = targets(short, "train", masked=True)
     batches = HiddenBatches(short, found.user, found.history, found.item, max_steps=6, slots=6)
     chosen = np.concatenate([part for part, _ in batches.pack()])
@@ -88,7 +88,7 @@ def test_who_hears_whom(short) -> None:
 @pytest.mark.parametrize("task", ["masked", "both"])
 def test_it_learns(task: str) -> None:
     data = make_dataset()
-    dials = {"task": task, "loss": "softmax", "max_epochs": 8, "learning_rate": 0.01}
+    dials = {"task": task, "loss": "softmax", "max_epochs": 40, "patience": 10, "learning_rate": 0.01}
     member, history = pretrain_network(data, PARAMS.pretrain.model_copy(update=dials), RUNTIME)
     popular = np.bincount(targets(data, "train").item, minlength=40) + 1.0
     held_out = targets(data, "validation", masked=task == "masked")

@@ -235,5 +235,5 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Negative transfer" in page and "6 units were not run" in page
     text = section({"tiny": found})
     assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
-    document = placed(placed("# Results\n", "old"), text)
-    assert document.count(BEGIN) == document.count(END) == 1 and "old" not in document and text in document
+    document = placed(placed("# Results\n", "yesterday"), text)
+    assert document.count(BEGIN) == document.count(END) == 1 and "yesterday" not in document and text in document

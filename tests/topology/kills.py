@@ -89,7 +89,10 @@ def strike(plan: Plan, night: Night) -> tuple[str, Callable[[], bool]]:
     task = task if task in now else next(iter(now))
     links = chain(now[task], task)
     place = next(place for place in reversed(CHAIN[: CHAIN.index(plan.place) + 1]) if place in links)
-    links[place].kill()
+    try:
+        links[place].kill()
+    except psutil.NoSuchProcess:  # it ended just now
+        return strike(plan, night)
     pid = now[task].pid
     return f"{task}: {place}", lambda: (again := night.working().get(task)) is not None and again.pid != pid
 

@@ -108,11 +108,10 @@ class Night:
 def chain(wrapper: psutil.Process, task: str) -> dict[str, psutil.Process]:
     """The task's processes by their place, those that are there: see `CHAIN`."""
     found = {"wrapper": wrapper}
-    with suppress(psutil.Error):
-        found["runner"] = wrapper.parents()[0]
-        found["supervisor"] = wrapper.parents()[1]
-        (found["guard"],) = wrapper.children()
-        (found["dvc"],) = found["guard"].children()
+    with suppress(psutil.Error, ValueError, StopIteration):
+        found["runner"], found["supervisor"] = wrapper.parents()[:2]
+        found["guard"] = next(iter(wrapper.children()))
+        found["dvc"] = next(iter(found["guard"].children()))
         found["stage"] = next(p for p in found["dvc"].children(recursive=True) if p.cmdline()[-2:] == ["triad", task])
     return found
 

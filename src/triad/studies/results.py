@@ -104,8 +104,13 @@ def results(study: Study, outcomes: Outcomes) -> dict[str, Any]:
         "diversity": diversity(evidence),
         "cost": cost(evidence),
         "history": histories(evidence),
-        "missing": sorted(unit.name for unit in study.units("") if unit not in outcomes),
+        "missing": sorted(unit.name for unit in study.units(_name(outcomes)) if unit not in outcomes),
     }
+
+
+def _name(outcomes: Outcomes) -> str:
+    """The study's name, as its units bear it."""
+    return next((unit.study for unit in outcomes), "")
 
 
 def claims(evidence: Evidence) -> Rows:
