@@ -2,8 +2,8 @@
 
     python benchmarks/multitask.py [--artifacts artifacts] [--variants mmoe ple …] [--seeds 1 2 3] [--out FOLDER]
 
-Run `dvc repro features pretrain` first. A twin is the same network made for one task, with the same budget, batches
-and seeds. Each (variant, seed) is trained once and kept under `--out`, so a second call only adds what is missing.
+Run `dvc repro features pretrain` first. The twin `alone_<task>` is the same network made for one task, with the same
+budget, batches and seeds. Each (variant, seed) is trained once and kept under `--out`, so a second call only adds what is missing.
 Prints, a variant: every task's figure on the windows for choosing (validation and fusion) and on the test window, its
 gain over the twins with a 95 % interval over seeds, and the seconds it took; then, of `--report`, the cosines between
 the tasks' gradients, each expert's share by task, and λ by epoch.
@@ -30,9 +30,8 @@ from triad.training.diagnostics import cosines, expert_use, gradient_grams, lamb
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import Runtime, settle
 
-TWIN = "alone"
+TWIN = "alone_"
 VARIANTS: dict[str, dict] = {
-    TWIN: {},
     "mmoe": {},
     **{name: {"body": name} for name in ("single_task", "shared_bottom", "ple", "aitm", "stem")},
     "cgc": {"body": "ple", "levels": 1},
@@ -84,22 +83,11 @@ def train(night: tuple[Dataset, Params, Runtime, Path], dials: dict, seed: int) 
     return {**found, "seconds": seconds, "within": {name: each.tolist() for name, each in within.items()}}
 
 
-def run(night: tuple[Dataset, Params, Runtime, Path], variant: str, seed: int) -> dict:
-    """As `train`; the twins are a network a task, put together."""
-    if variant != TWIN:
-        return train(night, VARIANTS[variant], seed)
-    twins = [train(night, {"tasks": (task,)}, seed) for task in night[0].meta.tasks]
-    return {
-        **{window: {task: each for twin in twins for task, each in twin[window].items()} for window in WINDOWS},
-        "seconds": sum(twin["seconds"] for twin in twins),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", help="by default all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--report", default="mmoe")
     parser.add_argument("--set", default="{}", help="laid over finetune, for all: '{max_epochs: 4}'")
@@ -109,24 +97,28 @@ def main() -> None:
     params = parse(values, str(asked.params))
     runtime = settle(params.runtime, 1)
     data = load(asked.artifacts / "features")
+    variants = VARIANTS | {TWIN + task: {"tasks": (task,)} for task in data.meta.tasks}
+    chosen = asked.variants or list(variants)
     asked.out.mkdir(parents=True, exist_ok=True)
     for seed in asked.seeds:
-        for variant in asked.variants:
+        for variant in chosen:
             path = asked.out / f"{variant}_{seed}.json"
             if not path.is_file():
-                found = run((data, params, runtime, asked.artifacts / "pretrain"), variant, seed)
+                found = train((data, params, runtime, asked.artifacts / "pretrain"), variants[variant], seed)
                 path.write_text(json.dumps(found))
                 print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
-    kept = {v: [json.loads((asked.out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in asked.variants}
+    kept = {v: [json.loads((asked.out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
     for window in WINDOWS:
         for task in data.meta.tasks:
             print(f"{window} · {task}")
-            alone = [each[window][task] for each in kept.get(TWIN, [])]
+            alone = [each[window][task] for each in kept.get(TWIN + task, [])]
             for variant, runs in kept.items():
+                if task not in runs[0][window]:
+                    continue
                 found = [each[window][task] for each in runs]
                 row = f"  {variant:<14} {np.mean(found):9.5f}"
-                if alone and variant != TWIN:
+                if alone and variant != TWIN + task:
                     gain = over_seeds(found, alone)
                     row += f"  {gain['gain']:+.5f} [{gain['lo']:+.5f}, {gain['hi']:+.5f}]"
                 print(f"{row}  {np.mean([each['seconds'] for each in runs]):6.0f} s")
