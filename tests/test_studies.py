@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from make_dataset import make_dataset
+from test_architecture import SOURCE, reach
 
 from triad.errors import TriadError
 from triad.features import dataset
@@ -16,9 +17,9 @@ from triad.features.dataset import SPLITS
 from triad.studies import plan
 from triad.studies.compare import difference, estimates, holm, status
 from triad.studies.data import prepare, taught, thinned
+from triad.studies.outcome import Answers, Outcome
 from triad.studies.page import BEGIN, END, placed, render, section
 from triad.studies.results import results
-from triad.studies.run import Answers, Outcome, run
 from triad.studies.spec import Study, Unit, load, load_all
 
 ROOT = Path(__file__).parents[1]
@@ -124,6 +125,19 @@ def test_the_first_seeds_of_named_studies_are_wanted() -> None:
         plan.wanted(studies, ["three"], None)
 
 
+@pytest.mark.parametrize(("stage", "modules"), [("unit", ["run"]), ("compare", ["results"]), ("page", ["page"])])
+def test_a_stage_lists_just_the_code_it_imports(stage: str, modules: list[str]) -> None:
+    stages = yaml.safe_load((ROOT / "ablations" / "dvc.yaml").read_text())["stages"]
+    stages[stage] = stages[stage].get("do", stages[stage])
+    listed = [(ROOT / "ablations" / dep).resolve() for dep in stages[stage]["deps"] if "/src/" in dep]
+    covered = {path for dep in listed for path in ([dep] if dep.is_file() else dep.rglob("*.py"))}
+    needed = set().union(*(reach(SOURCE / "triad" / "studies" / f"{name}.py") for name in modules))
+    needed = {path for path in needed if path.parent.name not in ("config", "triad")}
+    needed -= {SOURCE / "triad" / "studies" / "spec.py"}  # what a unit's settings come to is in its digest
+    assert not needed - covered, sorted(str(path) for path in needed - covered)
+    assert not [dep for dep in listed if not needed & ({dep, *dep.rglob("*.py")}) and "templates" not in str(dep)]
+
+
 def test_holm_multiplies_by_the_tests_that_are_left_and_never_falls() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, math.nan, 0.9])[0] == 1.0 and math.isnan(holm([0.5, math.nan, 0.9])[1])
@@ -191,6 +205,8 @@ def test_only_the_labels_of_the_tasks_are_taught() -> None:
 
 
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triad.studies.run import run  # the one that needs a framework
+
     monkeypatch.chdir(tmp_path)
     trees = {"fuse": {"members": ["profile", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
     tiny = study(

@@ -37,17 +37,16 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
     known = load_all(STUDIES)
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
-    _dvc("--keep-going", *(f"unit@{unit.name}" for units in wanted.values() for unit in units))
+    units = [f"unit@{unit.name}" for units in wanted.values() for unit in units]
+    failed = _dvc("--keep-going", *units)  # what a unit that fails leaves out, the page names
     for name in wanted:
-        _dvc("--single-item", f"compare@{name}")
-    _dvc("--single-item", "page")
+        failed |= _dvc("--single-item", f"compare@{name}")
+    raise SystemExit(int(_dvc("--single-item", "page") or failed))
 
 
-def _dvc(*arguments: str) -> None:
-    """`dvc repro`; DVC has said what is wrong where it fails."""
-    code = subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments], check=False).returncode
-    if code:
-        raise SystemExit(code)
+def _dvc(*arguments: str) -> bool:
+    """`dvc repro`; whether it failed, of which DVC has said why."""
+    return subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments], check=False).returncode != 0
 
 
 @ablations.command(help="Write params.yaml, DVC's list of units, and run nothing.")
@@ -90,8 +89,8 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
 def compare(study: str) -> None:
     from triad.artifacts import write_json
     from triad.studies.data import summary
+    from triad.studies.outcome import Outcome
     from triad.studies.results import results
-    from triad.studies.run import Outcome
     from triad.studies.spec import load
 
     asked = load(STUDIES / f"{study}.yaml")
@@ -132,6 +131,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     import yaml
 
     from triad.artifacts import ARTIFACTS
+    from triad.errors import TriadError
     from triad.features.dataset import load as load_data
     from triad.studies.space import load_space
     from triad.studies.spec import StudyParams, load
@@ -142,17 +142,21 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     if study is None:
         from triad.config.params import load as load_params
 
-        params = load_params()
+        params, source = load_params(), ARTIFACTS / "features"
         base = StudyParams.model_validate({key: getattr(params, key) for key in StudyParams.model_fields})
-        data, experiment = load_data(ARTIFACTS / "features"), params.publish.experiment
+        experiment = params.publish.experiment
     else:
         chosen = load(FOLDER / STUDIES / f"{study}.yaml")
-        base, data = chosen.settings(chosen.reference), load_data(FOLDER / DATA / study / chosen.market)
-        experiment = "triad"
+        base, experiment = chosen.settings(chosen.reference), "triad"
+        source = FOLDER / DATA / study / chosen.market
+    if not (source / "meta.json").is_file():
+        raise TriadError("holds no examples", where=str(source), mend="run `dvc repro features`, or `triad ablations`")
     name = name or "_".join(part for part in (space.stem, study) if part)
     from triad.studies.tune import tune as search
 
-    best, loss = search(data, base, asked, name=name, folder=Path(".triad") / "tune" / name, experiment=experiment)
+    best, loss = search(
+        load_data(source), base, asked, name=name, folder=Path(".triad") / "tune" / name, experiment=experiment
+    )
     target = target or Path("configs") / f"tuned_{name}.yaml"
     target.parent.mkdir(exist_ok=True)
     target.write_text(f"# triad tune {space}: validation loss {loss:.6g}\n" + yaml.safe_dump(best, sort_keys=False))

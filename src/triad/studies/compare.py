@@ -28,7 +28,7 @@ from triad.errors import TriadError
 from triad.evaluation import metrics
 from triad.evaluation.assess import NAIVE
 from triad.evaluation.bootstrap import Draws, Estimate, draw
-from triad.studies.run import Answers
+from triad.studies.outcome import Answers
 
 Status = Literal["holds", "does not hold", "not shown"]
 

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from triad.artifacts import read_json, replacing, write_json
+from triad.config.similarity import Weights
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
-from triad.fusion.members import MEMBERS, Member, load_member
+from triad.fusion.linear import WEIGHTS, Linear
+from triad.fusion.logistic import Logistic
+from triad.fusion.members import Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
@@ -68,7 +71,9 @@ class Workshop:
         return found
 
     def vectors(self) -> Floats:
-        """(n_items, dim) pretrained item vectors."""
+        """(n_items, dim) pretrained item vectors; zeros where there is no stream to learn them from."""
+        if not len(self.data.streams.item):
+            return np.zeros((len(self.data.items.item_id), 1), np.float32)
         member: Any = self.member("pretrain")
         found: Floats = member.scorer.items(self.data)
         return found
@@ -114,7 +119,7 @@ def _pretrain(shop: Workshop) -> Made:
 
 def _finetune(shop: Workshop) -> Made:
     params = shop.params
-    scratch = params.finetune.init == "scratch"
+    scratch = params.finetune.init == "scratch" or not len(shop.data.streams.item)
     pretrained: Any = None if scratch else shop.member("pretrain")
     return finetune_network(
         shop.data,
@@ -140,6 +145,18 @@ def _profile(shop: Workshop) -> Made:
     return Profile.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.profile), []
 
 
+def _linear(name: Weights) -> Callable[[Workshop], Made]:
+    def make(shop: Workshop) -> Made:
+        params = shop.params.similarity
+        return Linear.fit(shop.data, WEIGHTS[name](shop.data, params.linear), params), []
+
+    return make
+
+
+def _logistic(shop: Workshop) -> Made:
+    return Logistic.fit(shop.data, shop.params.tasks), []
+
+
 def _popularity(shop: Workshop) -> Made:
     half_life_days = shop.params.fuse.popularity_half_life_days
     return Popularity.fit(shop.data, shop.params.tasks, half_life_days=half_life_days), []
@@ -151,7 +168,9 @@ MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
     "similarity": _similarity,
     "profile": _profile,
     "item_knn": _item_knn,
+    "logistic": _logistic,
     "popularity": _popularity,
+    **{name: _linear(name) for name in WEIGHTS},
 }
 """How each of `fusion.members.MEMBERS` is made."""
 
@@ -159,7 +178,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("pretrain",),
     "similarity": ("pretrain", "similarity", "tasks"),
     "profile": ("pretrain", "profile", "tasks"),
+    **dict.fromkeys(WEIGHTS, ("similarity",)),
 }
 """Members that are worth a place on the shelf, and the sections that they depend on."""
-
-assert set(MAKERS) <= set(MEMBERS)

@@ -11,10 +11,11 @@ from markupsafe import Markup
 from triad.evaluation import charts
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
 from triad.evaluation.story import METRICS
-from triad.studies.results import Rows
 
 BEGIN, END = "<!-- ablations: written by `make ablations` -->", "<!-- ablations end -->"
 """What stands between them in docs/results.md is replaced."""
+
+Rows = list[dict[str, Any]]
 
 _MOST = 8  # lines in one chart
 

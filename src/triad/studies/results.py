@@ -16,11 +16,18 @@ from triad.evaluation.assess import FUSED, NAIVE, ORACLE
 from triad.evaluation.bootstrap import Estimate
 from triad.evaluation.metrics import PRIMARY
 from triad.studies.compare import Difference, difference, estimates, holm, oriented, status
-from triad.studies.run import Answers, Outcome
+from triad.studies.outcome import Answers, Outcome
 from triad.studies.spec import ALONE, Claim, Study, Unit
 
 Outcomes = Mapping[Unit, Outcome]
 Rows = list[dict[str, Any]]
+
+
+DIAGNOSES = {
+    "cosine": "Cosine of two tasks' gradients",
+    "conflict": "How often two tasks' gradients point apart",
+    "experts": "What a task hears of each expert",
+}
 
 
 class Evidence:
@@ -104,6 +111,7 @@ def results(study: Study, outcomes: Outcomes) -> dict[str, Any]:
         "diversity": diversity(evidence),
         "cost": cost(evidence),
         "history": histories(evidence),
+        "diagnoses": diagnoses(evidence),
         "missing": sorted(unit.name for unit in study.units(_name(outcomes)) if unit not in outcomes),
     }
 
@@ -242,6 +250,23 @@ def histories(evidence: Evidence) -> Rows:
         for epoch in range(max(map(len, runs), default=0)):
             rows = [run[epoch] for run in runs if len(run) > epoch]
             found.append({"variant": variant, **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]}})
+    return found
+
+
+def diagnoses(evidence: Evidence) -> Rows:
+    """variant, title, columns, rows (name → figures): what tasks do to one another, means over seeds."""
+    found: Rows = []
+    for variant in evidence.variants():
+        facts = [evidence.outcome(unit).facts.get("diagnosis") for unit in evidence.units(variant)]
+        known = [each for each in facts if each is not None]
+        for key, title in DIAGNOSES.items():
+            tables = [np.array(each[key], np.float64) for each in known if each[key] is not None]
+            if not tables or len({table.shape for table in tables}) > 1:
+                continue
+            tasks, mean = known[0]["tasks"], np.mean(tables, axis=0)
+            columns = tasks if key != "experts" else [f"expert {place + 1}" for place in range(mean.shape[1])]
+            rows = {task: [_number(float(value)) for value in row] for task, row in zip(tasks, mean, strict=True)}
+            found.append({"variant": variant, "title": title, "columns": columns, "rows": rows})
     return found
 
 

@@ -3,65 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from triad.artifacts import read_json, replacing, write_json
 from triad.evaluation.assess import NAIVE, ORACLE
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
-from triad.features.dataset import Dataset, Floats, Ints, load
+from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
+from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
 from triad.studies.data import summary, taught, thinned
 from triad.studies.members import Workshop
+from triad.studies.outcome import Answers, Outcome
 from triad.studies.spec import Study, StudyParams, Unit
+from triad.training.diagnostics import cosines, expert_use, gradient_grams
 from triad.training.runtime import settle
 
-
-@dataclass(frozen=True)
-class Answers:
-    """What is known of one task's test rows, and what each model said of them."""
-
-    kind: str
-    labels: Floats  # (n,); empty for a ranking
-    cluster: Ints  # (n,) who is drawn together: users, for moves of a price items
-    scores: dict[str, Floats]  # model → (n,) or (n, classes); of a ranking (n, 4) values of each query's list
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a unit gives. `facts` are plain: the data's digest, seconds, parameters, losses by epoch, the fusion."""
-
-    tasks: dict[str, Answers]
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def save(self, folder: Path) -> None:
-        """One file of arrays, one of facts."""
-        arrays: dict[str, Any] = {}
-        for task, found in self.tasks.items():
-            arrays |= {f"{task}/labels": found.labels, f"{task}/cluster": found.cluster}
-            arrays |= {f"{task}/scores/{model}": scores for model, scores in found.scores.items()}
-        with replacing(folder) as fresh:
-            np.savez_compressed(fresh / "answers.npz", **arrays)
-            write_json(fresh / "facts.json", self.facts | {"kinds": {t: a.kind for t, a in self.tasks.items()}})
-
-    @classmethod
-    def load(cls, folder: Path) -> Outcome:
-        """What `save` wrote."""
-        facts = read_json(folder / "facts.json")
-        with np.load(folder / "answers.npz", allow_pickle=False) as file:
-            arrays = dict(file)
-        tasks = {}
-        for task, kind in facts.pop("kinds").items():
-            start = f"{task}/scores/"
-            scores = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
-            tasks[task] = Answers(kind, arrays[f"{task}/labels"], arrays[f"{task}/cluster"], scores)
-        return cls(tasks, facts)
+DIAGNOSED = 8192
+"""Validation rows that a network's gradients and experts are looked at on."""
 
 
 def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
@@ -79,11 +42,12 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         share=unit.share,
         seed=unit.seed,
         truth=folder / "oracle",
+        diagnose=study.diagnose,
     )
 
 
 def fit_and_ask(
-    whole: Dataset, params: StudyParams, *, key: str, shelf: Path, share: float, seed: int, truth: Path
+    whole: Dataset, params: StudyParams, *, key: str, shelf: Path, share: float, seed: int, truth: Path, diagnose: bool
 ) -> Outcome:
     """Members, fusion and answers under `params`; `truth` is the folder of a simulated shop's oracle."""
     start = time.monotonic()
@@ -99,7 +63,9 @@ def fit_and_ask(
     best = oracle(truth, data, params.tasks, asked)
     if best is not None:
         models[ORACLE] = best
+    network = getattr(fused.members.get("finetune"), "network", None)
     facts = {
+        "diagnosis": diagnosis(network, data) if diagnose and network is not None else None,
         "seconds": shop.seconds,
         "seconds_of_scoring": scoring,
         "seconds_in_all": time.monotonic() - start,
@@ -109,6 +75,27 @@ def fit_and_ask(
         "record": fused.record,
     }
     return Outcome(_answers(data, params, asked, models), facts)
+
+
+def diagnosis(network: MultiTaskNetwork, data: Dataset) -> dict[str, Any] | None:
+    """Cosines between tasks' gradients, how often they conflict, and expert use, on validation rows; None for one task.
+
+    Lists of lists in the order of `tasks`; None where undefined.
+    """
+    if len(network.tasks) < 2:
+        return None
+    rows = data.rows("validation")[:DIAGNOSED]
+    found = {name: _plain(values) for name, values in cosines(gradient_grams(network, data, rows)).items()}
+    gated = hasattr(network.body, "mix")
+    return {
+        "tasks": list(network.tasks),
+        **found,
+        "experts": _plain(expert_use(network, data, rows)) if gated else None,
+    }
+
+
+def _plain(values: Floats) -> list[list[float | None]]:
+    return [[float(value) if np.isfinite(value) else None for value in row] for row in values]
 
 
 def _answers(data: Dataset, params: StudyParams, asked: Window, models: dict[str, Scored]) -> dict[str, Answers]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from triad.config.base import Section
 from triad.config.evaluate import EvaluateParams
@@ -86,13 +86,19 @@ class Study(Section):
     shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         default=(1.0,), description="of the train rows, each a unit of its own: the learning curve"
     )
+    diagnose: bool = Field(default=False, description="look at the networks' gradients and experts, for some seconds")
     seeds: tuple[int, ...] = Field(default=(1, 2, 3, 4, 5), min_length=1)
     claims: tuple[Claim, ...] = ()
 
-    @field_validator("data", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _form(cls, value: Any) -> Any:
-        return value if isinstance(value, Section) else form_of(value)
+    def _of_form(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or isinstance(values.get("data"), Section):
+            return values
+        form = form_of(values.get("data"))
+        module: Any = importlib.import_module(f"triad.studies.{values['data']['form']}")
+        tasks = module.tasks(form) if hasattr(module, "tasks") else {}  # such a form says what may be predicted
+        return {"tasks": tasks, **values, "data": form}
 
     @model_validator(mode="after")
     def _fits(self) -> Study:
