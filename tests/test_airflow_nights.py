@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -163,10 +163,8 @@ def test_a_night_and_a_persons_run_at_the_same_moment_both_end_right(running: Ai
 
 def test_past_days_are_made_up_for(running: Airflow) -> None:
     running.dag("PATCH", "nightly_retraining", {"is_paused": False})
-    start, end = "2026-02-10T00:00:00Z", "2026-02-11T12:00:00Z"
-    asked = {"dag_id": "nightly_retraining", "from_date": start, "to_date": end, "max_active_runs": 1}
-    made = running.call("POST", "/api/v2/backfills", {**asked, "reprocess_behavior": "none", "run_backwards": False})
+    made = running.backfill(date(2026, 2, 10), date(2026, 2, 11))
     until = time.monotonic() + 900
-    while not running.call("GET", f"/api/v2/backfills/{made['id']}")["completed_at"] and time.monotonic() < until:
+    while not running.call("GET", made)["completed_at"] and time.monotonic() < until:
         time.sleep(2)
     assert {"retrain/2026-02-10", "retrain/2026-02-11"} <= branches(running.checkout)

@@ -125,7 +125,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
             if backfill:
                 running.call("PUT", f"{backfill}/unpause")
             else:
-                backfill = begin(running)
+                backfill = running.backfill(WEEK[0], WEEK[-1])
             run = found.runs[day] = scheduled(running, day)
             running.call("PUT", f"{backfill}/pause")
             if day == KILLED:
@@ -133,13 +133,6 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
             print(f"{day}: {running.wait(run, 900)}. {running.dag('GET', run)['note']}")
             found.champions[day] = champion(checkout)
         yield found
-
-
-def begin(running: Airflow) -> str:
-    """Have the scheduler make the week's runs; returns the backfill's path."""
-    asked = {"from_date": f"{WEEK[0]}T00:00:00Z", "to_date": f"{WEEK[-1]}T12:00:00Z", "max_active_runs": 1}
-    more = {"dag_id": "nightly_retraining", "reprocess_behavior": "none", "run_backwards": False}
-    return f"/api/v2/backfills/{running.call('POST', '/api/v2/backfills', asked | more)['id']}"
 
 
 def scheduled(running: Airflow, day: date) -> str:
