@@ -3,8 +3,7 @@
     python benchmarks/multitask.py [--artifacts artifacts] [--variants mmoe ple …] [--seeds 1 2 3] [--out FOLDER]
 
 Run `dvc repro features pretrain` first. The twin `alone_<task>` is the same network made for one task, with the same
-budget, batches and seeds. Each (variant, seed) is trained once and kept under `--out`, so a second call only
-adds what is missing.
+budget, batches and seeds. Each (variant, seed) is trained once and kept under `--out`: a second call adds what lacks.
 Prints, a variant: every task's figure on the windows for choosing (validation and fusion) and on the test window, its
 gain over the twins with a 95 % interval over seeds, and the seconds it took; then, of `--report`, the cosines between
 the tasks' gradients, each expert's share by task, and λ by epoch.
