@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from triad.artifacts import read_json, replacing, write_json
+from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
@@ -26,6 +27,7 @@ from triad.studies.spec import StudyParams
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
+from triad.training.transfer import sizes
 
 History = list[dict[str, float]]
 Made = tuple[Any, History]
@@ -54,6 +56,7 @@ class Workshop:
     parameters: dict[str, int] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)
+    _elsewhere: float = 0.0  # seconds within calls of `member`
 
     def member(self, name: str) -> Member:
         """The member called `name`.
@@ -66,9 +69,16 @@ class Workshop:
                 f"no member is called {name!r}", where="fuse.members", mend=f"known are {', '.join(sorted(MAKERS))}"
             )
         if name not in self._made:
+            start, before = time.monotonic(), self._elsewhere
             self._made[name] = self._shelved(name) if name in SECTIONS else self._timed(name)[0]
+            self._elsewhere = before + time.monotonic() - start
         found: Member = self._made[name]
         return found
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the multi-task network starts from what was learned on the source task."""
+        return self.params.finetune.init != "scratch" and len(self.data.streams.item) > 0
 
     def vectors(self) -> Floats:
         """(n_items, dim) pretrained item vectors; zeros where there is no stream to learn them from."""
@@ -83,9 +93,9 @@ class Workshop:
         return self.on_epoch if name == self.told else lambda _: None
 
     def _timed(self, name: str) -> Made:
-        start, before = time.monotonic(), sum(self.seconds.values())
+        start, before = time.monotonic(), self._elsewhere
         member, history = MAKERS[name](self)
-        others = sum(self.seconds.values()) - before  # those it was made of count for themselves
+        others = self._elsewhere - before  # what it was made of counts for itself
         self._note(name, time.monotonic() - start - others, history, member)
         return member, history
 
@@ -110,7 +120,15 @@ class Workshop:
         if history:
             self.histories[name] = history
         if hasattr(member, "network"):
-            self.parameters[name] = int(sum(np.prod(w.shape) for w in member.network.trainable_weights))
+            source = name == "finetune" and self.has_source
+            self.parameters[name] = _learned(member.network, self.params.finetune if source else None)
+
+
+def _learned(network: Any, transfer: FinetuneParams | None) -> int:
+    """How many numbers learn: of a trunk that has learned before, as many as its mode of `transfer` lets."""
+    of_trunk = {id(weight) for weight in network.trunk.trainable_weights}
+    rest = sum(int(np.prod(each.shape)) for each in network.trainable_weights if id(each) not in of_trunk)
+    return rest + sizes(network.trunk, transfer)["trunk_parameters_learned"]
 
 
 def _pretrain(shop: Workshop) -> Made:
@@ -119,8 +137,7 @@ def _pretrain(shop: Workshop) -> Made:
 
 def _finetune(shop: Workshop) -> Made:
     params = shop.params
-    scratch = params.finetune.init == "scratch" or not len(shop.data.streams.item)
-    pretrained: Any = None if scratch else shop.member("pretrain")
+    pretrained: Any = shop.member("pretrain") if shop.has_source else None
     return finetune_network(
         shop.data,
         params.tasks,
