@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 import yaml
+from click.testing import CliRunner
 from make_dataset import make_dataset
 from optuna.trial import TrialState
 
-from triad.config.params import parse
+from triad.config.params import merge, parse
 from triad.errors import TriadError
+from triad.features import dataset
 from triad.studies import tune as searching
+from triad.studies.commands import tune as command
+from triad.studies.data import taught
 from triad.studies.space import Space, blind, load_space, overlay
 from triad.studies.spec import StudyParams
 from triad.tracking.store import client
+from triad.workspace import laid
 
 ROOT = Path(__file__).parents[1]
 PARAMS = StudyParams.model_validate({"tasks": {"click": {"kind": "binary", "label": "clicked"}}})
@@ -57,8 +60,6 @@ def test_every_value_of_the_shipped_spaces_fits_the_params(path: Path) -> None:
     for _ in range(20):
         trial = study.ask()
         chosen = {name: dial.suggest(trial, name) for name, dial in space.dials.items()}
-        from triad.config.params import merge
-
         parse(merge(base, overlay(chosen)), "test")
 
 
@@ -143,36 +144,20 @@ def test_a_killed_search_goes_on_and_ends_with_what_it_would_have_found(
         searching.tune(data, other, SPACE, name="whole", folder=Path("whole"), experiment="tuning")
 
 
-def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path) -> None:
-    from triad.features import dataset
-
-    dataset.save(make_dataset(users=40), tmp_path / "artifacts" / "features")
+def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    dataset.save(taught(make_dataset(users=40), PARAMS.tasks), Path("artifacts/features"))
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["runtime"]["xla"] = "off"
-    params["tasks"] = {
-        "click": params["tasks"]["click"],
-        "conversion": params["tasks"]["conversion"],
-        "profile": params["tasks"]["profile"],
-        "price": params["tasks"]["price"],
-    }
-    params["finetune"] |= {"init": "scratch", "max_epochs": 2, "expert_dim": 8, "head_dim": 4}
+    params["tasks"] = {"click": params["tasks"]["click"]}
+    params["runtime"]["xla"], params["recommend"]["order_by"] = "off", None
+    params["finetune"] |= {"init": "scratch", "body": "shared_bottom", "max_epochs": 1, "weighting": "fixed"}
     params["pretrain"]["trunk"] = {"dim": 8, "layers": 1, "heads": 1, "max_steps": 8}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    (tmp_path / "rates.yaml").write_text(
-        yaml.safe_dump({"dials": {"finetune.learning_rate": {"choices": [1e-6, 1e-2]}}, "trials": 2, "seed": 3})
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "triad", "tune", "rates.yaml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = yaml.safe_load((tmp_path / "configs" / "tuned_rates.yaml").read_text())
-    assert (
-        list(found) == ["finetune"] and f"-S finetune.learning_rate={found['finetune']['learning_rate']}" in done.stdout
-    )
-    from triad.workspace import laid
-
-    assert parse(laid(tmp_path, found), "test").finetune.learning_rate == found["finetune"]["learning_rate"]
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    rates = {"dials": {"finetune.learning_rate": {"choices": [1e-6, 1e-2]}}, "trials": 2, "seed": 3}
+    Path("rates.yaml").write_text(yaml.safe_dump(rates))
+    said = CliRunner().invoke(command, ["rates.yaml"], catch_exceptions=False).stdout
+    found = yaml.safe_load(Path("configs/tuned_rates.yaml").read_text())
+    rate = found["finetune"]["learning_rate"]
+    assert f"dvc exp run -S finetune.learning_rate={rate}" in said
+    assert parse(laid(Path(), found), "test").finetune.learning_rate == rate
