@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from make_dataset import make_dataset
 from make_tables import DAY, END, START, ZERO, make_tables
 
 from triad.config.features import FeaturesParams, SplitDays
@@ -629,3 +632,11 @@ def test_rows_that_did_not_happen_are_scored_as_recorded_ones_would_be(shop) -> 
     np.testing.assert_array_equal(found.exposures.context, happened.exposures.context[rows])
     np.testing.assert_array_equal(found.exposures.history, happened.exposures.history[rows])
     np.testing.assert_array_equal(found.streams.item, data.streams.item)
+
+
+def test_the_order_of_attributes_outlives_the_disk(tmp_path: Path) -> None:
+    data = make_dataset(users=5)
+    rows = dict(reversed(data.meta.vocabulary_rows.items()))  # attributes are read by place: device, then country
+    dataset.save(replace(data, meta=replace(data.meta, vocabulary_rows=rows)), tmp_path)
+    assert list(dataset.load(tmp_path).meta.vocabulary_rows.items()) == list(rows.items())
+    assert dataset.meta_from({**dataset.meta_to(data.meta), "vocabulary_rows": rows}).vocabulary_rows == rows

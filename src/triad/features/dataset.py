@@ -131,7 +131,7 @@ def save(dataset: Dataset, folder: Path) -> None:
     for part in fields(dataset):
         value = getattr(dataset, part.name)
         if part.name == "meta":
-            write_json(folder / "meta.json", {f.name: getattr(value, f.name) for f in fields(value)})
+            write_json(folder / "meta.json", meta_to(value))
             continue
         (folder / part.name).mkdir(parents=True, exist_ok=True)
         for array in fields(value):
@@ -153,9 +153,16 @@ def load(folder: Path) -> Dataset:
     return Dataset(**parts, meta=meta_from(read_json(folder / "meta.json")))
 
 
+def meta_to(meta: Meta) -> dict[str, Any]:
+    """The meaning for JSON. Tables go as pairs: attributes are read by place, and objects are sorted by key there."""
+    found = {f.name: getattr(meta, f.name) for f in fields(meta)}
+    return found | {"vocabulary_rows": list(meta.vocabulary_rows.items())}
+
+
 def meta_from(raw: dict[str, Any]) -> Meta:
     """The meaning as JSON gives it back, its lists tuples again."""
     raw = dict(raw)
+    raw["vocabulary_rows"] = dict(raw["vocabulary_rows"])  # an object until 2026-11
     raw["classes"] = {task: tuple(names) for task, names in raw["classes"].items()}
     raw["windows"] = {split: tuple(span) for split, span in raw["windows"].items()}
     for name in ("tasks", "context", "context_mean", "context_std"):

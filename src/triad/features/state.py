@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ from triad.artifacts import read_json, write_json
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.features import vocabulary
-from triad.features.dataset import Meta, meta_from
+from triad.features.dataset import Meta, meta_from, meta_to
 from triad.features.vocabulary import Vocabulary
 
 
@@ -43,7 +43,7 @@ class State:
                 "params": self.params.model_dump(mode="json"),
                 "tasks": {name: task.model_dump(mode="json") for name, task in self.tasks.items()},
                 "task_order": list(self.tasks),
-                "meta": {f.name: getattr(self.meta, f.name) for f in fields(self.meta)},
+                "meta": meta_to(self.meta),
                 "kinds": self.kinds,
                 "surfaces": self.surfaces,
                 "prices_given": self.prices_given,
