@@ -61,7 +61,7 @@ def kept(data: Dataset, split: str, share: float, seed: int) -> Dataset:
 
 def dials(params: Params, share: float) -> dict[str, object]:
     """Epochs and batches by the share: as many steps as a small batch and patience can make of it."""
-    epochs = round(params.finetune.max_epochs * min(share**-0.5, 6))
+    epochs = round(params.finetune.max_epochs * min(share**-0.4, 5))
     batch = min(params.finetune.batch_exposures, 1 << max(6, int(np.log2(16_384 * share))))
     return {"max_epochs": epochs, "batch_exposures": batch, "patience": max(params.finetune.patience, epochs // 5)}
 
