@@ -48,8 +48,8 @@ from triad.training.runtime import settle
 FOLDER = Path(os.environ.get("TRIAD_DATASETS", "datasets")) / "xmarket"
 SOURCES, TARGET, ALL = ("s1", "s2", "s3"), "t1", ("s1", "s2", "s3", "t2", "t1")
 NETWORK = {
-    "trunk": {"dim": 64, "layers": 1, "heads": 2, "max_steps": 32, "dropout": 0.3},
-    "batch_targets": 512,
+    "trunk": {"dim": 64, "layers": 1, "heads": 2, "max_steps": 16, "dropout": 0.3},
+    "batch_targets": 1024,
     "learning_rate": 0.002,
     "max_epochs": 30,
     "warm_epochs": 30,

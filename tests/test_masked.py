@@ -87,8 +87,8 @@ def test_who_hears_whom(short) -> None:
 
 @pytest.mark.parametrize("task", ["masked", "both"])
 def test_it_learns(task: str) -> None:
-    data = make_dataset()
-    dials = {"task": task, "loss": "softmax", "max_epochs": 40, "patience": 10, "learning_rate": 0.01}
+    data = make_dataset(users=150)
+    dials = {"task": task, "hidden_share": 0.4, "loss": "softmax", "max_epochs": 6, "learning_rate": 0.01}
     member, history = pretrain_network(data, PARAMS.pretrain.model_copy(update=dials), RUNTIME)
     popular = np.bincount(targets(data, "train").item, minlength=40) + 1.0
     held_out = targets(data, "validation", masked=task == "masked")

@@ -12,7 +12,7 @@ from triad.features.dataset import Dataset, Floats, Ints
 from triad.studies.markets_lists import Candidates
 
 LEAN = 0.7
-"""Of an item's popularity on the similarity to it: 0.5 is the cosine, above it the candidate's own counts less."""
+"""How much of the normalisation falls on what the user took: 0.5 is the cosine, above it popular candidates gain."""
 
 RIDGE = 300.0
 
@@ -46,13 +46,13 @@ def list_features(joined: Dataset, markets: Mapping[str, Dataset], target: str, 
 def neighbours(users: csr_array, lean: float) -> Floats:
     """(n_items, n_items) similarity of the row's item to the column's; nothing to itself.
 
-    Σ_u 1/√|u| over users of both, by popularity |i|^(1 − lean) |j|^lean (Deshpande & Karypis 2004, section 4.2.2:
+    Σ_u 1/√|u| over users of both, by |i|^lean |j|^(1 − lean), counting users (Deshpande & Karypis 2004, section 4.2.2:
     who takes much says little of two items).
     """
     length, count = (np.maximum(users.sum(axis=axis), 1) for axis in (1, 0))
     shared = (users.T @ (diags_array(length**-0.5) @ users)).toarray()
     np.fill_diagonal(shared, 0)
-    near: Floats = shared / count[:, None] ** (1 - lean) / count**lean
+    near: Floats = shared / count[:, None] ** lean / count ** (1 - lean)
     return near.astype(np.float32)
 
 
