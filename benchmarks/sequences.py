@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
-from triad.evaluation.bootstrap import draw, interval
+from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.features.dataset import Dataset
 from triad.fusion.crossfit import Answer, Question, Trial, solve
 from triad.fusion.fitting import ranking_question
@@ -164,11 +165,16 @@ def worth(ranks: np.ndarray) -> np.ndarray:
     return np.stack([hit, hit / np.log2(ranks + 1)], axis=1)
 
 
-def shown(by_seed: list[np.ndarray], place: int, seed: int = 1) -> str:
+@cache
+def users_drawn(users: int) -> Draws:
+    """The same resamples of users for every figure."""
+    return draw(users, 1000, 1)
+
+
+def shown(by_seed: list[np.ndarray], place: int) -> str:
     """The mean over seeds of users' values (q, 2) with its interval over users, and the spread between seeds."""
     values = np.mean(by_seed, axis=0)[:, place]
-    draws = draw(len(values), 1000, seed)
-    sums = draws.totals(np.arange(len(values)), np.stack([values, np.ones(len(values))], axis=1))
+    sums = users_drawn(len(values)).totals(np.arange(len(values)), np.stack([values, np.ones(len(values))], axis=1))
     means = sums[:, 0] / sums[:, 1]
     low, high = interval(means, 0.95)
     spread = f" ± {np.std([v[:, place].mean() for v in by_seed], ddof=1):.4f}" if len(by_seed) > 1 else ""

@@ -11,6 +11,7 @@ from triad.config.fuse import FuseParams
 from triad.fusion.blends import (
     Blend,
     convex_weights,
+    log_choices,
     stacked_binary,
     stacked_classes,
     stacked_ranking,
@@ -83,6 +84,9 @@ def test_stacking_finds_the_slopes_that_made_the_labels() -> None:
     first = np.argsort(np.arange(3) != classes[:, None], axis=1, kind="stable")  # the chosen one first
     chosen = np.take_along_axis(log, first[:, :, None], axis=1)
     padded = np.concatenate([chosen, np.full((20_000, 2, 2), -np.inf)], axis=1)
+    without = log_choices(padded, np.array([1.0, 0.0]))  # a pad is no candidate, though a slope be 0
+    assert without[:, :3] == pytest.approx(log_softmax(chosen[:, :, 0], axis=1))
+    assert (without[:, 3:] == -np.inf).all()
     assert stacked_ranking(padded, np.ones(20_000)) == pytest.approx(stacked_ranking(chosen, np.ones(20_000)))
 
 

@@ -158,19 +158,24 @@ def stacked_ranking(log: Floats, counts: Floats) -> Floats:
     """
     members = log.shape[2]
     start = np.full(members, 1 / members)
-    real = np.isfinite(log[:, :, 0])
-    log = np.where(real[:, :, None], log, 0)
+    known = np.where(np.isfinite(log), log, 0)
 
     def loss(slopes: Floats) -> tuple[float, Floats]:
-        found = log_softmax(np.where(real, log @ slopes, -np.inf), axis=1)
+        found = log_choices(log, slopes)
         wrong = np.exp(found)
         wrong[:, 0] -= 1
         wrong *= counts[:, None]
         pull = slopes - start
-        slope = np.einsum("ncm,nc->m", log, wrong) + pull
+        slope = np.einsum("ncm,nc->m", known, wrong) + pull
         return (pull @ pull / 2 - counts @ found[:, 0]) / len(log), slope / len(log)
 
     return _least(loss, start, members)
+
+
+def log_choices(log: Floats, slopes: Floats) -> Floats:
+    """(n, candidates) log probability of each candidate under the pool of `log` (n, candidates, members)."""
+    real = np.isfinite(log)
+    return log_softmax(np.where(real[:, :, 0], np.where(real, log, 0) @ slopes, -np.inf), axis=1)
 
 
 def _least(loss: Any, start: Floats, members: int) -> Floats:

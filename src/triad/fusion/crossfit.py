@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
-from triad.fusion.blends import Blend, convex_weights, stacked_binary, stacked_classes, stacked_ranking
+from triad.fusion.blends import Blend, convex_weights, log_choices, stacked_binary, stacked_classes, stacked_ranking
 from triad.fusion.calibration import POWERS, Calibration, Kind, calibrate, fit_calibration
 
 
@@ -246,8 +245,8 @@ def _mixed(question: Question, calibrations: dict[str, Calibration], blend: Blen
         table = np.array([[part.get(name, 0.0) for name in question.scores] for part in blend.weights])
         return np.sum(columns * table[blend.segment(question.steps)], axis=1)
     if question.kind == "ranking":
-        log = _candidates(question, calibrations, names) @ np.array(list(blend.weights[0].values()))
-        return np.exp(log[:, 0] - logsumexp(log, axis=1))
+        slopes = np.array(list(blend.weights[0].values()))
+        return np.exp(log_choices(_candidates(question, calibrations, names), slopes)[:, 0])
     scores = _calibrated(question, calibrations)
     return _happened(question, blend.mix(question.kind, {name: scores[name] for name in names}, question.steps))
 
