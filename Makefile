@@ -14,7 +14,7 @@ run: $(VENV)/.runtime
 	@triad summary
 
 test: $(VENV)/.dev
-	pytest -n 2 --dist loadfile -m "not slow" $(PYTEST_ARGS)
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	ruff check . && ruff format --check . && mypy

@@ -15,7 +15,7 @@ from triad.config.params import merge
 SMALLER = {
     "ingest": {"files": {"sample_users": 0.2}},
     "features": {"sampled_negatives": 1},
-    "pretrain": {"max_epochs": 2},
+    "pretrain": {"max_epochs": 2, "trunk": {"layers": 1}},
     "finetune": {"max_epochs": 2},
     "profile": {"max_iterations": 30},
 }

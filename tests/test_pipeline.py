@@ -16,8 +16,10 @@ from make_workspace import checkout, remove, run
 
 TINY = """
 ingest: {simulated: {size: tiny}}
-pretrain: {max_epochs: 3}
+pretrain: {max_epochs: 3, trunk: {layers: 1}}
 finetune: {max_epochs: 3}
+fuse: {bootstrap: 100}
+evaluate: {bootstrap: 100}
 tasks:
   click: {kind: binary, label: clicked}
   conversion: {kind: binary, label: purchased, given: click}

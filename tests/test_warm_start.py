@@ -186,12 +186,12 @@ def lay_out(data: Dataset, networks: dict[str, Sequence | Ranker]) -> None:
         member.save(champion / stage)
 
 
-@pytest.mark.parametrize("ranker", ["mmoe"], indirect=True)
+@pytest.mark.parametrize("ranker", ["shared_bottom"], indirect=True)
 def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lay_out(data, {"pretrain": sequence, "finetune": ranker})
     dials = {"init": "champion", "warm_epochs": 2}
-    warm = params_with(pretrain=dials, finetune=dials)
+    warm = params_with(pretrain=dials, finetune={**dials, "body": "shared_bottom"})
     for stage, run, feed, member in STAGES:
         run(warm)
         whole, build = member.load(Path("artifacts", stage)), feed.build

@@ -103,13 +103,14 @@ def _read(file: File, path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return pq.read_table(path)
+        with pa.input_stream(str(path)) as stream:  # whole: a reader of the head alone reads on while the file is closed
+            content = pa.py_buffer(stream.read())
         names = list(file.columns or ())
         if not names:
-            with pa.input_stream(str(path)) as stream:
-                header = arrow_csv.ParseOptions(delimiter=file.delimiter)
-                names = arrow_csv.open_csv(stream, parse_options=header).schema.names
+            header = arrow_csv.ParseOptions(delimiter=file.delimiter)
+            names = arrow_csv.open_csv(pa.BufferReader(content), parse_options=header).schema.names
         return arrow_csv.read_csv(
-            path,
+            pa.BufferReader(content),
             read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=0 if file.columns else 1),
             # in a file of one column an empty line is an empty cell
             parse_options=arrow_csv.ParseOptions(delimiter=file.delimiter, ignore_empty_lines=len(names) > 1),
@@ -118,5 +119,5 @@ def _read(file: File, path: Path) -> pa.Table:
                 column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
             ),
         )
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise TriadError(f"not readable: {error}", where=str(path), mend="see whether it was cut short") from error
