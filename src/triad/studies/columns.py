@@ -103,7 +103,7 @@ def _read(file: File, path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return pq.read_table(path)
-        with pa.input_stream(str(path)) as stream:  # whole: a reader of the head alone reads on while the file is closed
+        with pa.input_stream(str(path)) as stream:  # a reader of the head reads on while it is closed
             content = pa.py_buffer(stream.read())
         names = list(file.columns or ())
         if not names:
