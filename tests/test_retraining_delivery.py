@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,7 +16,9 @@ from make_pipeline import environment
 
 from triad.artifacts import write_json
 from triad.errors import TriadError
+from triad.retraining.closing import tell_registry
 from triad.retraining.delivery import hand_over, renew
+from triad.retraining.run import Run
 from triad.stages.publish import publish
 from triad.tracking import registry, store
 
@@ -47,6 +50,20 @@ def test_lists_are_held_back_that_are_not_the_champions_or_are_older(
     # an older day's lists by the model that serves take the place of newer ones by a model that does not
     back, _ = hand_over(lists(made, "3", "2026-03-01"), tmp_path, "3")
     assert str(current.resolve()) == back
+
+
+def test_a_version_names_the_branch_of_the_run_that_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    night = Run("night", "2026-03-01", "abc", "airflow:nightly", str(tmp_path), str(tmp_path / "night"), None, "")
+    found = store.client()
+    found.create_registered_model("triad")
+    found.create_model_version("triad", str(tmp_path), tags={"trigger": night.asked})
+    published, later = {"model": "triad", "version": 1}, replace(night, run_id="later")
+    for run, branch in ((night, "retrain/2026-03-01"), (later, "retrain/2026-03-01-2")):  # kept the night's version
+        tell_registry(run, published, branch, "abc")
+    assert found.get_model_version("triad", "1").tags["branch"] == "retrain/2026-03-01"
+    tell_registry(night, published, "retrain/2026-03-01-3", "def")  # closed again
+    assert found.get_model_version("triad", "1").tags["branch"] == "retrain/2026-03-01-3"
 
 
 def test_rolling_back_delivers_the_lists_of_the_model_that_serves_again(

@@ -38,7 +38,7 @@ def close_run(run: Run) -> dict[str, Any]:
         files = ["dvc.lock", "params.yaml", *uncached(run.folder)]
         branch, commit = keep(run, files, _message(run, published))
         if published:
-            _tell_registry(run, published, branch, commit)
+            tell_registry(run, published, branch, commit)
         told = {name: published.get(name) for name in ("verdict", "promoted", "version", "run_id", "reasons")}
         result = {"branch": branch, "commit": commit, "pushed": pushed, **told, "delivered": delivered, "delivery": why}
         write_json(run.folder / CLOSED, result)
@@ -101,10 +101,13 @@ def _message(run: Run, published: dict[str, Any]) -> str:
     return f"Night as of {run.as_of}{verdict}\n\nBy: {run.trigger}"
 
 
-def _tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str) -> None:
-    """Write the branch on the version, for `triad why`."""
+def tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str) -> None:
+    """Write the branch on the version, for `triad why`. A version that an earlier run made keeps that run's."""
     from triad.tracking.registry import tag
     from triad.tracking.store import client
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(Path(run.checkout))
-    tag(client(), published["model"], str(published["version"]), {"branch": branch, "branch_commit": commit})
+    found, model, version = client(), published["model"], str(published["version"])
+    tags = found.get_model_version(model, version).tags
+    if "branch" not in tags or tags.get("trigger") == run.asked:
+        tag(found, model, version, {"branch": branch, "branch_commit": commit})

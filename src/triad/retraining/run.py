@@ -56,17 +56,21 @@ class Run:
 
     def environment(self, stage: str | None = None) -> dict[str, str]:
         """What the run's processes find around them: the checkout's registry, this Python's programs, who asked."""
-        asked = self.trigger if self.run_id in self.trigger else f"{self.trigger}, run {self.run_id}"
         mark = {} if stage is None else {MARK: f"{self.workspace}:{stage}", "TRIAD_FAILURE": str(self.failure(stage))}
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         return {
             **os.environ,
             "MLFLOW_TRACKING_URI": tracking_uri(Path(self.checkout)),
             "TRIAD_CHECKOUT": self.checkout,
-            "TRIAD_TRIGGER": asked,
+            "TRIAD_TRIGGER": self.asked,
             "PATH": os.pathsep.join(path),
             **mark,
         }
+
+    @property
+    def asked(self) -> str:
+        """Who or what asked for it, with its run: the `trigger` of a version that it makes."""
+        return self.trigger if self.run_id in self.trigger else f"{self.trigger}, run {self.run_id}"
 
     def failure(self, stage: str) -> Path:
         """Where a stage leaves the error that stopped it."""
