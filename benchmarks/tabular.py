@@ -1,6 +1,6 @@
 """Two public tables: what does multi-task learning earn, and what does fusing plain and deep members?
 
-    TRIAD_DATASETS=… python benchmarks/tabular.py STUDY … [--seeds 1 2 3 4 5] [--show validation] [--plain]
+    TRIAD_DATASETS=… python benchmarks/tabular.py STUDY … [--seeds 1 2 3 4 5] [--show validation] [--plain] [--rotate]
 
 `hillstrom`: an e-mail campaign; visit → conversion → spend from who the customer is and which e-mail was sent. The
 network of all tasks against its single-task twins at the same budget, logistic regression and LightGBM.
@@ -10,7 +10,8 @@ dealt whole to the splits, so that no test visitor is known.
 
 Prints means over seeds, and 95 % intervals from a bootstrap over users in which one draw holds
 for all seeds and models, so that differences are paired. Thresholds and weights come from validation and fusion rows.
-Choose dials with `--show validation`; the test rows are for the end.
+Choose dials with `--show validation`; the test rows are for the end. `--rotate` tests every row once: with seed s the
+test rows are those whose number leaves s − 1 by 5, and the ones before them are held for validation and fusion.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ TREES = {
 }
 RESAMPLES = 1000
 
+Figures = dict[str, dict[str, Callable]]
+"""task → figure → its function."""
 Answers = dict[tuple[str, str], np.ndarray]
 """(model, task) → one seed's scores on the rows shown."""
 
@@ -192,18 +195,24 @@ def error_removed(labels: np.ndarray, scores: np.ndarray, cluster: np.ndarray, d
     return metrics.regression(labels, scores, np.zeros(len(labels)), cluster, draws)["relative_gain"]
 
 
-def report(data: Dataset, seeds: list[Answers], shown: str, base: str, figures: dict[str, dict[str, Callable]]) -> None:
-    """A table a task: each model, and how far `base` is above it."""
-    rows = data.rows(shown)
-    users, cluster = np.unique(np.asarray(data.exposures.user)[rows], return_inverse=True)
-    draws = draw(len(users), RESAMPLES, 1)
+def report(tested: list[Dataset], seeds: list[Answers], shown: str, base: str, figures: Figures) -> None:
+    """A table a task: each model, and how far `base` is above it. `tested`: what each seed read."""
+    windows = []
+    for data in tested:  # one draw of users for all seeds of the same rows; other rows are drawn on their own
+        rows = data.rows(shown)
+        users, cluster = np.unique(np.asarray(data.exposures.user)[rows], return_inverse=True)
+        windows.append((data, rows, cluster, draw(len(users), RESAMPLES, 1 + int(rows[0]))))
     for task, by_name in figures.items():
-        labels = np.asarray(data.labels(task), np.float64)[rows]
         heads = " | ".join(f"{name} | seeds | {base} − it" for name in by_name)
         print(f"\n| {task}, {shown} | {heads} |\n|---|" + "---|---|---|" * len(by_name))
         table = {
             model: {
-                name: np.array([figure(labels, answers[model, task], cluster, draws) for answers in seeds])
+                name: np.array(
+                    [
+                        figure(np.asarray(data.labels(task), np.float64)[rows], answers[model, task], cluster, draws)
+                        for (data, rows, cluster, draws), answers in zip(windows, seeds, strict=True)
+                    ]
+                )
                 for name, figure in by_name.items()
             }
             for model, of in seeds[0]
@@ -239,6 +248,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--show", choices=["validation", "fusion", "test"], default="test")
     parser.add_argument("--folder", type=Path, default=Path("runs/tabular"), help="keeps each seed's answers")
+    parser.add_argument("--rotate", action="store_true", help="every row is a test row once")
     parser.add_argument("--plain", action="store_true", help="without the networks, in seconds")
     asked = parser.parse_args()
     runtime = None if asked.plain else settled()
@@ -254,23 +264,23 @@ def settled() -> Runtime:
 
 def run(name: str, asked: argparse.Namespace, runtime: Runtime | None) -> None:
     """One study: its seeds' answers, and the tables."""
-    form = TabularForm.model_validate(FORMS[name])
-    data = read(form, Path(os.environ["TRIAD_DATASETS"]))
     study = hillstrom if name == "hillstrom" else pakdd
-    seeds = [
-        answered(
-            asked.folder / f"{name}_{'plain' if asked.plain else 'all'}_{asked.show}_{seed}.npz",
-            partial(study, data, tasks(form), asked.show, seed, runtime),
-        )
-        for seed in asked.seeds
-    ]
+    kind = f"{'plain' if asked.plain else 'all'}{'_rotated' if asked.rotate else ''}"
+    tested, seeds = [], []
+    for seed in asked.seeds:
+        rotated = {"split": {"rule": "modulo", "test": [(seed - 1) % 5], "held": [(seed - 2) % 5]}}
+        form = TabularForm.model_validate(FORMS[name] | (rotated if asked.rotate else {}))
+        data = tested[0] if tested and not asked.rotate else read(form, Path(os.environ["TRIAD_DATASETS"]))
+        tested.append(data)
+        make = partial(study, data, tasks(form), asked.show, seed, runtime)
+        seeds.append(answered(asked.folder / f"{name}_{kind}_{asked.show}_{seed}.npz", make))
     base, figures = FIGURES[study.__name__]
     base = base if any(model == base for model, _ in seeds[0]) else "LightGBM"
     print(f"\n{name}, {len(seeds)} seeds", flush=True)
-    report(data, seeds, asked.show, base, figures)
+    report(tested, seeds, asked.show, base, figures)
 
 
-FIGURES: dict[str, tuple[str, dict[str, dict[str, Callable]]]] = {
+FIGURES: dict[str, tuple[str, Figures]] = {
     "hillstrom": (
         "multi-task",
         {"visit": {"AUC": auc}, "conversion": {"AUC": auc}, "spend": {"error removed": error_removed}},
