@@ -103,7 +103,7 @@ def _read(file: File, path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return pq.read_table(path)
-        with pa.input_stream(str(path)) as stream:  # a reader of the head reads on while it is closed
+        with pa.input_stream(str(path)) as stream:  # once, for its head and its rows
             content = pa.py_buffer(stream.read())
         names = list(file.columns or ())
         if not names:
