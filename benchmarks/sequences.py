@@ -49,10 +49,10 @@ LINEAR = LinearParams()
 SIMILARITY = SimilarityParams(shrink=10, neighbours=200, linear=LINEAR)
 FUSE = FuseParams(mask_seen=True, max_queries=4000)
 PRETRAIN = PretrainParams(
-    trunk=TrunkParams(dim=64, max_steps=20, dropout=0.4),
-    learning_rate=2e-3,
-    weight_decay=0.05,
-    max_epochs=14,
+    trunk=TrunkParams(dim=64, layers=1, max_steps=20, dropout=0.2),
+    learning_rate=4e-3,
+    weight_decay=0.2,
+    max_epochs=10,
     patience=4,
 )
 BLENDS = {"convex": {}, "by history": {"edges": (5, 10, 20)}, "stacked": {"combine": "stacked"}}

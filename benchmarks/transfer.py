@@ -1,23 +1,28 @@
-"""What does a trunk that has learned before earn, by how much of the target task's data there is?
+"""What does having learned before earn, and learning together, by how much of the target task's data there is?
 
     python benchmarks/transfer.py [--size small] [--window 56] [--shares 0.01 0.05 0.2 1] [--seeds 1 2 3 4 5]
-                                  [--modes full frozen gradual delta] [--source next] [--watched 0.25]
-                                  [--set section.key=value …]
+                                  [--modes alone next/full next/delta market/full …] [--watched 0.25]
+                                  [--set section.key=value …] [--keep FOLDER]
 
-The source task reads the streams of all users. Of the exposures, a share of the train users' is kept; every mode and
-its twin from nothing (`scratch`) learn from the same ones, for as many epochs (more where data is scarce), and stop by
-the validation rows of a share `watched` of the users. Data, source and networks have the seed; all of it is chosen
-before the test window, which is read once.
+A mode is a source and how much of it may change, `SOURCES` / `finetune.transfer`:
+* next, masked, both: the trunk, from the source task on the streams of all users;
+* market: the whole network, from another shop's log, with other customers and other products (seed + 1000).
+
+Of the exposures, a share of the train users' is kept; every mode and its twin from nothing (`scratch`) learn clicks and
+conversions from the same ones, for as many epochs (more where data is scarce), and stop by the validation rows of a
+share `watched` of the users. `alone` is `scratch` without the clicks. Data, source and networks have the seed; all of
+it is chosen before the test window, which is read once.
 
 Prints each run, then by share the mean over seeds of test AUC and of the paired difference to `scratch`, with 95 %
 intervals from a bootstrap over users within each seed; the same on new users and on cold items; and what the source
-gate says of each mode on the validation window.
+gate says of each mode on the validation window. Runs lie in `--keep`, so that a killed benchmark goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import platform
 import time
 from dataclasses import replace
@@ -34,8 +39,10 @@ from triad.evaluation import metrics
 from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.evaluation.source import judge_source
 from triad.features.build import fit
+from triad.features.champion import origins
 from triad.features.dataset import SPLITS, Dataset
-from triad.models.networks import SequenceNetwork
+from triad.features.state import State
+from triad.models.carry import Former
 from triad.models.ranker import Ranker
 from triad.sources.simulated import simulate
 from triad.tables import connect
@@ -45,6 +52,11 @@ from triad.training.runtime import Runtime, settle
 from triad.training.sourcing import validation_rows
 
 TASKS, RESAMPLES = ("click", "conversion"), 500
+SOURCES = ("next", "masked", "both", "market")
+MODES = [
+    "alone",
+    *(f"{source}/{way}" for source in ("next", "market") for way in ("full", "frozen", "gradual", "delta")),
+]
 MIN_TAKEN = 30
 """A slice with fewer events has no AUC worth a line."""
 
@@ -63,15 +75,37 @@ def dials(params: Params, share: float) -> dict[str, object]:
     """Epochs and batches by the share: as many steps as a small batch and patience can make of it."""
     epochs = round(params.finetune.max_epochs * min(share**-0.4, 5))
     batch = min(params.finetune.batch_exposures, 1 << max(6, int(np.log2(16_384 * share))))
-    return {"max_epochs": epochs, "batch_exposures": batch, "patience": max(params.finetune.patience, epochs // 5)}
+    patience = max(params.finetune.patience, epochs // 5)
+    return {"max_epochs": epochs, "warm_epochs": epochs, "batch_exposures": batch, "patience": patience}
 
 
-def learn(
-    data: Dataset, params: Params, runtime: Runtime, source: SequenceNetwork | None
-) -> tuple[Ranker, dict[str, float]]:
+def read(params: Params) -> tuple[Dataset, State]:
+    """One shop's examples."""
+    window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
+    with connect(simulate(params.ingest).whole()[0]) as session:
+        return fit(session, params.features, params.tasks, window, None)
+
+
+def prepare(source: str, params: Params, data: Dataset, state: State, runtime: Runtime) -> dict[str, object]:
+    """What `finetune_network` starts from."""
+    if source != "market":
+        settings = params.pretrain.model_copy(update={"task": source})
+        return {"pretrained": pretrain_network(data, settings, runtime)[0].network}
+    elsewhere = params.ingest.simulated.model_copy(update={"seed": params.ingest.simulated.seed + 1000})
+    params = params.model_copy(update={"ingest": params.ingest.model_copy(update={"simulated": elsewhere})})
+    theirs, known = read(params)
+    trunk = pretrain_network(theirs, params.pretrain, runtime)[0].network
+    ranker, _ = learn(theirs, params, runtime, {"pretrained": trunk})
+    vocabularies = dict(known.vocabularies)
+    sold = vocabularies["item"]
+    vocabularies["item"] = replace(sold, ids=tuple(f"elsewhere {each}" for each in sold.ids))  # none is sold here
+    return {"former": Former(ranker.network, origins(vocabularies, state.vocabularies), known.meta.context)}
+
+
+def learn(data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]) -> tuple[Ranker, dict[str, float]]:
     """One mode's network, and how long it took."""
     began, trunk = time.perf_counter(), params.pretrain.trunk
-    ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, trunk=trunk, pretrained=source)
+    ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, trunk=trunk, **start)
     best = min(history, key=lambda row: row["validation_loss"])
     return ranker, {"seconds": time.perf_counter() - began, "epochs": len(history), "best": best["validation_loss"]}
 
@@ -82,7 +116,7 @@ def estimates(data: Dataset, scores: dict[str, np.ndarray], draws: Draws) -> dic
     user, found = np.asarray(data.exposures.user)[rows], {}
     slices = {"": np.ones(len(rows), bool), ", new users": np.asarray(data.exposures.is_new_user)[rows]}
     slices[", cold items"] = np.asarray(data.exposures.is_cold_item)[rows]
-    for task in TASKS:
+    for task in scores:
         labels = data.labels(task)[rows]
         for name, inside in slices.items():
             known = np.isfinite(labels) & inside
@@ -102,50 +136,62 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=56)
     parser.add_argument("--shares", nargs="+", type=float, default=[0.01, 0.05, 0.2, 1])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--modes", nargs="+", default=["full", "frozen", "gradual", "delta"])
-    parser.add_argument("--source", default="next", choices=["next", "masked", "both"])
+    parser.add_argument("--modes", nargs="+", default=MODES, help=f"of alone and {SOURCES} / a way of transfer")
     parser.add_argument("--watched", type=float, default=0.25)
     parser.add_argument("--set", nargs="*", default=[], metavar="section.key=value")
+    parser.add_argument("--keep", type=Path, default=Path("runs/transfer"))
     asked = parser.parse_args()
-    runtime: Runtime | None = None
+    runtime = settle(with_changes(asked, 1).runtime, 1)
+    print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
     table: dict[tuple[float, str], list[dict[str, np.ndarray]]] = {}
     gates: dict[tuple[float, str], list[object]] = {}
+    asked.keep.mkdir(parents=True, exist_ok=True)
     for seed in asked.seeds:
+        for (share, mode), (found, gain) in run(asked, seed, runtime).items():
+            table.setdefault((share, mode), []).append(found)
+            gates.setdefault((share, mode), []).append(gain)
+    report(table, gates)
+
+
+def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[float, str], tuple[dict, object]]:
+    """(share, mode) → test AUCs with their resamples, and the gate's word; of one seed, read back where they lie."""
+    wanted = [(share, mode) for share in asked.shares for mode in ("scratch", *asked.modes)]
+    files = {cell: asked.keep / f"{cell[1].replace('/', '-')}_{cell[0]:g}_{seed}.pickle" for cell in wanted}
+    if not all(path.is_file() for path in files.values()):
         params = with_changes(asked, seed)
-        if runtime is None:
-            runtime = settle(params.runtime, seed)
-            print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
-        window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
-        with connect(simulate(params.ingest).whole()[0]) as session:
-            data, _ = fit(session, params.features, params.tasks, window, None)
+        data, state = read(params)
         data = kept(data, "validation", asked.watched, seed)
-        began = time.perf_counter()
-        source = pretrain_network(data, params.pretrain, runtime)[0].network
-        print(f"seed {seed}: source in {time.perf_counter() - began:.0f} s", flush=True)
         draws = draw(len(data.users.user_id), RESAMPLES, seed)
-        for share in asked.shares:
+        starts: dict[str, dict[str, object]] = {"": {}}
+        for (share, mode), path in files.items():
+            if path.is_file():
+                continue
             few = kept(data, "train", share, seed)
+            source, _, way = mode.partition("/") if "/" in mode else ("", "", "")
+            if source not in starts:
+                began = time.perf_counter()
+                starts[source] = prepare(source, params, data, state, runtime)
+                print(f"seed {seed}: {source} in {time.perf_counter() - began:.0f} s", flush=True)
+            changes = dials(params, share) | ({"transfer": way} if way else {})
+            changes |= {"tasks": ("conversion",)} if mode == "alone" else {}
+            settings = params.model_copy(update={"finetune": params.finetune.model_copy(update=changes)})
+            ranker, told = learn(few, settings, runtime, starts[source])
+            found = estimates(few, ranker.predict(few, few.rows("test")), draws)
             user = np.asarray(few.exposures.user)[few.rows("validation")]
-            beside = None
-            for mode in ("scratch", *asked.modes):
-                changes = dials(params, share) | ({} if mode == "scratch" else {"transfer": mode})
-                settings = params.model_copy(update={"finetune": params.finetune.model_copy(update=changes)})
-                ranker, told = learn(few, settings, runtime, None if mode == "scratch" else source)
-                losses = validation_rows(ranker, few)
-                beside = losses if beside is None else beside
-                found = estimates(few, ranker.predict(few, few.rows("test"), TASKS), draws)
-                table.setdefault((share, mode), []).append(found)
-                gates.setdefault((share, mode), []).append(judge_source(beside, losses, user, seed=seed))
-                aucs = {name: round(float(values[0]), 4) for name, values in found.items()}
-                print(f"seed {seed} share {share:g} {mode}: {told} {aucs} {gates[share, mode][-1]}", flush=True)
-        report(table, gates, asked)
+            path.write_bytes(pickle.dumps((found, validation_rows(ranker, few), user)))
+            aucs = {name: round(float(values[0]), 4) for name, values in found.items()}
+            print(f"seed {seed} share {share:g} {mode}: {told} {aucs}", flush=True)
+    runs = {cell: pickle.loads(path.read_bytes()) for cell, path in files.items()}
+    return {
+        (share, mode): (found, judge_source(runs[share, "scratch"][1], losses, user, seed=seed))
+        for (share, mode), (found, losses, user) in runs.items()
+    }
 
 
 def with_changes(asked: argparse.Namespace, seed: int) -> Params:
     """`params.yaml` with what was asked for."""
     changes = {name: {"seed": seed} for name in ("features", "pretrain", "finetune")}
     changes["ingest"] = {"window_days": asked.window, "simulated": {"size": asked.size, "seed": seed}}
-    changes["pretrain"]["task"] = asked.source
     for dial in asked.set:
         path, _, text = dial.partition("=")
         change = yaml.safe_load(text)
@@ -157,21 +203,23 @@ def with_changes(asked: argparse.Namespace, seed: int) -> Params:
     return parse(values, "benchmark")
 
 
-def report(table: dict, gates: dict, asked: argparse.Namespace) -> None:
-    """Means over the seeds done so far."""
-    cells = [f"{task}{part}" for task in TASKS for part in ("", ", new users", ", cold items")]
-    cells = [cell for cell in cells if all(cell in found for runs in table.values() for found in runs)]
+def report(table: dict, gates: dict) -> None:
+    """Means over the seeds."""
+    every = [found for (_, mode), runs in table.items() if mode == "scratch" for found in runs]
+    cells = [cell for cell in every[0] if all(cell in found for found in every)]
     seeds = len(next(iter(table.values())))
     print(f"\n{seeds} seeds\n| Share | Mode | {' | '.join(cells)} | source gate |\n|---|---|{'---|' * len(cells)}---|")
     for (share, mode), runs in table.items():
-        means = {cell: np.mean([found[cell] for found in runs], axis=0) for cell in cells}
-        against = {cell: np.mean([found[cell] for found in table[share, "scratch"]], axis=0) for cell in cells}
-        if mode == "scratch":
-            values, said = [shown(means[cell]) for cell in cells], ""
-        else:
-            values = [shown(means[cell] - against[cell], "+") for cell in cells]
-            said = f"helps on {sum(gain.helps for gain in gates[share, mode])} of {seeds}"
+        values = []
+        for cell in cells:
+            if not all(cell in found for found in runs):
+                values.append("")
+                continue
+            mean = np.mean([found[cell] for found in runs], axis=0)
+            against = np.mean([found[cell] for found in table[share, "scratch"]], axis=0)
+            values.append(shown(mean) if mode == "scratch" else shown(mean - against, "+"))
         name = mode if mode == "scratch" else f"{mode} − scratch"
+        said = f"helps on {sum(gain.helps for gain in gates[share, mode])} of {seeds}" if "/" in mode else ""
         print(f"| {share:.0%} | {name} | {' | '.join(values)} | {said} |", flush=True)
 
 

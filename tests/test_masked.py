@@ -89,6 +89,7 @@ def test_who_hears_whom(short) -> None:
 def test_it_learns(task: str) -> None:
     data = make_dataset(users=150)
     dials = {"task": task, "hidden_share": 0.4, "loss": "softmax", "max_epochs": 4, "learning_rate": 0.01}
+    dials |= {"choose_by": "loss"}
     member, history = pretrain_network(data, PARAMS.pretrain.model_copy(update=dials), RUNTIME)
     popular = np.bincount(targets(data, "train").item, minlength=40) + 1.0
     held_out = targets(data, "validation", masked=task == "masked")

@@ -53,6 +53,15 @@ def test_uncertainty_by_hand() -> None:
     assert [weight.name for weight in weighting.trainable_variables] == ["log_scale"]
 
 
+def test_uncertainty_starts_where_the_best_constants_ask_for_it() -> None:
+    weighting = made(Uncertainty)
+    weighting.start([0.5, 0.1, 0.8])
+    np.testing.assert_allclose(weighting.shown(), [1, 5, 1.25], rtol=1e-6)  # 1 / 2L; of an absolute error 1 / L
+    with tf.GradientTape() as tape:
+        total = weighting.total(np.float32([0.5, 0.1, 0.8]), COUNT)
+    np.testing.assert_allclose(tape.gradient(total, weighting.log_scale.value), 0, atol=1e-6)
+
+
 def test_dwa_by_hand() -> None:
     weighting = made(DWA)
     for losses in ([1.0, 2.0, 4.0], [0.5, 2.0, 3.0]):

@@ -19,13 +19,14 @@ from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Streams, load, save
+from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.sequence import Sequence
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
-from triad.training.finetuning import ExposureFeed, finetune_network, labels_of, naive_losses
+from triad.training.finetuning import ExposureFeed, finetune_network, labels_of
 from triad.training.pretraining import TargetFeed, item_loss, pretrain_network, proposal, ranking, targets
 from triad.training.runtime import COMPILE_STEPS, Runtime, settle
 
@@ -164,6 +165,24 @@ def test_pretraining_beats_popularity(data, loss: str) -> None:
     assert ranking(member, data, "validation")["hit_at_10"] > _popularity_hits(data, popular) + 0.05
     if loss != "gbce":  # whose scores are ordered well but are no log probabilities
         assert item_loss(member, data, held_out) < -np.log(popular / popular.sum())[held_out.item].mean()
+
+
+@pytest.mark.parametrize("mark", ["lists", "loss"])
+def test_the_best_epoch_is_that_of_the_best_lists_or_of_the_least_loss(data, mark: str) -> None:
+    member, history = run_pretrain(data, choose_by=mark, max_epochs=6, patience=6, learning_rate=0.03)
+    if mark == "lists":
+        found = ranking(member, data, "validation")["ndcg_at_10"]
+        assert found == pytest.approx(1 - min(row["validation_missed"] for row in history), abs=1e-6)
+    else:
+        found = item_loss(member, data, targets(data, "validation"))
+        assert found == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-5)
+        assert "validation_missed" not in history[0]
+
+
+def test_without_lists_to_judge_by_the_loss_tells_the_best_epoch(data) -> None:
+    none = replace(data, queries=replace(data.queries, split=np.full_like(np.asarray(data.queries.split), -1)))
+    _, history = run_pretrain(none, max_epochs=1)
+    assert "validation_missed" not in history[0] and np.isfinite(history[0]["validation_loss"])
 
 
 def _popularity_hits(data: Dataset, popular) -> float:

@@ -122,7 +122,10 @@ def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None
         assert expected[task].std() > 1e-3, "a constant would show nothing"
     kept = found["profile"][:, [0, 2, 3]]
     np.testing.assert_allclose(kept / kept.sum(axis=1, keepdims=True), expected["profile"], atol=1e-5)
-    np.testing.assert_allclose(found["cart"], 0.5)  # a new task begins knowing nothing
+    np.testing.assert_allclose(found["cart"], 0.5)  # a new task begins knowing nothing, and weighs as in a new network
+    weights, theirs = network.weights_of_tasks(), ranker.network.weights_of_tasks()
+    assert weights["cart"] == pytest.approx(MultiTaskNetwork(**fresh).weights_of_tasks()["cart"])
+    assert {name: weights[name] for name in theirs} == pytest.approx(theirs)
 
 
 def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:

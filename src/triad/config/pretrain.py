@@ -48,6 +48,11 @@ class PretrainParams(Section):
     max_epochs: int = Field(default=12, ge=1)
     warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
     warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
-    patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
+    choose_by: Literal["lists", "loss"] = Field(
+        default="lists",
+        description="the best epoch's mark: NDCG@10 of next-interaction lists of the whole catalogue, or the loss, "
+        "which turns while the lists still get better; a network that only fills in what is masked goes by its loss",
+    )
+    patience: int = Field(default=3, ge=1, description="epochs without a better mark on the validation split")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

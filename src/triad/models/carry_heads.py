@@ -52,7 +52,8 @@ def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence
     network.norm.set_weights(other.norm.get_weights())
     _carry_body(network, other, _after(4 * network.trunk.dim, columns), tasks)
     if isinstance(network.weighting, Uncertainty) and isinstance(other.weighting, Uncertainty):
-        network.weighting.log_scale.assign(_take(other.weighting.log_scale, tasks))
+        own = network.weighting.log_scale
+        own.assign(np.where(tasks < 0, own, _take(other.weighting.log_scale, tasks)))
     for here, name in enumerate(ours["tasks"]):
         if name not in kept:
             continue

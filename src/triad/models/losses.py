@@ -5,6 +5,7 @@ A missing label must be cleaned before it meets a loss: NaN · 0 is NaN, and so 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import ops
@@ -56,6 +57,11 @@ def uncertainty(kind: str, loss: Any, log_scale: Any) -> Any:
     what an absolute error is, gives e^−s · L + s.
     """
     return ops.exp(-log_scale) * loss + (log_scale if kind == "regression" else log_scale / 2)
+
+
+def settled_log_scale(kind: str, loss: float) -> float:
+    """The log σ² at which `uncertainty` is least, for a task whose loss is `loss` > 0."""
+    return math.log(loss if kind == "regression" else 2 * loss)
 
 
 PROPENSITY = 0.05

@@ -19,6 +19,7 @@ from triad.models.bodies_embeddings import STEM, Embeddings
 from triad.models.bodies_extraction import PLE
 from triad.models.bodies_transfer import AITM
 from triad.models.layers import PACKAGE
+from triad.models.naive import naive_losses
 from triad.models.trunk import Trunk, read_states
 from triad.models.weighting import DWA, FAMO, Fixed, Uncertainty
 from triad.models.weighting_gradients import CAGrad, GradNorm, PCGrad
@@ -53,8 +54,8 @@ class MultiTaskNetwork(keras.Model):
 
     Args:
         trunk: configuration of the trunk.
-        tasks: pointwise tasks in order, each {"kind", "given", "classes", "mean", "scale", "weight"}; mean and scale
-            standardise a regression's label.
+        tasks: pointwise tasks in order, each {"kind", "given", "classes", "mean", "scale", "weight", "naive"}; mean and
+            scale standardise a regression's label, and naive is what the best constant leaves of the loss.
         context_mean, context_std: standardise the context, whose missing values then read 0.
         body: a name of `BODIES`.
         weighting: a name of `WEIGHTINGS`.
@@ -130,6 +131,8 @@ class MultiTaskNetwork(keras.Model):
         kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
         self.weighting = WEIGHTINGS[weighting](kinds, weights, name="weighting")
         self.weighting.build()
+        if all("naive" in task for task in tasks.values()):  # a network saved before 2026-12 does not tell
+            self.weighting.start([task["naive"] for task in tasks.values()])
         self.built = True
 
     def call(self, batch: Any, training: bool = False) -> dict[str, Any]:
@@ -275,6 +278,8 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
             "scale": scale if scale > 0 else 1.0,
             "weight": task.weight,
         }
+    for name, loss in naive_losses(data, described, train).items():
+        described[name]["naive"] = loss
     return {
         "trunk": trunk,
         "tasks": described,

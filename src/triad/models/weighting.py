@@ -41,6 +41,9 @@ class Fixed(keras.layers.Layer):
         self.recent = self._state("recent", "ones")
         self.built = True
 
+    def start(self, naive: Sequence[float]) -> None:
+        """Begin from each task's loss under its best constant."""
+
     def _state(self, name: str, initial: str = "zeros", *, trainable: bool = False) -> Any:
         """A number a task."""
         return self.add_weight((len(self.kinds),), initializer=initial, trainable=trainable, name=name, dtype="float32")
@@ -82,11 +85,21 @@ class Fixed(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Uncertainty(Fixed):
-    """λ = 1 / σ² of a task's own noise, learned with the network (Kendall et al. 2018): `losses.uncertainty`."""
+    """λ = 1 / σ² of a task's own noise, learned with the network (Kendall et al. 2018): `losses.uncertainty`.
+
+    At the network's rate log σ² moves by less than one in some hundreds of steps, so that a task of rare events, whose
+    loss is small, would hardly be heard: it starts where the best constant's loss asks for it.
+    """
 
     def build(self, _: Any = None) -> None:
         self.log_scale = self._state("log_scale", trainable=True)
         self.built = True
+
+    def start(self, naive: Sequence[float]) -> None:
+        settled = [
+            losses.settled_log_scale(kind, max(loss, EPSILON)) for kind, loss in zip(self.kinds, naive, strict=True)
+        ]
+        self.log_scale.assign(settled)
 
     def total(self, loss: Any, count: Any, gram: Any = None) -> Any:
         parts = [

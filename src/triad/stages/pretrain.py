@@ -12,7 +12,7 @@ from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.features.dataset import load
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
-from triad.training.pretraining import pretrain_network, ranking
+from triad.training.pretraining import chosen_by, pretrain_network, ranking
 from triad.training.runtime import settle
 from triad.training.warm import champions_network
 
@@ -36,7 +36,7 @@ def pretrain(params: Params) -> None:
     meaning, start = (former.meaning, former.arrays) if former else ([], [])
     name = fingerprint(data, params.pretrain.model_dump(), str(runtime), *meaning, arrays=start)
     member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), former)
-    best = min(history, key=lambda row: row["validation_loss"])
+    best = min(history, key=lambda row: row[f"validation_{chosen_by(params.pretrain, data)}"])
     metrics = {
         "best_epoch": best["epoch"],
         "validation_loss": best["validation_loss"],

@@ -20,6 +20,7 @@ from triad.models.batches import Batch, Batches
 from triad.models.carry import Former, scales
 from triad.models.carry_heads import carry_multitask, rescaled
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
+from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
@@ -80,30 +81,6 @@ def make_after(network: MultiTaskNetwork) -> Callable[[Batch], None] | None:
         network.weighting.after_step(found.loss, found.count)
 
     return after if network.weighting.looks_back else None
-
-
-def naive_losses(data: Dataset, tasks: dict[str, dict[str, Any]], rows: Ints) -> Losses:
-    """Each task's loss on `rows` of the best constant of the train split; tasks without a label there are left out.
-
-    The constant is the label's rate, its classes' shares, or its median; add-one smoothing keeps the loss finite.
-    """
-    found: Losses = {}
-    train = data.rows("train")
-    for name, task in tasks.items():
-        known, asked = (_present(data.labels(name)[each]) for each in (train, rows))
-        if not len(asked):
-            continue
-        if task["kind"] == "regression":
-            found[name] = float(np.abs(asked - task["mean"]).mean() / task["scale"])
-            continue
-        counts = 1 + np.bincount(known.astype(int), minlength=len(task["classes"]) or 2)
-        found[name] = float(-np.log(counts / counts.sum())[asked.astype(int)].mean())
-    return found
-
-
-def _present(labels: Floats) -> Floats:
-    labels = np.asarray(labels, np.float64)
-    return labels[~np.isnan(labels)]
 
 
 def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) -> Losses:

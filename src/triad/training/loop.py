@@ -47,6 +47,7 @@ def fit(
     runtime: Runtime,
     folder: Path | None = None,
     label: str = "train",
+    chosen_by: str = "loss",
     pace: Callable[[Any], Pace] = lambda _: Pace(),
     after: Callable[[Batch], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
@@ -57,11 +58,12 @@ def fit(
         network: a built Keras model.
         loss_of: a batch's total loss and its parts, in Keras ops.
         feed: the training batches.
-        validate: called after each epoch; its value `loss` decides which epoch is best.
+        validate: called after each epoch.
         schedule: rates and patience.
         runtime: decides whether the step is compiled.
         folder: where a checkpoint lies, or shall; resumed from if it is there.
         label: the progress bar's name.
+        chosen_by: which of `validate`'s values is least at the best epoch.
         pace: how a weight learns.
         after: called with the batch after each step, within the compiled step.
         on_epoch: told each epoch's row of losses; what it raises ends the training.
@@ -108,7 +110,7 @@ def fit(
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
         with learning.averaged():
             found = validate()
-            better = at["best"] is None or found["loss"] < at["best"]
+            better = at["best"] is None or found[chosen_by] < at["best"]
             if better:
                 for kept, each in zip(best, network.trainable_variables, strict=True):
                     kept.assign(each.value)
@@ -119,7 +121,7 @@ def fit(
             "step": 0,
             "examples": 0,
             "sums": {},
-            "best": found["loss"] if better else at["best"],
+            "best": found[chosen_by] if better else at["best"],
             "waited": 0 if better else at["waited"] + 1,
             "history": [*at["history"], row],
         }

@@ -30,6 +30,9 @@ log = logging.getLogger("triad.pretrain")
 CUT = 10
 """Length of the list that HIT and NDCG look at."""
 
+LOOKED_AT = 4000
+"""Queries that tell the best epoch."""
+
 BLOCK = 2048
 """Queries scored at once, so that a large catalogue's scores need not all be held."""
 
@@ -155,9 +158,15 @@ def item_loss(member: Sequence, data: Dataset, found: Targets, *, masked: bool =
     return total / len(found.item)
 
 
-def ranking(member: Sequence, data: Dataset, split: str) -> dict[str, float]:
-    """HIT@10 and NDCG@10 over the whole catalogue on the queries of `split`; ties count against the target."""
+def ranking(member: Sequence, data: Dataset, split: str, most: int | None = None) -> dict[str, float]:
+    """HIT@10 and NDCG@10 over the whole catalogue on the queries of `split`; ties count against the target.
+
+    Args:
+        most: how many queries are looked at, evenly spaced; None: all.
+    """
     items, queries = member.scorer.items(data), data.query_rows(split)
+    if most is not None:
+        queries = queries[:: max(1, len(queries) // most)]
     ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
     hits, gains = [], []
     for start in range(0, len(queries), BLOCK):
@@ -171,6 +180,12 @@ def ranking(member: Sequence, data: Dataset, split: str) -> dict[str, float]:
             hits.append(len(inside) > 0)
             gains.append((1 / np.log2(1 + inside)).sum() / ideal[min(len(wanted), CUT) - 1])
     return {"hit_at_10": float(np.mean(hits)), "ndcg_at_10": float(np.mean(gains)), "queries": float(len(queries))}
+
+
+def chosen_by(params: PretrainParams, data: Dataset) -> str:
+    """The value of an epoch's validation that is least at the best one."""
+    by_lists = params.choose_by == "lists" and params.task != "masked" and len(data.query_rows("validation")) > 0
+    return "missed" if by_lists else "loss"
 
 
 def pretrain_network(
@@ -207,11 +222,19 @@ def pretrain_network(
     if former is not None:
         log.info("from the champion; new is %s", ", ".join(carry_sequence(network, former)) or "nothing")
     member = Sequence(network)
+    mark = chosen_by(params, data)
+
+    def validate() -> dict[str, float]:
+        found = {"loss": item_loss(member, data, held_out, masked=masked)}
+        if mark == "missed":
+            found["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
+        return found
+
     history = fit(
         network,
         make_loss(network, params.loss, len(data.items.item_id)),
         InTurn(data, params) if params.task == "both" else TargetFeed(data, params, masked=masked),
-        lambda: {"loss": item_loss(member, data, held_out, masked=masked)},
+        validate,
         Schedule(
             params.learning_rate * (params.warm_rate if former else 1),
             params.weight_decay,
@@ -222,6 +245,7 @@ def pretrain_network(
         runtime=runtime,
         folder=folder,
         label="pretrain",
+        chosen_by=mark,
         on_epoch=on_epoch,
     )
     return member, history

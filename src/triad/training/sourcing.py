@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from triad.features.dataset import Dataset, Floats
+from triad.models.naive import naive_losses
 from triad.models.ranker import Ranker
-from triad.training.finetuning import naive_losses
 
 
 def validation_rows(ranker: Ranker, data: Dataset) -> Floats:
