@@ -209,6 +209,15 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
         for each, found in ranks.items():
             by_seed.setdefault(each, []).append(worth(found))
     report(name, by_seed, lists, fusions, fitted)
+    if "pretrain" in names:
+        print(marks(json.loads((folder / "chosen" / "pretrain" / "history.json").read_text())), flush=True)
+
+
+def marks(history: list[dict[str, float]]) -> str:
+    """What the loss and the lists call the best epoch, and how good the lists are there (nothing masked)."""
+    best = [min(history, key=lambda row: row[f"validation_{mark}"]) for mark in ("loss", "missed")]
+    told = [f"epoch {row['epoch']:.0f}, NDCG@{K} {1 - row['validation_missed']:.4f}" for row in best]
+    return f"the Transformer's best epoch on validation: by its loss {told[0]}; by its lists {told[1]}"
 
 
 def report(
