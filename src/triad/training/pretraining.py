@@ -158,15 +158,15 @@ def item_loss(member: Sequence, data: Dataset, found: Targets, *, masked: bool =
     return total / len(found.item)
 
 
-def ranking(member: Sequence, data: Dataset, split: str, most: int | None = None) -> dict[str, float]:
+def ranking(member: Sequence, data: Dataset, split: str, about: int | None = None) -> dict[str, float]:
     """HIT@10 and NDCG@10 over the whole catalogue on the queries of `split`; ties count against the target.
 
     Args:
-        most: how many queries are looked at, evenly spaced; None: all.
+        about: how many queries are looked at, evenly spaced, and at most twice as many; None: all.
     """
     items, queries = member.scorer.items(data), data.query_rows(split)
-    if most is not None:
-        queries = queries[:: max(1, len(queries) // most)]
+    if about is not None:
+        queries = queries[:: max(1, len(queries) // about)]
     ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
     hits, gains = [], []
     for start in range(0, len(queries), BLOCK):
