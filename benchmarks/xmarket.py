@@ -1,11 +1,13 @@
 """Markets that help a market: XMarket (WSDM Cup 2022), pretrained on s1, s2, s3, fine-tuned on t1, judged on its run.
 
     TRIAD_DATASETS=… python benchmarks/xmarket.py networks [--seeds 1 2 3 4 5] [--task next] [--set key=value …]
+                                                           [--keep FOLDER]
     TRIAD_DATASETS=… python benchmarks/xmarket.py lists [--networks FOLDER] [--seeds 1 2 3 4 5] [--without NAME …]
 
 `networks` trains the causal Transformer on t1 alone (`scratch`) and from a network of the source markets
 (`pretrained`), the same budget and seed, and prints NDCG@10 over the 100 candidates a user of t1's `valid_run`, the
 paired difference by user with its 95 % interval, and the same on users of few steps and on cold items (none in train).
+What the networks say lies in `--keep`, so that a killed run goes on; other dials want another folder.
 
 `lists` puts the candidates in order by LightGBM (lambdarank) on features of similarity, popularity by market and, with
 `--networks`, the networks' scores. It learns from lists made of the train ratings alone: of every user one step is held
@@ -71,6 +73,8 @@ RANKER = {
     "num_threads": 1,
 }
 FOLDS, ROUNDS = 5, 400
+SOURCE = {"max_epochs": 8}
+"""Of NETWORK, for the source markets, whose epoch takes five times as long."""
 
 
 def form(hold: float, seed: int = 1) -> MarketsForm:
@@ -122,25 +126,22 @@ def networks(asked: argparse.Namespace) -> None:
     }
     gains: dict[str, list[np.ndarray]] = {"scratch": [], "pretrained": []}
     for seed in asked.seeds:
-        params = PretrainParams.model_validate({**NETWORK, **asked.changes, "task": asked.task, "seed": seed})
-        began = time.perf_counter()
-        source, _ = pretrain_network(source_data, params, runtime)
-        former = Former(source.network, former_rows(one, target, source_data), ())
-        spent = {"source": time.perf_counter() - began}
-        for name, start in (("scratch", None), ("pretrained", former)):
+        files = {name: asked.keep / f"{asked.judge}-{name}-{seed}.npy" for name in gains}
+        if not all(path.is_file() for path in files.values()):
+            params = PretrainParams.model_validate({**NETWORK, **asked.changes, "task": asked.task, "seed": seed})
             began = time.perf_counter()
-            member, history = pretrain_network(target, params, runtime, former=start)
-            found = scores(member, target, lists)
-            gains[name].append(ndcg(found, lists))
-            spent[name] = time.perf_counter() - began
-            best = min(row["validation_loss"] for row in history)
-            print(
-                f"seed {seed} {name}: {gains[name][-1].mean():.4f}, loss {best:.4f}, {len(history)} epochs", flush=True
-            )
-            if asked.networks:
-                Path(asked.networks).mkdir(parents=True, exist_ok=True)
-                np.save(Path(asked.networks) / f"{asked.judge}-{name}-{seed}.npy", found)
-        print({name: f"{seconds:.0f} s" for name, seconds in spent.items()}, flush=True)
+            source, history = pretrain_network(source_data, params.model_copy(update=SOURCE), runtime)
+            print(f"seed {seed} source: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)
+            starts = {"scratch": None, "pretrained": Former(source.network, former_rows(one, target, source_data), ())}
+            for name, path in files.items():
+                began = time.perf_counter()
+                member, history = pretrain_network(target, params, runtime, former=starts[name])
+                asked.keep.mkdir(parents=True, exist_ok=True)
+                np.save(path, scores(member, target, lists))
+                print(f"seed {seed} {name}: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)
+        for name, path in files.items():
+            gains[name].append(ndcg(np.load(path), lists))
+        print(f"seed {seed}: " + ", ".join(f"{name} {each[-1].mean():.4f}" for name, each in gains.items()), flush=True)
     for cut, inside in slices.items():
         mean = {name: np.mean(values, axis=0)[inside] for name, values in gains.items()}
         gain = judge_source(-mean["scratch"], -mean["pretrained"], user[inside], seed=1)
@@ -149,6 +150,10 @@ def networks(asked: argparse.Namespace) -> None:
     for name, values in gains.items():
         by_seed = np.array([each.mean() for each in values])
         print(f"{name}: {by_seed.mean():.4f} ± {by_seed.std(ddof=1) if len(by_seed) > 1 else 0:.4f} over seeds")
+
+
+def told(history: list[dict[str, float]]) -> str:
+    return f"{len(history)} epochs, loss {min(row['validation_loss'] for row in history):.4f}"
 
 
 def features(asked: argparse.Namespace, judge: str, seed: int) -> tuple[dict[str, np.ndarray], Candidates, np.ndarray]:
@@ -160,7 +165,7 @@ def features(asked: argparse.Namespace, judge: str, seed: int) -> tuple[dict[str
     found = list_features(joined, markets, TARGET, lists)
     if asked.networks:
         for name in ("scratch", "pretrained"):
-            files = sorted(Path(asked.networks).glob(f"{judge}-{name}-*.npy"))
+            files = sorted(asked.networks.glob(f"{judge}-{name}-*.npy"))
             found[f"network {name}"] = np.mean([np.load(file) for file in files], axis=0)
     return found, lists, joined.users.user_id[joined.queries.user[lists.query]]
 
@@ -240,7 +245,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--judge", choices=["test", "choose"], default="test")
     parser.add_argument("--task", default="next", choices=["next", "masked", "both"])
-    parser.add_argument("--networks", help="folder that `networks` leaves its scores in, and `lists` reads them from")
+    parser.add_argument("--keep", type=Path, default=Path("runs/xmarket"), help="where `networks` keeps its scores")
+    parser.add_argument("--networks", type=Path, help="such a folder, for `lists` to read")
     parser.add_argument("--without", nargs="*", default=[], help="features left out, by the start of their names")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="of pretraining")
     asked = parser.parse_args()
