@@ -7,7 +7,7 @@ export PATH := $(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers lock clean
+.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
@@ -53,12 +53,19 @@ ablations: $(VENV)/.runtime
 # Other people's models on the rows of a study that `make ablations` has run, in an environment of their own.
 STUDY ?= shop_bodies
 TRIALS ?= 10
-peers: $(VENV)/.runtime
-	@test -x runs/peers/venv/bin/python || $(call python) -m venv runs/peers/venv
-	@runs/peers/venv/bin/python -m pip install --quiet -r benchmarks/peers/requirements.txt
+peers: $(VENV)/.runtime runs/peers/venv/.installed
 	@python benchmarks/peers/export.py $(STUDY) runs/peers/$(STUDY).npz
 	@runs/peers/venv/bin/python benchmarks/peers/run.py runs/peers/$(STUDY).npz runs/peers/$(STUDY) --trials $(TRIALS)
 	@python benchmarks/peers/report.py $(STUDY) runs/peers/$(STUDY)
+
+# SASRec on the sequences of benchmarks/sequences.py, from the folder TRIAD_DATASETS.
+sasrec: runs/peers/venv/.installed
+	@runs/peers/venv/bin/python benchmarks/peers/sasrec.py --trials $(TRIALS)
+
+runs/peers/venv/.installed: benchmarks/peers/requirements.txt
+	@test -x $(@D)/bin/python || $(call python) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 $(VENV)/.runtime: requirements/tools.lock requirements/runtime.lock
 	$(call install,runtime)
