@@ -29,7 +29,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_rechub.basic.features import SequenceFeature
 from torch_rechub.models.matching import SASRec
 
-K, LENGTH, SCORED = 10, 50, 512
+K, SCORED = 10, 512
+LENGTH = 20
+"""Steps that are read, as in `benchmarks/sequences.py`; its own repository reads 50, and few users have so many."""
 EVERY, PATIENCE = 5, 4
 """Epochs between two looks at the validation lists, and looks without a better one that end the training."""
 OWN = {"dim": 50, "blocks": 2, "heads": 1, "dropout": 0.5, "lr": 1e-3, "batch": 128}
