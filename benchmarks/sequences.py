@@ -33,7 +33,7 @@ from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.features.dataset import Dataset
 from triad.fusion.crossfit import Answer, Question, Trial, solve
 from triad.fusion.fitting import ranking_question
-from triad.fusion.fused import mixed_ranking
+from triad.fusion.fused import calibrated_ranking
 from triad.fusion.linear import WEIGHTS, Linear
 from triad.fusion.members import Member, load_member
 from triad.fusion.neighbours import item_neighbours
@@ -148,7 +148,7 @@ def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str,
             fused = {}
             for name, answer in fusions.items():
                 shown = {each: scores[each] for each in answer.calibrations}
-                fused[name] = mixed_ranking(answer.calibrations, answer.blend, shown, history)
+                fused[name] = answer.blend.mix("ranking", calibrated_ranking(answer.calibrations, shown), history)
             for name, values in {**scores, **fused}.items():
                 ranks[name].append(target_ranks(values, np.arange(len(part)), target[start : start + block]))
             for name, values in scores.items():

@@ -1,14 +1,16 @@
 """Weights, calibration and the evidence for them: hand-made answers, brute force, and cases that must fall back."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from triad.errors import TriadError
 from triad.fusion.calibration import POWERS, calibrate, fit_calibration, log_powers
-from triad.fusion.crossfit import Judged, Mix, Question, Trial, solve
+from triad.fusion.crossfit import Answer, Judged, Mix, Question, Trial, solve
 from triad.fusion.weights import absolute_line, absolute_weights, mixture_weights
 
 TRIAL = Trial(folds=5, bootstrap=200, confidence=0.95, seed=1)
@@ -198,7 +200,8 @@ def test_a_ranking_is_served_by_what_its_lists_are_worth() -> None:
 
     def judge(mixes: list[Mix], fold: np.ndarray) -> Judged:
         asked.append((len(mixes), fold.shape))
-        return Judged("NDCG@10", np.stack([worth["a"], worth["b"]], axis=1), worth["b"] - 0.01, np.arange(300))
+        fused = np.repeat(worth["b"][:, None] - 0.01, len(mixes[0].blends), axis=1)
+        return Judged("NDCG@10", np.stack([worth["a"], worth["b"]], axis=1), fused, np.arange(300))
 
     answer = solve(Question("next", "ranking", scores, np.ones(300), query, judge), TRIAL)
     assert asked == [(5, (300,))]
@@ -207,3 +210,36 @@ def test_a_ranking_is_served_by_what_its_lists_are_worth() -> None:
     assert answer.record["judged_by"] == "NDCG@10"
     assert answer.record["gain"]["value"] == pytest.approx(-0.01)
     assert answer.weights == {"a": 0, "b": 1}
+
+
+def without_one(gain: float, looks: dict[str, float], rows: int = 400) -> Answer:
+    """Three members whose lists are worth 0.3, and fused `gain` more; without one of them, `looks` more than that."""
+    random = np.random.default_rng(4)
+    query, target = np.arange(rows), random.integers(0, 6, rows)
+    scores = {name: log_powers(random.dirichlet(np.ones(6), rows), query, target) for name in "abc"}
+    alone = np.stack([random.normal(0.3 + lift, 0.05, rows) for lift in (0.01, 0, 0)], axis=1)
+
+    def judge(mixes: list[Mix], fold: np.ndarray) -> Judged:
+        assert [blend.weights[0][out] for blend, out in zip(mixes[0].blends[1:], "abc", strict=True)] == [0, 0, 0]
+        fused = alone[:, :1] + gain + random.normal(0, 0.05, (rows, 1))
+        more = np.array([0.0, *(looks.get(out, -1.0) for out in "abc")])
+        return Judged("NDCG@10", alone, fused + more, np.arange(rows))
+
+    return solve(Question("next", "ranking", scores, np.ones(rows), query, judge), replace(TRIAL, bootstrap=4000))
+
+
+def test_a_member_without_which_lists_are_better_is_left_out() -> None:
+    every, fewer = without_one(0.02, {}), without_one(-0.01, {"b": 0.03})
+    assert every.record["left_out"] == []
+    assert fewer.record["left_out"] == ["b"]
+    assert not fewer.record["fallback"]
+    assert fewer.weights["b"] == 0 and sum(fewer.weights.values()) == pytest.approx(1)
+    assert fewer.record["gain"]["value"] == pytest.approx(every.record["gain"]["value"], abs=0.01)
+
+
+def test_the_best_member_is_never_left_out_and_many_looks_need_more() -> None:
+    record = without_one(-0.01, {"a": 0.5}).record
+    assert (record["best"], record["left_out"], record["fallback"]) == ("a", [], True)
+    error = 0.05 / 400**0.5
+    width = (record["gain"]["high"] - record["gain"]["low"]) / 2 / error
+    assert width == pytest.approx(norm.ppf(1 - 0.05 / 2 / 3), abs=0.2)

@@ -4,6 +4,10 @@ Calibrations and weights are fitted on the fusion window. Losses on the same row
 loss here is out of fold: users are dealt into folds, and a fold's rows are scored by what the other folds gave. The
 gain over the best single member carries a bootstrap interval that draws whole users; where it does not clear zero,
 the best single member serves.
+
+Weights are fitted by likelihood, but lists are judged by where the target stands: a member can lift the one and harm
+the other. So the fusions without one of the members are judged as well, and the best of them may serve; the interval
+is then that of as many looks.
 """
 
 from __future__ import annotations
@@ -23,10 +27,10 @@ from triad.fusion.calibration import POWERS, Calibration, Kind, calibrate, fit_c
 
 @dataclass(frozen=True)
 class Mix:
-    """What one fold's fit made of the members."""
+    """What one fold's fit made of the members: of all, and of all but one."""
 
     calibrations: dict[str, Calibration]
-    blend: Blend
+    blends: list[Blend]
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Judged:
 
     by: str
     alone: Floats  # (n, members)
-    fused: Floats  # (n,)
+    fused: Floats  # (n, blends)
     cluster: Ints  # (n,)
-    likelihood: Floats | None = None  # (targets,) that the mixes gave to what happened
+    likelihood: Floats | None = None  # (targets, blends) that the mixes gave to what happened
 
 
 @dataclass(frozen=True)
@@ -110,42 +114,40 @@ def solve(question: Question, trial: Trial) -> Answer:
     kept = _calibrations_that_help(question, fold) if trial.calibrate else dict.fromkeys(names, False)
     counts = question.counts
 
-    columns = np.zeros((len(fold), len(names)))  # out-of-fold contributions, and what blends make of them
-    fused, without = np.zeros(len(fold)), np.zeros((len(fold), len(names)))
+    groups = [names, *([name for name in names if name != out] for out in names if len(names) > 1)]
+    columns = np.zeros((len(fold), len(names)))  # out-of-fold contributions, and what each group's blend makes of them
+    fused = np.zeros((len(fold), len(groups)))
     mixes = []
     for k in range(int(fold.max()) + 1):
         fit, held = question.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k)
         part = question.take(held)
         calibrations = _calibrations(fit, kept)
         columns[held] = _contributions(part, calibrations)
-        blend = _blend(fit, calibrations, names, trial)
-        fused[held] = _mixed(part, calibrations, blend, columns[held])
-        mixes.append(Mix(calibrations, blend))
-        for m in range(len(names) if len(names) > 1 else 0):
-            rest = [name for i, name in enumerate(names) if i != m]
-            blend = _blend(fit, calibrations, rest, trial)
-            without[held, m] = _mixed(part, calibrations, blend, columns[held])
+        blends = [_blend(fit, calibrations, group, trial) for group in groups]
+        fused[held] = np.stack([_mixed(part, calibrations, blend, columns[held]) for blend in blends], axis=1)
+        mixes.append(Mix(calibrations, blends))
 
     loss = "absolute error" if question.kind == "regression" else "log loss"
-    judged = None if question.judge is None else question.judge(mixes, fold)
     losses, of_candidates = _loss(question, columns), _loss(question, fused)
-    told = None if judged is None else judged.likelihood
-    fused_loss = of_candidates if told is None else _loss(question, told)
     alone = np.average(losses, axis=0, weights=counts)
-    if judged is None:
-        judged, by_row = Judged(loss, -losses, -fused_loss, question.cluster), counts
+    if question.judge is None:
+        judged, by_row, tried = Judged(loss, -losses, -of_candidates, question.cluster), counts, groups[:1]
     else:
+        judged, tried = question.judge(mixes, fold), groups if len(names) > 2 else groups[:1]
         by_row = np.ones(len(judged.fused))
     best = int(np.argmax(np.average(judged.alone, axis=0, weights=by_row)))
-    gain = judged.fused - judged.alone[:, best]
-    low, high = _interval(gain, by_row, judged.cluster, trial)
+    worth = np.average(judged.fused, axis=0, weights=by_row)
+    chosen = max((g for g, group in enumerate(tried) if names[best] in group), key=lambda g: worth[g])
+    gain = judged.fused[:, chosen] - judged.alone[:, best]
+    low, high = _interval(gain, by_row, judged.cluster, trial, looks=max(len(tried) - 1, 1))
+    fused_loss = (of_candidates if judged.likelihood is None else _loss(question, judged.likelihood))[:, chosen]
 
     calibrations = _calibrations(question, kept)
     fallback = len(names) > 1 and not low > 0
     if fallback:
         blend = Blend(({name: float(m == best) for m, name in enumerate(names)},))
     else:
-        blend = _blend(question, calibrations, names, trial)
+        blend = _blend(question, calibrations, groups[chosen], trial)
     weights = blend.overall(question.steps)
     served = losses[:, best] if fallback else fused_loss
     record: dict[str, Any] = {
@@ -158,11 +160,13 @@ def solve(question: Question, trial: Trial) -> Answer:
         "fused": float(np.average(fused_loss, weights=counts)),
         "served": float(np.average(served, weights=counts)),
         "gain": {"value": float(np.average(gain, weights=by_row)), "low": low, "high": high},
+        "left_out": [name for name in names if name not in groups[chosen]],
         "fallback": fallback,
         "members": {},
     }
+    costs = np.average(of_candidates[:, 1:] - of_candidates[:, :1], axis=0, weights=counts)
     for m, name in enumerate(names):
-        cost = np.average(_loss(question, without[:, m]) - of_candidates, weights=counts) if len(names) > 1 else None
+        cost = costs[m] if len(names) > 1 else None
         record["members"][name] = {
             "alone": float(alone[m]),
             "weight": weights[name],
@@ -218,24 +222,24 @@ def _contributions(question: Question, calibrations: dict[str, Calibration]) -> 
 
 
 def _blend(question: Question, calibrations: dict[str, Calibration], names: list[str], trial: Trial) -> Blend:
-    """The blend of the members `names` that fits `question` best."""
+    """The blend of the members `names` that fits `question` best; the others have no weight."""
     if trial.combine == "convex" or question.kind == "regression":
         places = [list(question.scores).index(name) for name in names]
         columns = _contributions(question, calibrations)[:, places]
         segment = np.searchsorted(trial.edges, question.steps, side="right")
         rows = question.target, question.counts
         table = convex_weights(question.kind, columns, *rows, segment=segment, segments=len(trial.edges) + 1)
-        return Blend(tuple(_named(names, row) for row in table), trial.edges)
+        return Blend(tuple(_named(question, names, row) for row in table), trial.edges)
     if question.kind == "ranking":
         slopes = stacked_ranking(_candidates(question, calibrations, names), question.counts)
-        return Blend((_named(names, slopes),), bias=())
+        return Blend((_named(question, names, slopes),), bias=())
     scores = _calibrated(question, calibrations)
     stacked = np.stack([scores[name] for name in names], axis=-1)
     if question.kind == "binary":
         slopes, bias = stacked_binary(stacked, question.target)
     else:
         slopes, bias = stacked_classes(np.log(np.maximum(stacked, 1e-12)), question.target.astype(int))
-    return Blend((_named(names, slopes),), bias=bias)
+    return Blend((_named(question, names, slopes),), bias=bias)
 
 
 def _mixed(question: Question, calibrations: dict[str, Calibration], blend: Blend, columns: Floats) -> Floats:
@@ -275,8 +279,8 @@ def _power(calibration: Calibration) -> float:
     return 1.0 if calibration is None else float(calibration["power"])
 
 
-def _named(names: list[str], weights: Floats) -> dict[str, float]:
-    return {name: float(weight) for name, weight in zip(names, weights, strict=True)}
+def _named(question: Question, names: list[str], weights: Floats) -> dict[str, float]:
+    return dict.fromkeys(question.scores, 0.0) | dict(zip(names, map(float, weights), strict=True))
 
 
 def _loss(question: Question, mixed: Floats) -> Floats:
@@ -286,12 +290,15 @@ def _loss(question: Question, mixed: Floats) -> Floats:
     return -np.log(np.maximum(mixed, 1e-12))
 
 
-def _interval(gain: Floats, counts: Floats, cluster: Ints, trial: Trial) -> tuple[float, float]:
-    """Percentiles of the mean gain, whole clusters drawn Poisson(1) times (Owen and Eckles 2012)."""
+def _interval(gain: Floats, counts: Floats, cluster: Ints, trial: Trial, looks: int) -> tuple[float, float]:
+    """Percentiles of the mean gain, whole clusters drawn Poisson(1) times (Owen and Eckles 2012).
+
+    The best of several `looks` has a wider one (Bonferroni).
+    """
     _, index = np.unique(cluster, return_inverse=True)
     sums, sizes = np.bincount(index, counts * gain), np.bincount(index, counts)
     drawn = np.random.default_rng(trial.seed + 1).poisson(1.0, (trial.bootstrap, len(sums)))
     means = (drawn @ sums) / np.maximum(drawn @ sizes, 1e-12)
-    tail = (1 - trial.confidence) / 2
+    tail = (1 - trial.confidence) / 2 / looks
     low, high = np.quantile(means, (tail, 1 - tail))
     return float(low), float(high)

@@ -178,9 +178,6 @@ def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[st
     return {name: task.kind for name, task in tasks.items()}, given
 
 
-def mixed_ranking(
-    calibrations: Mapping[str, Calibration], blend: Blend, scores: Mapping[str, Floats], history: Ints
-) -> Floats:
-    """(q, n_items) members' probabilities, calibrated and mixed."""
-    calibrated = {name: calibrate("ranking", calibrations[name], values) for name, values in scores.items()}
-    return blend.mix("ranking", calibrated, history)
+def calibrated_ranking(calibrations: Mapping[str, Calibration], scores: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Members' probabilities (q, n_items), calibrated."""
+    return {name: calibrate("ranking", calibrations[name], values) for name, values in scores.items()}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.blends import Blend
 from triad.fusion.crossfit import Judged, Mix
-from triad.fusion.fused import mixed_ranking
+from triad.fusion.fused import calibrated_ranking
 from triad.fusion.members import Member
 from triad.progress import Progress
 from triad.ranking import ranking_values, target_ranks
@@ -85,7 +86,7 @@ def candidates(part: Part, scores: Mapping[str, Floats], each: int) -> Floats:
 
 
 def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
-    """NDCG@k of each query's list: every member alone, and mixed as the query's fold was.
+    """NDCG@k of each query's list: every member alone, and by each of the blends of the query's fold.
 
     Args:
         fold: (targets,) places in `mixes`; the targets of a query share theirs.
@@ -97,17 +98,30 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
             scores = {name: part.rank(member) for name, member in lists.members.items()}
             of_part = by_query[start : start + len(part.rows)]
             start += len(part.rows)
-            mixed = np.empty_like(next(iter(scores.values())), dtype=np.float64)
-            for k_th in np.unique(of_part):
-                here, mix = of_part == k_th, mixes[k_th]
-                shown = {name: values[here] for name, values in scores.items()}
-                mixed[here] = mixed_ranking(mix.calibrations, mix.blend, shown, part.history[here])
+            calibrated = {
+                f: calibrated_ranking(
+                    mixes[f].calibrations, {name: each[of_part == f] for name, each in scores.items()}
+                )
+                for f in np.unique(of_part)
+            }
             alone.append(np.stack([_ndcg(part, found, k) for found in scores.values()], axis=1))
-            fused.append(_ndcg(part, mixed, k))
-            likelihood.append(mixed[part.query, part.target])
+            told = []
+            for blends in zip(*(mix.blends for mix in mixes), strict=True):
+                mixed = _by_fold(part, of_part, blends, calibrated)
+                told.append((_ndcg(part, mixed, k), mixed[part.query, part.target]))
+            fused.append(np.stack([ndcg for ndcg, _ in told], axis=1))
+            likelihood.append(np.stack([chance for _, chance in told], axis=1))
             progress.advance(len(part.rows))
     values = np.concatenate(alone), np.concatenate(fused)
     return Judged(f"NDCG@{k}", *values, lists.user, np.concatenate(likelihood))
+
+
+def _by_fold(part: Part, fold: Ints, blends: Sequence[Blend], calibrated: Mapping[int, Mapping[str, Floats]]) -> Floats:
+    """(q, n_items) each query mixed by the blend of its fold."""
+    mixed = np.empty((len(part.rows), len(part.data.items.item_id)))
+    for f, scores in calibrated.items():
+        mixed[fold == f] = blends[f].mix("ranking", scores, part.history[fold == f])
+    return mixed
 
 
 def _ndcg(part: Part, scores: Floats, k: int) -> Floats:
