@@ -179,6 +179,11 @@ def test_the_best_epoch_is_that_of_the_best_lists_or_of_the_least_loss(data, mar
         assert "validation_missed" not in history[0]
 
 
+def test_few_lists_to_judge_by_are_warned_of(data, caplog) -> None:
+    run_pretrain(data, choose_by="lists", max_epochs=1)
+    assert f"only {len(data.query_rows('validation'))} validation lists tell the best epoch" in caplog.text
+
+
 def test_without_lists_to_judge_by_the_loss_tells_the_best_epoch(data) -> None:
     none = replace(data, queries=replace(data.queries, split=np.full_like(np.asarray(data.queries.split), -1)))
     _, history = run_pretrain(none, max_epochs=1)

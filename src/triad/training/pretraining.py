@@ -33,6 +33,9 @@ CUT = 10
 LOOKED_AT = 4000
 """Queries that tell the best epoch."""
 
+FEW = 500
+"""Fewer queries tell one epoch from the next by chance."""
+
 BLOCK = 2048
 """Queries scored at once, so that a large catalogue's scores need not all be held."""
 
@@ -222,7 +225,9 @@ def pretrain_network(
     if former is not None:
         log.info("from the champion; new is %s", ", ".join(carry_sequence(network, former)) or "nothing")
     member = Sequence(network)
-    mark = chosen_by(params, data)
+    mark, lists = chosen_by(params, data), len(data.query_rows("validation"))
+    if mark == "missed" and lists < FEW:
+        log.warning("only %d validation lists tell the best epoch: pretrain.choose_by: loss is steadier", lists)
 
     def validate() -> dict[str, float]:
         found = {"loss": item_loss(member, data, held_out, masked=masked)}
