@@ -91,7 +91,7 @@ def make_fused(data: Dataset, noise: float = 1.5, weight: float = 0.8) -> Fused:
         given,
         {task: dict.fromkeys(members) for task in tasks},
         {task: {"informed": weight, "popularity": 1 - weight} for task in tasks},
-        dict.fromkeys(tasks, record),
+        {task: record | {"left_out": ["popularity"] if kind == "ranking" else []} for task, kind in kinds.items()},
     )
 
 

@@ -107,6 +107,7 @@ def test_the_page_begins_with_the_verdict_in_words(text) -> None:
         "Customer 4",
     ):
         assert words in text
+    assert text.count("lists were better without popularity") == 1
 
 
 def test_a_shops_titles_cannot_become_markup(text) -> None:
