@@ -155,7 +155,7 @@ def search(users: Sequences, watched: np.ndarray, items: int, trials: int, epoch
     def run(trial: optuna.Trial) -> float:
         chosen, best, waited = dials(trial), (-1.0, 0), 0
         for epoch, model in enumerate(train([each[:-2] for each in users], items, chosen, 0), 1):
-            if epoch % EVERY == 0:
+            if epoch % EVERY == 0 or epoch >= epochs:
                 reached = worth(ranks(model, shown, wanted))[1]
                 best, waited = ((reached, epoch), 0) if reached > best[0] else (best, waited + 1)
                 print(f"trial {trial.number} epoch {epoch}: {reached:.4f}", flush=True)
