@@ -230,7 +230,14 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
         run(tiny, unit, Path("data/tiny"), Path("shelf")).save(Path("outcomes") / unit.name)
         outcomes[unit] = Outcome.load(Path("outcomes") / unit.name)
     made = sorted(each.name.partition("-")[0] for each in Path("shelf").iterdir())
-    assert made == ["pretrain", "pretrain", "profile", "profile"]  # once a seed, for all variants
+    assert made == ["finetune", "finetune", "pretrain", "pretrain", "profile", "profile"]  # once each, for all variants
+    whole = Unit("tiny", "mmoe", 1.0, 1)
+    again = run(tiny, whole, Path("data/tiny"), Path("shelf"))
+    assert np.array_equal(again.tasks["click"].scores["finetune"], outcomes[whole].tasks["click"].scores["finetune"])
+    first = outcomes[whole].facts
+    for name in ("parameters", "history", "diagnosis"):
+        assert again.facts[name] == first[name], name
+    assert again.facts["seconds"]["finetune"] == first["seconds"]["finetune"]
 
     found = results(tiny, outcomes) | {"lineage": {"date": "2026-01-01", "commit": "abc", "data": "123"}}
     claim, other = found["claims"]

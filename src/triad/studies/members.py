@@ -92,12 +92,20 @@ class Workshop:
         """Who is told of the epochs of `name`."""
         return self.on_epoch if name == self.told else lambda _: None
 
-    def _timed(self, name: str) -> Made:
+    def _timed(self, name: str) -> tuple[Any, dict[str, Any]]:
+        """The member, and what is noted of it."""
         start, before = time.monotonic(), self._elsewhere
         member, history = MAKERS[name](self)
         others = self._elsewhere - before  # what it was made of counts for itself
-        self._note(name, time.monotonic() - start - others, history, member)
-        return member, history
+        source = name == "finetune" and self.has_source
+        network = getattr(member, "network", None)
+        facts: dict[str, Any] = {
+            "seconds": time.monotonic() - start - others,
+            "history": history,
+            "parameters": None if network is None else _learned(network, self.params.finetune if source else None),
+        }
+        self._note(name, **facts)
+        return member, facts
 
     def _shelved(self, name: str) -> Member:
         read = self.params.model_dump(include=set(SECTIONS[name]))
@@ -105,23 +113,22 @@ class Workshop:
         text = json.dumps([name, self.key, cut, read, str(self.runtime)], sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         if (folder / "made.json").is_file():
-            made = read_json(folder / "made.json")
-            member = load_member(name, folder)
-            self._note(name, made["seconds"], made["history"], member)
-            return member
-        member, history = self._timed(name)
+            if name == "finetune" and self.has_source:
+                self.member("pretrain")  # whose cost is noted too
+            self._note(name, **read_json(folder / "made.json"))
+            return load_member(name, folder)
+        member, facts = self._timed(name)
         with replacing(folder) as fresh:
             member.save(fresh)
-            write_json(fresh / "made.json", {"seconds": self.seconds[name], "history": history})
+            write_json(fresh / "made.json", facts)
         return member
 
-    def _note(self, name: str, seconds: float, history: History, member: Any) -> None:
+    def _note(self, name: str, seconds: float, history: History, parameters: int | None) -> None:
         self.seconds[name] = seconds
         if history:
             self.histories[name] = history
-        if hasattr(member, "network"):
-            source = name == "finetune" and self.has_source
-            self.parameters[name] = _learned(member.network, self.params.finetune if source else None)
+        if parameters is not None:
+            self.parameters[name] = parameters
 
 
 def _learned(network: Any, transfer: FinetuneParams | None) -> int:
@@ -193,6 +200,7 @@ MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("pretrain",),
+    "finetune": ("pretrain", "finetune", "tasks"),
     "similarity": ("pretrain", "similarity", "tasks"),
     "profile": ("pretrain", "profile", "tasks"),
     **dict.fromkeys(WEIGHTS, ("similarity",)),
