@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
 from triad.features.vocabulary import Vocabulary, grow
 from triad.studies.columns import Columns
-
-if TYPE_CHECKING:
-    from triad.studies.tabular import TabularForm
+from triad.studies.tabular_form import TabularForm
 
 HOUR = 3_600_000_000
 """µs"""

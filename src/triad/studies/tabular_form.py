@@ -1,0 +1,80 @@
+"""What the form "tabular" says: where a table lies, and what its columns mean. `tabular.read` makes examples of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from triad.config.base import Section
+from triad.studies.columns import File
+from triad.studies.splits import ByModulo, Split
+
+
+class Steps(Section):
+    """A column whose cells hold lists, oldest first."""
+
+    column: str
+    separator: str = Field(default=";", min_length=1)
+    path_separator: str | None = Field(
+        default=None, min_length=1, description="where a step is a path from broad to narrow; its last part is the item"
+    )
+
+
+class Clock(Section):
+    """When a row began, and ended. Gives hour, weekday, duration, and orders a user's rows."""
+
+    start: str
+    end: str | None = None
+
+
+class LabelColumn(Section):
+    """What is to be predicted."""
+
+    column: str
+    kind: Literal["binary", "multiclass", "regression"]
+    positive: str | None = Field(default=None, description="binary: the value that means yes, where it is not 1")
+    given: str | None = Field(default=None, description="the task whose event this one needs")
+
+
+class TabularForm(Section):
+    """Where a table lies, and what its columns mean."""
+
+    form: Literal["tabular"]
+    files: tuple[File, ...] = Field(min_length=1)
+    id: str | None = Field(default=None, description="of a row; without it, rows are numbered from 0")
+    user: str | None = None
+    user_restarts: str | None = Field(
+        default=None, description="rows of a user follow one another; the next one's begin where this time goes back"
+    )
+    categorical: tuple[str, ...] = ()
+    numeric: dict[str, Literal["plain", "log1p"]] = Field(default_factory=dict)
+    item: str | None = None
+    steps: Steps | None = None
+    clock: Clock | None = None
+    labels: dict[str, LabelColumn] = Field(min_length=1)
+    split: Split = ByModulo()
+    min_count: int = Field(default=2, ge=1, description="train rows from which on an item has an embedding of its own")
+    hash_buckets: int = Field(default=16, ge=1, description="embeddings that the other items share")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TabularForm:
+        if self.user and self.user_restarts:
+            raise ValueError("`user` and `user_restarts` exclude one another")
+        for name, label in self.labels.items():
+            parent = self.labels.get(label.given) if label.given else None
+            if label.given and (label.kind != "binary" or parent is None or parent.kind != "binary"):
+                raise ValueError(f"labels.{name}.given: {label.given!r} and {name!r} must be binary labels")
+            if label.positive is not None and label.kind != "binary":
+                raise ValueError(f"labels.{name}.positive is for binary labels")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """All that are read."""
+        found = [self.id, self.user, self.user_restarts, self.item, *self.categorical, *self.numeric]
+        found += [self.steps.column] if self.steps else []
+        found += [self.clock.start, self.clock.end] if self.clock else []
+        found += [label.column for label in self.labels.values()]
+        found += [self.split.column] if self.split.rule == "column" else []
+        return list(dict.fromkeys(name for name in found if name is not None))
