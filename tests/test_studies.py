@@ -29,6 +29,7 @@ TASKS = {
     "price": {"kind": "regression", "label": "price_move"},
     "next": {"kind": "ranking", "label": "next_item"},
 }
+RETAIL = "configs/online_retail.yaml"
 TINY = {
     "about": "Does anything help?",
     "data": {"form": "shop", "features": "features"},
@@ -93,6 +94,18 @@ def test_what_a_study_may_not_say(tmp_path: Path, changes: dict, message: str) -
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
     with pytest.raises(TriadError, match=message):
         load(tmp_path / "bad.yaml")
+
+
+def test_the_shipped_studies_of_a_shop_fit_another_shop_with_its_own_tasks(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    laid = {**yaml.safe_load((ROOT / "params.yaml").read_text()), **yaml.safe_load((ROOT / RETAIL).read_text())}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(laid))
+    for name in ("shop_bodies", "shop_members"):
+        text = (ROOT / "ablations" / "studies" / f"{name}.yaml").read_text().replace("../params.yaml", "params.yaml")
+        (tmp_path / "studies" / f"{name}.yaml").write_text(text)
+    bodies, members = load_all(tmp_path / "studies").values()
+    assert "mmoe-alone-purchase" in {unit.variant for unit in bodies.units("")}
+    assert not bodies.judged and {claim.task for claim in members.judged} == {"next"}
 
 
 def test_an_unknown_study_names_the_nearest(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
     known = load_all(STUDIES)
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
+    for name in wanted:
+        absent = {claim.task for claim in known[name].claims} - known[name].all_tasks()
+        for task in sorted(absent):
+            log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     units = [f"unit@{unit.name}" for units in wanted.values() for unit in units]
     failed = _dvc("--keep-going", *units)  # what a unit that fails leaves out, the page names
     for name in wanted:

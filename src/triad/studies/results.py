@@ -123,7 +123,7 @@ def _name(outcomes: Outcomes) -> str:
 
 def claims(evidence: Evidence) -> Rows:
     """Each claim with its difference, the corrected p and whether it holds."""
-    asked = [(claim, _metric(evidence, claim)) for claim in evidence.study.claims]
+    asked = [(claim, _metric(evidence, claim)) for claim in evidence.study.judged]
     found = [evidence.between(c.better, c.than, c.task, metric, c.share) for c, metric in asked]
     rows = [{**c.model_dump(), "metric": metric} for c, metric in asked]
     return _corrected(rows, found, evidence.confidence)

@@ -76,6 +76,7 @@ class Study(Section):
     """One question put to one data set."""
 
     about: str = Field(description="the question, a sentence")
+    base: str | None = Field(default=None, description="a params file below `params`; it may be any shop's")
     data: SerializeAsAny[Section] = Field(description="a form, named by its key `form`")
     market: str = Field(default=TARGET, description="which of the form's datasets is learned and judged")
     tasks: Tasks
@@ -110,10 +111,11 @@ class Study(Section):
                 raise ValueError(f"{name!r} is no variant")
         for name in self.variants:
             self.settings(name)
-        known, units = self.all_tasks(), {(unit.variant, unit.share) for unit in self.units("")}
-        for claim in self.claims:
-            if claim.task not in known:
-                raise ValueError(f"claims: {claim.task!r} is no task")
+        strange = [claim.task for claim in self.claims if claim not in self.judged]
+        if strange and self.base is None:
+            raise ValueError(f"claims: {strange[0]!r} is no task")
+        units = {(unit.variant, unit.share) for unit in self.units("")}
+        for claim in self.judged:
             for side in (claim.better, claim.than):
                 if (side.partition("/")[0], claim.share) not in units:
                     raise ValueError(f"claims: {side!r} at share {claim.share:g} is not among the units")
@@ -122,6 +124,12 @@ class Study(Section):
     def all_tasks(self) -> set[str]:
         """Tasks of the study and those that only a variant has."""
         return set(self.tasks).union(*(overlay.get("tasks", {}) for overlay in self.variants.values()))
+
+    @property
+    def judged(self) -> tuple[Claim, ...]:
+        """The claims on tasks that are there. Those of a `base` need not be the ones that the study was written for."""
+        known = self.all_tasks()
+        return tuple(claim for claim in self.claims if claim.task in known)
 
     def settings(self, variant: str) -> StudyParams:
         """The sections under `variant`, which may be one taught a task alone."""
@@ -210,8 +218,7 @@ def _on_base(values: Any, folder: Path) -> Any:
         return values
     base = yaml.safe_load((folder / values["base"]).read_text(encoding="utf-8"))
     sections = {name: base[name] for name in StudyParams.model_fields if name in base and name != "tasks"}
-    rest = {key: value for key, value in values.items() if key != "base"}
-    return {"tasks": base["tasks"], **rest, "params": merge(sections, rest.get("params") or {})}
+    return {"tasks": base["tasks"], **values, "params": merge(sections, values.get("params") or {})}
 
 
 def load_all(folder: Path) -> dict[str, Study]:
