@@ -210,6 +210,17 @@ def test_a_share_of_the_rows_is_whole_users_of_train_alone() -> None:
     assert not np.array_equal(kept, thinned(data, 0.25, 2).rows("train"))
 
 
+def test_a_task_without_labels_is_named_before_anything_is_fitted(tmp_path: Path) -> None:
+    dataset.save(make_dataset(), tmp_path / "features")
+    asked = study(
+        data={"form": "shop", "features": str(tmp_path / "features")},
+        tasks={**TASKS, "cart": {"kind": "binary", "label": "carted"}},
+    )
+    with pytest.raises(TriadError, match="no labels of 'cart', but of click, conversion"):
+        prepare(asked, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_only_the_labels_of_the_tasks_are_taught() -> None:
     data = make_dataset()
     found = taught(data, study().settings("mmoe-alone-price").tasks)

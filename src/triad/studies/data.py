@@ -14,6 +14,7 @@ import numpy as np
 
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.tasks import Tasks
+from triad.errors import TriadError
 from triad.features import dataset
 from triad.features.dataset import SPLITS, Dataset
 from triad.studies.spec import TARGET, Study
@@ -28,11 +29,19 @@ def prepare(study: Study, target: Path) -> dict[str, Any]:
     """Read the study's data and write `target/<dataset>/`, `target/oracle/` and a summary; gives the summary.
 
     Raises:
-        TriadError: the data is not there, or does not fit its form.
+        TriadError: the data is not there, does not fit its form, or has no labels of a task.
     """
     form: Any = study.data
     found = importlib.import_module(f"triad.studies.{form.form}").read(form, Path(os.environ.get(DATASETS, "datasets")))
     sets = {TARGET: found} if isinstance(found, Dataset) else dict(found)
+    labelled = sets[study.market].meta.tasks
+    for name, task in study.tasks.items():
+        if task.kind != "ranking" and name not in labelled:
+            raise TriadError(
+                f"the data has no labels of {name!r}, but of {', '.join(labelled) or 'no task'}",
+                where=f"tasks of the study on {study.market}",
+                mend="name tasks of this shop in the study's `tasks`",
+            )
     with replacing(target) as folder:
         summary = {}
         for name, data in sets.items():
