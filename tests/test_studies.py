@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +228,21 @@ def test_only_the_labels_of_the_tasks_are_taught() -> None:
     found = taught(data, study().settings("mmoe-alone-price").tasks)
     assert found.meta.tasks == ("price",) and found.meta.classes == {}
     assert np.array_equal(found.labels("price"), data.labels("price"), equal_nan=True)
+
+
+def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:
+    code = f"""if True:
+        from pathlib import Path
+        from triad.studies.commands import _keep_compiled
+        _keep_compiled(Path({str(tmp_path)!r}))
+        import tensorflow as tf
+        print(float(tf.function(lambda x: tf.reduce_sum(tf.tanh(x @ x)), jit_compile=True)(tf.ones((3, 3)))))
+    """
+    said, written = [], []
+    for _ in range(2):
+        said.append(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        written.append([(each.name, each.stat().st_mtime_ns) for each in tmp_path.iterdir()])
+    assert said[0] == said[1] and written[0] == written[1] and len(written[0]) == 1
 
 
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
         absent = {claim.task for claim in known[name].claims} - known[name].all_tasks()
         for task in sorted(absent):
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
+    _keep_compiled(SHELF / "compiled")
     units = [f"unit@{unit.name}" for units in wanted.values() for unit in units]
     failed = _dvc("--keep-going", *units)  # what a unit that fails leaves out, the page names
     for name in wanted:
@@ -51,6 +52,12 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
 def _dvc(*arguments: str) -> bool:
     """`dvc repro`; whether it failed, of which DVC has said why."""
     return subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments], check=False).returncode != 0
+
+
+def _keep_compiled(folder: Path) -> None:
+    """Let TensorFlow, not yet loaded, keep in `folder` what XLA compiles: once for all networks of the same shapes."""
+    flags = os.environ.get("TF_XLA_FLAGS", "")
+    os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={folder.resolve()}".strip()
 
 
 @ablations.command(help="Write params.yaml, DVC's list of units, and run nothing.")
@@ -156,6 +163,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     if not (source / "meta.json").is_file():
         raise TriadError("holds no examples", where=str(source), mend="run `dvc repro features`, or `triad ablations`")
     name = name or "_".join(part for part in (space.stem, study) if part)
+    _keep_compiled(Path(".triad") / "tune" / "compiled")
     from triad.studies.tune import tune as search
 
     best, loss = search(
