@@ -251,7 +251,7 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     trees = {"fuse": {"members": ["profile", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
     tiny = study(
-        variants={"mmoe": {}, "trees": trees},
+        variants={"mmoe": {}, "bare": {"fuse": {"members": ["finetune"]}}, "trees": trees},
         alone=["mmoe"],
         shares=[1.0],
         claims=[
@@ -266,12 +266,13 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert said["target"]["rows"]["test"] > 100 and len(said["target"]["digest"]) == 16
 
     outcomes = {}
-    for variant, seed in (("trees", 1), ("trees", 2), ("mmoe", 1), ("mmoe-alone-price", 1)):
+    for variant, seed in (("trees", 1), ("trees", 2), ("mmoe", 1), ("bare", 1), ("mmoe-alone-price", 1)):
         unit = Unit("tiny", variant, 1.0, seed)
         run(tiny, unit, Path("data/tiny"), Path("shelf")).save(Path("outcomes") / unit.name)
         outcomes[unit] = Outcome.load(Path("outcomes") / unit.name)
     made = sorted(each.name.partition("-")[0] for each in Path("shelf").iterdir())
     assert made == ["finetune", "finetune", "pretrain", "pretrain", "profile", "profile"]  # once each, for all variants
+    assert set(outcomes[Unit("tiny", "bare", 1.0, 1)].tasks) == {"click", "conversion", "price"}  # none orders items
     whole = Unit("tiny", "mmoe", 1.0, 1)
     again = run(tiny, whole, Path("data/tiny"), Path("shelf"))
     assert np.array_equal(again.tasks["click"].scores["finetune"], outcomes[whole].tasks["click"].scores["finetune"])
@@ -292,11 +293,11 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row["task"] for row in found["transfer"]] == ["price"]
     assert {row["member"] for row in found["without"]} == {"finetune", "profile", "popularity"}
     assert any(row["member"] == "finetune" and row["parameters"] > 1000 and row["seconds"] > 0 for row in found["cost"])
-    assert len(found["missing"]) == 10 - len(outcomes)
+    assert len(found["missing"]) == 12 - len(outcomes)
 
     page = render({"tiny": found})
     assert "http" not in page.replace("http://www.w3.org", "") and page.count("<svg") >= 5
-    assert "Negative transfer" in page and "6 units were not run" in page
+    assert "Negative transfer" in page and "7 units were not run" in page
     text = section({"tiny": found})
     assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
     document = placed(placed("# Results\n", "yesterday"), text)

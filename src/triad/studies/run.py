@@ -54,7 +54,11 @@ def fit_and_ask(
     runtime = settle(params.runtime, seed)
     data = thinned(taught(whole, params.tasks), share, seed)
     shop = Workshop(data, params, runtime, shelf, key, cut=f"{share:g} {seed if share < 1 else 0}")
-    fused = fit_fusion(data, {name: shop.member(name) for name in params.fuse.members}, params.tasks, params.fuse)
+    members = {name: shop.member(name) for name in params.fuse.members}
+    if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
+        pointwise = {name: task for name, task in params.tasks.items() if task.kind != "ranking"}
+        params = params.model_copy(update={"tasks": pointwise})
+    fused = fit_fusion(data, members, params.tasks, params.fuse)
     asked = window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
     began = time.monotonic()
     models = score_members(fused, data, asked)
