@@ -39,6 +39,7 @@ def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
         signed=signed,
         interval=interval,
         metric=metric_name,
+        verdict=verdict,
         not_members=(FUSED, NAIVE, ORACLE),
     )
 
@@ -62,6 +63,14 @@ def interval(row: Mapping[str, Any], *, sign: bool = True) -> str:
     """`[low, high]`."""
     shown = signed if sign else number
     return "" if row["low"] is None else f"[{shown(row['low'])}, {shown(row['high'])}]"
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Of a variant against another, in a word."""
+    if row["value"] == row["low"] == row["high"] == 0:
+        return "the same"
+    words = {"holds": "better", "does not hold": "worse"}
+    return words.get(row["status"], row["status"])
 
 
 def _charts(study: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -134,7 +143,7 @@ def _variants(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
     for row in found["figures"]:
         if row["model"] == FUSED:
             less = against.get((row["variant"], row["task"], row["share"]))
-            shown = "" if less is None else f"{signed(less['value'])} {interval(less)}, {less['status']}"
+            shown = "" if less is None else f"{signed(less['value'])} {interval(less)}, {verdict(less)}"
             part = "" if row["share"] == 1 else f" at {row['share']:.0%}"
             value = f"{number(row['value'])} {interval(row, sign=False)}"
             yield row["variant"] + part, row["task"], metric_name(row["metric"]), value, number(row["spread"]), shown
