@@ -230,6 +230,18 @@ def test_only_the_labels_of_the_tasks_are_taught() -> None:
     assert np.array_equal(found.labels("price"), data.labels("price"), equal_nan=True)
 
 
+def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triad.studies import members
+
+    data, params = make_dataset(), study(params={"similarity": {"linear": {"members": ["ease"]}}}).settings("mmoe")
+    for code in ("old", "old", "new"):
+        monkeypatch.setattr(members, "code_digest", lambda folder, code=code: code)
+        members.Workshop(data, params, None, tmp_path / "shelf", "key").member("ease")
+    assert len(list((tmp_path / "shelf").iterdir())) == 2
+
+
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:
     code = f"""if True:
         from pathlib import Path

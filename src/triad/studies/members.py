@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import triad
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
@@ -24,10 +25,14 @@ from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
 from triad.studies.spec import StudyParams
+from triad.tracking.digests import code_digest
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
+
+CODE = ("features", "models", "training")
+"""Packages that networks are fitted by."""
 
 History = list[dict[str, float]]
 Made = tuple[Any, History]
@@ -38,7 +43,7 @@ class Workshop:
     """Fits members on `data` under `params`.
 
     Args:
-        shelf: folder of members already made, each named by the data and the params that it reads.
+        shelf: folder of members already made, each named by the data, the params and the code that it depends on.
         key: names the data.
         cut: names what of its train exposures is left.
         on_epoch: told of each epoch's losses of the network called `told`; what it raises ends the training.
@@ -110,7 +115,7 @@ class Workshop:
     def _shelved(self, name: str) -> Member:
         read = self.params.model_dump(include=set(SECTIONS[name]))
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
-        text = json.dumps([name, self.key, cut, read, str(self.runtime)], sort_keys=True, default=str)
+        text = json.dumps([name, self.key, cut, read, str(self.runtime), _code(name)], sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         if (folder / "made.json").is_file():
             if name == "finetune" and self.has_source:
@@ -129,6 +134,12 @@ class Workshop:
             self.histories[name] = history
         if parameters is not None:
             self.parameters[name] = parameters
+
+
+def _code(name: str) -> list[str]:
+    """What names the code that fits the member called `name`: another revision finds nothing on the shelf."""
+    parts = CODE if name in ("pretrain", "finetune") else (*CODE, "fusion")
+    return [code_digest(Path(triad.__file__).parent / part) for part in parts]
 
 
 def _learned(network: Any, transfer: FinetuneParams | None) -> int:
