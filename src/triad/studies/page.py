@@ -119,10 +119,11 @@ def section(studies: Mapping[str, Mapping[str, Any]]) -> str:
     for name, found in studies.items():
         lineage = found["lineage"]
         seeds = ", ".join(map(str, found["seeds"]))
-        parts += [
-            f"### {name}",
-            f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}.",
-        ]
+        said = f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}."
+        if found["missing"]:
+            variants = dict.fromkeys(unit.removeprefix(f"{name}_").rpartition("_")[0] for unit in found["missing"])
+            said += f" **{len(found['missing'])} units were not run**, of {', '.join(variants)}."
+        parts += [f"### {name}", said]
         if found["claims"]:
             parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(found))))
         head = ("Variant", "Task", "Metric", "Fused", "Spread over seeds", "Less the reference")
