@@ -311,7 +311,7 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert "http" not in page.replace("http://www.w3.org", "") and page.count("<svg") >= 5
     assert "Negative transfer" in page and "7 units were not run" in page
     text = section({"tiny": found})
-    assert "7 units were not run**, of bare, mmoe, " in text
+    assert "7 units were not run**, of bare, mmoe-alone-click, " in text
     assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
     document = placed(placed("# Results\n", "yesterday"), text)
     assert document.count(BEGIN) == document.count(END) == 1 and "yesterday" not in document and text in document
