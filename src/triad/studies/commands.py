@@ -55,9 +55,12 @@ def _dvc(*arguments: str) -> bool:
 
 
 def _keep_compiled(folder: Path) -> None:
-    """Let TensorFlow, not yet loaded, keep in `folder` what XLA compiles: once for all networks of the same shapes."""
+    """Let TensorFlow, not yet loaded, keep in `folder` what XLA compiles: once for all networks of the same shapes.
+
+    Give it relative: flags part at spaces, which the path of a checkout may hold.
+    """
     flags = os.environ.get("TF_XLA_FLAGS", "")
-    os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={folder.resolve()}".strip()
+    os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={folder}".strip()
 
 
 @ablations.command(help="Write params.yaml, DVC's list of units, and run nothing.")
