@@ -220,6 +220,8 @@ def test_a_task_without_labels_is_named_before_anything_is_fitted(tmp_path: Path
     )
     with pytest.raises(TriadError, match="no labels of 'cart', but of click, conversion"):
         prepare(asked, tmp_path / "data")
+    with pytest.raises(TriadError, match="holds target, not 'abroad'"):
+        prepare(asked.model_copy(update={"market": "abroad"}), tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -285,6 +287,8 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     made = sorted(each.name.partition("-")[0] for each in Path("shelf").iterdir())
     assert made == ["finetune", "finetune", "pretrain", "pretrain", "profile", "profile"]  # once each, for all variants
     assert set(outcomes[Unit("tiny", "bare", 1.0, 1)].tasks) == {"click", "conversion", "price"}  # none orders items
+    shelved = run(tiny, Unit("tiny", "trees", 1.0, 1), Path("data/tiny"), Path("shelf")).facts["seconds"]
+    assert set(shelved) == {"pretrain", "profile", "popularity"}  # what the trees read has its cost, made now or not
     whole = Unit("tiny", "mmoe", 1.0, 1)
     again = run(tiny, whole, Path("data/tiny"), Path("shelf"))
     assert np.array_equal(again.tasks["click"].scores["finetune"], outcomes[whole].tasks["click"].scores["finetune"])

@@ -38,8 +38,7 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
     for name in wanted:
-        absent = {claim.task for claim in known[name].claims} - known[name].all_tasks()
-        for task in sorted(absent):
+        for task in dict.fromkeys(claim.task for claim in known[name].claims if claim not in known[name].judged):
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     _keep_compiled(SHELF / "compiled")
     units = [f"unit@{unit.name}" for units in wanted.values() for unit in units]

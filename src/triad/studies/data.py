@@ -29,11 +29,13 @@ def prepare(study: Study, target: Path) -> dict[str, Any]:
     """Read the study's data and write `target/<dataset>/`, `target/oracle/` and a summary; gives the summary.
 
     Raises:
-        TriadError: the data is not there, does not fit its form, or has no labels of a task.
+        TriadError: the data is not there, does not fit its form, or lacks the study's market or labels of a task.
     """
     form: Any = study.data
     found = importlib.import_module(f"triad.studies.{form.form}").read(form, Path(os.environ.get(DATASETS, "datasets")))
     sets = {TARGET: found} if isinstance(found, Dataset) else dict(found)
+    if study.market not in sets:
+        raise TriadError(f"holds {', '.join(sets)}, not {study.market!r}", where="market of the study", mend="name one")
     labelled = sets[study.market].meta.tasks
     for name, task in study.tasks.items():
         if task.kind != "ranking" and name not in labelled:

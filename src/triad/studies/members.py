@@ -80,10 +80,11 @@ class Workshop:
         found: Member = self._made[name]
         return found
 
-    @property
-    def has_source(self) -> bool:
-        """Whether the multi-task network starts from what was learned on the source task."""
-        return self.params.finetune.init != "scratch" and len(self.data.streams.item) > 0
+    def has_source(self, name: str) -> bool:
+        """Whether the member called `name` is made of what was learned on the source task."""
+        reads = name != "pretrain" and "pretrain" in SECTIONS.get(name, ())
+        scratch = name == "finetune" and self.params.finetune.init == "scratch"
+        return reads and not scratch and len(self.data.streams.item) > 0
 
     def vectors(self) -> Floats:
         """(n_items, dim) pretrained item vectors; zeros where there is no stream to learn them from."""
@@ -102,12 +103,13 @@ class Workshop:
         start, before = time.monotonic(), self._elsewhere
         member, history = MAKERS[name](self)
         others = self._elsewhere - before  # what it was made of counts for itself
-        source = name == "finetune" and self.has_source
         network = getattr(member, "network", None)
         facts: dict[str, Any] = {
             "seconds": time.monotonic() - start - others,
             "history": history,
-            "parameters": None if network is None else _learned(network, self.params.finetune if source else None),
+            "parameters": None
+            if network is None
+            else _learned(network, self.params.finetune if self.has_source(name) else None),
         }
         self._note(name, **facts)
         return member, facts
@@ -118,7 +120,7 @@ class Workshop:
         text = json.dumps([name, self.key, cut, read, str(self.runtime), _code(name)], sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         if (folder / "made.json").is_file():
-            if name == "finetune" and self.has_source:
+            if self.has_source(name):
                 self.member("pretrain")  # whose cost is noted too
             self._note(name, **read_json(folder / "made.json"))
             return load_member(name, folder)
@@ -155,7 +157,7 @@ def _pretrain(shop: Workshop) -> Made:
 
 def _finetune(shop: Workshop) -> Made:
     params = shop.params
-    pretrained: Any = shop.member("pretrain") if shop.has_source else None
+    pretrained: Any = shop.member("pretrain") if shop.has_source("finetune") else None
     return finetune_network(
         shop.data,
         params.tasks,

@@ -111,11 +111,12 @@ class Study(Section):
                 raise ValueError(f"{name!r} is no variant")
         for name in self.variants:
             self.settings(name)
-        strange = [claim.task for claim in self.claims if claim not in self.judged]
+        judged = self.judged
+        strange = [claim.task for claim in self.claims if claim not in judged]
         if strange and self.base is None:
             raise ValueError(f"claims: {strange[0]!r} is no task")
         units = {(unit.variant, unit.share) for unit in self.units("")}
-        for claim in self.judged:
+        for claim in judged:
             for side in (claim.better, claim.than):
                 if (side.partition("/")[0], claim.share) not in units:
                     raise ValueError(f"claims: {side!r} at share {claim.share:g} is not among the units")
