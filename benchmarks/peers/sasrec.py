@@ -1,13 +1,15 @@
 """SASRec of Torch-RecHub on Amazon Beauty and Toys, in an environment of its own (requirements.txt).
 
-    TRIAD_DATASETS=… python sasrec.py [beauty toys] [--trials 10] [--seeds 1 2 3 4 5] [--epochs 200] [--out FOLDER]
+    TRIAD_DATASETS=… python sasrec.py [beauty toys] [--trials 10] [--seeds 1 2 3 4 5] [--jobs N] [--out …]
 
-The same files, splits and masking as `benchmarks/sequences.py`: dials are searched (Optuna's TPE; the first trial has
-the settings of SASRec's own repository) by NDCG@10 on one half of the users' last item but one; then, for each seed,
-the network learns all but the last item for as many epochs as that took, and the full catalogue less the history is
-ranked for the last one. Loss and negatives are the repository's: binary cross-entropy, one negative a position.
+The same files, splits and masking as `benchmarks/sequences.py`: dials are drawn at random (the first trial has the
+settings of SASRec's own repository) and the best taken by NDCG@10 on one half of the users' last item but one; then,
+for each seed, the network learns all but the last item for as many epochs as that took, and the full catalogue less the
+history is ranked for the last one. Loss and negatives are the repository's: binary cross-entropy, one negative a
+position.
 
-What is there is not run again. Prints HIT@10 and NDCG@10 over users, mean and spread over seeds.
+A GPU is used where there is one; N trials or seeds (by default one a core) run at once. What is there is not run again.
+Prints HIT@10 and NDCG@10 over users, mean and spread over seeds.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ import argparse
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from functools import cache, partial
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import softplus
 from torch_rechub.basic.features import SequenceFeature
 from torch_rechub.models.matching import SASRec
 
@@ -41,8 +45,29 @@ Sequences = list[np.ndarray]
 """Each user's items, from 1 on, in order."""
 
 torch.set_num_threads(1)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
+class Network(SASRec):
+    """The library's network on any device: its own `seq_forward` makes its positions and masks on the CPU."""
+
+    def seq_forward(self, x: dict[str, torch.Tensor], embedded: torch.Tensor) -> torch.Tensor:
+        """(users, LENGTH, dim) of items (users, LENGTH) and their embeddings, as the library's in all else."""
+        real = (x["seq"] != 0).unsqueeze(-1)
+        steps = torch.arange(LENGTH, device=embedded.device)
+        state = self.emb_dropout(embedded * self.embed_dim**0.5 + self.position_emb(steps)) * real
+        later = steps > steps[:, None]
+        for norm, attend, second, forward in zip(
+            self.attention_layernorms, self.attention_layers, self.forward_layernorms, self.forward_layers, strict=True
+        ):
+            keys = state.transpose(0, 1)
+            asked = norm(keys)
+            seen, _ = attend(asked, keys, keys, attn_mask=later, need_weights=False)
+            state = forward(second((asked + seen).transpose(0, 1))) * real
+        return self.last_layernorm(state)
+
+
+@cache
 def read(path: Path) -> tuple[Sequences, np.ndarray, int]:
     """Sequences, (users,) whether the last item but one is for choosing by, and how many items there are."""
     lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
@@ -52,15 +77,18 @@ def read(path: Path) -> tuple[Sequences, np.ndarray, int]:
     return users, np.array(dealt), len(place)
 
 
-def dials(trial: optuna.Trial) -> dict[str, Any]:
-    """What is searched."""
+def dials(trial: int) -> dict[str, Any]:
+    """What a trial is asked to try."""
+    if trial == 0:
+        return OWN
+    random = np.random.default_rng(trial)
     return {
-        "dim": trial.suggest_categorical("dim", [50, 64, 128]),
-        "blocks": trial.suggest_int("blocks", 1, 2),
-        "heads": trial.suggest_categorical("heads", [1, 2]),
-        "dropout": trial.suggest_float("dropout", 0.2, 0.6),
-        "lr": trial.suggest_float("lr", 5e-4, 4e-3, log=True),
-        "batch": trial.suggest_categorical("batch", [128, 512]),
+        "dim": int(random.choice([50, 64, 128])),
+        "blocks": int(random.integers(1, 3)),
+        "heads": int(random.integers(1, 3)),
+        "dropout": float(random.uniform(0.2, 0.6)),
+        "lr": float(np.exp(random.uniform(np.log(5e-4), np.log(4e-3)))),
+        "batch": int(random.choice([128, 512])),
     }
 
 
@@ -77,7 +105,7 @@ def build(chosen: dict[str, Any], items: int) -> Any:
     shared = {"vocab_size": items + 1, "embed_dim": chosen["dim"], "pooling": "concat"}
     features = [SequenceFeature("seq", **shared)]
     features += [SequenceFeature(name, shared_with="seq", **shared) for name in ("pos", "neg")]
-    model = SASRec(
+    model = Network(
         features,
         max_len=LENGTH,
         dropout_rate=chosen["dropout"],
@@ -87,39 +115,66 @@ def build(chosen: dict[str, Any], items: int) -> Any:
     for weight in model.parameters():
         if weight.dim() > 1:
             torch.nn.init.xavier_normal_(weight)
-    return model
+    return model.to(DEVICE)
 
 
-def states(model: Any, seq: torch.Tensor) -> torch.Tensor:
-    """(users, LENGTH, dim)."""
-    table = model.item_emb.embed_dict["seq"].weight
-    return model.seq_forward({"seq": seq}, table[seq])
+def stepper(model: Any, lr: float, batch: int) -> Callable[..., None]:
+    """One step of Adam on items, those that follow and negatives, (batch, LENGTH) each. On a GPU it is one CUDA graph,
+    since its kernels are too small to be launched one by one.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98), capturable=DEVICE == "cuda")
+
+    def step(seq: torch.Tensor, pos: torch.Tensor, neg: torch.Tensor) -> None:
+        yes, no = model({"seq": seq, "pos": pos, "neg": neg})
+        real = (pos > 0).float()
+        loss = (softplus(-yes) + softplus(no)).mul(real).sum() / real.sum()  # binary cross-entropy
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    if DEVICE == "cpu":
+        return step
+    given = [torch.ones((batch, LENGTH), dtype=torch.long, device=DEVICE) for _ in range(3)]
+    start, warm = deepcopy(model.state_dict()), torch.cuda.Stream()
+    warm.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(warm):
+        for _ in range(3):
+            step(*given)
+    torch.cuda.current_stream().wait_stream(warm)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(*given)
+    model.load_state_dict(start)
+    for moments in optimizer.state.values():
+        for each in moments.values():
+            each.zero_()
+
+    def replay(*now: torch.Tensor) -> None:
+        for held, new in zip(given, now, strict=True):
+            held.copy_(new)
+        graph.replay()
+
+    return replay
 
 
 def train(users: Sequences, items: int, chosen: dict[str, Any], seed: int) -> Iterator[Any]:
     """The network after each epoch, without end."""
     torch.manual_seed(seed)
-    random, model = np.random.default_rng(seed), build(chosen, items)
-    optimizer = torch.optim.Adam(model.parameters(), lr=chosen["lr"], betas=(0.9, 0.98))
+    model, batch = build(chosen, items).train(), chosen["batch"]
     learned = [each for each in users if len(each) > 1]
-    seq, pos = padded([each[:-1] for each in learned]), padded([each[1:] for each in learned])
-    taken = np.zeros((len(learned), items + 1), bool)
+    seq = torch.from_numpy(padded([each[:-1] for each in learned])).to(DEVICE)
+    pos = torch.from_numpy(padded([each[1:] for each in learned])).to(DEVICE)
+    taken = torch.zeros((len(learned), items + 1), dtype=torch.bool, device=DEVICE)
     for row, each in zip(taken, learned, strict=True):
-        row[each] = True
+        row[torch.from_numpy(each).to(DEVICE)] = True
+    step = stepper(model, chosen["lr"], batch)
     while True:
         model.train()
-        for rows in np.array_split(random.permutation(len(seq)), max(len(seq) // chosen["batch"], 1)):
-            neg = random.integers(1, items + 1, size=pos[rows].shape)
-            while (again := taken[rows[:, None], neg]).any():
-                neg[again] = random.integers(1, items + 1, size=again.sum())
-            batch = {name: torch.from_numpy(each) for name, each in (("seq", seq[rows]), ("pos", pos[rows]))}
-            yes, no = model({**batch, "neg": torch.from_numpy(neg)})
-            real = batch["pos"] > 0
-            loss = binary_cross_entropy_with_logits(yes[real], torch.ones_like(yes[real]))
-            loss = loss + binary_cross_entropy_with_logits(no[real], torch.zeros_like(no[real]))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        neg = torch.randint(1, items + 1, pos.shape, device=DEVICE)
+        while (again := taken.gather(1, neg)).any():
+            neg[again] = torch.randint(1, items + 1, (int(again.sum()),), device=DEVICE)
+        for rows in torch.randperm(len(seq), device=DEVICE)[: len(seq) // batch * batch].view(-1, batch):
+            step(seq[rows], pos[rows], neg[rows])
         yield model
 
 
@@ -129,16 +184,18 @@ def ranks(model: Any, users: Sequences, target: np.ndarray) -> np.ndarray:
     found, table = [], model.item_emb.embed_dict["seq"].weight
     with torch.no_grad():
         for start in range(0, len(users), SCORED):
-            part, wanted = users[start : start + SCORED], target[start : start + SCORED]
-            last = np.array([min(len(each), LENGTH) - 1 for each in part])
-            state = states(model, torch.from_numpy(padded(part)))[np.arange(len(part)), last]
-            scores = (state @ table.T).numpy()
-            scores[:, 0] = -np.inf
-            own = scores[np.arange(len(part)), wanted]
-            for row, each in zip(scores, part, strict=True):
-                row[each] = -np.inf
-            found.append(1 + (scores >= own[:, None]).sum(axis=1) - (scores[np.arange(len(part)), wanted] >= own))
-    return np.concatenate(found)
+            part = users[start : start + SCORED]
+            seq = torch.from_numpy(padded(part)).to(DEVICE)
+            wanted = torch.from_numpy(target[start : start + SCORED]).to(DEVICE)[:, None]
+            rows = torch.arange(len(part), device=DEVICE)
+            state = model.seq_forward({"seq": seq}, table[seq])[rows, (seq != 0).sum(dim=1) - 1]
+            scores = state @ table.T
+            own = scores.gather(1, wanted)
+            scores[:, 0] = -torch.inf
+            lengths = torch.tensor([len(each) for each in part], device=DEVICE)
+            scores[rows.repeat_interleave(lengths), torch.from_numpy(np.concatenate(part)).to(DEVICE)] = -torch.inf
+            found.append((1 + (scores >= own).sum(dim=1) - (scores.gather(1, wanted)[:, 0] >= own[:, 0]).long()).cpu())
+    return torch.cat(found).numpy()
 
 
 def worth(places: np.ndarray) -> tuple[float, float]:
@@ -147,42 +204,35 @@ def worth(places: np.ndarray) -> tuple[float, float]:
     return float(hit.mean()), float((hit / np.log2(places + 1)).mean())
 
 
-def search(users: Sequences, watched: np.ndarray, items: int, trials: int, epochs: int) -> dict[str, Any]:
-    """The best dials and how many epochs they took."""
-    shown = [each[:-2] for each, look in zip(users, watched, strict=True) if look and len(each) > 2]
-    wanted = np.array([each[-2] for each, look in zip(users, watched, strict=True) if look and len(each) > 2])
-
-    def run(trial: optuna.Trial) -> float:
+def attempt(path: Path, out: Path, epochs: int, trial: int) -> dict[str, Any]:
+    """A trial: its dials, its best NDCG@K and after how many epochs it was reached."""
+    kept = out / f"{path.stem}_trial_{trial}.json"
+    if not kept.is_file():
+        users, watched, items = read(path)
+        watched = watched & np.array([len(each) > 2 for each in users])
+        judged = [each for each, look in zip(users, watched, strict=True) if look]
+        shown, wanted = [each[:-2] for each in judged], np.array([each[-2] for each in judged])
         chosen, best, waited = dials(trial), (-1.0, 0), 0
         for epoch, model in enumerate(train([each[:-2] for each in users], items, chosen, 0), 1):
             if epoch % EVERY == 0 or epoch >= epochs:
                 reached = worth(ranks(model, shown, wanted))[1]
                 best, waited = ((reached, epoch), 0) if reached > best[0] else (best, waited + 1)
-                print(f"trial {trial.number} epoch {epoch}: {reached:.4f}", flush=True)
             if waited >= PATIENCE or epoch >= epochs:
                 break
-        trial.set_user_attr("epochs", best[1])
-        return best[0]
-
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=1))
-    study.enqueue_trial(OWN)
-    start = time.monotonic()
-    study.optimize(run, n_trials=trials)
-    best = study.best_trial
-    return {
-        "dials": best.params,
-        "epochs": best.user_attrs["epochs"],
-        "validation_ndcg": best.value,
-        "trials": trials,
-        "seconds": time.monotonic() - start,
-    }
+        kept.write_text(json.dumps({"dials": chosen, "validation_ndcg": best[0], "epochs": best[1]}, indent=2))
+        print(f"{path.stem}, trial {trial}: {best[0]:.4f} after {best[1]} epochs", flush=True)
+    return json.loads(kept.read_text())
 
 
-def test(users: Sequences, items: int, chosen: dict[str, Any], seed: int) -> np.ndarray:
-    """(users,) the rank of each last item."""
-    network = train([each[:-1] for each in users], items, chosen["dials"], seed)
-    model = next(islice(network, chosen["epochs"] - 1, None))
-    return ranks(model, [each[:-1] for each in users], np.array([each[-1] for each in users]))
+def test(path: Path, out: Path, best: dict[str, Any], seed: int) -> tuple[float, float]:
+    """HIT@K and NDCG@K of the last items."""
+    kept = out / f"{path.stem}_{seed}.json"
+    if not kept.is_file():
+        users, _, items = read(path)
+        shown = [each[:-1] for each in users]
+        model = next(islice(train(shown, items, best["dials"], seed), best["epochs"] - 1, None))
+        kept.write_text(json.dumps(worth(ranks(model, shown, np.array([each[-1] for each in users])))))
+    return tuple(json.loads(kept.read_text()))
 
 
 def main() -> None:
@@ -191,25 +241,23 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--epochs", type=int, default=200, help="at most, of a trial")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials, then seeds, that run at once")
     parser.add_argument("--out", type=Path, default=Path("runs/peers/sasrec"))
     asked = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked.out.mkdir(parents=True, exist_ok=True)
-    for name in asked.data:
-        users, watched, items = read(Path(os.environ["TRIAD_DATASETS"]) / "sequences" / f"{name}.txt")
-        path = asked.out / f"{name}.json"
-        if not path.is_file():
-            path.write_text(json.dumps(search(users, watched, items, asked.trials, asked.epochs), indent=2))
-        chosen, found = json.loads(path.read_text()), []
-        print(f"{name}: {chosen}", flush=True)
-        for seed in asked.seeds:
-            target = asked.out / f"{name}_{seed}.npy"
-            if not target.is_file():
-                np.save(target, test(users, items, chosen, seed))
-            found.append(worth(np.load(target)))
-        mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=min(1, len(found) - 1))
-        told = (f"{each} {mean[at]:.4f} ± {spread[at]:.4f}" for at, each in enumerate((f"HIT@{K}", f"NDCG@{K}")))
-        print(f"{name}, {len(users):,} users, {len(found)} seed(s): {', '.join(told)}", flush=True)
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        for name in asked.data:
+            path = Path(os.environ["TRIAD_DATASETS"]) / "sequences" / f"{name}.txt"
+            found = list(pool.map(partial(attempt, path, asked.out, asked.epochs), range(asked.trials)))
+            best = max(found, key=lambda each: each["validation_ndcg"])
+            print(f"{name}, best of {asked.trials} trials: {best}", flush=True)
+            told = np.array(list(pool.map(partial(test, path, asked.out, best), asked.seeds)))
+            spread = told.std(axis=0, ddof=min(1, len(told) - 1))
+            each = (
+                f"{metric} {told[:, at].mean():.4f} ± {spread[at]:.4f}"
+                for at, metric in enumerate((f"HIT@{K}", f"NDCG@{K}"))
+            )
+            print(f"{name}, {len(told)} seed(s) on {DEVICE}: {', '.join(each)}", flush=True)
 
 
 if __name__ == "__main__":
