@@ -76,7 +76,7 @@ def dials(params: Params, share: float) -> dict[str, object]:
     epochs = round(params.finetune.max_epochs * min(share**-0.4, 5))
     batch = min(params.finetune.batch_exposures, 1 << max(6, int(np.log2(16_384 * share))))
     patience = max(params.finetune.patience, epochs // 5)
-    return {"max_epochs": epochs, "warm_epochs": epochs, "batch_exposures": batch, "patience": patience}
+    return {"max_epochs": epochs, "batch_exposures": batch, "patience": patience}
 
 
 def read(params: Params) -> tuple[Dataset, State]:
@@ -96,10 +96,8 @@ def prepare(source: str, params: Params, data: Dataset, state: State, runtime: R
     theirs, known = read(params)
     trunk = pretrain_network(theirs, params.pretrain, runtime)[0].network
     ranker, _ = learn(theirs, params, runtime, {"pretrained": trunk})
-    vocabularies = dict(known.vocabularies)
-    sold = vocabularies["item"]
-    vocabularies["item"] = replace(sold, ids=tuple(f"elsewhere {each}" for each in sold.ids))  # none is sold here
-    return {"former": Former(ranker.network, origins(vocabularies, state.vocabularies), known.meta.context)}
+    rows = origins(known.vocabularies, state.vocabularies, params.champion.market.apart)
+    return {"former": Former(ranker.network, rows, known.meta.context)}
 
 
 def learn(data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]) -> tuple[Ranker, dict[str, float]]:
@@ -173,6 +171,7 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
                 starts[source] = prepare(source, params, data, state, runtime)
                 print(f"seed {seed}: {source} in {time.perf_counter() - began:.0f} s", flush=True)
             changes = dials(params, share) | ({"transfer": way} if way else {})
+            changes |= {"init": "market"} if source == "market" else {}
             changes |= {"tasks": ("conversion",)} if mode == "alone" else {}
             settings = params.model_copy(update={"finetune": params.finetune.model_copy(update=changes)})
             ranker, told = learn(few, settings, runtime, starts[source])

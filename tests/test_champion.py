@@ -58,6 +58,26 @@ def test_a_version_comes_with_its_features_and_networks(night: Path, monkeypatch
         assert read(FOLDER) == found, "what failed replaced nothing"
 
 
+def test_another_markets_model_lies_beside_the_own(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def ask(currency: str = "EUR", **market: object) -> None:
+        here = make_params(champion={"market": {"model": "triad", **market}}, publish={"model": "here"})
+        champion(here.model_copy(update={"ingest": here.ingest.model_copy(update={"currency": currency})}))
+
+    with inside(night):
+        ask(version=1, apart=["item", "brand"])
+        assert read(FOLDER) is None, "the shop itself starts from none"
+        found = read(FOLDER / "market")
+        assert found is not None and (found.version, found.market, found.apart) == (1, "triad", ("item", "brand"))
+        assert (FOLDER / "market" / "pretrain" / "network.keras").read_text() == "weights"
+        with pytest.raises(TriadError, match=r"champion\.market\.version: no version is named of model triad; .* 1"):
+            ask()
+        with pytest.raises(TriadError, match="learned prices in EUR, this shop's are in JPY"):
+            ask(version=1, currency="JPY")
+        assert read(FOLDER / "market") == found, "what failed replaced nothing"
+
+
 def test_a_version_of_other_code_is_named(night: Path, tmp_path: Path) -> None:
     shutil.copytree(night / "artifacts" / "features" / "state", tmp_path / "state")
     write_json(tmp_path / "champion.json", {"version": 3})
@@ -123,5 +143,10 @@ def test_every_row_starts_from_the_row_it_was_read_by() -> None:
     shared = int(base["item"].look_up(["c"])[0])
     assert found["item"].tolist() == [0, 1, 2, 3, 4, 5, 6, shared] and 1 <= shared <= 4
     assert found["country"].tolist() == [0, 1, 0], "a new country was unknown"
+    other = origins(base, grown, apart=("item",))
+    assert other["item"].tolist() == [0, 1, 2, 3, 4, *Vocabulary((), 4).look_up(["a", "b", "c"])], "as unknown ids"
+    assert other["country"].tolist() == found["country"].tolist()
+    with pytest.raises(TriadError, match=r"features\.hash_buckets: is 8, but the vocabulary 'item' .* has 4"):
+        origins(base, {"item": Vocabulary(("a",), 8)})
     ids = ["a", "b", "c", "d", ""]
     np.testing.assert_array_equal(found["item"][grown["item"].look_up(ids)], base["item"].look_up(ids))

@@ -42,6 +42,7 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ({"tasks": {"p": {"kind": "binary", "label": "price_move"}}}, r"tasks.p: .*is of kind 'regression'"),
         ({"features": {"user_attributes": ["segment"]}}, r"'segment' is also in features.user_attributes"),
         ({"recommend": {"order_by": "profile"}}, r"'profile' is no binary task"),
+        ({"finetune": {"init": "market"}}, r"finetune.init is market, but champion.market.model names none"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from make_night import inside, make_night, make_params
 from make_pipeline import environment
 
@@ -18,9 +19,11 @@ from triad.artifacts import write_json
 from triad.errors import TriadError
 from triad.retraining.closing import tell_registry
 from triad.retraining.delivery import hand_over, renew
+from triad.retraining.opening import _pin_starts
 from triad.retraining.run import Run
 from triad.stages.publish import publish
 from triad.tracking import registry, store
+from triad.workspace import write_params
 
 
 def lists(folder: Path, version: str | None, as_of: str, text: str = "rows") -> Path:
@@ -64,6 +67,28 @@ def test_a_version_names_the_branch_of_the_run_that_made_it(tmp_path: Path, monk
     assert found.get_model_version("triad", "1").tags["branch"] == "retrain/2026-03-01"
     tell_registry(night, published, "retrain/2026-03-01-3", "def")  # closed again
     assert found.get_model_version("triad", "1").tags["branch"] == "retrain/2026-03-01-3"
+
+
+def test_a_run_writes_down_which_versions_it_starts_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    found = store.client()
+    for model, serving in (("triad", 2), ("elsewhere", 3)):
+        found.create_registered_model(model)
+        for _ in range(serving):
+            found.create_model_version(model, str(tmp_path))
+        found.set_registered_model_alias(model, "champion", str(serving))
+
+    def started(**stages: str) -> tuple[object, object]:
+        params = {"champion": {"version": None, "market": {"model": "elsewhere", "version": None}}}
+        params |= {stage: {"init": init} for stage, init in stages.items()}
+        write_params(tmp_path, params)
+        _pin_starts(params, tmp_path, tmp_path)
+        written = yaml.safe_load((tmp_path / "params.yaml").read_text())["champion"]
+        return written["version"], written["market"]["version"]
+
+    assert started(pretrain="scratch", finetune="pretrain") == (None, None)
+    assert started(pretrain="champion") == (2, None)
+    assert started(pretrain="champion", finetune="market") == (2, 3)
 
 
 def test_rolling_back_delivers_the_lists_of_the_model_that_serves_again(

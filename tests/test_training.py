@@ -61,7 +61,7 @@ def data() -> Dataset:
 
 
 def params_with(**sections) -> Params:
-    return parse({name: {**VALUES.get(name, {}), **sections.get(name, {})} for name in VALUES}, "test")
+    return parse({name: {**VALUES.get(name, {}), **sections.get(name, {})} for name in VALUES | sections}, "test")
 
 
 def run_pretrain(data: Dataset, folder: Path | None = None, **changes):

@@ -23,7 +23,7 @@ from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.finetuning import ExposureFeed, finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
-from triad.training.warm import champions_network
+from triad.training.warm import former_network
 
 TASKS = dict(PARAMS.tasks)
 STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, ExposureFeed, Ranker))
@@ -131,7 +131,7 @@ def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None
 def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     wider = params_with(pretrain={"trunk": {"dim": 32, "layers": 1, "max_steps": 16}}).pretrain
-    with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the champion's network was made with 16"):
+    with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the network to start from .* 16"):
         pretrain_network(data, wider, RUNTIME, None, Former(sequence.network, origin, data.meta.context))
     deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["body"]})
     former = Former(ranker.network, origin, data.meta.context)
@@ -161,7 +161,7 @@ def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, b
         found = Ranker(carried(tonight, origin, TASKS)).predict(tonight, data.rows("test"))
         for task, expected in Ranker(former).predict(data, data.rows("test")).items():
             np.testing.assert_allclose(found[task], expected, atol=1e-5)
-    with pytest.raises(TriadError, match=rf"finetune\.body: {body} cannot start from a champion with"):
+    with pytest.raises(TriadError, match=rf"finetune\.body: {body} cannot start from a network with"):
         carried(*night_two, TASKS | {"cart": TASKS["click"]})
 
 
@@ -220,9 +220,38 @@ def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, 
         assert same_weights(whole, member.load(Path("artifacts", stage)))
 
 
+@pytest.mark.parametrize("ranker", ["shared_bottom"], indirect=True)
+def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("artifacts", "champion", "market")
+    lay_out(data, {"pretrain": sequence, "finetune": ranker})
+    Path("artifacts", "champion").rename("theirs")
+    Path("artifacts", "champion").mkdir()
+    Path("theirs").rename(theirs)
+    write_json(theirs / "champion.json", {"version": 5, "market": "elsewhere", "apart": ["item"]})
+    write_json(Path("artifacts", "champion", "champion.json"), {"version": None})
+    dials = {"init": "market", "warm_epochs": 1, "max_epochs": 2}
+    given = params_with(
+        pretrain=dials, finetune={**dials, "body": "shared_bottom"}, champion={"market": {"model": "elsewhere"}}
+    )
+    known = vocabularies(data)
+    own = len(known["item"].ids)
+    found = former_network("market", "finetune", Path("artifacts"), data)
+    assert (found.rows["item"][-own:] <= BUCKETS).all(), "no item there is one of ours"
+    assert found.rows["country"].tolist() == list(range(known["country"].rows)), "countries are"
+    for stage, run, _, member in STAGES:
+        run(given)
+        assert len(Path("artifacts", stage, "history.csv").read_text().splitlines()) == 1 + 2, "as many as from nothing"
+        config = member.load(Path("artifacts", stage)).network.trunk.get_config()
+        assert config["price_mean"] == sequence.network.trunk.get_config()["price_mean"]
+    (theirs / "finetune" / "network.keras").unlink()
+    with pytest.raises(TriadError, match=r"champion\.market: elsewhere, version 5: it was fused without .* finetune"):
+        finetune(given)
+
+
 def test_the_first_night_has_no_champion_and_starts_without(data, tmp_path, caplog) -> None:
     write_json(tmp_path / "champion" / "champion.json", {"version": None})
-    assert champions_network("pretrain", tmp_path, data) is None
+    assert former_network("champion", "pretrain", tmp_path, data) is None
     assert "no champion yet: pretrain starts without one" in caplog.text
 
 

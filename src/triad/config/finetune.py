@@ -12,8 +12,9 @@ from triad.config.base import Section
 class FinetuneParams(Section):
     """Multi-task training on exposures."""
 
-    init: Literal["pretrain", "scratch", "champion"] = Field(
-        default="pretrain", description="champion: of champion.version; where that is null, from pretrain"
+    init: Literal["pretrain", "scratch", "champion", "market"] = Field(
+        default="pretrain",
+        description="champion: of champion.version, where that is null from pretrain; market: of champion.market",
     )
     source_gate: bool = Field(
         default=False, description="also learn from nothing, and keep that where the source is not shown to help"
@@ -47,7 +48,7 @@ class FinetuneParams(Section):
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
     warm_epochs: int = Field(default=2, ge=1, description="max_epochs of a start from the champion")
-    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
+    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate from champion or market")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

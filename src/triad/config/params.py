@@ -55,6 +55,9 @@ class Params(Section):
         later = sum(self.features.split_days.model_dump().values())
         if later >= self.ingest.window_days:
             raise ValueError(f"features.split_days take {later} days of ingest.window_days={self.ingest.window_days}")
+        starts = [name for name in ("pretrain", "finetune") if getattr(self, name).init == "market"]
+        if starts and self.champion.market.model is None:
+            raise ValueError(f"{starts[0]}.init is market, but champion.market.model names none")
         order = self.recommend.order_by
         if order is not None and (order not in self.tasks or self.tasks[order].kind != "binary"):
             raise ValueError(f"recommend.order_by: {order!r} is no binary task")

@@ -28,8 +28,9 @@ class TrunkParams(Section):
 class PretrainParams(Section):
     """Which interaction, over the whole catalogue."""
 
-    init: Literal["scratch", "champion"] = Field(
-        default="scratch", description="champion: of champion.version; where that is null, from scratch"
+    init: Literal["scratch", "champion", "market"] = Field(
+        default="scratch",
+        description="champion: of champion.version, where that is null from scratch; market: of champion.market",
     )
     task: Literal["next", "masked", "both"] = Field(
         default="next",
@@ -47,7 +48,7 @@ class PretrainParams(Section):
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases and norms")
     max_epochs: int = Field(default=12, ge=1)
     warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
-    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate of a start from the champion")
+    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate from champion or market")
     choose_by: Literal["lists", "loss"] = Field(
         default="lists",
         description="the best epoch's mark: NDCG@10 of next-interaction lists of the whole catalogue, or the loss, "

@@ -1,9 +1,9 @@
-"""The champion a night starts from: what its rows and columns mean, and which days its networks know."""
+"""The model a night starts from, its own or another market's: what its rows and columns mean, which days it knows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from triad.features import vocabulary
 from triad.features.dataset import Ints, Meta, meta_from
 from triad.features.vocabulary import Vocabulary
 
-NAME, STATE = "champion.json", "state"
-"""Inside its folder: which version it is, and its fitted features; each network has a folder named as its stage."""
+NAME, STATE, MARKET = "champion.json", "state", "market"
+"""Inside its folder: which version it is, its fitted features, and another market's, laid out likewise; each network
+has a folder named as its stage.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,25 @@ class Champion:
     version: int
     meta: Meta
     vocabularies: Mapping[str, Vocabulary]
+    market: str | None = None  # the model's name, where it is another market's
+    apart: tuple[str, ...] = ()  # vocabularies whose ids name other things there
+
+    @property
+    def dial(self) -> str:
+        """Where the params name it."""
+        return _dial(self.version, self.market)
 
 
 def read(folder: Path) -> Champion | None:
     """The champion in `folder`, None where the night is to start from none.
 
     Raises:
-        TriadError: the folder is not there, or the features were fitted by code that this code cannot follow.
+        TriadError: the folder is not there, or its features were fitted by code that this code cannot follow.
     """
     if not (folder / NAME).is_file():
         raise TriadError("no such folder", where=str(folder), mend="run `triad champion` first")
-    version = read_json(folder / NAME)["version"]
+    named = read_json(folder / NAME)
+    version, market, apart = named["version"], named.get("market"), tuple(named.get("apart", ()))
     if version is None:
         return None
     state = folder / STATE
@@ -44,10 +54,10 @@ def read(folder: Path) -> Champion | None:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise TriadError(
             f"its features do not fit the present code: {type(error).__name__}: {error}",
-            where=f"champion.version: {version}",
+            where=_dial(version, market),
             mend="name a version that this code made, or set it to null",
         ) from error
-    return Champion(version, meta, vocabulary.load(state / "vocabularies"))
+    return Champion(version, meta, vocabulary.load(state / "vocabularies"), market, apart)
 
 
 def check_days(champion: Champion, tonight: Mapping[str, tuple[int, int]]) -> None:
@@ -69,21 +79,39 @@ def check_days(champion: Champion, tonight: Mapping[str, tuple[int, int]]) -> No
             raise TriadError(
                 f"its {known} days reach to {_day(theirs[known][1])}, but tonight's {later} days, which it must not "
                 f"know, begin on {_day(tonight[later][0])}",
-                where=f"champion.version: {champion.version}",
-                mend="name a champion of an earlier night, or set it to null",
+                where=champion.dial,
+                mend="name a version of an earlier night, or set it to null",
             )
 
 
-def origins(base: Mapping[str, Vocabulary], tonight: Mapping[str, Vocabulary]) -> dict[str, Ints]:
+def origins(
+    base: Mapping[str, Vocabulary], tonight: Mapping[str, Vocabulary], apart: Collection[str] = ()
+) -> dict[str, Ints]:
     """Table → (rows,) the row of `base` that each of tonight's was read by; tables new tonight are left out.
 
-    An id that `base` has no row for was read by a shared one, or as unknown.
+    An id that `base` has no row for, or that names another thing there (all of the vocabularies `apart`), was read by a
+    shared one, or as unknown.
+
+    Raises:
+        TriadError: the two share other numbers of rows by hash.
     """
-    return {
-        name: np.r_[np.arange(1 + grown.buckets), base[name].look_up(grown.ids)]
-        for name, grown in tonight.items()
-        if name in base
-    }
+    found = {}
+    for name, grown in tonight.items():
+        if name not in base:
+            continue
+        known = replace(base[name], ids=()) if name in apart else base[name]
+        if known.buckets != grown.buckets:
+            raise TriadError(
+                f"is {grown.buckets}, but the vocabulary {name!r} to start from has {known.buckets} shared rows",
+                where="features.hash_buckets",
+                mend="keep that number",
+            )
+        found[name] = np.r_[np.arange(1 + grown.buckets), known.look_up(grown.ids)]
+    return found
+
+
+def _dial(version: int, market: str | None) -> str:
+    return f"champion.version: {version}" if market is None else f"champion.market: {market}, version {version}"
 
 
 def _day(moment: int) -> str:

@@ -88,9 +88,9 @@ def same_sizes(ours: Mapping[str, Any], theirs: Mapping[str, Any], dials: Iterab
     for dial in dials:
         if ours[dial] != theirs[dial]:
             raise TriadError(
-                f"is {ours[dial]}, but the champion's network was made with {theirs[dial]}",
+                f"is {ours[dial]}, but the network to start from was made with {theirs[dial]}",
                 where=f"{section}.{dial}",
-                mend="keep the champion's, or let init be another value until a model of the new size serves",
+                mend="keep its size, or let init be another value until a model of the new size serves",
             )
 
 

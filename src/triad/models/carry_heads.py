@@ -78,7 +78,7 @@ def _carry_body(network: MultiTaskNetwork, former: MultiTaskNetwork, rows: Ints,
     if kind == "stem" or (kind in ("ple", "aitm") and tasks.tolist() != list(range(count))):
         why = "its tasks' own tables" if kind == "stem" else "tasks other than its own"
         raise TriadError(
-            f"{kind} cannot start from a champion with {why}",
+            f"{kind} cannot start from a network with {why}",
             where="finetune.body",
             mend="let finetune.init be pretrain, or the body mmoe, shared_bottom or single_task",
         )

@@ -114,12 +114,12 @@ def _digest(folder: Path) -> str:
     return total.hexdigest()[:8]
 
 
-def champion_of(checkout: Path, workspace: Path) -> str | None:
-    """The version that serves by the registry of `checkout`, for the model that the params of `workspace` name."""
+def champion_of(checkout: Path, workspace: Path, model: str | None = None) -> str | None:
+    """The version of `model`, else of the params' own in `workspace`, that serves by the registry of `checkout`."""
     from triad.config.publish import PublishParams
     from triad.tracking.registry import current
     from triad.tracking.store import client
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
     named = PublishParams(**yaml.safe_load((workspace / "params.yaml").read_text()).get("publish", {}))
-    return current(client(), named.model, named.alias)
+    return current(client(), model or named.model, named.alias)

@@ -54,7 +54,7 @@ def open_run(
         if tasks:
             params["tasks"] = {name: _task(params["tasks"], name) for name in tasks}
         write_params(folder, params)
-        _pin_champion(params, here, folder)
+        _pin_starts(params, here, folder)
         _check(folder)
         run = Run(
             run_id=run_id,
@@ -104,18 +104,23 @@ def _put(params: dict[str, Any], path: str, value: Any) -> None:
     params[key] = value
 
 
-def _pin_champion(params: dict[str, Any], here: Path, folder: Path) -> None:
-    """Write into the params which version is champion now, if a stage starts from it: a run must be reproducible."""
-    section = params.get("champion")
-    asked = any(params.get(stage, {}).get("init") == "champion" for stage in ("pretrain", "finetune"))
-    if not asked or not isinstance(section, dict) or section.get("version") is not None:
-        return
+def _pin_starts(params: dict[str, Any], here: Path, folder: Path) -> None:
+    """Write into the params which version is champion now, here and in the market that is named, where a stage starts
+    from it: a run must be reproducible.
+    """
     from triad.retraining.delivery import champion_of
 
-    version = champion_of(here, folder)
-    section["version"] = int(version) if version else None
-    write_params(folder, params)
-    log.info("starts from version %s", version or "none: there is no champion yet")
+    section: Any = params.get("champion")
+    inits = {params.get(stage, {}).get("init") for stage in ("pretrain", "finetune")}
+    if not isinstance(section, dict):
+        return
+    for init, named in (("champion", section), ("market", section.get("market"))):
+        if init not in inits or not isinstance(named, dict) or named.get("version") is not None:
+            continue
+        version = champion_of(here, folder, named.get("model"))
+        named["version"] = int(version) if version else None
+        write_params(folder, params)
+        log.info("%s: starts from version %s", init, version or "none: there is no champion yet")
 
 
 _LOAD = """

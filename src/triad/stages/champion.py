@@ -1,4 +1,4 @@
-"""Fetch the registered version that tonight's vocabularies and networks may start from."""
+"""Fetch the registered versions, the shop's own and another market's, that tonight may start from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.errors import TriadError
-from triad.features.champion import NAME, STATE, read
-from triad.tracking.registry import folder_of, versions
+from triad.features.champion import MARKET, NAME, STATE, read
+from triad.tracking.registry import describe, folder_of, versions
 from triad.tracking.store import client
 
 if TYPE_CHECKING:
@@ -25,26 +25,48 @@ LOG = logging.getLogger("triad.champion")
 def champion(params: Params) -> None:
     """Write `artifacts/champion`: which version it is, its fitted features, its networks; no version, no more.
 
+    Another market's lie likewise in its folder `market`, where one is named.
+
     Raises:
-        TriadError: there is no such version, its files are gone, or the present code cannot read them.
+        TriadError: there is no such version, its files are gone, or the present code cannot read them; or the other
+            market reckons in another currency.
     """
-    model, version, start = params.publish.model, params.champion.version, time.monotonic()
+    own, market, start = params.champion.version, params.champion.market, time.monotonic()
     with replacing(OUTPUT) as folder:
-        write_json(folder / NAME, {"version": version})
-        if version is not None:
-            _fetch(model, version, folder)
+        write_json(folder / NAME, {"version": own})
+        if own is not None:
+            _fetch(params.publish.model, own, folder, "champion.version")
         read(folder)
-    found = "none" if version is None else f"version {version} of {model}"
-    LOG.info("%s · %.1f s · %s", found, time.monotonic() - start, OUTPUT)
+        if market.model is not None:
+            theirs = folder / MARKET
+            write_json(theirs / NAME, {"version": market.version, "market": market.model, "apart": market.apart})
+            _fetch(market.model, market.version, theirs, "champion.market.version")
+            _check_currency(market.model, str(market.version), params.ingest.currency)
+            read(theirs)
+    found = [f"version {own} of {params.publish.model}"] if own is not None else []
+    found += [f"version {market.version} of {market.model}"] if market.model is not None else []
+    LOG.info("%s · %.1f s · %s", " and ".join(found) or "none", time.monotonic() - start, OUTPUT)
 
 
-def _fetch(model: str, version: int, folder: Path) -> None:
+def _check_currency(model: str, version: str, ours: str) -> None:
+    """Its weights know prices as they are there."""
+    theirs = describe(model, version).lineage["params"].get("ingest.currency")
+    if theirs != ours:
+        raise TriadError(
+            f"version {version} of {model} learned prices in {theirs}, this shop's are in {ours}",
+            where="champion.market",
+            mend="name a market of the same currency, or let both shops' exports tell prices in one",
+        )
+
+
+def _fetch(model: str, version: int | None, folder: Path, dial: str) -> None:
     known = versions(client(), model)
     if str(version) not in known:
+        asked = "no version is named" if version is None else f"the registry has no version {version}"
         raise TriadError(
-            f"the registry has no version {version} of model {model}; known are {', '.join(known) or 'none'}",
-            where="champion.version",
-            mend="name one of them, or set it to null",
+            f"{asked} of model {model}; known are {', '.join(known) or 'none'}",
+            where=dial,
+            mend="name one of them, or start from nothing",
         )
     inside = folder_of(model, str(version)) / "artifacts"
     parts = {STATE: inside / "state", **{name: inside / "fuse" / "members" / name for name in NETWORKS}}

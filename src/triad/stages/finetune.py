@@ -18,7 +18,7 @@ from triad.training.history import write_history
 from triad.training.runtime import settle
 from triad.training.sourcing import validation_rows
 from triad.training.transfer import sizes
-from triad.training.warm import champions_network
+from triad.training.warm import former_network
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -36,9 +36,8 @@ def finetune(params: Params) -> None:
     runtime = settle(params.runtime, params.finetune.seed)
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
     data = load(ARTIFACTS / "features")
-    init, former, pretrained = params.finetune.init, None, None
-    if init == "champion":
-        former = champions_network("finetune", ARTIFACTS, data)
+    init, pretrained = params.finetune.init, None
+    former = former_network(init, "finetune", ARTIFACTS, data)
     if init != "scratch" and former is None:
         pretrained = Sequence.load(ARTIFACTS / "pretrain").network
     dials = [params.finetune.model_dump(), params.pretrain.trunk.model_dump(), str(params.tasks), str(runtime)]

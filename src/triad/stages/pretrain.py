@@ -14,7 +14,7 @@ from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
 from triad.training.pretraining import chosen_by, pretrain_network, ranking
 from triad.training.runtime import settle
-from triad.training.warm import champions_network
+from triad.training.warm import former_network
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -26,13 +26,13 @@ def pretrain(params: Params) -> None:
     """Read the examples, train, write `artifacts/pretrain`.
 
     Raises:
-        TriadError: there is nothing to learn from, the champion does not fit, or the device asked for is not there.
+        TriadError: there is nothing to learn from, what it starts from does not fit, or the device is not there.
     """
     began = time.monotonic()
     runtime = settle(params.runtime, params.pretrain.seed)
     log.info("%s · %s", params.pretrain, runtime)
     data = load(ARTIFACTS / "features")
-    former = champions_network("pretrain", ARTIFACTS, data) if params.pretrain.init == "champion" else None
+    former = former_network(params.pretrain.init, "pretrain", ARTIFACTS, data)
     meaning, start = (former.meaning, former.arrays) if former else ([], [])
     name = fingerprint(data, params.pretrain.model_dump(), str(runtime), *meaning, arrays=start)
     member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), former)

@@ -130,7 +130,7 @@ def finetune_network(
         fresh = multi_task_config(data, config, params, tasks)
         network = MultiTaskNetwork(**rescaled(fresh, former, data.meta.context))
         new = carry_multitask(network, former, data.meta.context)
-        log.info("from the champion; new is %s", ", ".join(new) or "nothing")
+        log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     else:
         network = multi_task(data, config, params, tasks)
     if pretrained is not None:
@@ -161,7 +161,7 @@ def finetune_network(
         Schedule(
             params.learning_rate * (params.warm_rate if former else 1),
             params.weight_decay,
-            params.warm_epochs if former else params.max_epochs,
+            params.warm_epochs if former and params.init != "market" else params.max_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

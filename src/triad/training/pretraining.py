@@ -223,7 +223,8 @@ def pretrain_network(
     config = trunk_config(data, params.trunk)
     network = SequenceNetwork(config if former is None else config | scales(former))
     if former is not None:
-        log.info("from the champion; new is %s", ", ".join(carry_sequence(network, former)) or "nothing")
+        new = carry_sequence(network, former)
+        log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     member = Sequence(network)
     mark, lists = chosen_by(params, data), len(data.query_rows("validation"))
     if mark == "missed" and lists < FEW:
@@ -243,7 +244,7 @@ def pretrain_network(
         Schedule(
             params.learning_rate * (params.warm_rate if former else 1),
             params.weight_decay,
-            params.warm_epochs if former else params.max_epochs,
+            params.warm_epochs if former and params.init != "market" else params.max_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

@@ -15,23 +15,29 @@ from triad.models.sequence import NETWORK
 log = logging.getLogger("triad.warm")
 
 
-def champions_network(stage: str, artifacts: Path, data: Dataset) -> Former | None:
-    """The champion's network of `stage` for the examples in `artifacts`, None (and a word) where no champion is named.
+def former_network(init: str, stage: str, artifacts: Path, data: Dataset) -> Former | None:
+    """The network of `stage` that `init` names, for the examples in `artifacts`.
+
+    None where `init` names no registered model, and (with a word) where there is no champion yet.
 
     Raises:
-        TriadError: the champion has none, cannot be read, or knows days that judge tonight.
+        TriadError: that model has none, cannot be read, or knows days that judge tonight.
     """
-    found = champion.read(artifacts / "champion")
+    if init not in ("champion", "market"):
+        return None
+    folder = artifacts / "champion" / (champion.MARKET if init == "market" else "")
+    found = champion.read(folder)
     if found is None:
         log.warning("champion.version names no champion yet: %s starts without one", stage)
         return None
     champion.check_days(found, data.meta.windows)
-    path = artifacts / "champion" / stage / NETWORK
+    path = folder / stage / NETWORK
     if not path.is_file():
         raise TriadError(
             f"it was fused without the member {stage}",
-            where=f"champion.version: {found.version}",
+            where=found.dial,
             mend=f"name a version that has it, or set {stage}.init to another value",
         )
     tonight = vocabulary.load(artifacts / "features" / "state" / "vocabularies")
-    return Former(load_network(path), champion.origins(found.vocabularies, tonight), found.meta.context)
+    rows = champion.origins(found.vocabularies, tonight, found.apart)
+    return Former(load_network(path), rows, found.meta.context)
