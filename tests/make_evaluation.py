@@ -122,6 +122,9 @@ def write_artifacts(root: Path, data: Dataset | None = None, *, noise: float = 1
             }
         ),
     )
+    country = np.where(np.arange(len(users)) % 3, "DE", "FR")
+    people = {"user_id": users.tolist(), "signed_up_at": [long_ago] * len(users), "country": country.tolist()}
+    write_table(tables, "users", pa.table({name: values[::-1] for name, values in people.items()}))
     write_table(
         tables,
         "events",

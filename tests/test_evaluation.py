@@ -81,12 +81,19 @@ def test_targets_keep_their_rank_however_the_queries_are_cut(data, asked, monkey
 def test_slices_part_users_items_categories_and_surfaces(data, asked) -> None:
     category = np.array([f"c{i % 4}" for i in range(40)])
     surface = np.where(np.arange(len(asked.rows)) % 2, "home", "search")
-    parts = window.slices(data, asked, category, surface, largest=2)
+    market = np.array(["DE", "FR", "", "PL"])[np.arange(len(data.users.user_id)) % 4]
+    market[0] = "LU"
+    parts = window.slices(data, asked, category, surface, market, cold_market=0.1, largest=2)
     names = [(part.group, part.name) for part in parts]
     assert ("users", "new users") in names and ("items", "cold items") in names and ("surface", "home") in names
-    for group in ("users", "items", "category", "surface"):
-        members = [part.rows for part in parts if part.group == group]
-        assert np.array_equal(np.sum(members, axis=0), np.ones(len(asked.rows)))
+    for group in ("users", "items", "category", "surface", "market"):
+        members = [part for part in parts if part.group == group and part.name != "cold markets"]
+        assert np.array_equal(np.sum([part.rows for part in members], axis=0), np.ones(len(asked.rows)))
+        if group != "surface":
+            assert np.array_equal(np.sum([part.queries for part in members], axis=0), np.ones(len(asked.queries)))
+    cold = next(part for part in parts if part.name == "cold markets")
+    assert np.array_equal(cold.rows, data.exposures.user[asked.rows] == 0)
+    assert np.array_equal(cold.queries, data.queries.user[asked.queries] == 0) and cold.queries.any()
     assert names.count(("category", "all others")) == 1 and sum(group == "category" for group, _ in names) == 3
     begin = data.meta.windows["test"][0]
     for place in (0, 7):
@@ -238,7 +245,10 @@ def test_the_stage_writes_report_metrics_plots_and_the_scores_of_the_fusion(shop
     assert np.array_equal(scores["conversion"].to_numpy(), fused["conversion"])
     assert np.array_equal(scores["profile_rare"].to_numpy(), fused["profile"][:, 2])
     assert {name: bool(rows_of(name)) for name in PLOTS} == dict.fromkeys(PLOTS, True)
-    assert {row["slice"] for row in rows_of("slices")} >= {"new users", "cold items", "top 1", "home"}
+    assert {row["slice"] for row in rows_of("slices")} >= {"new users", "cold items", "top 1", "home", "DE", "FR"}
+    of_german = np.asarray(data.exposures.user)[rows] % 3 > 0  # the table of users is in another order
+    found = next(row for row in rows_of("slices") if (row["task"], row["slice"]) == ("click", "DE"))
+    assert int(found["rows"]) == np.sum(of_german & np.isfinite(data.labels("click")[rows]))
 
 
 def test_two_runs_write_the_same_bytes(shop) -> None:

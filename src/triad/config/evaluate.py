@@ -22,4 +22,9 @@ class EvaluateParams(Section):
         default=0.001, ge=0, description="gain to exceed: another seed of the same model can gain this"
     )
     min_slice_rows: int = Field(default=200, ge=1)
+    market: str | None = Field(
+        default="country",
+        description="column of users that names their market; null, or no such column: no such slices",
+    )
+    cold_market: float = Field(default=0.01, ge=0, lt=1, description="share of train exposures below which one is cold")
     seed: int = Field(default=1, ge=0)

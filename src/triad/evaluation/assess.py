@@ -27,9 +27,9 @@ _FEWEST = 10  # of the rarer class: below, an AUC says nothing
 # what a label is about: a row of another thing than that is arbitrary, and no slice of it means anything
 _GROUPS = {
     "price_move": ("items", "category"),
-    "user_attribute": ("users",),
-    "spend": ("users",),
-    "next_item": ("users", "items", "category"),
+    "user_attribute": ("users", "market"),
+    "spend": ("users", "market"),
+    "next_item": ("users", "items", "category", "market"),
 }
 
 

@@ -104,15 +104,24 @@ class Slice:
 
 
 def slices(
-    data: Dataset, asked: Window, category: NDArray[Any], surface: NDArray[Any] | None = None, largest: int = 12
+    data: Dataset,
+    asked: Window,
+    category: NDArray[Any],
+    surface: NDArray[Any] | None = None,
+    market: NDArray[Any] | None = None,
+    *,
+    cold_market: float = 0.0,
+    largest: int = 12,
 ) -> list[Slice]:
-    """New and known users, new and known items, the `largest` top-level categories and the rest, surfaces.
+    """New and known users, new and known items, the `largest` top-level categories and markets and the rest, surfaces.
 
     A query belongs to the slice of one of its targets, the first in catalogue order.
 
     Args:
         category: (n_items,) top-level category names.
         surface: (n,) names of where the exposure was shown; None where the source does not say.
+        market: (n_users,) names of the users' markets, "" where not known; None where the source does not say.
+        cold_market: share of the train exposures below which a market is cold.
     """
     exposures = data.exposures
     first = asked.target[np.searchsorted(asked.query, np.arange(len(asked.queries)))]
@@ -125,14 +134,28 @@ def slices(
         Slice("items", "cold items", cold, cold_item),
         Slice("items", "known items", ~cold, ~cold_item),
     ]
-    shown, wanted = category[np.asarray(exposures.item)[asked.rows]], category[first]
-    names, count = np.unique(shown, return_counts=True)
-    kept = names[np.lexsort((names, -count))][:largest]
-    found += [Slice("category", str(name), shown == name, wanted == name) for name in kept]
-    if len(names) > largest:
-        found.append(Slice("category", "all others", ~np.isin(shown, kept), ~np.isin(wanted, kept)))
+    found += _largest("category", category[np.asarray(exposures.item)[asked.rows]], category[first], largest)
+    if market is not None and len(np.unique(market)) > 1:
+        of_row, of_query = market[np.asarray(exposures.user)], market[np.asarray(data.queries.user)[asked.queries]]
+        names, count = np.unique(of_row[data.rows("train")], return_counts=True)
+        warm = names[count >= cold_market * count.sum()]
+        of_row = of_row[asked.rows]
+        cold, cold_query = ~np.isin(of_row, warm), ~np.isin(of_query, warm)
+        if cold.any() or cold_query.any():
+            found.append(Slice("market", "cold markets", cold, cold_query))
+        found += _largest("market", of_row, of_query, largest)
     if surface is not None and len(np.unique(surface)) > 1:
         found += [Slice("surface", str(name), surface == name, nowhere) for name in np.unique(surface)]
+    return found
+
+
+def _largest(group: str, of_row: NDArray[Any], of_query: NDArray[Any], largest: int) -> list[Slice]:
+    """A slice for each of the names that most rows have, and one for the rest."""
+    names, count = np.unique(of_row, return_counts=True)
+    kept = names[np.lexsort((names, -count))][:largest]
+    found = [Slice(group, str(name) or "not named", of_row == name, of_query == name) for name in kept]
+    if len(names) > largest:
+        found.append(Slice(group, "all others", ~np.isin(of_row, kept), ~np.isin(of_query, kept)))
     return found
 
 

@@ -26,6 +26,7 @@ from triad.evaluation.scoring import examples, score_champion, score_members, sc
 from triad.evaluation.summary import summary
 from triad.evaluation.window import Scored, Window, slices, window
 from triad.features.dataset import SPLITS, Dataset, load
+from triad.features.sql import columns
 from triad.fusion.fused import Fused
 from triad.progress import Progress
 from triad.tables import connect
@@ -33,6 +34,8 @@ from triad.tracking.lineage import git
 from triad.tracking.registry import load_champion
 
 if TYPE_CHECKING:
+    import duckdb
+
     from triad.config.params import Params
 
 OUTPUT = ARTIFACTS / "evaluate"
@@ -60,8 +63,8 @@ def evaluate(params: Params) -> None:
     if champion is not None:
         models[CHAMPION] = champion
 
-    titles, category, surface = _shop(data, asked)
-    parts = slices(data, asked, category, surface)
+    titles, category, surface, market = _shop(data, asked, settings.market)
+    parts = slices(data, asked, category, surface, market, cold_market=settings.cold_market)
     results = assess(data, tasks, asked, models, parts=parts, thresholds=cuts, params=settings)
     judged = gate.judge(
         figures.comparisons(results, champion=version is not None), settings, champion=version is not None
@@ -153,8 +156,12 @@ def _verdict(
     }
 
 
-def _shop(data: Dataset, asked: Window) -> tuple[list[str], np.ndarray, np.ndarray | None]:
-    """Titles and top-level categories by catalogue row, and the surface of each exposure where the source says it."""
+def _shop(
+    data: Dataset, asked: Window, market: str | None
+) -> tuple[list[str], np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Titles and top-level categories by catalogue row; where the source says them, the surface of each exposure and
+    what the column `market` tells of each user.
+    """
     session = connect(TABLES)
     try:
         session.register("asked_items", _keys("item_id", data.items.item_id))
@@ -166,6 +173,7 @@ def _shop(data: Dataset, asked: Window) -> tuple[list[str], np.ndarray, np.ndarr
         shown = session.execute(
             "SELECT coalesce(surface, 'not named') FROM asked_events LEFT JOIN events USING (event_id) ORDER BY place"
         ).fetchall()
+        markets = _markets(session, data, market)
     finally:
         session.close()
     surface = np.array([row[0] for row in shown])
@@ -173,7 +181,19 @@ def _shop(data: Dataset, asked: Window) -> tuple[list[str], np.ndarray, np.ndarr
         [row[0] for row in rows],
         np.array([row[1] for row in rows]),
         surface if len(shown) == len(asked.rows) else None,
+        markets,
     )
+
+
+def _markets(session: duckdb.DuckDBPyConnection, data: Dataset, column: str | None) -> np.ndarray | None:
+    """(n_users,) the column of users as text, "" where null; None where there is no such column."""
+    named = "SELECT 1 FROM duckdb_columns() WHERE table_name = 'users' AND column_name = ?"
+    if column is None or not session.execute(named, [column]).fetchall():
+        return None
+    session.register("asked_users", _keys("user_id", data.users.user_id))
+    name = column.replace('"', '""')
+    told = f'SELECT "{name}"::VARCHAR AS market FROM asked_users LEFT JOIN users USING (user_id) ORDER BY place'
+    return columns(session, told)["market"]
 
 
 def _keys(name: str, values: Any) -> pa.Table:
