@@ -238,6 +238,8 @@ def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, mo
     own = len(known["item"].ids)
     found = former_network("market", "finetune", Path("artifacts"), data)
     assert (found.rows["item"][-own:] <= BUCKETS).all(), "no item there is one of ours"
+    fresh = carry_sequence(SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk)), found)
+    assert fresh == [f"{own} rows of item"]
     assert found.rows["country"].tolist() == list(range(known["country"].rows)), "countries are"
     for stage, run, _, member in STAGES:
         run(given)

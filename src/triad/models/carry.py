@@ -76,7 +76,7 @@ def carry_trunk(trunk: Trunk, former: Former) -> list[str]:
         if table in trunk.attributes:  # whose rows begin one later, see `Trunk`
             origin = np.r_[0, 1 + origin]
         table.weight.assign(np.asarray(known[table.name].weight)[origin])
-        fresh = table.rows - known[table.name].rows
+        fresh = len(origin) - len(np.unique(origin))  # ids that had no row of their own
         new += [f"{fresh} rows of {table.name}"] if fresh else []
     for part, other in zip(_others(trunk), _others(theirs), strict=True):
         part.set_weights(other.get_weights())
