@@ -11,7 +11,7 @@ import pytest
 from make_dataset import make_dataset
 from make_evaluation import Informed, Served, make_fused, make_params, write_artifacts, write_oracle
 
-from triad.artifacts import TABLES, read_json
+from triad.artifacts import TABLES, read_json, write_json
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
 from triad.evaluation import scoring, window
@@ -249,6 +249,16 @@ def test_the_stage_writes_report_metrics_plots_and_the_scores_of_the_fusion(shop
     of_german = np.asarray(data.exposures.user)[rows] % 3 > 0  # the table of users is in another order
     found = next(row for row in rows_of("slices") if (row["task"], row["slice"]) == ("click", "DE"))
     assert int(found["rows"]) == np.sum(of_german & np.isfinite(data.labels("click")[rows]))
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.0012, "It was kept."), (-0.0012, "learned from nothing took its place")])
+def test_the_report_says_what_the_source_gate_said(shop, low: float, said: str) -> None:
+    write_artifacts(shop)
+    gate = {"source_gain": 0.0091, "source_gain_low": low, "source_gain_high": 0.0176}
+    write_json(shop / "artifacts/finetune/metrics.json", {"best_epoch": 3.0, **gate})
+    stage.evaluate(make_params())
+    page = (shop / "artifacts/evaluate/report/report.html").read_text()
+    assert f"takes 0.0091 [{low:.4f}, 0.0176] of the best constant" in page and said in page
 
 
 def test_two_runs_write_the_same_bytes(shop) -> None:

@@ -23,6 +23,7 @@ from triad.evaluation.figures import Rows
 from triad.evaluation.oracle import oracle
 from triad.evaluation.report import Evidence, render
 from triad.evaluation.scoring import examples, score_champion, score_members, score_naive, thresholds
+from triad.evaluation.source import Gain
 from triad.evaluation.summary import summary
 from triad.evaluation.window import Scored, Window, slices, window
 from triad.features.dataset import SPLITS, Dataset, load
@@ -95,7 +96,10 @@ def evaluate(params: Params) -> None:
             lineage=_lineage(data, asked, settings.seed),
             examples=shown,
             pretrain=_json(ARTIFACTS / "pretrain" / "metrics.json"),
-            notes=_notes(data, asked, known=TRUTH in models),
+            notes=[
+                *_notes(data, asked, known=TRUTH in models),
+                *_source(_json(ARTIFACTS / "finetune" / "metrics.json")),
+            ],
         )
     )
     _write(page, verdict, metrics, tables, _scores(data, asked, models[FUSED]))
@@ -216,6 +220,18 @@ def _notes(data: Dataset, asked: Window, *, known: bool) -> list[str]:
     if known:
         found.append("This shop is simulated, so its true probabilities are known and stand beside each figure.")
     return found
+
+
+def _source(finetuned: Mapping[str, float]) -> list[str]:
+    """What the source gate said, where it was asked."""
+    if "source_gain" not in finetuned:
+        return []
+    gain = Gain(*(finetuned[f"source_gain{end}"] for end in ("", "_low", "_high")))
+    said = "It was kept." if gain.helps else "That shows no help: the network that learned from nothing took its place."
+    return [
+        "Fine-tuning was tried from nothing too. Against that, what it started from takes "
+        f"{gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}] of the best constant's loss off on the validation days. {said}"
+    ]
 
 
 def _lineage(data: Dataset, asked: Window, seed: int) -> dict[str, str]:
