@@ -228,9 +228,10 @@ def _source(finetuned: Mapping[str, float]) -> list[str]:
         return []
     gain = Gain(*(finetuned[f"source_gain{end}"] for end in ("", "_low", "_high")))
     said = "It was kept." if gain.helps else "That shows no help: the network that learned from nothing took its place."
+    taken = f"{gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}]"
     return [
-        "Fine-tuning was tried from nothing too. Against that, what it started from takes "
-        f"{gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}] of the best constant's loss off on the validation days. {said}"
+        f"Fine-tuning was tried from nothing too. Against that, what it started from takes {taken} of the best "
+        f"constant's loss off in the validation days. {said}"
     ]
 
 
