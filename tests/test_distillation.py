@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from keras import ops
 from make_dataset import make_dataset
+from pydantic import ValidationError
 from scipy.special import softmax
 
 from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
-from triad.errors import TriadError
-from triad.training.distillation import divergence, train_peers
+from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.sequence import Sequence
+from triad.training import pretraining
+from triad.training.distillation import Peers, divergence
 from triad.training.runtime import settle
 
 SMALL = TrunkParams(dim=16, layers=1, heads=2, max_steps=8)
-PARAMS = PretrainParams(trunk=SMALL, batch_targets=128, max_epochs=2, learning_rate=0.01)
+PARAMS = PretrainParams(trunk=SMALL, batch_targets=128, max_epochs=2, learning_rate=0.01, choose_by="loss")
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +46,49 @@ def test_no_gradient_reaches_the_teacher() -> None:
     assert of_student.numpy()[0] == pytest.approx(softmax([1.0, 0.0]) - softmax([0.0, 1.0]))
 
 
-def test_peers_come_to_agree_and_lose_nothing_by_it(data, runtime) -> None:
-    trunks = [SMALL, SMALL.model_copy(update={"dim": 8})]
-    apart, alone = train_peers(data, PARAMS, runtime, trunks=trunks, weight=0.0)
-    together, joint = train_peers(data, PARAMS, runtime, trunks=trunks, weight=1.0)
-    assert [member.network.trunk.dim for member in together] == [16, 8]
+def test_the_joint_loss_by_hand(data) -> None:
+    from triad.training.distillation import make_joint_loss
+
+    peers = Peers([SequenceNetwork(trunk_config(data, SMALL)) for _ in range(2)])
+    feed = pretraining.TargetFeed(data, PARAMS)
+    _, batch = feed.build(feed.plan(0)[0], 0, 0)
+    for network in peers.networks:
+        network.trunk.trainable = False
+    logits = [np.asarray(each, np.float64) for each in peers(batch)]
+    p = [softmax(each, axis=1) for each in logits]
+    real, row = batch["mask"] > 0, np.arange(len(batch["mask"]))
+    total = 0.0
+    for own, other in ((0, 1), (1, 0)):
+        entropy = -np.log(p[own][row, batch["candidate"]])
+        apart = (p[other] * np.log(p[other] / p[own])).sum(axis=1)
+        total += entropy[real].mean() + 0.5 * apart[real].mean()
+    quiet = PARAMS.model_copy(update={"trunk": SMALL.model_copy(update={"dropout": 0.0})})
+    still = Peers([SequenceNetwork(trunk_config(data, quiet.trunk)) for _ in range(2)])
+    still.set_weights(peers.get_weights())
+    loss, parts = make_joint_loss(still, 0.5)(batch)
+    assert float(loss) == pytest.approx(total, rel=1e-4)
+    assert set(parts) == {"peer_1", "apart_1", "peer_2", "apart_2"}
+
+
+def test_peers_come_to_agree_and_lose_nothing_by_it(data, runtime, monkeypatch) -> None:
+    """What `pretrain_network` gives is the first; its peer is caught on the way."""
     users, history = data.queries.user[:50], data.queries.history[:50]
+    caught = []
+    monkeypatch.setattr(pretraining, "Peers", lambda networks: caught.append(Peers(networks)) or caught[-1])
 
-    def distance(members) -> float:
-        one, other = (member.rank(data, users, history) for member in members)
-        return float((one * np.log(one / other)).sum(axis=1).mean())
+    def taught(weight: float) -> tuple[float, float]:
+        first, told = pretraining.pretrain_network(data, PARAMS.model_copy(update={"peer_weight": weight}), runtime)
+        assert caught[-1].networks[0] is first.network
+        one, other = (Sequence(each).rank(data, users, history) for each in caught[-1].networks)
+        return float((one * np.log(one / other)).sum(axis=1).mean()), told[-1]["validation_loss"]
 
-    assert distance(together) < 0.8 * distance(apart)
-    assert joint[-1]["validation_loss"] < joint[0]["validation_loss"]
-    assert joint[-1]["validation_peer_1"] == pytest.approx(alone[-1]["validation_peer_1"], abs=0.2)
+    apart, alone = taught(1e-9)
+    together, joint = taught(1.0)
+    assert together < 0.8 * apart
+    assert joint == pytest.approx(alone, abs=0.2)
 
 
-def test_what_cannot_be_trained_together_is_refused(data, runtime) -> None:
-    with pytest.raises(TriadError, match=r"1 network"):
-        train_peers(data, PARAMS, runtime, trunks=[SMALL], weight=1.0)
-    with pytest.raises(TriadError, match="no belief over the whole catalogue"):
-        train_peers(data, PARAMS.model_copy(update={"loss": "gbce"}), runtime, trunks=[SMALL, SMALL], weight=1.0)
-    other = SMALL.model_copy(update={"max_steps": 4})
-    with pytest.raises(TriadError, match=r"trunks read \[4, 8\] steps"):
-        train_peers(data, PARAMS, runtime, trunks=[SMALL, other], weight=1.0)
+def test_what_cannot_be_trained_together_is_refused() -> None:
+    for wrong in ({"loss": "gbce"}, {"task": "masked"}):
+        with pytest.raises(ValidationError, match="peer_weight goes with loss: softmax and task: next"):
+            PretrainParams(peer_weight=1.0, **wrong)

@@ -10,9 +10,12 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS
+from triad.fusion.informed import Informed
+from triad.fusion.members import load_member
 from triad.fusion.sharing import share, without
 from triad.fusion.similarity import Similarity
 
@@ -106,3 +109,22 @@ def test_a_giver_that_cannot_and_too_few_users_are_refused() -> None:
         share(data, fit, ("price",), folds=2, seed=0)
     with pytest.raises(TriadError, match="20 users for 21 folds"):
         share(data, fit, ("click",), folds=21, seed=0)
+
+
+def test_trees_that_hear_another_member_are_a_member(tmp_path) -> None:
+    data, params = make_dataset(150, 48, 0), ProfileParams(max_iterations=8, min_rows_a_leaf=20)
+    vectors = make_vectors(data)
+    tasks = {name: TASKS[name] for name in ("click", "conversion", "price")}
+    member = Informed.fit(data, vectors, tasks, params, SimilarityParams())
+    assert member.tasks == ("click", "conversion", "price") and member.shared.tasks == ("click", "conversion")
+    assert any("shared_click" in name for name in member.reader.columns["click"])
+    rows = data.rows("test")
+    found = member.predict(data, rows)
+    assert roc_auc_score(data.labels("click")[rows], found["click"]) > 0.6
+    heard = member.shared.giver.predict(data, rows)["click"]
+    assert logit(heard) == pytest.approx(member.shared.add(data, rows).exposures.context[rows, -2], abs=1e-4)
+    member.save(tmp_path / "informed")
+    again = load_member("informed", tmp_path / "informed").predict(data, rows, ["conversion"])
+    assert list(again) == ["conversion"] and np.array_equal(again["conversion"], found["conversion"])
+    with pytest.raises(TriadError, match="member informed: does not rank"):
+        member.rank(data, np.array([0]), np.array([1]))

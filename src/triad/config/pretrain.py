@@ -42,6 +42,11 @@ class PretrainParams(Section):
         default="softmax",
         description="softmax is the most exact; the others hold where the catalogue is too large for it",
     )
+    peer_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="of the beliefs of a second network, taught beside it, in the loss (mutual distillation); 0: none",
+    )
     negatives: int = Field(default=256, ge=1, description="drawn a step and shared by its targets")
     batch_targets: int = Field(default=1024, ge=1, description="interactions predicted a step")
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -57,3 +62,9 @@ class PretrainParams(Section):
     patience: int = Field(default=3, ge=1, description="epochs without a better mark on the validation split")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _believes(self) -> PretrainParams:
+        if self.peer_weight and (self.loss != "softmax" or self.task != "next"):
+            raise ValueError("peer_weight goes with loss: softmax and task: next, a belief over the whole catalogue")
+        return self

@@ -54,6 +54,7 @@ MEMBERS = {
     "successors": "triad.fusion.linear:Linear",
     "attributes": "triad.fusion.linear:Linear",
     "profile": "triad.fusion.profile:Profile",
+    "informed": "triad.fusion.informed:Informed",
     "logistic": "triad.fusion.logistic:Logistic",
     "popularity": "triad.fusion.popularity:Popularity",
 }

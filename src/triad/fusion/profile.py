@@ -71,6 +71,8 @@ class Profile:
         Raises:
             TriadError: a task has too few labels in train or validation.
         """
+        if not params.vectors:
+            vectors = np.zeros((len(vectors), 1), np.float32)
         order = by_id(data.items.item_id)
         known = np.asarray(data.items.item_id)[order]
         place = positions(known, data.items.item_id)

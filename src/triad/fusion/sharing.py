@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit
 
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Dataset, Floats, Ints
-from triad.fusion.members import Member
+
+if TYPE_CHECKING:
+    from triad.fusion.members import Member
 
 LEARNED_FROM = tuple(SPLITS.index(split) for split in ("train", "validation"))
 

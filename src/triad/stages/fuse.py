@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from triad.config.params import Params
 
 log = logging.getLogger("triad.fuse")
+ASKED_FOR: dict[str, str] = dict.fromkeys(WEIGHTS, "name it in similarity.linear.members")
+ASKED_FOR["informed"] = "set profile.informed"
+"""Members in a folder of their own below their stage's, and what makes them."""
+MADE_BY: dict[str, str] = {"item_knn": "similarity", "informed": "profile"} | dict.fromkeys(WEIGHTS, "similarity")
+"""Stages that are not called as the member."""
 
 
 def fuse(params: Params) -> None:
@@ -36,11 +41,11 @@ def fuse(params: Params) -> None:
         if name == "logistic":
             members[name] = Logistic.fit(data, params.tasks)
             continue
-        stage = "similarity" if name in ("item_knn", *WEIGHTS) else name
-        path = ARTIFACTS / stage / name if name in WEIGHTS else ARTIFACTS / stage
+        stage = MADE_BY.get(name, name)
+        path = ARTIFACTS / stage / name if name in ASKED_FOR else ARTIFACTS / stage
         if not path.is_dir():
             wanted = f"run the stage {stage} first"
-            mend = f"name it in similarity.linear.members; {wanted}" if name in WEIGHTS else wanted
+            mend = f"{ASKED_FOR[name]}; {wanted}" if name in ASKED_FOR else wanted
             raise TriadError(f"member {name!r} was not fitted", where=str(path), mend=mend)
         members[name] = Similarity.load(path).item_knn() if name == "item_knn" else load_member(name, path)
     fused = fit_fusion(data, members, params.tasks, params.fuse)

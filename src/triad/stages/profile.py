@@ -1,4 +1,6 @@
-"""Stage `profile`: boosted trees on who a user has been so far, with the pretrained item vectors."""
+"""Stage `profile`: boosted trees on who a user has been so far, with the pretrained item vectors; and, where asked for,
+such as also hear the similarity member.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
 from triad.features.dataset import load
+from triad.fusion.informed import Informed
 from triad.fusion.pretrained import item_vectors
 from triad.fusion.profile import Profile
 
@@ -22,7 +25,12 @@ def profile(params: Params) -> None:
     log.info("%s", params.profile)
     started, target = time.monotonic(), ARTIFACTS / "profile"
     data = load(ARTIFACTS / "features")
-    member = Profile.fit(data, item_vectors(ARTIFACTS / "pretrain", data), params.tasks, params.profile)
+    vectors = item_vectors(ARTIFACTS / "pretrain", data)
+    member, sister = Profile.fit(data, vectors, params.tasks, params.profile), None
+    if params.profile.informed:
+        sister = Informed.fit(data, vectors, params.tasks, params.profile, params.similarity)
     with replacing(target) as folder:
         member.save(folder)
+        if sister is not None:
+            sister.save(folder / "informed")
     log.info("tasks %s · %.1f s · %s", ", ".join(member.tasks), time.monotonic() - started, target)

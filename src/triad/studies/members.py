@@ -18,6 +18,7 @@ from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
+from triad.fusion.informed import Informed
 from triad.fusion.linear import WEIGHTS, Linear
 from triad.fusion.logistic import Logistic
 from triad.fusion.members import Member, load_member
@@ -182,6 +183,11 @@ def _profile(shop: Workshop) -> Made:
     return Profile.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.profile), []
 
 
+def _informed(shop: Workshop) -> Made:
+    params = shop.params
+    return Informed.fit(shop.data, shop.vectors(), params.tasks, params.profile, params.similarity), []
+
+
 def _linear(name: Weights) -> Callable[[Workshop], Made]:
     def make(shop: Workshop) -> Made:
         params = shop.params.similarity
@@ -204,6 +210,7 @@ MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
     "pretrain": _pretrain,
     "similarity": _similarity,
     "profile": _profile,
+    "informed": _informed,
     "item_knn": _item_knn,
     "logistic": _logistic,
     "popularity": _popularity,
@@ -216,6 +223,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "finetune": ("pretrain", "finetune", "tasks"),
     "similarity": ("pretrain", "similarity", "tasks"),
     "profile": ("pretrain", "profile", "tasks"),
+    "informed": ("pretrain", "profile", "similarity", "tasks"),
     **dict.fromkeys(WEIGHTS, ("similarity",)),
 }
 """Members that are worth a place on the shelf, and the sections that they depend on."""

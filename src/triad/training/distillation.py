@@ -8,23 +8,14 @@ gets its share from the other network, so a peer is worth most where data is thi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from triad.config.pretrain import PretrainParams, TrunkParams
-from triad.errors import TriadError
-from triad.features.dataset import Dataset
 from triad.models import losses
 from triad.models.batches import Batch
-from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.sequence import Sequence as Member
-from triad.training.loop import fit
-from triad.training.optimizers import Schedule
-from triad.training.pretraining import TargetFeed, item_loss, targets
-from triad.training.runtime import Runtime
+from triad.models.networks import SequenceNetwork
 
 
 class Peers(keras.Model):
@@ -50,7 +41,7 @@ def divergence(teacher: Any, student: Any) -> Any:
     return ops.sum(ops.exp(believed) * (believed - own), axis=-1)
 
 
-def make_loss(peers: Peers, weight: float) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+def make_joint_loss(peers: Peers, weight: float) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
     """A batch's Σ over networks of cross-entropy + weight · divergence from the others, on average."""
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
@@ -66,71 +57,3 @@ def make_loss(peers: Peers, weight: float) -> Callable[[Batch], tuple[Any, dict[
         return total, parts
 
     return loss_of
-
-
-def train_peers(
-    data: Dataset,
-    params: PretrainParams,
-    runtime: Runtime,
-    *,
-    trunks: Sequence[TrunkParams],
-    weight: float,
-    folder: Path | None = None,
-) -> tuple[list[Member], list[dict[str, float]]]:
-    """The networks trained together on next interactions of `data`, and their losses by epoch.
-
-    Args:
-        trunks: sizes of each network; different ones know different things.
-        weight: of the divergence; 0 trains them apart, in the same steps.
-
-    Raises:
-        TriadError: fewer than two networks, a sampled loss, or no interaction to predict in train or validation.
-    """
-    if len(trunks) < 2:
-        raise TriadError(f"{len(trunks)} network(s)", where="mutual distillation", mend="give the sizes of two")
-    if params.loss != "softmax":
-        raise TriadError(
-            f"loss {params.loss!r} has no belief over the whole catalogue",
-            where="pretrain.loss",
-            mend="set it to softmax for mutual distillation",
-        )
-    held_out = targets(data, "validation")
-    if not len(held_out.item):
-        raise TriadError(
-            "the validation split holds no interaction of the target kind",
-            where="features.split_days.validation",
-            mend="give it more days",
-        )
-    keras.utils.set_random_seed(params.seed)
-    networks = [SequenceNetwork(trunk_config(data, trunk)) for trunk in trunks]
-    members = [Member(network) for network in networks]
-
-    def validate() -> dict[str, float]:
-        each = [item_loss(member, data, held_out) for member in members]
-        return {"loss": sum(each) / len(each)} | {f"peer_{place + 1}": loss for place, loss in enumerate(each)}
-
-    peers = Peers(networks)
-    history = fit(
-        peers,
-        make_loss(peers, weight),
-        TargetFeed(data, params.model_copy(update={"trunk": _same_steps(trunks)})),
-        validate,
-        Schedule(
-            params.learning_rate, params.weight_decay, params.max_epochs, params.patience, params.checkpoint_steps
-        ),
-        runtime=runtime,
-        folder=folder,
-        label="distil",
-    )
-    return members, history
-
-
-def _same_steps(trunks: Sequence[TrunkParams]) -> TrunkParams:
-    """Of one length of segments, because the networks read the same batches."""
-    if len({trunk.max_steps for trunk in trunks}) > 1:
-        raise TriadError(
-            f"trunks read {sorted({trunk.max_steps for trunk in trunks})} steps",
-            where="mutual distillation",
-            mend="give all networks the same max_steps",
-        )
-    return trunks[0]

@@ -21,6 +21,7 @@ from triad.models.batches import Batch, Batches, HiddenBatches
 from triad.models.carry import Former, carry_sequence, scales
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence
+from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
 from triad.training.runtime import Runtime
@@ -225,6 +226,10 @@ def pretrain_network(
     if former is not None:
         new = carry_sequence(network, former)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
+    taught, loss_of = network, make_loss(network, params.loss, len(data.items.item_id))
+    if params.peer_weight:  # the second one is let go in the end
+        taught = Peers([network, SequenceNetwork(network.trunk_config)])
+        loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
     mark, lists = chosen_by(params, data), len(data.query_rows("validation"))
     if mark == "missed" and lists < FEW:
@@ -237,8 +242,8 @@ def pretrain_network(
         return found
 
     history = fit(
-        network,
-        make_loss(network, params.loss, len(data.items.item_id)),
+        taught,
+        loss_of,
         InTurn(data, params) if params.task == "both" else TargetFeed(data, params, masked=masked),
         validate,
         Schedule(

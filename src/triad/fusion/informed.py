@@ -1,0 +1,79 @@
+"""The profile member's trees that also read what the similarity member says of a row, out of fold where they learn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from triad.artifacts import read_json, write_json
+from triad.config.profile import ProfileParams
+from triad.config.similarity import SimilarityParams
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.features.dataset import Dataset, Floats, Ints
+from triad.fusion.profile import Profile
+from triad.fusion.sharing import Shared, share
+from triad.fusion.similarity import Similarity
+
+FOLDS = 4
+"""The giver of a fold knows three quarters of the users: nearly as good as the one of all that scores later days."""
+
+
+@dataclass(frozen=True)
+class Informed:
+    """A reader, and who it listens to."""
+
+    shared: Shared
+    reader: Profile
+
+    ranks = False
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return self.reader.tasks
+
+    @classmethod
+    def fit(
+        cls,
+        data: Dataset,
+        vectors: Floats,
+        tasks: Mapping[str, TaskParams],
+        params: ProfileParams,
+        similarity: SimilarityParams,
+    ) -> Informed:
+        """Trees on the context and the similarity member's logit of each binary task.
+
+        Args:
+            vectors: (n_items, dim) pretrained item vectors, in catalogue rows (`pretrained.item_vectors`).
+
+        Raises:
+            TriadError: a task has too few labels in train or validation, or there are fewer users than folds.
+        """
+        heard = tuple(name for name, task in tasks.items() if task.kind == "binary")
+
+        def give(part: Dataset) -> Similarity:
+            return Similarity.fit(part, vectors, {name: tasks[name] for name in heard}, similarity)
+
+        known, shared = share(data, give, heard, folds=FOLDS, seed=params.seed)
+        return cls(shared, Profile.fit(known, vectors, tasks, params))
+
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """Scores of the reader's tasks; shapes as `Member.predict`."""
+        return self.reader.predict(self.shared.add(data, rows), rows, tasks)
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """Never: it does not order the catalogue."""
+        raise TriadError("does not rank", where="member informed", mend="ask a member whose `ranks` is true")
+
+    def save(self, folder: Path) -> None:
+        """The two, each in a folder of its own."""
+        self.shared.giver.save(folder / "giver")
+        self.reader.save(folder / "reader")
+        write_json(folder / "informed.json", {"tasks": self.shared.tasks})
+
+    @classmethod
+    def load(cls, folder: Path) -> Informed:
+        """What `save` wrote."""
+        heard = tuple(read_json(folder / "informed.json")["tasks"])
+        return cls(Shared(Similarity.load(folder / "giver"), heard), Profile.load(folder / "reader"))
