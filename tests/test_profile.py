@@ -189,10 +189,10 @@ def test_a_column_that_no_row_knows_is_left_out(data) -> None:
 
 
 def test_trees_without_the_vectors_know_nothing_of_them(data) -> None:
-    blind = PARAMS.model_copy(update={"vectors": False, "max_iterations": 5})
-    tasks, rows = {"click": TASKS["click"]}, rows_of(data, "test")
+    blind = PARAMS.model_copy(update={"vectors": False})
+    tasks, rows = {"profile": TASKS["profile"]}, rows_of(data, "test")
     vectors = make_vectors(data)
-    found = [Profile.fit(data, each, tasks, blind).predict(data, rows)["click"] for each in (vectors, vectors[::-1])]
+    found = [Profile.fit(data, each, tasks, blind).predict(data, rows)["profile"] for each in (vectors, vectors[::-1])]
     assert np.array_equal(*found) and found[0].std() > 0
     seeing = blind.model_copy(update={"vectors": True})
-    assert not np.array_equal(Profile.fit(data, vectors, tasks, seeing).predict(data, rows)["click"], found[0])
+    assert not np.array_equal(Profile.fit(data, vectors, tasks, seeing).predict(data, rows)["profile"], found[0])

@@ -23,7 +23,7 @@ class ProfileParams(Section):
     bag_rows: int = Field(
         default=160_000, ge=0, description="a task's trees are the mean of as many fits, to 8, as read no more rows"
     )
-    vectors: bool = Field(default=True, description="read the pretrained item vectors")
+    vectors: bool = Field(default=True, description="read the pretrained item vectors, where labels are no steps")
     components: int = Field(default=8, ge=1, description="principal axes of those")
     informed: bool = Field(
         default=False, description="also fit the member `informed`, which reads the similarity member's scores too"
