@@ -133,9 +133,9 @@ def answers(question: Question, names: list[str]) -> dict[str, Answer]:
     return found
 
 
-def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str, Answer]):
-    """Each test query's rank of its item by every member and fusion, and the members' lists of K."""
-    rows, queries = data.query_rows("test"), data.queries
+def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str, Answer], split: str = "test"):
+    """Each query's rank of its item by every member and fusion, and the members' lists of K."""
+    rows, queries = data.query_rows(split), data.queries
     target = np.asarray(queries.target)[rows]
     ranks: dict[str, list] = {name: [] for name in (*members, *fusions)}
     lists: dict[str, list] = {name: [] for name in members}
@@ -167,7 +167,7 @@ def worth(ranks: np.ndarray) -> np.ndarray:
 
 @cache
 def users_drawn(users: int) -> Draws:
-    """The same resamples of users for every figure."""
+    """The same resamples of users for every figure of as many."""
     return draw(users, 1000, 1)
 
 
@@ -209,6 +209,9 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
         for each, found in ranks.items():
             by_seed.setdefault(each, []).append(worth(found))
     report(name, by_seed, lists, fusions, fitted)
+    chosen, _ = lists_of(data, fitted.chosen, {}, "validation")
+    print(f"\nNDCG@{K} where members are chosen, {len(data.query_rows('validation')):,} users:")
+    print("; ".join(f"{member} {shown([worth(found)], 1)}" for member, found in chosen.items()), flush=True)
     if "pretrain" in names:
         print(marks(json.loads((folder / "chosen" / "pretrain" / "history.json").read_text())), flush=True)
 

@@ -2,7 +2,7 @@
 
     TRIAD_DATASETS=… python sasrec.py [beauty toys] [--trials 10] [--seeds 1 2 3 4 5] [--jobs N] [--out …]
 
-The same files, splits and masking as `benchmarks/sequences.py`: dials are drawn at random (the first trial has the
+The same files, test items and masking as `benchmarks/sequences.py`: dials are drawn at random (the first trial has the
 settings of SASRec's own repository) and the best taken by NDCG@10 on one half of the users' last item but one; then,
 for each seed, the network learns all but the last item for as many epochs as that took, and the full catalogue less the
 history is ranked for the last one. Loss and negatives are the repository's: binary cross-entropy, one negative a
