@@ -71,14 +71,6 @@ def kept(data: Dataset, split: str, share: float, seed: int) -> Dataset:
     return replace(data, exposures=replace(data.exposures, split=marks))
 
 
-def dials(params: Params, share: float) -> dict[str, object]:
-    """Epochs and batches by the share: as many steps as a small batch and patience can make of it."""
-    epochs = round(params.finetune.max_epochs * min(share**-0.4, 5))
-    batch = min(params.finetune.batch_exposures, 1 << max(6, int(np.log2(16_384 * share))))
-    patience = max(params.finetune.patience, epochs // 5)
-    return {"max_epochs": epochs, "batch_exposures": batch, "patience": patience}
-
-
 def read(params: Params) -> tuple[Dataset, State]:
     """One shop's examples."""
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
@@ -170,10 +162,11 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
                 began = time.perf_counter()
                 starts[source] = prepare(source, params, data, state, runtime)
                 print(f"seed {seed}: {source} in {time.perf_counter() - began:.0f} s", flush=True)
-            changes = dials(params, share) | ({"transfer": way} if way else {})
-            changes |= {"init": "market"} if source == "market" else {}
+            changes = ({"transfer": way} if way else {}) | ({"init": "market"} if source == "market" else {})
             changes |= {"tasks": ("conversion",)} if mode == "alone" else {}
-            settings = params.model_copy(update={"finetune": params.finetune.model_copy(update=changes)})
+            settings = params.model_copy(
+                update={"finetune": params.finetune.at_share(share).model_copy(update=changes)}
+            )
             ranker, told = learn(few, settings, runtime, starts[source])
             found = estimates(few, ranker.predict(few, few.rows("test")), draws)
             user = np.asarray(few.exposures.user)[few.rows("validation")]

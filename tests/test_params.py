@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from triad.config.finetune import FinetuneParams
 from triad.config.params import load, merge, parse
 from triad.errors import TriadError
 
@@ -64,3 +65,13 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path: Path, text: str | None, s
 def test_merge_replaces_tasks_whole_and_other_sections_key_by_key() -> None:
     merged = merge({"tasks": {"a": 1}, "x": {"y": {"a": 1, "b": 2}}}, {"tasks": {"c": 3}, "x": {"y": {"b": 4}}})
     assert merged == {"tasks": {"c": 3}, "x": {"y": {"a": 1, "b": 4}}}
+
+
+def test_few_rows_are_learned_from_in_more_and_smaller_steps() -> None:
+    whole = FinetuneParams()
+    assert whole.at_share(1) == whole
+    few = whole.at_share(0.01)
+    assert (few.max_epochs, few.batch_exposures, few.patience) == (30, 128, 6)
+    some = whole.at_share(0.2)
+    assert (some.max_epochs, some.batch_exposures, some.patience) == (11, 1024, 3)
+    assert FinetuneParams(batch_exposures=32).at_share(0.01).batch_exposures == 32, "never larger"

@@ -53,6 +53,7 @@ def fit_and_ask(
     start = time.monotonic()
     runtime = settle(params.runtime, seed)
     data = thinned(taught(whole, params.tasks), share, seed)
+    params = params.model_copy(update={"finetune": params.finetune.at_share(share)})
     shop = Workshop(data, params, runtime, shelf, key, cut=f"{share:g} {seed if share < 1 else 0}")
     members = {name: shop.member(name) for name in params.fuse.members}
     if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
