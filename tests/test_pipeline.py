@@ -111,7 +111,7 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
 def test_the_next_night_can_start_from_the_champion(night: Path) -> None:
     dials = ("champion.version=1", "pretrain.init=champion", "finetune.init=champion", "ingest.as_of=2026-03-02")
     said = run(night, "dvc", "exp", "run", *(word for dial in dials for word in ("-S", dial)), "finetune")
-    assert said.count("from the champion; new is") == 2
+    assert said.count("from a registered network; new is") == 2
     ids = [
         pq.read_table(night / folder / "state/vocabularies/item.parquet")["id"].to_pylist()
         for folder in ("artifacts/champion", "artifacts/features")
