@@ -61,8 +61,9 @@ def test_a_version_comes_with_its_features_and_networks(night: Path, monkeypatch
 def test_another_markets_model_lies_beside_the_own(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    def ask(currency: str = "EUR", **market: object) -> None:
-        here = make_params(champion={"market": {"model": "triad", **market}}, publish={"model": "here"})
+    def ask(currency: str = "EUR", init: str = "market", **market: object) -> None:
+        dials = {"champion": {"market": {"model": "triad", **market}}, "finetune": {"init": init}}
+        here = make_params(publish={"model": "here"}, **dials)
         champion(here.model_copy(update={"ingest": here.ingest.model_copy(update={"currency": currency})}))
 
     with inside(night):
@@ -76,6 +77,8 @@ def test_another_markets_model_lies_beside_the_own(night: Path, monkeypatch: pyt
         with pytest.raises(TriadError, match="learned prices in EUR, this shop's are in JPY"):
             ask(version=1, currency="JPY")
         assert read(FOLDER / "market") == found, "what failed replaced nothing"
+        ask(init="pretrain")
+        assert not (FOLDER / "market").exists(), "nothing starts from it"
 
 
 def test_a_version_of_other_code_is_named(night: Path, tmp_path: Path) -> None:

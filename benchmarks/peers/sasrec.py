@@ -100,6 +100,19 @@ def padded(users: Sequences) -> np.ndarray:
     return table
 
 
+def pairs(users: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
+    """The place of each user in `users`, and an item that it took, one pair a step."""
+    place = np.repeat(np.arange(len(users)), [len(each) for each in users])
+    return torch.from_numpy(place).to(DEVICE), torch.from_numpy(np.concatenate(users)).to(DEVICE)
+
+
+def keep(path: Path, found: Any) -> None:
+    """Write JSON, whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(found, indent=2))
+    fresh.replace(path)
+
+
 def build(chosen: dict[str, Any], items: int) -> Any:
     """The network, with xavier tables as in SASRec's repository; the library's own start at 0.0001."""
     shared = {"vocab_size": items + 1, "embed_dim": chosen["dim"], "pooling": "concat"}
@@ -165,8 +178,7 @@ def train(users: Sequences, items: int, chosen: dict[str, Any], seed: int) -> It
     seq = torch.from_numpy(padded([each[:-1] for each in learned])).to(DEVICE)
     pos = torch.from_numpy(padded([each[1:] for each in learned])).to(DEVICE)
     taken = torch.zeros((len(learned), items + 1), dtype=torch.bool, device=DEVICE)
-    for row, each in zip(taken, learned, strict=True):
-        row[torch.from_numpy(each).to(DEVICE)] = True
+    taken[pairs(learned)] = True
     step = stepper(model, chosen["lr"], batch)
     while True:
         model.train()
@@ -192,8 +204,7 @@ def ranks(model: Any, users: Sequences, target: np.ndarray) -> np.ndarray:
             scores = state @ table.T
             own = scores.gather(1, wanted)
             scores[:, 0] = -torch.inf
-            lengths = torch.tensor([len(each) for each in part], device=DEVICE)
-            scores[rows.repeat_interleave(lengths), torch.from_numpy(np.concatenate(part)).to(DEVICE)] = -torch.inf
+            scores[pairs(part)] = -torch.inf
             found.append((1 + (scores >= own).sum(dim=1) - (scores.gather(1, wanted)[:, 0] >= own[:, 0]).long()).cpu())
     return torch.cat(found).numpy()
 
@@ -219,19 +230,19 @@ def attempt(path: Path, out: Path, epochs: int, trial: int) -> dict[str, Any]:
                 best, waited = ((reached, epoch), 0) if reached > best[0] else (best, waited + 1)
             if waited >= PATIENCE or epoch >= epochs:
                 break
-        kept.write_text(json.dumps({"dials": chosen, "validation_ndcg": best[0], "epochs": best[1]}, indent=2))
+        keep(kept, {"dials": chosen, "validation_ndcg": best[0], "epochs": best[1]})
         print(f"{path.stem}, trial {trial}: {best[0]:.4f} after {best[1]} epochs", flush=True)
     return json.loads(kept.read_text())
 
 
-def test(path: Path, out: Path, best: dict[str, Any], seed: int) -> tuple[float, float]:
-    """HIT@K and NDCG@K of the last items."""
-    kept = out / f"{path.stem}_{seed}.json"
+def test(path: Path, out: Path, trial: int, best: dict[str, Any], seed: int) -> tuple[float, float]:
+    """HIT@K and NDCG@K of the last items, with what `trial` found best."""
+    kept = out / f"{path.stem}_trial_{trial}_seed_{seed}.json"
     if not kept.is_file():
         users, _, items = read(path)
         shown = [each[:-1] for each in users]
         model = next(islice(train(shown, items, best["dials"], seed), best["epochs"] - 1, None))
-        kept.write_text(json.dumps(worth(ranks(model, shown, np.array([each[-1] for each in users])))))
+        keep(kept, worth(ranks(model, shown, np.array([each[-1] for each in users]))))
     return tuple(json.loads(kept.read_text()))
 
 
@@ -249,9 +260,9 @@ def main() -> None:
         for name in asked.data:
             path = Path(os.environ["TRIAD_DATASETS"]) / "sequences" / f"{name}.txt"
             found = list(pool.map(partial(attempt, path, asked.out, asked.epochs), range(asked.trials)))
-            best = max(found, key=lambda each: each["validation_ndcg"])
-            print(f"{name}, best of {asked.trials} trials: {best}", flush=True)
-            told = np.array(list(pool.map(partial(test, path, asked.out, best), asked.seeds)))
+            trial, best = max(enumerate(found), key=lambda each: each[1]["validation_ndcg"])
+            print(f"{name}, best of {asked.trials} trials, {trial}: {best}", flush=True)
+            told = np.array(list(pool.map(partial(test, path, asked.out, trial, best), asked.seeds)))
             spread = told.std(axis=0, ddof=min(1, len(told) - 1))
             each = (
                 f"{metric} {told[:, at].mean():.4f} ± {spread[at]:.4f}"

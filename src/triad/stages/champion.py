@@ -25,26 +25,27 @@ LOG = logging.getLogger("triad.champion")
 def champion(params: Params) -> None:
     """Write `artifacts/champion`: which version it is, its fitted features, its networks; no version, no more.
 
-    Another market's lie likewise in its folder `market`, where one is named.
+    Another market's lie likewise in its folder `market`, where a version of one is named.
 
     Raises:
         TriadError: there is no such version, its files are gone, or the present code cannot read them; or the other
-            market reckons in another currency.
+            market reckons in another currency, or none of its versions is named though a stage starts from it.
     """
     own, market, start = params.champion.version, params.champion.market, time.monotonic()
+    inits = (params.pretrain.init, params.finetune.init)
     with replacing(OUTPUT) as folder:
         write_json(folder / NAME, {"version": own})
         if own is not None:
             _fetch(params.publish.model, own, folder, "champion.version")
         read(folder)
-        if market.model is not None:
+        if market.model is not None and (market.version is not None or "market" in inits):
             theirs = folder / MARKET
             write_json(theirs / NAME, {"version": market.version, "market": market.model, "apart": market.apart})
             _fetch(market.model, market.version, theirs, "champion.market.version")
             _check_currency(market.model, str(market.version), params.ingest.currency)
             read(theirs)
     found = [f"version {own} of {params.publish.model}"] if own is not None else []
-    found += [f"version {market.version} of {market.model}"] if market.model is not None else []
+    found += [f"version {market.version} of {market.model}"] if market.version is not None else []
     LOG.info("%s · %.1f s · %s", " and ".join(found) or "none", time.monotonic() - start, OUTPUT)
 
 
