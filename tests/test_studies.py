@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import yaml
 from make_dataset import make_dataset
+from scipy.stats import spearmanr
 from test_architecture import SOURCE, reach
+from test_warm_start import lay_out
 
+from triad.artifacts import write_json
 from triad.errors import TriadError
 from triad.features import dataset
 from triad.features.dataset import SPLITS
 from triad.studies import plan
 from triad.studies.compare import difference, estimates, holm, status
-from triad.studies.data import prepare, taught, thinned
+from triad.studies.data import prepare, starts, taught, thinned
 from triad.studies.outcome import Answers, Outcome
 from triad.studies.page import BEGIN, END, placed, render, section
 from triad.studies.results import results
@@ -242,6 +245,78 @@ def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
         monkeypatch.setattr(members, "code_digest", lambda folder, code=code: code)
         members.Workshop(data, params, None, tmp_path / "shelf", "key").member("ease")
     assert len(list((tmp_path / "shelf").iterdir())) == 2
+
+
+def test_a_variant_starts_from_a_registered_model_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triad.studies import members
+    from triad.studies.run import run
+    from triad.training.finetuning import finetune_network
+    from triad.training.runtime import settle
+
+    monkeypatch.chdir(tmp_path)
+    data, hardly = make_dataset(), {"learning_rate": 1e-9, "warm_epochs": 1, "max_epochs": 3}
+    asked = study(
+        data={"form": "shop", "features": "artifacts/features"},
+        reference="scratch",
+        variants={
+            "scratch": {"finetune": {"init": "scratch"}},
+            "champion": {"finetune": {"init": "champion", **hardly}},
+            "market": {"finetune": {"init": "market"}},
+        },
+        params={**TINY["params"], "fuse": {"members": ["finetune"], "bootstrap": 20}},
+        tasks={name: task for name, task in TASKS.items() if name != "next"},
+        alone=["market"],
+        shares=[1.0],
+        claims=[{"better": "champion", "than": "scratch", "task": "click"}]
+        + [{"better": better, "than": "scratch", "task": "click"} for better in ("market", "market-alone-click")],
+    )
+    params = asked.settings("scratch")
+    dials = params.finetune.model_copy(update={"max_epochs": 3, "batch_exposures": 256, "learning_rate": 0.01})
+    theirs, _ = finetune_network(
+        taught(data, params.tasks), params.tasks, dials, settle(params.runtime, 9), trunk=params.pretrain.trunk
+    )
+    lay_out(data, {"finetune": theirs})
+    assert starts(Path("artifacts")) == {"champion"}
+    left = asked.startable({"champion"})
+    assert list(left.variants) == ["scratch", "champion"] and left.alone == ()
+    assert [claim.better for claim in left.claims] == ["champion"]
+    assert list(asked.startable({}).variants) == ["scratch"]
+
+    folder, unit = Path("data/tiny"), Unit("tiny", "champion", 1.0, 1)
+    prepare(asked, folder)
+    found = run(asked, unit, folder, Path("shelf"))
+    assert len(found.facts["history"]["finetune"]) == 1  # its warm epochs
+    rows = data.rows("test")
+    expected = theirs.predict(data, rows)["click"][np.isfinite(data.labels("click")[rows])]
+    assert spearmanr(found.tasks["click"].scores["finetune"], expected).statistic > 0.999  # calibrated, else the same
+    assert found.facts["parameters"]["finetune"] == sum(
+        int(np.prod(weight.shape)) for weight in theirs.network.trainable_weights
+    )
+    with pytest.raises(TriadError, match=r"finetune\.init: no market lies beside these examples"):
+        run(asked, Unit("tiny", "market", 1.0, 1), folder, Path("shelf"))
+
+    before = plan.plan({"tiny": asked})["studies"]
+    monkeypatch.setitem(members.MAKERS, "finetune", lambda shop: (theirs, []))
+    for version, networks in ((5, 1), (6, 2)):  # from another version it is another network
+        write_json(Path("artifacts") / "champion" / "champion.json", {"version": version})
+        prepare(asked, folder)
+        run(asked, unit, folder, Path("shelf"))
+        assert len(list(Path("shelf").iterdir())) == networks
+    assert plan.plan({"tiny": asked})["studies"] != before  # and other data
+
+
+def test_only_a_variant_asks_for_a_registered_model(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    night = {"tasks": TASKS, "pretrain": {"init": "champion"}, "finetune": {"init": "market", "experts": 3}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(night))
+    asked = {**TINY, "base": "params.yaml", "variants": {"mmoe": {}, "warm": {"finetune": {"init": "champion"}}}}
+    (tmp_path / "studies" / "one.yaml").write_text(yaml.safe_dump({**asked, "claims": [], "params": {}}))
+    found = load(tmp_path / "studies" / "one.yaml")
+    mine = found.settings("mmoe")
+    assert (mine.pretrain.init, mine.finetune.init, mine.finetune.experts) == ("scratch", "pretrain", 3)
+    assert found.starts("mmoe") == set() and found.starts("warm") == {"champion"} == found.all_starts()
 
 
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:

@@ -32,12 +32,17 @@ def ablations() -> None:
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
 def run(studies: tuple[str, ...], seeds: int | None) -> None:
     from triad.studies import plan
+    from triad.studies.data import night_of, starts
     from triad.studies.spec import load_all
 
-    known = load_all(STUDIES)
+    every = load_all(STUDIES)
+    known = {name: study.startable(starts(night_of(study))) for name, study in every.items()}
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
     for name in wanted:
+        left_out = every[name].variants.keys() - known[name].variants.keys()
+        if left_out:
+            log.warning("%s: no registered model to start %s from", name, ", ".join(sorted(left_out)))
         for task in dict.fromkeys(claim.task for claim in known[name].claims if claim not in known[name].judged):
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     _keep_compiled(SHELF / "compiled")
@@ -101,12 +106,12 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
 @click.argument("study")
 def compare(study: str) -> None:
     from triad.artifacts import write_json
-    from triad.studies.data import summary
+    from triad.studies.data import REGISTERED, starts, summary
     from triad.studies.outcome import Outcome
     from triad.studies.results import results
     from triad.studies.spec import load
 
-    asked = load(STUDIES / f"{study}.yaml")
+    asked = load(STUDIES / f"{study}.yaml").startable(starts(DATA / study / REGISTERED))
     folders = {unit: OUTCOMES / study / unit.name for unit in asked.units(study)}
     found = results(asked, {unit: Outcome.load(path) for unit, path in folders.items() if path.is_dir()})
     digest = summary(DATA / study)[asked.market]["digest"]
@@ -147,7 +152,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     from triad.errors import TriadError
     from triad.features.dataset import load as load_data
     from triad.studies.space import load_space
-    from triad.studies.spec import StudyParams, load
+    from triad.studies.spec import StudyParams, load, unregistered
 
     asked = load_space(space)
     if trials is not None:
@@ -156,7 +161,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
         from triad.config.params import load as load_params
 
         params, source = load_params(), ARTIFACTS / "features"
-        base = StudyParams.model_validate({key: getattr(params, key) for key in StudyParams.model_fields})
+        base = StudyParams.model_validate(unregistered(params.model_dump(include=set(StudyParams.model_fields))))
         experiment = params.publish.experiment
     else:
         chosen = load(FOLDER / STUDIES / f"{study}.yaml")

@@ -15,7 +15,7 @@ import numpy as np
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.tasks import Tasks
 from triad.errors import TriadError
-from triad.features import dataset
+from triad.features import champion, dataset
 from triad.features.dataset import SPLITS, Dataset
 from triad.studies.spec import TARGET, Study
 
@@ -24,9 +24,14 @@ DATASETS = "TRIAD_DATASETS"
 
 SUMMARY = "data.json"
 
+REGISTERED = "registered"
+"""Inside a study's data, laid out as a night's artifacts: the registered models that variants start from."""
+
 
 def prepare(study: Study, target: Path) -> dict[str, Any]:
-    """Read the study's data and write `target/<dataset>/`, `target/oracle/` and a summary; gives the summary.
+    """Read the study's data and write `target/<dataset>/` and a summary; gives the summary.
+
+    Beside them, where they are there: a simulated shop's `oracle`, and the `registered` models to start from.
 
     Raises:
         TriadError: the data is not there, does not fit its form, or lacks the study's market or labels of a task.
@@ -54,8 +59,25 @@ def prepare(study: Study, target: Path) -> dict[str, Any]:
         truth = Path(getattr(form, "oracle", ""))
         if (truth / "oracle.json").is_file():
             shutil.copytree(truth, folder / "oracle")
+        night = night_of(study)
+        if study.all_starts() & starts(night):
+            for part in ("champion", "features/state/vocabularies"):
+                shutil.copytree(night / part, folder / REGISTERED / part)
         write_json(folder / SUMMARY, summary)
     return summary
+
+
+def night_of(study: Study) -> Path:
+    """The artifacts of the night that the study reads; of data that no night made, a folder that is not there."""
+    return Path(getattr(study.data, "features", "none/features")).parent
+
+
+def starts(night: Path) -> set[str]:
+    """Of `champion` and `market`, the registered models that lie among a night's artifacts."""
+    places = {"champion": night / "champion", "market": night / "champion" / champion.MARKET}
+    return {
+        name for name, place in places.items() if (place / champion.NAME).is_file() and champion.read(place) is not None
+    }
 
 
 def summary(folder: Path) -> dict[str, Any]:

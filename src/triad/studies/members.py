@@ -25,12 +25,15 @@ from triad.fusion.members import Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
-from triad.studies.spec import StudyParams
+from triad.models.carry import Former
+from triad.studies.data import digest, starts
+from triad.studies.spec import REGISTERED, StudyParams
 from triad.tracking.digests import code_digest
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
+from triad.training.warm import former_network
 
 CODE = ("features", "models", "training")
 """Packages that networks are fitted by."""
@@ -47,6 +50,7 @@ class Workshop:
         shelf: folder of members already made, each named by the data, the params and the code that it depends on.
         key: names the data.
         cut: names what of its train exposures is left.
+        registered: holds, as a night's artifacts do, the registered models that networks may start from.
         on_epoch: told of each epoch's losses of the network called `told`; what it raises ends the training.
     """
 
@@ -56,6 +60,7 @@ class Workshop:
     shelf: Path
     key: str
     cut: str = ""
+    registered: Path | None = None
     told: str = "finetune"
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -84,8 +89,28 @@ class Workshop:
     def has_source(self, name: str) -> bool:
         """Whether the member called `name` is made of what was learned on the source task."""
         reads = name != "pretrain" and "pretrain" in SECTIONS.get(name, ())
-        scratch = name == "finetune" and self.params.finetune.init == "scratch"
-        return reads and not scratch and len(self.data.streams.item) > 0
+        elsewhere = name == "finetune" and self.params.finetune.init != "pretrain"
+        return reads and not elsewhere and len(self.data.streams.item) > 0
+
+    def former(self, name: str) -> Former | None:
+        """The registered network that the one called `name` starts from, if it does.
+
+        Raises:
+            TriadError: there is none, or it does not fit.
+        """
+        init = self._init(name)
+        if init not in REGISTERED:
+            return None
+        if self.registered is None or init not in starts(self.registered):
+            raise TriadError(
+                f"no {init} lies beside these examples",
+                where=f"{name}.init",
+                mend="name one in the params' section champion and run `dvc repro features`",
+            )
+        return former_network(init, name, self.registered, self.data)
+
+    def _init(self, name: str) -> str:
+        return getattr(self.params, name).init if name in ("pretrain", "finetune") else "none"
 
     def vectors(self) -> Floats:
         """(n_items, dim) pretrained item vectors; zeros where there is no stream to learn them from."""
@@ -105,12 +130,11 @@ class Workshop:
         member, history = MAKERS[name](self)
         others = self._elsewhere - before  # what it was made of counts for itself
         network = getattr(member, "network", None)
+        has_learned = self.has_source(name) or (name == "finetune" and self._init(name) in REGISTERED)
         facts: dict[str, Any] = {
             "seconds": time.monotonic() - start - others,
             "history": history,
-            "parameters": None
-            if network is None
-            else _learned(network, self.params.finetune if self.has_source(name) else None),
+            "parameters": None if network is None else _learned(network, self.params.finetune if has_learned else None),
         }
         self._note(name, **facts)
         return member, facts
@@ -118,7 +142,10 @@ class Workshop:
     def _shelved(self, name: str) -> Member:
         read = self.params.model_dump(include=set(SECTIONS[name]))
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
-        text = json.dumps([name, self.key, cut, read, str(self.runtime), _code(name)], sort_keys=True, default=str)
+        depends = [name, self.key, cut, read, str(self.runtime), _code(name)]
+        if self.registered and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
+            depends.append(digest(self.registered))
+        text = json.dumps(depends, sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         if (folder / "made.json").is_file():
             if self.has_source(name):
@@ -153,7 +180,8 @@ def _learned(network: Any, transfer: FinetuneParams | None) -> int:
 
 
 def _pretrain(shop: Workshop) -> Made:
-    return pretrain_network(shop.data, shop.params.pretrain, shop.runtime, on_epoch=shop.listener("pretrain"))
+    params, former = shop.params.pretrain, shop.former("pretrain")
+    return pretrain_network(shop.data, params, shop.runtime, former=former, on_epoch=shop.listener("pretrain"))
 
 
 def _finetune(shop: Workshop) -> Made:
@@ -166,6 +194,7 @@ def _finetune(shop: Workshop) -> Made:
         shop.runtime,
         trunk=params.pretrain.trunk,
         pretrained=None if pretrained is None else pretrained.network,
+        former=shop.former("finetune"),
         on_epoch=shop.listener("finetune"),
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from triad.errors import TriadError
-from triad.studies.data import digest
+from triad.studies.data import digest, night_of, starts
 from triad.studies.spec import Study, Unit
 
 PARAMS = Path("params.yaml")
@@ -33,11 +33,12 @@ def settings(study: Study, unit: Unit) -> str:
 
 
 def _data(study: Study) -> str:
-    """A short name for where the data comes from; of a shop's examples, which change nightly, for their bytes too."""
+    """A short name for where the data comes from; of a shop's, which changes nightly, for its bytes too."""
     form: Any = study.data
-    source = Path(getattr(form, "features", ""))
+    source, night = Path(getattr(form, "features", "")), night_of(study)
     bytes_ = digest(source) if (source / "meta.json").is_file() else ""
-    return _short([form.model_dump(), bytes_])
+    begun = [digest(night / "champion")] if study.all_starts() & starts(night) else []
+    return _short([form.model_dump(), bytes_, *begun])
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,7 @@ from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
-from triad.studies.data import summary, taught, thinned
+from triad.studies.data import REGISTERED, summary, taught, thinned
 from triad.studies.members import Workshop
 from triad.studies.outcome import Answers, Outcome
 from triad.studies.spec import Study, StudyParams, Unit
@@ -33,28 +33,20 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
     Raises:
         TriadError: a member finds nothing to learn from, or the device asked for is not there.
     """
-    whole = load(folder / study.market)
-    return fit_and_ask(
-        whole,
-        study.settings(unit.variant).seeded(unit.seed),
-        key=summary(folder)[study.market]["digest"],
-        shelf=shelf,
-        share=unit.share,
-        seed=unit.seed,
-        truth=folder / "oracle",
-        diagnose=study.diagnose,
-    )
-
-
-def fit_and_ask(
-    whole: Dataset, params: StudyParams, *, key: str, shelf: Path, share: float, seed: int, truth: Path, diagnose: bool
-) -> Outcome:
-    """Members, fusion and answers under `params`; `truth` is the folder of a simulated shop's oracle."""
-    start = time.monotonic()
-    runtime = settle(params.runtime, seed)
-    data = thinned(taught(whole, params.tasks), share, seed)
+    start, share = time.monotonic(), unit.share
+    params = study.settings(unit.variant).seeded(unit.seed)
     params = params.model_copy(update={"finetune": params.finetune.at_share(share)})
-    shop = Workshop(data, params, runtime, shelf, key, cut=f"{share:g} {seed if share < 1 else 0}")
+    runtime = settle(params.runtime, unit.seed)
+    data = thinned(taught(load(folder / study.market), params.tasks), share, unit.seed)
+    shop = Workshop(
+        data,
+        params,
+        runtime,
+        shelf,
+        key=summary(folder)[study.market]["digest"],
+        cut=f"{share:g} {unit.seed if share < 1 else 0}",
+        registered=folder / REGISTERED,
+    )
     members = {name: shop.member(name) for name in params.fuse.members}
     if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
         pointwise = {name: task for name, task in params.tasks.items() if task.kind != "ranking"}
@@ -65,12 +57,12 @@ def fit_and_ask(
     models = score_members(fused, data, asked)
     scoring = time.monotonic() - began
     models[NAIVE] = score_naive(fused, data, params.tasks, asked)
-    best = oracle(truth, data, params.tasks, asked)
+    best = oracle(folder / "oracle", data, params.tasks, asked)
     if best is not None:
         models[ORACLE] = best
     network = getattr(fused.members.get("finetune"), "network", None)
     facts = {
-        "diagnosis": diagnosis(network, data) if diagnose and network is not None else None,
+        "diagnosis": diagnosis(network, data) if study.diagnose and network is not None else None,
         "seconds": shop.seconds,
         "seconds_of_scoring": scoring,
         "seconds_in_all": time.monotonic() - start,

@@ -16,7 +16,9 @@ class ShopForm(Section):
     """Folders are relative to `ablations/`."""
 
     form: Literal["shop"] = "shop"
-    features: str = Field(default="../artifacts/features", description="what the stage features wrote")
+    features: str = Field(
+        default="../artifacts/features", description="what the stage features wrote, beside what champion did"
+    )
     oracle: str = Field(default="../artifacts/ingest/oracle", description="a simulated shop's truth")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,9 @@ FORMS = ("shop", "tabular", "sequences", "markets")
 
 TARGET = "target"
 """The dataset of a form that gives just one."""
+
+REGISTERED = ("champion", "market")
+"""Values of `init` that start a network from a registered model."""
 
 ALONE = "-alone-"
 """Between a variant's name and a task's: that variant, taught this task and no other."""
@@ -132,6 +135,31 @@ class Study(Section):
         known = self.all_tasks()
         return tuple(claim for claim in self.claims if claim.task in known)
 
+    def starts(self, variant: str) -> set[str]:
+        """Of `REGISTERED`, what networks of `variant` start from."""
+        params = self.settings(variant)
+        return {init for init in (params.pretrain.init, params.finetune.init) if init in REGISTERED}
+
+    def all_starts(self) -> set[str]:
+        """Of `REGISTERED`, what any variant starts from."""
+        return set().union(*map(self.starts, self.variants))
+
+    def startable(self, found: Collection[str]) -> Study:
+        """The study without the variants, and the claims on them, that start from what is not among `found`."""
+        there = {*found}
+        kept = {
+            name: overlay
+            for name, overlay in self.variants.items()
+            if self.starts(name) <= there or name == self.reference
+        }
+
+        def stays(side: str) -> bool:
+            return side.partition("/")[0].partition(ALONE)[0] in kept
+
+        claims = tuple(claim for claim in self.claims if stays(claim.better) and stays(claim.than))
+        alone = tuple(name for name in self.alone if name in kept)
+        return self.model_copy(update={"variants": kept, "claims": claims, "alone": alone})
+
     def settings(self, variant: str) -> StudyParams:
         """The sections under `variant`, which may be one taught a task alone."""
         name, _, alone = variant.partition(ALONE)
@@ -219,7 +247,15 @@ def _on_base(values: Any, folder: Path) -> Any:
         return values
     base = yaml.safe_load((folder / values["base"]).read_text(encoding="utf-8"))
     sections = {name: base[name] for name in StudyParams.model_fields if name in base and name != "tasks"}
-    return {"tasks": base["tasks"], **values, "params": merge(sections, values.get("params") or {})}
+    return {"tasks": base["tasks"], **values, "params": merge(unregistered(sections), values.get("params") or {})}
+
+
+def unregistered(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """`sections` of a night's params, whose networks start from no registered model: only a variant asks for one."""
+    return {
+        name: {key: value for key, value in section.items() if key != "init" or value not in REGISTERED}
+        for name, section in sections.items()
+    }
 
 
 def load_all(folder: Path) -> dict[str, Study]:
