@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -394,3 +395,21 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
     document = placed(placed("# Results\n", "yesterday"), text)
     assert document.count(BEGIN) == document.count(END) == 1 and "yesterday" not in document and text in document
+
+
+def test_the_curves_show_every_variant_that_has_all_seeds_and_its_differences() -> None:
+    def row(variant: str, share: float, seeds: int, value: float) -> dict:
+        found = {"variant": variant, "share": share, "task": "click", "metric": "auc", "model": "fused", "value": value}
+        return found | {"low": value - 0.01, "high": value + 0.01, "seeds": seeds, "spread": None, "p_holm": 0.5}
+
+    names = [f"way{n}" for n in range(11)]
+    figures = [row(name, share, 5, 0.7 + share / 10) for name in names for share in (0.25, 1.0)]
+    figures.append(row("hurried", 0.25, 1, 0.99))
+    found = dict.fromkeys(("claims", "transfer", "diagnoses", "without", "diversity", "cost", "history", "missing"), ())
+    found |= {"about": "?", "reference": "way0", "confidence": 0.95, "seeds": [1, 2, 3, 4, 5]}
+    found |= {"lineage": {"date": "2026-01-01", "commit": "abc", "data": "123"}, "figures": figures, "curve": figures}
+    found["against_reference"] = [each | {"status": "not shown"} for each in figures if each["variant"] != "way0"]
+    curve, differences = re.findall(r"<figure.*?</figure>", render({"tiny": found}), re.DOTALL)[1:]
+    assert all(f">{name}</text>" in curve for name in names) and "hurried" not in curve
+    assert 'class="wide"' in differences and all(f">{name}</text>" in differences for name in [*names[1:], "hurried"])
+    assert ">25 %</text>" in differences and ">100 %</text>" in differences

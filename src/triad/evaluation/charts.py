@@ -47,6 +47,28 @@ def forest(rows: Sequence[dict[str, Any]], label: str, strong: str, title: str) 
         return _svg(figure, title)
 
 
+def differences(panels: Mapping[str, Sequence[dict[str, Any]]], label: str, title: str) -> str:
+    """Panels side by side, in each a line a row of {name, value, lo, hi, shown} about zero; the `shown` stand out."""
+    names = list(dict.fromkeys(row["name"] for rows in panels.values() for row in rows))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(0.9 + 2.9 * len(panels), 1.0 + 0.27 * len(names)), layout="constrained")
+        places = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (head, rows) in zip(places, panels.items(), strict=True):
+            axes.axvline(0, color=SOFT, linestyle="--", linewidth=1)
+            for row in rows:
+                place, colour = names.index(row["name"]), ACCENT if row["shown"] else SOFT
+                axes.plot([row["lo"], row["hi"]], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
+                axes.plot([row["value"]], [place], "o", color=colour, markersize=5)
+            axes.set_title(head, fontsize=10, color=INK)
+            axes.locator_params(axis="x", nbins=4)
+            axes.grid(axis="x", color=LINE, linewidth=0.6)
+            axes.set_axisbelow(True)
+        places[0].set_yticks(range(len(names)), names)
+        places[0].set_ylim(len(names) - 0.5, -0.5)
+        figure.supxlabel(label, fontsize=10, color=SOFT)
+        return _svg(figure, title)
+
+
 def calibration(predicted: Sequence[float], observed: Sequence[float], title: str) -> str:
     """What was promised against what came, the diagonal between them."""
     with rc_context(_STYLE):
@@ -99,7 +121,7 @@ def trends(
         figure = Figure(figsize=(6.4, 3.4), layout="constrained")
         axes = figure.add_subplot()
         for place, (name, (x, y)) in enumerate(lines.items()):
-            dashes, colour = ("-", "--", ":", "-.")[place % 4], ACCENT if place % 8 < 4 else INK
+            dashes, colour = ("-", "--", ":", "-.")[place % 4], (ACCENT, INK, SOFT)[place // 4 % 3]
             axes.plot(x, y, dashes, marker="o", color=colour, linewidth=1.5, markersize=4, label=name)
         if log_x:
             axes.set_xscale("log")

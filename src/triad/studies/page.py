@@ -17,8 +17,6 @@ BEGIN, END = "<!-- ablations: written by `make ablations` -->", "<!-- ablations 
 
 Rows = list[dict[str, Any]]
 
-_MOST = 8  # lines in one chart
-
 
 def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
     """The page's HTML.
@@ -74,20 +72,27 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def _charts(study: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every variant's fused answers a task, the learning curves, and λ over time of the reference."""
-    drawn = []
+    """Of each task every variant's fused answers, and by share of the rows; and λ over time of the reference."""
+    drawn, reference = [], found["reference"]
     for task in dict.fromkeys(row["task"] for row in found["figures"]):
-        rows = [_bar(r) for r in found["figures"] if r["task"] == task and r["model"] == FUSED and r["share"] == 1]
-        rows = [row for row in rows if row["lo"] is not None]
-        if rows:
-            metric = metric_name(next(row["metric"] for row in found["figures"] if row["task"] == task))
-            svg = charts.forest(rows, metric, found["reference"], f"{study} {task} variants")
-            drawn.append({"title": f"{task}: every variant, fused; more is better", "svg": Markup(svg)})
-        lines = _lines([r for r in found["curve"] if r["task"] == task], "variant", "share", "value")
-        if lines:
-            svg = charts.trends(lines, "share of the train rows", "value", f"{study} {task} curve", log_x=True)
-            drawn.append({"title": f"{task}: learning curves", "svg": Markup(svg)})
-    history = [row for row in found["history"] if row["variant"] == found["reference"]]
+        of_task = [row for row in found["figures"] if row["task"] == task and row["model"] == FUSED]
+        metric = metric_name(of_task[0]["metric"])
+        if rows := _bars(row for row in of_task if row["share"] == 1):
+            svg = charts.forest(rows, metric, reference, f"{study} {task} variants")
+            drawn.append(_chart(f"{task}: every variant, fused; more is better", svg))
+        # a mean over fewer seeds is of other draws, and would stand apart for that alone
+        whole = [row for row in found["curve"] if row["task"] == task and row["seeds"] == len(found["seeds"])]
+        if lines := _lines(whole, "variant", "share", "value"):
+            svg = charts.trends(lines, "share of the train rows", metric, f"{study} {task} curve", log_x=True)
+            drawn.append(_chart(f"{task}: learning curves", svg))
+            against = [row for row in found["against_reference"] if row["task"] == task]
+            panels = {
+                f"{100 * share:g} %": _bars(row for row in against if row["share"] == share)
+                for share in sorted({row["share"] for row in against})
+            }
+            svg = charts.differences(panels, f"{metric} less {reference}", f"{study} {task} differences")
+            drawn.append(_chart(f"{task}: each variant less {reference}, by share of the train rows", svg, wide=True))
+    history = [row for row in found["history"] if row["variant"] == reference]
     names = sorted({key for row in history for key in row if key.startswith("validation_lambda_")})
     weights = {
         name.removeprefix("validation_lambda_"): ([row["epoch"] for row in history], [row[name] for row in history])
@@ -95,12 +100,26 @@ def _charts(study: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     }
     if weights:
         svg = charts.trends(weights, "epoch", "λ", f"{study} lambda")
-        drawn.append({"title": f"λ of each task over time, {found['reference']}", "svg": Markup(svg)})
+        drawn.append(_chart(f"λ of each task over time, {reference}", svg))
     return drawn
 
 
-def _bar(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": row["variant"], "value": row["value"], "lo": row["low"], "hi": row["high"]}
+def _chart(title: str, svg: str, *, wide: bool = False) -> dict[str, Any]:
+    return {"title": title, "svg": Markup(svg), "wide": wide}
+
+
+def _bars(rows: Iterable[Mapping[str, Any]]) -> Rows:
+    return [
+        {
+            "name": row["variant"],
+            "value": row["value"],
+            "lo": row["low"],
+            "hi": row["high"],
+            "shown": row.get("status") in ("holds", "does not hold"),
+        }
+        for row in rows
+        if row["low"] is not None
+    ]
 
 
 def _lines(rows: Rows, name: str, x: str, y: str) -> dict[str, tuple[list[float], list[float]]]:
@@ -110,7 +129,7 @@ def _lines(rows: Rows, name: str, x: str, y: str) -> dict[str, tuple[list[float]
             xs, ys = found.setdefault(row[name], ([], []))
             xs.append(row[x])
             ys.append(row[y])
-    return dict(list(found.items())[:_MOST])
+    return found
 
 
 def section(studies: Mapping[str, Mapping[str, Any]]) -> str:
