@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from make_dataset import make_dataset
 from scipy.stats import spearmanr
 from test_architecture import SOURCE, reach
@@ -318,6 +319,28 @@ def test_only_a_variant_asks_for_a_registered_model(tmp_path: Path) -> None:
     mine = found.settings("mmoe")
     assert (mine.pretrain.init, mine.finetune.init, mine.finetune.experts) == ("scratch", "pretrain", 3)
     assert found.starts("mmoe") == set() and found.starts("warm") == {"champion"} == found.all_starts()
+
+
+def test_a_run_leaves_out_and_names_what_no_registered_model_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from triad.studies import commands
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    Path("studies").mkdir()
+    variants = {"mmoe": {}, "market": {"finetune": {"init": "market"}}}
+    Path("studies/one.yaml").write_text(yaml.safe_dump({**TINY, "variants": variants, "claims": []}))
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(commands, "_dvc", lambda *words: asked.append(words) or False)
+    assert CliRunner().invoke(commands.ablations, ["run", "one", "--seeds", "1"]).exit_code == 0
+    assert "one: no registered model to start market from" in caplog.text
+    assert {word for word in asked[0] if word.startswith("unit@")} == {
+        f"unit@one_{variant}{share}_1"
+        for variant in ("mmoe", "mmoe-alone-click", "mmoe-alone-conversion", "mmoe-alone-price")
+        for share in ("_0p5", "")
+    }
+    assert asked[1:] == [("--single-item", "compare@one"), ("--single-item", "page")]
 
 
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:
