@@ -319,6 +319,9 @@ def test_only_a_variant_asks_for_a_registered_model(tmp_path: Path) -> None:
     mine = found.settings("mmoe")
     assert (mine.pretrain.init, mine.finetune.init, mine.finetune.experts) == ("scratch", "pretrain", 3)
     assert found.starts("mmoe") == set() and found.starts("warm") == {"champion"} == found.all_starts()
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**night, "finetune": None}))
+    with pytest.raises(TriadError, match="finetune: Input should be a valid dictionary"):
+        load(tmp_path / "studies" / "one.yaml")
 
 
 def test_a_run_leaves_out_and_names_what_no_registered_model_starts(

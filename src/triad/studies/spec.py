@@ -254,6 +254,8 @@ def unregistered(sections: Mapping[str, Any]) -> dict[str, Any]:
     """`sections` of a night's params, whose networks start from no registered model: only a variant asks for one."""
     return {
         name: {key: value for key, value in section.items() if key != "init" or value not in REGISTERED}
+        if isinstance(section, Mapping)
+        else section
         for name, section in sections.items()
     }
 
