@@ -1,5 +1,6 @@
 """The form "sequences": splits by hand, tables and lines alike, and every bad file told apart."""
 
+import gzip
 import json
 from collections import Counter
 
@@ -90,16 +91,31 @@ def test_attributes_are_tokens(tmp_path) -> None:
     assert (again.items.tokens == data.items.tokens).all()
 
 
-def test_a_table_is_sorted_by_its_order_column(tmp_path) -> None:
+STEPS = "ann 30 tea,bob 1 tea,cy 2 tea,ann 9 pen,cy 1 cup,ann 20 cup,cy 4 ink,cy 3 pen,dan 9 pen,dan 8 ink"
+ORDERS = {
+    "numbers": str,
+    "fractions": lambda step: f"{step / 7:.6f}",
+    "days": lambda step: f"2026-01-{step:02d}",
+    "times with a zone": lambda step: f"2026-01-{step:02d}T23:59:59+02:00",
+}
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.parquet"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_table_is_sorted_by_its_order_column(tmp_path, name: str, order: str) -> None:
     lines = read(written(tmp_path), tmp_path)
-    (tmp_path / "log.csv").write_text(
-        "who,when,what\nann,30,tea\nbob,1,tea\ncy,2,tea\nann,10,pen\ncy,1,cup\nann,20,cup\ncy,4,ink\ncy,3,pen\n"
-        "dan,9,pen\ndan,8,ink\n"
-    )
-    form = SequencesForm(form="sequences", path="log.csv", user="who", item="what", order="when", hash_buckets=2)
+    steps = [step.split() for step in STEPS.split(",")]
+    rows = [("who", "when", "what"), *((who, ORDERS[order](int(when)), what) for who, when, what in steps)]
+    if name.endswith(".parquet"):
+        columns = zip(rows[0], zip(*rows[1:], strict=True), strict=True)
+        pq.write_table(pa.table({key: list(column) for key, column in columns}), tmp_path / name)
+    else:
+        text = "".join(("\t" if name == "log.tsv" else ",").join(row) + "\n" for row in rows).encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    form = SequencesForm(form="sequences", path=name, user="who", item="what", order="when", hash_buckets=2)
     table = read(form, tmp_path)
-    for part, name in (("streams", "item"), ("streams", "split"), ("queries", "target"), ("users", "user_id")):
-        assert (getattr(getattr(table, part), name) == getattr(getattr(lines, part), name)).all()
+    for part, array in (("streams", "item"), ("streams", "split"), ("queries", "target"), ("users", "user_id")):
+        assert (getattr(getattr(table, part), array) == getattr(getattr(lines, part), array)).all()
 
 
 @pytest.mark.parametrize(
@@ -113,14 +129,15 @@ def test_a_table_is_sorted_by_its_order_column(tmp_path) -> None:
         (LINES, {"attributes": "bad.json"}, "not readable as JSON"),
         (LINES, {"attributes": "list.json"}, "no mapping of items to lists"),
         (LINES, {"path": "log.csv"}, r"log\.csv: has no column 'user', but who, what"),
-        (LINES, {"path": "log.csv", "user": "who", "item": "what", "order": "what"}, r"column what: 1 cells are empty"),
+        (LINES, {"path": "log.csv", "user": "who", "item": "what", "order": "row"}, r"column what: 1 cells are empty"),
+        (LINES, {"path": "log.csv", "user": "who", "item": "who", "order": "who"}, "who: a cell is neither a number"),
         (LINES, {"path": "none.parquet"}, r"none\.parquet: no such file"),
     ],
 )
 def test_bad_files_are_told(tmp_path, text, form, message) -> None:
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "list.json").write_text("[1]")
-    (tmp_path / "log.csv").write_text("who,what\nann,pen\nann,\n")
+    (tmp_path / "log.csv").write_text("who,what,row\nann,pen,1\nann,,2\n")
     if text is not None:
         (tmp_path / "log.txt").write_text(text)
     with pytest.raises(TriadError, match=message):

@@ -23,11 +23,12 @@ from triad.features import dataset
 from triad.features.dataset import SPLITS
 from triad.studies import plan
 from triad.studies.compare import difference, estimates, holm, status
-from triad.studies.data import prepare, starts, taught, thinned
+from triad.studies.data import starts, taught, thinned
 from triad.studies.outcome import Answers, Outcome
 from triad.studies.page import BEGIN, END, placed, render, section
+from triad.studies.prepare import prepare
 from triad.studies.results import results
-from triad.studies.spec import Study, Unit, load, load_all
+from triad.studies.spec import FORMS, Study, Unit, form_of, load, load_all
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
@@ -137,6 +138,22 @@ def test_a_unit_is_stale_when_its_own_settings_change_and_no_other_is() -> None:
     }
 
 
+def test_data_is_stale_when_a_file_that_it_names_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAD_DATASETS", str(tmp_path))
+    log = study(
+        data={"form": "sequences", "path": "log.txt"},
+        tasks={"next": {"kind": "ranking", "label": "next_item"}},
+        alone=[],
+        claims=[],
+    )
+    said = []
+    for text in (None, "ann pen cup\n", "ann pen tea\n", "ann pen cup\n"):
+        if text is not None:
+            (tmp_path / "log.txt").write_text(text)
+        said.append(plan.plan({"log": log})["studies"]["log"]["data"])
+    assert len(set(said)) == 3 and said[1] == said[3]
+
+
 def test_the_first_seeds_of_named_studies_are_wanted() -> None:
     studies = {"one": study(), "two": study(seeds=[5, 6, 7])}
     found = plan.wanted(studies, ["two"], 2)
@@ -145,7 +162,10 @@ def test_the_first_seeds_of_named_studies_are_wanted() -> None:
         plan.wanted(studies, ["three"], None)
 
 
-@pytest.mark.parametrize(("stage", "modules"), [("unit", ["run"]), ("compare", ["results"]), ("page", ["page"])])
+@pytest.mark.parametrize(
+    ("stage", "modules"),
+    [("data", ["prepare", *FORMS]), ("unit", ["run"]), ("compare", ["results"]), ("page", ["page"])],
+)
 def test_a_stage_lists_just_the_code_it_imports(stage: str, modules: list[str]) -> None:
     stages = yaml.safe_load((ROOT / "ablations" / "dvc.yaml").read_text())["stages"]
     stages[stage] = stages[stage].get("do", stages[stage])
@@ -337,13 +357,38 @@ def test_a_run_leaves_out_and_names_what_no_registered_model_starts(
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(commands, "_dvc", lambda *words: asked.append(words) or False)
     assert CliRunner().invoke(commands.ablations, ["run", "one", "--seeds", "1"]).exit_code == 0
-    assert "one: no registered model to start market from" in caplog.text
+    assert "one: no registered model or other market to start market from" in caplog.text
     assert {word for word in asked[0] if word.startswith("unit@")} == {
         f"unit@one_{variant}{share}_1"
         for variant in ("mmoe", "mmoe-alone-click", "mmoe-alone-conversion", "mmoe-alone-price")
         for share in ("_0p5", "")
     }
     assert asked[1:] == [("--single-item", "compare@one"), ("--single-item", "page")]
+
+
+def test_data_sets_are_found_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triad.studies import commands
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIAD_DATASETS", "sets")
+    for folder in ("sets", "ablations/studies"):
+        Path(folder).mkdir(parents=True)
+    Path("ablations/dvc.yaml").write_text("stages: {}")
+    Path("sets/log.txt").write_text("".join(f"user{number} pen cup ink\n" for number in range(20)))
+    log = {"about": "?", "data": {"form": "sequences", "path": "log.txt"}, "reference": "all", "variants": {"all": {}}}
+    tasks = {"next": {"kind": "ranking", "label": "next_item"}}
+    Path("ablations/studies/log.yaml").write_text(yaml.safe_dump({**log, "tasks": tasks}))
+    done = CliRunner().invoke(commands.ablations, ["data", "log"], catch_exceptions=False)
+    assert done.exit_code == 0 and (tmp_path / "ablations/data/log/data.json").is_file()
+
+
+def test_the_studies_in_the_guide_fit() -> None:
+    text = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml")[1:]]
+    studies = [Study.model_validate({"about": "?", **block}) for block in blocks if "reference" in block]
+    assert [each.data.form for each in studies] == ["sequences", "markets"]
+    tables = [form_of(block) for block in blocks if block.get("form") == "tabular"]
+    assert len(tables) == 2
 
 
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:

@@ -9,10 +9,16 @@ import pytest
 from test_training import PARAMS, RUNTIME
 
 from triad.errors import TriadError
+from triad.features.dataset import load
+from triad.fusion.members import load_member
 from triad.models.carry import Former
+from triad.studies.data import laid
 from triad.studies.markets import DAY, MarketsForm, read
 from triad.studies.markets_joined import former_rows, together
 from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
+from triad.studies.members import Workshop
+from triad.studies.prepare import offered, prepare
+from triad.studies.spec import Study
 from triad.training.pretraining import pretrain_network, targets
 
 HEAD = "userId\titemId\trating\n"
@@ -165,14 +171,7 @@ def test_bad_files_are_refused_by_name(folder, name: str, text: str | None, mess
 
 
 def test_a_source_network_starts_a_targets(folder) -> None:
-    random = np.random.default_rng(1)
-    for name, first in (("source", 0), ("target", 20)):
-        rows = [
-            (f"{name}{u}", f"i{item}", 5) for u in range(60) for item in first + random.choice(40, 6, replace=False)
-        ]
-        (folder / name / "train.tsv").write_text(table(rows))
-    files = {name: {"ratings": [f"{name}/train.tsv"], "hold": 0.5} for name in ("source", "target")}
-    one = form(markets=files)
+    one = form(markets=crowd(folder))
     markets = read(one, folder)
     dials = PARAMS.pretrain.model_copy(update={"max_epochs": 1, "warm_epochs": 1})
     source, _ = pretrain_network(markets["source"], dials, RUNTIME)
@@ -185,6 +184,84 @@ def test_a_source_network_starts_a_targets(folder) -> None:
     assert both.any() and not both.all()
     near = [np.linalg.norm(ours[row] - theirs[row]) / np.linalg.norm(theirs[row]) for row in rows[both]]
     assert max(near) < 0.5, "it begins where the source ended"
+
+
+def crowd(folder: Path) -> dict[str, dict]:
+    """Two markets of sixty users each, on items of which half are in both."""
+    random = np.random.default_rng(1)
+    for name, first in (("source", 0), ("target", 20)):
+        rows = [
+            (f"{name}{u}", f"i{item}", 5) for u in range(60) for item in first + random.choice(40, 6, replace=False)
+        ]
+        (folder / name / "train.tsv").write_text(table(rows))
+    return {name: {"ratings": [f"{name}/train.tsv"], "hold": 0.5} for name in ("source", "target")}
+
+
+def test_a_share_of_the_users_is_the_test_where_nobody_gives_one(folder) -> None:
+    files = crowd(folder)
+    before = read(form(markets=files), folder)["target"]
+    data = read(form(markets={**files, "target": {**files["target"], "test": 0.4}}), folder)["target"]
+    test = data.query_rows("test")
+    asked = data.queries.user[test]
+    assert 12 < len(test) < 36 and len(data.users.user_id) == 60
+    for split in ("validation", "fusion"):  # whom one decides by does not follow from the test
+        chosen = [each.queries.user[each.query_rows(split)].tolist() for each in (before, data)]
+        assert chosen[0] == chosen[1] and not set(chosen[0]) & set(asked.tolist())
+    ends = data.streams.offsets[asked + 1] - 1
+    assert (data.streams.item[ends] == data.queries.target[data.queries.offsets[test]]).all()
+    assert (data.streams.split[ends] == 3).all() and (data.streams.split == 3).sum() == len(test)
+    assert (data.streams.time[ends] == data.queries.time[test]).all()
+    first, last = data.meta.windows["test"]
+    assert first <= data.queries.time[test].min() and data.queries.time[test].max() < last
+    assert (data.queries.history[test] == 5).all()
+    with pytest.raises(ValueError, match="are more than all users"):
+        form(markets={"target": {"ratings": ["a"], "hold": 0.7, "test": 0.4}})
+    with pytest.raises(ValueError, match="either what `run` asks or a share"):
+        form(markets={"target": {"ratings": ["a"], "run": "r", "qrel": "q", "test": 0.4}})
+
+
+def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeypatch) -> None:
+    monkeypatch.setenv("TRIAD_DATASETS", str(folder))
+    files = crowd(folder)
+    dials = {"trunk": PARAMS.pretrain.trunk.model_dump(), "learning_rate": 0.03, "max_epochs": 2, "warm_rate": 1e-7}
+
+    def study(market: str, **target) -> Study:
+        markets = {**files, "target": {**files["target"], **target}}
+        return Study.model_validate(
+            {
+                "about": "Does it help to know another market?",
+                "data": {**FORM, "markets": markets},
+                "market": market,
+                "tasks": {"next": {"kind": "ranking", "label": "next_item"}},
+                "params": {"pretrain": dials, "fuse": {"members": ["pretrain"]}},
+                "reference": "alone",
+                "variants": {"alone": {}, "from_source": {"pretrain": {"init": "market", "seed": 3}}},
+            }
+        )
+
+    with pytest.raises(TriadError, match="'next' has nothing to rank in test"):
+        prepare(study("target"), folder / "data")
+    assert offered(study("source")) == set()
+    asked = study("target", test=0.4)
+    prepare(asked, folder / "data")
+    assert offered(asked) == laid(folder / "data") == {"market"}
+    members, seconds = [], []
+    for _ in range(2):  # the second from the shelf
+        data = load(folder / "data" / "target")
+        params = asked.settings("from_source")
+        shop = Workshop(data, params, RUNTIME, folder / "shelf", key="key", beside=folder / "data")
+        members.append(shop.member("pretrain"))
+        seconds.append(shop.seconds)
+    assert seconds[0] == seconds[1] and sorted(seconds[0]) == ["pretrain", "source"]
+    source = load_member("pretrain", next((folder / "shelf").glob("source-*")))
+    rows = data.items.vocabulary_row
+    theirs, *ours = (each.network.trunk.tower.tables[0].weight.numpy() for each in (source, *members))
+    for table_ in ours:
+        both = rows[rows < len(theirs)]
+        assert 0 < len(both) < len(rows)
+        np.testing.assert_allclose(table_[both], theirs[both], atol=1e-5)
+    with pytest.raises(TriadError, match="no member is called 'source'"):
+        shop.member("source")
 
 
 def test_xmarket(folder) -> None:

@@ -18,13 +18,21 @@ from triad.config.base import Section
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
 
+TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
+"""Of times that all have no zone, and that all have one."""
+
 
 class File(Section):
     """One file of a table. Several stand side by side: row i of each belongs to row i of the others."""
 
     path: str = Field(description=".parquet, else CSV, compressed or not by its ending")
     columns: tuple[str, ...] | None = Field(default=None, description="names, where a CSV file has no header")
-    delimiter: str = ","
+    delimiter: str | None = Field(default=None, description="null: a tab where the name says .tsv, else a comma")
+
+    @property
+    def separator(self) -> str:
+        """What stands between two cells of a CSV file."""
+        return self.delimiter or ("\t" if ".tsv" in Path(self.path).suffixes else ",")
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,23 @@ class Columns:
         """(rows,) text; "" where empty."""
         return np.array(compute.fill_null(self.columns[name].cast(pa.string()), "").to_pylist(), str)
 
-    def numbers(self, name: str) -> Floats:
-        """(rows,) float64, NaN where empty.
+    def ids(self, name: str) -> NDArray[np.str_]:
+        """(rows,) text.
+
+        Raises:
+            TriadError: a cell is empty.
+        """
+        found = self.texts(name)
+        self._full(name, int((found == "").sum()))
+        return found
+
+    def numbers(self, name: str, mend: str = "mend the cell, or leave it empty") -> Floats:
+        """(rows,) float64, NaN where empty; true is 1 and false 0.
 
         Raises:
             TriadError: a cell is no finite number.
         """
-        values = self._cast(name, pa.float64(), "is no number").to_numpy()
+        values = self._cast(name, "is no number", pa.float64(), pa.bool_(), mend=mend).cast(pa.float64()).to_numpy()
         if np.isinf(values).any():
             raise TriadError("holds infinite numbers", where=f"{self.where}, column {name}", mend="leave them empty")
         return np.asarray(values, np.float64)
@@ -54,22 +72,37 @@ class Columns:
         """(rows,) µs since the epoch; what has no zone is UTC.
 
         Raises:
-            TriadError: a cell is empty, or no time as ISO 8601 writes it.
+            TriadError: a cell is empty, no time as ISO 8601 writes it, or some have a zone and others none.
         """
-        found = self._cast(name, pa.timestamp("us"), "is no time such as 2026-01-31 23:59:59")
-        if found.null_count:
-            raise TriadError(f"{found.null_count:,} cells are empty", where=f"{self.where}, column {name}", mend="fill")
+        found = self._cast(name, "is no time such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z", *TIMES)
+        self._full(name, self.columns[name].null_count)
         return np.asarray(found.cast(pa.int64()).to_numpy())
 
-    def _cast(self, name: str, kind: pa.DataType, wrong: str) -> pa.ChunkedArray:
-        try:
-            return self.columns[name].cast(kind)
-        except pa.ArrowException as error:
+    def order(self, name: str) -> Ints:
+        """(rows,) rows from the first to the last by numbers or times; equal ones keep the file's order.
+
+        Raises:
+            TriadError: a cell is empty, or neither a number nor a time.
+        """
+        found = self._cast(name, "is neither a number nor a time", pa.int64(), pa.float64(), *TIMES)
+        self._full(name, self.columns[name].null_count)
+        return np.argsort(found.to_numpy(), kind="stable")
+
+    def _full(self, name: str, empty: int) -> None:
+        if empty:
             raise TriadError(
-                f"a cell {wrong}: {error}",
-                where=f"{self.where}, column {name}",
-                mend="mend the cell, or leave it empty",
-            ) from error
+                f"{empty:,} cells are empty", where=f"{self.where}, column {name}", mend="leave such rows out"
+            )
+
+    def _cast(self, name: str, wrong: str, *kinds: pa.DataType, mend: str = "mend the cell") -> pa.ChunkedArray:
+        """The column as the first of `kinds` that all of its cells are."""
+        said: Exception | None = None
+        for kind in kinds:
+            try:
+                return self.columns[name].cast(kind)
+            except pa.ArrowException as error:
+                said = said or error
+        raise TriadError(f"a cell {wrong}: {said}", where=f"{self.where}, column {name}", mend=mend) from said
 
 
 def read_columns(files: Sequence[File], names: Collection[str], folder: Path) -> Columns:
@@ -107,13 +140,13 @@ def _read(file: File, path: Path) -> pa.Table:
             content = pa.py_buffer(stream.read())
         names = list(file.columns or ())
         if not names:
-            header = arrow_csv.ParseOptions(delimiter=file.delimiter)
+            header = arrow_csv.ParseOptions(delimiter=file.separator)
             names = arrow_csv.open_csv(pa.BufferReader(content), parse_options=header).schema.names
         return arrow_csv.read_csv(
             pa.BufferReader(content),
             read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=0 if file.columns else 1),
             # in a file of one column an empty line is an empty cell
-            parse_options=arrow_csv.ParseOptions(delimiter=file.delimiter, ignore_empty_lines=len(names) > 1),
+            parse_options=arrow_csv.ParseOptions(delimiter=file.separator, ignore_empty_lines=len(names) > 1),
             # all as text: an id 007 is no 7
             convert_options=arrow_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True

@@ -21,7 +21,10 @@ log = logging.getLogger("triad.ablations")
 
 @click.group(help=__doc__)
 def ablations() -> None:
+    from triad.studies.spec import DATASETS, datasets
+
     if (FOLDER / "dvc.yaml").is_file():
+        os.environ[DATASETS] = str(datasets().resolve())  # which may be relative to where we are
         os.chdir(FOLDER)
 
 
@@ -32,17 +35,17 @@ def ablations() -> None:
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
 def run(studies: tuple[str, ...], seeds: int | None) -> None:
     from triad.studies import plan
-    from triad.studies.data import night_of, starts
+    from triad.studies.prepare import offered
     from triad.studies.spec import load_all
 
     every = load_all(STUDIES)
-    known = {name: study.startable(starts(night_of(study))) for name, study in every.items()}
+    known = {name: study.startable(offered(study)) for name, study in every.items()}
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
     for name in wanted:
         left_out = every[name].variants.keys() - known[name].variants.keys()
         if left_out:
-            log.warning("%s: no registered model to start %s from", name, ", ".join(sorted(left_out)))
+            log.warning("%s: no registered model or other market to start %s from", name, ", ".join(sorted(left_out)))
         for task in dict.fromkeys(claim.task for claim in known[name].claims if claim not in known[name].judged):
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     _keep_compiled(SHELF / "compiled")
@@ -79,7 +82,7 @@ def plan() -> None:
 @ablations.command(help="Read STUDY's data into data/STUDY.")
 @click.argument("study")
 def data(study: str) -> None:
-    from triad.studies.data import prepare
+    from triad.studies.prepare import prepare
     from triad.studies.spec import load
 
     start = time.monotonic()
@@ -106,12 +109,12 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
 @click.argument("study")
 def compare(study: str) -> None:
     from triad.artifacts import write_json
-    from triad.studies.data import REGISTERED, starts, summary
+    from triad.studies.data import laid, summary
     from triad.studies.outcome import Outcome
     from triad.studies.results import results
     from triad.studies.spec import load
 
-    asked = load(STUDIES / f"{study}.yaml").startable(starts(DATA / study / REGISTERED))
+    asked = load(STUDIES / f"{study}.yaml").startable(laid(DATA / study))
     folders = {unit: OUTCOMES / study / unit.name for unit in asked.units(study)}
     found = results(asked, {unit: Outcome.load(path) for unit, path in folders.items() if path.is_dir()})
     digest = summary(DATA / study)[asked.market]["digest"]

@@ -1,75 +1,37 @@
-"""A study's data: read once, stored as plain arrays, and cut to what a unit may learn from."""
+"""What `prepare` stored of a study's data: where it lies, what networks start from, and what a unit may learn from."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from triad.artifacts import read_json, replacing, write_json
+from triad.artifacts import read_json
 from triad.config.tasks import Tasks
-from triad.errors import TriadError
-from triad.features import champion, dataset
-from triad.features.dataset import SPLITS, Dataset
-from triad.studies.spec import TARGET, Study
-
-DATASETS = "TRIAD_DATASETS"
-"""Names the folder with public data sets."""
+from triad.features import champion
+from triad.features.dataset import Dataset
+from triad.studies.spec import Study
 
 SUMMARY = "data.json"
 
-REGISTERED = "registered"
+MODELS = "registered"
 """Inside a study's data, laid out as a night's artifacts: the registered models that variants start from."""
 
-
-def prepare(study: Study, target: Path) -> dict[str, Any]:
-    """Read the study's data and write `target/<dataset>/` and a summary; gives the summary.
-
-    Beside them, where they are there: a simulated shop's `oracle`, and the `registered` models to start from.
-
-    Raises:
-        TriadError: the data is not there, does not fit its form, or lacks the study's market or labels of a task.
-    """
-    form: Any = study.data
-    found = importlib.import_module(f"triad.studies.{form.form}").read(form, Path(os.environ.get(DATASETS, "datasets")))
-    sets = {TARGET: found} if isinstance(found, Dataset) else dict(found)
-    if study.market not in sets:
-        raise TriadError(f"holds {', '.join(sets)}, not {study.market!r}", where="market of the study", mend="name one")
-    labelled = sets[study.market].meta.tasks
-    for name, task in study.tasks.items():
-        if task.kind != "ranking" and name not in labelled:
-            raise TriadError(
-                f"the data has no labels of {name!r}, but of {', '.join(labelled) or 'no task'}",
-                where=f"tasks of the study on {study.market}",
-                mend="name tasks of this shop in the study's `tasks`",
-            )
-    with replacing(target) as folder:
-        summary = {}
-        for name, data in sets.items():
-            dataset.save(data, folder / name)
-            rows = {split: len(data.rows(split)) for split in SPLITS}
-            queries = {split: len(data.query_rows(split)) for split in SPLITS[1:]}
-            summary[name] = {"digest": digest(folder / name), "rows": rows, "queries": queries}
-        truth = Path(getattr(form, "oracle", ""))
-        if (truth / "oracle.json").is_file():
-            shutil.copytree(truth, folder / "oracle")
-        night = night_of(study)
-        if study.all_starts() & starts(night):
-            for part in ("champion", "features/state/vocabularies"):
-                shutil.copytree(night / part, folder / REGISTERED / part)
-        write_json(folder / SUMMARY, summary)
-    return summary
+SOURCE, ROWS = "_source", "rows.npz"
+"""Inside a study's data: the markets whose network variants start from, and which of its rows each row starts from."""
 
 
 def night_of(study: Study) -> Path:
     """The artifacts of the night that the study reads; of data that no night made, a folder that is not there."""
     return Path(getattr(study.data, "features", "none/features")).parent
+
+
+def laid(folder: Path) -> set[str]:
+    """The same of data that `prepare` wrote."""
+    return starts(folder / MODELS) | ({"market"} if (folder / SOURCE).is_dir() else set())
 
 
 def starts(night: Path) -> set[str]:
@@ -87,9 +49,9 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def digest(folder: Path) -> str:
-    """A short name for the bytes of all files below `folder`."""
+    """A short name for the bytes of all files below `folder`, which may be just one, or not there."""
     found = hashlib.blake2b(digest_size=8)
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(each for each in (folder, *folder.rglob("*")) if each.is_file()):
         found.update(str(path.relative_to(folder)).encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

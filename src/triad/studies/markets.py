@@ -5,8 +5,8 @@ form's order, sources first, so that a network pretrained on one is carried on t
 
 Ratings hold no times: a user's steps lie a day apart in the order of the file, and every user's last one on the same
 day. Of a share `hold` of the users, one step by chance is held out and comes last: for one half of them it is
-validation, for the other fusion. A market with `run` and `qrel` also has a test: candidates to be put in order
-(`markets_lists`).
+validation, for the other fusion. The test is such a step of a share `test` of the other users; or, of a market with
+`run` and `qrel`, what these ask: candidates to be put in order (`markets_lists`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,14 +34,28 @@ KIND = EVENT_KINDS.index("purchase")
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]*$")]
+"""A market's; a folder's too."""
+
+
 class MarketsForm(RatingColumns):
     """Where the markets lie, and what their columns are called."""
 
     form: Literal["markets"]
-    markets: dict[str, MarketFiles] = Field(min_length=1, description="in the order in which vocabularies grow")
+    markets: dict[Name, MarketFiles] = Field(min_length=1, description="in the order in which vocabularies grow")
     min_count: int = Field(default=1, ge=1, description="train steps of a market from which on an item has its own row")
     hash_buckets: int = Field(default=64, ge=1, description="embedding rows shared by the other items")
     seed: int = Field(default=1, ge=0, description="chooses whom and what to hold out")
+
+    def read_from(self, folder: Path) -> list[Path]:
+        """All files that `read` reads."""
+        named = ((*files.ratings, files.asked, files.run, files.qrel) for files in self.markets.values())
+        return [folder / path for paths in named for path in paths if path is not None]
+
+    def sources(self, target: str) -> tuple[str, ...]:
+        """The markets before `target`, whose networks it may start from."""
+        names = tuple(self.markets)
+        return names[: names.index(target)]
 
 
 @dataclass(frozen=True)
@@ -99,9 +113,9 @@ def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str])
     first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
     count = np.bincount(user, minlength=len(user_id))
     held = first[(lot[first] < 1) & (count[user[first]] > 2) & np.isin(name[first], asked[0])]
-    held = held[share[user[held]] < files.hold]
+    ends = np.array([files.hold / 2, files.hold, 1 - files.test])
     split = np.full(len(user), TRAIN, np.int8)
-    split[held] = np.where(share[user[held]] < files.hold / 2, VALIDATION, FUSION)
+    split[held] = np.array([VALIDATION, FUSION, TRAIN, TEST])[np.searchsorted(ends, share[user[held]], side="right")]
     order = np.lexsort((split, user))  # it keeps the file's order
     return _Log(user_id, np.r_[0, np.cumsum(count)].astype(np.int64), item[order], split[order])
 
@@ -110,7 +124,8 @@ def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str
     length = np.diff(log.offsets)
     user = np.repeat(np.arange(len(length)), length)
     left = log.offsets[1:][user] - 1 - np.arange(len(user))  # steps that follow
-    time, item = (LAST_DAY - left) * DAY, np.searchsorted(item_id, log.item)
+    later = np.isin(user, user[log.split == TEST])  # whose last step lies in the test window
+    time, item = (LAST_DAY + later - left) * DAY, np.searchsorted(item_id, log.item)
     held = np.flatnonzero(log.split != TRAIN)
     tested = np.flatnonzero(np.isin(log.user_id, list(wanted)))
     targets = [np.searchsorted(item_id, np.unique(wanted[name])) for name in log.user_id[tested].tolist()]

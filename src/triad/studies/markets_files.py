@@ -17,7 +17,7 @@ Texts = NDArray[np.str_]
 
 
 class MarketFiles(Section):
-    """One market's files, below the form's folder. Of `.csv` commas separate, of all others tabs; `.gz` is unpacked."""
+    """One market's files, below the form's folder: Parquet, or CSV (with tabs, `.tsv`), compressed or not."""
 
     ratings: tuple[str, ...] = Field(min_length=1, description="a row a user, item and rating; put together, each once")
     asked: str | None = Field(
@@ -25,12 +25,17 @@ class MarketFiles(Section):
     )
     run: str | None = Field(default=None, description="`user item,item,…` a line: each user's candidates, no header")
     qrel: str | None = Field(default=None, description="ratings that the run shall find: the test")
-    hold: float = Field(default=0.1, gt=0, le=1, description="share of users of whom a step is held out")
+    hold: float = Field(default=0.1, gt=0, le=1, description="share of users of whom a step is held out to decide by")
+    test: float = Field(default=0, ge=0, lt=1, description="share of other users of whom it is the test; not with run")
 
     @model_validator(mode="after")
-    def _pairs(self) -> MarketFiles:
+    def _fits(self) -> MarketFiles:
         if (self.run is None) != (self.qrel is None):
             raise ValueError("run and qrel go together")
+        if self.test and self.run:
+            raise ValueError("the test is either what `run` asks or a share of users, `test`")
+        if self.hold + self.test > 1:
+            raise ValueError(f"hold {self.hold:g} and test {self.test:g} are more than all users")
         return self
 
 
@@ -49,7 +54,7 @@ def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> 
     Raises:
         TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
     """
-    found = read_columns([_file(path)], [columns.user, columns.item, columns.rating], path.parent)
+    found = read_columns([File(path=path.name)], [columns.user, columns.item, columns.rating], path.parent)
     user, item, rating = found.texts(columns.user), found.texts(columns.item), found.numbers(columns.rating)
     empty = (user == "") | (item == "") | np.isnan(rating)
     if empty.any():
@@ -71,16 +76,12 @@ def read_run(path: Path) -> dict[str, list[str]]:
     Raises:
         TriadError: the file is missing or unreadable, or names a user twice.
     """
-    found = read_columns([_file(path, columns=("user", "items"))], ["user", "items"], path.parent)
+    file = File(path=path.name, columns=("user", "items"), delimiter="\t")
+    found = read_columns([file], ["user", "items"], path.parent)
     users = found.texts("user").tolist()
     if len(set(users)) < len(users):
         raise TriadError("names a user twice", where=str(path), mend="put a user's candidates on one line")
     return {user: items.split(",") for user, items in zip(users, found.texts("items").tolist(), strict=True)}
-
-
-def _file(path: Path, columns: tuple[str, ...] | None = None) -> File:
-    plain = path.name.removesuffix(".gz")
-    return File(path=path.name, columns=columns, delimiter="," if plain.endswith(".csv") else "\t")
 
 
 def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[Texts, Texts]:

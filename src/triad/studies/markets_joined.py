@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,13 @@ def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str
     item = np.arange(rows)
     item[known:] = Vocabulary((), form.hash_buckets).look_up(names[known:].tolist())
     return {name: item if name == "item" else np.arange(count) for name, count in target.meta.vocabulary_rows.items()}
+
+
+def source_of(form: MarketsForm, markets: Mapping[str, Dataset], target: str) -> tuple[Dataset, dict[str, Any]]:
+    """The markets before `target` as one, and the rows of it that the target's tables start from (`former_rows`)."""
+    names = form.sources(target)
+    source = together({name: markets[name] for name in names}, names[-1], hold_all=True)
+    return source, former_rows(form, markets[target], source)
 
 
 def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = False) -> Dataset:

@@ -17,16 +17,16 @@ from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats
+from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.informed import Informed
 from triad.fusion.linear import WEIGHTS, Linear
 from triad.fusion.logistic import Logistic
-from triad.fusion.members import Member, load_member
+from triad.fusion.members import MEMBERS, Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
 from triad.models.carry import Former
-from triad.studies.data import digest, starts
+from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
 from triad.studies.spec import REGISTERED, StudyParams
 from triad.tracking.digests import code_digest
 from triad.training.finetuning import finetune_network
@@ -50,7 +50,7 @@ class Workshop:
         shelf: folder of members already made, each named by the data, the params and the code that it depends on.
         key: names the data.
         cut: names what of its train exposures is left.
-        registered: holds, as a night's artifacts do, the registered models that networks may start from.
+        beside: the study's data, in which lies what networks may start from.
         on_epoch: told of each epoch's losses of the network called `told`; what it raises ends the training.
     """
 
@@ -60,7 +60,7 @@ class Workshop:
     shelf: Path
     key: str
     cut: str = ""
-    registered: Path | None = None
+    beside: Path | None = None
     told: str = "finetune"
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -75,25 +75,29 @@ class Workshop:
         Raises:
             TriadError: there is no such member, or it finds nothing to learn from.
         """
-        if name not in MAKERS:
+        if name not in MEMBERS:
             raise TriadError(
-                f"no member is called {name!r}", where="fuse.members", mend=f"known are {', '.join(sorted(MAKERS))}"
+                f"no member is called {name!r}", where="fuse.members", mend=f"known are {', '.join(sorted(MEMBERS))}"
             )
+        found: Member = self._part(name)
+        return found
+
+    def _part(self, name: str) -> Any:
+        """A member, or what one is made of."""
         if name not in self._made:
             start, before = time.monotonic(), self._elsewhere
             self._made[name] = self._shelved(name) if name in SECTIONS else self._timed(name)[0]
             self._elsewhere = before + time.monotonic() - start
-        found: Member = self._made[name]
-        return found
+        return self._made[name]
 
     def has_source(self, name: str) -> bool:
         """Whether the member called `name` is made of what was learned on the source task."""
-        reads = name != "pretrain" and "pretrain" in SECTIONS.get(name, ())
+        reads = name not in ("pretrain", "source") and "pretrain" in SECTIONS.get(name, ())
         elsewhere = name == "finetune" and self.params.finetune.init != "pretrain"
         return reads and not elsewhere and len(self.data.streams.item) > 0
 
     def former(self, name: str) -> Former | None:
-        """The registered network that the one called `name` starts from, if it does.
+        """The network, registered or of the source markets, that the one called `name` starts from, if it does.
 
         Raises:
             TriadError: there is none, or it does not fit.
@@ -101,13 +105,21 @@ class Workshop:
         init = self._init(name)
         if init not in REGISTERED:
             return None
-        if self.registered is None or init not in starts(self.registered):
+        if self.beside is None or init not in laid(self.beside):
             raise TriadError(
                 f"no {init} lies beside these examples",
                 where=f"{name}.init",
                 mend="name one in the params' section champion and run `dvc repro features`",
             )
-        return former_network(init, name, self.registered, self.data)
+        if not self._has_markets(name):
+            return former_network(init, name, self.beside / MODELS, self.data)
+        source = self._part("source")
+        with np.load(self.beside / SOURCE / ROWS) as rows:
+            return Former(source.network, dict(rows), ())
+
+    def _has_markets(self, name: str) -> bool:
+        """Whether the one called `name` starts from a network of other markets of the same form."""
+        return self.beside is not None and self._init(name) == "market" and (self.beside / SOURCE).is_dir()
 
     def _init(self, name: str) -> str:
         return getattr(self.params, name).init if name in ("pretrain", "finetune") else "none"
@@ -143,15 +155,17 @@ class Workshop:
         read = self.params.model_dump(include=set(SECTIONS[name]))
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
         depends = [name, self.key, cut, read, str(self.runtime), _code(name)]
-        if self.registered and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
-            depends.append(digest(self.registered))
+        if self.beside and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
+            depends += [digest(self.beside / part) for part in (MODELS, SOURCE)]
         text = json.dumps(depends, sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         if (folder / "made.json").is_file():
             if self.has_source(name):
                 self.member("pretrain")  # whose cost is noted too
+            if self._has_markets(name):
+                self._part("source")
             self._note(name, **read_json(folder / "made.json"))
-            return load_member(name, folder)
+            return load_member("pretrain" if name == "source" else name, folder)
         member, facts = self._timed(name)
         with replacing(folder) as fresh:
             member.save(fresh)
@@ -168,7 +182,7 @@ class Workshop:
 
 def _code(name: str) -> list[str]:
     """What names the code that fits the member called `name`: another revision finds nothing on the shelf."""
-    parts = CODE if name in ("pretrain", "finetune") else (*CODE, "fusion")
+    parts = CODE if name in ("pretrain", "source", "finetune") else (*CODE, "fusion")
     return [code_digest(Path(triad.__file__).parent / part) for part in parts]
 
 
@@ -182,6 +196,12 @@ def _learned(network: Any, transfer: FinetuneParams | None) -> int:
 def _pretrain(shop: Workshop) -> Made:
     params, former = shop.params.pretrain, shop.former("pretrain")
     return pretrain_network(shop.data, params, shop.runtime, former=former, on_epoch=shop.listener("pretrain"))
+
+
+def _source(shop: Workshop) -> Made:
+    assert shop.beside is not None, "asked for where `_has_markets`"
+    params = shop.params.pretrain.model_copy(update={"init": "scratch"})
+    return pretrain_network(load(shop.beside / SOURCE), params, shop.runtime)
 
 
 def _finetune(shop: Workshop) -> Made:
@@ -237,6 +257,7 @@ def _popularity(shop: Workshop) -> Made:
 MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
     "finetune": _finetune,
     "pretrain": _pretrain,
+    "source": _source,
     "similarity": _similarity,
     "profile": _profile,
     "informed": _informed,
@@ -245,10 +266,11 @@ MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
     "popularity": _popularity,
     **{name: _linear(name) for name in WEIGHTS},
 }
-"""How each of `fusion.members.MEMBERS` is made."""
+"""How each of `fusion.members.MEMBERS` is made, and the network of other markets that one may start from."""
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("pretrain",),
+    "source": ("pretrain",),
     "finetune": ("pretrain", "finetune", "tasks"),
     "similarity": ("pretrain", "similarity", "tasks"),
     "profile": ("pretrain", "profile", "tasks"),

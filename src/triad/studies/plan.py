@@ -16,7 +16,7 @@ import yaml
 
 from triad.errors import TriadError
 from triad.studies.data import digest, night_of, starts
-from triad.studies.spec import Study, Unit
+from triad.studies.spec import Study, Unit, datasets
 
 PARAMS = Path("params.yaml")
 
@@ -33,12 +33,11 @@ def settings(study: Study, unit: Unit) -> str:
 
 
 def _data(study: Study) -> str:
-    """A short name for where the data comes from; of a shop's, which changes nightly, for its bytes too."""
+    """A short name for what the data is read from: its form, and the bytes of what it names."""
     form: Any = study.data
-    source, night = Path(getattr(form, "features", "")), night_of(study)
-    bytes_ = digest(source) if (source / "meta.json").is_file() else ""
-    begun = [digest(night / "champion")] if study.all_starts() & starts(night) else []
-    return _short([form.model_dump(), bytes_, *begun])
+    night = night_of(study)
+    begun = [night / "champion"] if study.all_starts() & starts(night) else []
+    return _short([form.model_dump(), *map(digest, [*form.read_from(datasets()), *begun])])
 
 
 def _short(value: Any) -> str:

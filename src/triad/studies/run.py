@@ -16,7 +16,7 @@ from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
-from triad.studies.data import REGISTERED, summary, taught, thinned
+from triad.studies.data import summary, taught, thinned
 from triad.studies.members import Workshop
 from triad.studies.outcome import Answers, Outcome
 from triad.studies.spec import Study, StudyParams, Unit
@@ -45,7 +45,7 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         shelf,
         key=summary(folder)[study.market]["digest"],
         cut=f"{share:g} {unit.seed if share < 1 else 0}",
-        registered=folder / REGISTERED,
+        beside=folder,
     )
     members = {name: shop.member(name) for name in params.fuse.members}
     if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer

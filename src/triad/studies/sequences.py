@@ -16,10 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as arrow_compute
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -28,6 +24,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
+from triad.studies.columns import File, read_columns
 
 DAY = 86_400_000_000
 """µs"""
@@ -43,12 +40,12 @@ class SequencesForm(Section):
     """Where a log lies, and what its columns are called."""
 
     form: Literal["sequences"]
-    path: str = Field(description="CSV or Parquet, a row an interaction; any other name: `user item item …` a line")
+    path: str = Field(description="CSV, TSV or Parquet: a row an interaction; any other name: `user item …` a line")
     user: str = "user"
     item: str = "item"
     order: str = Field(default="order", description="the column that sorts a user's interactions: a time or a number")
     attributes: str | None = Field(
-        default=None, description="JSON {item: [attribute, …]}, or CSV or Parquet, a row an item and attribute"
+        default=None, description="JSON {item: [attribute, …]}, or a table, a row an item and attribute"
     )
     attribute: str = Field(default="attribute", description="the column of the attributes' table, beside `item`")
     hash_buckets: int = Field(default=64, ge=1, description="embedding rows shared by items that train does not hold")
@@ -56,6 +53,10 @@ class SequencesForm(Section):
         default=0.05, gt=0, lt=1, description="share of users whose step still stops training when fitted again"
     )
     seed: int = Field(default=1, ge=0, description="deals users to validation and fusion")
+
+    def read_from(self, folder: Path) -> list[Path]:
+        """All files that `read` reads."""
+        return [folder / path for path in (self.path, self.attributes) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix in (".csv", ".parquet")
+    return not {".csv", ".tsv", ".parquet"}.isdisjoint(path.suffixes)
 
 
 def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
@@ -198,23 +199,18 @@ def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 
 def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """(n,) users and items of a table, sorted by its order; rows of equal order keep that of the file."""
-    user, item, order = _columns(path, form.user, form.item, form.order)
-    try:
-        sorted_by = arrow_compute.sort_indices(order).to_numpy() if len(order) else np.zeros(0, int)
-    except pa.ArrowException as error:
-        raise TriadError(
-            f"cannot be sorted: {error}", where=f"{path}, column {form.order}", mend="give numbers or times"
-        ) from error
-    return _strings(user)[sorted_by], _strings(item)[sorted_by]
+    table = read_columns([File(path=path.name)], [form.user, form.item, form.order], path.parent)
+    order = table.order(form.order)
+    return table.ids(form.user)[order], table.ids(form.item)[order]
 
 
 def _attributes(path: Path, form: SequencesForm) -> dict[str, list[str]]:
     """Item → its attributes."""
     found: dict[str, list[str]] = {}
     if _is_table(path):
-        item, attribute = _columns(path, form.item, form.attribute)
-        for one, name in zip(_strings(item).tolist(), _strings(attribute).tolist(), strict=True):
-            found.setdefault(one, []).append(name)
+        table = read_columns([File(path=path.name)], [form.item, form.attribute], path.parent)
+        for item, name in zip(table.ids(form.item).tolist(), table.ids(form.attribute).tolist(), strict=True):
+            found.setdefault(item, []).append(name)
         return found
     mend = "give JSON of the shape {item: [attribute, …]}, or a table"
     try:
@@ -233,38 +229,6 @@ def _text(path: Path) -> str:
         raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
     except UnicodeDecodeError as error:
         raise TriadError(f"not readable as text: {error}", where=str(path), mend="save it as UTF-8") from error
-
-
-def _columns(path: Path, *names: str) -> list[pa.ChunkedArray]:
-    """The columns of a CSV or Parquet file, none of them with an empty cell."""
-    try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, names)
-    except FileNotFoundError as error:
-        raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
-    except pa.ArrowException as error:
-        raise TriadError(f"not readable: {error}", where=str(path), mend="see whether it was cut short") from error
-    for name in names:
-        if name not in table.column_names:
-            raise TriadError(
-                f"has no column {name!r}, but {', '.join(table.column_names)}",
-                where=str(path),
-                mend="name its columns in data.user, data.item, data.order and data.attribute",
-            )
-        if empty := table[name].null_count:
-            raise TriadError(f"{empty:,} cells are empty", where=f"{path}, column {name}", mend="leave such rows out")
-    return [table[name] for name in names]
-
-
-def _read_csv(path: Path, names: tuple[str, ...]) -> pa.Table:
-    """Ids are text, whatever they look like; the order column, the last of three, is what it looks like."""
-    ids = dict.fromkeys(names[:2], pa.string())
-    return arrow_csv.read_csv(
-        path, convert_options=arrow_csv.ConvertOptions(column_types=ids, strings_can_be_null=True)
-    )
-
-
-def _strings(column: pa.ChunkedArray) -> NDArray[np.str_]:
-    return np.array(column.cast(pa.string()).to_pylist(), str)
 
 
 def _share(user_id: NDArray[np.str_], seed: int) -> Floats:

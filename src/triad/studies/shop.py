@@ -21,6 +21,10 @@ class ShopForm(Section):
     )
     oracle: str = Field(default="../artifacts/ingest/oracle", description="a simulated shop's truth")
 
+    def read_from(self, folder: Path) -> list[Path]:
+        """What `read` reads; `folder` is for forms that read public data."""
+        return [Path(self.features)]
+
 
 def read(form: ShopForm, folder: Path) -> Dataset:
     """The shop's examples; `folder` is for forms that read public data.

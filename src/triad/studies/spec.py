@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,13 +27,18 @@ from triad.config.tasks import Tasks
 from triad.errors import TriadError
 
 FORMS = ("shop", "tabular", "sequences", "markets")
-"""Forms of data. Each is a module of this package with a section `<Form>Form` and `read(form, folder)`."""
+"""Forms of data. Each is a module of this package with a section `<Form>Form`, which says what it is `read_from`, and
+`read(form, folder)`.
+"""
 
 TARGET = "target"
 """The dataset of a form that gives just one."""
 
 REGISTERED = ("champion", "market")
-"""Values of `init` that start a network from a registered model."""
+"""Values of `init` that start a network from a registered model, or (`market`) from markets of the same form."""
+
+DATASETS = "TRIAD_DATASETS"
+"""The environment variable that names the folder of data sets that no night made."""
 
 ALONE = "-alone-"
 """Between a variant's name and a task's: that variant, taught this task and no other."""
@@ -204,6 +210,11 @@ class Unit:
     def entry(self) -> dict[str, Any]:
         """What `ablations/dvc.yaml` reads of it."""
         return {"study": self.study, "variant": self.variant, "share": self.share, "seed": self.seed}
+
+
+def datasets() -> Path:
+    """The folder below which forms name their files."""
+    return Path(os.environ.get(DATASETS, "datasets"))
 
 
 def form_of(values: Any) -> Section:

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.config.tasks import TaskParams
-from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
@@ -128,12 +127,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
 def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
     """(rows,) each row's user."""
     if form.user:
-        who = table.texts(form.user)
-        if empty := int((who == "").sum()):
-            raise TriadError(
-                f"{empty:,} cells are empty", where=f"{table.where}, column {form.user}", mend="leave such rows out"
-            )
-        return who
+        return table.ids(form.user)
     if form.user_restarts:
         time = table.times(form.user_restarts)
         return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str)

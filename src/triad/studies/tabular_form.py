@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -68,6 +69,10 @@ class TabularForm(Section):
             if label.positive is not None and label.kind != "binary":
                 raise ValueError(f"labels.{name}.positive is for binary labels")
         return self
+
+    def read_from(self, folder: Path) -> list[Path]:
+        """All files that `tabular.read` reads."""
+        return [folder / file.path for file in self.files]
 
     @property
     def columns(self) -> list[str]:

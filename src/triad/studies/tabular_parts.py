@@ -89,10 +89,13 @@ def make_labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats,
     classes: dict[str, tuple[str, ...]] = {}
     for column, (name, label) in enumerate(form.labels.items()):
         where = f"{table.where}, column {label.column}"
-        if label.kind == "regression" or (label.kind == "binary" and label.positive is None):
-            values = table.numbers(label.column)
-            if label.kind == "binary" and (bad := _others(values)):
-                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=f"give labels.{name}.positive")
+        if label.kind == "regression":
+            found[:, column] = table.numbers(label.column)
+        elif label.kind == "binary" and label.positive is None:
+            mend = f"give labels.{name}.positive, the value that means yes"
+            values = table.numbers(label.column, mend)
+            if bad := _others(values):
+                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=mend)
             found[:, column] = values
         else:
             said = table.texts(label.column)
