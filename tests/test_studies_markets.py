@@ -241,7 +241,9 @@ def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeyp
 
     with pytest.raises(TriadError, match="'next' has nothing to rank in test"):
         prepare(study("target"), folder / "data")
-    assert offered(study("source")) == set()
+    assert offered(study("source")) == offered(study("elsewhere")) == set()
+    with pytest.raises(TriadError, match="holds source, target, not 'elsewhere'"):
+        prepare(study("elsewhere"), folder / "data")
     asked = study("target", test=0.4)
     prepare(asked, folder / "data")
     assert offered(asked) == laid(folder / "data") == {"market"}

@@ -30,7 +30,7 @@ def night_of(study: Study) -> Path:
 
 
 def laid(folder: Path) -> set[str]:
-    """The same of data that `prepare` wrote."""
+    """Of `champion` and `market`, what networks can start from on data that `prepare` wrote."""
     return starts(folder / MODELS) | ({"market"} if (folder / SOURCE).is_dir() else set())
 
 

@@ -55,7 +55,7 @@ class MarketsForm(RatingColumns):
     def sources(self, target: str) -> tuple[str, ...]:
         """The markets before `target`, whose networks it may start from."""
         names = tuple(self.markets)
-        return names[: names.index(target)]
+        return names[: names.index(target)] if target in names else ()
 
 
 @dataclass(frozen=True)
