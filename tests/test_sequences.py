@@ -100,6 +100,14 @@ ORDERS = {
 }
 
 
+def test_a_table_without_a_header_or_an_order(tmp_path) -> None:
+    lines = read(written(tmp_path, "ann pen cup tea\ncy cup tea pen ink\n"), tmp_path)
+    (tmp_path / "u.data").write_text("cy|5|cup\nann|4|pen\ncy|1|tea\nann|2|cup\ncy|3|pen\nann|3|tea\ncy|3|ink\n")
+    form = {"columns": ("user", "rating", "item"), "delimiter": "|", "order": None, "hash_buckets": 2}
+    table = read(SequencesForm(form="sequences", path="u.data", **form), tmp_path)
+    assert (table.streams.item == lines.streams.item).all() and (table.queries.target == lines.queries.target).all()
+
+
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.parquet"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_table_is_sorted_by_its_order_column(tmp_path, name: str, order: str) -> None:

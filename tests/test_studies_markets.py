@@ -101,6 +101,15 @@ def test_what_is_held_out_follows_from_the_seed(folder) -> None:
     assert len(read(form(min_rating=2), folder)["source"].streams.item) == 4
 
 
+def test_ratings_without_a_header(folder) -> None:
+    files = {"source": FORM["markets"]["source"] | {"ratings": ["source/train.tsv"]}}
+    expected = read(form(markets=files), folder)["source"]
+    (folder / "source/u.data").write_text("".join(f"{rating}|{user}|{item}\n" for user, item, rating in SOURCE[:3]))
+    files = {"source": files["source"] | {"ratings": ["source/u.data"]}}
+    bare = form(markets=files, columns=["rating", "userId", "itemId"], delimiter="|")
+    assert read(bare, folder)["source"].streams.item.tolist() == expected.streams.item.tolist() == [0, 1]
+
+
 def test_markets_together(folder) -> None:
     markets = read(form(), folder)
     joined = together(markets, "target")

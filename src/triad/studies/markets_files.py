@@ -45,6 +45,8 @@ class RatingColumns(Section):
     user: str = "userId"
     item: str = "itemId"
     rating: str = "rating"
+    columns: tuple[str, ...] | None = Field(default=None, description="names, where the files have no header")
+    delimiter: str | None = Field(default=None, description="null: a tab in .tsv, else a comma")
     min_rating: float = Field(default=0, description="of `ratings`: one below it is no interaction")
 
 
@@ -54,7 +56,8 @@ def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> 
     Raises:
         TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
     """
-    found = read_columns([File(path=path.name)], [columns.user, columns.item, columns.rating], path.parent)
+    file = File(path=path.name, columns=columns.columns, delimiter=columns.delimiter)
+    found = read_columns([file], [columns.user, columns.item, columns.rating], path.parent)
     user, item, rating = found.texts(columns.user), found.texts(columns.item), found.numbers(columns.rating)
     empty = (user == "") | (item == "") | np.isnan(rating)
     if empty.any():

@@ -40,10 +40,16 @@ class SequencesForm(Section):
     """Where a log lies, and what its columns are called."""
 
     form: Literal["sequences"]
-    path: str = Field(description="CSV, TSV or Parquet: a row an interaction; any other name: `user item …` a line")
+    path: str = Field(
+        description="CSV, TSV, Parquet or with `columns`: a row an interaction; else `user item …` a line"
+    )
+    columns: tuple[str, ...] | None = Field(default=None, description="names, where such a file has no header")
+    delimiter: str | None = Field(default=None, description="of such a file; null: a tab in .tsv, else a comma")
     user: str = "user"
     item: str = "item"
-    order: str = Field(default="order", description="the column that sorts a user's interactions: a time or a number")
+    order: str | None = Field(
+        default="order", description="the column that sorts a user's interactions, a time or a number; null: the file's"
+    )
     attributes: str | None = Field(
         default=None, description="JSON {item: [attribute, …]}, or a table, a row an item and attribute"
     )
@@ -96,7 +102,7 @@ def read_log(form: SequencesForm, folder: Path) -> Log:
         TriadError: as `read`.
     """
     path = folder / form.path
-    user, item = _in_order(path, form) if _is_table(path) else _lines(path)
+    user, item = _in_order(path, form) if form.columns or _is_table(path) else _lines(path)
     if not len(user):
         raise TriadError("holds no interaction", where=str(path), mend="name a file with a user's items in order")
     user_id, count = np.unique(user, return_counts=True)
@@ -191,7 +197,9 @@ def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     users = [line[0] for line in lines]
     if twice := [user for user, count in Counter(users).items() if count > 1]:
         raise TriadError(
-            f"user {twice[0]!r} has more than one line", where=str(path), mend="write all of a user's items on one line"
+            f"user {twice[0]!r} has more than one line",
+            where=str(path),
+            mend="write all of a user's items on one line, or, of a table, name its data.columns",
         )
     user = np.repeat(np.array(users, str), [len(line) - 1 for line in lines])
     return user, np.array([item for line in lines for item in line[1:]], str)
@@ -199,8 +207,10 @@ def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 
 def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """(n,) users and items of a table, sorted by its order; rows of equal order keep that of the file."""
-    table = read_columns([File(path=path.name)], [form.user, form.item, form.order], path.parent)
-    order = table.order(form.order)
+    file = File(path=path.name, columns=form.columns, delimiter=form.delimiter)
+    names = [name for name in (form.user, form.item, form.order) if name is not None]
+    table = read_columns([file], names, path.parent)
+    order = np.arange(table.rows) if form.order is None else table.order(form.order)
     return table.ids(form.user)[order], table.ids(form.item)[order]
 
 
