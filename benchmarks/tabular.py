@@ -1,6 +1,7 @@
 """Two public tables: what does multi-task learning earn, and what does fusing plain and deep members?
 
     TRIAD_DATASETS=… python benchmarks/tabular.py STUDY … [--seeds 1 2 3 4 5] [--show validation] [--plain] [--rotate]
+                                                          [--held each] [--leave-out 4]
 
 `hillstrom`: an e-mail campaign; visit → conversion → spend from who the customer is and which e-mail was sent. The
 network of all tasks against its single-task twins at the same budget, logistic regression and LightGBM.
@@ -12,6 +13,9 @@ Prints means over seeds, and 95 % intervals from a bootstrap over users in which
 for all seeds and models, so that differences are paired. Weights come from fusion rows.
 Choose dials with `--show validation`; the test rows are for the end. `--rotate` tests every row once: with seed s the
 test rows are those whose number leaves s − 1 by 5, and the ones before them are held for validation and fusion.
+`--held each` holds each fifth that is not test in turn: every fit is stopped, calibrated and weighted on rows that it
+has not learned from, the answer is the mean of the four, and all rows but the test's have taught. `--rotate
+--leave-out 4` tries such things without the test rows (seeds 1 to 4).
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -240,6 +244,10 @@ def main() -> None:
     parser.add_argument("--show", choices=["validation", "fusion", "test"], default="test")
     parser.add_argument("--folder", type=Path, default=Path("runs/tabular"), help="keeps each seed's answers")
     parser.add_argument("--rotate", action="store_true", help="every row is a test row once")
+    parser.add_argument("--held", choices=["before", "each"], default="before", help="the fifth before test, or each")
+    parser.add_argument(
+        "--leave-out", nargs="*", type=int, choices=range(5), default=[], help="fifths that nothing reads"
+    )
     parser.add_argument("--plain", action="store_true", help="without the networks, in seconds")
     asked = parser.parse_args()
     runtime = None if asked.plain else settled()
@@ -259,16 +267,29 @@ def run(name: str, asked: argparse.Namespace, runtime: Runtime | None) -> None:
     kind = f"{'plain' if asked.plain else 'all'}{'_rotated' if asked.rotate else ''}"
     tested, seeds = [], []
     for seed in asked.seeds:
-        rotated = {"split": {"rule": "modulo", "test": [(seed - 1) % 5], "held": [(seed - 2) % 5]}}
-        form = TabularForm.model_validate(FORMS[name] | (rotated if asked.rotate else {}))
-        data = tested[0] if tested and not asked.rotate else read(form, Path(os.environ["TRIAD_DATASETS"]))
-        tested.append(data)
-        make = partial(study, data, tasks(form), asked.show, seed, runtime)
-        seeds.append(answered(asked.folder / f"{name}_{kind}_{asked.show}_{seed}.npz", make))
+        answers = []
+        for place, split in enumerate(splits(name, seed, asked)):
+            form = TabularForm.model_validate(FORMS[name] | ({"split": split} if split else {}))
+            data = read(form, Path(os.environ["TRIAD_DATASETS"]))
+            make = partial(study, data, tasks(form), asked.show, seed, runtime)
+            part = "".join(f"_{key}_{'_'.join(map(str, split[key]))}" for key in ("held", "left_out") if split.get(key))
+            answers.append(answered(asked.folder / f"{name}_{kind}{part}_{asked.show}_{seed}.npz", make))
+            tested += [data] if place == 0 else []
+        seeds.append({key: np.mean([each[key] for each in answers], axis=0) for key in answers[0]})
     base, figures = FIGURES[study.__name__]
     base = base if any(model == base for model, _ in seeds[0]) else "LightGBM"
     print(f"\n{name}, {len(seeds)} seeds", flush=True)
     report(tested, seeds, asked.show, base, figures)
+
+
+def splits(name: str, seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """The form's split of each fit whose mean answers; {}: the form's own."""
+    if "split" in FORMS[name] or not (asked.rotate or asked.held == "each"):
+        return [{}]
+    test = (seed - 1) % 5 if asked.rotate else 4
+    free = [each % 5 for each in range(test - 1, test - 5, -1) if each % 5 not in asked.leave_out]
+    held = free if asked.held == "each" else free[:1]
+    return [{"rule": "modulo", "test": [test], "held": [each], "left_out": asked.leave_out} for each in held]
 
 
 FIGURES: dict[str, tuple[str, Figures]] = {

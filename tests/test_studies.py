@@ -28,7 +28,7 @@ from triad.studies.outcome import Answers, Outcome
 from triad.studies.page import BEGIN, END, placed, render, section
 from triad.studies.prepare import prepare
 from triad.studies.results import results
-from triad.studies.spec import FORMS, Study, Unit, form_of, load, load_all
+from triad.studies.spec import FORMS, Study, Unit, load, load_all
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
@@ -387,8 +387,6 @@ def test_the_studies_in_the_guide_fit() -> None:
     blocks = [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml")[1:]]
     studies = [Study.model_validate({"about": "?", **block}) for block in blocks if "reference" in block]
     assert [each.data.form for each in studies] == ["sequences", "markets"]
-    tables = [form_of(block) for block in blocks if block.get("form") == "tabular"]
-    assert len(tables) == 2
 
 
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:

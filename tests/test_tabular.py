@@ -107,6 +107,9 @@ SEEN = {
 }
 
 
+LEVEL = {"seen": {"column": "sex", "kind": "multiclass"}}
+
+
 @pytest.fixture
 def visits(tmp_path: Path) -> Path:
     with gzip.open(tmp_path / "v.csv.gz", "wt") as file:
@@ -143,6 +146,12 @@ def test_a_visit_reads_its_visitors_earlier_visits_and_no_later_one(visits: Path
         first, end = data.streams.offsets[data.exposures.user[row] :][:2]
         before = data.streams.time[first:end] < data.exposures.time[row]
         assert before.sum() == data.exposures.history[row]
+
+
+def test_some_rows_are_left_out(visits: Path) -> None:
+    rule = {"rule": "modulo", "modulo": 5, "held": [1], "test": [3], "left_out": [0, 2]}
+    data = read(TabularForm.model_validate(SEEN | {"split": rule, "labels": LEVEL}), visits)
+    assert data.exposures.split.tolist() == [-1, 1, -1, 3, 0, -1, 2, -1, 3, 0]
 
 
 def test_users_dealt_by_share_are_in_one_split(visits: Path) -> None:
@@ -214,6 +223,7 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
         {"labels": {"level": {"column": "level", "kind": "multiclass", "positive": "low"}}},
         {"split": {"rule": "modulo", "modulo": 3, "held": [0, 1], "test": [2]}},
         {"split": {"rule": "modulo", "held": [7]}},
+        {"split": {"rule": "modulo", "left_out": [4]}},
         {"split": {"rule": "share", "train": 0.9, "validation": 0.1}},
     ],
 )

@@ -22,12 +22,13 @@ class ByModulo(Section):
     modulo: int = Field(default=5, ge=2)
     held: tuple[int, ...] = Field(default=(3,), min_length=1, description="remainders of validation and fusion")
     test: tuple[int, ...] = Field(default=(4,), min_length=1, description="remainders of test; the others are train")
+    left_out: tuple[int, ...] = Field(default=(), description="remainders of rows neither learned from nor asked")
 
     @model_validator(mode="after")
     def _parts(self) -> ByModulo:
-        taken = (*self.held, *self.test)
+        taken = (*self.held, *self.test, *self.left_out)
         if len(set(taken)) < len(taken) or not all(0 <= each < self.modulo for each in taken):
-            raise ValueError(f"held {self.held} and test {self.test} must be different remainders of {self.modulo}")
+            raise ValueError(f"held, test and left_out, {taken}, must be different remainders of {self.modulo}")
         if len(taken) == self.modulo:
             raise ValueError("no remainder is left for train")
         return self
@@ -77,6 +78,7 @@ def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
         held = 1 + row // rule.modulo % 2
         found = np.where(np.isin(row % rule.modulo, rule.held), held, 0)
         found[np.isin(row % rule.modulo, rule.test)] = SPLITS.index("test")
+        found[np.isin(row % rule.modulo, rule.left_out)] = -1
     elif rule.rule == "share":
         names, inverse = np.unique(user, return_inverse=True)
         digests = [hashlib.md5(f"{rule.seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist()]
