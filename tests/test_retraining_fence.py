@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from make_pipeline import ended, make_repository, opened, retraining, start, wait_for
 
@@ -159,3 +160,12 @@ def test_a_process_that_left_the_group_is_found_by_its_mark(tmp_path: Path) -> N
     assert fence.marked("A_MARK", f"{tmp_path}:xy") == []
     assert fence.end_leftovers("A_MARK", f"{tmp_path}:x") == 1
     assert process.wait(5) == -signal.SIGTERM
+
+
+def test_the_lock_of_a_process_that_is_just_dying_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still has a number and a status, and no command any more."""
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    held = {"write": {"/a": {"pid": os.getpid(), "cmd": "dvc repro a"}}}
+    (tmp_path / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(held))
+    assert free_stale_locks(tmp_path) == 1

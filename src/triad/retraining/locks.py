@@ -49,9 +49,12 @@ def _owners(held: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _works(owner: dict[str, Any]) -> bool:
-    """Whether the process that took the lock still runs: that number, not a zombie, and a command that ends alike."""
+    """Whether the process that took the lock still runs: that number, and a command that ends alike.
+
+    A zombie has no command, and neither has a process that is just dying.
+    """
     try:
-        process = psutil.Process(int(owner["pid"]))
-        return process.status() != psutil.STATUS_ZOMBIE and owner["cmd"].endswith(process.cmdline()[-1])
-    except psutil.NoSuchProcess:
+        command = psutil.Process(int(owner["pid"])).cmdline()
+    except psutil.NoSuchProcess:  # or, a kind of it, ZombieProcess
         return False
+    return bool(command) and owner["cmd"].endswith(command[-1])
