@@ -21,11 +21,12 @@ has not learned from, the answer is the mean of the four, and all rows but the t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -269,8 +270,7 @@ def run(name: str, asked: argparse.Namespace, runtime: Runtime | None) -> None:
     for seed in asked.seeds:
         answers = []
         for place, split in enumerate(splits(name, seed, asked)):
-            form = TabularForm.model_validate(FORMS[name] | ({"split": split} if split else {}))
-            data = read(form, Path(os.environ["TRIAD_DATASETS"]))
+            form, data = examples(name, json.dumps(split))
             make = partial(study, data, tasks(form), asked.show, seed, runtime)
             part = "".join(f"_{key}_{'_'.join(map(str, split[key]))}" for key in ("held", "left_out") if split.get(key))
             answers.append(answered(asked.folder / f"{name}_{kind}{part}_{asked.show}_{seed}.npz", make))
@@ -280,6 +280,13 @@ def run(name: str, asked: argparse.Namespace, runtime: Runtime | None) -> None:
     base = base if any(model == base for model, _ in seeds[0]) else "LightGBM"
     print(f"\n{name}, {len(seeds)} seeds", flush=True)
     report(tested, seeds, asked.show, base, figures)
+
+
+@cache
+def examples(name: str, split: str) -> tuple[TabularForm, Dataset]:
+    """A study's data, dealt as `split` says in JSON."""
+    form = TabularForm.model_validate(FORMS[name] | ({"split": json.loads(split)} if split != "{}" else {}))
+    return form, read(form, Path(os.environ["TRIAD_DATASETS"]))
 
 
 def splits(name: str, seed: int, asked: argparse.Namespace) -> list[dict[str, Any]]:

@@ -106,6 +106,9 @@ def test_a_table_without_a_header_or_an_order(tmp_path) -> None:
     form = {"columns": ("user", "rating", "item"), "delimiter": "|", "order": None, "hash_buckets": 2}
     table = read(SequencesForm(form="sequences", path="u.data", **form), tmp_path)
     assert (table.streams.item == lines.streams.item).all() and (table.queries.target == lines.queries.target).all()
+    (tmp_path / "u.data").write_text("user|rating|item\n" + (tmp_path / "u.data").read_text())
+    headed = read(SequencesForm(form="sequences", path="u.data", **form | {"columns": None}), tmp_path)
+    assert (headed.streams.item == lines.streams.item).all()
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.parquet"])

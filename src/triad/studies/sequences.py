@@ -41,7 +41,7 @@ class SequencesForm(Section):
 
     form: Literal["sequences"]
     path: str = Field(
-        description="CSV, TSV, Parquet or with `columns`: a row an interaction; else `user item …` a line"
+        description="CSV, TSV, Parquet, or with columns or delimiter: a row a step; else `user item …` a line"
     )
     columns: tuple[str, ...] | None = Field(default=None, description="names, where such a file has no header")
     delimiter: str | None = Field(default=None, description="of such a file; null: a tab in .tsv, else a comma")
@@ -102,7 +102,7 @@ def read_log(form: SequencesForm, folder: Path) -> Log:
         TriadError: as `read`.
     """
     path = folder / form.path
-    user, item = _in_order(path, form) if form.columns or _is_table(path) else _lines(path)
+    user, item = _in_order(path, form) if form.columns or form.delimiter or _is_table(path) else _lines(path)
     if not len(user):
         raise TriadError("holds no interaction", where=str(path), mend="name a file with a user's items in order")
     user_id, count = np.unique(user, return_counts=True)
