@@ -45,10 +45,11 @@ online-retail: $(VENV)/.runtime
 	@triad workspace configs/online_retail.yaml runs/online_retail
 	@cd runs/online_retail && dvc repro && triad summary
 
-# Each way of learning against its absence, with intervals: ablations/studies. STUDIES="shop_bodies" and SEEDS=2 run less.
+# Each way of learning against its absence, with intervals: ablations/studies. STUDIES="shop_bodies" and SEEDS=2 run less,
+# JOBS=2 runs two seeds at once.
 ablations: $(VENV)/.runtime
 	@dvc repro features
-	@triad ablations run $(STUDIES) $(if $(SEEDS),--seeds $(SEEDS))
+	@triad ablations run $(STUDIES) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
 # Other people's models on the rows of a study that `make ablations` has run, in an environment of their own.
 STUDY ?= shop_bodies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import subprocess
 import sys
@@ -347,7 +348,7 @@ def test_only_a_variant_asks_for_a_registered_model(tmp_path: Path) -> None:
 def test_a_run_leaves_out_and_names_what_no_registered_model_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from triad.studies import commands
+    from triad.studies import commands, jobs
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_XLA_FLAGS", "")
@@ -355,15 +356,55 @@ def test_a_run_leaves_out_and_names_what_no_registered_model_starts(
     variants = {"mmoe": {}, "market": {"finetune": {"init": "market"}}}
     Path("studies/one.yaml").write_text(yaml.safe_dump({**TINY, "variants": variants, "claims": []}))
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(commands, "_dvc", lambda *words: asked.append(words) or False)
+    monkeypatch.setattr(jobs, "repro", lambda *words: asked.append(words) or False)
     assert CliRunner().invoke(commands.ablations, ["run", "one", "--seeds", "1"]).exit_code == 0
     assert "one: no registered model or other market to start market from" in caplog.text
-    assert {word for word in asked[0] if word.startswith("unit@")} == {
+    assert asked[0] == ("--single-item", "data@one")
+    assert {word for word in asked[1] if word.startswith("unit@")} == {
         f"unit@one_{variant}{share}_1"
         for variant in ("mmoe", "mmoe-alone-click", "mmoe-alone-conversion", "mmoe-alone-price")
         for share in ("_0p5", "")
     }
-    assert asked[1:] == [("--single-item", "compare@one"), ("--single-item", "page")]
+    assert asked[2:] == [("--single-item", "compare@one"), ("--single-item", "page")]
+
+
+def test_seeds_run_at_once_each_on_its_cores_and_one_that_fails_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("needs two cores")
+    from triad.studies.jobs import at_once
+
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], check=True)
+    # each waits for one of the other chain: run one after another they would never end
+    code = """if True:
+        import os, pathlib, sys, time
+        mine, other = sys.argv[1:]
+        pathlib.Path(f"{mine}.begun").touch()
+        for _ in range(600):
+            if pathlib.Path(f"{other}.begun").exists(): break
+            time.sleep(0.1)
+        else: sys.exit("waited in vain")
+        if mine == "a1": sys.exit("fails")
+        pathlib.Path(mine).write_text(str(sorted(os.sched_getaffinity(0))))
+    """
+    Path("wait.py").write_text(code)
+    pairs = {"a1": "b1", "b1": "a1", "a2": "b2", "b2": "a2"}
+    stages = {
+        name: {"cmd": f"{sys.executable} wait.py {name} {other}", "deps": ["wait.py"], "outs": [name]}
+        for name, other in pairs.items()
+    }
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    assert at_once([["a1", "a2"], ["b1", "b2"]], jobs=2)
+    assert not Path("a1").exists()
+    ran = [Path(name).read_text() for name in ("a2", "b1", "b2")]
+    assert ran[1] == ran[2] != ran[0] and {ran[0], ran[1]} == {str(cores[::2]), str(cores[1::2])}
+    assert set(yaml.safe_load(Path("dvc.lock").read_text())["stages"]) == {"a2", "b1", "b2"}
+    assert sorted(os.sched_getaffinity(0)) == cores
+    with pytest.raises(TriadError, match="jobs for"):
+        at_once([["b1"]], jobs=len(cores) + 1)
 
 
 def test_data_sets_are_found_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +32,10 @@ def ablations() -> None:
 )
 @click.argument("studies", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
-def run(studies: tuple[str, ...], seeds: int | None) -> None:
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="seeds at once, each on its part of the cores")
+def run(studies: tuple[str, ...], seeds: int | None, jobs: int) -> None:
     from triad.studies import plan
+    from triad.studies.jobs import at_once, repro
     from triad.studies.prepare import offered
     from triad.studies.spec import load_all
 
@@ -49,16 +50,17 @@ def run(studies: tuple[str, ...], seeds: int | None) -> None:
         for task in dict.fromkeys(claim.task for claim in known[name].claims if claim not in known[name].judged):
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     _keep_compiled(SHELF / "compiled")
-    units = [f"unit@{unit.name}" for units in wanted.values() for unit in units]
-    failed = _dvc("--keep-going", *units)  # what a unit that fails leaves out, the page names
-    for name in wanted:
-        failed |= _dvc("--single-item", f"compare@{name}")
-    raise SystemExit(int(_dvc("--single-item", "page") or failed))
-
-
-def _dvc(*arguments: str) -> bool:
-    """`dvc repro`; whether it failed, of which DVC has said why."""
-    return subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments], check=False).returncode != 0
+    ready = {name: units for name, units in wanted.items() if not repro("--single-item", f"data@{name}")}
+    # one after another by seed: these units find one another's members on the shelf
+    chains = [
+        [f"unit@{unit.name}" for unit in units if unit.seed == seed]
+        for units in ready.values()
+        for seed in dict.fromkeys(unit.seed for unit in units)
+    ]
+    failed = at_once(chains, jobs) or ready != wanted  # what a unit that fails leaves out, the page names
+    for name in ready:
+        failed |= repro("--single-item", f"compare@{name}")
+    raise SystemExit(int(repro("--single-item", "page") or failed))
 
 
 def _keep_compiled(folder: Path) -> None:
