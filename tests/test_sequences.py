@@ -109,6 +109,22 @@ def test_a_table_without_a_header_or_an_order(tmp_path) -> None:
     (tmp_path / "u.data").write_text("user|rating|item\n" + (tmp_path / "u.data").read_text())
     headed = read(SequencesForm(form="sequences", path="u.data", **form | {"columns": None}), tmp_path)
     assert (headed.streams.item == lines.streams.item).all()
+    (tmp_path / "ratings.dat").write_text((tmp_path / "u.data").read_text().replace("|", "::"))
+    longer = read(
+        SequencesForm(form="sequences", path="ratings.dat", **form | {"columns": None, "delimiter": "::"}), tmp_path
+    )
+    assert (longer.streams.item == lines.streams.item).all()
+
+
+def test_lines_may_be_compressed(tmp_path) -> None:
+    text = "ann pen cup tea\ncy cup tea pen ink\n"
+    lines = read(written(tmp_path, text), tmp_path)
+    (tmp_path / "log.txt.gz").write_bytes(gzip.compress(text.encode()))
+    packed = SequencesForm(form="sequences", path="log.txt.gz", hash_buckets=2)
+    assert (read(packed, tmp_path).streams.item == lines.streams.item).all()
+    (tmp_path / "log.txt.gz").write_bytes(gzip.compress(text.encode())[:-9])
+    with pytest.raises(TriadError, match=r"log\.txt\.gz: not readable: "):
+        read(packed, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.parquet"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from test_training import PARAMS, RUNTIME
 
 from triad.errors import TriadError
@@ -108,6 +109,11 @@ def test_ratings_without_a_header(folder) -> None:
     files = {"source": files["source"] | {"ratings": ["source/u.data"]}}
     bare = form(markets=files, columns=["rating", "userId", "itemId"], delimiter="|")
     assert read(bare, folder)["source"].streams.item.tolist() == expected.streams.item.tolist() == [0, 1]
+    (folder / "source/u.data").write_text("".join(f"{user};{item}\n" for user, item, _ in SOURCE[:3]))
+    seen = form(markets=files, columns=["userId", "itemId"], delimiter=";", rating=None)
+    assert len(read(seen, folder)["source"].streams.item) == len({row[:2] for row in SOURCE[:3]})
+    with pytest.raises(ValidationError, match="min_rating asks for the column `rating`"):
+        form(markets=files, rating=None, min_rating=3)
 
 
 def test_markets_together(folder) -> None:

@@ -16,15 +16,15 @@ from triad.errors import TriadError
 from triad.features.dataset import load, save
 from triad.studies.tabular import TabularForm, read, tasks
 
-HEADER = "who,town,age,spent,offer,came,bought,level,part\n"
+HEADER = "who,town,age,spent,offer,came,bought,level,part,paid\n"
 ROWS = [
-    "a,Ulm,30,0,x,1,1,low,train",
-    "b,Bonn,,9,y,0,0,mid,train",
-    "a,Ulm,31,0,y,1,0,low,train",
-    "c,Rome,40,0,x,0,0,high,validation",
-    "a,Ulm,32,0,x,1,1,mid,fusion",
-    "d,,50,99,z,0,0,low,test",
-    "e,Ulm,40,0,x,0,0,low,validation",
+    "a,Ulm,30,0,x,1,1,low,train,0",
+    "b,Bonn,,9,y,0,0,mid,train,9",
+    "a,Ulm,31,0,y,1,0,low,train,0",
+    "c,Rome,40,0,x,0,0,high,validation,0",
+    "a,Ulm,32,0,x,1,1,mid,fusion,0",
+    "d,,50,99,z,0,0,low,test,99",
+    "e,Ulm,40,0,x,0,0,low,validation,0",
 ]
 FORM = {
     "form": "tabular",
@@ -36,7 +36,7 @@ FORM = {
         "came": {"column": "came", "kind": "binary"},
         "bought": {"column": "bought", "kind": "binary", "given": "came"},
         "level": {"column": "level", "kind": "multiclass"},
-        "spend": {"column": "spent", "kind": "regression"},
+        "spend": {"column": "paid", "kind": "regression"},
     },
     "split": {"rule": "column", "column": "part"},
 }
@@ -184,6 +184,92 @@ def test_parquet_and_other_delimiters_give_the_same(folder: Path) -> None:
         assert other.meta == plain.meta
 
 
+CENSUS = """39, State-gov, 77516, Bachelors, 0, - 50000.
+50, ?, 83311, Bachelors, NA, 50000+.
+38, Private, 215646, HS-grad, 3, - 50000.
+53, Private, 234721, 11th, 0, 50000+.
+28, ?, 338409, Bachelors, 9, - 50000.
+"""
+
+
+def test_files_one_below_the_other_are_one_table_and_the_test_is_a_file(tmp_path: Path) -> None:
+    for name in ("income.data", "income.held", "income.test"):
+        (tmp_path / name).write_text(CENSUS)
+    names = ["age", "work", "weight", "school", "gain", "income"]
+    file = {"path": ["income.data", "income.held", "income.test"], "columns": names, "delimiter": ", "}
+    rich = {"column": "income", "kind": "binary", "positive": "50000+."}
+    census = {
+        "form": "tabular",
+        "files": [file | {"missing": ["?", "NA"]}],
+        "categorical": ["work"],
+        "numeric": {"age": "plain", "gain": "log1p", "school": "indicators"},
+        "labels": {"rich": rich},
+        "split": {"rule": "file", "test": ["income.test"], "held": ["income.held"]},
+    }
+    data = read(TabularForm.model_validate(census), tmp_path)
+    assert data.exposures.split.tolist() == [0] * 5 + [1, 2, 1, 2, 1] + [3] * 5
+    assert data.labels("rich").tolist() == [0, 1, 0, 1, 0] * 3
+    assert data.users.attributes[:5, 0].tolist() == [2, 0, 1, 1, 0] and data.meta.vocabulary_rows["work"] == 3
+    assert data.meta.context == ("age", "gain", "school=11th", "school=Bachelors", "school=HS-grad")
+    np.testing.assert_array_equal(data.exposures.context[:5, 1], np.log1p([0, np.nan, 3, 0, 9]).astype(np.float32))
+    assert data.exposures.context[:5, 3].tolist() == [1, 1, 0, 0, 1]
+    by_chance = TabularForm.model_validate(census | {"split": {"rule": "file", "test": ["income.test"], "share": 0.6}})
+    split = read(by_chance, tmp_path).exposures.split
+    assert set(split[:10]) == {0, 1, 2} and set(split[10:]) == {3}
+    with pytest.raises(ValidationError, match="is none of `files`"):
+        TabularForm.model_validate(census | {"split": {"rule": "file", "test": ["income.tset"]}})
+    (tmp_path / "income.test").write_text(CENSUS.replace(", ", ",", 1))
+    with pytest.raises(TriadError, match=r"income\.test: not readable: "):
+        read(TabularForm.model_validate(census), tmp_path)
+
+
+def test_what_changes_within_a_user_is_no_attribute_and_may_be_an_indicator(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(form(user="who"), folder)
+    assert not caplog.records
+    labels = {"came": FORM["labels"]["came"]}
+    data = read(form(user="who", categorical=["town", "level"], labels=labels), folder)
+    assert "column level: changes within 1 users" in caplog.text and "column town" not in caplog.text
+    assert data.users.attributes[0].tolist() == [1, 1]  # Ulm, low
+    data = read(form(user="who", numeric={"level": "indicators"}, labels=labels), folder)
+    assert data.meta.context == ("level=low", "level=mid")
+    assert data.exposures.context.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [1, 0], [1, 0]]
+    (folder / "many.csv").write_text("n\n" + "\n".join(f"n{row}" for row in range(150)))
+    (folder / "y.csv").write_text("y\n" + "0\n1\n" * 75)
+    many = form(
+        files=[{"path": "many.csv"}, {"path": "y.csv"}],
+        categorical=[],
+        numeric={"n": "indicators"},
+        item=None,
+        labels={"y": {"column": "y", "kind": "binary"}},
+        split={"rule": "modulo"},
+    )
+    with pytest.raises(TriadError, match="90 different texts"):
+        read(many, folder)
+
+
+def test_times_may_be_numbers(tmp_path: Path) -> None:
+    rows = [
+        "user,ms,y",
+        *(f"u{row % 2},{1767607200000 + 3_600_000 * (row // 2) * (1 - 2 * (row % 2))},1" for row in range(20)),
+    ]
+    (tmp_path / "k.csv").write_text("\n".join(rows))
+    clocked = {
+        "form": "tabular",
+        "files": [{"path": "k.csv"}],
+        "user": "user",
+        "clock": {"start": "ms", "epoch": "milliseconds"},
+        "labels": {"y": {"column": "y", "kind": "binary"}},
+    }
+    data = read(TabularForm.model_validate(clocked), tmp_path)
+    context = dict(zip(data.meta.context, data.exposures.context.T, strict=True))
+    assert context["hour"][:10].tolist() == list(range(10, 20))  # from 2026-01-05 10:00 UTC
+    assert context["hour"][10:].tolist() == list(range(1, 11))  # the other's rows run backward in the file
+    with pytest.raises(TriadError, match="column ms: a cell is no time"):
+        read(TabularForm.model_validate(clocked | {"clock": {"start": "ms"}}), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -193,8 +279,8 @@ def test_parquet_and_other_delimiters_give_the_same(folder: Path) -> None:
         ({"item": "colour"}, "has no column 'colour', but who, town"),
         ({"numeric": {"town": "plain"}}, r"column town: a cell is no number.*Ulm"),
         ({"numeric": {"minus": "log1p"}, "files": [{"path": "t.csv"}, {"path": "minus.csv"}]}, "numbers below 0"),
-        ({"labels": {"age": {"column": "spent", "kind": "binary"}}}, "holds 9, not 0 or 1"),
-        ({"labels": {"t": {"column": "town", "kind": "binary", "positive": "Köln"}}}, "never 'Köln'"),
+        ({"labels": {"paid": {"column": "paid", "kind": "binary"}}}, "holds 9, not 0 or 1"),
+        ({"labels": {"t": {"column": "level", "kind": "binary", "positive": "Köln"}}}, "never 'Köln'"),
         (
             {"labels": {"t": {"column": "gone", "kind": "regression"}}, "files": [{"path": "gone.csv"}]},
             "test has no label",
@@ -208,7 +294,7 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
     (folder / "empty.csv").write_text(HEADER)
     (folder / "short.csv").write_text("extra\n1\n")
     (folder / "minus.csv").write_text("minus\n" + "-1\n" * 7)
-    with_gone = [f"{row},{'' if row.endswith('test') else 1}" for row in ROWS]
+    with_gone = [f"{row},{'' if ',test,' in row else 1}" for row in ROWS]
     (folder / "gone.csv").write_text(HEADER.strip() + ",gone\n" + "\n".join(with_gone))
     with pytest.raises(TriadError, match=message):
         read(form(**changes), folder)
@@ -221,6 +307,9 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
         {"user": "who", "user_restarts": "age"},
         {"labels": {"bought": {"column": "bought", "kind": "binary", "given": "came"}}},
         {"labels": {"level": {"column": "level", "kind": "multiclass", "positive": "low"}}},
+        {"labels": {"age": {"column": "age", "kind": "regression"}}},
+        {"labels": {"town": {"column": "town", "kind": "multiclass"}}},
+        {"labels": {"offer": {"column": "offer", "kind": "multiclass"}}},
         {"split": {"rule": "modulo", "modulo": 3, "held": [0, 1], "test": [2]}},
         {"split": {"rule": "modulo", "held": [7]}},
         {"split": {"rule": "modulo", "left_out": [4]}},
@@ -236,7 +325,11 @@ def test_the_forms_in_the_docs_are_forms() -> None:
     text = (Path(__file__).parents[1] / "docs" / "your_data.md").read_text()
     blocks = re.findall(r"```yaml\n(form: tabular\n.*?)```", text, re.DOTALL)
     found = [TabularForm.model_validate(yaml.safe_load(block)) for block in blocks]
-    assert [list(one.labels) for one in found] == [["visit", "conversion", "spend"], ["male"]]
+    assert [list(one.labels) for one in found] == [
+        ["visit", "conversion", "spend"],
+        ["male"],
+        ["income", "never_married"],
+    ]
 
 
 @pytest.mark.skipif("TRIAD_DATASETS" not in os.environ, reason="TRIAD_DATASETS names no folder of data sets")

@@ -11,7 +11,6 @@ validation, for the other fusion. The test is such a step of a share `test` of t
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,11 @@ import numpy as np
 from pydantic import Field
 
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
 from triad.studies.markets_files import MarketFiles, RatingColumns, Texts, pairs_of, read_ratings, read_run
+from triad.studies.splits import chance
 
 DAY = 86_400_000_000
 """µs"""
@@ -105,10 +105,10 @@ def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str])
     """The ratings by user, with a step of some users held out."""
     name, item = pairs_of(files, form, folder)
     user_id, user = np.unique(np.r_[name, np.array(tested, str)], return_inverse=True)
-    user, share = user[: len(name)], _chance(user_id, form.seed)
+    user, share = user[: len(name)], chance(user_id, form.seed)
     asked = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
     # of a user's steps the one whose lot is least, among those that could be candidates
-    lot = np.where(np.isin(item, asked[1]), _chance(np.char.add(np.char.add(name, "\t"), item), form.seed), 2.0)
+    lot = np.where(np.isin(item, asked[1]), chance(np.char.add(np.char.add(name, "\t"), item), form.seed), 2.0)
     order = np.lexsort((lot, user))
     first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
     count = np.bincount(user, minlength=len(user_id))
@@ -206,9 +206,3 @@ def _no_exposures() -> Exposures:
         is_cold_item=np.zeros(0, bool),
         **none,
     )
-
-
-def _chance(names: Texts, seed: int) -> Floats:
-    """(n,) a number in [0, 1) that follows from each name."""
-    digests = (hashlib.md5(f"{seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist())
-    return np.array([int(digest, 16) / 2**32 for digest in digests])

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.studies.columns import File, read_columns
+from triad.studies.columns import Delimiter, File, read_columns
 
 Texts = NDArray[np.str_]
 
@@ -44,10 +44,16 @@ class RatingColumns(Section):
 
     user: str = "userId"
     item: str = "itemId"
-    rating: str = "rating"
+    rating: str | None = Field(default="rating", description="null: a row is an interaction, whatever it was rated")
     columns: tuple[str, ...] | None = Field(default=None, description="names, where the files have no header")
-    delimiter: str | None = Field(default=None, description="null: a tab in .tsv, else a comma")
+    delimiter: Delimiter | None = Field(default=None, description="null: a tab in .tsv, else a comma")
     min_rating: float = Field(default=0, description="of `ratings`: one below it is no interaction")
+
+    @model_validator(mode="after")
+    def _rates(self) -> RatingColumns:
+        if self.rating is None and self.min_rating:
+            raise ValueError("min_rating asks for the column `rating`")
+        return self
 
 
 def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> tuple[Texts, Texts]:
@@ -57,8 +63,10 @@ def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> 
         TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
     """
     file = File(path=path.name, columns=columns.columns, delimiter=columns.delimiter)
-    found = read_columns([file], [columns.user, columns.item, columns.rating], path.parent)
-    user, item, rating = found.texts(columns.user), found.texts(columns.item), found.numbers(columns.rating)
+    names = [name for name in (columns.user, columns.item, columns.rating) if name is not None]
+    found = read_columns([file], names, path.parent)
+    user, item = found.texts(columns.user), found.texts(columns.item)
+    rating = np.zeros(found.rows) if columns.rating is None else found.numbers(columns.rating)
     empty = (user == "") | (item == "") | np.isnan(rating)
     if empty.any():
         first = int(empty.argmax()) + 1

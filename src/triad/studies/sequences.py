@@ -8,7 +8,6 @@ same day, so that ages count steps.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -16,15 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
-from triad.studies.columns import File, read_columns
+from triad.studies.columns import Delimiter, File, read_columns
+from triad.studies.splits import chance
 
 DAY = 86_400_000_000
 """µs"""
@@ -44,7 +45,7 @@ class SequencesForm(Section):
         description="CSV, TSV, Parquet, or with columns or delimiter: a row a step; else `user item …` a line"
     )
     columns: tuple[str, ...] | None = Field(default=None, description="names, where such a file has no header")
-    delimiter: str | None = Field(default=None, description="of such a file; null: a tab in .tsv, else a comma")
+    delimiter: Delimiter | None = Field(default=None, description="of such a file; null: a tab in .tsv, else a comma")
     user: str = "user"
     item: str = "item"
     order: str | None = Field(
@@ -122,7 +123,7 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
     length = np.diff(log.offsets)
     user = np.repeat(np.arange(len(length)), length)
     left = log.offsets[1:][user] - 1 - np.arange(len(item))  # steps that follow
-    share = _share(log.user_id, form.seed)
+    share = chance(log.user_id, form.seed)
     middle = np.where(share < form.watch, VALIDATION, TRAIN) if refit else np.where(share < 0.5, VALIDATION, FUSION)
     split = np.full(len(item), TRAIN)
     decides = (left == 1) & (length[user] > 2)
@@ -233,18 +234,16 @@ def _attributes(path: Path, form: SequencesForm) -> dict[str, list[str]]:
 
 
 def _text(path: Path) -> str:
+    """The text of a file, compressed or not by its ending."""
     try:
-        return path.read_text(encoding="utf-8")
+        with pa.input_stream(str(path)) as stream:
+            return bytes(stream.read()).decode()
     except FileNotFoundError as error:
         raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
+    except (pa.ArrowException, OSError) as error:
+        raise TriadError(f"not readable: {error}", where=str(path), mend="see whether it was cut short") from error
     except UnicodeDecodeError as error:
         raise TriadError(f"not readable as text: {error}", where=str(path), mend="save it as UTF-8") from error
-
-
-def _share(user_id: NDArray[np.str_], seed: int) -> Floats:
-    """(n_users,) a number in [0, 1) that follows from the user's id."""
-    digests = [hashlib.md5(f"{seed}:{user}".encode()).hexdigest()[:8] for user in user_id.tolist()]
-    return np.array([int(digest, 16) / 2**32 for digest in digests])
 
 
 def _padded(rows: list[Ints]) -> Ints:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Ints
+from triad.features.dataset import SPLITS, Floats, Ints
 from triad.studies.columns import Columns
 
 
@@ -50,6 +50,25 @@ class ByShare(Section):
         return self
 
 
+class ByFile(Section):
+    """By the file, of several one below the other, that a row stands in: those not named here are train."""
+
+    rule: Literal["file"]
+    test: tuple[str, ...] = Field(min_length=1)
+    held: tuple[str, ...] = Field(default=(), description="files whose rows are by turns validation and fusion")
+    share: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="without such: the users of train, by chance, half validation and half fusion",
+    )
+    seed: int = Field(default=1, ge=0)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (*self.test, *self.held)
+
+
 class ByColumn(Section):
     """By what a column says; rows with another value are left out."""
 
@@ -61,7 +80,7 @@ class ByColumn(Section):
     test: str = "test"
 
 
-Split = Annotated[ByModulo | ByShare | ByColumn, Field(discriminator="rule")]
+Split = Annotated[ByModulo | ByShare | ByFile | ByColumn, Field(discriminator="rule")]
 
 
 def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
@@ -80,11 +99,16 @@ def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
         found[np.isin(row % rule.modulo, rule.test)] = SPLITS.index("test")
         found[np.isin(row % rule.modulo, rule.left_out)] = -1
     elif rule.rule == "share":
-        names, inverse = np.unique(user, return_inverse=True)
-        digests = [hashlib.md5(f"{rule.seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist()]
-        share = np.array([int(digest, 16) / 2**32 for digest in digests])
         ends = np.cumsum([rule.train, rule.validation, rule.fusion])
-        found = np.searchsorted(ends, share, side="right")[inverse]
+        found = np.searchsorted(ends, _by_user(user, rule.seed), side="right")
+    elif rule.rule == "file":
+        ends = np.array([1 - rule.share, 1 - rule.share / 2]) if not rule.held else np.ones(2)
+        found = np.searchsorted(ends, _by_user(user, rule.seed), side="right")
+        for path in rule.held:
+            span = table.rows_of[path]
+            found[span] = 1 + np.arange(span.stop - span.start) % 2
+        for path in rule.test:
+            found[table.rows_of[path]] = SPLITS.index("test")
     else:
         said = table.texts(rule.column)
         found = np.full(table.rows, -1)
@@ -94,3 +118,14 @@ def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
         if not (found == place).any():
             raise TriadError(f"the split {name} gets no row", where=table.where, mend="correct the form's `split`")
     return found.astype(np.int8)
+
+
+def _by_user(user: NDArray[np.str_], seed: int) -> Floats:
+    names, inverse = np.unique(user, return_inverse=True)
+    return chance(names, seed)[inverse]
+
+
+def chance(names: NDArray[np.str_], seed: int) -> Floats:
+    """(n,) a number in [0, 1) that follows from each name."""
+    digests = (hashlib.md5(f"{seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist())
+    return np.array([int(digest, 16) / 2**32 for digest in digests])

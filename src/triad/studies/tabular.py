@@ -14,6 +14,7 @@ exposure reads the steps of its own row and of its user's earlier ones, and no l
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ from triad.schema import EVENT_KINDS
 from triad.studies.columns import Columns, read_columns
 from triad.studies.splits import deal
 from triad.studies.tabular_form import TabularForm
-from triad.studies.tabular_parts import HOUR, context_names, make_context, make_items, make_labels
+from triad.studies.tabular_parts import HOUR, make_context, make_items, make_labels
+
+log = logging.getLogger("triad.studies")
 
 KIND = EVENT_KINDS.index("click")
 NOTHING = "-"
@@ -61,7 +64,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
             or label is empty.
     """
     table = read_columns(form.files, form.columns, folder)
-    start = table.times(form.clock.start) if form.clock else np.arange(table.rows) * HOUR
+    start = table.times(form.clock.start, form.clock.epoch) if form.clock else np.arange(table.rows) * HOUR
     who = _who(form, table)
     split = deal(form.split, table, who)
     first = {name: place for place, name in reversed(list(enumerate(who.tolist())))}  # users in order of appearance
@@ -70,9 +73,10 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     user = (np.cumsum(fresh) - 1).astype(np.int32)
     paths, train = _paths(form, table, order), split[order] == 0
     begin = _apart(start[order], paths.count, user)
-    context = make_context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
+    known, context = make_context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
     labels, classes = make_labels(form, table, split)
     codes, sizes = _attributes(form, table, order[fresh], order[train])
+    _warn_of_changes(form, table, order, user)
     own = np.repeat(train, paths.count)
     seen = Counter(paths.item_id[paths.step[own]].tolist()) + Counter(paths.item_id[paths.offered[train]].tolist())
     items, rows = make_items(form, paths.item_id, seen)
@@ -112,7 +116,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
         meta=Meta(
             tasks=tuple(form.labels),
             classes=classes,
-            context=context_names(form),
+            context=known,
             context_mean=mean,
             context_std=std,
             vocabulary_rows=rows | sizes,
@@ -129,7 +133,7 @@ def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
     if form.user:
         return table.ids(form.user)
     if form.user_restarts:
-        time = table.times(form.user_restarts)
+        time = table.times(form.user_restarts, form.clock.epoch if form.clock else None)
         return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str)
     return np.arange(table.rows).astype(str)
 
@@ -142,6 +146,21 @@ def _attributes(form: TabularForm, table: Columns, first: Ints, train: Ints) -> 
         vocabulary = grow(Vocabulary((), 0), Counter(values[train].tolist()), 1)
         codes[:, column], sizes[name] = vocabulary.look_up(values[first]), vocabulary.rows
     return codes, sizes
+
+
+def _warn_of_changes(form: TabularForm, table: Columns, order: Ints, user: Ints) -> None:
+    """Say where an attribute is none: a user has but one value, that of the first row."""
+    for name in form.categorical:
+        values = table.texts(name)[order]
+        changes = (values[1:] != values[:-1]) & (user[1:] == user[:-1])
+        if changes.any():
+            log.warning(
+                "%s, column %s: changes within %s users, whose first row counts (else say numeric: {%s: indicators})",
+                table.where,
+                name,
+                f"{len(np.unique(user[1:][changes])):,}",
+                name,
+            )
 
 
 def _scales(context: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:

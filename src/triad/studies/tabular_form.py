@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
-from triad.studies.columns import File
+from triad.studies.columns import Epoch, File
 from triad.studies.splits import ByModulo, Split
 
 
@@ -27,6 +27,7 @@ class Clock(Section):
 
     start: str
     end: str | None = None
+    epoch: Epoch | None = Field(default=None, description="the unit of times that are numbers since 1970 UTC")
 
 
 class LabelColumn(Section):
@@ -48,8 +49,13 @@ class TabularForm(Section):
     user_restarts: str | None = Field(
         default=None, description="rows of a user follow one another; the next one's begin where this time goes back"
     )
-    categorical: tuple[str, ...] = ()
-    numeric: dict[str, Literal["plain", "log1p"]] = Field(default_factory=dict)
+    categorical: tuple[str, ...] = Field(
+        default=(), description="what is known of a user; of their first row, if it changes"
+    )
+    numeric: dict[str, Literal["plain", "log1p", "indicators"]] = Field(
+        default_factory=dict,
+        description="context of a row; indicators: a column for each of a few texts that train holds",
+    )
     item: str | None = None
     steps: Steps | None = None
     clock: Clock | None = None
@@ -62,7 +68,13 @@ class TabularForm(Section):
     def _fits(self) -> TabularForm:
         if self.user and self.user_restarts:
             raise ValueError("`user` and `user_restarts` exclude one another")
+        named = {path for file in self.files for path in file.paths}
+        if self.split.rule == "file" and (unknown := [path for path in self.split.named if path not in named]):
+            raise ValueError(f"split: {unknown[0]!r} is none of `files`")
+        inputs = {self.item, *self.categorical, *self.numeric, self.steps and self.steps.column}
         for name, label in self.labels.items():
+            if label.column in inputs:
+                raise ValueError(f"labels.{name}: {label.column!r} is an input too, which would tell what is asked for")
             parent = self.labels.get(label.given) if label.given else None
             if label.given and (label.kind != "binary" or parent is None or parent.kind != "binary"):
                 raise ValueError(f"labels.{name}.given: {label.given!r} and {name!r} must be binary labels")
@@ -72,7 +84,7 @@ class TabularForm(Section):
 
     def read_from(self, folder: Path) -> list[Path]:
         """All files that `tabular.read` reads."""
-        return [folder / file.path for file in self.files]
+        return [folder / path for file in self.files for path in file.paths]
 
     @property
     def columns(self) -> list[str]:

@@ -17,6 +17,9 @@ from triad.studies.tabular_form import TabularForm
 HOUR = 3_600_000_000
 """µs"""
 
+MAX_INDICATORS = 64
+"""Columns that one column's texts may become."""
+
 
 def make_items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
     """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
@@ -49,38 +52,49 @@ def _prefixes(name: str, part: str | None) -> list[str]:
     return [(part or "").join(pieces[: end + 1]) for end in range(max(len(pieces) - 1, 1))]
 
 
-def context_names(form: TabularForm) -> tuple[str, ...]:
-    found = list(form.numeric)
-    if form.clock:
-        found += ["hour", "hour_sin", "hour_cos", "weekday", "day"]
-        found += ["log_seconds"] if form.clock.end else []
-    return (*found, "log_steps") if form.steps else tuple(found)
-
-
-def make_context(form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: Bools) -> Floats:
-    """(rows, n_context) as `context_names`."""
-    found: list[Floats | Ints] = []
+def make_context(
+    form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: Bools
+) -> tuple[tuple[str, ...], Floats]:
+    """What is known of each row: n_context names, and (rows, n_context) numbers, NaN where unknown."""
+    found: dict[str, Floats | Ints | Bools] = {}
     for name, scale in form.numeric.items():
+        if scale == "indicators":
+            found |= _indicators(name, table, train)
+            continue
         values = table.numbers(name)
         if scale == "log1p" and (values < 0).any():
             raise TriadError(
                 "holds numbers below 0", where=f"{table.where}, column {name}", mend="write `plain`, not `log1p`"
             )
-        found.append(np.log1p(values) if scale == "log1p" else values)
+        found[name] = np.log1p(values) if scale == "log1p" else values
     if form.clock:
         hour = start / HOUR % 24
-        found += [hour, np.sin(hour * np.pi / 12), np.cos(hour * np.pi / 12)]
         day = start // (24 * HOUR)
-        found += [(day + 3) % 7, day - day[train].min()]  # the epoch began on a Thursday; 0 is Monday
+        found |= {"hour": hour, "hour_sin": np.sin(hour * np.pi / 12), "hour_cos": np.cos(hour * np.pi / 12)}
+        found |= {"weekday": (day + 3) % 7, "day": day - day[train].min()}  # the epoch began on a Thursday; 0 is Monday
         if form.clock.end:
-            seconds = (table.times(form.clock.end) - start) / 1e6
+            seconds = (table.times(form.clock.end, form.clock.epoch) - start) / 1e6
             if (seconds < 0).any():
                 row = int(np.flatnonzero(seconds < 0)[0])
                 raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
-            found.append(np.log1p(seconds))
+            found["log_seconds"] = np.log1p(seconds)
     if form.steps:
-        found.append(np.log1p(steps))
-    return np.stack(found, axis=1).astype(np.float32) if found else np.zeros((table.rows, 0), np.float32)
+        found["log_steps"] = np.log1p(steps)
+    if not found:
+        return (), np.zeros((table.rows, 0), np.float32)
+    return tuple(found), np.stack(list(found.values()), axis=1).astype(np.float32)
+
+
+def _indicators(name: str, table: Columns, train: Bools) -> dict[str, Bools]:
+    said = table.texts(name)
+    known = sorted(set(said[train].tolist()) - {""})
+    if len(known) > MAX_INDICATORS:
+        raise TriadError(
+            f"holds {len(known):,} different texts",
+            where=f"{table.where}, column {name}",
+            mend=f"`indicators` are for {MAX_INDICATORS} at most: make it `categorical`, or the `item`",
+        )
+    return {f"{name}={each}": said == each for each in known}
 
 
 def make_labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
