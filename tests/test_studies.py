@@ -95,6 +95,7 @@ def test_units_are_variants_by_shares_by_seeds_with_their_twins() -> None:
         ({"claims": [{"better": "mmoe", "than": "other", "task": "click"}]}, "'other' at share 1"),
         ({"claims": [{"better": "mmoe", "than": "scratch", "task": "cart"}]}, "'cart' is no task"),
         ({"claims": [{"better": "mmoe", "than": "scratch", "task": "click", "share": 0.1}]}, "at share 0.1"),
+        ({"claims": [{"better": "mmoe", "than": "scratch-alone-*"}]}, "'scratch-alone-click' at share 1"),
         ({"data": {"form": "cards"}}, "'cards' is none of"),
         ({"data": {"form": "shop", "feature": "x"}}, "feature"),
     ],
@@ -109,12 +110,17 @@ def test_the_shipped_studies_of_a_shop_fit_another_shop_with_its_own_tasks(tmp_p
     (tmp_path / "studies").mkdir()
     laid = {**yaml.safe_load((ROOT / "params.yaml").read_text()), **yaml.safe_load((ROOT / RETAIL).read_text())}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(laid))
-    for name in ("shop_bodies", "shop_members"):
+    for name in ("shop_bodies", "shop_members", "shop_ways"):
         text = (ROOT / "ablations" / "studies" / f"{name}.yaml").read_text().replace("../params.yaml", "params.yaml")
         (tmp_path / "studies" / f"{name}.yaml").write_text(text)
-    bodies, members = load_all(tmp_path / "studies").values()
+    bodies, members, ways = load_all(tmp_path / "studies").values()
     assert "mmoe-alone-purchase" in {unit.variant for unit in bodies.units("")}
     assert not bodies.judged and {claim.task for claim in members.judged} == {"next"}
+    assert members.strange == ["click", "conversion"] and not ways.strange
+    together = [claim for claim in ways.judged if claim.than.startswith("scratch-alone-")]
+    assert [claim.than for claim in together] == [f"scratch-alone-{claim.task}" for claim in together]
+    assert {claim.task for claim in together} == set(ways.tasks) - {"next"}
+    assert {claim.task for claim in ways.judged if claim.than == "fused/best"} == set(ways.tasks)
 
 
 def test_an_unknown_study_names_the_nearest(tmp_path: Path) -> None:
@@ -445,6 +451,23 @@ def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: 
     assert said[0] == said[1] and written[0] == written[1] and len(written[0]) == 1
 
 
+def claims_without_a_task_are_of_each_that_both_answer(rows: list[dict], by_seed: list[Answers], one: Outcome) -> None:
+    of = {than: [row for row in rows if row["than"].startswith(than)] for than in ("trees/best", "bare", "mmoe-alone-")}
+    assert [row["task"] for row in of["trees/best"]] == ["click", "conversion", "price", "next"]
+    best = one.facts["record"]["click"]["best"]
+    assert best == "profile" and of["trees/best"][0]["value"] == pytest.approx(
+        np.mean(
+            [estimates(each, "fused", "auc", 50, 1)[0] - estimates(each, best, "auc", 50, 1)[0] for each in by_seed]
+        )
+    )
+    assert [row["task"] for row in of["bare"]] == ["click", "conversion", "price"]  # bare orders nothing
+    assert [(row["than"], row["seeds"]) for row in of["mmoe-alone-"]] == [
+        ("mmoe-alone-click", 0),  # was not run
+        ("mmoe-alone-conversion", 0),
+        ("mmoe-alone-price", 1),
+    ]
+
+
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triad.studies.run import run  # the one that needs a framework
 
@@ -457,6 +480,9 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
         claims=[
             {"better": "trees", "than": "trees/popularity", "task": "click"},
             {"better": "mmoe/finetune", "than": "trees/profile", "task": "click", "metric": "log_loss"},
+            {"better": "trees", "than": "trees/best"},
+            {"better": "mmoe", "than": "bare"},
+            {"better": "mmoe/finetune", "than": "mmoe-alone-*"},
         ],
     )
     with pytest.raises(TriadError, match="dvc repro features"):
@@ -484,8 +510,9 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert again.facts["seconds"]["finetune"] == first["seconds"]["finetune"]
 
     found = results(tiny, outcomes) | {"lineage": {"date": "2026-01-01", "commit": "abc", "data": "123"}}
-    claim, other = found["claims"]
+    claim, other, *by_task = found["claims"]
     by_seed = [outcomes[Unit("tiny", "trees", 1.0, seed)].tasks["click"] for seed in (1, 2)]
+    claims_without_a_task_are_of_each_that_both_answer(by_task, by_seed, outcomes[Unit("tiny", "trees", 1.0, 1)])
     gains = [estimates(each, "fused", "auc", 50, 1) - estimates(each, "popularity", "auc", 50, 1) for each in by_seed]
     assert claim["value"] == pytest.approx(np.mean([gain[0] for gain in gains]))
     assert (claim["seeds"], claim["status"]) == (2, "holds") and 0 < claim["low"] < claim["value"] < claim["high"]

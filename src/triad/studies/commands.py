@@ -47,7 +47,7 @@ def run(studies: tuple[str, ...], seeds: int | None, jobs: int) -> None:
         left_out = every[name].variants.keys() - known[name].variants.keys()
         if left_out:
             log.warning("%s: no registered model or other market to start %s from", name, ", ".join(sorted(left_out)))
-        for task in dict.fromkeys(claim.task for claim in known[name].claims if claim not in known[name].judged):
+        for task in known[name].strange:
             log.warning("%s: this shop has no task %r, so no claim on it is judged", name, task)
     _keep_compiled(SHELF / "compiled")
     ready = {name: units for name, units in wanted.items() if not repro("--single-item", f"data@{name}")}

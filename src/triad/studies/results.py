@@ -23,6 +23,9 @@ Outcomes = Mapping[Unit, Outcome]
 Rows = list[dict[str, Any]]
 
 
+BEST = "best"
+"""In place of a member's name: the one that is best alone on the fusion window, whichever that is with a seed."""
+
 DIAGNOSES = {
     "cosine": "Cosine of two tasks' gradients",
     "conflict": "How often two tasks' gradients point apart",
@@ -53,8 +56,18 @@ class Evidence:
         here = {unit.variant for unit in self._outcomes}
         return [name for name in order if name in here]
 
+    def answers(self, claim: Claim) -> bool:
+        """Whether both sides, as far as they were run, answer the claim's task."""
+        return all(
+            claim.task in (tasks := self.outcome(unit).tasks) and (model == BEST or model in tasks[claim.task].scores)
+            for variant, model in (split(claim.better), split(claim.than))
+            for unit in self.units(variant, claim.share)
+        )
+
     def estimate(self, unit: Unit, task: str, model: str, metric: str) -> Estimate:
         """Turned so that more is better."""
+        if model == BEST:
+            model = self.outcome(unit).facts["record"][task]["best"]
         key = unit, task, model, metric
         if key not in self._made:
             found = estimates(self._answers(unit, task), model, metric, self.resamples, self.seed)
@@ -123,14 +136,16 @@ def _name(outcomes: Outcomes) -> str:
 
 def claims(evidence: Evidence) -> Rows:
     """Each claim with its difference, the corrected p and whether it holds."""
-    asked = [(claim, _metric(evidence, claim)) for claim in evidence.study.judged]
-    found = [evidence.between(c.better, c.than, c.task, metric, c.share) for c, metric in asked]
+    explicit = evidence.study.claims
+    judged = [claim for claim in evidence.study.judged if claim in explicit or evidence.answers(claim)]
+    asked = [(claim, _metric(evidence, claim)) for claim in judged]
+    found = [evidence.between(c.better, c.than, str(c.task), metric, c.share) for c, metric in asked]
     rows = [{**c.model_dump(), "metric": metric} for c, metric in asked]
     return _corrected(rows, found, evidence.confidence)
 
 
 def _metric(evidence: Evidence, claim: Claim) -> str:
-    kind = evidence.study.settings(split(claim.better)[0]).tasks[claim.task].kind
+    kind = evidence.study.settings(split(claim.better)[0]).tasks[str(claim.task)].kind
     return claim.metric or PRIMARY[kind]
 
 

@@ -72,13 +72,25 @@ class StudyParams(Section):
 
 
 class Claim(Section):
-    """`better` is better than `than` on `task`. Either is a variant, or `variant/member` for one of its members."""
+    """`better` is better than `than` on `task`. Either is a variant, or `variant/member` for one of its members, or
+    `variant/best` for the member that is best alone where weights are chosen.
+    """
 
     better: str
     than: str
-    task: str
+    task: str | None = Field(default=None, description="null: each that both answer; * in a name stands for it")
     metric: str | None = Field(default=None, description="null: the one that the gate looks at")
     share: float = Field(default=1.0, gt=0, le=1, description="of the train rows")
+
+    def on(self, task: str) -> Claim:
+        """The same of one task."""
+        names = {"better": self.better.replace("*", task), "than": self.than.replace("*", task)}
+        return self.model_copy(update={"task": task, **names})
+
+    @property
+    def compared(self) -> set[tuple[str, float]]:
+        """The two variants, each with the share."""
+        return {(side.partition("/")[0], self.share) for side in (self.better, self.than)}
 
 
 class Study(Section):
@@ -120,26 +132,40 @@ class Study(Section):
                 raise ValueError(f"{name!r} is no variant")
         for name in self.variants:
             self.settings(name)
-        judged = self.judged
-        strange = [claim.task for claim in self.claims if claim not in judged]
-        if strange and self.base is None:
-            raise ValueError(f"claims: {strange[0]!r} is no task")
-        units = {(unit.variant, unit.share) for unit in self.units("")}
-        for claim in judged:
-            for side in (claim.better, claim.than):
-                if (side.partition("/")[0], claim.share) not in units:
-                    raise ValueError(f"claims: {side!r} at share {claim.share:g} is not among the units")
+        if self.strange and self.base is None:
+            raise ValueError(f"claims: {self.strange[0]!r} is no task")
+        units = self._compared()
+        for claim in self.claims:
+            lacking = [one.compared - units for one in self._by_task(claim)]
+            if lacking and all(lacking):
+                name, share = min(lacking[0])
+                raise ValueError(f"claims: {name!r} at share {share:g} is not among the units")
         return self
 
-    def all_tasks(self) -> set[str]:
+    def all_tasks(self) -> list[str]:
         """Tasks of the study and those that only a variant has."""
-        return set(self.tasks).union(*(overlay.get("tasks", {}) for overlay in self.variants.values()))
+        return list(
+            dict.fromkeys([*self.tasks, *(name for v in self.variants.values() for name in v.get("tasks", {}))])
+        )
+
+    @property
+    def strange(self) -> list[str]:
+        """Tasks of claims that are not there. Those of a `base` need not be the ones that the study was written for."""
+        known = (None, *self.all_tasks())
+        return list(dict.fromkeys(str(claim.task) for claim in self.claims if claim.task not in known))
 
     @property
     def judged(self) -> tuple[Claim, ...]:
-        """The claims on tasks that are there. Those of a `base` need not be the ones that the study was written for."""
+        """The claims, each of one task that is there, on units of the study."""
+        units = self._compared()
+        return tuple(one for claim in self.claims for one in self._by_task(claim) if one.compared <= units)
+
+    def _by_task(self, claim: Claim) -> list[Claim]:
         known = self.all_tasks()
-        return tuple(claim for claim in self.claims if claim.task in known)
+        return [one for one in ([claim] if claim.task else map(claim.on, known)) if one.task in known]
+
+    def _compared(self) -> set[tuple[str, float]]:
+        return {(unit.variant, unit.share) for unit in self.units("")}
 
     def starts(self, variant: str) -> set[str]:
         """Of `REGISTERED`, what networks of `variant` start from."""
