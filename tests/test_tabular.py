@@ -249,6 +249,49 @@ def test_what_changes_within_a_user_is_no_attribute_and_may_be_an_indicator(
         read(many, folder)
 
 
+SHOWN = """who,what,at,click
+a,pen,10,1
+a,cup,20,1
+a,ink,20,0
+a,tea,20,1
+b,cup,15,1
+a,pen,30,0
+b,tea,25,0
+b,pen,40,1
+a,cup,50,1
+"""
+
+
+def test_what_was_taken_is_read_by_later_rows_alone(tmp_path: Path) -> None:
+    (tmp_path / "early.csv").write_text(SHOWN)
+    (tmp_path / "held.csv").write_text(SHOWN.replace("\na,", "\nc,").replace("\nb,", "\nd,"))
+    (tmp_path / "late.csv").write_text(SHOWN.replace(",20,", ",120,").replace(",10,", ",110,").replace(",50,", ",150,"))
+    log = {
+        "form": "tabular",
+        "files": [{"path": ["early.csv", "held.csv", "late.csv"]}],
+        "user": "who",
+        "item": "what",
+        "clock": {"start": "at", "epoch": "seconds"},
+        "steps": {"label": "click"},
+        "labels": {"click": {"column": "click", "kind": "binary"}},
+        "split": {"rule": "file", "held": ["held.csv"], "test": ["late.csv"]},
+    }
+    data = read(TabularForm.model_validate(log), tmp_path)
+    a = np.flatnonzero(data.users.user_id[data.exposures.user] == "a")
+    shown = data.items.item_id[data.exposures.item[a]]
+    assert shown[:6].tolist() == ["pen", "cup", "ink", "tea", "pen", "pen"]  # the sixth is the later file's, at 30 too
+    # the three shown at 20 read what was taken at 10; the two at 30 also what was taken at 20
+    assert data.exposures.history[a][:6].tolist() == [0, 1, 1, 1, 3, 3]
+    first, end = data.streams.offsets[data.exposures.user[a[0]] :][:2]
+    assert data.items.item_id[data.streams.item[first:end]].tolist()[:4] == ["pen", "cup", "tea", "cup"]
+    for row in range(len(data.exposures.user)):
+        first, end = data.streams.offsets[data.exposures.user[row] :][:2]
+        before = data.streams.time[first:end] < data.exposures.time[row]
+        assert before.sum() == data.exposures.history[row]
+    assert set(data.streams.split) == {0, 1, 2, 3} and data.meta.context[-1] == "day"  # and not how much was taken
+    assert data.exposures.is_cold_item.tolist() == (data.items.item_id[data.exposures.item] == "ink").tolist()
+
+
 def test_times_may_be_numbers(tmp_path: Path) -> None:
     rows = [
         "user,ms,y",
@@ -308,6 +351,10 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
         {"labels": {"bought": {"column": "bought", "kind": "binary", "given": "came"}}},
         {"labels": {"level": {"column": "level", "kind": "multiclass", "positive": "low"}}},
         {"labels": {"age": {"column": "age", "kind": "regression"}}},
+        {"steps": {"label": "came"}, "split": {"rule": "modulo"}},
+        {"steps": {"label": "level"}},
+        {"steps": {"label": "came"}, "item": None},
+        {"steps": {"label": "came", "column": "part"}},
         {"labels": {"town": {"column": "town", "kind": "multiclass"}}},
         {"labels": {"offer": {"column": "offer", "kind": "multiclass"}}},
         {"split": {"rule": "modulo", "modulo": 3, "held": [0, 1], "test": [2]}},
@@ -329,6 +376,7 @@ def test_the_forms_in_the_docs_are_forms() -> None:
         ["visit", "conversion", "spend"],
         ["male"],
         ["income", "never_married"],
+        ["click", "like", "long_view"],
     ]
 
 

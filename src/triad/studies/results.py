@@ -60,7 +60,7 @@ class Evidence:
         """Whether both sides, as far as they were run, answer the claim's task."""
         return all(
             claim.task in (tasks := self.outcome(unit).tasks) and (model == BEST or model in tasks[claim.task].scores)
-            for variant, model in (split(claim.better), split(claim.than))
+            for variant, model in sides(claim.better, claim.than)
             for unit in self.units(variant, claim.share)
         )
 
@@ -87,7 +87,7 @@ class Evidence:
 
     def between(self, better: str, than: str, task: str, metric: str, share: float = 1.0) -> Difference | None:
         """`variant/model` less `variant/model` over the seeds that both have; None where there is none."""
-        (left, ours), (right, theirs) = (split(side) for side in (better, than))
+        (left, ours), (right, theirs) = sides(better, than)
         by_seed = {unit.seed: unit for unit in self.units(right, share)}
         pairs = [(unit, by_seed[unit.seed]) for unit in self.units(left, share) if unit.seed in by_seed]
         if not pairs:
@@ -96,10 +96,14 @@ class Evidence:
         return difference(found, self.confidence, self.seed)
 
 
-def split(side: str) -> tuple[str, str]:
-    """(variant, model) of `variant` or `variant/model`."""
-    variant, _, model = side.partition("/")
-    return variant, model or FUSED
+def sides(better: str, than: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """(variant, model) of each, written `variant/model` or `variant`, which means its fused answers.
+
+    A twin taught alone has no member but the network, so that beside it `variant` means the network's.
+    """
+    left, right = better.partition("/"), than.partition("/")
+    model = "finetune" if ALONE in left[0] + right[0] else FUSED
+    return (left[0], left[2] or model), (right[0], right[2] or model)
 
 
 def results(study: Study, outcomes: Outcomes) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def claims(evidence: Evidence) -> Rows:
 
 
 def _metric(evidence: Evidence, claim: Claim) -> str:
-    kind = evidence.study.settings(split(claim.better)[0]).tasks[str(claim.task)].kind
+    kind = evidence.study.settings(claim.better.partition("/")[0]).tasks[str(claim.task)].kind
     return claim.metric or PRIMARY[kind]
 
 

@@ -5,11 +5,13 @@
 | `categorical` | attributes of the user |
 | `numeric`, `clock` | context of the exposure: the row itself |
 | `item` (a treatment, an arm) | the exposure's item; without it there is but one |
-| `steps` (a cell holds a list) | the user's stream: a row's own steps precede its exposure |
+| `steps.column` (a cell holds a list) | the user's stream: a row's own steps precede its exposure |
+| `steps.label` | the user's stream: a row's item, if the label is true, follows its exposure |
 | `labels` | pointwise tasks (`tasks`) |
 
 A row is a user of its own, unless `user` names them, or `user_restarts` finds them in the order of the file. An
-exposure reads the steps of its own row and of its user's earlier ones, and no later one's.
+exposure reads the steps of its own row and of its user's earlier ones, and no later one's; what follows an exposure,
+only rows of a later time read.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.config.tasks import TaskParams
-from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Bools, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
 from triad.studies.columns import Columns, read_columns
@@ -71,18 +73,24 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     order = np.lexsort((start, np.array([first[name] for name in who.tolist()])))
     fresh = np.r_[True, who[order][1:] != who[order][:-1]]
     user = (np.cumsum(fresh) - 1).astype(np.int32)
-    paths, train = _paths(form, table, order), split[order] == 0
+    labels, classes = make_labels(form, table, split)
+    paths, train = _paths(form, table, order, _taken(form, labels, split)[order]), split[order] == 0
     begin = _apart(start[order], paths.count, user)
     known, context = make_context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
-    labels, classes = make_labels(form, table, split)
     codes, sizes = _attributes(form, table, order[fresh], order[train])
     _warn_of_changes(form, table, order, user)
     own = np.repeat(train, paths.count)
-    seen = Counter(paths.item_id[paths.step[own]].tolist()) + Counter(paths.item_id[paths.offered[train]].tolist())
+    seen = Counter(paths.item_id[paths.offered[train]].tolist())
+    if form.steps.column:
+        seen += Counter(paths.item_id[paths.step[own]].tolist())
     items, rows = make_items(form, paths.item_id, seen)
     ended = np.cumsum(paths.count)  # steps of all rows up to and with this one
-    offsets = np.r_[(ended - paths.count)[fresh], ended[-1]]
-    at = np.arange(len(own)) - np.repeat(ended - paths.count, paths.count)
+    before = ended - paths.count
+    offsets = np.r_[before[fresh], ended[-1]]
+    at = np.arange(len(own)) - np.repeat(before, paths.count)
+    at_once = _first_at_once(start[order], user)
+    follows = form.steps.label is not None
+    asked_at, reads = (begin[at_once], before[at_once]) if follows else (begin + paths.count, ended)
     none = np.zeros(0, np.int32)
     mean, std = _scales(context[split == 0])
     return Dataset(
@@ -97,16 +105,16 @@ def read(form: TabularForm, folder: Path) -> Dataset:
             offsets=offsets,
             item=paths.step,
             kind=np.full(len(paths.step), KIND, np.int8),
-            time=np.repeat(begin, paths.count) + at,
+            time=np.repeat(begin, paths.count) + at + follows,
             split=np.repeat(np.maximum(split[order], 0), paths.count),
         ),
         exposures=Exposures(
             event_id=(table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order],
             user=user,
             item=paths.offered,
-            time=begin + paths.count,
+            time=asked_at,
             split=split[order],
-            history=(ended - offsets[user]).astype(np.int32),
+            history=(reads - offsets[user]).astype(np.int32),
             context=context[order],
             labels=labels[order],
             is_new_user=fresh,
@@ -172,10 +180,18 @@ def _scales(context: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(np.where(std > 1e-5, std, 1.0).tolist())
 
 
-def _paths(form: TabularForm, table: Columns, order: Ints) -> _Paths:
+def _taken(form: TabularForm, labels: Floats, split: Ints) -> Bools:
+    """(rows,) whether a row's item is a step of its user. Of rows that are left out nothing is known."""
+    if form.steps.label is None:
+        return np.zeros(len(labels), bool)
+    found: Bools = (labels[:, list(form.labels).index(form.steps.label)] == 1) & (split >= 0)
+    return found
+
+
+def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Paths:
     offered = table.texts(form.item)[order] if form.item else np.full(table.rows, NOTHING)
-    steps: list[list[str]] = [[]] * table.rows
-    if form.steps:
+    steps = [[item] if step else [] for item, step in zip(offered.tolist(), taken.tolist(), strict=True)]
+    if form.steps.column:
         part, path = form.steps.separator, form.steps.path_separator
         cells = table.texts(form.steps.column)[order].tolist()
         steps = [[step.strip().strip(path or "") for step in cell.split(part)] for cell in cells]
@@ -184,6 +200,13 @@ def _paths(form: TabularForm, table: Columns, order: Ints) -> _Paths:
     item_id, place = np.unique(np.r_[flat, offered], return_inverse=True)
     count = np.array([len(found) for found in steps])
     return _Paths(item_id, place[: len(flat)].astype(np.int32), count, place[len(flat) :].astype(np.int32))
+
+
+def _first_at_once(start: Ints, user: Ints) -> Ints:
+    """(rows,) the first of the rows of the same user and time: what is shown at once tells nothing of one another."""
+    same = np.r_[False, (user[1:] == user[:-1]) & (start[1:] == start[:-1])]
+    found: Ints = np.maximum.accumulate(np.where(same, 0, np.arange(len(user))))
+    return found
 
 
 def _apart(start: Ints, count: Ints, user: Ints) -> Ints:

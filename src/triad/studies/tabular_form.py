@@ -13,9 +13,12 @@ from triad.studies.splits import ByModulo, Split
 
 
 class Steps(Section):
-    """A column whose cells hold lists, oldest first."""
+    """What a user did before: a column whose cells hold lists, oldest first, or the user's earlier rows by a label."""
 
-    column: str
+    column: str | None = None
+    label: str | None = Field(
+        default=None, description="a row of which this one is true adds its item to what its user's later rows read"
+    )
     separator: str = Field(default=";", min_length=1)
     path_separator: str | None = Field(
         default=None, min_length=1, description="where a step is a path from broad to narrow; its last part is the item"
@@ -57,7 +60,7 @@ class TabularForm(Section):
         description="context of a row; indicators: a column for each of a few texts that train holds",
     )
     item: str | None = None
-    steps: Steps | None = None
+    steps: Steps = Steps()
     clock: Clock | None = None
     labels: dict[str, LabelColumn] = Field(min_length=1)
     split: Split = ByModulo()
@@ -71,7 +74,8 @@ class TabularForm(Section):
         named = {path for file in self.files for path in file.paths}
         if self.split.rule == "file" and (unknown := [path for path in self.split.named if path not in named]):
             raise ValueError(f"split: {unknown[0]!r} is none of `files`")
-        inputs = {self.item, *self.categorical, *self.numeric, self.steps and self.steps.column}
+        self._fits_steps()
+        inputs = {self.item, *self.categorical, *self.numeric, self.steps.column}
         for name, label in self.labels.items():
             if label.column in inputs:
                 raise ValueError(f"labels.{name}: {label.column!r} is an input too, which would tell what is asked for")
@@ -82,6 +86,19 @@ class TabularForm(Section):
                 raise ValueError(f"labels.{name}.positive is for binary labels")
         return self
 
+    def _fits_steps(self) -> None:
+        label = self.steps.label
+        if label is None:
+            return
+        if self.steps.column is not None:
+            raise ValueError("steps: `column` and `label` exclude one another")
+        if label not in self.labels or self.labels[label].kind != "binary" or self.item is None:
+            raise ValueError(f"steps.label: {label!r} must be a binary label, of rows with an `item`")
+        if self.split.rule == "modulo":
+            raise ValueError(
+                "steps.label: by row, train would read what the test asks for; split by file, column or share"
+            )
+
     def read_from(self, folder: Path) -> list[Path]:
         """All files that `tabular.read` reads."""
         return [folder / path for file in self.files for path in file.paths]
@@ -90,7 +107,7 @@ class TabularForm(Section):
     def columns(self) -> list[str]:
         """All that are read."""
         found = [self.id, self.user, self.user_restarts, self.item, *self.categorical, *self.numeric]
-        found += [self.steps.column] if self.steps else []
+        found += [self.steps.column]
         found += [self.clock.start, self.clock.end] if self.clock else []
         found += [label.column for label in self.labels.values()]
         found += [self.split.column] if self.split.rule == "column" else []

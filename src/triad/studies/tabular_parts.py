@@ -23,7 +23,7 @@ MAX_INDICATORS = 64
 
 def make_items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
     """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
-    part = form.steps.path_separator if form.steps else None
+    part = form.steps.path_separator
     prefixes = [_prefixes(name, part) for name in item_id.tolist()]
     category = grow(
         Vocabulary((), 0),
@@ -78,7 +78,7 @@ def make_context(
                 row = int(np.flatnonzero(seconds < 0)[0])
                 raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
             found["log_seconds"] = np.log1p(seconds)
-    if form.steps:
+    if form.steps.column:
         found["log_steps"] = np.log1p(steps)
     if not found:
         return (), np.zeros((table.rows, 0), np.float32)
