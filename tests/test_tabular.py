@@ -292,6 +292,23 @@ def test_what_was_taken_is_read_by_later_rows_alone(tmp_path: Path) -> None:
     assert data.exposures.is_cold_item.tolist() == (data.items.item_id[data.exposures.item] == "ink").tolist()
 
 
+def test_the_latest_rows_are_the_test(tmp_path: Path) -> None:
+    minutes = [9, 3, 3, 0, 5, 1, 5, 2, 5, 7]
+    rows = [f"{minute},{place % 2}" for place, minute in enumerate(minutes)]
+    (tmp_path / "t.csv").write_text("\n".join(["at,y", *rows]))
+    latest = {
+        "form": "tabular",
+        "files": [{"path": "t.csv"}],
+        "clock": {"start": "at", "epoch": "seconds"},
+        "labels": {"y": {"column": "y", "kind": "binary"}},
+        "split": {"rule": "time", "train": 0.3, "validation": 0.2, "fusion": 0.3},
+    }
+    data = read(TabularForm.model_validate(latest), tmp_path)
+    assert dict(zip(minutes, data.exposures.split.tolist(), strict=True)) == {0: 0, 1: 0, 2: 0, 3: 1, 5: 2, 7: 3, 9: 3}
+    with pytest.raises(ValidationError, match="by time asks for a `clock`"):
+        TabularForm.model_validate(latest | {"clock": None})
+
+
 def test_times_may_be_numbers(tmp_path: Path) -> None:
     rows = [
         "user,ms,y",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,34 @@ class ByModulo(Section):
         return self
 
 
-class ByShare(Section):
-    """At random by user, so that no user is in two splits."""
-
-    rule: Literal["share"]
+class _Shares(Section):
     train: float = Field(default=0.6, gt=0, lt=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
     fusion: float = Field(default=0.1, gt=0, lt=1, description="test is what is left")
-    seed: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")
-    def _leaves_a_test(self) -> ByShare:
+    def _leaves_a_test(self) -> Self:
         if self.train + self.validation + self.fusion >= 1:
             raise ValueError("train, validation and fusion leave nothing for test")
         return self
+
+    @property
+    def ends(self) -> Floats:
+        """Of all but the test."""
+        return np.cumsum([self.train, self.validation, self.fusion])
+
+
+class ByShare(_Shares):
+    """At random by user, so that no user is in two splits."""
+
+    rule: Literal["share"]
+    seed: int = Field(default=1, ge=0)
+
+
+class ByTime(_Shares):
+    """From the earliest rows to the latest; rows of one time are in one split."""
+
+    rule: Literal["time"]
 
 
 class ByFile(Section):
@@ -80,14 +94,15 @@ class ByColumn(Section):
     test: str = "test"
 
 
-Split = Annotated[ByModulo | ByShare | ByFile | ByColumn, Field(discriminator="rule")]
+Split = Annotated[ByModulo | ByShare | ByTime | ByFile | ByColumn, Field(discriminator="rule")]
 
 
-def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
+def deal(rule: Split, table: Columns, user: NDArray[np.str_], time: Ints) -> Ints:
     """(rows,) place in SPLITS of each row, -1 where it is left out.
 
     Args:
         user: (rows,) each row's user.
+        time: (rows,) when it was.
 
     Raises:
         TriadError: a split gets no row.
@@ -99,8 +114,10 @@ def deal(rule: Split, table: Columns, user: NDArray[np.str_]) -> Ints:
         found[np.isin(row % rule.modulo, rule.test)] = SPLITS.index("test")
         found[np.isin(row % rule.modulo, rule.left_out)] = -1
     elif rule.rule == "share":
-        ends = np.cumsum([rule.train, rule.validation, rule.fusion])
-        found = np.searchsorted(ends, _by_user(user, rule.seed), side="right")
+        found = np.searchsorted(rule.ends, _by_user(user, rule.seed), side="right")
+    elif rule.rule == "time":
+        starts = np.sort(time)[(rule.ends * table.rows).astype(int)]  # of all but train
+        found = np.searchsorted(starts, time, side="right")
     elif rule.rule == "file":
         ends = np.array([1 - rule.share, 1 - rule.share / 2]) if not rule.held else np.ones(2)
         found = np.searchsorted(ends, _by_user(user, rule.seed), side="right")

@@ -68,7 +68,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     table = read_columns(form.files, form.columns, folder)
     start = table.times(form.clock.start, form.clock.epoch) if form.clock else np.arange(table.rows) * HOUR
     who = _who(form, table)
-    split = deal(form.split, table, who)
+    split = deal(form.split, table, who, start)
     first = {name: place for place, name in reversed(list(enumerate(who.tolist())))}  # users in order of appearance
     order = np.lexsort((start, np.array([first[name] for name in who.tolist()])))
     fresh = np.r_[True, who[order][1:] != who[order][:-1]]

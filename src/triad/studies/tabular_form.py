@@ -74,6 +74,8 @@ class TabularForm(Section):
         named = {path for file in self.files for path in file.paths}
         if self.split.rule == "file" and (unknown := [path for path in self.split.named if path not in named]):
             raise ValueError(f"split: {unknown[0]!r} is none of `files`")
+        if self.split.rule == "time" and self.clock is None:
+            raise ValueError("split: by time asks for a `clock`")
         self._fits_steps()
         inputs = {self.item, *self.categorical, *self.numeric, self.steps.column}
         for name, label in self.labels.items():
@@ -96,7 +98,7 @@ class TabularForm(Section):
             raise ValueError(f"steps.label: {label!r} must be a binary label, of rows with an `item`")
         if self.split.rule == "modulo":
             raise ValueError(
-                "steps.label: by row, train would read what the test asks for; split by file, column or share"
+                "steps.label: by row, train would read what the test asks for; split by time, file, column or share"
             )
 
     def read_from(self, folder: Path) -> list[Path]:
