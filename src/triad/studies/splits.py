@@ -1,4 +1,4 @@
-"""How rows are dealt to train, validation, fusion and test where time does not do it."""
+"""How the rows of a table are dealt to train, validation, fusion and test."""
 
 from __future__ import annotations
 

@@ -108,8 +108,7 @@ class TabularForm(Section):
     @property
     def columns(self) -> list[str]:
         """All that are read."""
-        found = [self.id, self.user, self.user_restarts, self.item, *self.categorical, *self.numeric]
-        found += [self.steps.column]
+        found = [self.id, self.user, self.user_restarts, self.item, self.steps.column, *self.categorical, *self.numeric]
         found += [self.clock.start, self.clock.end] if self.clock else []
         found += [label.column for label in self.labels.values()]
         found += [self.split.column] if self.split.rule == "column" else []
