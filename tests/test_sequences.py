@@ -11,7 +11,8 @@ import pytest
 
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS
-from triad.studies.sequences import DAY, LAST_DAY, SequencesForm, read, read_refit
+from triad.studies.sequences import SequencesForm, read, read_refit
+from triad.studies.streams import DAY, LAST_DAY
 
 LINES = "ann pen cup tea\nbob tea\ncy cup tea pen ink\n\ndan ink pen\n"
 FORM = SequencesForm(form="sequences", path="log.txt", hash_buckets=2)

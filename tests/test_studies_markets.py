@@ -14,12 +14,13 @@ from triad.features.dataset import load
 from triad.fusion.members import load_member
 from triad.models.carry import Former
 from triad.studies.data import laid
-from triad.studies.markets import DAY, MarketsForm, read
+from triad.studies.markets import MarketsForm, read
 from triad.studies.markets_joined import former_rows, together
 from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
 from triad.studies.members import Workshop
 from triad.studies.prepare import offered, prepare
 from triad.studies.spec import Study
+from triad.studies.streams import DAY
 from triad.training.pretraining import pretrain_network, targets
 
 HEAD = "userId\titemId\trating\n"

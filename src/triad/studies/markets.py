@@ -14,23 +14,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
-from triad.schema import EVENT_KINDS
 from triad.studies.markets_files import MarketFiles, RatingColumns, Texts, pairs_of, read_ratings, read_run
 from triad.studies.splits import chance
+from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 
-DAY = 86_400_000_000
-"""µs"""
-
-LAST_DAY = 20_000
-KIND = EVENT_KINDS.index("purchase")
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
 
@@ -131,18 +126,11 @@ def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str
     targets = [np.searchsorted(item_id, np.unique(wanted[name])) for name in log.user_id[tested].tolist()]
     ends = np.cumsum([1] * len(held) + [len(each) for each in targets])
     middle, last = LAST_DAY * DAY, (LAST_DAY + 1) * DAY
-    return Dataset(
-        items=items_of(item_id, vocabulary.look_up(item_id)),
-        users=users_of(log.user_id),
-        streams=Streams(
-            offsets=log.offsets,
-            item=item.astype(np.int32),
-            kind=np.full(len(item), KIND, np.int8),
-            time=time,
-            split=log.split,
-        ),
-        exposures=_no_exposures(),
-        queries=Queries(
+    return of_streams(
+        items_of(item_id, vocabulary.look_up(item_id)),
+        users_of(log.user_id),
+        purchases(log.offsets, item, time, log.split),
+        Queries(
             user=np.r_[user[held], tested].astype(np.int32),
             history=np.r_[held - log.offsets[user[held]], length[tested]].astype(np.int32),
             time=np.r_[time[held], np.full(len(tested), last)],
@@ -150,59 +138,11 @@ def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str
             offsets=np.r_[0, ends].astype(np.int64),
             target=np.concatenate([item[held], *targets]).astype(np.int32),
         ),
-        meta=Meta(
-            tasks=(),
-            classes={},
-            context=(),
-            context_mean=(),
-            context_std=(),
-            vocabulary_rows={"item": vocabulary.rows, "category": 1, "brand": 1, "token": 1},
-            target_kind=KIND,
-            windows={
-                "train": (0, middle),
-                "validation": (middle, last),
-                "fusion": (middle, last),
-                "test": (last, last + DAY),
-            },
-            negatives_sampled=False,
-            oov_rate=0.0,
-        ),
-    )
-
-
-def items_of(item_id: Texts, row: Ints) -> Items:
-    """Items of which nothing but the id is known."""
-    count = len(item_id)
-    return Items(
-        item_id=item_id,
-        vocabulary_row=row.astype(np.int32),
-        category=np.zeros((count, 1), np.int32),
-        brand=np.zeros(count, np.int32),
-        tokens=np.zeros((count, 1), np.int32),
-        log_price=np.zeros(count, np.float32),
-        available_from=np.zeros(count, np.int64),
-    )
-
-
-def users_of(user_id: Texts) -> Users:
-    """Users of whom nothing but the id is known."""
-    count = len(user_id)
-    return Users(
-        user_id=user_id,
-        attributes=np.zeros((count, 0), np.int32),
-        signed_up_at=np.zeros(count, np.int64),
-        fold=np.zeros(count, np.int8),
-    )
-
-
-def _no_exposures() -> Exposures:
-    none: dict[str, Any] = {name: np.zeros(0, np.int32) for name in ("user", "item", "split", "history")}
-    return Exposures(
-        event_id=np.zeros(0, "U1"),
-        time=np.zeros(0, np.int64),
-        context=np.zeros((0, 0), np.float32),
-        labels=np.zeros((0, 0), np.float32),
-        is_new_user=np.zeros(0, bool),
-        is_cold_item=np.zeros(0, bool),
-        **none,
+        rows={"item": vocabulary.rows},
+        windows={
+            "train": (0, middle),
+            "validation": (middle, last),
+            "fusion": (middle, last),
+            "test": (last, last + DAY),
+        },
     )

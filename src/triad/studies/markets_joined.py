@@ -11,7 +11,8 @@ import numpy as np
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Streams
 from triad.features.vocabulary import Vocabulary
-from triad.studies.markets import MarketsForm, items_of, users_of
+from triad.studies.markets import MarketsForm
+from triad.studies.streams import items_of, users_of
 
 
 def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str, Ints]:

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,19 +21,12 @@ from pydantic import Field
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
+from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
-from triad.schema import EVENT_KINDS
 from triad.studies.columns import Delimiter, File, read_columns
 from triad.studies.splits import chance
+from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 
-DAY = 86_400_000_000
-"""µs"""
-
-LAST_DAY = 20_000
-"""The day of each user's last step, counted from the epoch; a sequence of more steps than this is refused."""
-
-KIND = EVENT_KINDS.index("purchase")
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
 
@@ -135,31 +128,11 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
     named = [log.attributes.get(each, []) for each in item_id.tolist()]
     tokens = grow(Vocabulary((), 0), Counter(name for names in named for name in names), 1)
     middle_day, last_day = (LAST_DAY - 1) * DAY, LAST_DAY * DAY
-    return Dataset(
-        items=Items(
-            item_id=item_id,
-            vocabulary_row=vocabulary.look_up(item_id),
-            category=np.zeros((len(item_id), 1), np.int32),
-            brand=np.zeros(len(item_id), np.int32),
-            tokens=_padded([tokens.look_up(names) for names in named]),
-            log_price=np.zeros(len(item_id), np.float32),
-            available_from=np.zeros(len(item_id), np.int64),
-        ),
-        users=Users(
-            user_id=log.user_id,
-            attributes=np.zeros((len(length), 0), np.int32),
-            signed_up_at=np.zeros(len(length), np.int64),
-            fold=np.zeros(len(length), np.int8),
-        ),
-        streams=Streams(
-            offsets=log.offsets,
-            item=item.astype(np.int32),
-            kind=np.full(len(item), KIND, np.int8),
-            time=time,
-            split=split.astype(np.int8),
-        ),
-        exposures=_no_exposures(),
-        queries=Queries(
+    return of_streams(
+        items_of(item_id, vocabulary.look_up(item_id), _padded([tokens.look_up(names) for names in named])),
+        users_of(log.user_id),
+        purchases(log.offsets, item, time, split),
+        Queries(
             user=user[asked].astype(np.int32),
             history=(asked - log.offsets[user[asked]]).astype(np.int32),
             time=time[asked],
@@ -167,23 +140,13 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
             offsets=np.arange(len(asked) + 1),
             target=item[asked].astype(np.int32),
         ),
-        meta=Meta(
-            tasks=(),
-            classes={},
-            context=(),
-            context_mean=(),
-            context_std=(),
-            vocabulary_rows={"item": vocabulary.rows, "category": 1, "brand": 1, "token": tokens.rows},
-            target_kind=KIND,
-            windows={
-                "train": (0, last_day if refit else middle_day),
-                "validation": (middle_day, last_day),
-                "fusion": (middle_day, last_day),
-                "test": (last_day, last_day + DAY),
-            },
-            negatives_sampled=False,
-            oov_rate=0.0,
-        ),
+        rows={"item": vocabulary.rows, "token": tokens.rows},
+        windows={
+            "train": (0, last_day if refit else middle_day),
+            "validation": (middle_day, last_day),
+            "fusion": (middle_day, last_day),
+            "test": (last_day, last_day + DAY),
+        },
     )
 
 
@@ -252,16 +215,3 @@ def _padded(rows: list[Ints]) -> Ints:
     for place, row in enumerate(rows):
         padded[place, : len(row)] = row
     return padded
-
-
-def _no_exposures() -> Exposures:
-    none: dict[str, Any] = {name: np.zeros(0, np.int32) for name in ("user", "item", "split", "history")}
-    return Exposures(
-        event_id=np.zeros(0, "U1"),
-        time=np.zeros(0, np.int64),
-        context=np.zeros((0, 0), np.float32),
-        labels=np.zeros((0, 0), np.float32),
-        is_new_user=np.zeros(0, bool),
-        is_cold_item=np.zeros(0, bool),
-        **none,
-    )
