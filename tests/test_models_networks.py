@@ -209,6 +209,18 @@ def test_the_total_by_hand(data, weighting: str) -> None:
         assert network.weights_of_tasks() == pytest.approx({"click": 0.5, "conversion": 0.25, "profile": 1, "price": 6})
 
 
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_a_match_may_be_heard_before_anything_is_learned(data, start: float) -> None:
+    params = FinetuneParams(match_start=start, experts=1, expert_dim=2, head_dim=3)
+    network = multi_task(data, trunk_config(data, TRUNK), params, TASKS)
+    shared = np.random.default_rng(0).normal(size=(5, 3, TRUNK.dim)).astype("float32")
+    found, _ = network.heads(shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})
+    match = (shared[:, 0] * shared[:, 1]).sum(axis=1) / TRUNK.dim**0.5
+    for name, value in found.items():
+        expected = start * match if TASKS[name].kind == "binary" else np.zeros(value.shape)
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
 def test_tasks_are_chained_over_the_entire_space(data) -> None:
     tasks = {
         "click": {"kind": "binary", "given": None},

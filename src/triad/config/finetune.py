@@ -37,6 +37,12 @@ class FinetuneParams(Section):
         default="none", description="ESCM²: also learn a task with `given` where that happened, as if it had everywhere"
     )
     counterfactual_weight: float = Field(default=0.1, gt=0, description="of that in the task's loss")
+    match_start: float = Field(
+        default=0,
+        ge=0,
+        description="weight of a user's match with an item, of a binary task, before anything is learned; "
+        "above 0 a log whose context tells no leanings is learned from far sooner",
+    )
     batch_exposures: int = Field(default=1024, ge=1)
     learning_rate: float = Field(default=7e-4, gt=0)
     transfer: Literal["full", "frozen", "gradual", "delta"] = Field(

@@ -79,6 +79,7 @@ class MultiTaskNetwork(keras.Model):
         levels: int = 1,
         counterfactual: str = "none",
         counterfactual_weight: float = 0.1,
+        match_start: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -98,6 +99,7 @@ class MultiTaskNetwork(keras.Model):
             "weighting": weighting,
             "counterfactual": counterfactual,
             "counterfactual_weight": counterfactual_weight,
+            "match_start": match_start,
         }
         self.tasks: dict[str, dict[str, Any]] = self._config["tasks"]
         self.trunk = Trunk(**trunk, name="trunk")
@@ -129,6 +131,11 @@ class MultiTaskNetwork(keras.Model):
         for output in (*self.outputs_of, *self.imputing.values()):
             output.build((None, head_dim + 1 + len(context_mean)))
         kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
+        for output, kind in zip(self.outputs_of, kinds, strict=True):
+            if kind == "binary" and match_start:  # at 0 the two that match have no gradient to begin with
+                kernel = np.zeros(output.kernel.shape, np.float32)
+                kernel[head_dim] = match_start
+                output.kernel.assign(kernel)
         self.weighting = WEIGHTINGS[weighting](kinds, weights, name="weighting")
         self.weighting.build()
         if all("naive" in task for task in tasks.values()):  # a network saved before 2026-12 does not tell
@@ -238,6 +245,7 @@ DIALS = {
     "weighting",
     "counterfactual",
     "counterfactual_weight",
+    "match_start",
 }
 """Of `FinetuneParams`, what a network is made with."""
 
