@@ -77,8 +77,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     paths, train = _paths(form, table, order, _taken(form, labels, split)[order]), split[order] == 0
     begin = _apart(start[order], paths.count, user)
     known, context = make_context(form, table, start, np.bincount(order, paths.count).astype(int), train=split == 0)
-    codes, sizes = _attributes(form, table, order[fresh], order[train])
-    _warn_of_changes(form, table, order, user)
+    codes, sizes = _attributes(form, table, order, fresh, train)
     own = np.repeat(train, paths.count)
     seen = Counter(paths.item_id[paths.offered[train]].tolist())
     if form.steps.column:
@@ -146,29 +145,28 @@ def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
     return np.arange(table.rows).astype(str)
 
 
-def _attributes(form: TabularForm, table: Columns, first: Ints, train: Ints) -> tuple[Ints, dict[str, int]]:
-    """(users, attributes) codes of each user's `first` row, and their vocabularies' sizes, which `train` fills."""
-    codes, sizes = np.zeros((len(first), len(form.categorical)), np.int32), {}
+def _attributes(
+    form: TabularForm, table: Columns, order: Ints, first: Bools, train: Bools
+) -> tuple[Ints, dict[str, int]]:
+    """(users, attributes) codes of each user's `first` row, and their vocabularies' sizes, which `train` fills.
+
+    Says where a column is no attribute: a user has but one value.
+    """
+    codes, sizes = np.zeros((int(first.sum()), len(form.categorical)), np.int32), {}
     for column, name in enumerate(form.categorical):
-        values = table.texts(name)
+        values = table.texts(name)[order]
         vocabulary = grow(Vocabulary((), 0), Counter(values[train].tolist()), 1)
         codes[:, column], sizes[name] = vocabulary.look_up(values[first]), vocabulary.rows
-    return codes, sizes
-
-
-def _warn_of_changes(form: TabularForm, table: Columns, order: Ints, user: Ints) -> None:
-    """Say where an attribute is none: a user has but one value, that of the first row."""
-    for name in form.categorical:
-        values = table.texts(name)[order]
-        changes = (values[1:] != values[:-1]) & (user[1:] == user[:-1])
+        changes = (values[1:] != values[:-1]) & ~first[1:]
         if changes.any():
             log.warning(
                 "%s, column %s: changes within %s users, whose first row counts (else say numeric: {%s: indicators})",
                 table.where,
                 name,
-                f"{len(np.unique(user[1:][changes])):,}",
+                f"{len(np.unique(np.cumsum(first)[1:][changes])):,}",
                 name,
             )
+    return codes, sizes
 
 
 def _scales(context: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -190,8 +188,9 @@ def _taken(form: TabularForm, labels: Floats, split: Ints) -> Bools:
 
 def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Paths:
     offered = table.texts(form.item)[order] if form.item else np.full(table.rows, NOTHING)
-    steps = [[item] if step else [] for item, step in zip(offered.tolist(), taken.tolist(), strict=True)]
-    if form.steps.column:
+    if not form.steps.column:
+        steps = [[item] if step else [] for item, step in zip(offered.tolist(), taken.tolist(), strict=True)]
+    else:
         part, path = form.steps.separator, form.steps.path_separator
         cells = table.texts(form.steps.column)[order].tolist()
         steps = [[step.strip().strip(path or "") for step in cell.split(part)] for cell in cells]
