@@ -16,7 +16,7 @@ SMALLER = {
     "ingest": {"files": {"sample_users": 0.2}},
     "features": {"sampled_negatives": 1},
     "pretrain": {"max_epochs": 2, "trunk": {"layers": 1}},
-    "finetune": {"max_epochs": 2},
+    "finetune": {"max_epochs": 2, "source_gate": False},
     "profile": {"max_iterations": 30},
 }
 

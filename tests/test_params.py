@@ -74,4 +74,6 @@ def test_few_rows_are_learned_from_in_more_and_smaller_steps() -> None:
     assert (few.max_epochs, few.batch_exposures, few.patience) == (30, 128, 6)
     some = whole.at_share(0.2)
     assert (some.max_epochs, some.batch_exposures, some.patience) == (11, 1024, 3)
+    assert [whole.batch_of(rows) for rows in (0, 5, 600, 12_000, 60_000, 600_000)] == [1, 5, 64, 200, 1000, 1024]
+    assert [FinetuneParams(batch_exposures=4096).batch_of(rows) for rows in (12_000, 600)] == [4096, 600]
     assert FinetuneParams(batch_exposures=32).at_share(0.01).batch_exposures == 32, "never larger"

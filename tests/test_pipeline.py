@@ -17,7 +17,7 @@ from make_workspace import checkout, remove, run
 TINY = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 3, trunk: {layers: 1}}
-finetune: {max_epochs: 3}
+finetune: {max_epochs: 2}
 fuse: {bootstrap: 100}
 evaluate: {bootstrap: 100}
 tasks:

@@ -50,7 +50,14 @@ VALUES = {
         "max_epochs": 2,
         "checkpoint_steps": 3,
     },
-    "finetune": {"batch_exposures": 256, "experts": 2, "expert_dim": 16, "max_epochs": 2, "checkpoint_steps": 3},
+    "finetune": {
+        "source_gate": False,
+        "batch_exposures": 256,
+        "experts": 2,
+        "expert_dim": 16,
+        "max_epochs": 2,
+        "checkpoint_steps": 3,
+    },
 }
 PARAMS: Params = parse(VALUES, "test")
 
@@ -62,6 +69,9 @@ def data() -> Dataset:
 
 def params_with(**sections) -> Params:
     return parse({name: {**VALUES.get(name, {}), **sections.get(name, {})} for name in VALUES | sections}, "test")
+
+
+GATED = params_with(finetune={"source_gate": True})
 
 
 def run_pretrain(data: Dataset, folder: Path | None = None, **changes):
@@ -362,17 +372,17 @@ def test_other_inputs_get_another_checkpoint(data) -> None:
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [{tests!r}]
-from test_training import PARAMS
+from test_training import GATED
 from triad.training.checkpoints import Checkpoint
 from triad.stages.finetune import finetune
 save, saved = Checkpoint.save, []
-def kill_after_the_third(self, values):
+def kill_in_the_second_fit(self, values):
     save(self, values)
-    saved.append(values)
-    if len(saved) == 3:
+    saved.append(self._manager.directory)
+    if len(set(saved)) == 2 and saved.count(saved[-1]) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-Checkpoint.save = kill_after_the_third
-finetune(PARAMS)
+Checkpoint.save = kill_in_the_second_fit
+finetune(GATED)
 """
 
 
@@ -394,14 +404,14 @@ def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_pa
     with Path("artifacts/pretrain/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1.0", "2.0"]
 
-    finetune(PARAMS)
+    finetune(GATED)
     undisturbed, expected = Ranker.load(Path("artifacts/finetune")), Path("artifacts/finetune/metrics.json").read_text()
     script = KILLED.format(tests=str(Path(__file__).parent))
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -signal.SIGKILL
     left = list(CHECKPOINTS.glob("finetune-*"))
-    assert len(left) == 1 and Path("artifacts/finetune/network.keras").is_file(), "the former output is still there"
-    finetune(PARAMS)
+    assert len(left) == 2 and Path("artifacts/finetune/network.keras").is_file(), "the former output is still there"
+    finetune(GATED)
     resumed = Ranker.load(Path("artifacts/finetune"))
     assert same_weights(undisturbed, resumed)
     assert not list(CHECKPOINTS.glob("*-*"))

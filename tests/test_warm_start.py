@@ -8,7 +8,7 @@ import pytest
 from make_dataset import BUCKETS, DAY, make_dataset
 from test_training import PARAMS, RUNTIME, params_with, same_weights
 
-from triad.artifacts import write_json
+from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
 from triad.features import vocabulary
 from triad.features.dataset import Dataset, save
@@ -194,7 +194,7 @@ def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, 
     monkeypatch.chdir(tmp_path)
     lay_out(data, {"pretrain": sequence, "finetune": ranker})
     dials = {"init": "champion", "warm_epochs": 2}
-    warm = params_with(pretrain=dials, finetune={**dials, "body": "shared_bottom"})
+    warm = params_with(pretrain=dials, finetune={**dials, "body": "shared_bottom", "source_gate": True})
     for stage, run, feed, member in STAGES:
         run(warm)
         whole, build = member.load(Path("artifacts", stage)), feed.build
@@ -218,6 +218,7 @@ def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, 
         run(warm)
         assert steps[0] == (1, 3), "resumed from the checkpoint of this very start"
         assert same_weights(whole, member.load(Path("artifacts", stage)))
+    assert "source_gain" not in read_json(Path("artifacts/finetune/metrics.json")), "the champion is no source task"
 
 
 @pytest.mark.parametrize("ranker", ["shared_bottom"], indirect=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from triad.config.base import Section
+
+LEAST_BATCH, LARGEST_BATCH, EPOCH_STEPS = 64, 1024, 60
+"""A batch of `auto`: in batches of 1024, a shop with few exposures has learned little when its epochs are over."""
 
 
 class FinetuneParams(Section):
@@ -18,7 +21,9 @@ class FinetuneParams(Section):
         description="champion: of champion.version, where that is null from pretrain; market: of champion.market",
     )
     source_gate: bool = Field(
-        default=False, description="also learn from nothing, and keep that where the source is not shown to help"
+        default=True,
+        description="from pretrain or market also learn from nothing, and keep that where the source is not shown to "
+        "help; a second fit. The champion is no source task: what starts from it is held to it by the night's own gate",
     )
     tasks: tuple[str, ...] | None = Field(
         default=None,
@@ -43,7 +48,9 @@ class FinetuneParams(Section):
         description="weight of a user's match with an item, of a binary task, before anything is learned; "
         "above 0 a log whose context tells no leanings is learned from far sooner",
     )
-    batch_exposures: int = Field(default=1024, ge=1)
+    batch_exposures: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="auto: by how many there are to learn from, see `batch_of`"
+    )
     learning_rate: float = Field(default=7e-4, gt=0)
     transfer: Literal["full", "frozen", "gradual", "delta"] = Field(
         default="full", description="what a trunk that has learned before may still learn; see training/transfer.py"
@@ -60,17 +67,26 @@ class FinetuneParams(Section):
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)
 
+    def batch_of(self, rows: int) -> int:
+        """How many exposures a step learns from, of `rows` to learn from."""
+        if self.batch_exposures != "auto":
+            return max(min(self.batch_exposures, rows), 1)
+        return min(max(rows // EPOCH_STEPS, LEAST_BATCH), LARGEST_BATCH, max(rows, 1))
+
     def at_share(self, share: float) -> FinetuneParams:
         """For a share of the train rows: more epochs of smaller batches, or few rows would hardly be learned from.
 
         With a hundredth of the rows a batch is an eighth as large and there are five times as many epochs.
         """
+        if share == 1:
+            return self
         epochs = round(self.max_epochs * min(share**-0.4, 5))
-        batch = max(64, 1 << int(math.log2(max(16 * self.batch_exposures * share, 1))))
+        whole = LARGEST_BATCH if self.batch_exposures == "auto" else self.batch_exposures
+        batch = max(LEAST_BATCH, 1 << int(math.log2(max(16 * whole * share, 1))))
         return self.model_copy(
             update={
                 "max_epochs": epochs,
-                "batch_exposures": min(self.batch_exposures, batch),
-                "patience": max(self.patience, epochs // 5) if share < 1 else self.patience,
+                "batch_exposures": min(whole, batch),
+                "patience": max(self.patience, epochs // 5),
             }
         )

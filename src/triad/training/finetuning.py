@@ -46,7 +46,7 @@ class ExposureFeed:
             seen.history[rows],
             seen.item[rows],
             max_steps=max_steps,
-            slots=min(params.batch_exposures, max(self.examples, 1)),
+            slots=params.batch_of(self.examples),
             columns={"context": seen.context[rows], "labels": labels_of(data, rows, params.tasks)},
         )
 
