@@ -73,13 +73,31 @@ def test_deviations_by_hand() -> None:
 
 
 def test_a_missing_day_is_named() -> None:
-    counts = dict.fromkeys(DAYS, 10)
+    counts = dict.fromkeys(DAYS, 20)
     assert volume.check_days(counts, FIRST, AS_OF).passed
     del counts[date(2026, 2, 12)]
     found = volume.check_days(counts, FIRST, AS_OF)
     assert not found.passed and found.severity == "critical" and "no events on 2026-02-12" in found.message
     assert volume.check_days(counts, FIRST, AS_OF, [date(2026, 2, 12)]).passed
     assert volume.check_days({}, FIRST, AS_OF).unexpected == len(DAYS)
+
+
+def test_a_day_without_one_of_few_customers_can_be_chance() -> None:
+    """Days of four customers, by a Poisson law: an empty one now and then is no hole in the data."""
+    severities = []
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        counts = dict(zip(DAYS, map(int, random.poisson(4, len(DAYS))), strict=True))
+        severities += [found.severity for found in [volume.check_days(counts, FIRST, AS_OF)] if not found.passed]
+    assert severities and set(severities) == {"warning"}
+    counts = dict.fromkeys(DAYS, 4)
+    del counts[DAYS[20]]
+    found = volume.check_days(counts, FIRST, AS_OF)
+    assert found.severity == "warning" and "it can be chance" in found.message
+    for day in DAYS[21:24]:
+        del counts[day]
+    found = volume.check_days(counts, FIRST, AS_OF)
+    assert found.severity == "critical" and found.unexpected == 4, "four days in a row are not"
 
 
 def test_a_shop_that_never_opens_on_saturdays_misses_none() -> None:

@@ -34,14 +34,12 @@ def check_event_log(
 ) -> list[Check]:
     """Days, freshness, volume, labels, leaks and drift of table events, for the window `[first_day, as_of)`."""
     kinds = count_days(session)
-    totals: dict[date, int] = {}
-    for per_day in kinds.values():
-        for day, rows in per_day.items():
-            totals[day] = totals.get(day, 0) + rows
+    per_day = "SELECT occurred_at::DATE, count(DISTINCT user_id) FROM events GROUP BY 1"
+    customers = dict(session.execute(per_day).fetchall())
     newest = session.execute("SELECT max(occurred_at) FROM events").fetchall()[0][0]
     exceptional = params.exceptional_days
     checks = [
-        volume.check_days(totals, first_day, as_of, exceptional),
+        volume.check_days(customers, first_day, as_of, exceptional),
         volume.check_freshness(newest, as_of, params.freshness_hours),
         *volume.check_volume(
             kinds,

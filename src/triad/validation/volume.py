@@ -16,30 +16,58 @@ LARGE = np.log(1.6)
 """A day's log ratio to what was expected that matters: 60 % more, or 37 % less. A weekend's swing stays below."""
 
 _CLOSED = 2  # weekdays without one event that are a shop's habit; more are a hole in the data
+_CHANCE = 0.01  # windows in which days without a customer may be expected before they are called chance
 _JUDGED = 30  # events a day, below which a day's count says too little
 _HISTORY = 5  # earlier days before one is judged
 _FLOOR = 0.08  # a shop's log count scatters by at least this much a day, however calm the earlier ones were
 _UNSEASONAL_FLOOR = 0.25  # and by this much between weekdays, as long as the week's shape is not known
 
 
-def check_days(counts: Mapping[date, int], first_day: date, as_of: date, exceptional: Collection[date] = ()) -> Check:
-    """Every day of `[first_day, as_of)` holds events, but for `exceptional` days and weekdays the shop never opens."""
+def check_days(
+    customers: Mapping[date, int], first_day: date, as_of: date, exceptional: Collection[date] = ()
+) -> Check:
+    """Every day of `[first_day, as_of)` has events, but for `exceptional` days and weekdays the shop never opens.
+
+    Critical, but a warning where days without one are to be expected by chance: of a shop with few customers a day.
+    """
     days = [first_day + timedelta(days=n) for n in range((as_of - first_day).days)]
-    weekdays = {d.weekday() for d in days if counts.get(d)}
+    weekdays = {d.weekday() for d in days if customers.get(d)}
     closed = {w for w in range(7) if w not in weekdays and sum(d.weekday() == w for d in days) >= 3}
     closed = closed if len(closed) <= _CLOSED else set()
-    missing = [d for d in days if not counts.get(d) and d not in exceptional and d.weekday() not in closed]
+    opened = [d for d in days if d not in exceptional and d.weekday() not in closed]
+    missing = [d for d in opened if not customers.get(d)]
     message = f"every day from {days[0]} to {days[-1]} holds events"
     spared = [f"{name}s" for name in _names(closed)]
-    if known := sum(not counts.get(d) and d in exceptional for d in days):
+    if known := sum(not customers.get(d) and d in exceptional for d in days):
         spared.append(f"{known} exceptional days")
     if spared:
         message += f", but for {' and '.join(spared)}"
+    by_chance = _by_chance(customers, opened)
     if missing:
         message = "no events on " + ", ".join(map(str, missing[:40])) + (" …" if len(missing) > 40 else "")
         message += "; if the shop was closed, name the day in validate.exceptional_days"
+        if by_chance:
+            message += "; with so few customers a day it can be chance"
+    severity: Severity = "warning" if missing and by_chance else "critical"
     samples = tuple({"day": str(d)} for d in missing[:5])
-    return Check("missing_days", "events", "occurred_at", "critical", not missing, message, len(missing), samples)
+    return Check("missing_days", "events", "occurred_at", severity, not missing, message, len(missing), samples)
+
+
+def _by_chance(customers: Mapping[date, int], opened: Sequence[date]) -> bool:
+    """Whether each run of days without a customer can be expected once in a hundred windows.
+
+    Customers of a day are taken as Poisson about the median of that weekday's other days.
+    """
+    counts: dict[int, list[float]] = {weekday: [] for weekday in range(7)}
+    for day in opened:
+        if customers.get(day):
+            counts[day.weekday()].append(customers[day])
+    usual = {weekday: float(np.median(found or [np.inf])) for weekday, found in counts.items()}
+    expected, most = 0.0, 0.0
+    for day in opened:
+        expected = 0.0 if customers.get(day) else expected + usual[day.weekday()]
+        most = max(most, expected)
+    return len(opened) * np.exp(-most) >= _CHANCE
 
 
 def _names(weekdays: Collection[int]) -> list[str]:
