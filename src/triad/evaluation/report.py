@@ -37,6 +37,7 @@ class Evidence:
     lineage: Mapping[str, Any]  # name → text
     examples: Sequence[Mapping[str, Any]] = ()
     pretrain: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""  # what fine-tuning gained by what it started from
     notes: Sequence[str] = ()  # what the reader must know of the data
 
 
@@ -64,6 +65,7 @@ def render(evidence: Evidence) -> str:
         notes=evidence.notes,
         examples=evidence.examples,
         pretrain=evidence.pretrain,
+        source=evidence.source,
         glossary=story.GLOSSARY,
         has_oracle=any(ORACLE in entry for entry in evidence.metrics.values()),
         k=k,

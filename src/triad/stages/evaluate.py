@@ -96,10 +96,8 @@ def evaluate(params: Params) -> None:
             lineage=_lineage(data, asked, settings.seed),
             examples=shown,
             pretrain=_json(ARTIFACTS / "pretrain" / "metrics.json"),
-            notes=[
-                *_notes(data, asked, known=TRUTH in models),
-                *_source(_json(ARTIFACTS / "finetune" / "metrics.json")),
-            ],
+            source=_source(_json(ARTIFACTS / "finetune" / "metrics.json")),
+            notes=_notes(data, asked, known=TRUTH in models),
         )
     )
     _write(page, verdict, metrics, tables, _scores(data, asked, models[FUSED]))
@@ -222,17 +220,20 @@ def _notes(data: Dataset, asked: Window, *, known: bool) -> list[str]:
     return found
 
 
-def _source(finetuned: Mapping[str, float]) -> list[str]:
-    """What the source gate said, where it was asked."""
+def _source(finetuned: Mapping[str, float]) -> str:
+    """What the source gate said, or how it is asked."""
     if "source_gain" not in finetuned:
-        return []
+        return (
+            "What a start from it is worth against a start from nothing takes a second training, which this night "
+            "did not do (finetune.source_gate)."
+        )
     gain = Gain(*(finetuned[f"source_gain{end}"] for end in ("", "_low", "_high")))
     said = "It was kept." if gain.helps else "That shows no help: the network that learned from nothing took its place."
     taken = f"{gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}]"
-    return [
+    return (
         f"Fine-tuning was tried from nothing too. Against that, what it started from takes {taken} of the best "
         f"constant's loss off in the validation days. {said}"
-    ]
+    )
 
 
 def _lineage(data: Dataset, asked: Window, seed: int) -> dict[str, str]:
