@@ -54,6 +54,7 @@ def finetune(params: Params) -> None:
     ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
     has_learned, of_source = init != "scratch", {}
     if params.finetune.source_gate and (pretrained is not None or init == "market"):
+        # the twin differs in its start alone
         inputs |= {"pretrained": None, "former": None, "folder": checkpoint_folder("finetune", f"{name}-scratch")}
         twin, its_history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
         user = np.asarray(data.exposures.user)[data.rows("validation")]
