@@ -89,7 +89,8 @@ given = model.predict(pandas.DataFrame({"tables": ["artifacts/ingest/tables"]}))
 scored = pyarrow.parquet.read_table("artifacts/evaluate/report/scores.parquet").to_pandas().set_index("event_id")
 assert len(scored) > 1000
 for task in ("click", "conversion", "price"):
-    assert numpy.array_equal(given.loc[scored.index, task], scored[task]), task
+    # the last bits of a network's answer depend on which rows lie beside it in a batch; trees give the very same
+    numpy.testing.assert_allclose(given.loc[scored.index, task], scored[task], rtol=1e-5, err_msg=task)
 print("the same scores")
 """
 
