@@ -98,6 +98,8 @@ def test_a_day_without_one_of_few_customers_can_be_chance() -> None:
         del counts[day]
     found = volume.check_days(counts, FIRST, AS_OF)
     assert found.severity == "critical" and found.unexpected == 4, "four days in a row are not"
+    scattered = {day: 6 for place, day in enumerate(DAYS) if place % 3}
+    assert volume.check_days(scattered, FIRST, AS_OF).severity == "critical", "nor is each third day"
 
 
 def test_a_shop_that_never_opens_on_saturdays_misses_none() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import poisson
 
 from triad.schema import EVENT_KINDS
 from triad.validation.checks import Check, Severity
@@ -16,7 +17,7 @@ LARGE = np.log(1.6)
 """A day's log ratio to what was expected that matters: 60 % more, or 37 % less. A weekend's swing stays below."""
 
 _CLOSED = 2  # weekdays without one event that are a shop's habit; more are a hole in the data
-_CHANCE = 0.01  # windows in which days without a customer may be expected before they are called chance
+_CHANCE = 0.001  # of windows show as many days without a customer, or as long a run of them, where that is still chance
 _JUDGED = 30  # events a day, below which a day's count says too little
 _HISTORY = 5  # earlier days before one is judged
 _FLOOR = 0.08  # a shop's log count scatters by at least this much a day, however calm the earlier ones were
@@ -42,19 +43,19 @@ def check_days(
         spared.append(f"{known} exceptional days")
     if spared:
         message += f", but for {' and '.join(spared)}"
-    by_chance = _by_chance(customers, opened)
+    by_chance = bool(missing) and _by_chance(customers, opened)
     if missing:
         message = "no events on " + ", ".join(map(str, missing[:40])) + (" …" if len(missing) > 40 else "")
         message += "; if the shop was closed, name the day in validate.exceptional_days"
         if by_chance:
             message += "; with so few customers a day it can be chance"
-    severity: Severity = "warning" if missing and by_chance else "critical"
+    severity: Severity = "warning" if by_chance else "critical"
     samples = tuple({"day": str(d)} for d in missing[:5])
     return Check("missing_days", "events", "occurred_at", severity, not missing, message, len(missing), samples)
 
 
 def _by_chance(customers: Mapping[date, int], opened: Sequence[date]) -> bool:
-    """Whether each run of days without a customer can be expected once in a hundred windows.
+    """Whether chance leaves as many of the days without a customer, and as many in a row.
 
     Customers of a day are taken as Poisson about the median of that weekday's other days.
     """
@@ -63,11 +64,13 @@ def _by_chance(customers: Mapping[date, int], opened: Sequence[date]) -> bool:
         if customers.get(day):
             counts[day.weekday()].append(customers[day])
     usual = {weekday: float(np.median(found or [np.inf])) for weekday, found in counts.items()}
-    expected, most = 0.0, 0.0
+    missing = sum(not customers.get(day) for day in opened)
+    as_many = poisson.sf(missing - 1, sum(np.exp(-usual[day.weekday()]) for day in opened))
+    expected, most = 0.0, 0.0  # customers of the present run of such days, and of the run that should have had most
     for day in opened:
         expected = 0.0 if customers.get(day) else expected + usual[day.weekday()]
         most = max(most, expected)
-    return len(opened) * np.exp(-most) >= _CHANCE
+    return bool(min(as_many, len(opened) * np.exp(-most)) >= _CHANCE)
 
 
 def _names(weekdays: Collection[int]) -> list[str]:
