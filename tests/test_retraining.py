@@ -176,9 +176,9 @@ def test_exit_codes_tell_what_a_retry_can_mend(shop: Path) -> None:
     assert "exited with 7" in stage('{"exit": 7}', 1)["what"]
     assert retraining(shop, "stage", "none", "--workspace", str(folder), code=1)["error"]["where"] == "stage none"
     (folder / "out").mkdir(exist_ok=True)
+    (folder / ".triad" / "prepare.pid").unlink()  # of the attempts above
     busy = start(shop, "stage", "prepare", "--workspace", str(folder), STEP='{"prepare": {"sleep": 60}}')
     wait_for(folder / ".triad" / "prepare.pid")
-    time.sleep(0.2)
     assert "is busy" in retraining(shop, "stage", "left", "--workspace", str(folder), code=1)["error"]["what"]
     busy.terminate()
     assert ended(busy)[0] == 1
