@@ -3,7 +3,8 @@
     python benchmarks/seeds.py [--size small] [--seeds 1 2 3] [--folder runs/seeds]
 
 Each seed is a shop of its own, with networks of its own: the whole pipeline runs in a workspace a seed, by DVC, so that
-a second call only reads what is there. Prints a table a task, and whether every bar is met on every seed.
+a second call only reads what is there. Prints a table a task, the mean over shops with Student's interval (between-shop
+variation, so that it speaks of shops not tried), and whether every bar is met on every seed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import yaml
+from scipy.stats import t
 
 SHARE = 0.9
 """Of the oracle's AUC gain over 0.5, to be reached by `click` and `conversion`."""
@@ -44,6 +47,15 @@ def shown(figure: dict | float | None) -> str:
     return f"{figure['value']:.4f} [{figure['lo']:.4f}, {figure['hi']:.4f}]"
 
 
+def over_shops(figures: list[dict | float | None]) -> str:
+    """The mean of a figure over shops, and its 95 % interval by Student's t; of one shop, nothing."""
+    values = np.array([_number(figure) for figure in figures if figure is not None])
+    if len(values) < 2:
+        return "–"
+    mean, half = values.mean(), t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]"
+
+
 def bars(metrics: dict[str, dict]) -> dict[str, bool]:
     """Each bar by name, and whether one night meets it."""
     met = {
@@ -58,8 +70,11 @@ def bars(metrics: dict[str, dict]) -> dict[str, bool]:
 
 
 def _value(values: dict, name: str) -> float:
-    found = values[name]
-    return found["value"] if isinstance(found, dict) else found
+    return _number(values[name])
+
+
+def _number(figure: dict | float) -> float:
+    return figure["value"] if isinstance(figure, dict) else figure
 
 
 def main() -> None:
@@ -86,7 +101,8 @@ def main() -> None:
         ):
             row = {seed: metrics[task].get(name) for seed, metrics in nights.items()}
             if any(value is not None for value in row.values()):
-                print(f"{task:<11} {name:<22} " + " · ".join(f"{shown(value):<26}" for value in row.values()))
+                cells = [*map(shown, row.values()), "mean " + over_shops(list(row.values()))]
+                print(f"{task:<11} {name:<22} " + " · ".join(f"{cell:<26}" for cell in cells))
         print()
     failed = 0
     for name in bars(next(iter(nights.values()))):
