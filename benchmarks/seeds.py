@@ -27,7 +27,11 @@ SHARE = 0.9
 
 
 def run(seed: int, size: int, folder: Path) -> dict[str, dict]:
-    """The metrics of one seed's night."""
+    """The metrics of one seed's night.
+
+    Beside them, as `fusing_out_of_fold`, what fusing adds where weights are chosen, in each task's loss or its lists'
+    NDCG@k: of the fusion itself, also where it is not sure enough to serve.
+    """
     overlay = folder / f"seed_{seed}.yaml"
     sections = ("pretrain", "finetune", "similarity", "profile", "fuse", "evaluate", "features")
     values = {"ingest": {"simulated": {"size": size, "seed": seed}}} | {name: {"seed": seed} for name in sections}
@@ -37,14 +41,19 @@ def run(seed: int, size: int, folder: Path) -> dict[str, dict]:
     with (folder / f"{size}_{seed}.log").open("w") as log:
         subprocess.run(["dvc", "repro", "evaluate"], cwd=place, check=True, stdout=log, stderr=log)
     print(f"seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())
+    metrics = json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())
+    record = json.loads((place / "artifacts" / "fuse" / "fusion.json").read_text())["record"]
+    for task, values in metrics.items():
+        gain = record[task]["gain"]
+        values["fusing_out_of_fold"] = {"value": gain["value"], "lo": gain["low"], "hi": gain["high"]}
+    return metrics
 
 
 def shown(figure: dict | float | None) -> str:
     """A figure with its interval."""
     if not isinstance(figure, dict):
-        return "–" if figure is None else f"{figure:.4f}"
-    return f"{figure['value']:.4f} [{figure['lo']:.4f}, {figure['hi']:.4f}]"
+        return "–" if figure is None else f"{figure:.5f}"
+    return f"{figure['value']:.5f} [{figure['lo']:.5f}, {figure['hi']:.5f}]"
 
 
 def over_shops(figures: list[dict | float | None]) -> str:
@@ -53,7 +62,7 @@ def over_shops(figures: list[dict | float | None]) -> str:
     if len(values) < 2:
         return "–"
     mean, half = values.mean(), t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]"
+    return f"{mean:.5f} [{mean - half:.5f}, {mean + half:.5f}]"
 
 
 def bars(metrics: dict[str, dict]) -> dict[str, bool]:
@@ -98,11 +107,12 @@ def main() -> None:
             "oracle_share",
             "gain_over_naive",
             "gain_over_best_member",
+            "fusing_out_of_fold",
         ):
             row = {seed: metrics[task].get(name) for seed, metrics in nights.items()}
             if any(value is not None for value in row.values()):
                 cells = [*map(shown, row.values()), "mean " + over_shops(list(row.values()))]
-                print(f"{task:<11} {name:<22} " + " · ".join(f"{cell:<26}" for cell in cells))
+                print(f"{task:<11} {name:<22} " + " · ".join(f"{cell:<28}" for cell in cells))
         print()
     failed = 0
     for name in bars(next(iter(nights.values()))):
