@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
+from triad.cli import ENVIRONMENT, STAGES
 from triad.workspace import prepare
 
 ROOT = Path(__file__).parents[1]
@@ -28,14 +30,28 @@ def checkout(folder: Path, params: str) -> Path:
     return folder
 
 
-def run(folder: Path, *command: str, fails: bool = False) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in UNWANTED}
+def run(folder: Path, *command: str, fails: bool = False, **more: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k not in UNWANTED} | more
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
     )
     said = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, said[-4000:]
     return said
+
+
+RUN_STAGES = """
+import importlib, sys
+from triad.config.params import load
+for name in sys.argv[1:]:
+    getattr(importlib.import_module(f"triad.stages.{name}"), name)(load())
+"""
+
+
+def run_stages(folder: Path, last: str) -> str:
+    """All stages to `last` in one process: what DVC does with a process a stage, in little more than half the time."""
+    stages = STAGES[: STAGES.index(last) + 1]
+    return run(folder, sys.executable, "-c", RUN_STAGES, *stages, **ENVIRONMENT)
 
 
 def remove(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from make_workspace import ROOT, checkout, remove, run
+from make_workspace import ROOT, checkout, remove, run_stages
 
 from triad.config.params import merge
 
@@ -27,7 +27,7 @@ def test_a_real_shop_goes_from_invoices_to_recommendations(tmp_path: Path) -> No
     files = preset["ingest"]["files"] | SMALLER["ingest"]["files"]
     shop = checkout(tmp_path / "shop", yaml.safe_dump(merge(preset, SMALLER | {"ingest": {"files": files}})))
     try:
-        run(shop, "dvc", "repro")
+        run_stages(shop, "recommend")
         metrics = json.loads((shop / "artifacts/evaluate/metrics.json").read_text())
         assert set(metrics) == {"purchase", "spend", "profile", "price", "next"}
         assert metrics["purchase"]["auc"]["lo"] > 0.7

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from make_dataset import make_dataset
+from make_kill import killed_at
 
 from triad.artifacts import read_json
 from triad.config.finetune import FinetuneParams
@@ -71,7 +72,7 @@ def params_with(**sections) -> Params:
     return parse({name: {**VALUES.get(name, {}), **sections.get(name, {})} for name in VALUES | sections}, "test")
 
 
-GATED = params_with(finetune={"source_gate": True})
+GATED = params_with(finetune={"source_gate": True, "body": "shared_bottom", "tasks": ("click", "profile")})
 
 
 def run_pretrain(data: Dataset, folder: Path | None = None, **changes):
@@ -287,18 +288,9 @@ def test_the_seed_is_the_result(data) -> None:
 
 
 def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeypatch) -> None:
-    whole, expected = run_pretrain(data)
-    build = TargetFeed.build
-
-    def failing(self, planned, epoch, step):
-        if (epoch, step) == (1, 5):  # two steps after the checkpoint in mid-epoch
-            raise KeyboardInterrupt
-        return build(self, planned, epoch, step)
-
-    monkeypatch.setattr(TargetFeed, "build", failing)
-    with pytest.raises(KeyboardInterrupt):
-        run_pretrain(data, tmp_path / "checkpoint")
-    steps = []
+    with killed_at(epoch=1, step=3):
+        whole, expected = run_pretrain(data, tmp_path / "checkpoint")
+    steps, build = [], TargetFeed.build
     monkeypatch.setattr(TargetFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
     resumed, history = run_pretrain(data, tmp_path / "checkpoint")
     assert steps[0] == (1, 3), "resumed in mid-epoch, from the checkpoint"
@@ -306,22 +298,12 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("weighting", ["famo", "dwa", "gradnorm", "pcgrad"])
-def test_what_a_weighting_remembers_is_resumed(weighting, tmp_path, monkeypatch) -> None:
+def test_what_a_weighting_remembers_is_resumed(weighting, tmp_path) -> None:
     data = make_dataset(users=20, pages=5)
     dials = {"weighting": weighting, "body": "shared_bottom", "tasks": ("click", "profile"), "batch_exposures": 64}
-    whole, expected = run_finetune(data, **dials)
-    build = ExposureFeed.build
-
-    def failing(self, planned, epoch, step):
-        if (epoch, step) == (1, 4):  # a step after the checkpoint in mid-epoch
-            raise KeyboardInterrupt
-        return build(self, planned, epoch, step)
-
-    monkeypatch.setattr(ExposureFeed, "build", failing)
-    with pytest.raises(KeyboardInterrupt):
-        run_finetune(data, tmp_path, **dials)
-    monkeypatch.setattr(ExposureFeed, "build", build)
-    resumed, history = run_finetune(data, tmp_path, **dials)
+    with killed_at(epoch=1, step=3):
+        whole, expected = run_finetune(data, tmp_path / "checkpoint", **dials)
+    resumed, history = run_finetune(data, tmp_path / "checkpoint", **dials)
     assert history == expected
     for ours, theirs in zip(whole.network.variables, resumed.network.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)

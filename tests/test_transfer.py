@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 from make_dataset import make_dataset
+from make_kill import killed_at
 from test_training import PARAMS, RUNTIME, same_weights
 
 from triad.config.pretrain import TrunkParams
@@ -177,19 +178,10 @@ def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
 @pytest.mark.parametrize("mode", ["gradual", "delta"])  # those that add to what a checkpoint holds
 def test_an_interrupted_run_ends_like_an_undisturbed_one(data, pretrained, mode: str, tmp_path, monkeypatch) -> None:
     changes = {"max_epochs": 3, "body": "shared_bottom", "tasks": ("click",)}
-    whole = run(data, pretrained, mode, **changes)
-    build = ExposureFeed.build
-
-    def failing(self, planned, epoch, step):
-        if (epoch, step) == (2, 4):  # a step after the checkpoint in mid-epoch
-            raise KeyboardInterrupt
-        return build(self, planned, epoch, step)
-
-    monkeypatch.setattr(ExposureFeed, "build", failing)
-    with pytest.raises(KeyboardInterrupt):
-        run(data, pretrained, mode, tmp_path, **changes)
-    steps = []
+    with killed_at(epoch=2, step=3):
+        whole = run(data, pretrained, mode, tmp_path / "checkpoint", **changes)
+    steps, build = [], ExposureFeed.build
     monkeypatch.setattr(ExposureFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
-    resumed = run(data, pretrained, mode, tmp_path, **changes)
+    resumed = run(data, pretrained, mode, tmp_path / "checkpoint", **changes)
     assert steps[0] == (2, 3), "resumed in mid-epoch, from the checkpoint"
     assert same_weights(whole, resumed)

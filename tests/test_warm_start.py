@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_dataset import BUCKETS, DAY, make_dataset
+from make_kill import killed_at
 from test_training import PARAMS, RUNTIME, params_with, same_weights
 
 from triad.artifacts import read_json, write_json
@@ -196,19 +197,9 @@ def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, 
     dials = {"init": "champion", "warm_epochs": 2}
     warm = params_with(pretrain=dials, finetune={**dials, "body": "shared_bottom", "source_gate": True})
     for stage, run, feed, member in STAGES:
-        run(warm)
-        whole, build = member.load(Path("artifacts", stage)), feed.build
-
-        def failing(self, planned, epoch, step, build=build):
-            if (epoch, step) == (1, 4):  # a step after the checkpoint in mid-epoch
-                raise KeyboardInterrupt
-            return build(self, planned, epoch, step)
-
-        monkeypatch.setattr(feed, "build", failing)
-        with pytest.raises(KeyboardInterrupt):
+        with killed_at(epoch=1, step=3):
             run(warm)
-        monkeypatch.setattr(feed, "build", build)
-        steps = []
+        whole, build, steps = member.load(Path("artifacts", stage)), feed.build, []
 
         def counting(self, planned, *at, build=build, steps=steps):
             steps.append(at)

@@ -30,9 +30,9 @@ STAGES = (
     "recommend",
 )
 
-# What must be in the environment before the process starts. The malloc settings keep glibc from giving each
-# training step's memory back to the system and asking for it again (560 → 943 examples/s on two CPU cores).
-_ENVIRONMENT = {
+# What must be in the environment before a process that runs stages starts. The malloc settings keep glibc from giving
+# each training step's memory back to the system and asking for it again (560 → 943 examples/s on two CPU cores).
+ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "67108864",
@@ -71,7 +71,7 @@ def _enter_own_environment() -> None:
 
     A night's run has a checkout of its own: its stages must run that revision's code, whatever revision is installed.
     """
-    wanted = {name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()}
+    wanted = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
     here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
     if here is not None and here != Path(__file__).resolve().parent:
         wanted["PYTHONPATH"] = str(here.parent)

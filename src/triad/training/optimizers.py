@@ -37,6 +37,7 @@ class Group:
 
     weights: list[Any]
     optimizer: keras.optimizers.Optimizer
+    rate: Callable[[Any], Any]  # of the optimizer's count of steps
     start: int
 
 
@@ -67,6 +68,8 @@ class Groups:
         """One step, on the gradients of `weights`."""
         left = iter(gradients)
         for group in self._groups:
+            # given as a schedule, Keras would ask for it anew for each weight
+            group.optimizer.learning_rate = group.rate(group.optimizer.iterations)
             group.optimizer.apply(list(itertools.islice(left, len(group.weights))), group.weights)
 
     @contextmanager
@@ -91,14 +94,14 @@ def grouped(weights: Iterable[Any], schedule: Schedule, steps: int, pace: Callab
         by_pace.setdefault(pace(each), []).append(each)
     return Groups(
         [
-            Group(by_pace[at], _optimizer(by_pace[at], at, schedule, steps), at.start)
+            _group(by_pace[at], at, schedule, steps)
             for at in sorted(by_pace, reverse=True)
             if at.share > 0 and at.start < schedule.max_epochs
         ]
     )
 
 
-def _optimizer(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> keras.optimizers.Optimizer:
+def _group(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> Group:
     """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
     total = steps * (schedule.max_epochs - pace.start)
     warmup = max(total // 20, 1)
@@ -110,7 +113,7 @@ def _optimizer(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(
-        rate,
+        0.0,
         weight_decay=schedule.weight_decay,
         global_clipnorm=1.0,
         use_ema=True,
@@ -118,4 +121,4 @@ def _optimizer(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -
     )
     optimizer.exclude_from_weight_decay([each for each in weights if len(each.shape) < 2])
     optimizer.build(weights)
-    return optimizer
+    return Group(weights, optimizer, rate, pace.start)
