@@ -1,6 +1,6 @@
 """The simulated shop under several seeds: does each task reach its bar, and does fusing pay?
 
-    python benchmarks/seeds.py [--size small] [--seeds 1 2 3] [--folder runs/seeds]
+    python benchmarks/seeds.py [--size small] [--seeds 1 2 3 4 5] [--folder runs/seeds]
 
 Each seed is a shop of its own, with networks of its own: the whole pipeline runs in a workspace a seed, by DVC, so that
 a second call only reads what is there. Prints a table a task, the mean over shops with Student's interval (between-shop
@@ -89,7 +89,7 @@ def _number(figure: dict | float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="small")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--folder", type=Path, default=Path("runs/seeds"))
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
