@@ -128,7 +128,7 @@ def results(folder: Path) -> dict[str, str]:
 
 def wait_for(path: Path) -> str:
     """What `path` holds, as soon as it is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (path.is_file() and path.read_text()):
         assert time.monotonic() < deadline, f"{path} does not appear"
         time.sleep(0.02)

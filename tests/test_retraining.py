@@ -257,6 +257,6 @@ def test_pruning_leaves_a_workspace_that_is_worked_in(shop: Path) -> None:
     busy.kill()  # the guard ends the rest
     ended(busy)
     age(folder, 99)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while retraining(shop, "prune")["workspaces"] != ["night"]:
         assert time.monotonic() < deadline

@@ -66,7 +66,7 @@ def test_after_a_kill_the_stage_succeeds_at_once(shop: Path, undisturbed: str, v
             os.kill(members[victim], signal.SIGKILL)
         began = time.monotonic()
         said = retraining(shop, "stage", "prepare", "--workspace", str(folder))
-        assert time.monotonic() - began < 20  # and not the minute that the first attempt would have taken
+        assert time.monotonic() - began < 40  # and not the minute that the first attempt would have taken
         assert said["changed"] is True
         assert (folder / "out" / "prepare" / "data").read_text() == undisturbed
         assert not living(folder)
@@ -88,7 +88,7 @@ def test_a_stage_that_is_asked_to_stop_stops_whole(shop: Path, asked: signal.Sig
     began = time.monotonic()
     code, said, _ = ended(attempt)
     assert code == 1 and said["stage"] == "prepare"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert not living(folder)
 
 
@@ -98,7 +98,7 @@ def test_a_killed_wrapper_takes_everything_along_without_another_attempt(shop: P
     wait_for(folder / ".triad" / "prepare.pid")
     attempt.kill()
     attempt.communicate()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while living(folder):
         assert time.monotonic() < deadline
         time.sleep(0.05)
