@@ -16,6 +16,7 @@ from make_night import inside, judge, make_night, make_params
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json
 from triad.config.recommend import RecommendParams
+from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.scoring import ask
 from triad.evaluation.window import window
@@ -23,7 +24,6 @@ from triad.features import dataset
 from triad.fusion.fused import Fused
 from triad.stages.publish import publish
 from triad.tracking import lineage, registry, runs
-from triad.tracking.digests import code_digest
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
 from triad.tracking.packaged import Packaged, is_of_this_code

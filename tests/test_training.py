@@ -26,6 +26,7 @@ from triad.models.ranker import Ranker
 from triad.models.sequence import Sequence
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
+from triad.training import checkpoints
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
 from triad.training.finetuning import ExposureFeed, finetune_network, labels_of
 from triad.training.pretraining import TargetFeed, item_loss, pretrain_network, proposal, ranking, targets
@@ -410,6 +411,19 @@ def test_bad_input_replaces_nothing(data, tmp_path, monkeypatch) -> None:
     with pytest.raises(TriadError, match="not a saved network"):
         finetune(PARAMS)
     assert [path.name for path in Path("artifacts/finetune").iterdir()] == ["kept"]
+
+
+def test_other_code_does_not_go_on_with_a_checkpoint(tmp_path, monkeypatch) -> None:
+    for part in ("models", "training"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "code.py").write_text("1")
+    monkeypatch.setattr(checkpoints, "PACKAGE", tmp_path)
+    before = checkpoints.checkpoint_folder("finetune", "a")
+    assert before == checkpoints.checkpoint_folder("finetune", "a") != checkpoints.checkpoint_folder("finetune", "b")
+    for part in ("models", "training"):
+        (tmp_path / part / "code.py").write_text("2")
+        assert checkpoints.checkpoint_folder("finetune", "a") != before
+        before = checkpoints.checkpoint_folder("finetune", "a")
 
 
 def test_dials_are_checked() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-import triad
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
+from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.informed import Informed
@@ -28,7 +28,6 @@ from triad.fusion.similarity import Similarity
 from triad.models.carry import Former
 from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
 from triad.studies.spec import REGISTERED, StudyParams
-from triad.tracking.digests import code_digest
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
@@ -183,7 +182,7 @@ class Workshop:
 def _code(name: str) -> list[str]:
     """What names the code that fits the member called `name`: another revision finds nothing on the shelf."""
     parts = CODE if name in ("pretrain", "source", "finetune") else (*CODE, "fusion")
-    return [code_digest(Path(triad.__file__).parent / part) for part in parts]
+    return [code_digest(PACKAGE / part) for part in parts]
 
 
 def _learned(network: Any, transfer: FinetuneParams | None) -> int:

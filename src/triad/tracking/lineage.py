@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.digests import code_digest, digest
 from triad.errors import TriadError
 from triad.tables import present
-from triad.tracking.digests import code_digest, digest
 
 if TYPE_CHECKING:
     from triad.config.params import Params

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 import yaml
 
 import triad
+from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.answers import Answers, Question
-from triad.tracking.digests import code_digest
 
 if TYPE_CHECKING:
     from triad.config.recommend import RecommendParams

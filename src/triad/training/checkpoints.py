@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from triad.digests import PACKAGE, code_digest
 from triad.features.dataset import Dataset
 
 CHECKPOINTS = Path(".triad") / "checkpoints"
@@ -34,8 +35,9 @@ def _parts(data: Dataset) -> tuple[Any, ...]:
 
 
 def checkpoint_folder(stage: str, name: str) -> Path:
-    """Where the run called `name` of `stage` keeps its checkpoint."""
-    return CHECKPOINTS / f"{stage}-{name}"
+    """Where the run called `name` of `stage` keeps its checkpoint: other code than began it does not go on with it."""
+    code = "".join(code_digest(PACKAGE / part)[:8] for part in ("models", "training"))
+    return CHECKPOINTS / f"{stage}-{name}-{code}"
 
 
 def forget(stage: str) -> None:

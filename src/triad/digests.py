@@ -9,6 +9,8 @@ from pathlib import Path
 import triad
 from triad.errors import TriadError
 
+PACKAGE = Path(triad.__file__).parent
+
 
 def digest(folder: Path) -> str:
     """32 hex digits of the names and bytes of all files below `folder`.
@@ -22,7 +24,7 @@ def digest(folder: Path) -> str:
     return _digest(folder, files)
 
 
-def code_digest(package: Path = Path(triad.__file__).parent) -> str:
+def code_digest(package: Path = PACKAGE) -> str:
     """32 hex digits of the package's source files."""
     return _digest(package, sorted(package.rglob("*.py")))
 
