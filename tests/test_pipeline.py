@@ -14,6 +14,8 @@ import pytest
 import yaml
 from make_workspace import checkout, remove, run, run_stages
 
+from triad.config.params import merge
+
 TINY = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 3, trunk: {layers: 1}}
@@ -111,15 +113,25 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
 
 
 def test_the_next_night_can_start_from_the_champion(night: Path) -> None:
-    dials = ("champion.version=1", "pretrain.init=champion", "finetune.init=champion", "ingest.as_of=2026-03-02")
-    said = run(night, "dvc", "exp", "run", *(word for dial in dials for word in ("-S", dial)), "finetune")
+    def dial(overlay: str) -> None:
+        params = yaml.safe_load((night / "params.yaml").read_text())
+        (night / "params.yaml").write_text(yaml.safe_dump(merge(params, yaml.safe_load(overlay))))
+
+    dial("""
+        champion: {version: 1}
+        pretrain: {init: champion}
+        finetune: {init: champion}
+        ingest: {as_of: "2026-03-02"}
+    """)
+    said = run_stages(night, "finetune")
     assert said.count("from a registered network; new is") == 2
     ids = [
         pq.read_table(night / folder / "state/vocabularies/item.parquet")["id"].to_pylist()
         for folder in ("artifacts/champion", "artifacts/features")
     ]
     assert ids[1][: len(ids[0])] == ids[0]
-    said = run(night, "dvc", "exp", "run", "-S", "ingest.as_of=2026-02-20", "features", fails=True)
+    dial('ingest: {as_of: "2026-02-20"}')
+    said = run_stages(night, "features", fails=True)
     assert "champion.version: 1: its train days reach to 2026-02-03, but tonight's validation days" in said
 
 
