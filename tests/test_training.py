@@ -299,12 +299,14 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("weighting", ["famo", "dwa", "gradnorm", "pcgrad"])
-def test_what_a_weighting_remembers_is_resumed(weighting, tmp_path) -> None:
+def test_what_a_weighting_remembers_is_resumed(weighting, tmp_path, caplog) -> None:
     data = make_dataset(users=20, pages=5)
     dials = {"weighting": weighting, "body": "shared_bottom", "tasks": ("click", "profile"), "batch_exposures": 64}
     with killed_at(epoch=1, step=3):
         whole, expected = run_finetune(data, tmp_path / "checkpoint", **dials)
+    caplog.set_level("INFO")
     resumed, history = run_finetune(data, tmp_path / "checkpoint", **dials)
+    assert "goes on from its checkpoint: epoch 2, step 4" in caplog.text
     assert history == expected
     for ours, theirs in zip(whole.network.variables, resumed.network.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)

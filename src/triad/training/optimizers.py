@@ -113,7 +113,7 @@ def _group(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> Gr
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(
-        0.0,
+        0.0,  # `Groups.apply` sets it
         weight_decay=schedule.weight_decay,
         global_clipnorm=1.0,
         use_ema=True,
