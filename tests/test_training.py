@@ -114,6 +114,11 @@ def test_only_long_trainings_are_compiled(xla, short: bool, long: bool) -> None:
     assert (runtime.compiles(COMPILE_STEPS - 1), runtime.compiles(COMPILE_STEPS)) == (short, long)
 
 
+@pytest.mark.parametrize(("xla", "compiled"), [("auto", False), ("on", True), ("off", False)])
+def test_on_a_gpu_only_who_asks_for_it_gets_a_compiled_step(xla, compiled: bool) -> None:
+    assert Runtime("gpu", "mixed_bfloat16", xla).compiles(COMPILE_STEPS) == compiled
+
+
 # --- what is learned from
 
 

@@ -15,7 +15,11 @@ from triad.errors import TriadError
 log = logging.getLogger("triad.runtime")
 
 COMPILE_STEPS = 200
-"""Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures)."""
+"""Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures).
+
+On a GPU XLA adds the gradients of looked-up rows one by one where operations are deterministic (openxla/xla#34917):
+fine-tuning then took twenty times as long as on sixteen cores (`benchmarks/devices.py`).
+"""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Runtime:
 
     def compiles(self, steps: int) -> bool:
         """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`)."""
-        return self.xla == "on" or (self.xla == "auto" and steps >= COMPILE_STEPS)
+        return self.xla == "on" or (self.xla == "auto" and self.device == "cpu" and steps >= COMPILE_STEPS)
 
 
 def settle(params: RuntimeParams, seed: int) -> Runtime:
