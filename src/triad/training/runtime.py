@@ -17,8 +17,8 @@ log = logging.getLogger("triad.runtime")
 COMPILE_STEPS = 200
 """Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures).
 
-On a GPU XLA adds the gradients of looked-up rows one by one where operations are deterministic (openxla/xla#34917):
-fine-tuning then took twenty times as long as on sixteen cores (`benchmarks/devices.py`).
+On a GPU compiled fine-tuning took twenty times as long as on sixteen cores (`benchmarks/devices.py`): where operations
+are deterministic, XLA adds the gradients of looked-up rows there one by one (openxla/xla#34917).
 """
 
 
@@ -59,9 +59,7 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if device == "gpu" else ():
         tf.config.experimental.set_memory_growth(gpu, True)
-    precision = params.precision
-    if precision == "auto":
-        precision = "mixed_bfloat16" if device == "gpu" else "float32"
+    precision = "float32" if params.precision == "auto" else params.precision
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
