@@ -32,6 +32,9 @@ from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
 from triad.models.ranker import Ranker
+from triad.training.finetuning import finetune_network
+from triad.training.pretraining import pretrain_network, targets
+from triad.training.runtime import settle
 
 SETTINGS = ("cpu/float32/auto", "gpu/float32/auto", "gpu/float32/on", "gpu/mixed_bfloat16/auto")
 
@@ -55,23 +58,19 @@ def digest(weights: list[np.ndarray]) -> str:
 
 
 def figures(ranker: Ranker, data: Dataset) -> dict[str, float]:
-    """AUC on validation of the tasks that have one."""
+    """AUC on validation of clicks and conversions."""
     rows, found = data.rows("validation"), {}
-    for name, given in ranker.predict(data, rows).items():
+    scores = ranker.predict(data, rows)
+    for name in ("click", "conversion"):
         labels = np.asarray(data.labels(name)[rows])
         known = np.isfinite(labels)
-        if name in ("click", "conversion"):
-            each = np.arange(known.sum())
-            found[name] = value(metrics.auc(labels[known] > 0.5, given[known], each, draw(len(each), 0, 1)))
+        each = np.arange(known.sum())
+        found[name] = value(metrics.auc(labels[known] > 0.5, scores[name][known], each, draw(len(each), 0, 1)))
     return found
 
 
 def train(artifacts: Path, setting: str, epochs: int) -> dict[str, Any]:
     """Both networks by one setting, in this process."""
-    from triad.training.finetuning import finetune_network
-    from triad.training.pretraining import pretrain_network
-    from triad.training.runtime import settle
-
     device, precision, xla = setting.split("/")
     raw = yaml.safe_load(Path("params.yaml").read_text())
     length = {"max_epochs": epochs, "patience": epochs}
@@ -127,9 +126,7 @@ def main() -> None:
         return
 
     data = load(asked.artifacts / "features")
-    streams = data.streams
-    kept = (np.asarray(streams.split) == 0) & (np.asarray(streams.kind) == data.meta.target_kind)
-    examples = {"pretrain": int(kept.sum()), "finetune": len(data.rows("train"))}
+    examples = {"pretrain": len(targets(data, "train").item), "finetune": len(data.rows("train"))}
     print(f"{platform.machine()}, {os.cpu_count()} cores; {examples}\n")
     print("| Network | device/precision/xla | first epoch, s | examples/s | validation loss | | repeats equal |")
     print("|---|---|---|---|---|---|---|", flush=True)
