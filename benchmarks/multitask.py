@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
@@ -99,13 +100,13 @@ def main() -> None:
     data = load(asked.artifacts / "features")
     variants = VARIANTS | {TWIN + task: {"tasks": (task,)} for task in data.meta.tasks}
     chosen = asked.variants or list(variants)
-    asked.out.mkdir(parents=True, exist_ok=True)
     for seed in asked.seeds:
         for variant in chosen:
             path = asked.out / f"{variant}_{seed}.json"
             if not path.is_file():
                 found = train((data, params, runtime, asked.artifacts / "pretrain"), variants[variant], seed)
-                path.write_text(json.dumps(found))
+                with replacing_file(path) as fresh:
+                    fresh.write_text(json.dumps(found))
                 print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
     kept = {v: [json.loads((asked.out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")

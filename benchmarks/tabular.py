@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from triad.artifacts import replacing_file
 from triad.config.finetune import FinetuneParams
 from triad.config.fuse import FuseParams
 from triad.config.pretrain import TrunkParams
@@ -231,8 +232,8 @@ def answered(path: Path, make: Callable[[], Answers]) -> Answers:
     """What `path` holds; made, timed and kept where it does not exist."""
     if not path.is_file():
         began, found = time.perf_counter(), make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{"|".join(key): values for key, values in found.items()})
+        with replacing_file(path) as fresh:
+            np.savez(fresh, **{"|".join(key): values for key, values in found.items()})
         print(f"{path.stem}: {time.perf_counter() - began:.0f} s", flush=True)
     with np.load(path) as kept:
         return {tuple(key.split("|")): kept[key] for key in kept}  # type: ignore[misc]

@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import yaml
 
+from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.evaluation import metrics
 from triad.evaluation.bootstrap import Draws, draw, interval
@@ -135,7 +136,6 @@ def main() -> None:
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
     table: dict[tuple[float, str], list[dict[str, np.ndarray]]] = {}
     gates: dict[tuple[float, str], list[object]] = {}
-    asked.keep.mkdir(parents=True, exist_ok=True)
     for seed in asked.seeds:
         for (share, mode), (found, gain) in run(asked, seed, runtime).items():
             table.setdefault((share, mode), []).append(found)
@@ -170,7 +170,8 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
             ranker, told = learn(few, settings, runtime, starts[source])
             found = estimates(few, ranker.predict(few, few.rows("test")), draws)
             user = np.asarray(few.exposures.user)[few.rows("validation")]
-            path.write_bytes(pickle.dumps((found, validation_rows(ranker, few), user)))
+            with replacing_file(path) as fresh:
+                fresh.write_bytes(pickle.dumps((found, validation_rows(ranker, few), user)))
             aucs = {name: round(float(values[0]), 4) for name, values in found.items()}
             print(f"seed {seed} share {share:g} {mode}: {told} {aucs}", flush=True)
     runs = {cell: pickle.loads(path.read_bytes()) for cell, path in files.items()}

@@ -34,7 +34,7 @@ import lightgbm
 import numpy as np
 import yaml
 
-from triad.artifacts import replacing
+from triad.artifacts import replacing, replacing_file
 from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.evaluation.source import judge_source
@@ -141,7 +141,8 @@ def networks(asked: argparse.Namespace) -> None:
             for name, path in files.items():
                 began = time.perf_counter()
                 member, history = pretrain_network(target, params, runtime, former=starts[name])
-                np.save(path, scores(member, target, lists))
+                with replacing_file(path) as fresh:
+                    np.save(fresh, scores(member, target, lists))
                 print(f"seed {seed} {name}: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)
         for name, path in files.items():
             gains[name].append(ndcg(np.load(path), lists))

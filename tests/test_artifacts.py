@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from triad.artifacts import read_json, replacing, write_json
+from triad.artifacts import read_json, replacing, replacing_file, write_json
 from triad.errors import TriadError
 
 
@@ -54,6 +55,18 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 30))
     with pytest.raises(OSError, match="denied"), replacing(target):
         raise OSError("denied")
+
+
+def test_a_file_is_replaced_whole_and_a_failed_writer_leaves_the_former(tmp_path: Path) -> None:
+    path = tmp_path / "x" / "a.npz"
+    with replacing_file(path) as fresh:
+        np.savez(fresh, old=[1])
+    with pytest.raises(RuntimeError), replacing_file(path) as fresh:
+        fresh.write_bytes(b"ne")
+        assert "old" in np.load(path)
+        raise RuntimeError
+    assert "old" in np.load(path)
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_json_is_the_same_bytes_for_the_same_value_and_refuses_nan(tmp_path: Path) -> None:

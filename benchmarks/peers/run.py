@@ -43,7 +43,9 @@ def run(name: str, problem: Problem, folder: Path, trials: int, seeds: list[int]
     for seed in seeds:
         target = folder / f"{name}_{seed}.npz"
         if not target.is_file():
-            np.savez(target, **fit(problem, best, seed)("test"))
+            fresh = folder / "unfinished.npz"  # so that a killed fit leaves nothing to be read
+            np.savez(fresh, **fit(problem, best, seed)("test"))
+            fresh.replace(target)
             print(f"{name}, seed {seed}: done", flush=True)
 
 

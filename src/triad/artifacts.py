@@ -63,12 +63,22 @@ def _is_full(error: OSError, folder: Path) -> bool:
     )
 
 
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A path to write to, of `path`'s suffix, which takes `path`'s place at the end, and only if nothing was raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".new.{path.name}")
+    try:
+        yield fresh
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, the same bytes for the same value; NaN is refused."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
-    fresh.replace(path)
+    with replacing_file(path) as fresh:
+        fresh.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from triad.artifacts import read_json
+from triad.artifacts import read_json, replacing_file
 from triad.retraining import fence
 from triad.retraining.graph import stages
 from triad.retraining.locks import free_stale_locks
@@ -113,9 +113,8 @@ def _mend_lock(folder: Path, *, broken: bool = False) -> bool:
             return False
         time.sleep(wait)
     log.warning("dvc.lock was cut short by a kill; brought back: %s", ", ".join(lost) or "nothing")
-    fresh = lock.with_name(".dvc.lock.new")
-    fresh.write_text(yaml.safe_dump({"schema": "2.0", "stages": {**now, **lost}}, sort_keys=False))
-    fresh.replace(lock)
+    with replacing_file(lock) as fresh:
+        fresh.write_text(yaml.safe_dump({"schema": "2.0", "stages": {**now, **lost}}, sort_keys=False))
     return True
 
 
