@@ -20,9 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from resume import kept_in
 
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
+from triad.digests import digest
 from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
@@ -98,17 +100,18 @@ def main() -> None:
     params = parse(values, str(asked.params))
     runtime = settle(params.runtime, 1)
     data = load(asked.artifacts / "features")
+    out = kept_in(asked.out, params, *(digest(asked.artifacts / name) for name in ("features", "pretrain")))
     variants = VARIANTS | {TWIN + task: {"tasks": (task,)} for task in data.meta.tasks}
     chosen = asked.variants or list(variants)
     for seed in asked.seeds:
         for variant in chosen:
-            path = asked.out / f"{variant}_{seed}.json"
+            path = out / f"{variant}_{seed}.json"
             if not path.is_file():
                 found = train((data, params, runtime, asked.artifacts / "pretrain"), variants[variant], seed)
                 with replacing_file(path) as fresh:
                     fresh.write_text(json.dumps(found))
                 print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
-    kept = {v: [json.loads((asked.out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
+    kept = {v: [json.loads((out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
     for window in WINDOWS:
         for task in data.meta.tasks:

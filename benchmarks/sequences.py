@@ -24,6 +24,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from resume import kept_in
 
 from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams, TrunkParams
@@ -268,8 +269,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/sequences"))
     parser.add_argument("--members", nargs="+", default=list(MEMBERS), choices=MEMBERS)
     asked = parser.parse_args()
+    folder = kept_in(asked.folder)
     for name in asked.data:
-        run(name, asked.seeds, asked.folder / name, asked.members)
+        run(name, asked.seeds, folder / name, asked.members)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from resume import kept_in
 from sklearn.metrics import roc_auc_score
 
 from triad.artifacts import ARTIFACTS, read_json, write_json
 from triad.config.params import Params, load, merge, parse
+from triad.digests import digest
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.dataset import load as load_data
 from triad.training.finetuning import finetune_network
@@ -86,10 +88,10 @@ def main() -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())
     runtime, data = settle(load(Path("params.yaml")).runtime, 1), load_data(ARTIFACTS / "features")
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
-    asked.keep.mkdir(parents=True, exist_ok=True)
+    keep = kept_in(asked.keep, values, digest(ARTIFACTS / "features"))
     every = []
     for seed in asked.seeds:
-        path = asked.keep / f"{asked.task}_{seed}.json"
+        path = keep / f"{asked.task}_{seed}.json"
         if not path.is_file():
             params = parse(merge(values, {name: {"seed": seed} for name in ("pretrain", "finetune")}), "benchmark")
             write_json(path, measure(data, params, asked.task, runtime, seed))

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from resume import kept_in
 
 from triad.artifacts import replacing_file
 from triad.config.finetune import FinetuneParams
@@ -252,6 +253,7 @@ def main() -> None:
     )
     parser.add_argument("--plain", action="store_true", help="without the networks, in seconds")
     asked = parser.parse_args()
+    asked.folder = kept_in(asked.folder)
     runtime = None if asked.plain else settled()
     for name in asked.studies:
         run(name, asked, runtime)

@@ -15,7 +15,8 @@ it is chosen before the test window, which is read once.
 
 Prints each run, then by share the mean over seeds of test AUC and of the paired difference to `scratch`, with 95 %
 intervals from a bootstrap over users within each seed; the same on new users and on cold items; and what the source
-gate says of each mode on the validation window. Runs lie in `--keep`, so that a killed benchmark goes on.
+gate says of each mode on the validation window. Runs lie in `--keep`, a folder for each size and
+settings and code, so that a killed benchmark goes on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import yaml
+from resume import kept_in
 
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
@@ -133,6 +135,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("runs/transfer"))
     asked = parser.parse_args()
     runtime = settle(with_changes(asked, 1).runtime, 1)
+    asked.keep = kept_in(asked.keep, with_changes(asked, 1), asked.watched)
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
     table: dict[tuple[float, str], list[dict[str, np.ndarray]]] = {}
     gates: dict[tuple[float, str], list[object]] = {}

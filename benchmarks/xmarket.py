@@ -33,6 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import lightgbm
 import numpy as np
 import yaml
+from resume import kept_in
 
 from triad.artifacts import replacing, replacing_file
 from triad.config.pretrain import PretrainParams
@@ -112,6 +113,7 @@ def scores(member: Sequence, data: Dataset, lists: Candidates) -> np.ndarray:
 
 def networks(asked: argparse.Namespace) -> None:
     """Scratch against pretrained, seed by seed."""
+    keep = kept_in(asked.keep, asked.task, asked.changes)
     runtime = settle(RuntimeParams(), asked.seeds[0])
     one = form(0.5 if asked.judge == "test" else 1.0)  # a tenth would leave 139 lists to tell the best epoch by
     markets = read(one, FOLDER)
@@ -127,16 +129,16 @@ def networks(asked: argparse.Namespace) -> None:
     }
     gains: dict[str, list[np.ndarray]] = {"scratch": [], "pretrained": []}
     for seed in asked.seeds:
-        files = {name: asked.keep / f"{asked.judge}-{name}-{seed}.npy" for name in gains}
+        files = {name: keep / f"{asked.judge}-{name}-{seed}.npy" for name in gains}
         if not all(path.is_file() for path in files.values()):
             params = PretrainParams.model_validate({**NETWORK, **asked.changes, "task": asked.task, "seed": seed})
-            if not (asked.keep / f"source-{seed}").is_dir():
+            if not (keep / f"source-{seed}").is_dir():
                 began = time.perf_counter()
                 source, history = pretrain_network(source_data, params.model_copy(update=SOURCE), runtime)
                 print(f"seed {seed} source: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)
-                with replacing(asked.keep / f"source-{seed}") as folder:
+                with replacing(keep / f"source-{seed}") as folder:
                     source.save(folder)
-            source = Sequence.load(asked.keep / f"source-{seed}")
+            source = Sequence.load(keep / f"source-{seed}")
             starts = {"scratch": None, "pretrained": Former(source.network, former_rows(one, target, source_data), ())}
             for name, path in files.items():
                 began = time.perf_counter()
