@@ -4,16 +4,18 @@
 
 Each peer is searched with the same number of trials (Optuna's TPE) by its mean validation AUC, then fitted with each
 seed. `OUT/<peer>_<seed>.npz` holds its probabilities of the test rows, `OUT/<peer>.json` what was chosen. What is there
-is not run again. No label of the fusion and test windows is read.
+of the same rows and as many trials is not run again. No label of the fusion and test windows is read.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
@@ -26,25 +28,27 @@ PEERS = {"lightgbm": (trees.fit, trees.dials)} | {
 }
 
 
-def run(name: str, problem: Problem, folder: Path, trials: int, seeds: list[int]) -> None:
-    """Search, then one fit a seed."""
+def run(name: str, problem: Problem, folder: Path, asked: dict[str, Any], seeds: list[int]) -> None:
+    """Search, then one fit a seed. `asked`: how many trials, and the digest of the rows."""
     fit, dials = PEERS[name]
     if name == "esmm" and (len(problem.tasks) != 2 or problem.given[1] != problem.tasks[0]):
         print("esmm: it needs two tasks, the second given the first; left out")
         return
     chosen = folder / f"{name}.json"
-    if not chosen.is_file():
+    kept = json.loads(chosen.read_text()) if chosen.is_file() else {}
+    if not kept.items() >= asked.items():
+        for other in folder.glob(f"{name}_*.npz"):
+            other.unlink()
         start = time.monotonic()
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=1))
-        study.optimize(lambda trial: problem.auc(fit(problem, dials(trial), 0)("validation")), n_trials=trials)
-        found = {"dials": study.best_params, "validation_auc": study.best_value, "trials": trials}
-        chosen.write_text(json.dumps(found | {"seconds": time.monotonic() - start}, indent=2))
-    best = json.loads(chosen.read_text())["dials"]
+        study.optimize(lambda trial: problem.auc(fit(problem, dials(trial), 0)("validation")), n_trials=asked["trials"])
+        kept = asked | {"dials": study.best_params, "validation_auc": study.best_value}
+        chosen.write_text(json.dumps(kept | {"seconds": time.monotonic() - start}, indent=2))
     for seed in seeds:
         target = folder / f"{name}_{seed}.npz"
         if not target.is_file():
             fresh = folder / "unfinished.npz"  # so that a killed fit leaves nothing to be read
-            np.savez(fresh, **fit(problem, best, seed)("test"))
+            np.savez(fresh, **fit(problem, kept["dials"], seed)("test"))
             fresh.replace(target)
             print(f"{name}, seed {seed}: done", flush=True)
 
@@ -60,8 +64,9 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     asked.out.mkdir(parents=True, exist_ok=True)
     problem = read(asked.rows)
+    about = {"trials": asked.trials, "rows": hashlib.sha256(asked.rows.read_bytes()).hexdigest()}
     for name in asked.peers:
-        run(name, problem, asked.out, asked.trials, asked.seeds)
+        run(name, problem, asked.out, about, asked.seeds)
 
 
 if __name__ == "__main__":
