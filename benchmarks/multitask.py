@@ -29,6 +29,7 @@ from triad.evaluation import metrics
 from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
 from triad.models.sequence import Sequence
+from triad.renewal import renew_when_full
 from triad.training.diagnostics import cosines, expert_use, gradient_grams, lambdas, over_seeds
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import Runtime, settle
@@ -111,6 +112,7 @@ def main() -> None:
                 with replacing_file(path) as fresh:
                     fresh.write_text(json.dumps(found))
                 print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
+                renew_when_full()
     kept = {v: [json.loads((out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
     for window in WINDOWS:

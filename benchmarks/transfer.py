@@ -47,6 +47,7 @@ from triad.features.dataset import SPLITS, Dataset
 from triad.features.state import State
 from triad.models.carry import Former
 from triad.models.ranker import Ranker
+from triad.renewal import renew_when_full
 from triad.sources.simulated import simulate
 from triad.tables import connect
 from triad.training.finetuning import finetune_network
@@ -143,6 +144,7 @@ def main() -> None:
         for (share, mode), (found, gain) in run(asked, seed, runtime).items():
             table.setdefault((share, mode), []).append(found)
             gates.setdefault((share, mode), []).append(gain)
+        renew_when_full()
     report(table, gates)
 
 

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from triad.config.params import merge, parse
 from triad.errors import TriadError
 from triad.features import dataset
+from triad.studies import commands
 from triad.studies import tune as searching
 from triad.studies.commands import tune as command
 from triad.studies.data import taught
@@ -156,7 +157,10 @@ def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, m
     Path("params.yaml").write_text(yaml.safe_dump(params))
     rates = {"dials": {"finetune.learning_rate": {"choices": [1e-6, 1e-2]}}, "trials": 2, "seed": 3}
     Path("rates.yaml").write_text(yaml.safe_dump(rates))
+    trials: list[None] = []
+    monkeypatch.setattr(commands, "renew_when_full", lambda: trials.append(None))
     said = CliRunner().invoke(command, ["rates.yaml"], catch_exceptions=False).stdout
+    assert len(trials) == 2  # after each, the process may be replaced
     found = yaml.safe_load(Path("configs/tuned_rates.yaml").read_text())
     rate = found["finetune"]["learning_rate"]
     assert f"dvc exp run -S finetune.learning_rate={rate}" in said

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from triad.renewal import renew_when_full
+
 FOLDER, STUDIES = Path("ablations"), Path("studies")
 DATA, OUTCOMES, RESULTS, SHELF = Path("data"), Path("outcomes"), Path("results"), Path("shelf")
 PAGE, TABLE = Path("page/ablations.html"), Path("../docs/results.md")
@@ -179,7 +181,13 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     from triad.studies.tune import tune as search
 
     best, loss = search(
-        load_data(source), base, asked, name=name, folder=Path(".triad") / "tune" / name, experiment=experiment
+        load_data(source),
+        base,
+        asked,
+        name=name,
+        folder=Path(".triad") / "tune" / name,
+        experiment=experiment,
+        after_trial=renew_when_full,
     )
     target = target or Path("configs") / f"tuned_{name}.yaml"
     target.parent.mkdir(exist_ok=True)

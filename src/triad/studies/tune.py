@@ -9,7 +9,7 @@ MLflow run below that of the search. Only the train and validation windows are r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,14 @@ PARENT = "mlflow_run"
 
 
 def tune(
-    data: Dataset, params: StudyParams, space: Space, *, name: str, folder: Path, experiment: str
+    data: Dataset,
+    params: StudyParams,
+    space: Space,
+    *,
+    name: str,
+    folder: Path,
+    experiment: str,
+    after_trial: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], float]:
     """The best trial's overlay over `params`, and its validation loss.
 
@@ -45,6 +52,7 @@ def tune(
         name: the search's; the same name goes on with it.
         folder: where its trials and the members they made are kept.
         experiment: of MLflow.
+        after_trial: called when a trial is written down; the search may end here and go on in another process.
 
     Raises:
         TriadError: the search was begun on other data or params, or no trial came to its end.
@@ -78,6 +86,7 @@ def tune(
             "trial %d of %d: %s · %s", done + 1, space.trials, chosen, "stopped" if loss is None else f"{loss:.5f}"
         )
         study.tell(trial, loss, TrialState.PRUNED if loss is None else TrialState.COMPLETE)
+        after_trial()
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not complete:
         raise TriadError("no trial came to its end", where=f"tune {name}", mend="give the search more trials")
