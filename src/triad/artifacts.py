@@ -70,9 +70,10 @@ def replacing_file(path: Path) -> Iterator[Path]:
     fresh = path.with_name(f".new.{path.name}")
     try:
         yield fresh
-        fresh.replace(path)
-    finally:
+    except BaseException:
         fresh.unlink(missing_ok=True)
+        raise
+    fresh.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
