@@ -7,14 +7,18 @@ export PATH := $(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
 
-.PHONY: run test lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock clean
+.PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock clean
 
 run: $(VENV)/.runtime
 	@dvc repro
 	@triad summary
 
 test: $(VENV)/.dev
-	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(PYTEST_ARGS)
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not proof" $(PYTEST_ARGS)
+
+# The tests that take longer and need no server.
+proofs: $(VENV)/.dev
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "proof and not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	ruff check . && ruff format --check . && mypy
@@ -94,18 +98,19 @@ python = $$(for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; \
 	done || (echo "Triad needs Python 3.11, 3.12 or 3.13" >&2; false))
 
-# Resolve the requirements again. The lock files carry hashes, and no address.
+# Resolve the requirements again: pyproject.toml has the ranges, the lock files the hashes, and no address.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+RESOLVE = $(LOCK) --no-emit-package triad pyproject.toml
 lock: $(VENV)/.dev
 	$(LOCK) requirements/tools.in -o requirements/tools.lock
-	$(LOCK) requirements/dev.in -o requirements/dev.lock
-	$(LOCK) -c requirements/dev.lock requirements/airflow.in -o requirements/airflow.lock
-	$(LOCK) -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
+	$(RESOLVE) --extra dev -o requirements/dev.lock
+	$(RESOLVE) -c requirements/dev.lock --extra airflow -o requirements/airflow.lock
+	$(RESOLVE) -c requirements/dev.lock -o requirements/runtime.lock
 	@# starts from Airflow's pins and moves only those that S3 cannot live with (tests/test_topology.py names them)
 	cp requirements/airflow.lock requirements/topology.lock
-	$(LOCK) requirements/topology.in -o requirements/topology.lock
+	$(RESOLVE) --extra topology -o requirements/topology.lock
 	$(LOCK) -c requirements/topology.lock requirements/loopback.in -o requirements/loopback.lock
-	$(LOCK) -c requirements/topology.lock requirements/gpu.in -o requirements/gpu.lock
+	$(RESOLVE) -c requirements/topology.lock --extra gpu -o requirements/gpu.lock
 
 clean:
 	rm -rf artifacts .triad runs

@@ -2,7 +2,10 @@
 
 import ast
 import re
+import sys
+import tomllib
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,16 @@ def says_nothing(path: Path) -> bool:
     """Whether a module is empty but for its docstring."""
     body = ast.parse(path.read_text()).body
     return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
+
+
+def test_pyproject_declares_what_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["airflow"]]
+    declared = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower() for line in lines}
+    named = {name.split(".")[0] for path in (SOURCE / "triad").rglob("*.py") for name in imports(path)}
+    for name in named - sys.stdlib_module_names - {"triad"}:
+        owners = {re.sub(r"[-_.]+", "-", owner).lower() for owner in packages_distributions()[name]}
+        assert any(owner in declared or "apache-airflow" in owner for owner in owners), f"pyproject.toml lacks {name}"
 
 
 def test_the_pipeline_lists_the_stages_in_order() -> None:

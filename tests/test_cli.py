@@ -1,8 +1,13 @@
 """The command line: errors a person can read, and the code of the checkout one stands in."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
+
+from triad.cli import STAGES, commands
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,9 +18,11 @@ def triad(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_every_stage() -> None:
-    said = triad("--help", cwd=ROOT).stdout
-    assert all(stage in said for stage in ("ingest", "publish", "rollback", "why", "summary"))
+def test_help_names_every_command_and_so_every_stage() -> None:
+    listed = re.findall(r"^  ([\w-]+)  +\S", triad("--help", cwd=ROOT).stdout.partition("Commands:")[2], re.MULTILINE)
+    assert listed == sorted(commands.commands)
+    assert set(STAGES) == set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert set(STAGES) <= set(listed)
 
 
 def test_a_typo_in_params_stops_a_stage_without_a_traceback(tmp_path: Path) -> None:

@@ -5,30 +5,36 @@ from __future__ import annotations
 import csv
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from make_evaluation import Served, make_fused, make_params, write_artifacts
 
 from triad.artifacts import read_json
-from triad.config.tasks import TaskParams
+from triad.config.tasks import Label, TaskParams
 from triad.evaluation import charts, story
 from triad.fusion.members import MEMBERS
 from triad.stages import evaluate as stage
 
 
 class Page(HTMLParser):
-    """Attributes and text of every element."""
+    """Every element's attributes, and the text between its start and the next tag."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None], str]] = []
+        self.inside = False
         self.feed(text)
 
     def handle_starttag(self, tag, attributes) -> None:
         self.elements.append((tag, dict(attributes), ""))
+        self.inside = True
+
+    def handle_endtag(self, tag) -> None:
+        self.inside = False
 
     def handle_data(self, data) -> None:
-        if self.elements:
+        if self.inside:
             tag, attributes, text = self.elements[-1]
             self.elements[-1] = (tag, attributes, text + data)
 
@@ -66,10 +72,11 @@ def test_every_number_shown_is_the_one_in_metrics_json(folder, text) -> None:
     assert len(shown) > 100
     for path, number, words in shown:
         assert number == look_up(metrics, path), path
-        assert re.sub(r"[^\d]", "", words), path
-    # and what is read is what is meant
-    auc = metrics["click"]["auc"]["value"]
-    assert any(path == "click.auc.value" and words.strip() == f"{auc:.3f}" for path, _, words in shown)
+        sign, digits, decimals, percent = re.fullmatch(r"\s*([+−-]?)(\d+(?:\.(\d+))?)(%| points)?\s*", words).groups()
+        read = float(digits) * (-1 if sign in ("−", "-") else 1) / (100 if percent else 1)
+        last = 10.0 ** -len(decimals or "") / (100 if percent else 1)
+        assert read == pytest.approx(number, abs=0.501 * last), f"{path} is read as {words.strip()}"
+        assert len(decimals or "") >= (1 if percent else 3), f"{path} is read as {words.strip()}"
 
 
 def test_members_and_slices_are_those_of_the_plots(folder, text) -> None:
@@ -127,12 +134,10 @@ def test_charts_are_the_same_each_time_and_take_the_pages_colours() -> None:
     assert ids[0] and not ids[0] & ids[1]
 
 
-@pytest.mark.parametrize(
-    "label", ["clicked", "carted", "purchased", "spend", "user_attribute", "price_move", "next_item"]
-)
+@pytest.mark.parametrize("label", get_args(Label))
 def test_every_label_has_a_meaning_in_words(label) -> None:
     kind = {"spend": "regression", "user_attribute": "multiclass", "price_move": "regression", "next_item": "ranking"}
-    column = "loyalty" if label == "user_attribute" else None
+    column = "loyalty" if label in ("user_attribute", "column") else None
     task = TaskParams(kind=kind.get(label, "binary"), label=label, column=column, horizon_days=5)
     words = story.meaning(task)
     assert words.endswith(("?", ")")) and "{" not in words
