@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import platform
 import time
 from dataclasses import replace
@@ -61,6 +60,7 @@ MODES = [
     "alone",
     *(f"{source}/{way}" for source in ("next", "market") for way in ("full", "frozen", "gradual", "delta")),
 ]
+AUC = "auc: "
 MIN_TAKEN = 30
 """A slice with fewer events has no AUC worth a line."""
 
@@ -151,7 +151,7 @@ def main() -> None:
 def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[float, str], tuple[dict, object]]:
     """(share, mode) → test AUCs with their resamples, and the gate's word; of one seed, read back where they lie."""
     wanted = [(share, mode) for share in asked.shares for mode in ("scratch", *asked.modes)]
-    files = {cell: asked.keep / f"{cell[1].replace('/', '-')}_{cell[0]:g}_{seed}.pickle" for cell in wanted}
+    files = {cell: asked.keep / f"{cell[1].replace('/', '-')}_{cell[0]:g}_{seed}.npz" for cell in wanted}
     if not all(path.is_file() for path in files.values()):
         params = with_changes(asked, seed)
         data, state = read(params)
@@ -176,14 +176,22 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
             found = estimates(few, ranker.predict(few, few.rows("test")), draws)
             user = np.asarray(few.exposures.user)[few.rows("validation")]
             with replacing_file(path) as fresh:
-                fresh.write_bytes(pickle.dumps((found, validation_rows(ranker, few), user)))
+                np.savez(fresh, losses=validation_rows(ranker, few), user=user, **{AUC + t: v for t, v in found.items()})
             aucs = {name: round(float(values[0]), 4) for name, values in found.items()}
             print(f"seed {seed} share {share:g} {mode}: {told} {aucs}", flush=True)
-    runs = {cell: pickle.loads(path.read_bytes()) for cell, path in files.items()}
+    runs = {cell: arrays(path) for cell, path in files.items()}
     return {
-        (share, mode): (found, judge_source(runs[share, "scratch"][1], losses, user, seed=seed))
-        for (share, mode), (found, losses, user) in runs.items()
+        (share, mode): (
+            {name.removeprefix(AUC): values for name, values in kept.items() if name.startswith(AUC)},
+            judge_source(runs[share, "scratch"]["losses"], kept["losses"], kept["user"], seed=seed),
+        )
+        for (share, mode), kept in runs.items()
     }
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 def with_changes(asked: argparse.Namespace, seed: int) -> Params:

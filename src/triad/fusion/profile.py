@@ -2,9 +2,6 @@
 
 A task that is given another (a purchase, given a click) is learnt where that one happened and multiplied by its
 probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here of trees.
-
-The trees are stored with joblib, which is a pickle: fit to read back what this pipeline itself wrote under the hashes
-of dvc.lock, and never to open a file from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -25,11 +21,13 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
+from triad.fusion import trees as stored
 from triad.fusion.alignment import align_vectors, by_id, positions
-from triad.fusion.boosted import ONE_THREAD, Trees, count, grow, scores, versions
+from triad.fusion.boosted import ONE_THREAD, count, grow, scores, versions
 from triad.fusion.encodings import Encoding, encode, encode_train
 from triad.fusion.examples import chain, labelled
 from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
+from triad.fusion.trees import Trees
 
 log = logging.getLogger("triad.profile")
 ENCODED = ("column",)
@@ -148,7 +146,7 @@ class Profile:
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for task, models in self.trees.items():
-            joblib.dump(models, folder / f"{task}.joblib", compress=3)
+            stored.save(_trees(folder, task), models)
         for task, encoding in self.encodings.items():
             np.savez(folder / f"{task}.npz", items=encoding.items, categories=encoding.categories)
         meaning = {name: getattr(self, name) for name in ("columns", "given", "inputs", "library")}
@@ -172,10 +170,17 @@ class Profile:
             )
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
         basis = Basis(arrays.pop("axes"), tuple(meaning["categories"]), arrays.pop("price"))
-        trees = {task: joblib.load(folder / f"{task}.joblib") for task in meaning["columns"]}
-        encodings = {task: Encoding(**np.load(folder / f"{task}.npz")) for task in meaning["encoded"]}
+        trees = {task: stored.load(_trees(folder, task)) for task in meaning["columns"]}
+        encodings = {}
+        for task in meaning["encoded"]:
+            with np.load(folder / f"{task}.npz", allow_pickle=False) as file:
+                encodings[task] = Encoding(**file)
         numbers = {name: meaning[name] for name in ("columns", "given", "inputs", "library")}
         return cls(**arrays, basis=basis, trees=trees, encodings=encodings, **numbers)
+
+
+def _trees(folder: Path, task: str) -> Path:
+    return folder / f"{task}.trees.npz"
 
 
 def _threads(rows: int) -> threadpool_limits:

@@ -72,7 +72,7 @@ def load_network(path: Path) -> Any:
         TriadError: there is none, or it was cut short.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError) as error:
         raise TriadError(
             f"not a saved network: {error}", where=str(path), mend="run the stage that writes it"

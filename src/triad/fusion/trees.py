@@ -1,0 +1,123 @@
+"""Fitted boosted trees as data: what a library needs to predict with them again, and nothing that runs.
+
+scikit-learn's trees become arrays of nodes, LightGBM's stay LightGBM's own text. Both give back bit for bit the
+predictions of the model that was fitted, and the same model gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+
+from triad.errors import TriadError
+from triad.features.dataset import Floats, Ints
+
+Trees = Any
+"""A fitted classifier or regressor; neither library carries types."""
+
+_NO_CATEGORIES = np.zeros((0, 8), np.uint32)
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """LightGBM's trees. `classes_` are the labels in the order of the probabilities, None for a regression."""
+
+    booster: Any
+    classes_: Floats | None
+
+    def predict(self, matrix: Floats) -> Floats:
+        """(rows,), or (rows, classes) where there are more than two."""
+        return np.asarray(self.booster.predict(matrix, num_threads=1))
+
+    def predict_proba(self, matrix: Floats) -> Floats:
+        """(rows, classes)"""
+        found = self.predict(matrix)
+        return found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
+
+
+def save(path: Path, models: Sequence[Trees]) -> None:
+    """Write fits of one task as arrays without objects: the file `path`, a .npz."""
+    arrays: dict[str, Any] = {}
+    for place, model in enumerate(models):
+        if isinstance(model, Boosted):
+            parts = {"text": np.frombuffer(model.booster.model_to_string().encode(), np.uint8)}
+        else:
+            trees = [tree.nodes for round_ in model._predictors for tree in round_]
+            parts = {"nodes": np.concatenate(trees) if trees else np.zeros(0, PREDICTOR_RECORD_DTYPE)}
+            parts |= {
+                "sizes": np.array([len(tree) for tree in trees], np.int64),
+                "baseline": model._baseline_prediction,
+            }
+            parts |= {"columns": np.array(model.n_features_in_)}
+        if (classes := getattr(model, "classes_", None)) is not None:
+            parts["classes"] = np.asarray(classes, np.float64)
+        arrays |= {f"{place}_{name}": values for name, values in parts.items()}
+    np.savez_compressed(path, **arrays)
+
+
+def load(path: Path) -> list[Trees]:
+    """What `save` wrote.
+
+    Raises:
+        TriadError: these are no trees, or some point outside of themselves.
+    """
+    models: list[Trees] = []
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        while held := {name.partition("_")[2]: v for name, v in arrays.items() if name.startswith(f"{len(models)}_")}:
+            models.append(_boosted(held) if "text" in held else _grown(held))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise TriadError(
+            f"holds no trees: {error}", where=str(path), mend="run the stage profile, or register the model again"
+        ) from error
+    return models
+
+
+def _boosted(held: dict[str, Any]) -> Boosted:
+    import lightgbm
+
+    text = held["text"].tobytes().decode()
+    return Boosted(lightgbm.Booster(params={"verbose": -1}, model_str=text), held.get("classes"))
+
+
+def _grown(held: dict[str, Any]) -> Trees:
+    """scikit-learn's model, given the attributes that its own predictions read."""
+    nodes, sizes, baseline = held["nodes"], held["sizes"], held["baseline"]
+    columns, classes = int(held["columns"]), held.get("classes")
+    _check(nodes, sizes, columns, baseline)
+    model = HistGradientBoostingRegressor("absolute_error") if classes is None else HistGradientBoostingClassifier()
+    if classes is not None:
+        model.classes_ = classes
+    model.n_features_in_, model._preprocessor = columns, None
+    model.n_trees_per_iteration_, model._baseline_prediction = baseline.shape[1], baseline
+    model._loss = model._get_loss(sample_weight=None)
+    model._bin_mapper = _BinMapper()
+    model._bin_mapper.is_categorical_, model._bin_mapper.bin_thresholds_ = np.zeros(columns, np.uint8), []
+    trees = [TreePredictor(part, _NO_CATEGORIES, _NO_CATEGORIES) for part in np.split(nodes, np.cumsum(sizes)[:-1])]
+    width = baseline.shape[1]
+    model._predictors = [trees[at : at + width] for at in range(0, len(sizes), width)]
+    return model
+
+
+def _check(nodes: Any, sizes: Ints, columns: int, baseline: Floats) -> None:
+    """The library follows nodes without looking where they lead: each must lead on, and stay inside its tree."""
+    if nodes.dtype != PREDICTOR_RECORD_DTYPE or baseline.dtype != np.float64 or baseline.ndim != 2:
+        raise ValueError(f"arrays of {nodes.dtype} and {baseline.dtype}")
+    if (sizes < 1).any() or sizes.sum() != len(nodes) or len(sizes) % baseline.shape[1]:
+        raise ValueError("trees that do not fit their sizes")
+    start = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place, size = np.arange(len(nodes)) - start, np.repeat(sizes, sizes)
+    inner = nodes["is_leaf"] == 0
+    ahead = [(place < nodes[way]) & (nodes[way] < size) for way in ("left", "right")]
+    inside = (nodes["feature_idx"] >= 0) & (nodes["feature_idx"] < columns) & (nodes["is_categorical"] == 0)
+    if not (ahead[0] & ahead[1] & inside)[inner].all():
+        raise ValueError("a node that leads nowhere")
