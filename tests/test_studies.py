@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from make_dataset import make_dataset
 from scipy.stats import spearmanr
 from test_architecture import SOURCE, reach
@@ -26,7 +27,7 @@ from triad.studies import plan
 from triad.studies.compare import difference, estimates, holm, status
 from triad.studies.data import starts, taught, thinned
 from triad.studies.outcome import Answers, Outcome
-from triad.studies.page import BEGIN, END, placed, render, section
+from triad.studies.page import document, render
 from triad.studies.prepare import prepare
 from triad.studies.results import results
 from triad.studies.spec import FORMS, Study, Unit, load, load_all
@@ -527,11 +528,34 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     page = render({"tiny": found})
     assert "http" not in page.replace("http://www.w3.org", "") and page.count("<svg") >= 5
     assert "Negative transfer" in page and "7 units were not run" in page
-    text = section({"tiny": found})
+    text = document("tiny", found)
     assert "7 units were not run**, of bare, mmoe-alone-click, " in text
     assert f"| trees over trees/popularity | click | AUC | {claim['value']:+.4f}" in text
-    document = placed(placed("# Results\n", "yesterday"), text)
-    assert document.count(BEGIN) == document.count(END) == 1 and "yesterday" not in document and text in document
+    _pages_and_docs(tmp_path / "checkout", found, text, monkeypatch)
+
+
+def _pages_and_docs(checkout: Path, found: dict, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running a study writes no page of docs/; asked to, it writes its own and keeps those it has no results for."""
+    from triad.studies import commands
+
+    shipped = checkout / "docs" / "results" / "studies"
+    for folder in (checkout / "ablations" / "results", shipped):
+        folder.mkdir(parents=True)
+    (checkout / "ablations" / "dvc.yaml").write_text("stages: {}")
+    (checkout / "ablations" / "results" / "tiny.json").write_text(json.dumps(found))
+    (shipped / "elsewhere.md").write_text("measured on another machine")
+
+    def ask(*arguments: str) -> Result:
+        monkeypatch.chdir(checkout)
+        return CliRunner().invoke(commands.ablations, arguments)
+
+    assert ask("page").exit_code == 0
+    assert (checkout / "ablations" / "page" / "tiny.md").read_text() == text
+    assert [path.name for path in shipped.iterdir()] == ["elsewhere.md"]
+    assert isinstance(refused := ask("docs", "elsewhere").exception, TriadError) and "has no results" in str(refused)
+    assert ask("docs").exit_code == 0
+    assert (shipped / "tiny.md").read_text() == text
+    assert (shipped / "elsewhere.md").read_text() == "measured on another machine"
 
 
 def test_the_curves_show_every_variant_that_has_all_seeds_and_its_differences() -> None:

@@ -15,7 +15,7 @@ from triad.renewal import renew_when_full
 
 FOLDER, STUDIES = Path("ablations"), Path("studies")
 DATA, OUTCOMES, RESULTS, SHELF = Path("data"), Path("outcomes"), Path("results"), Path("shelf")
-PAGE, TABLE = Path("page/ablations.html"), Path("../docs/results.md")
+PAGES, DOCS = Path("page"), Path("../docs/results/studies")
 
 log = logging.getLogger("triad.ablations")
 
@@ -29,9 +29,7 @@ def ablations() -> None:
         os.chdir(FOLDER)
 
 
-@ablations.command(
-    help="Run STUDIES (else all), judge their claims, write the page and the section of docs/results.md."
-)
+@ablations.command(help="Run STUDIES (else all), judge their claims, write the pages below ablations/page.")
 @click.argument("studies", nargs=-1)
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="seeds at once, each on its part of the cores")
@@ -134,16 +132,42 @@ def _lineage() -> dict[str, Any]:
     return {"commit": commit + (" with changes" if changed else ""), "date": datetime.now(UTC).date().isoformat()}
 
 
-@ablations.command(help="Write the page and the section of docs/results.md from the results that are there.")
+@ablations.command(help="Write ablations/page from the results that are there: one page of all, and a table a study.")
 def page() -> None:
-    from triad.artifacts import read_json
-    from triad.studies.page import placed, render, section
+    from triad.artifacts import replacing
+    from triad.studies.page import document, render
 
-    found = {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(render(found), encoding="utf-8")
-    TABLE.write_text(placed(TABLE.read_text(encoding="utf-8"), section(found)), encoding="utf-8")
-    log.info("%d studies · %s · %s", len(found), PAGE.resolve(), TABLE.resolve())
+    found = _found()
+    with replacing(PAGES) as folder:
+        (folder / "ablations.html").write_text(render(found), encoding="utf-8")
+        for name, results in found.items():
+            (folder / f"{name}.md").write_text(document(name, results), encoding="utf-8")
+    log.info("%d studies · %s", len(found), (PAGES / "ablations.html").resolve())
+
+
+@ablations.command(
+    help="Write STUDIES' tables (else all that have results) into docs/results/studies."
+)
+@click.argument("studies", nargs=-1)
+def docs(studies: tuple[str, ...]) -> None:
+    from triad.artifacts import replacing_file
+    from triad.errors import TriadError
+    from triad.studies.page import document
+
+    found = _found()
+    for name in studies or found:
+        if name not in found:
+            mend = f"run `triad ablations run {name}`; there are {', '.join(found) or 'none'}"
+            raise TriadError("has no results", where=f"study {name}", mend=mend)
+        with replacing_file(DOCS / f"{name}.md") as path:
+            path.write_text(document(name, found[name]), encoding="utf-8")
+        log.info("%s", (DOCS / f"{name}.md").resolve())
+
+
+def _found() -> dict[str, Any]:
+    from triad.artifacts import read_json
+
+    return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
 
 
 @click.command(help="Search the dials of SPACE for the smallest validation loss; write the best as a config file.")

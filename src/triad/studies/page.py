@@ -1,4 +1,4 @@
-"""The ablations as one self-contained HTML page, and as a section of docs/results.md. It computes no figure. Pure."""
+"""The ablations as one self-contained HTML page, and as Markdown, a page a study. It computes no figure. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from markupsafe import Markup
 from triad.evaluation import charts
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
 from triad.evaluation.story import METRICS
-
-BEGIN, END = "<!-- ablations: written by `make ablations` -->", "<!-- ablations end -->"
-"""What stands between them in docs/results.md is replaced."""
 
 Rows = list[dict[str, Any]]
 
@@ -132,21 +129,19 @@ def _lines(rows: Rows, name: str, x: str, y: str) -> dict[str, tuple[list[float]
     return found
 
 
-def section(studies: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: for each study its lineage, its claims and every variant's fused figures."""
-    parts: list[str] = []
-    for name, found in studies.items():
-        lineage = found["lineage"]
-        seeds = ", ".join(map(str, found["seeds"]))
-        said = f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}."
-        if found["missing"]:
-            variants = dict.fromkeys(unit.removeprefix(f"{name}_").rpartition("_")[0] for unit in found["missing"])
-            said += f" **{len(found['missing'])} units were not run**, of {', '.join(variants)}."
-        parts += [f"### {name}", said]
-        if found["claims"]:
-            parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(found))))
-        head = ("Variant", "Task", "Metric", "Fused", "Spread over seeds", "Less the reference")
-        parts.append("\n".join(_table(head, _variants(found))))
+def document(name: str, found: Mapping[str, Any]) -> str:
+    """Markdown of one study: its lineage, its claims and every variant's fused figures."""
+    lineage = found["lineage"]
+    seeds = ", ".join(map(str, found["seeds"]))
+    said = f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}."
+    if found["missing"]:
+        variants = dict.fromkeys(unit.removeprefix(f"{name}_").rpartition("_")[0] for unit in found["missing"])
+        said += f" **{len(found['missing'])} units were not run**, of {', '.join(variants)}."
+    parts = [f"# {name}", said]
+    if found["claims"]:
+        parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(found))))
+    head = ("Variant", "Task", "Metric", "Fused", "Spread over seeds", "Less the reference")
+    parts.append("\n".join(_table(head, _variants(found))))
     return "\n\n".join(parts) + "\n"
 
 
@@ -172,12 +167,3 @@ def _variants(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [head, ("---",) * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def placed(document: str, text: str) -> str:
-    """`document` with `text` between the marks, which are put at its end where it has none."""
-    body = f"{BEGIN}\n\n{text}\n{END}"
-    if BEGIN not in document:
-        return f"{document.rstrip()}\n\n## Ablations\n\n{body}\n"
-    before, _, rest = document.partition(BEGIN)
-    return before + body + rest.partition(END)[2]

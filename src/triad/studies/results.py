@@ -1,4 +1,4 @@
-"""A study's outcomes as plain numbers: what the page and the table in docs/results.md show. Pure."""
+"""A study's outcomes as plain numbers: what the pages show. Pure."""
 
 from __future__ import annotations
 
