@@ -1,10 +1,12 @@
 """Lineage and the registry on a real store, without a model: what is recorded, promoted, rolled back, told."""
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -267,6 +269,85 @@ def test_rollback_refuses_versions_that_never_served(found) -> None:
         with pytest.raises(TriadError, match=message):
             registry.rollback("shop", "champion", to)
     assert registry.current(found, "shop", "champion") == "1"
+
+
+class KilledError(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.fixture
+def killed_before(found, monkeypatch: pytest.MonkeyPatch):
+    """Lets this client's write of that number (from 0) kill its process; None: no longer."""
+    count = itertools.count()
+
+    def kill(number: int | None) -> None:
+        nonlocal count
+        count = itertools.count()
+        for name in WRITES:
+            write = getattr(type(found), name)
+
+            def step(*given, write=write, **named):
+                if next(count) == number:
+                    raise KilledError
+                return write(found, *given, **named)
+
+            monkeypatch.setattr(found, name, step)
+
+    monkeypatch.setattr(registry, "client", lambda: found)
+    return kill
+
+
+WRITES = (
+    "set_registered_model_tag",
+    "delete_registered_model_tag",
+    "set_registered_model_alias",
+    "set_model_version_tag",
+    "delete_model_version_tag",
+)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_kill_within_a_promotion_leaves_a_history_that_tells_what_served(found, killed_before, step: int) -> None:
+    registry.promote(found, "shop", "champion", "1", None)
+    killed_before(step)
+    killed = step < 5  # note, alias, two tags, note
+    with pytest.raises(KilledError) if killed else nullcontext():
+        registry.promote(found, "shop", "champion", "2", "1")
+    killed_before(None)
+    moved = registry.current(found, "shop", "champion") == "2"
+    assert moved == (step > 1)
+    if not moved:  # it never served, so nobody can go back to it
+        with pytest.raises(TriadError, match="never champion"):
+            registry.rollback("shop", "champion", "2")
+        assert "promoted_at" not in registry.versions(found, "shop")["2"]
+    registry.promote(found, "shop", "champion", "2", "1")  # as tonight's stage does when it is run again
+    assert registry.versions(found, "shop")["2"].keys() >= {"promoted_at", "previous_champion"}
+    assert not found.get_registered_model("shop").tags
+    assert "serves version 1 now" in registry.rollback("shop", "champion")
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_rollback_cut_short_is_ended_and_not_done_twice(found, killed_before, step: int) -> None:
+    for version, before in (("1", None), ("2", "1"), ("3", "2")):
+        registry.promote(found, "shop", "champion", version, before)
+    found.set_model_version_tag("shop", "2", "rolled_back_at", "earlier")
+    killed_before(step)
+    with pytest.raises(KilledError) if step < 5 else nullcontext():
+        registry.rollback("shop", "champion")
+    killed_before(None)
+    if step < 5:
+        assert "serves version 2 now, instead of 3" in registry.rollback("shop", "champion")
+    assert registry.current(found, "shop", "champion") == "2"
+    tags = registry.versions(found, "shop")
+    assert "rolled_back_at" in tags["3"] and "rolled_back_at" not in tags["2"]
+
+
+def test_a_version_that_somebody_let_serve_by_hand_gets_a_history(found) -> None:
+    registry.promote(found, "shop", "champion", "1", None)
+    found.set_model_version_tag("shop", "2", "compared_with", "1")
+    found.set_registered_model_alias("shop", "champion", "2")
+    assert "serves version 1 now, instead of 2" in registry.rollback("shop", "champion")
+    assert "serves version 2 now" in registry.rollback("shop", "champion", "2")
 
 
 def test_versions_that_are_not_there_or_have_no_lineage_are_named(found) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.tracking import registry, runs
 from triad.tracking.lineage import Lineage, collect
+from triad.tracking.moving import settle
 from triad.tracking.store import client, locked, quiet
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) 
 def _promoted(found: MlflowClient, settings: PublishParams, lineage: Lineage, version: str) -> tuple[bool, list[str]]:
     """Whether the version serves after this, and why."""
     reasons = [str(reason) for reason in lineage.verdict.get("reasons", [])]
+    with locked("alias"):
+        settle(found, settings.model, settings.alias)
     if registry.current(found, settings.model, settings.alias) == version:
         return True, reasons
     if lineage.verdict["verdict"] != "PASS":

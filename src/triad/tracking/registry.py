@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
+from triad.tracking.moving import move, settle
 from triad.tracking.store import client, locked, tracking_uri
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
         TriadError: the alias names another version by now.
     """
     with locked("alias"):
+        settle(found, model, alias)
         serving = current(found, model, alias)
         if serving == version:
             return
@@ -89,15 +90,14 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
                 "then `dvc repro`",
                 redo="evaluate",
             )
-        # tags first: the alias is the one step that counts, and its history is then already written
-        tag(found, model, version, {"promoted_at": _now(), **({"previous_champion": serving} if serving else {})})
-        found.set_registered_model_alias(model, alias, version)
+        move(found, model, alias, serving, version)
 
 
 def rollback(model: str, alias: str, to: str | None = None) -> str:
     """Let `alias` name the champion before the present one, or the version `to`; returns what to tell the user.
 
-    A version that was rolled back is not promoted again by publishing it once more.
+    A version that was rolled back is not promoted again by publishing it once more. Asked again after it was cut short,
+    a rollback is ended and not done twice.
 
     Raises:
         TriadError: there is no champion, none before it, or `to` was never one.
@@ -105,6 +105,9 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
     found = client()
     where = f"model {model}, alias {alias}"
     with locked("alias"):
+        earlier = settle(found, model, alias)
+        if earlier and earlier.back and to in (None, earlier.new):
+            return f"{model}@{alias} serves version {earlier.new} now, instead of {earlier.old}."
         serving = current(found, model, alias)
         known = versions(found, model)
         if serving is None:
@@ -120,7 +123,8 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
                 else "there is nothing to go back to",
             )
         if target == serving:
-            raise TriadError(f"version {target} serves already", where=where, mend="name another version with --to")
+            mend = "name another version with --to; `triad retraining deliver` makes and delivers its lists"
+            raise TriadError(f"version {target} serves already", where=where, mend=mend)
         if target not in former:
             raise TriadError(
                 f"version {target} was never champion"
@@ -129,10 +133,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
                 where=where,
                 mend=f"name a former champion: {', '.join(former) or 'there is none'}",
             )
-        tag(found, model, serving, {"rolled_back_at": _now()})
-        if "rolled_back_at" in known[target]:
-            found.delete_model_version_tag(model, target, "rolled_back_at")
-        found.set_registered_model_alias(model, alias, target)
+        move(found, model, alias, serving, target, back=True)
     return f"{model}@{alias} serves version {target} now, instead of {serving}."
 
 
@@ -212,7 +213,3 @@ def tag(found: MlflowClient, model: str, version: str, tags: Mapping[str, str]) 
 
 def _name(version: str | None) -> str:
     return "no champion" if version is None else f"version {version}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
