@@ -25,7 +25,11 @@ PYTHON
 
 # The checkout that nights start from. Its branches retrain/* are the nights' record: it is never thrown away.
 if [ ! -d "$TRIAD_CHECKOUT/.git" ]; then
-  git clone --quiet --no-checkout "$TRIAD_SOURCE" "$TRIAD_CHECKOUT"
+  git clone --quiet --no-checkout --config triad.deployed=true "$TRIAD_SOURCE" "$TRIAD_CHECKOUT"
+elif [ -n "$(git -C "$TRIAD_CHECKOUT" status --porcelain --untracked-files=no)" ] &&
+  [ "$(git -C "$TRIAD_CHECKOUT" config triad.deployed)" != true ]; then
+  echo "$TRIAD_CHECKOUT is no clone of this deployment's and holds changes: commit them, or name another folder" >&2
+  exit 1
 fi
 git -C "$TRIAD_CHECKOUT" fetch --quiet origin '+refs/heads/*:refs/remotes/origin/*' '+HEAD:refs/remotes/origin/HEAD'
 git -C "$TRIAD_CHECKOUT" checkout --quiet --force --detach \

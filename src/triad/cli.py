@@ -113,10 +113,11 @@ def summary() -> None:
 @commands.command(help="Make FOLDER a checkout of its own, with CONFIG laid over params.yaml, to run beside this one.")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
-def workspace(config: Path, folder: Path) -> None:
+@click.option("--discard", is_flag=True, help="throw away what was changed by hand in the workspace FOLDER")
+def workspace(config: Path, folder: Path, discard: bool) -> None:
     from triad.workspace import prepare
 
-    click.echo(prepare(config, folder))
+    click.echo(prepare(config, folder, discard=discard))
 
 
 @commands.command(help="Say what data, code and params made model VERSION, and what it scored.")

@@ -7,40 +7,74 @@ from __future__ import annotations
 
 import configparser
 import json
-import os
-import subprocess
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from triad import worktree
 from triad.errors import TriadError
+from triad.worktree import git
+
+RUN = Path(".triad") / "run.json"
+"""What `triad retraining open` leaves in a run's workspace."""
 
 
-def prepare(config: Path, folder: Path) -> str:
+def prepare(config: Path, folder: Path, *, discard: bool = False) -> str:
     """Make or renew `folder` as a worktree of what is tracked here, uncommitted changes too, under `config`'s params.
+
+    Args:
+        config: sections to lay over the params.
+        folder: one that is not there yet, or a workspace that was made so.
+        discard: throw away what somebody changed in that workspace.
 
     Returns a sentence on what to do next.
 
     Raises:
-        TriadError: `config` is missing or does not fit, or `folder` holds something else.
+        TriadError: `config` is missing or does not fit, `folder` holds something else or somebody's work, or this is no
+            git checkout.
     """
     from triad.config.params import parse
 
-    here = Path.cwd()
+    here = worktree.repository(Path.cwd())
     params = laid(here, read_overlay(config))
     parse(params, str(config))
+    made = _usable(here, folder, discard)
     revision = git(here, "-c", "user.name=triad", "-c", "user.email=triad@localhost", "stash", "create") or "HEAD"
-    if (folder / ".git").is_file():
-        git(folder, "checkout", "--quiet", "--force", "--detach", git(here, "rev-parse", revision))
-    elif folder.exists() and any(folder.iterdir()):
-        raise TriadError("holds files of its own", where=str(folder), mend="name a folder that does not exist yet")
+    if made is None:
+        worktree.add(here, folder, revision)
     else:
-        add_worktree(here, folder, revision)
+        worktree.discard(folder, made, all_of_it=discard)
+        git(folder, "checkout", "--quiet", "--no-overwrite-ignore", "--detach", git(here, "rev-parse", revision))
     write_params(folder, params)
     share_cache(here, folder)
-    return f"{folder} is ready: cd {folder} && dvc repro"
+    worktree.finish(here, folder, git(folder, "rev-parse", "HEAD"))
+    return f"{folder} is ready: cd {shlex.quote(str(folder))} && dvc repro"
+
+
+def _usable(here: Path, folder: Path, discard: bool) -> worktree.Mark | None:
+    """The mark of the workspace in `folder`, or None where there is none to be renewed.
+
+    Raises:
+        TriadError: it is a link, a file, a folder that Triad did not make, this checkout, or holds somebody's work.
+    """
+    mend = "name a folder that does not exist yet"
+    if folder.is_symlink():
+        raise TriadError("is a link", where=str(folder), mend=mend)
+    if folder.exists() and not folder.is_dir():
+        raise TriadError("is a file", where=str(folder), mend=mend)
+    if not folder.exists() or not any(folder.iterdir()):
+        return None
+    made = worktree.mark(here, folder)
+    if made is None or folder.resolve() == here.resolve():
+        raise TriadError("holds files of its own and is no workspace of this checkout", where=str(folder), mend=mend)
+    if (folder / RUN).is_file():
+        raise TriadError("is the workspace of a run", where=str(folder), mend=mend)
+    if not discard:
+        worktree.refuse_changes(folder, made, "commit it to a branch and switch back, or give --discard to lose it")
+    return made
 
 
 def read_overlay(config: Path) -> dict[str, Any]:
@@ -68,12 +102,6 @@ def write_params(folder: Path, params: Mapping[str, Any]) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def add_worktree(checkout: Path, folder: Path, revision: str) -> None:
-    """A new worktree of the repository at `checkout`."""
-    git(checkout, "worktree", "prune")
-    git(checkout, "worktree", "add", "--quiet", "--detach", str(folder), revision)
-
-
 def share_cache(checkout: Path, folder: Path) -> None:
     """Let `folder` use the DVC cache of `checkout`, and its remotes, also those that git does not know of."""
     settings, here = configparser.ConfigParser(interpolation=None), checkout / ".dvc"
@@ -89,27 +117,3 @@ def share_cache(checkout: Path, folder: Path) -> None:
     settings["core"]["site_cache_dir"] = str((folder / ".dvc" / "tmp" / "site").resolve())
     with (folder / ".dvc" / "config.local").open("w") as handle:
         settings.write(handle)
-
-
-def git(folder: Path, *arguments: str, given: str | None = None, **environment: str) -> str:
-    """What git prints in `folder`, without the last line's end.
-
-    Raises:
-        TriadError: git refuses.
-    """
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    if done.returncode:
-        raise TriadError(
-            f"git {' '.join(arguments[:2])}: {done.stderr.strip()}",
-            where=str(folder),
-            mend="run inside the checkout",
-        )
-    return done.stdout.strip()

@@ -10,7 +10,7 @@ import yaml
 from triad.errors import TriadError
 from triad.retraining.run import Run
 from triad.retraining.seeding import BRANCHES
-from triad.workspace import git
+from triad.worktree import git
 
 _NOBODY = ("-c", "user.name=triad", "-c", "user.email=triad@localhost")
 _NEW = "0" * 40  # what an update expects of a branch that is not there yet

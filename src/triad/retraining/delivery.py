@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from triad.errors import TriadError
 from triad.retraining.outcome import LISTS
 from triad.retraining.run import CLOSED, exclusive, tracking_uri, workspaces
 
-CURRENT = "current"
+CURRENT, SUMMARY = "current", "summary.json"
+_NAME = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<model_version>\d+)-[0-9a-f]{8,64}")
 
 log = logging.getLogger("triad.retraining")
 
@@ -44,6 +46,8 @@ def hand_over(lists: Path, checkout: Path, champion: str | None) -> tuple[str | 
     target.mkdir(parents=True, exist_ok=True)
     with exclusive(target, "delivery"):
         now = target / CURRENT
+        if now.exists() and not now.is_symlink():
+            raise TriadError("is no link of Triad's", where=str(now), mend="move it away, or set TRIAD_DELIVERY")
         if (now / "summary.json").is_file():
             last = read_json(now / "summary.json")
             if last["as_of"] > as_of and str(last["model_version"]) == str(champion):
@@ -59,6 +63,15 @@ def hand_over(lists: Path, checkout: Path, champion: str | None) -> tuple[str | 
         link.symlink_to(folder.name)
         link.replace(now)
     return str(folder), f"version {version}'s lists as of {as_of}"
+
+
+def is_delivery(folder: Path) -> bool:
+    """Whether Triad delivered `folder`: name and summary tell the same day and version."""
+    named = _NAME.fullmatch(folder.name)
+    if named is None or folder.is_symlink() or not (folder / SUMMARY).is_file():
+        return False
+    summary = read_json(folder / SUMMARY)
+    return all(str(summary.get(key)) == value for key, value in named.groupdict().items())
 
 
 def renew(checkout: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from triad import removal, worktree
 from triad.errors import TriadError
 from triad.retraining.run import RECORD, Run, checkout, exclusive, slug, workspaces
 from triad.retraining.seeding import seed
-from triad.workspace import add_worktree, git, laid, read_overlay, share_cache, write_params
+from triad.workspace import laid, read_overlay, share_cache, write_params
+from triad.worktree import git
 
 log = logging.getLogger("triad.retraining")
 
@@ -43,9 +44,9 @@ def open_run(
         if (folder / RECORD).is_file():
             return _again(Run.read(folder), run_id, as_of)
         revision = git(here, "rev-parse", "--verify", f"{os.environ.get('TRIAD_REVISION') or 'HEAD'}^{{commit}}")
-        if folder.exists():  # an opening that was killed
-            shutil.rmtree(folder)
-        add_worktree(here, folder, revision)
+        if removal.is_there(folder):  # an opening that was killed
+            worktree.remove(here, folder, workspaces(here), params=False)
+        worktree.add(here, folder, revision)
         share_cache(here, folder)
         overlay = read_overlay(folder / config) if config else {}
         params = laid(folder, overlay)
@@ -66,6 +67,7 @@ def open_run(
             seed=seed(here, folder, as_of),
             opened_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        worktree.finish(here, folder, revision)
         run.write()  # last: only a whole workspace has a record
     log.info("workspace %s at %s, as of %s", folder, revision[:12], as_of)
     return run

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import shutil
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from triad import removal, worktree
+from triad.errors import TriadError
 from triad.retraining import delivery, fence
 from triad.retraining.run import CLOSED, MARK, RECORD, Run, checkout, exclusive, workspaces
 from triad.retraining.seeding import BRANCHES
-from triad.workspace import git
+from triad.worktree import git
 
 log = logging.getLogger("triad.retraining")
 
@@ -23,15 +25,13 @@ def prune(keep_days: int, keep: int) -> dict[str, Any]:
     here = checkout()
     with exclusive(here, "open"):
         gone = _workspaces(here, keep_days, keep)
-        git(here, "worktree", "prune")
         lists = _deliveries(delivery.place(here), keep_days)
         objects = _cache(here, keep_days)
     return {"workspaces": gone, "deliveries": lists, "cached_objects": objects}
 
 
 def _workspaces(here: Path, keep_days: int, keep: int) -> list[str]:
-    found = sorted(workspaces(here).glob(f"*/{RECORD}"))
-    runs = sorted((Run.read(path.parents[1]) for path in found), key=lambda run: _age(run.folder))
+    runs = sorted(_runs(here), key=lambda run: _age(run.folder))
     newest = [run for run in runs if run.closed][:keep]
     gone = []
     for run in runs:
@@ -39,6 +39,18 @@ def _workspaces(here: Path, keep_days: int, keep: int) -> list[str]:
         if over and _remove(run, here):
             gone.append(run.folder.name)
     return gone
+
+
+def _runs(here: Path) -> Iterator[Run]:
+    """The runs whose workspaces were made of this checkout; others' may lie beside them."""
+    for record in sorted(workspaces(here).glob(f"*/{RECORD}")):
+        try:
+            run = Run.read(record.parents[1])
+        except TriadError as error:
+            log.warning("left as it is · %s", error)
+            continue
+        if run.checkout == str(here):
+            yield run
 
 
 def _age(folder: Path) -> float:
@@ -57,7 +69,11 @@ def _remove(run: Run, here: Path) -> bool:
         if fence.marked(MARK, run.workspace):
             log.info("%s: processes of a killed attempt are at work there", run.folder)
             return False
-        shutil.rmtree(run.folder)
+        try:
+            worktree.remove(here, run.folder, workspaces(here))
+        except TriadError as error:  # somebody's work lies in it
+            log.warning("left as it is · %s", error)
+            return False
     log.info("%s removed", run.folder)
     return True
 
@@ -66,8 +82,9 @@ def _deliveries(place: Path, keep_days: int) -> list[str]:
     current = (place / delivery.CURRENT).resolve()
     gone = []
     for folder in place.glob("*-v*-*"):
-        if folder != current and time.time() - folder.stat().st_mtime > keep_days * 86400:
-            shutil.rmtree(folder)
+        old = time.time() - folder.lstat().st_mtime > keep_days * 86400
+        if folder != current and old and delivery.is_delivery(folder):
+            removal.remove(folder, below=place, mark=folder / delivery.SUMMARY)
             gone.append(folder.name)
     return sorted(gone)
 
@@ -82,7 +99,7 @@ def _cache(here: Path, keep_days: int) -> int:
 
     listed = git(here, "worktree", "list", "--porcelain").splitlines()
     folders = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
-    used, gone = set(), 0
+    used, gone, own = set(), 0, (here / ".dvc").resolve()
     with ExitStack() as stack:
         repos = [Repo(str(folder), _wait_for_lock=True) for folder in folders if (folder / ".dvc").is_dir()]
         for repo in repos:
@@ -92,8 +109,12 @@ def _cache(here: Path, keep_days: int) -> int:
             for objects in repo.used_objs(revs=revisions, all_experiments=revisions is not None).values():
                 used |= objects
         for _, store in repos[0].cache.by_scheme():
-            if store is not None:
-                gone += gc(store, used) or 0
+            if store is None:
+                continue
+            if not Path(store.path).resolve().is_relative_to(own):
+                log.warning("%s lies outside the checkout and may be others' too: left as it is (`dvc gc`)", store.path)
+                continue
+            gone += gc(store, used) or 0
     log.info("%d objects of the cache removed", gone)
     return gone
 

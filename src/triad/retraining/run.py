@@ -15,9 +15,11 @@ from pathlib import Path
 
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
+from triad.removal import checked_name, checked_part
 
 RECORD = Path(".triad") / "run.json"
 CLOSED = Path(".triad") / "closed.json"
+_LONGEST = 120  # characters of a workspace's name: its path stands in many others
 MARK = "TRIAD_RUN_STAGE"
 """Environment variable of all that a stage starts: `workspace:stage`."""
 
@@ -47,12 +49,16 @@ class Run:
         """The run in `workspace`.
 
         Raises:
-            TriadError: none was opened there.
+            TriadError: none was opened there, or the folder was copied or moved since.
         """
         path = workspace.resolve() / RECORD
         if not path.is_file():
             raise TriadError("no run was opened here", where=str(workspace), mend="`triad retraining open RUN_ID …`")
-        return cls(**read_json(path))
+        run = cls(**read_json(path))
+        if run.folder != path.parents[1]:
+            mend = "work in that folder, or start a new run"
+            raise TriadError(f"its record is of {run.workspace}", where=str(path.parents[1]), mend=mend)
+        return run
 
     def environment(self, stage: str | None = None) -> dict[str, str]:
         """What the run's processes find around them: the checkout's registry, this Python's programs, who asked."""
@@ -74,7 +80,7 @@ class Run:
 
     def failure(self, stage: str) -> Path:
         """Where a stage leaves the error that stopped it."""
-        return self.folder / ".triad" / "failures" / f"{stage}.json"
+        return self.folder / ".triad" / "failures" / f"{checked_part(stage, 'stage')}.json"
 
     @property
     def closed(self) -> bool:
@@ -100,9 +106,14 @@ def workspaces(of: Path) -> Path:
 
 
 def slug(run_id: str) -> str:
-    """`run_id` as a folder's name; where letters had to go, a hash keeps it apart from others."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip("-.")
-    return plain if plain == run_id else f"{plain}-{hashlib.sha256(run_id.encode()).hexdigest()[:6]}"
+    """`run_id` as a folder's name; where letters had to go, a hash keeps it apart from others.
+
+    Raises:
+        TriadError: no run may be called so.
+    """
+    checked_name(run_id, "RUN_ID")
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip("-.")[:_LONGEST]
+    return plain if plain == run_id else f"{plain or 'run'}-{hashlib.sha256(run_id.encode()).hexdigest()[:6]}"
 
 
 def tracking_uri(of: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from triad.workspace import git
+from triad.worktree import git
 
 BRANCHES = "retrain"
 

@@ -126,7 +126,7 @@ def compare(study: str) -> None:
 
 
 def _lineage() -> dict[str, Any]:
-    from triad.workspace import git
+    from triad.worktree import git
 
     commit, changed = git(Path(), "rev-parse", "--short=12", "HEAD"), git(Path(), "status", "--porcelain", "../src")
     return {"commit": commit + (" with changes" if changed else ""), "date": datetime.now(UTC).date().isoformat()}
