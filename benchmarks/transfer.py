@@ -176,7 +176,8 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
             found = estimates(few, ranker.predict(few, few.rows("test")), draws)
             user = np.asarray(few.exposures.user)[few.rows("validation")]
             with replacing_file(path) as fresh:
-                np.savez(fresh, losses=validation_rows(ranker, few), user=user, **{AUC + t: v for t, v in found.items()})
+                aucs = {AUC + task: values for task, values in found.items()}
+                np.savez(fresh, losses=validation_rows(ranker, few), user=user, **aucs)
             aucs = {name: round(float(values[0]), 4) for name, values in found.items()}
             print(f"seed {seed} share {share:g} {mode}: {told} {aucs}", flush=True)
     runs = {cell: arrays(path) for cell, path in files.items()}
