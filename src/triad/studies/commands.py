@@ -145,9 +145,7 @@ def page() -> None:
     log.info("%d studies · %s", len(found), (PAGES / "ablations.html").resolve())
 
 
-@ablations.command(
-    help="Write STUDIES' tables (else all that have results) into docs/results/studies."
-)
+@ablations.command(help="Write STUDIES' tables (else all that have results) into docs/results/studies.")
 @click.argument("studies", nargs=-1)
 def docs(studies: tuple[str, ...]) -> None:
     from triad.artifacts import replacing_file
