@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
+from triad.locking import held
 from triad.retraining.commands import retraining
 from triad.studies.commands import ablations, tune
 
@@ -82,7 +84,7 @@ def _enter_own_environment() -> None:
 
 @click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
-    pass
+    recover(ARTIFACTS)
 
 
 def _add_stage(name: str) -> None:
@@ -92,7 +94,8 @@ def _add_stage(name: str) -> None:
 
         params = load()
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
-        stage(params)
+        with held(ARTIFACTS / name):
+            stage(params)
 
 
 for _name in STAGES:
@@ -104,7 +107,6 @@ commands.add_command(tune)
 
 @commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")
 def summary() -> None:
-    from triad.artifacts import ARTIFACTS
     from triad.evaluation.summary import summarise
 
     click.echo(summarise(ARTIFACTS / "evaluate"))

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad.artifacts import ARTIFACTS, ORACLE, TABLES, read_json, replacing, write_json
+from triad.artifacts import ARTIFACTS, ORACLE, TABLES, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation import figures, gate
@@ -271,15 +271,14 @@ def _json(path: Path) -> dict[str, Any]:
 def _write(
     page: str, verdict: Mapping[str, Any], metrics: Mapping[str, Any], tables: Mapping[str, Rows], scores: pa.Table
 ) -> None:
-    # all that can fail is computed by now; the verdict, which opens the door, is written last
-    with replacing(OUTPUT / "plots") as folder:
+    targets, numbers = (OUTPUT / "plots", OUTPUT / "report"), OUTPUT / "metrics.json"
+    with replacing_together(*targets, files=[numbers]) as (plots, report, fresh):
         for name, rows in tables.items():
-            _write_csv(folder / f"{name}.csv", rows)
-    write_json(OUTPUT / "metrics.json", metrics)
-    with replacing(OUTPUT / "report") as folder:
-        (folder / "report.html").write_text(page, encoding="utf-8")
-        pq.write_table(scores, folder / "scores.parquet", compression="zstd")
-        write_json(folder / "verdict.json", verdict)
+            _write_csv(plots / f"{name}.csv", rows)
+        write_json(fresh, metrics)
+        (report / "report.html").write_text(page, encoding="utf-8")
+        pq.write_table(scores, report / "scores.parquet", compression="zstd")
+        write_json(report / "verdict.json", verdict)
 
 
 def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from triad import artifacts
-from triad.artifacts import replacing, write_json
+from triad.artifacts import replacing_together, write_json
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.progress import Progress
@@ -39,7 +39,7 @@ def ingest(params: Params) -> None:
     chosen = params.ingest
     log.info("source %s · %s", chosen.source, chosen.model_dump_json(exclude_defaults=True))
     start = time.monotonic()
-    with replacing(artifacts.ORACLE) as oracle, replacing(artifacts.TABLES) as tables:
+    with replacing_together(artifacts.ORACLE, artifacts.TABLES) as (oracle, tables):
         rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
     counted = " · ".join(f"{name} {count:,}" for name, count in rows.items())
     log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.TABLES)

@@ -22,11 +22,14 @@ log = logging.getLogger("triad.ablations")
 
 @click.group(help=__doc__)
 def ablations() -> None:
+    from triad.artifacts import recover
     from triad.studies.spec import DATASETS, datasets
 
     if (FOLDER / "dvc.yaml").is_file():
         os.environ[DATASETS] = str(datasets().resolve())  # which may be relative to where we are
         os.chdir(FOLDER)
+        for kept in (DATA, OUTCOMES, SHELF):
+            recover(kept)
 
 
 @ablations.command(help="Run STUDIES (else all), judge their claims, write the pages below ablations/page.")
@@ -98,12 +101,14 @@ def data(study: str) -> None:
 @click.argument("share", type=float)
 @click.argument("seed", type=int)
 def unit(study: str, variant: str, share: float, seed: int) -> None:
+    from triad.locking import held
     from triad.studies.run import run as fit
     from triad.studies.spec import Unit, load
 
     asked, start = Unit(study, variant, share, seed), time.monotonic()
     target = OUTCOMES / study / asked.name
-    fit(load(STUDIES / f"{study}.yaml"), asked, DATA / study, SHELF / study).save(target)
+    with held(target):
+        fit(load(STUDIES / f"{study}.yaml"), asked, DATA / study, SHELF / study).save(target)
     log.info("%.0f s · %s", time.monotonic() - start, target)
 
 
@@ -177,9 +182,10 @@ def _found() -> dict[str, Any]:
 def tune(space: Path, trials: int | None, study: str | None, name: str | None, target: Path | None) -> None:
     import yaml
 
-    from triad.artifacts import ARTIFACTS
+    from triad.artifacts import ARTIFACTS, replacing_file
     from triad.errors import TriadError
     from triad.features.dataset import load as load_data
+    from triad.locking import held
     from triad.studies.space import load_space
     from triad.studies.spec import StudyParams, load, unregistered
 
@@ -202,18 +208,20 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     _keep_compiled(Path(".triad") / "tune" / "compiled")
     from triad.studies.tune import tune as search
 
-    best, loss = search(
-        load_data(source),
-        base,
-        asked,
-        name=name,
-        folder=Path(".triad") / "tune" / name,
-        experiment=experiment,
-        after_trial=renew_when_full,
-    )
+    folder = Path(".triad") / "tune" / name
+    with held(folder):
+        best, loss = search(
+            load_data(source),
+            base,
+            asked,
+            name=name,
+            folder=folder,
+            experiment=experiment,
+            after_trial=renew_when_full,
+        )
     target = target or Path("configs") / f"tuned_{name}.yaml"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(f"# triad tune {space}: validation loss {loss:.6g}\n" + yaml.safe_dump(best, sort_keys=False))
+    with replacing_file(target) as fresh:
+        fresh.write_text(f"# triad tune {space}: validation loss {loss:.6g}\n" + yaml.safe_dump(best, sort_keys=False))
     dials = " ".join(f"-S {key}={value}" for key, value in _flat(best).items())
     click.echo(f"{target}: validation loss {loss:.6g}\n  triad workspace {target} FOLDER\n  dvc exp run {dials}")
 

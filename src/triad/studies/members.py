@@ -25,6 +25,7 @@ from triad.fusion.members import MEMBERS, Member, load_member
 from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
+from triad.locking import held
 from triad.models.carry import Former
 from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
 from triad.studies.spec import REGISTERED, StudyParams
@@ -158,6 +159,11 @@ class Workshop:
             depends += [digest(self.beside / part) for part in (MODELS, SOURCE)]
         text = json.dumps(depends, sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        with held(folder, wait=True):  # another unit may be making it just now
+            return self._kept(name, folder)
+
+    def _kept(self, name: str, folder: Path) -> Member:
+        """The member in `folder`, made if it is not there."""
         if (folder / "made.json").is_file():
             if self.has_source(name):
                 self.member("pretrain")  # whose cost is noted too

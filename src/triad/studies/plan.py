@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from triad.artifacts import replacing_file
 from triad.errors import TriadError
 from triad.studies.data import digest, night_of, starts
 from triad.studies.spec import Study, Unit, datasets
@@ -53,7 +54,8 @@ def write(studies: Mapping[str, Study], path: Path = PARAMS) -> dict[str, Any]:
     found = plan(studies)
     text = yaml.safe_dump(found, sort_keys=False)
     if not path.is_file() or path.read_text() != text:
-        path.write_text(text)
+        with replacing_file(path) as fresh:
+            fresh.write_text(text)
     return found
 
 
