@@ -93,8 +93,8 @@ def test_a_version_of_other_code_is_named(night: Path, tmp_path: Path) -> None:
 
 def test_a_store_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("file").touch()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+    (tmp_path / "mlflow.db").mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(TriadError, match="the tracking store does not answer"):
         champion(make_params(champion={"version": 1}))
     assert not FOLDER.exists()

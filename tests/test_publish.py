@@ -152,6 +152,49 @@ def test_what_was_rolled_back_is_not_promoted_by_publishing_it_again(again: Path
     assert champion() == "2" and outcome()["promoted"] is True
 
 
+def test_an_experiment_registers_and_compares_and_promotes_nothing(
+    again: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "wordy-hart")
+    monkeypatch.setenv("DVC_ROOT", str(again))
+    made = next_night("PASS", "1")
+    assert (made["version"], made["promoted"], made["champion"], champion()) == ("2", False, "1", "1")
+    assert made["experiment"] == "wordy-hart" and "`triad promote 2` does" in made["reasons"][-1]
+    assert runs_client().get_run(made["run_id"]).info.status == "FINISHED"
+    assert registry.versions(runs_client(), "triad")["2"]["experiment"] == "wordy-hart"
+    judge("INCONCLUSIVE", "1")  # it may judge anew what an experiment made
+    publish(make_params())
+    assert registry.versions(runs_client(), "triad")["2"]["verdict"] == "INCONCLUSIVE"
+    monkeypatch.delenv("DVC_EXP_NAME")
+    judge("PASS", "1")
+    publish(make_params())  # the same night outside of an experiment
+    assert (outcome()["version"], outcome()["promoted"], champion()) == ("2", True, "2")
+    monkeypatch.setenv("DVC_EXP_NAME", "wordy-hart")
+    judge("FAIL", "1")  # but not what serves by now
+    publish(make_params())
+    assert registry.versions(runs_client(), "triad")["2"]["verdict"] == "PASS" and champion() == "2"
+
+
+def test_an_experiment_is_a_first_night_that_promotes_nothing(published: Path, tmp_path: Path) -> None:
+    shutil.copytree(published / "artifacts", tmp_path / "shop" / "artifacts")
+    shutil.rmtree(tmp_path / "shop" / "artifacts" / "publish")
+    with pytest.MonkeyPatch.context() as patch, inside(tmp_path / "shop"):
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("DVC_EXP_NAME", "wordy-hart")
+        publish(make_params())
+        assert (outcome()["version"], outcome()["promoted"], champion()) == ("1", False, None)
+        patch.delenv("DVC_EXP_NAME")
+        publish(make_params())
+        assert (outcome()["version"], outcome()["promoted"], champion()) == ("1", True, "1")
+
+
+def test_nothing_is_published_where_the_registry_is_lost(again: Path) -> None:
+    (again / "mlflow.db").rename(again / "mlflow.old")
+    with pytest.raises(TriadError, match="triad was registered once"):
+        publish(make_params())
+    assert not (again / "mlflow.db").exists()
+
+
 def test_comparing_the_champion_with_itself_does_not_rewrite_its_history(again: Path) -> None:
     judge("INCONCLUSIVE", "1", auc=0.1)
     publish(make_params())
@@ -170,7 +213,7 @@ def test_a_publish_that_fails_leaves_the_former_outcome(again: Path) -> None:
 def test_the_champion_gives_the_scores_of_the_fusion_that_was_evaluated(published: Path) -> None:
     with inside(published):
         model = registry.load_champion("triad", "champion")
-        assert registry.load_champion("triad", "no such alias") is None
+        assert registry.load_champion("no such model", "champion") is None
         data, fused = dataset.load(ARTIFACTS / "features"), Fused.load(ARTIFACTS / "fuse")
         rows = data.rows("test")
         assert model is not None and model.version == "1" and len(rows) > 100

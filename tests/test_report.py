@@ -148,5 +148,8 @@ def test_sentences_and_verdicts_for_all_outcomes() -> None:
     worse = {"mae": {"value": 0.2}, "relative_gain": {"value": -0.1}}
     assert "10.0% larger" in story.sentence(TaskParams(kind="regression", label="price_move"), worse, 10)
     assert "too few cases" in story.sentence(TaskParams(kind="binary", label="clicked"), {}, 10)
-    heads = {story.verdict_words(o, c) for o in ("PASS", "FAIL", "INCONCLUSIVE") for c in (None, "3")}
+    cases = [(o, c) for o in ("PASS", "FAIL", "INCONCLUSIVE") for c in (None, "3")]
+    heads = {story.verdict_words({"verdict": o, "champion": c}) for o, c in cases}
+    tried = story.verdict_words({"verdict": "PASS", "champion": "3", "experiment": "wordy-hart"})
+    assert "the experiment wordy-hart" in tried[1] and "promotes nothing" in tried[1]
     assert len(heads) == 6

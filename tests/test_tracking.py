@@ -15,7 +15,7 @@ from make_night import inside
 
 from triad.artifacts import write_json
 from triad.errors import TriadError
-from triad.tracking import explain, lineage, registry, runs, store
+from triad.tracking import explain, lineage, place, registry, runs, store
 from triad.tracking.registry import Version
 
 
@@ -32,13 +32,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with inside(tmp_path_factory.mktemp("store")), pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         store.client()
-        return store.DATABASE.resolve()
+        return place.DATABASE.resolve()
 
 
 @pytest.fixture
 def found(folder: Path, empty: Path):
     """A client of a fresh store that holds versions 1 to 3 of the model `shop`, none of them champion."""
-    shutil.copy(empty, store.DATABASE)
+    shutil.copy(empty, place.DATABASE)
     client = store.client()
     client.create_registered_model("shop")
     for number in range(3):
@@ -380,7 +380,7 @@ def test_why_and_diff_read_what_a_run_holds(found, folder: Path) -> None:
 
 
 def test_the_store_is_where_the_environment_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert store.tracking_uri() == f"sqlite:///{folder / 'mlflow.db'}"
+    assert place.tracking_uri() == f"sqlite:///{folder / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'elsewhere.db'}")
     store.client()
     assert (folder / "elsewhere.db").is_file() and not (folder / "mlflow.db").exists()
@@ -401,7 +401,7 @@ def test_an_older_schema_is_brought_up(folder: Path) -> None:
     from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
-    uri = store.tracking_uri()
+    uri = place.tracking_uri()
     newest = utils._get_latest_schema_revision()
     engine = utils.create_sqlalchemy_engine_with_retry(uri)
     InitialBase.metadata.create_all(engine)

@@ -147,9 +147,45 @@ def rollback(version: str | None) -> None:
     from triad.retraining.run import checkout
     from triad.tracking.registry import rollback as move_back
 
-    publish = load().publish
+    publish, here = load().publish, _ask_registry_of(checkout())
     click.echo(move_back(publish.model, publish.alias, version))
-    click.echo(renew(checkout()))
+    click.echo(renew(here))
+
+
+def _ask_registry_of(checkout: Path) -> Path:
+    """The alias that moves, and the lists that are delivered, are those of one checkout."""
+    from triad.tracking.place import tracking_uri
+
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
+    return checkout
+
+
+@commands.command(
+    help="Let VERSION serve, an experiment's say, if it passed against the present champion; deliver its lists."
+)
+@click.argument("version")
+def promote(version: str) -> None:
+    from triad.config.params import load
+    from triad.retraining.delivery import renew
+    from triad.retraining.run import checkout
+    from triad.tracking.promoting import promote as let_serve
+
+    publish, here = load().publish, _ask_registry_of(checkout())
+    click.echo(let_serve(publish.model, publish.alias, version.removeprefix("v")))
+    click.echo(renew(here))
+
+
+@commands.group(help="The registry as a whole.")
+def registry() -> None:
+    pass
+
+
+@registry.command(help="Begin a new registry where another was before: the next night's model is the first.")
+def init() -> None:
+    from triad.config.params import load
+    from triad.tracking.promoting import begin
+
+    click.echo(begin(load().publish.model))
 
 
 @commands.command(help="Start Airflow and MLflow's pages on this machine, until Ctrl-C.")

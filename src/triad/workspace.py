@@ -37,6 +37,7 @@ def prepare(config: Path, folder: Path, *, discard: bool = False) -> str:
             git checkout.
     """
     from triad.config.params import parse
+    from triad.retraining.seeding import forget_registry
 
     here = worktree.repository(Path.cwd())
     params = laid(here, read_overlay(config))
@@ -49,9 +50,10 @@ def prepare(config: Path, folder: Path, *, discard: bool = False) -> str:
         worktree.discard(folder, made, all_of_it=discard)
         git(folder, "checkout", "--quiet", "--no-overwrite-ignore", "--detach", git(here, "rev-parse", revision))
     write_params(folder, params)
+    forget_registry(folder)
     share_cache(here, folder)
     worktree.finish(here, folder, git(folder, "rev-parse", "HEAD"))
-    return f"{folder} is ready: cd {shlex.quote(str(folder))} && dvc repro"
+    return f"{folder} is ready, with a registry of its own: cd {shlex.quote(str(folder))} && dvc repro"
 
 
 def _usable(here: Path, folder: Path, discard: bool) -> worktree.Mark | None:

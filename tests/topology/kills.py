@@ -147,6 +147,7 @@ def begin_anew(deployed: Deployment) -> None:
     registry = MlflowClient(f"http://{deployed.address('mlflow')}:5000")
     for model in registry.search_registered_models():
         registry.delete_registered_model(model.name)
+        registry.create_registered_model(model.name)  # what `triad registry init` does
     shown = ["git", "-C", str(deployed.checkout), "for-each-ref", "--format=delete %(refname)", "refs/heads/retrain"]
     branches = subprocess.run(shown, check=True, capture_output=True).stdout
     subprocess.run(["git", "-C", str(deployed.checkout), "update-ref", "--stdin"], input=branches, check=True)

@@ -51,7 +51,7 @@ def render(evidence: Evidence) -> str:
         lstrip_blocks=True,
     )
     k = evidence.params.k
-    headline, why = story.verdict_words(evidence.verdict["verdict"], evidence.verdict["champion"])
+    headline, why = story.verdict_words(evidence.verdict)
     return environment.get_template("report.html.j2").render(
         headline=headline,
         why=why,

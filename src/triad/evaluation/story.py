@@ -75,6 +75,19 @@ _VERDICTS = {
     "INCONCLUSIVE": ("The new model is not shown to be better.", "What serves today stays."),
 }
 
+_FIRST = {
+    "PASS": (
+        "The new model may serve.",
+        "It is the first, and on every gated task better than doing without a model.",
+    ),
+    "FAIL": (
+        "The new model must not serve.",
+        "On a gated task it is worse than doing without a model, or its probabilities are wrong.",
+    ),
+    "INCONCLUSIVE": ("The new model is not shown to be useful on every task.", "It is not promoted."),
+}
+"""Where no model serves yet."""
+
 
 def meaning(task: TaskParams) -> str:
     """The question a task answers."""
@@ -126,13 +139,10 @@ def sentence(task: TaskParams, found: Mapping[str, Any], k: int) -> str:
     return "This test window holds too few cases to measure it."
 
 
-def verdict_words(outcome: str, champion: str | None) -> tuple[str, str]:
-    """The verdict as a headline and why, in a sentence."""
-    headline, why = _VERDICTS[outcome]
-    if champion is None and outcome == "INCONCLUSIVE":
-        return "The new model is not shown to be useful on every task.", "It is not promoted."
-    if champion is None and outcome == "PASS":
-        return headline, "It is the first, and on every gated task better than doing without a model."
-    if champion is None:
-        return headline, "On a gated task it is worse than doing without a model, or its probabilities are wrong."
+def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str]:
+    """The verdict, as verdict.json holds it, as a headline and why, in a sentence or two."""
+    outcome, champion, experiment = verdict["verdict"], verdict["champion"], verdict.get("experiment")
+    headline, why = (_VERDICTS if champion is not None else _FIRST)[outcome]
+    if experiment is not None:
+        why += f" It comes from the experiment {experiment}, which is registered and compared, and promotes nothing."
     return headline, why

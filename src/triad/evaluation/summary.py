@@ -23,7 +23,13 @@ def summarise(folder: Path) -> str:
         if not path.is_file():
             raise TriadError("no such file", where=str(path), mend="run `dvc repro evaluate` first")
     verdict = read_json(folder / "report" / "verdict.json")
-    return summary(read_json(folder / "metrics.json"), verdict) + f"\n\nreport: {folder / 'report' / 'report.html'}"
+    told = [summary(read_json(folder / "metrics.json"), verdict)]
+    published = folder.parent / "publish" / "published.json"
+    name = verdict.get("experiment")
+    if name and published.is_file() and (made := read_json(published)).get("experiment") == name:
+        promote = f"; `triad promote {made['version']}` lets it serve" if made["verdict"] == "PASS" else ""
+        told.append(f"registered as version {made['version']} of {made['model']}, not promoted{promote}")
+    return "\n\n".join([*told, f"report: {folder / 'report' / 'report.html'}"])
 
 
 def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
@@ -32,7 +38,7 @@ def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
-    headline, why = verdict_words(verdict["verdict"], verdict["champion"])
+    headline, why = verdict_words(verdict)
     reasons = [f"  · {reason}" for reason in verdict["reasons"]]
     return "\n".join([*lines, "", f"{verdict['verdict']}: {headline} {why}", *reasons])
 

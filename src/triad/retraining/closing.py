@@ -13,7 +13,8 @@ from triad.errors import TriadError
 from triad.retraining import delivery, fence
 from triad.retraining.branch import keep, uncached
 from triad.retraining.outcome import LISTS, PUBLISHED
-from triad.retraining.run import CLOSED, MARK, Run, in_use, tracking_uri
+from triad.retraining.run import CLOSED, MARK, Run, in_use
+from triad.tracking.place import tracking_uri
 
 log = logging.getLogger("triad.retraining")
 

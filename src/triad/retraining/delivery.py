@@ -17,7 +17,8 @@ import yaml
 from triad.artifacts import TABLES, read_json
 from triad.errors import TriadError
 from triad.retraining.outcome import LISTS
-from triad.retraining.run import CLOSED, exclusive, tracking_uri, workspaces
+from triad.retraining.run import CLOSED, exclusive, workspaces
+from triad.tracking.place import tracking_uri
 
 CURRENT, SUMMARY = "current", "summary.json"
 _NAME = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<model_version>\d+)-[0-9a-f]{8,64}")
@@ -130,9 +131,8 @@ def _digest(folder: Path) -> str:
 def champion_of(checkout: Path, workspace: Path, model: str | None = None) -> str | None:
     """The version of `model`, else of the params' own in `workspace`, that serves by the registry of `checkout`."""
     from triad.config.publish import PublishParams
-    from triad.tracking.registry import current
-    from triad.tracking.store import client
+    from triad.tracking.registry import serving
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
     named = PublishParams(**yaml.safe_load((workspace / "params.yaml").read_text()).get("publish", {}))
-    return current(client(), model or named.model, named.alias)
+    return serving(model or named.model, named.alias, checkout)

@@ -16,8 +16,9 @@ from pathlib import Path
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
 from triad.removal import checked_name, checked_part
+from triad.tracking import place
 
-RECORD = Path(".triad") / "run.json"
+RECORD = place.RECORD
 CLOSED = Path(".triad") / "closed.json"
 _LONGEST = 120  # characters of a workspace's name: its path stands in many others
 MARK = "TRIAD_RUN_STAGE"
@@ -66,7 +67,7 @@ class Run:
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         return {
             **os.environ,
-            "MLFLOW_TRACKING_URI": tracking_uri(Path(self.checkout)),
+            "MLFLOW_TRACKING_URI": place.tracking_uri(Path(self.checkout)),
             "TRIAD_CHECKOUT": self.checkout,
             "TRIAD_TRIGGER": self.asked,
             "PATH": os.pathsep.join(path),
@@ -114,11 +115,6 @@ def slug(run_id: str) -> str:
     checked_name(run_id, "RUN_ID")
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip("-.")[:_LONGEST]
     return plain if plain == run_id else f"{plain or 'run'}-{hashlib.sha256(run_id.encode()).hexdigest()[:6]}"
-
-
-def tracking_uri(of: Path) -> str:
-    """MLFLOW_TRACKING_URI, else the store of the checkout `of`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{of / 'mlflow.db'}"
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def seed(checkout: Path, folder: Path, as_of: str) -> str | None:
     """Lay the lock, and the metrics kept in git, of an earlier night in `folder`; returns that night's branch."""
     branch = _newest(checkout, as_of)
     if branch is None:
+        forget_registry(folder)
         return None
     lock = yaml.safe_load(git(checkout, "show", f"{branch}:dvc.lock"))
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
@@ -34,6 +35,17 @@ def seed(checkout: Path, folder: Path, as_of: str) -> str | None:
         git(folder, "restore", "--source", branch, "--worktree", "--", path)
     (folder / "dvc.lock").write_text(yaml.safe_dump({**lock, "stages": kept}, sort_keys=False))
     return branch
+
+
+def forget_registry(folder: Path) -> None:
+    """Take out of a lock that was committed what depends on which model serves: it may tell of another registry."""
+    lock = folder / "dvc.lock"
+    if not git(folder, "ls-files", "--", lock.name):  # the folder's own
+        return
+    known = yaml.safe_load(lock.read_text())
+    pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    kept = {name: entry for name, entry in known["stages"].items() if not _asks_registry(pipeline, name)}
+    lock.write_text(yaml.safe_dump({**known, "stages": kept}, sort_keys=False))
 
 
 def _newest(checkout: Path, as_of: str) -> str | None:

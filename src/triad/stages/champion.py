@@ -61,7 +61,7 @@ def _check_currency(model: str, version: str, ours: str) -> None:
 
 
 def _fetch(model: str, version: int | None, folder: Path, dial: str) -> None:
-    known = versions(client(), model)
+    known = versions(client(make=False), model)
     if str(version) not in known:
         asked = "no version is named" if version is None else f"the registry has no version {version}"
         raise TriadError(

@@ -32,6 +32,7 @@ from triad.fusion.fused import Fused
 from triad.progress import Progress
 from triad.tables import connect
 from triad.tracking.lineage import git
+from triad.tracking.place import experiment
 from triad.tracking.registry import load_champion
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def _verdict(
     return {
         "verdict": judged.outcome,
         "champion": version,
+        "experiment": experiment(),
         "harms": list(judged.harms),
         "doubts": list(judged.doubts),
         "gains": list(judged.gains),

@@ -1,4 +1,4 @@
-"""Register the model with its lineage; let it serve only on a PASS."""
+"""Register the model with its lineage; let it serve only on a PASS, and never for an experiment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.tracking import registry, runs
 from triad.tracking.lineage import Lineage, collect
 from triad.tracking.moving import settle
+from triad.tracking.place import experiment
 from triad.tracking.store import client, locked, quiet
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ def publish(params: Params) -> None:
     """Write `artifacts/publish/published.json`. Doing it twice registers no second version.
 
     Raises:
-        TriadError: an artifact is missing, the store does not answer, or another champion serves by now.
+        TriadError: an artifact is missing, the store does not answer or is not the one it was, or another champion
+            serves by now.
     """
     settings, start = params.publish, time.monotonic()
     LOG.info("%s", settings)
     lineage = collect(params)
+    registry.serving(settings.model, settings.alias)  # before a store is made where one is lost
     found = client()
     with locked("publish"):
         version, run_id = _registered(found, settings, lineage)
@@ -49,6 +52,7 @@ def publish(params: Params) -> None:
                 "reasons": reasons,
                 "lineage_key": lineage.key,
                 "champion": champion,
+                "experiment": experiment(),
             },
         )
     LOG.info(
@@ -68,6 +72,7 @@ def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) 
 
     against = lineage.verdict.get("champion")
     tags = runs.facts(lineage) | ({"compared_with": str(against)} if against is not None else {})
+    tags |= {"experiment": name} if (name := experiment()) is not None else {}
     version = registry.find(found, settings.model, lineage.key)
     if version is None:
         run_id, uri = runs.log(found, settings.experiment, lineage)
@@ -76,8 +81,11 @@ def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) 
             made = mlflow.register_model(uri, settings.model, tags=tags)
         return str(made.version), run_id
     LOG.info("this lineage is version %s already", version)
-    run_id = found.get_model_version(settings.model, version).run_id
-    if version != str(against):  # compared with itself, it says nothing new of what it was promoted for
+    entry = found.get_model_version(settings.model, version)
+    run_id = entry.run_id
+    # an experiment rewrites no verdict of a night; compared with itself, a version says nothing new of its promotion
+    own = experiment() is None or ("experiment" in entry.tags and "promoted_at" not in entry.tags)
+    if own and version != str(against):
         made = Lineage.from_dict(registry.describe(settings.model, version).lineage)  # whose code the version carries
         judged = replace(made, metrics=lineage.metrics, verdict=lineage.verdict, validation=lineage.validation)
         runs.update(found, run_id, judged)
@@ -94,6 +102,8 @@ def _promoted(found: MlflowClient, settings: PublishParams, lineage: Lineage, ve
         return True, reasons
     if lineage.verdict["verdict"] != "PASS":
         return False, reasons
+    if (name := experiment()) is not None:
+        return False, [*reasons, f"the experiment {name} promotes nothing; `triad promote {version}` does"]
     if "rolled_back_at" in found.get_model_version(settings.model, version).tags:
         return False, [*reasons, f"it was rolled back; `triad rollback --to {version}` brings it back"]
     against = lineage.verdict.get("champion")

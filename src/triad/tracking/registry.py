@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
+from triad.tracking.former import published
 from triad.tracking.moving import move, settle
-from triad.tracking.store import client, locked, tracking_uri
+from triad.tracking.place import is_there, tracking_uri
+from triad.tracking.store import client, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,16 +39,58 @@ class Version:
     lineage: dict[str, Any]
 
 
-def current(found: MlflowClient, model: str, alias: str) -> str | None:
-    """The version `alias` names, or None where the model or the alias is not there."""
+def aliases(found: MlflowClient, model: str) -> dict[str, str] | None:
+    """Alias → version, or None where no such model is registered."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(found.get_registered_model(model).aliases.get(alias) or "") or None
+        return dict(found.get_registered_model(model).aliases)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def current(found: MlflowClient, model: str, alias: str) -> str | None:
+    """The version `alias` names, or None where the model or the alias is not there."""
+    version = (aliases(found, model) or {}).get(alias)
+    return None if version is None else str(version)
+
+
+def serving(model: str, alias: str, of: Path | None = None) -> str | None:
+    """The version that serves, or None where none has passed yet. It makes no registry.
+
+    Args:
+        model: the registered model.
+        alias: what names its champion.
+        of: the checkout, by default that of the present folder.
+
+    Raises:
+        TriadError: a version has served but the alias is gone; or models were registered before (`former.py`), of which
+            this registry does not know, nor was it begun by `triad registry init`.
+    """
+    uri = tracking_uri(of)
+    found = client(make=False) if is_there(uri) else None
+    if found is not None and (known := aliases(found, model)) is not None:
+        if alias in known:
+            return str(known[alias])
+        served = [number for number, tags in versions(found, model).items() if "promoted_at" in tags]
+        if served:
+            raise TriadError(
+                f"no version is {alias}, but version {served[-1]} was: the alias has been removed",
+                where=f"model {model}",
+                mend=f"`triad promote {served[-1]}` lets it serve again",
+            )
+        return None
+    for former, source in published(of).items():
+        if found is None or aliases(found, former) is None:
+            raise TriadError(
+                f"model {former} was registered once, as {source} says, but this registry does not know it",
+                where=uri,
+                mend="bring the registry back, or name it in MLFLOW_TRACKING_URI; `triad registry init` begins a new "
+                "one, in which tonight's model is the first",
+            )
+    return None
 
 
 def versions(found: MlflowClient, model: str) -> dict[str, dict[str, str]]:
@@ -102,7 +146,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
     Raises:
         TriadError: there is no champion, none before it, or `to` was never one.
     """
-    found = client()
+    found = client(make=False)
     where = f"model {model}, alias {alias}"
     with locked("alias"):
         earlier = settle(found, model, alias)
@@ -141,13 +185,12 @@ def load_champion(model: str, alias: str) -> ServingModel | Packaged | None:
     """The model that serves, or None where none does yet. One that other code wrote is asked through its package.
 
     Raises:
-        TriadError: the store does not answer, or the champion cannot be read.
+        TriadError: the store does not answer or is not the one it was, or the champion cannot be read.
     """
     from triad.tracking.packaged import Packaged, is_of_this_code
     from triad.tracking.serving import load_registered
 
-    found = client()
-    version = current(found, model, alias)
+    version = serving(model, alias)
     if version is None:
         return None
     folder = folder_of(model, version)
@@ -184,7 +227,7 @@ def describe(model: str, version: str) -> Version:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    found = client()
+    found = client(make=False)
     number = version.removeprefix("v") if version.removeprefix("v").isdigit() else current(found, model, version)
     known = versions(found, model)
     if number not in known:

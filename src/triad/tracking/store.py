@@ -1,4 +1,4 @@
-"""Which MLflow server is spoken to: the one in MLFLOW_TRACKING_URI, else a SQLite store in the current folder.
+"""The MLflow store that `place.py` names: a client of it, and locks between the processes that share it.
 
 Importing MLflow takes seconds, so it happens inside the functions that need it.
 """
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triad.errors import TriadError
+from triad.tracking.place import checkout, is_there, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
 
 
 def home() -> Path:
-    """The folder whose processes share the store: its database's, else the checkout that TRIAD_CHECKOUT names."""
+    """The folder whose processes share the store: its database's, else the checkout (TRIAD_CHECKOUT names another)."""
     uri = tracking_uri()
     if uri.startswith("sqlite:"):
         return Path(uri.removeprefix("sqlite:///").partition("?")[0]).resolve().parent
-    return Path(os.environ.get("TRIAD_CHECKOUT", ".")).resolve()
+    return Path(os.environ.get("TRIAD_CHECKOUT") or checkout()).resolve()
 
 
 @contextmanager
@@ -50,17 +50,20 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, else the SQLite file in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{DATABASE.resolve()}"
-
-
-def client() -> MlflowClient:
-    """A client of the store, which is made or brought up to this MLflow's schema where it is a local file.
+def client(*, make: bool = True) -> MlflowClient:
+    """A client of the store, which is made (if `make`) or brought up to this MLflow's schema where it is a local file.
 
     Raises:
-        TriadError: the server does not answer, or the database cannot be opened.
+        TriadError: the server does not answer, or the database cannot be opened, or is not there and not to be made.
     """
+    uri = tracking_uri()
+    if not (make or is_there(uri)):
+        raise TriadError(
+            "there is no registry",
+            where=uri,
+            mend="run this in the checkout that has one, or name it in MLFLOW_TRACKING_URI; "
+            "the first `dvc repro` makes one",
+        )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # a wrong address must not be tried for minutes before the reader is told
@@ -71,7 +74,6 @@ def client() -> MlflowClient:
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    uri = tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
         if uri.startswith("sqlite:"):
