@@ -52,3 +52,15 @@ def _letter(match: re.Match[str]) -> str:
 def _cut(text: str, quoted: str, mark: str = "") -> str:
     notes = [f"{len(text):,} characters"] * (len(text) > _MOST) + [f"#{mark}"] * bool(mark)
     return quoted + (f" ({', '.join(notes)})" if notes else "")
+
+
+def shown_path(text: str) -> str:
+    """A path, a URL, or a text with URLs in it, without the user, password, key or token that a URL can carry."""
+    return re.sub(r"[A-Za-z][\w+.-]*://[^\s\"'<>]*", _public, text)
+
+
+def _public(match: re.Match[str]) -> str:
+    scheme, _, rest = match[0].partition("://")
+    rest = re.sub(r"^[^/@]*:.*@|^[^/]*@", "", rest)  # a password may hold / and @
+    sign = r"[?#].*" if scheme.startswith("http") else r"[?#][^/]*=.*"  # elsewhere ? may be a pattern's
+    return f"{scheme}://{re.sub(sign, '', rest)}"

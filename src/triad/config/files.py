@@ -10,7 +10,7 @@ import difflib
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from triad.config.base import Section
 from triad.schema import TABLES, Column, Table
@@ -31,6 +31,16 @@ def _time_zone(name: str | None) -> str | None:
         except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"{name!r} is no IANA time zone such as Europe/London or UTC") from error
     return name
+
+
+def check_sign(sign: str | None, name: str) -> None:
+    """Whether a quote sign or delimiter of CSV can be one."""
+    if sign is None:
+        return
+    if name == "quote" and (len(sign) != 1 or not sign.isascii()):
+        raise ValueError(f"{sign!r} is no single ASCII sign such as '\"'; null: quotes mean nothing")
+    if sign.isalnum() or set(sign) & {"\r", "\n", "\0"}:
+        raise ValueError(f"{sign!r} cannot be told from the values")
 
 
 def _just_one(section: BaseModel, names: tuple[str, ...]) -> None:
@@ -99,6 +109,16 @@ class ConditionParams(Section):
         return self
 
 
+class LimitsParams(Section):
+    """What the files of a table may hold: a damaged or hostile one stops early, and fills neither memory nor disk."""
+
+    record_bytes: int = Field(default=8 << 20, ge=1, description="the longest CSV record, or text in Parquet")
+    columns: int = Field(default=5_000, ge=1, description="the most columns of CSV")
+    files: int = Field(default=50_000, ge=1, description="the most files, members of archives included")
+    unpacked_ratio: float = Field(default=200, gt=1, description="unpacked to packed size, where beyond 64 MiB")
+    group_bytes: int = Field(default=2 << 30, ge=1, description="the largest row group of Parquet, as encoded")
+
+
 class TableParams(Section):
     """One contract table: read from files (`path`), or derived from the events (`from: events`)."""
 
@@ -107,6 +127,12 @@ class TableParams(Section):
     format: Literal["csv", "parquet"] | None = Field(default=None, description="else by the file's suffix")
     encoding: str = Field(default="utf-8", description="of CSV")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV")
+    quote: str | None = Field(default='"', description="what quoted values of CSV stand between; null: nothing")
+    multiline: bool = Field(
+        default=False,
+        description="quoted values may hold lines that read like records; else a stray quote is suspected",
+    )
+    limits: LimitsParams = LimitsParams()
     decimal: Literal[".", ","] = Field(default=".", description="decimal sign")
     null_values: tuple[str, ...] = Field(default=("",), description="texts of CSV that mean missing")
     timezone: str | None = Field(default=None, description="IANA zone of times written without one, for all columns")
@@ -123,13 +149,22 @@ class TableParams(Section):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
+            b"".decode(name)  # there are codecs that are not of text
             return codecs.lookup(name).name
-        except LookupError as error:
+        except (LookupError, UnicodeError) as error:
             raise ValueError(f"{name!r} is no encoding Python knows, such as utf-8, latin-1 or cp1252") from error
+
+    @field_validator("quote", "delimiter")
+    @classmethod
+    def _sign(cls, sign: str | None, info: ValidationInfo) -> str | None:
+        check_sign(sign, info.field_name or "")
+        return sign
 
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
         _just_one(self, ("path", "from_"))
+        if self.quote == self.delimiter:
+            raise ValueError(f"quote and delimiter are both {self.quote!r}")
         idle = sorted(self.model_fields_set - {"from_", "columns"})
         if self.from_ and idle:
             raise ValueError(f"{', '.join(idle)}: say it for the events, which this table is derived from")

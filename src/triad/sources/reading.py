@@ -1,253 +1,230 @@
-"""A table's files, local or at any fsspec URL, as Arrow pieces with their row numbers.
+"""A table's files as Arrow pieces with their row numbers: the one reader of CSV and Parquet, of shops and of studies.
 
 CSV columns come as text, Parquet columns in their own types. Nothing is held whole: what reads a piece decides what
-stays of it. Every way in which a file can be unreadable is told here.
+stays of it.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import lzma
-import os
-import re
-import zipfile
-import zlib
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import IO, Any
+from itertools import chain
+from typing import IO
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
-from fsspec.compression import compr
-from fsspec.utils import infer_compression
 
-from triad.config.files import TableParams
+from triad.config.files import LimitsParams, TableParams
 from triad.errors import TriadError
 from triad.progress import Progress
+from triad.sources import parquet
+from triad.sources.packed import Place, Unpacked, explained, opened
+from triad.sources.places import Format, find
+from triad.sources.records import Dialect, Records
+
+log = logging.getLogger("triad.ingest")
 
 ROW = "row over all files"
 """The column added to each piece: from 0, over all files in the order of their names."""
 
-_FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet"}
-_PACKED = (".gz", ".bz2", ".xz", ".zip")
-_BROKEN = (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What the unpackers raise on a damaged file, besides EOFError on one that is cut short."""
-_BLOCK = 16 << 20  # bytes of CSV, unpacked, at a time
-_ROWS = 1 << 18  # rows of Parquet at a time
+_NAMES = 20  # columns or files in a message
 
 
 @dataclass
 class Files:
     """The files of one table. `first_rows` grows while they are read."""
 
-    system: Any
-    paths: list[str]
-    format: str
-    params: TableParams
-    where: str
+    places: list[Place]
+    format: Format
+    dialect: Dialect
+    limits: LimitsParams
     first_rows: list[int] = field(default_factory=list)
-    _stream: Any = None  # the one being read, for progress
+
+    @property
+    def where(self) -> str:
+        """The params key of the table."""
+        return self.dialect.where
 
     @property
     def name(self) -> str:
         """The file, or the first and how many more, as it may be printed."""
-        more = f" and {len(self.paths) - 1:,} more" if len(self.paths) > 1 else ""
-        return shown(self.paths[0]) + more
+        more = f" and {len(self.places) - 1:,} more" if len(self.places) > 1 else ""
+        return self.places[0].name + more
 
     def place(self, row: int) -> tuple[str, int]:
         """The file that holds a row, and the row's number in it, from 1 for the first below the header."""
         number = int(np.searchsorted(self.first_rows, row, side="right")) - 1
-        return shown(self.paths[number]), row - self.first_rows[number] + 1
+        return self.places[number].name, row - self.first_rows[number] + 1
+
+    def names(self) -> list[str]:
+        """The columns of the first file.
+
+        Raises:
+            TriadError: it cannot be read.
+        """
+        place = self.places[0]
+        with opened(place, self.limits.unpacked_ratio) as stream:
+            if self.format == "parquet":
+                with _readable(place):
+                    return parquet.names(stream.raw)
+            records = Records(stream.read, self.dialect, place.name)
+            next(iter(records), None)
+            return list(records.header)
 
     def pieces(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The named columns, piece by piece, with `ROW` beside them.
 
         Raises:
-            TriadError: a file cannot be read, or has not each column once.
+            TriadError: a file cannot be read, has not each column once, or holds the same as another.
         """
         self.first_rows.clear()
         read = self._parquet if self.format == "parquet" else self._csv
+        contents: dict[bytes, str] = {}  # digest of what a file holds → its name
         row = 0
-        size = sum(int(self.system.size(path) or 0) for path in self.paths)
-        with Progress(f"read {self.where}", size >> 10, "KiB") as progress:
-            for path in self.paths:
+        sizes = {place.path: int(place.system.size(place.path) or 0) for place in self.places}
+        with Progress(f"read {self.where}", sum(sizes.values()) >> 10, "KiB") as progress:
+            for place in self.places:
                 self.first_rows.append(row)
-                before = 0
-                for batch in read(path, columns):
-                    numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
-                    yield pa.Table.from_batches([batch]).append_column(ROW, numbers)
-                    row += batch.num_rows
-                    now = self._stream.tell() >> 10
-                    progress.advance(now - before)
-                    before = now
+                done = 0
+                with opened(place, self.limits.unpacked_ratio) as stream:
+                    for batch in read(place, stream, columns, contents):
+                        numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
+                        yield batch.append_column(ROW, numbers)
+                        row += batch.num_rows
+                        progress.advance((stream.taken >> 10) - done)
+                        done = stream.taken >> 10
 
-    def _csv(self, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        encoding = self.params.encoding
-        with self._explained(path):
-            with self._open(path) as stream:
-                text = io.TextIOWrapper(stream, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
-                header = next(csv.reader(text, delimiter=self.params.delimiter), [])
-            self._check_header(path, header, columns)
-            with self._open(path) as stream:
-                yield from arrow_csv.open_csv(
-                    stream,
-                    read_options=arrow_csv.ReadOptions(block_size=_BLOCK, encoding=encoding),
-                    parse_options=arrow_csv.ParseOptions(delimiter=self.params.delimiter, newlines_in_values=True),
-                    convert_options=arrow_csv.ConvertOptions(
-                        include_columns=list(columns),
-                        column_types={name: pa.string() for name in columns},
-                        null_values=list(self.params.null_values),
-                        strings_can_be_null=True,
-                    ),
-                )
+    def _csv(
+        self, place: Place, stream: Unpacked, columns: Sequence[str], contents: dict[bytes, str]
+    ) -> Iterator[pa.Table]:
+        records = Records(stream.read, self.dialect, place.name)
+        pieces = iter(records)
+        first = next(pieces, b"")
+        self._check_header(place, records.header, columns)
+        rows = 0
+        for piece in chain([first] if first else [], pieces):
+            try:
+                table = self._parsed(piece, records.header, columns)
+            except pa.ArrowException:  # its text holds the line
+                table = None
+            if table is None:
+                raise records.misfits(piece)
+            rows += table.num_rows
+            yield table
+        _note(place, rows, records.several)
+        if rows:
+            _refuse_twin(contents, records.digest.digest(), place)
 
-    def _parquet(self, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with self._explained(path), self.system.open(path, "rb") as stream:
-            self._stream = stream
-            file = pq.ParquetFile(stream)
-            self._check_header(path, file.schema_arrow.names, columns)
-            yield from file.iter_batches(batch_size=_ROWS, columns=list(columns))
+    def _parsed(self, piece: bytes, header: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        return arrow_csv.read_csv(
+            pa.BufferReader(piece),
+            read_options=arrow_csv.ReadOptions(column_names=list(header), block_size=len(piece)),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=self.dialect.sign,
+                quote_char=self.dialect.quote or False,
+                newlines_in_values=True,
+                ignore_empty_lines=len(header) > 1,  # in a file of one column an empty line is an empty cell
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(columns),
+                column_types={name: pa.string() for name in columns},  # all as text: an id 007 is no 7
+                null_values=list(self.dialect.null_values),
+                strings_can_be_null=True,
+            ),
+        )
 
-    @contextmanager
-    def _open(self, path: str) -> Iterator[IO[bytes]]:
-        packing = infer_compression(path)
-        with self.system.open(path, "rb") as raw:
-            self._stream = raw
-            yield compr[packing](raw, mode="rb") if packing else raw
+    def _parquet(
+        self, place: Place, stream: Unpacked, columns: Sequence[str], contents: dict[bytes, str]
+    ) -> Iterator[pa.Table]:
+        if stream.is_packed:
+            raise TriadError("is packed Parquet", where=place.name, mend="unpack it: Parquet packs its columns itself")
+        sizes = [other.system.size(other.path) for other in self.places] if len(self.places) > 1 else []
+        if sizes.count(place.system.size(place.path)) > 1:
+            _refuse_twin(contents, _digest(stream.raw), place)
+        rows = 0
+        with _readable(place):
+            self._check_header(place, parquet.names(stream.raw), columns)
+            for batch in parquet.batches(stream.raw, columns, self.limits, place.name, self.where):
+                rows += batch.num_rows
+                yield pa.table(batch)
+        _note(place, rows, 0)
 
-    def _check_header(self, path: str, found: Sequence[str], columns: Sequence[str]) -> None:
-        if not found:
-            raise TriadError("the file is empty", where=shown(path), mend="write it anew, with a header and rows")
+    def _check_header(self, place: Place, header: Sequence[str], columns: Sequence[str]) -> None:
         for name in columns:
-            times = list(found).count(name)
-            if times == 1:
-                continue
+            times = list(header).count(name)
+            where = f"{place.name}, column {name}"
             if times > 1:
-                raise TriadError(
-                    f"{times} columns have this name",
-                    where=f"{shown(path)}, column {name}",
-                    mend="name each column once in the header",
-                )
-            near = difflib.get_close_matches(name, found, n=1)
-            raise TriadError(
-                f"column is missing; found {', '.join(found)}",
-                where=f"{shown(path)}, column {name}",
-                mend=f"did you mean {near[0]!r}? Correct {self.where}.columns"
-                if near
-                else f"correct {self.where}.columns",
+                mend = "name each column once in the header"
+                raise TriadError(f"{times} columns have this name", where=where, mend=mend)
+            if times:
+                continue
+            near = difflib.get_close_matches(name, header, n=1)
+            mend = (
+                f"did you mean {near[0]!r}? Correct {self.where}.columns" if near else f"correct {self.where}.columns"
             )
-
-    @contextmanager
-    def _explained(self, path: str) -> Iterator[None]:
-        """Turns what the libraries raise on a broken file into what its owner can act on."""
-        try:
-            yield
-        except EOFError as error:
-            raise TriadError(f"the file is cut short: {error}", where=shown(path), mend="copy it again") from error
-        except (UnicodeError, pa.ArrowException, *_BROKEN) as error:
-            bad = self._undecodable(path) if self.format == "csv" else ""
-            if bad or isinstance(error, UnicodeError):
-                raise TriadError(
-                    f"is not {self.params.encoding} text: {bad or error}",
-                    where=shown(path),
-                    mend=f"name the file's encoding, e.g. {self.where}.encoding: cp1252",
-                ) from error
-            mend = "copy it again if it is cut short; else write it anew"
-            if self.format == "csv":
-                mend = f"mend or remove that line; if all are affected, set {self.where}.delimiter"
-            raise TriadError(f"cannot be read as {self.format}: {error}", where=shown(path), mend=mend) from error
-
-    def _undecodable(self, path: str) -> str:
-        """How many lines are not in the encoding, and the first of them; empty where none is, or the file is broken."""
-        if self.params.encoding.startswith(("utf-16", "utf-32")):
-            return ""  # their lines do not end at a byte
-        bad: list[str] = []
-        count = 0
-        try:
-            with self._open(path) as stream:
-                for number, line in enumerate(stream, 1):
-                    try:
-                        line.decode(self.params.encoding)
-                    except UnicodeDecodeError as error:
-                        count += 1
-                        if len(bad) < 3:
-                            bad.append(f"line {number} {line[max(error.start - 20, 0) : error.end + 10]!r}")
-        except (EOFError, *_BROKEN):
-            return ""
-        return f"{count:,} lines, such as {', '.join(bad)}" if bad else ""
+            if self.format == "csv" and not near and not set(columns) & set(header):
+                what = f"is none of the {len(header):,} cells of the first line, nor is any other column asked for"
+                mend = f"see whether the file has a header, and whether {self.where}.delimiter is right"
+                raise TriadError(what, where=where, mend=mend)  # a row of data may stand there
+            raise TriadError(f"column is missing; found {_few(header)}", where=where, mend=mend)
 
 
 def locate(params: TableParams, where: str) -> Files:
     """The files that `params.path` names, in the order of their names; `where` is the params key of the table.
 
     Raises:
-        TriadError: an environment variable is unset, no file matches, a URL's driver is missing, the format is unclear.
+        TriadError: they cannot be found, or it is not clear what they are.
     """
-    path = _expand(params.path or "", where)
+    places, form, left = find(params.path or "", where, params.format, params.limits.files)
+    if left:
+        log.info("%s: %s", where, f"not read as data: {_few(left)}")
+    dialect = Dialect(
+        where,
+        encoding=params.encoding,
+        delimiter=params.delimiter,
+        quote=params.quote,
+        multiline=params.multiline,
+        null_values=params.null_values,
+        record_bytes=params.limits.record_bytes,
+        most_columns=params.limits.columns,
+    )
+    return Files(places, form, dialect, params.limits)
+
+
+def _note(place: Place, rows: int, several: int) -> None:
+    log.info("read %s: %s rows%s", place.name, f"{rows:,}", f", {several:,} over several lines" if several else "")
+
+
+def _refuse_twin(contents: dict[bytes, str], digest: bytes, place: Place) -> None:
+    other = contents.setdefault(digest, place.name)
+    if other != place.name:
+        raise TriadError(f"holds the same as {other}", where=place.name, mend="take one of them away")
+
+
+def _digest(file: IO[bytes]) -> bytes:
+    found = hashlib.blake2b()
+    while block := file.read(1 << 20):
+        found.update(block)
+    return found.digest()
+
+
+@contextmanager
+def _readable(place: Place) -> Iterator[None]:
+    """Turns what Arrow raises on a broken Parquet file into what its owner can act on."""
     try:
-        system, root = fsspec.core.url_to_fs(path)
-        if re.search(r"[*?\[]", root):
-            paths = sorted(p for p in system.glob(root) if system.isfile(p))
-        elif system.isdir(root):
-            paths = sorted(
-                p for p in system.find(root) if _format(p) and not PurePosixPath(p).name.startswith(("_", "."))
-            )
-        else:
-            paths = [root] if system.exists(root) else []
-    except ImportError as error:
-        raise TriadError(
-            str(error), where=f"{where}.path {shown(path)}", mend="install that package beside triad"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise TriadError(
-            str(error),
-            where=f"{where}.path {shown(path)}",
-            mend="correct the path or the access",
-            transient=isinstance(error, OSError) and not isinstance(error, FileNotFoundError | PermissionError),
-        ) from error
-    if not paths:
-        raise TriadError(
-            "no such file", where=f"{where}.path {shown(path)}", mend="correct the path, or bring the file"
-        )
-    forms = {params.format or _format(p) for p in paths}
-    form = forms.pop()
-    if forms or form is None:
-        raise TriadError(
-            "is it csv or parquet? The names do not tell",
-            where=f"{where}.path {shown(path)}",
-            mend=f"set {where}.format",
-        )
-    return Files(system, paths, form, params, where)
+        with explained(place.name):
+            yield
+    except pa.ArrowException as error:
+        what = f"cannot be read as parquet ({type(error).__name__})"
+        mend = "copy it again if it is cut short; else write it anew"
+        raise TriadError(what, where=place.name, mend=mend) from None
 
 
-def shown(path: str) -> str:
-    """`path` as it may be printed: without the secrets a URL can carry."""
-    if "://" not in path:
-        return path
-    return re.sub(r"\?.*", "", re.sub(r"//[^/@]*@", "//", path))
-
-
-def _format(path: str) -> str | None:
-    name = PurePosixPath(path.lower())
-    return _FORMATS.get(PurePosixPath(name.stem).suffix if name.suffix in _PACKED else name.suffix)
-
-
-def _expand(path: str, where: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found:
-            raise TriadError(
-                f"the environment variable {match[1]} is not set",
-                where=f"{where}.path {path}",
-                mend=f"export {match[1]}=… before the run, or write the path out",
-            )
-        return found
-
-    return re.sub(r"\$\{(\w+)\}", value, path)
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more

@@ -20,6 +20,7 @@ from triad.artifacts import replacing_together, write_json
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.progress import Progress
+from triad.redaction import shown_path
 from triad.schema import REQUIRED, TABLES
 from triad.tables import conform, write_table
 
@@ -37,7 +38,7 @@ def ingest(params: Params) -> None:
         TriadError: what was read does not fit the contract, or the disk is full. Earlier outputs stay as they were.
     """
     chosen = params.ingest
-    log.info("source %s · %s", chosen.source, chosen.model_dump_json(exclude_defaults=True))
+    log.info("source %s · %s", chosen.source, shown_path(chosen.model_dump_json(exclude_defaults=True)))
     start = time.monotonic()
     with replacing_together(artifacts.ORACLE, artifacts.TABLES) as (oracle, tables):
         rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
