@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from triad.errors import TriadError
+from triad.paths import parquet_below
 from triad.schema import TABLES, Table
 
 _ARROW = {
@@ -113,10 +114,9 @@ def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckd
         session.execute(f"SET threads = {threads}")
     if isinstance(tables, Path):
         for name in present(tables):
-            pattern = str(tables / name / "**" / "*.parquet").replace("'", "''")
             session.execute(
                 f"CREATE VIEW {name} AS SELECT * FROM "
-                f"read_parquet('{pattern}', hive_partitioning = false, union_by_name = true)"
+                f"read_parquet({parquet_below(tables / name)}, hive_partitioning = false, union_by_name = true)"
             )
     else:
         for name, data in tables.items():

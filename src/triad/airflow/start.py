@@ -19,6 +19,7 @@ from pathlib import Path
 
 from triad.airflow import settings
 from triad.errors import TriadError
+from triad.paths import sqlite_url
 from triad.retraining.graph import stages
 
 HOST = "127.0.0.1"
@@ -95,7 +96,7 @@ def commands(ports: Mapping[str, int]) -> dict[str, list[str]]:
     """Part → its command. The log servers, which would listen on every address, are left out."""
     airflow = [sys.executable, "-m", "airflow"]
     checkout = settings.checkout()
-    store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{checkout / 'mlflow.db'}"
+    store = os.environ.get("MLFLOW_TRACKING_URI") or sqlite_url(checkout / "mlflow.db")
     mlflow = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(ports["mlflow"])]
     return {
         "api-server": [*airflow, "api-server"],

@@ -122,4 +122,4 @@ def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Tab
 
 def _names(path: Path) -> list[str]:
     with duckdb.connect() as session:
-        return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()]
+        return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [literal(path)]).fetchall()]

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 
 from triad.features.dataset import Floats, Ints
+from triad.paths import sql_text
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -31,7 +32,7 @@ def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megab
     limit = max(megabytes, thread_megabytes * scalar(session, "SELECT current_setting('threads')"))
     session.execute(f"SET memory_limit = '{limit}MB'")
     if SPILL not in str((session.execute("SELECT current_setting('temp_directory')").fetchone() or ("",))[0]):
-        session.execute(f"SET temp_directory = '{Path(tempfile.gettempdir()) / (SPILL + uuid4().hex)}'")
+        session.execute(f"SET temp_directory = {sql_text(Path(tempfile.gettempdir()) / (SPILL + uuid4().hex))}")
 
 
 def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ import yaml
 
 from triad.artifacts import TABLES, read_json
 from triad.errors import TriadError
+from triad.paths import entry
 from triad.retraining.outcome import LISTS
 from triad.retraining.run import CLOSED, exclusive, workspaces
 from triad.tracking.place import tracking_uri
@@ -94,7 +95,7 @@ def renew(checkout: Path) -> str:
             **os.environ,
             "MLFLOW_TRACKING_URI": tracking_uri(checkout),
             "TRIAD_CHECKOUT": str(checkout),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": entry(Path(__file__).parents[2]),
         }
         done = subprocess.run([sys.executable, "-m", "triad", "recommend"], cwd=folder, env=environment, check=False)
         if done.returncode:

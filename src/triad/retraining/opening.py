@@ -14,6 +14,7 @@ import yaml
 
 from triad import removal, worktree
 from triad.errors import TriadError
+from triad.paths import entry
 from triad.retraining.run import RECORD, Run, checkout, exclusive, slug, workspaces
 from triad.retraining.seeding import seed
 from triad.workspace import laid, read_overlay, share_cache, write_params
@@ -140,7 +141,7 @@ def _check(folder: Path) -> None:
     """Ask the revision's own code whether the params fit, before anything is run."""
     if not (folder / "src" / "triad" / "config").is_dir():
         return
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    environment = {**os.environ, "PYTHONPATH": entry(folder / "src")}
     done = subprocess.run(
         [sys.executable, "-c", _LOAD], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

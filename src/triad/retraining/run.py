@@ -15,6 +15,7 @@ from pathlib import Path
 
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
+from triad.paths import entry
 from triad.removal import checked_name, checked_part
 from triad.tracking import place
 
@@ -64,7 +65,7 @@ class Run:
     def environment(self, stage: str | None = None) -> dict[str, str]:
         """What the run's processes find around them: the checkout's registry, this Python's programs, who asked."""
         mark = {} if stage is None else {MARK: f"{self.workspace}:{stage}", "TRIAD_FAILURE": str(self.failure(stage))}
-        path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        path = [entry(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         return {
             **os.environ,
             "MLFLOW_TRACKING_URI": place.tracking_uri(Path(self.checkout)),

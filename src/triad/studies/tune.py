@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from triad.config.params import merge
 from triad.errors import TriadError
+from triad.paths import sqlite_url
 from triad.features.dataset import Dataset
 from triad.studies.members import Workshop
 from triad.studies.space import Space, blind, overlay
@@ -62,7 +63,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=name,
-        storage=f"sqlite:///{(folder / 'trials.db').resolve()}",
+        storage=sqlite_url((folder / "trials.db").resolve()),
         load_if_exists=True,
         direction="minimize",
         pruner=optuna.pruners.MedianPruner(space.warm_trials, space.warm_epochs),

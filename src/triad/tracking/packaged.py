@@ -28,6 +28,7 @@ import triad
 from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.answers import Answers, Question
+from triad.paths import entry
 
 if TYPE_CHECKING:
     from triad.config.recommend import RecommendParams
@@ -63,7 +64,7 @@ class Packaged:
             return pq.read_table(Path(exchange) / "lists.parquet")
 
     def _run(self, what: str, tables: Path, exchange: str) -> None:
-        paths = [str(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [entry(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
         command = [sys.executable, "-P", "-m", __name__, what, str(self.folder), str(tables), exchange, self.version]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, check=False)
         if done.returncode:

@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from triad.artifacts import read_json
 from triad.errors import TriadError
+from triad.paths import is_sqlite, sqlite_file, sqlite_url
 
 DATABASE = Path("mlflow.db")
 RECORD = Path(".triad") / "run.json"
@@ -56,10 +57,10 @@ def tracking_uri(of: Path | None = None) -> str:
     """
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if not named:
-        return f"{_SQLITE}{(_checkout(of) / DATABASE).resolve()}"
+        return sqlite_url((_checkout(of) / DATABASE).resolve())
     if named.startswith(_SQLITE):
         path = named.removeprefix(_SQLITE)
-        return named if path.startswith(("/", ":", "?")) or not path else f"{_SQLITE}{_checkout(of) / path}"
+        return named if path.startswith(("/", ":", "?")) or not path else sqlite_url(_checkout(of) / sqlite_file(named))
     if not urlparse(named).scheme and not named.startswith(("/", *_NOT_PATHS)):
         return str(_checkout(of) / named)
     return named
@@ -71,4 +72,4 @@ def _checkout(of: Path | None) -> Path:
 
 def is_there(uri: str) -> bool:
     """Whether a registry may be at `uri`: False only for a SQLite file that is not there."""
-    return not uri.startswith(_SQLITE) or Path(uri.removeprefix(_SQLITE).partition("?")[0]).exists()
+    return not is_sqlite(uri) or sqlite_file(uri).exists()

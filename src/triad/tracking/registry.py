@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
+from triad.paths import is_sqlite
 from triad.tracking.former import published
 from triad.tracking.moving import move, settle
 from triad.tracking.place import is_there, tracking_uri
@@ -214,7 +215,7 @@ def folder_of(model: str, version: str) -> Path:
             where=f"model {model}, version {version}",
             mend="bring the artifact store back (a local one holds absolute paths: do not move the folder), "
             "or `triad rollback --to` another version",
-            transient=not tracking_uri().startswith("sqlite:"),
+            transient=not is_sqlite(tracking_uri()),
         ) from error
 
 

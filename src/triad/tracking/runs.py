@@ -111,7 +111,7 @@ def _log_model(lineage: Lineage) -> str:
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(package / "tracking" / "registered.py"),
-        artifacts={"state": str(STATE.resolve()), "fuse": str(FUSE.resolve())},
+        artifacts={"state": STATE.resolve().as_uri(), "fuse": FUSE.resolve().as_uri()},
         code_paths=[str(package)],
         signature=ModelSignature(params=ParamSchema([ParamSpec("mode", "string", "score"), ParamSpec("k", "long", 0)])),
         pip_requirements=requirements(),

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triad.errors import TriadError
+from triad.paths import is_sqlite, sqlite_file
 from triad.tracking.place import checkout, is_there, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from sqlalchemy import Engine
 
 ARTIFACTS = Path("mlartifacts")
 
@@ -27,8 +29,8 @@ ARTIFACTS = Path("mlartifacts")
 def home() -> Path:
     """The folder whose processes share the store: its database's, else the checkout (TRIAD_CHECKOUT names another)."""
     uri = tracking_uri()
-    if uri.startswith("sqlite:"):
-        return Path(uri.removeprefix("sqlite:///").partition("?")[0]).resolve().parent
+    if is_sqlite(uri):
+        return sqlite_file(uri).resolve().parent
     return Path(os.environ.get("TRIAD_CHECKOUT") or checkout()).resolve()
 
 
@@ -76,7 +78,7 @@ def client(*, make: bool = True) -> MlflowClient:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     try:
-        if uri.startswith("sqlite:"):
+        if is_sqlite(uri):
             with locked("mlflow"):
                 _upgrade(uri)
         found = mlflow.MlflowClient()
@@ -100,10 +102,23 @@ def _upgrade(uri: str) -> None:
     try:
         if utils._is_empty_database(engine):
             utils._initialize_tables(engine)
+            _add_default_experiment(engine)
         elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
             utils._upgrade_db(engine)
     finally:
         engine.dispose()
+
+
+def _add_default_experiment(engine: Engine) -> None:
+    # MLflow would add it, in SQL that it writes without quoting the folder's name
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment
+    from sqlalchemy.orm import Session
+
+    place = (home() / ARTIFACTS / "Default").as_uri()
+    with Session(engine) as session, session.begin():
+        session.add(
+            SqlExperiment(experiment_id=0, name="Default", artifact_location=place, lifecycle_stage="active")
+        )
 
 
 def experiment_id(found: MlflowClient, name: str) -> str:
@@ -111,7 +126,7 @@ def experiment_id(found: MlflowClient, name: str) -> str:
     with locked("mlflow"):
         experiment = found.get_experiment_by_name(name)
         if experiment is None:
-            place = (home() / ARTIFACTS / name).as_uri() if tracking_uri().startswith("sqlite:") else None
+            place = (home() / ARTIFACTS / name).as_uri() if is_sqlite(tracking_uri()) else None
             return found.create_experiment(name, artifact_location=place)
     if experiment.lifecycle_stage != "active":
         raise TriadError(

@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 
 from triad.errors import TriadError
+from triad.paths import parquet_below, sqlalchemy_url
 from triad.schema import TABLES
 from triad.validation.checks import Check
 from triad.validation.rows import unexpected_rows
@@ -52,10 +53,10 @@ def run_suites(suites: Mapping[str, Suite], tables: Path, first_day: date, as_of
 def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Mapping[str, str]) -> None:
     with duckdb.connect(str(path)) as session:
         for name in names:
-            pattern = str((tables / name).resolve() / "**" / "*.parquet").replace("'", "''")
+            files = parquet_below((tables / name).resolve())
             session.execute(
                 f"CREATE VIEW {name} AS SELECT * FROM "
-                f"read_parquet('{pattern}', hive_partitioning = false, union_by_name = true)"
+                f"read_parquet({files}, hive_partitioning = false, union_by_name = true)"
             )
         session.execute(
             "CREATE TABLE run_window AS SELECT ?::TIMESTAMPTZ AS since, ?::TIMESTAMPTZ AS until, "
@@ -105,7 +106,7 @@ def _run(suites: Mapping[str, Suite], database: Path, window: dict[str, str], do
     )
     source = context.data_sources.add_sql(
         "tables",
-        connection_string=f"duckdb:///{database}",
+        connection_string=sqlalchemy_url("duckdb", database),
         kwargs={"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True},
     )
     engine = source.get_engine()
