@@ -1,8 +1,15 @@
 # `make run`: from nothing to the finished report. `make test`: the tests.
 SHELL := /bin/bash
-VENV := $(CURDIR)/.venv
-TOPOLOGY := $(CURDIR)/.venv-topology
-export PATH := $(VENV)/bin:$(PATH)
+# make cannot name a target whose path holds a blank, and a shell's PATH no folder whose name holds a colon
+ifeq ($(wildcard src/triad/cli.py),)
+$(error Run make in Triad's own folder)
+endif
+ifneq ($(findstring :,$(CURDIR)),)
+$(error Move the checkout to a folder without a colon in its path: PATH cannot name it)
+endif
+VENV := .venv
+TOPOLOGY := .venv-topology
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # compiled byte code makes every stage start seconds sooner
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
@@ -112,5 +119,6 @@ lock: $(VENV)/.dev
 	$(LOCK) -c requirements/topology.lock requirements/loopback.in -o requirements/loopback.lock
 	$(RESOLVE) -c requirements/topology.lock --extra gpu -o requirements/gpu.lock
 
+# What the stages made here. Workspaces (`git worktree remove` takes one away), deliveries and the registry stay.
 clean:
-	rm -rf artifacts .triad runs
+	rm -rf artifacts .triad/checkpoints .triad/failures

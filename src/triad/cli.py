@@ -14,6 +14,7 @@ import click
 from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
+from triad.paths import entry
 from triad.retraining.commands import retraining
 from triad.studies.commands import ablations, tune
 
@@ -76,7 +77,7 @@ def _enter_own_environment() -> None:
     wanted = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
     here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
     if here is not None and here != Path(__file__).resolve().parent:
-        wanted["PYTHONPATH"] = str(here.parent)
+        wanted["PYTHONPATH"] = entry(here.parent)
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         arguments = [sys.executable, "-m", "triad", *sys.argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, **wanted})

@@ -15,7 +15,7 @@ from triad.errors import TriadError
 _OF_URLS = {"%": "%25", "?": "%3F", "#": "%23"}
 
 
-def literal(path: Path | str) -> str:
+def pattern(path: Path | str) -> str:
     """`path` as a pattern that only it matches, for DuckDB and `glob`."""
     return glob.escape(str(path))
 
@@ -27,7 +27,7 @@ def sql_text(text: Path | str) -> str:
 
 def parquet_below(folder: Path) -> str:
     """The Parquet files anywhere below `folder`, as an argument in DuckDB's SQL."""
-    return sql_text(f"{literal(folder)}/**/*.parquet")
+    return sql_text(f"{pattern(folder)}/**/*.parquet")
 
 
 def sqlalchemy_url(dialect: str, path: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from triad import worktree
 from triad.errors import TriadError
 from triad.worktree import git
 
+_COMMENT = "#"
 RUN = Path(".triad") / "run.json"
 """What `triad retraining open` leaves in a run's workspace."""
 
@@ -113,9 +115,26 @@ def share_cache(checkout: Path, folder: Path) -> None:
             settings.add_section(needed)
     for section in settings.values():  # paths are relative to the .dvc folder that names them
         if "url" in section and "://" not in section["url"]:
-            section["url"] = str((here / section["url"]).resolve())
-    settings["cache"]["dir"] = str((here / settings["cache"].get("dir", "cache")).resolve())
+            section["url"] = _for_dvc((here / section["url"]).resolve(), folder)
+    settings["cache"]["dir"] = _for_dvc((here / settings["cache"].get("dir", "cache")).resolve(), folder)
     # DVC's own notes on the folder: by default in /var/tmp, where they would outlive it
-    settings["core"]["site_cache_dir"] = str((folder / ".dvc" / "tmp" / "site").resolve())
+    site = (folder / ".dvc" / "tmp" / "site").resolve()
+    settings["core"]["site_cache_dir"] = str(site) if _COMMENT not in str(site) else ".dvc/tmp/site"
     with (folder / ".dvc" / "config.local").open("w") as handle:
         settings.write(handle)
+
+
+def _for_dvc(path: Path, folder: Path) -> str:
+    """`path` as DVC's settings in `folder` name it: those cannot quote the sign that begins a comment there.
+
+    Raises:
+        TriadError: it cannot be named without that sign.
+    """
+    if _COMMENT not in str(path):
+        return str(path)
+    told = os.path.relpath(path, (folder / ".dvc").resolve())
+    if _COMMENT in told:
+        raise TriadError(
+            f"DVC's settings cannot hold a {_COMMENT!r}", where=str(path), mend="make the workspace near it"
+        )
+    return told

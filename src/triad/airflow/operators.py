@@ -18,6 +18,7 @@ from airflow.sdk.execution_time.context import context_to_airflow_vars
 
 from triad.airflow import settings
 from triad.airflow.links import LINKS, links
+from triad.paths import entry
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,7 +79,7 @@ class Triad(BaseOperator):
         """Exit code and last line of `python -m …` in `folder`."""
         environment = os.environ | context_to_airflow_vars(context, in_env_var_format=True)
         environment["TRIAD_CHECKOUT"] = str(settings.checkout())
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+        environment["PATH"] = f"{entry(Path(sys.executable).parent)}{os.pathsep}{environment.get('PATH', '')}"
         # a task's stdin is a socket; a bash below it would take itself for a remote login and read ~/.bashrc
         environment["SHLVL"] = "1"
         self._hook = SubprocessHook()

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from triad.airflow import settings
 from triad.errors import TriadError
-from triad.paths import sqlite_url
+from triad.paths import sqlalchemy_url, sqlite_url
 from triad.retraining.graph import stages
 
 HOST = "127.0.0.1"
 USER = "admin"
+DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 PATIENCE = 600
 """Seconds until the parts must have answered; on a busy machine they need minutes. One that ends is noticed at once."""
 GRACE = 20
@@ -73,6 +74,8 @@ def configuration(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(checkout / "dags"),
+        # Airflow puts its home into this address as it is
+        **({} if home.as_uri() == f"file://{home}" else {DATABASE: sqlalchemy_url("sqlite", home / "airflow.db")}),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         # each of them is a process of 135 MB that waits

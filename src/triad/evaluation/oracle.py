@@ -20,6 +20,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, rank_targets
 from triad.features.dataset import Dataset, Floats, Ints
+from triad.paths import pattern
 
 _CHANCES = {"clicked": "p_click", "carted": "p_cart", "purchased": "p_purchase"}
 
@@ -113,7 +114,7 @@ def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Tab
         wanted = ", ".join(f't."{column}"' for column in columns)
         found = session.sql(
             f"SELECT {wanted} FROM asked LEFT JOIN read_parquet(?) t USING ({', '.join(keys)}) ORDER BY place",
-            params=[str(path)],
+            params=[pattern(path)],
         ).to_arrow_table()
     if found.num_rows != asked.num_rows:
         raise TriadError(f"its key {list(keys)} is not unique", where=str(path), mend="run the stage ingest again")
@@ -122,4 +123,4 @@ def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Tab
 
 def _names(path: Path) -> list[str]:
     with duckdb.connect() as session:
-        return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [literal(path)]).fetchall()]
+        return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [pattern(path)]).fetchall()]

@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 
 from triad.config.params import merge
 from triad.errors import TriadError
-from triad.paths import sqlite_url
 from triad.features.dataset import Dataset
+from triad.paths import sqlite_url
 from triad.studies.members import Workshop
 from triad.studies.space import Space, blind, overlay
 from triad.studies.spec import StudyParams

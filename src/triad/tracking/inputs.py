@@ -52,14 +52,18 @@ def _arrow(data: Any) -> pa.Table:
 
 @contextmanager
 def _local(place: str) -> Iterator[Path]:
-    url = urlparse(place)
-    if url.scheme in ("", "file"):
-        yield Path(unquote(url.path) if url.scheme else place)
+    if "://" not in place:
+        yield Path(place)
+        return
+    if place.startswith("file:"):
+        yield Path(unquote(urlparse(place).path))
         return
     with tempfile.TemporaryDirectory(prefix="triad-tables-") as scratch:
         system, root = fsspec.url_to_fs(place)
         for name in TABLES:
             remote = f"{root.rstrip('/')}/{name}"
-            if system.exists(remote):
-                system.get(remote, str(Path(scratch) / name), recursive=True)
+            for file in system.find(remote):  # `get` would take a folder's name for a pattern
+                local = Path(scratch) / name / file.removeprefix(f"{remote}/")
+                local.parent.mkdir(parents=True, exist_ok=True)
+                system.get_file(file, str(local))
         yield Path(scratch)

@@ -116,9 +116,7 @@ def _add_default_experiment(engine: Engine) -> None:
 
     place = (home() / ARTIFACTS / "Default").as_uri()
     with Session(engine) as session, session.begin():
-        session.add(
-            SqlExperiment(experiment_id=0, name="Default", artifact_location=place, lifecycle_stage="active")
-        )
+        session.add(SqlExperiment(experiment_id=0, name="Default", artifact_location=place, lifecycle_stage="active"))
 
 
 def experiment_id(found: MlflowClient, name: str) -> str:
