@@ -60,7 +60,9 @@ def tracking_uri(of: Path | None = None) -> str:
         return sqlite_url((_checkout(of) / DATABASE).resolve())
     if named.startswith(_SQLITE):
         path = named.removeprefix(_SQLITE)
-        return named if path.startswith(("/", ":", "?")) or not path else sqlite_url(_checkout(of) / sqlite_file(named))
+        if path.startswith(("/", ":", "?")) or not path:
+            return named
+        return sqlite_url(_checkout(of) / sqlite_file(named)) + "".join(path.partition("?")[1:])
     if not urlparse(named).scheme and not named.startswith(("/", *_NOT_PATHS)):
         return str(_checkout(of) / named)
     return named
