@@ -17,6 +17,7 @@ export UV_LINK_MODE ?= copy
 .PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock clean
 
 run: $(VENV)/.runtime
+	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
 	@dvc repro
 	@triad summary
 

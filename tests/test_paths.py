@@ -143,6 +143,7 @@ def makefile(folder: Path) -> Path:
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
     (folder / "src" / "triad").mkdir(parents=True)
     (folder / "src" / "triad" / "cli.py").touch()
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     (folder / ".venv" / "bin").mkdir(parents=True)
     for name in ("python", "uv", "dvc", "triad", "pytest", "ruff", "mypy"):
         program = folder / ".venv" / "bin" / name
@@ -171,9 +172,15 @@ def test_make_refuses_another_folder_and_a_colon(tmp_path: Path) -> None:
     assert "without a colon" in make(tmp_path / "a:b", "-n", "-f", str(ROOT / "Makefile"), "run").stderr
 
 
+def test_make_without_a_history_says_git_clone(makefile: Path) -> None:
+    shutil.rmtree(makefile / ".git")
+    done = make(makefile, "run")
+    assert done.returncode != 0 and "git clone" in done.stderr
+
+
 def test_make_clean_leaves_workspaces_and_deliveries(makefile: Path) -> None:
     (makefile / ".gitignore").write_text("/artifacts/\n/.triad/\n/runs/\n/.venv/\n")
-    commands = (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"])
+    commands = (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"])
     for words in (*commands, ["worktree", "add", "-q", "runs/mine"]):
         subprocess.run(["git", *words], cwd=makefile, check=True)
     names = ("artifacts/ingest/x", ".triad/checkpoints/x", ".triad/delivered/x", "runs/mine/x")

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from triad.durable import sync, sync_tree
 from triad.errors import TriadError
 from triad.locking import held
@@ -129,7 +131,7 @@ def _restore(target: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
@@ -186,3 +188,30 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The JSON value in `path`."""
     return json.loads(path.read_text())
+
+
+def need(path: Path) -> Path:
+    """`path`, an output of a stage.
+
+    Raises:
+        TriadError: it is not there yet.
+    """
+    if not path.exists():
+        stage = path.relative_to(ARTIFACTS).parts[0]
+        raise TriadError("is not there yet", where=str(path), mend=f"run the stage {stage} first: `dvc repro {stage}`")
+    return path
+
+
+def check_inputs(stage: str, pipeline: Path = Path("dvc.yaml")) -> None:
+    """Raises:
+    TriadError: what `stage` reads by the word of `pipeline`, if there is one, was not made yet.
+    """
+    if not pipeline.is_file():
+        return
+    try:
+        reads = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    except (yaml.YAMLError, KeyError, TypeError):  # DVC says what is wrong with it
+        return
+    for path in reads:
+        if Path(path).is_relative_to(ARTIFACTS):
+            need(Path(path))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from triad import machine, plain
 from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
@@ -51,12 +54,14 @@ ENVIRONMENT = {
 
 def main() -> None:
     """The console entry: settles the environment, then parses the command line."""
-    _enter_own_environment()
     logging.basicConfig(format="%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("triad").setLevel(logging.INFO)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for those who write networks
+    plain.speak()
     try:
-        commands.main(standalone_mode=False)
+        _enter_own_environment()
+        with machine.told():
+            commands.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -65,8 +70,12 @@ def main() -> None:
     except TriadError as error:
         sys.stderr.write(f"\nerror · {error}\n")
         if told := os.environ.get("TRIAD_FAILURE"):  # an unattended run asks what kind of error it was
-            error.write(Path(told))
+            with suppress(OSError):  # what is wrong may be the disk itself
+                error.write(Path(told))
         sys.exit(1)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def _enter_own_environment() -> None:
@@ -78,6 +87,10 @@ def _enter_own_environment() -> None:
     here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
     if here is not None and here != Path(__file__).resolve().parent:
         wanted["PYTHONPATH"] = entry(here.parent)
+    # files are UTF-8 whatever the terminal speaks, and the terminal is spoken to as before
+    wanted |= {"PYTHONUTF8": "1"}
+    if codecs.lookup(sys.stdout.encoding).name != "utf-8":
+        wanted.setdefault("PYTHONIOENCODING", os.environ.get("PYTHONIOENCODING", sys.stdout.encoding))
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         arguments = [sys.executable, "-m", "triad", *sys.argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, **wanted})
@@ -91,9 +104,11 @@ def commands() -> None:
 def _add_stage(name: str) -> None:
     @commands.command(name, help=f"Run the stage {name} on the present folder's params.yaml.")
     def run() -> None:
+        from triad.artifacts import check_inputs
         from triad.config.params import load
 
         params = load()
+        check_inputs(name)
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
         with held(ARTIFACTS / name):
             stage(params)

@@ -85,25 +85,28 @@ def read_overlay(config: Path) -> dict[str, Any]:
     """The sections in `config`.
 
     Raises:
-        TriadError: there is no such file.
+        TriadError: there is no such file, or it is no mapping.
     """
     if not config.is_file():
         raise TriadError("no such file", where=str(config), mend="the shipped ones lie in configs/")
-    return yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    from triad.config.params import read
+
+    return read(config, empty=True)
 
 
 def laid(folder: Path, overlay: Mapping[str, Any]) -> dict[str, Any]:
     """`folder`'s params with `overlay` laid over them."""
-    from triad.config.params import merge
+    from triad.config.params import merge, read
 
-    return merge(yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8")), dict(overlay))
+    return merge(read(folder / "params.yaml"), dict(overlay))
 
 
 def write_params(folder: Path, params: Mapping[str, Any]) -> None:
     """Make `params` those of `folder`."""
     # through JSON, so that a date is written as the text that DVC takes
     plain = json.loads(json.dumps(params, default=str))
-    (folder / "params.yaml").write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
 
 
 def share_cache(checkout: Path, folder: Path) -> None:

@@ -100,13 +100,26 @@ def load(path: Path = Path("params.yaml")) -> Params:
     Raises:
         TriadError: the file is missing, is no YAML, or does not fit.
     """
+    return parse(read(path), str(path))
+
+
+def read(path: Path, *, empty: bool = False) -> dict[str, Any]:
+    """The sections in `path`, which may be `empty`.
+
+    Raises:
+        TriadError: the file is missing, is no YAML, or holds no mapping.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise TriadError("no such file", where=str(path), mend="run from the folder that holds dvc.yaml") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TriadError(f"not readable as YAML: {error}", where=str(path), mend="correct the syntax") from error
-    return parse(values, str(path))
+    if values is None and empty:
+        return {}
+    if not isinstance(values, dict):
+        raise TriadError("is not a mapping of sections", where=str(path), mend="see the params.yaml the project ships")
+    return values
 
 
 def _keys(section: Any) -> list[str]:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from triad.config.base import Section
+from triad.errors import TriadError
+from triad.removal import checked_part
+
+
+def _checked(name: str) -> str:
+    try:
+        return checked_part(name, "name")
+    except TriadError as error:
+        raise ValueError(error.what) from error
+
+
+Name = Annotated[str, AfterValidator(_checked)]
+"""Of what lies in a registry. Files are named after it."""
 
 
 class PublishParams(Section):
     """Where a model is registered. The server comes from MLFLOW_TRACKING_URI."""
 
-    experiment: str = Field(default="triad", min_length=1)
-    model: str = Field(default="triad", min_length=1)
-    alias: str = Field(default="champion", min_length=1)
+    experiment: Name = "triad"
+    model: Name = "triad"
+    alias: Name = "champion"

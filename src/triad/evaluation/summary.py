@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triad.artifacts import read_json
-from triad.errors import TriadError
+from triad.artifacts import need, read_json
 from triad.evaluation.story import metric_name, number, verdict_words
 
 _HEAD = ("task", "metric", "model", "naive", "best possible", "share", "gain of fusing")
@@ -20,8 +19,7 @@ def summarise(folder: Path) -> str:
         TriadError: nothing was evaluated there yet.
     """
     for path in (folder / "metrics.json", folder / "report" / "verdict.json"):
-        if not path.is_file():
-            raise TriadError("no such file", where=str(path), mend="run `dvc repro evaluate` first")
+        need(path)
     verdict = read_json(folder / "report" / "verdict.json")
     told = [summary(read_json(folder / "metrics.json"), verdict)]
     published = folder.parent / "publish" / "published.json"

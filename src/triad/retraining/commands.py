@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from triad import machine
 from triad.errors import TriadError
 
 
@@ -21,7 +22,8 @@ class Unattended(click.Group):
         from triad.retraining.run import say
 
         try:
-            return super().invoke(context)
+            with machine.told():
+                return super().invoke(context)
         except TriadError as error:
             sys.stderr.write(f"\nerror · {error}\n")
             say({"error": {"what": error.what, "where": error.where, "mend": error.mend}})

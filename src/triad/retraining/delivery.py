@@ -12,8 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import yaml
-
 from triad.artifacts import TABLES, read_json
 from triad.errors import TriadError
 from triad.paths import entry
@@ -84,6 +82,8 @@ def renew(checkout: Path) -> str:
     Raises:
         TriadError: there are no tables, or the lists could not be made.
     """
+    from triad.config.params import read
+
     source = _newest(checkout)
     champion = champion_of(checkout, source)
     with tempfile.TemporaryDirectory(prefix="triad-lists-") as scratch:
@@ -105,7 +105,7 @@ def renew(checkout: Path) -> str:
                 mend="correct what the log above says, then `triad retraining deliver`",
             )
         found, why = hand_over(folder / LISTS, checkout, champion)
-    as_of = yaml.safe_load((source / "params.yaml").read_text())["ingest"]["as_of"]
+    as_of = read(source / "params.yaml")["ingest"]["as_of"]
     return f"its lists were made from the tables as of {as_of} in {source}, and delivered to {found}" if found else why
 
 
@@ -131,9 +131,10 @@ def _digest(folder: Path) -> str:
 
 def champion_of(checkout: Path, workspace: Path, model: str | None = None) -> str | None:
     """The version of `model`, else of the params' own in `workspace`, that serves by the registry of `checkout`."""
+    from triad.config.params import read
     from triad.config.publish import PublishParams
     from triad.tracking.registry import serving
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
-    named = PublishParams(**yaml.safe_load((workspace / "params.yaml").read_text()).get("publish", {}))
+    named = PublishParams(**(read(workspace / "params.yaml").get("publish") or {}))
     return serving(model or named.model, named.alias, checkout)

@@ -137,5 +137,5 @@ def in_use(folder: Path) -> Iterator[None]:
 
 def say(values: dict[str, object]) -> None:
     """Print `values` as one line for the caller to read."""
-    sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import yaml
 
-from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.artifacts import ARTIFACTS, TABLES, need, read_json
 from triad.digests import code_digest, digest
-from triad.errors import TriadError
 from triad.tables import present
 
 if TYPE_CHECKING:
@@ -97,10 +96,7 @@ def needed(path: Path) -> Any:
     Raises:
         TriadError: it is not there.
     """
-    if not path.is_file():
-        stage = path.relative_to(ARTIFACTS).parts[0]
-        raise TriadError("no such file", where=str(path), mend=f"run the stage {stage} first: `dvc repro {stage}`")
-    return read_json(path)
+    return read_json(need(path))
 
 
 def git() -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""Errors that mean the machine, not the program: a full disk, a read-only folder, too long a name."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from triad.errors import TriadError
+
+_FREE = "free some space or choose a smaller window, and run again"
+_RIGHTS = "run where this user may write, or change the rights"
+_SHORTER = "choose a shorter name, or a folder with a shorter path"
+_OPEN = "allow more open files (`ulimit -n`)"
+_PLACE = "move away what stands there"
+
+# kind → its numbers, how libraries that keep no number word it, what to do
+_KINDS: dict[str, tuple[tuple[int, ...], str, str]] = {
+    "no space left on the disk": (
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        r"no space left on device|disk is full|disk quota exceeded|file too large|\d+ requested and \d+ written",
+        _FREE,
+    ),
+    "cannot be written: the file system is read-only": (
+        (errno.EROFS,),
+        r"read-only file system|readonly database",
+        _RIGHTS,
+    ),
+    "this user may not do that": ((errno.EACCES, errno.EPERM), r"permission denied|operation not permitted", _RIGHTS),
+    "the name is too long": ((errno.ENAMETOOLONG,), r"file name too long", _SHORTER),
+    "too many files are open": ((errno.EMFILE, errno.ENFILE), r"too many open files", _OPEN),
+    "something else stands there": ((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), r"not a directory", _PLACE),
+}
+_PASSES = ("no space left on the disk", "too many files are open")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say what the machine lacks as an error that a person can read; all other errors pass as they are."""
+    try:
+        yield
+    except Exception as error:
+        found = None if isinstance(error, TriadError) else translated(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def translated(error: BaseException) -> TriadError | None:
+    """What a person is told of `error`, where it or what it came from means the machine; else None."""
+    for cause in _chain(error):
+        for what, (numbers, words, mend) in _KINDS.items():
+            number = cause.errno if isinstance(cause, OSError) else None
+            if number in numbers if number is not None else re.search(words, str(cause), re.IGNORECASE):
+                where = getattr(cause, "filename", None) or _first_line(cause)
+                return TriadError(what, where=str(where), mend=mend, transient=what in _PASSES)
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    following: BaseException | None = error
+    seen: set[int] = set()
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
