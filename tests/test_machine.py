@@ -20,7 +20,11 @@ from triad.cli import STAGES
 from triad.errors import TriadError
 from triad.machine import told, translated
 
-TINY = "ingest: {as_of: '2026-03-01', simulated: {size: tiny}}\ntasks: {click: {kind: binary, label: clicked}}\nrecommend: {order_by: click}\n"
+TINY = """
+ingest: {as_of: '2026-03-01', simulated: {size: tiny}}
+tasks: {click: {kind: binary, label: clicked}}
+recommend: {order_by: click}
+"""
 
 
 @pytest.mark.parametrize(
