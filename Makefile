@@ -18,6 +18,7 @@ export UV_LINK_MODE ?= copy
 
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
+	@triad check
 	@dvc repro
 	@triad summary
 

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from triad.artifacts import ARTIFACTS, TABLES
-from triad.cli import _ENVIRONMENT
+from triad.cli import ENVIRONMENT
 from triad.config.params import Params, parse
 from triad.features import dataset
 from triad.stages.champion import champion
@@ -92,7 +92,7 @@ def _run(what: str, chosen: argparse.Namespace, share: float = 1.0) -> dict[str,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | _ENVIRONMENT,
+        env=os.environ | ENVIRONMENT,
     )
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -32,7 +32,7 @@ def main() -> int:
     window = {"as_of": "2026-03-01", "window_days": chosen.days, "simulated": {"size": chosen.size}}
     split_days = {"validation": 1, "fusion": 1, "test": 1}
     tasks = {"conversion": {"kind": "binary", "label": "purchased"}}
-    params = parse({"ingest": window, "tasks": tasks, "features": {"split_days": split_days}}, "benchmark")
+    params = parse({"ingest": window, "tasks": tasks, "features": {"split_days": split_days, "attribution_hours": 12}}, "benchmark")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         start = time.perf_counter()

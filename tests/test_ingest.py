@@ -20,7 +20,7 @@ from triad.stages import ingest as stage
 from triad.tables import connect, present
 
 FEW_DAYS = {"as_of": "2026-01-11", "window_days": 4, "simulated": {"size": "tiny", "seed": 3}}
-SPLITS = {"split_days": {"validation": 1, "fusion": 1, "test": 1}}
+SPLITS = {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 12}
 
 
 def params(**ingest: Any) -> Params:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from triad.config import reference
 from triad.config.finetune import FinetuneParams
-from triad.config.params import load, merge, parse
+from triad.config.params import Params, _leaves, load, merge, parse
 from triad.errors import TriadError
 
 ROOT = Path(__file__).parents[1]
@@ -18,13 +19,30 @@ def test_the_shipped_params_load() -> None:
     assert params.tasks["conversion"].given == "click"
 
 
-def test_the_shipped_file_shows_every_dial_as_the_code_has_it() -> None:
+def test_the_shipped_file_shows_the_dials_people_turn_as_the_code_has_them() -> None:
     bare = {"ingest": {"as_of": "2026-03-01"}, "tasks": SHIPPED["tasks"]}
     default = parse(bare, "defaults").model_dump(mode="json", by_alias=True)
     default["features"]["user_attributes"] = SHIPPED["features"]["user_attributes"]
-    assert {name: values for name, values in SHIPPED.items() if name != "tasks"} == {
-        name: values for name, values in default.items() if name != "tasks"
-    }
+    shown = {name: values for name, values in SHIPPED.items() if name != "tasks"}
+    assert merge(default, shown) == default
+    assert len(list(_leaves(shown))) <= 60
+    assert set(SHIPPED) == {field.alias or name for name, field in Params.model_fields.items()}
+
+
+def test_the_page_of_params_is_the_one_that_the_code_writes() -> None:
+    assert (ROOT / "docs" / "params.md").read_text() == reference.markdown(), "triad params --markdown > docs/params.md"
+    undescribed = [key.path for key in reference.every_key() if not (key.meaning or key.values)]
+    assert not undescribed
+
+
+def circle(*names: str) -> dict:
+    """Binary tasks, each given the next, and the last the first."""
+    after = dict(zip(names, [*names[1:], names[0]], strict=True))
+    return {name: {"kind": "binary", "label": "clicked", "given": after[name]} for name in names}
+
+
+PRICE, PROFILE = SHIPPED["tasks"]["price"], SHIPPED["tasks"]["profile"]
+SPEND = {"kind": "regression", "label": "spend"}
 
 
 @pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
@@ -39,10 +57,34 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ({"ingst": {}}, r"ingst: unknown key\n.*'ingest'"),
         ({"ingest": {"as_of": "yesterday"}}, r"ingest.as_of"),
         ({"ingest": {"window_days": 20}}, r"split_days take 26 days"),
-        ({"tasks": {"c": {"kind": "binary", "label": "purchased", "given": "click"}}}, r"'click' is no binary task"),
+        (
+            {"tasks": {"c": {"kind": "binary", "label": "purchased", "given": "click"}}},
+            r"'click' is no binary task; known",
+        ),
         ({"tasks": {"p": {"kind": "binary", "label": "price_move"}}}, r"tasks.p: .*is of kind 'regression'"),
         ({"features": {"user_attributes": ["segment"]}}, r"'segment' is also in features.user_attributes"),
         ({"recommend": {"order_by": "profile"}}, r"'profile' is no binary task"),
+        (
+            {"fuse": {"members": ["finetune", "popularty"]}},
+            r"members.1: 'popularty' .*\n.*did you mean 'popularity'",
+        ),
+        ({"fuse": {"members": ["finetune", "profile"]}}, r"fuse.members: none of finetune, profile ranks items"),
+        ({"fuse": {"members": ["pretrain", "pretrain"]}}, r"each once"),
+        ({"fuse": {"members": ["pretrain", "ease"]}}, r"ease is fitted where similarity.linear.members names it"),
+        ({"fuse": {"members": ["pretrain", "informed"]}}, r"informed is fitted where profile.informed is true"),
+        ({"similarity": {"linear": {"members": ["eas"]}}}, r"similarity.linear.members.0: .*\n.*did you mean 'ease'"),
+        ({"finetune": {"tasks": ["clik"]}}, r"finetune.tasks: 'clik' .*did you mean 'click'"),
+        ({"finetune": {"tasks": ["next"]}}, r"finetune.tasks: 'next' is no task with rows of its own"),
+        ({"finetune": {"body": "mmeo"}}, r"finetune.body: 'mmeo' is not one of .*\n.*did you mean 'mmoe'"),
+        ({"recommend": {"order_by": "conversoin"}}, r"recommend.order_by: .*did you mean 'conversion'"),
+        ({"tasks": SHIPPED["tasks"] | {"again": SHIPPED["tasks"]["next"]}}, r"next and again are rankings"),
+        ({"tasks": circle("click", "cart")}, r"click needs cart needs click: a circle"),
+        ({"tasks": circle("click")}, r"click needs click: a circle"),
+        ({"tasks": SHIPPED["tasks"] | {"price": PRICE | {"horizon_days": 8}}}, r"tasks.price.horizon_days: the 8 days"),
+        ({"tasks": SHIPPED["tasks"] | {"spend": SPEND | {"horizon_days": 30}}}, r"validation has 8; shorten it"),
+        ({"features": {"attribution_hours": 192}}, r"features.attribution_hours: 192 hours"),
+        ({"features": {"user_attributes": ["contry"]}}, r"no column 'contry'; did you mean 'country'"),
+        ({"tasks": SHIPPED["tasks"] | {"profile": PROFILE | {"column": "segmnt"}}}, r"did you mean 'segment'"),
         ({"finetune": {"init": "market"}}, r"finetune.init is market, but champion.market.model names none"),
     ],
 )
@@ -52,7 +94,20 @@ def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "no such file"), ("a: [", "not readable as YAML"), ("[1]", "not a mapping")]
+    ("text", "said"),
+    [
+        (None, "no such file"),
+        ("a: [", "not readable as YAML"),
+        ("[1]", "not a mapping"),
+        ("", "not a mapping"),
+        ("ingest: {as_of: '2026-03-01', as_of: '2026-03-02'}", "the key 'as_of' stands twice"),
+        ("tasks: {}\ntasks: {}", "the key 'tasks' stands twice"),
+        ("ingest: {as_of: 2026-03-01}", r'ingest.as_of: .* a date .*\n.*quote it: as_of: "2026-03-01"'),
+        (
+            "validate: {exceptional_days: ['2026-01-01', 2026-01-06]}",
+            r'exceptional_days.1: (.|\n)*"2026-01-06"',
+        ),
+    ],
 )
 def test_an_unreadable_file_is_a_clear_error(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "params.yaml"

@@ -42,7 +42,7 @@ VALUES = {
         "click": {"kind": "binary", "label": "clicked"},
         "conversion": {"kind": "binary", "label": "purchased", "given": "click"},
         "profile": {"kind": "multiclass", "label": "user_attribute", "column": "segment"},
-        "price": {"kind": "regression", "label": "price_move"},
+        "price": {"kind": "regression", "label": "price_move", "horizon_days": 3},
     },
     "pretrain": {
         "trunk": {"dim": 16, "layers": 1, "max_steps": 16, "dropout": 0.1},

@@ -121,6 +121,30 @@ commands.add_command(ablations)
 commands.add_command(tune)
 
 
+@commands.command(help="Check params.yaml, and run nothing.")
+def check() -> None:
+    from triad.config.params import load
+
+    load()
+    click.echo("params.yaml fits")
+
+
+@commands.command(help="Explain the keys of params.yaml that contain WORD, or all of them.")
+@click.argument("word", default="")
+@click.option("--markdown", is_flag=True, help="write all of them as docs/params.md is")
+def params(word: str, markdown: bool) -> None:
+    from triad.config import reference
+
+    if markdown:
+        click.echo(reference.markdown(), nl=False)
+        return
+    for key in reference.every_key():
+        if word in key.path:
+            click.echo(f"{key.path}: {key.default}" + (f"  # {key.values}" if key.values else ""))
+            if key.meaning:
+                click.echo(f"    {key.meaning}")
+
+
 @commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")
 def summary() -> None:
     from triad.evaluation.summary import summarise

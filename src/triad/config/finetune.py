@@ -58,7 +58,6 @@ class FinetuneParams(Section):
     trunk_rate: float = Field(default=0.1, ge=0, le=1, description="full: share of the rate that such a trunk gets")
     layer_rate: float = Field(default=0.38, gt=0, le=1, description="gradual: a layer's share of the rate above it")
     delta_rank: int = Field(default=4, ge=1, description="delta: rank of what is added to a matrix")
-    delta_rate: float = Field(default=1.0, gt=0, description="delta: share of the rate that its factors learn with")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
     warm_epochs: int = Field(default=2, ge=1, description="max_epochs of a start from the champion")

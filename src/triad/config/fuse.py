@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
+MemberName = Literal[
+    "finetune",
+    "pretrain",
+    "similarity",
+    "item_knn",
+    "transitions",
+    "ease",
+    "successors",
+    "attributes",
+    "profile",
+    "informed",
+    "logistic",
+    "popularity",
+]
+"""What can be fused; `fusion/members.py` says which class each is."""
+
+MEMBER_NAMES: tuple[str, ...] = get_args(MemberName)
+
+POINTWISE_MEMBERS = ("finetune", "profile", "informed", "logistic")
+"""Those that order no catalogue."""
+
 
 class FuseParams(Section):
     """Calibration and weights, fitted on the fusion window."""
 
-    members: tuple[str, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
+    members: tuple[MemberName, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
     calibrate: bool = True
     combine: Literal["convex", "stacked"] = Field(
         default="convex", description="weights on the simplex, or a logistic regression stacked on the members"
@@ -24,15 +45,14 @@ class FuseParams(Section):
     folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")
     k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
-    popularity_half_life_days: float = Field(
-        default=14.0, gt=0, description="days after which a taken item counts half"
-    )
     bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")
     def _fits(self) -> FuseParams:
+        if len(set(self.members)) < len(self.members) or not self.members:
+            raise ValueError(f"members {list(self.members)}: name at least one, and each once")
         if self.segments and self.combine == "stacked":
             raise ValueError("`segments` goes with combine: convex")
         if list(self.segments) != sorted({s for s in self.segments if s > 0}):

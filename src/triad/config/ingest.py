@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from triad.config.base import Section
 from triad.config.files import FilesParams
 
+SIMULATED_ATTRIBUTES = ("country", "device", "segment")
+"""What the simulated shop knows of a customer."""
+
 
 class SimulatedParams(Section):
     """The simulated shop. Sizes are defined in `sources/simulated`."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from triad.config.base import Section
+from triad.config import cross
+from triad.config.base import Section, near
 from triad.config.champion import ChampionParams
 from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
@@ -25,6 +29,9 @@ from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Params(Section):
@@ -47,20 +54,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> Params:
-        for name, task in self.tasks.items():
-            if task.given is not None and (task.given not in self.tasks or self.tasks[task.given].kind != "binary"):
-                raise ValueError(f"tasks.{name}.given: {task.given!r} is no binary task")
-            if task.label == "user_attribute" and task.column in self.features.user_attributes:
-                raise ValueError(f"tasks.{name}: its label {task.column!r} is also in features.user_attributes")
-        later = sum(self.features.split_days.model_dump().values())
-        if later >= self.ingest.window_days:
-            raise ValueError(f"features.split_days take {later} days of ingest.window_days={self.ingest.window_days}")
-        starts = [name for name in ("pretrain", "finetune") if getattr(self, name).init == "market"]
-        if starts and self.champion.market.model is None:
-            raise ValueError(f"{starts[0]}.init is market, but champion.market.model names none")
-        order = self.recommend.order_by
-        if order is not None and (order not in self.tasks or self.tasks[order].kind != "binary"):
-            raise ValueError(f"recommend.order_by: {order!r} is no binary task")
+        cross.check(self)
         return self
 
 
@@ -84,33 +78,47 @@ def parse(values: Any, where: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"]) or "params"
-        message, mend = first["msg"], "correct the value; each field's meaning stands in src/triad/config/"
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(Params), n=1, cutoff=0.5)
-            message = "unknown key"
-            mend = f"did you mean {near[0]!r}?" if near else "remove it"
-        raise TriadError(message, where=f"{where}: {path}", mend=mend) from error
+        raise _explained(error.errors()[0], where) from error
+
+
+def _explained(first: ErrorDetails, where: str) -> TriadError:
+    path = ".".join(str(part) for part in first["loc"]) or "params"
+    message, mend = (
+        first["msg"].removeprefix("Value error, "),
+        "correct the value; `triad params` explains each key",
+    )
+    if first["type"] == "extra_forbidden":
+        found = difflib.get_close_matches(str(first["loc"][-1]), _keys(Params), n=1, cutoff=0.5)
+        message, mend = "unknown key", f"did you mean {found[0]!r}?" if found else "remove it"
+    elif first["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
+        message = f"{first['input']!r} is not one of {', '.join(known)}"
+        mend = near(str(first["input"]), known).removeprefix("; ")
+    return TriadError(message, where=f"{where}: {path}", mend=mend)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """The parameters in `path`.
 
     Raises:
-        TriadError: the file is missing, is no YAML, or does not fit.
+        TriadError: the file is missing, is no YAML, a date in it is not quoted, or it does not fit.
     """
-    return parse(read(path), str(path))
+    values = read(path)
+    for place, value in _leaves(values):
+        if isinstance(value, date):  # DVC cannot read a YAML date in params.yaml, and says only that
+            mend = f'quote it: {place.rpartition(".")[2]}: "{value}"'
+            raise TriadError("YAML reads this as a date and not as a text", where=f"{path}: {place}", mend=mend)
+    return parse(values, str(path))
 
 
 def read(path: Path, *, empty: bool = False) -> dict[str, Any]:
     """The sections in `path`, which may be `empty`.
 
     Raises:
-        TriadError: the file is missing, is no YAML, or holds no mapping.
+        TriadError: the file is missing, is no YAML, names a key twice, or holds no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError as error:
         raise TriadError("no such file", where=str(path), mend="run from the folder that holds dvc.yaml") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -120,6 +128,25 @@ def read(path: Path, *, empty: bool = False) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise TriadError("is not a mapping of sections", where=str(path), mend="see the params.yaml the project ships")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the last one would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict | list):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    else:
+        yield place, values
 
 
 def _keys(section: Any) -> list[str]:

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
+LARGEST_EXACT = 25_000
+"""Items up to which the exact softmax pays: its cost grows with the catalogue (benchmarks/pretraining_losses.py)."""
+
 
 class TrunkParams(Section):
     """The item tower and the causal Transformer."""
@@ -38,9 +41,10 @@ class PretrainParams(Section):
     )
     hidden_share: float = Field(default=0.2, gt=0, lt=1, description="of interactions, masked in an epoch")
     trunk: TrunkParams = TrunkParams()
-    loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
-        default="softmax",
-        description="softmax is the most exact; the others hold where the catalogue is too large for it",
+    loss: Literal["auto", "softmax", "sampled_softmax", "gbce"] = Field(
+        default="auto",
+        description="softmax is the most exact; the others hold where the catalogue is too large for it. auto: softmax "
+        "up to 25,000 items, then sampled_softmax",
     )
     peer_weight: float = Field(
         default=0.0,
@@ -65,6 +69,12 @@ class PretrainParams(Section):
 
     @model_validator(mode="after")
     def _believes(self) -> PretrainParams:
-        if self.peer_weight and (self.loss != "softmax" or self.task != "next"):
+        if self.peer_weight and (self.loss not in ("auto", "softmax") or self.task != "next"):
             raise ValueError("peer_weight goes with loss: softmax and task: next, a belief over the whole catalogue")
         return self
+
+    def loss_for(self, items: int) -> str:
+        """The loss for a catalogue of `items`: what `loss` says, or what `auto` comes to."""
+        if self.loss != "auto":
+            return self.loss
+        return "softmax" if items <= LARGEST_EXACT or self.peer_weight else "sampled_softmax"

@@ -64,13 +64,13 @@ class Linear:
         Args:
             weights: (n_items, n_items) in catalogue rows, made by one of `WEIGHTS`.
         """
-        share = item_shares(data, params.popularity_half_life_days)
+        share = item_shares(data)
         power, half_life, floor = _choose(data, weights, share, params)
         return cls(*_by_id(data, weights, share), power, floor, params.recent, half_life)
 
     def refit(self, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
         """What was chosen stays; weights and shares are those of another train split."""
-        share = item_shares(data, params.popularity_half_life_days)
+        share = item_shares(data)
         item_id, weights, share = _by_id(data, weights, share)
         return replace(self, item_id=item_id, weights=weights, share=share)
 

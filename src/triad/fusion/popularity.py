@@ -16,8 +16,11 @@ from triad.fusion.alignment import align_share, by_id, positions
 from triad.fusion.examples import labelled
 from triad.fusion.history import DAY
 
+HALF_LIFE_DAYS = 14.0
+"""Days after which a taken item counts half."""
 
-def item_shares(data: Dataset, half_life_days: float) -> Floats:
+
+def item_shares(data: Dataset, half_life_days: float = HALF_LIFE_DAYS) -> Floats:
     """(n_items,) share of each item in train interactions of the kind that queries ask for, older ones counting less.
 
     One interaction is added to each item, so that no item is impossible.
@@ -45,7 +48,9 @@ class Popularity:
         return tuple(self.constants)
 
     @classmethod
-    def fit(cls, data: Dataset, tasks: Mapping[str, TaskParams], *, half_life_days: float) -> Popularity:
+    def fit(
+        cls, data: Dataset, tasks: Mapping[str, TaskParams], *, half_life_days: float = HALF_LIFE_DAYS
+    ) -> Popularity:
         """Train rates, class shares and medians; "no change" for moves of a price.
 
         Raises:

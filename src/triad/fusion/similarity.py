@@ -81,7 +81,7 @@ class Similarity:
         order = by_id(data.items.item_id)
         place = positions(np.asarray(data.items.item_id)[order], data.items.item_id)
         neighbours = item_neighbours(data, neighbours=params.neighbours, shrink=params.shrink)
-        share = item_shares(data, params.popularity_half_life_days)
+        share = item_shares(data)
         space = Space(neighbours, align_vectors(place, vectors[order], data.items), share)
         look = params.recent, params.half_life_days
         blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)

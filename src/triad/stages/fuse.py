@@ -35,8 +35,7 @@ def fuse(params: Params) -> None:
     members: dict[str, Member] = {}
     for name in params.fuse.members:
         if name == "popularity":
-            half_life_days = params.fuse.popularity_half_life_days
-            members[name] = Popularity.fit(data, params.tasks, half_life_days=half_life_days)
+            members[name] = Popularity.fit(data, params.tasks)
             continue
         if name == "logistic":
             members[name] = Logistic.fit(data, params.tasks)

@@ -255,8 +255,7 @@ def _logistic(shop: Workshop) -> Made:
 
 
 def _popularity(shop: Workshop) -> Made:
-    half_life_days = shop.params.fuse.popularity_half_life_days
-    return Popularity.fit(shop.data, shop.params.tasks, half_life_days=half_life_days), []
+    return Popularity.fit(shop.data, shop.params.tasks), []
 
 
 MAKERS: Mapping[str, Callable[[Workshop], Made]] = {

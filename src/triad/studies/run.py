@@ -14,6 +14,7 @@ from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
 from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
+from triad.fusion.members import Member
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
 from triad.studies.data import summary, taught, thinned
@@ -47,7 +48,7 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         cut=f"{share:g} {unit.seed if share < 1 else 0}",
         beside=folder,
     )
-    members = {name: shop.member(name) for name in params.fuse.members}
+    members: dict[str, Member] = {name: shop.member(name) for name in params.fuse.members}
     if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
         pointwise = {name: task for name, task in params.tasks.items() if task.kind != "ranking"}
         params = params.model_copy(update={"tasks": pointwise})

@@ -37,6 +37,9 @@ LOOKED_AT = 4000
 FEW = 500
 """Fewer queries tell one epoch from the next by chance."""
 
+LOSS_CELLS = 2_000_000_000
+"""(target, item) cells of an epoch's validation loss, or a large catalogue's would take longer than its training."""
+
 BLOCK = 2048
 """Queries scored at once, so that a large catalogue's scores need not all be held."""
 
@@ -67,6 +70,12 @@ def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
     return Targets(user[rows], state[rows], np.asarray(streams.item)[rows])
 
 
+def thinned(found: Targets, most: int) -> Targets:
+    """At most about `most` of `found`, evenly spaced, and no fewer than `LOOKED_AT`; all where there are no more."""
+    step = -(-len(found.item) // max(most, LOOKED_AT))
+    return found if step <= 1 else Targets(found.user[::step], found.history[::step], found.item[::step])
+
+
 def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
     """(n_items,) probabilities negatives are drawn with: half popularity, half uniform; for gBCE uniform."""
     count = np.bincount(item, minlength=len(data.items.item_id)).astype(np.float64)
@@ -84,10 +93,11 @@ class TargetFeed:
         found = targets(data, "train", masked=masked)
         self._share = params.hidden_share if masked else 1.0
         self.examples = round(self._share * len(found.item))
-        self._seed, self._sampled = params.seed, params.loss != "softmax"
-        self._negatives = params.negatives
         self._whole = np.arange(len(data.items.item_id))
-        self._probability = proposal(data, found.item, params.loss) if self.examples else np.zeros(0)
+        loss = params.loss_for(len(self._whole))
+        self._seed, self._sampled = params.seed, loss != "softmax"
+        self._negatives = params.negatives
+        self._probability = proposal(data, found.item, loss) if self.examples else np.zeros(0)
         self._batches = (HiddenBatches if masked else Batches)(
             data,
             found.user,
@@ -131,7 +141,7 @@ class InTurn:
 
 
 def make_loss(network: SequenceNetwork, kind: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
-    """A batch's mean loss, `kind` as in `PretrainParams.loss`."""
+    """A batch's mean loss, `kind` as `PretrainParams.loss_for` says."""
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
         states, items = network(batch, training=True)
@@ -213,7 +223,7 @@ def pretrain_network(
         TriadError: the train or the validation split holds no interaction to predict, or `former` is of other sizes.
     """
     masked = params.task == "masked"
-    held_out = targets(data, "validation", masked=masked)
+    held_out = thinned(targets(data, "validation", masked=masked), LOSS_CELLS // len(data.items.item_id))
     if not len(held_out.item):
         raise TriadError(
             "the validation split holds no interaction of the target kind",
@@ -226,7 +236,10 @@ def pretrain_network(
     if former is not None:
         new = carry_sequence(network, former)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
-    taught, loss_of = network, make_loss(network, params.loss, len(data.items.item_id))
+    catalogue = len(data.items.item_id)
+    loss = params.loss_for(catalogue)
+    log.info("loss: %s, %s items", loss, f"{catalogue:,}")
+    taught, loss_of = network, make_loss(network, loss, catalogue)
     if params.peer_weight:  # the second one is let go in the end
         taught = Peers([network, SequenceNetwork(network.trunk_config)])
         loss_of = make_joint_loss(taught, params.peer_weight)

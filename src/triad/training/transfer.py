@@ -46,7 +46,7 @@ def sizes(trunk: Trunk, params: FinetuneParams | None) -> dict[str, int]:
 def _pace(params: FinetuneParams, depth: int) -> Pace:
     if params.transfer == "gradual":
         return Pace(params.layer_rate**depth, start=depth)
-    return Pace({"full": params.trunk_rate, "frozen": 0.0, "delta": params.delta_rate}[params.transfer])
+    return Pace({"full": params.trunk_rate, "frozen": 0.0, "delta": 1.0}[params.transfer])
 
 
 def _depths(trunk: Trunk) -> list[tuple[Any, int]]:
