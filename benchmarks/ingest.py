@@ -30,9 +30,9 @@ def main() -> int:
     parser.add_argument("--days", default=12, type=int)
     chosen = parser.parse_args()
     window = {"as_of": "2026-03-01", "window_days": chosen.days, "simulated": {"size": chosen.size}}
-    split_days = {"validation": 1, "fusion": 1, "test": 1}
+    features = {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 12}
     tasks = {"conversion": {"kind": "binary", "label": "purchased"}}
-    params = parse({"ingest": window, "tasks": tasks, "features": {"split_days": split_days, "attribution_hours": 12}}, "benchmark")
+    params = parse({"ingest": window, "tasks": tasks, "features": features}, "benchmark")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         start = time.perf_counter()
