@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from triad.artifacts import TABLES
+from triad.artifacts import INGESTED
 from triad.config.params import parse
 from triad.stages.ingest import ingest
 from triad.tables import connect
@@ -38,7 +38,7 @@ def main() -> int:
         start = time.perf_counter()
         ingest(params)
         seconds = time.perf_counter() - start
-        with connect(TABLES) as session:
+        with connect(INGESTED) as session:
             events = session.execute("SELECT count(*) FROM events").fetchall()[0][0]
         size = sum(path.stat().st_size for path in Path("artifacts").rglob("*") if path.is_file())
         os.chdir("/")

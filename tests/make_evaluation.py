@@ -107,7 +107,7 @@ def write_artifacts(root: Path, data: Dataset | None = None, *, noise: float = 1
     write_json(artifacts / "validate" / "report" / "result.json", {"success": True, "checks": checks, "rows": {}})
     items, users = np.asarray(data.items.item_id), np.asarray(data.users.user_id)
     kind = np.asarray(data.items.category)[:, 0]
-    tables = artifacts / "ingest" / "tables"
+    tables = artifacts / "validate" / "tables"
     long_ago = datetime(2025, 12, 1, tzinfo=UTC)
     write_table(
         tables,

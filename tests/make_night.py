@@ -13,7 +13,7 @@ import pyarrow as pa
 from make_tables import END, START, make_tables
 from threadpoolctl import threadpool_limits
 
-from triad.artifacts import ARTIFACTS, write_json
+from triad.artifacts import ARTIFACTS, TABLES, write_json
 from triad.config.fuse import FuseParams
 from triad.config.params import Params, parse
 from triad.config.profile import ProfileParams
@@ -61,7 +61,7 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
         fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))
     with inside(root):
         for name, table in tables.items():
-            write_table(ARTIFACTS / "ingest" / "tables", name, table)
+            write_table(TABLES, name, table)
         dataset.save(data, ARTIFACTS / "features")
         state.save(ARTIFACTS / "features" / "state")
         fused.save(ARTIFACTS / "fuse")

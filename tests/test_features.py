@@ -516,7 +516,7 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     with pytest.raises(TriadError, match="run `triad ingest` first"):
         features(parse(values(), "params"))
     for name, table in make_tables(users=60, items=20, shown=1500).items():
-        write_table(tmp_path / "artifacts/ingest/tables", name, table)
+        write_table(tmp_path / "artifacts/validate/tables", name, table)
     with pytest.raises(TriadError, match="run `triad champion` first"):
         features(parse(values(), "params"))
     champion(parse(values(), "params"))
@@ -536,7 +536,7 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     with pytest.raises(TriadError, match="max_oov_rate"):
         features(parse(values(min_count=1000), "params"))
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
-    with connect(tmp_path / "artifacts/ingest/tables") as session:
+    with connect(tmp_path / "artifacts/validate/tables") as session:
         again = transform(session, State.load(output / "state"))
     np.testing.assert_array_equal(again.exposures.context, data.exposures.context)
     with pytest.raises(TriadError, match=r"feature 'user_item_clicks'.* knows the answer"):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from triad.artifacts import ORACLE, TABLES, read_json
+from triad.artifacts import INGESTED, ORACLE, read_json
 from triad.config.params import Params, parse
 from triad.errors import TriadError
 from triad.sources import files
@@ -59,11 +59,11 @@ def contents() -> dict[str, bytes]:
 def test_a_simulated_shop_is_written_with_its_truth_apart(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "triad.ingest")
     stage.ingest(params())
-    assert present(TABLES) == ("users", "items", "events", "prices", "searches", "conversations")
-    assert sorted(p.name for p in (TABLES / "events").iterdir()) == [f"day=2026-01-{d:02d}" for d in range(7, 11)]
+    assert present(INGESTED) == ("users", "items", "events", "prices", "searches", "conversations")
+    assert sorted(p.name for p in (INGESTED / "events").iterdir()) == [f"day=2026-01-{d:02d}" for d in range(7, 11)]
     assert read_json(ORACLE / "oracle.json") == {"known": True, "seed": 3, "size": "tiny", "source": "simulated"}
     expected, truth = simulate(params().ingest).whole()
-    with connect(TABLES, threads=1) as session:
+    with connect(INGESTED, threads=1) as session:
         for name, data in expected.items():
             assert session.execute(f"SELECT count(*) FROM {name}").fetchone() == (data.num_rows,)
         clicks = session.execute("SELECT count(*) FROM events WHERE kind = 'click'").fetchone()
@@ -84,7 +84,7 @@ def test_two_runs_write_the_same_bytes() -> None:
 def test_files_have_no_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = shop_tables()
     stage.ingest(read_in(monkeypatch, {name: tables[name] for name in ("users", "items", "events")}))
-    assert present(TABLES) == ("users", "items", "events")
+    assert present(INGESTED) == ("users", "items", "events")
     assert [p.name for p in ORACLE.iterdir()] == ["oracle.json"]
     assert read_json(ORACLE / "oracle.json") == {"known": False}
 

@@ -87,7 +87,7 @@ SCORE_RAW_TABLES = """
 import mlflow, numpy, pandas, pyarrow.parquet
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 model = mlflow.pyfunc.load_model("models:/triad@champion")
-given = model.predict(pandas.DataFrame({"tables": ["artifacts/ingest/tables"]})).set_index("event_id")
+given = model.predict(pandas.DataFrame({"tables": ["artifacts/validate/tables"]})).set_index("event_id")
 scored = pyarrow.parquet.read_table("artifacts/evaluate/report/scores.parquet").to_pandas().set_index("event_id")
 assert len(scored) > 1000
 for task in ("click", "conversion", "price"):

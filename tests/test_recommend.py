@@ -66,7 +66,7 @@ def model(night: Path) -> ServingModel:
 
 @pytest.fixture(scope="module")
 def lists(night: Path, model: ServingModel) -> pa.Table:
-    return model.recommend(night / "artifacts/ingest/tables", EVERYONE, AS_OF)
+    return model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
 
 
 def test_without_a_champion_it_says_so_then_serves_everyone(night: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -110,15 +110,15 @@ def test_lists_are_whole_ordered_and_hold_only_what_may_be_shown(lists: pa.Table
 
 def test_bought_items_stay_if_so_asked(night: Path, model: ServingModel) -> None:
     asked = RecommendParams(k=31, candidates=31, order_by=None, exclude_purchased=False)
-    found = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF)
+    found = model.recommend(night / "artifacts/validate/tables", asked, AS_OF)
     assert found.num_rows == 62 * 30
-    with_tomorrow = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF + 2 * DAY)
+    with_tomorrow = model.recommend(night / "artifacts/validate/tables", asked, AS_OF + 2 * DAY)
     assert with_tomorrow.num_rows == 62 * 31 and "i-tomorrow" in with_tomorrow["item_id"].to_pylist()
 
 
 def test_a_list_ends_where_there_is_nothing_more_to_show(night: Path, model: ServingModel) -> None:
     asked = RecommendParams(k=40, candidates=40, order_by=None)
-    found = model.recommend(night / "artifacts/ingest/tables", asked, AS_OF)
+    found = model.recommend(night / "artifacts/validate/tables", asked, AS_OF)
     counts = dict(zip(*np.unique(found["user_id"].to_pylist(), return_counts=True), strict=True))
     assert counts["new-1"] == counts["new-2"] == 30 and min(counts.values()) < 30
     bought = {(e["user_id"], e["item_id"]) for e in shop()["events"].to_pylist() if e["kind"] == "purchase"}
@@ -127,7 +127,7 @@ def test_a_list_ends_where_there_is_nothing_more_to_show(night: Path, model: Ser
 
 
 def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -> None:
-    tables = night / "artifacts/ingest/tables"
+    tables = night / "artifacts/validate/tables"
     found = model.recommend(tables, RecommendParams(k=3, candidates=12, order_by=None), AS_OF)
     data = model.dataset(tables)
     user = int(np.flatnonzero(data.users.user_id == "u0003")[0])
@@ -143,7 +143,7 @@ def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -
 def test_the_default_moment_is_the_midnight_after_the_newest_event(
     night: Path, model: ServingModel, lists: pa.Table
 ) -> None:
-    assert model.recommend(night / "artifacts/ingest/tables", EVERYONE).equals(lists)
+    assert model.recommend(night / "artifacts/validate/tables", EVERYONE).equals(lists)
 
 
 def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists: pa.Table, monkeypatch) -> None:
@@ -152,14 +152,14 @@ def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists
     monkeypatch.setattr(serving, "_PAIRS_AT_ONCE", 400)
     monkeypatch.setattr(serving, "_SCORED_AT_ONCE", 150)
     monkeypatch.setattr(serving, "_RANKED_AT_ONCE", 31 * 7)
-    again = model.recommend(night / "artifacts/ingest/tables", EVERYONE, AS_OF)
+    again = model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
     assert again.drop(["score"]).equals(lists.drop(["score"]))
     np.testing.assert_allclose(again["score"].to_numpy(), lists["score"].to_numpy(), rtol=1e-9)
 
 
 def test_a_task_that_the_model_does_not_score_is_named(night: Path, model: ServingModel) -> None:
     with pytest.raises(TriadError, match=r"recommend\.order_by: spend.*click, conversion, profile"):
-        model.recommend(night / "artifacts/ingest/tables", RecommendParams(order_by="spend"), AS_OF)
+        model.recommend(night / "artifacts/validate/tables", RecommendParams(order_by="spend"), AS_OF)
 
 
 def test_an_empty_log_is_named(model: ServingModel) -> None:
@@ -204,7 +204,7 @@ def test_a_shop_that_records_purchases_only_gets_lists_too(tmp_path: Path) -> No
     params = make_params(tasks=tasks, recommend={"k": 4, "candidates": 9, "order_by": "buy"})
     root = make_night(tmp_path, tables=tables, params=params)
     model = ServingModel.load(root / "artifacts/features/state", root / "artifacts/fuse")
-    found = model.recommend(root / "artifacts/ingest/tables", params.recommend, AS_OF)
+    found = model.recommend(root / "artifacts/validate/tables", params.recommend, AS_OF)
     counts = np.unique(found["user_id"].to_pylist(), return_counts=True)[1]
     assert found.num_rows > 100 and counts.max() == 4
     assert ((found["score"].to_numpy() > 0) & (found["score"].to_numpy() < 1)).all()

@@ -123,6 +123,6 @@ def test_rolling_back_delivers_the_lists_of_the_model_that_serves_again(
     assert served.num_rows and set(served["model_version"].to_pylist()) == {"1"}
     after = (shop / "params.yaml").stat().st_mtime_ns, sorted(p.name for p in (shop / "artifacts").iterdir())
     assert after == before  # nothing but the delivery
-    shutil.rmtree(shop / "artifacts" / "ingest")
+    shutil.rmtree(shop / "artifacts" / "validate" / "tables")
     with pytest.raises(TriadError, match="no tables are at hand"):
         renew(shop)

@@ -19,7 +19,10 @@ from triad.locking import held
 ARTIFACTS = Path("artifacts")
 """Each stage writes `artifacts/<stage>/`, relative to the folder that holds dvc.yaml."""
 
-TABLES = ARTIFACTS / "ingest" / "tables"
+INGESTED = ARTIFACTS / "ingest" / "tables"
+"""The source's tables as they came. Only `validate` reads them."""
+TABLES = ARTIFACTS / "validate" / "tables"
+"""The same without the rows that `validate` set aside: what every later stage reads."""
 ORACLE = ARTIFACTS / "ingest" / "oracle"
 """A simulated shop's true probabilities. Only evaluation may read them."""
 

@@ -103,6 +103,11 @@ def present(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in TABLES if any((folder / name).rglob("*.parquet")))
 
 
+def scan(tables: Path, name: str, more: str = "") -> str:
+    """SQL that reads table `name` in the folder `tables`; `more` are further arguments of DuckDB's reader."""
+    return f"read_parquet({parquet_below(tables / name)}, hive_partitioning = false, union_by_name = true{more})"
+
+
 def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckdb.DuckDBPyConnection:
     """A DuckDB session in UTC with one view a table, on a folder of Parquet or on Arrow tables in memory.
 
@@ -114,10 +119,7 @@ def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckd
         session.execute(f"SET threads = {threads}")
     if isinstance(tables, Path):
         for name in present(tables):
-            session.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM "
-                f"read_parquet({parquet_below(tables / name)}, hive_partitioning = false, union_by_name = true)"
-            )
+            session.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan(tables, name)}")
     else:
         for name, data in tables.items():
             session.register(name, conform(name, data))

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import difflib
 from datetime import date
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from triad.config.base import Section
+from triad.schema import TABLES
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class QuarantineParams(Section):
+    """Rows that fail a row's check are set aside as long as they are few."""
+
+    share: Share = Field(default=0.01, description="share of a table's rows that one check may set aside; 0: none")
+    checks: dict[str, Share] = Field(
+        default={}, description="`table.column` → the share of the checks of that column, in place of `share`"
+    )
+
+    @field_validator("checks")
+    @classmethod
+    def _known(cls, checks: dict[str, float]) -> dict[str, float]:
+        for place in checks:
+            table, _, columns = place.partition(".")
+            known = [f"{name}.{column}" for name, found in TABLES.items() for column in found.names]
+            if table in TABLES and columns and TABLES[table].open:
+                continue  # a column of the shop's own
+            if table not in TABLES or not set(columns.split(", ")) <= set(TABLES[table].names):
+                near = difflib.get_close_matches(place, known, n=1, cutoff=0)
+                raise ValueError(f"{place!r} is no table.column of the contract; did you mean {near[0]!r}?")
+        return checks
+
+    def limit(self, place: str) -> float:
+        """The share of rows that the checks of `place` (`table.column`) may set aside."""
+        return self.checks.get(place, self.share)
 
 
 class ValidateParams(Section):
-    """Freshness, volume, drift and leak limits."""
+    """Freshness, volume, drift and leak limits; which rows may be set aside."""
 
     freshness_hours: float = Field(default=24, gt=0, description="hours the newest event may lie before as_of")
     exceptional_days: tuple[date, ...] = Field(
@@ -23,3 +54,7 @@ class ValidateParams(Section):
         default=0.1, ge=0, description="smallest drift that matters, as Cramér's V / KS distance"
     )
     leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="single-feature AUC that stops a run")
+    quarantine: QuarantineParams = QuarantineParams()
+    max_events_a_user: int | None = Field(
+        default=None, ge=1, description="users with more are set aside with all that is theirs; null: only named"
+    )

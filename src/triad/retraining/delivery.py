@@ -118,7 +118,7 @@ def _newest(checkout: Path) -> Path:
     raise TriadError(
         "the alias has moved, but no tables are at hand to make the lists from",
         where=str(checkout),
-        mend="`dvc repro ingest`, then `triad retraining deliver`",
+        mend="`dvc repro validate`, then `triad retraining deliver`",
     )
 
 

@@ -59,4 +59,4 @@ def features(params: Params) -> None:
 
 def _need(tables: Path) -> None:
     if not present(tables):
-        raise TriadError("holds no tables", where=str(tables), mend="run `triad ingest` first")
+        raise TriadError("holds no tables", where=str(tables), mend="run `triad ingest` and `triad validate` first")

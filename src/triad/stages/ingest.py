@@ -40,10 +40,10 @@ def ingest(params: Params) -> None:
     chosen = params.ingest
     log.info("source %s · %s", chosen.source, shown_path(chosen.model_dump_json(exclude_defaults=True)))
     start = time.monotonic()
-    with replacing_together(artifacts.ORACLE, artifacts.TABLES) as (oracle, tables):
+    with replacing_together(artifacts.ORACLE, artifacts.INGESTED) as (oracle, tables):
         rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
     counted = " · ".join(f"{name} {count:,}" for name, count in rows.items())
-    log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.TABLES)
+    log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.INGESTED)
 
 
 def _files(chosen: IngestParams, tables: Path, oracle: Path) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """`triad validate`: asks the window's tables whether they can be learnt from; `artifacts/validate/report` says so.
 
-A run with critical findings writes `artifacts/validate/failed` instead and stops; the last good report stays.
+A few rows that fail a check of single rows are set aside, in `artifacts/validate/quarantine`; the others are what all
+later stages read, in `artifacts/validate/tables`. A run with critical findings writes `artifacts/validate/failed`
+instead and stops; what the last good run wrote stays.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.artifacts import ARTIFACTS, INGESTED, TABLES, replacing_together, write_json
 from triad.errors import TriadError
 from triad.schema import TABLES as CONTRACT
 from triad.tables import connect, present
 from triad.validation import suites
 from triad.validation.checks import Check, describe, failed
+from triad.validation.crowds import check_crowds
 from triad.validation.docs import finish
 from triad.validation.event_log import check_event_log
-from triad.validation.expectations import run_suites
+from triad.validation.expectations import make_window, run_suites, window_of
+from triad.validation.quarantine import SetAside, set_aside, write_kept, write_quarantine
 from triad.validation.structure import check_structure
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 REPORT = ARTIFACTS / "validate" / "report"
 FAILED = ARTIFACTS / "validate" / "failed"
+QUARANTINE = ARTIFACTS / "validate" / "quarantine"
 
 log = logging.getLogger("triad.validate")
 
@@ -40,7 +45,8 @@ log = logging.getLogger("triad.validate")
 def validate(params: Params) -> None:
     """Check the tables of the window that ends at `ingest.as_of`.
 
-    Writes `result.json` (every check, and rows a table and day) and `data_docs/index.html`.
+    Writes `result.json` (every check, rows a table and day, and how many were set aside) and `data_docs/index.html`
+    into the report; the rows set aside; and the tables without them.
 
     Raises:
         TriadError: a critical check failed: each with table, column, count and sample rows; or a suite is wrong.
@@ -49,18 +55,22 @@ def validate(params: Params) -> None:
     as_of = params.ingest.as_of
     first_day = as_of - timedelta(days=params.ingest.window_days)
     log.info("%s … %s (as_of) · %s", first_day, as_of, params.validate_.model_dump(mode="json"))
-    names = present(TABLES)
+    names = present(INGESTED)
     loaded = {name: suites.load(name) for name in names}
     absent = [name for name in CONTRACT if name not in names]
     if absent:
         log.info("not given, so not checked: %s", ", ".join(absent))
     with tempfile.TemporaryDirectory() as scratch:
         docs = Path(scratch) / "data_docs"
-        checks, rows = _ask(params.validate_, loaded, first_day, as_of, docs)
+        checks, rows, aside = _ask(params.validate_, loaded, first_day, as_of, docs)
         finish(docs, checks, first_day, as_of)
         critical, warnings = failed(checks, "critical"), failed(checks, "warning")
-        target = FAILED if critical else REPORT
-        with replacing(target) as folder:
+        outputs = (FAILED,) if critical else (REPORT, QUARANTINE, TABLES)
+        with replacing_together(*outputs) as (folder, *others):
+            if not critical:
+                quarantine, kept = others
+                write_quarantine(quarantine, aside)
+                write_kept(INGESTED, kept, aside.places)
             shutil.move(docs, folder / "data_docs")
             result = {
                 "success": not critical,
@@ -68,38 +78,52 @@ def validate(params: Params) -> None:
                 "as_of": str(as_of),
                 "tables_absent": absent,
                 "rows": rows,
+                "set_aside": {name: found.num_rows for name, found in aside.tables.items()},
                 "checks": [check.to_json() for check in checks],
             }
             write_json(folder / "result.json", result)
     for check in warnings:
         log.warning("warning · %s", check.line())
-    index = target / "data_docs" / "index.html"
+    index = outputs[0] / "data_docs" / "index.html"
     told = (len(checks), len(names), len(critical), len(warnings), time.monotonic() - started, index)
     log.info("%d checks of %d tables, %d critical failures, %d warnings · %.1f s → %s", *told)
     if critical:
         raise TriadError(
             f"{len(critical)} critical checks failed{describe(critical)}",
-            where=str(TABLES),
+            where=str(INGESTED),
             mend=f"look at {index}, mend the source, then run `triad ingest` again",
         )
     shutil.rmtree(FAILED, ignore_errors=True)
 
 
 def _ask(
-    params: ValidateParams, loaded: Mapping[str, suites.Suite], first_day: date, as_of: date, docs: Path
-) -> tuple[list[Check], dict[str, Any]]:
-    """All checks, and rows a table and day. Tables that cannot be opened are asked nothing further."""
-    checks = check_structure(TABLES)
+    limits: ValidateParams, loaded: Mapping[str, suites.Suite], first_day: date, as_of: date, docs: Path
+) -> tuple[list[Check], dict[str, Any], SetAside]:
+    """All checks, rows a table and day, and what was set aside: the event log is asked without it.
+
+    Tables that cannot be opened, or of which nothing is left, are asked nothing further.
+    """
+    checks = check_structure(INGESTED)
     if failed(checks, "critical"):
-        return checks, {}
+        return checks, {}, SetAside()
+    window = window_of(first_day, as_of)
     try:
-        with connect(TABLES) as session:
+        with connect(INGESTED) as session:
+            make_window(session, window)
+            checks += check_crowds(session, limits.max_events_a_user)
+            checks += run_suites(loaded, INGESTED, window, docs)
+            checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)
             rows = _count(session, loaded)
-            checks += run_suites(loaded, TABLES, first_day, as_of, docs)
-            return checks + check_event_log(session, params, first_day, as_of), rows
+            empty = [name for name, found in rows.items() if not found["rows"]]
+            if empty:
+                message = "no row is left: all were set aside"
+                checks += [Check("structure", name, None, "critical", False, message) for name in empty]
+            else:
+                checks += check_event_log(session, limits, first_day, as_of)
+            return checks, rows, aside
     except duckdb.Error as error:
         mend = "ingest again: a file may be damaged inside"
-        raise TriadError(f"cannot be read: {error}", where=str(TABLES), mend=mend) from error
+        raise TriadError(f"cannot be read: {error}", where=str(INGESTED), mend=mend) from error
 
 
 def _count(session: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["critical", "warning", "info"]
@@ -23,6 +23,8 @@ class Check:
         unexpected: how many rows (or days, files, columns) are not as expected.
         samples: a few of them.
         broken: the question itself could not be asked (a wrong expectation, say); always critical.
+        rows: of a row's check that failed: SQL for the places of the rows at fault, see `rows.rows_of`; else empty.
+        set_aside: table → rows set aside for this check, `share` of the table, and `days` where the table has them.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Check:
     unexpected: int = 0
     samples: tuple[dict[str, Any], ...] = ()
     broken: bool = False
+    rows: str = ""
+    set_aside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -49,7 +53,9 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `result.json` holds them."""
-        return {**asdict(self), "samples": list(self.samples)}
+        plain = {**asdict(self), "samples": list(self.samples)}
+        del plain["rows"]
+        return plain
 
 
 def failed(checks: Iterable[Check], severity: Severity) -> list[Check]:

@@ -61,6 +61,14 @@ _INDEX = """<!DOCTYPE html>
 <td class="number">{{ "{:,}".format(c.unexpected) if c.unexpected }}</td>
 <td class="small">{% for row in c.samples %}{% for k, v in row.items() %}{{ k }}={{ v }}{{ ", " if not loop.last }}
 {% endfor %}<br>{% endfor %}</td></tr>{% endfor %}</tbody></table>{% endfor %}
+{% if aside %}<h2>Rows that were set aside</h2>
+<table><thead><tr><th>Check</th><th>Table</th><th class="number">Rows</th><th class="number">Share</th><th>By day</th>
+</tr></thead><tbody>{% for check, name, count in aside %}
+<tr><td>{{ check.place }}<br><span class="small">{{ check.name }}</span></td><td>{{ name }}</td>
+<td class="number">{{ "{:,}".format(count.rows) }}</td>
+<td class="number">{{ "{:.3%}".format(count.share) }}</td>
+<td class="small">{% for day, rows in count.get("days", {}).items() %}{{ day }}: {{ "{:,}".format(rows) }}
+{{- ", " if not loop.last }}{% endfor %}</td></tr>{% endfor %}</tbody></table>{% endif %}
 <h2>Expectations of each table</h2>
 <table><thead><tr><th>Table</th><th class="number">Checks</th><th class="number">Failed</th></tr></thead><tbody>
 {% for name, asked, wrong in tables %}<tr><td>{% if name in pages %}<a href="{{ pages[name] }}">{{ name }}</a>
@@ -114,6 +122,7 @@ def _index(checks: Sequence[Check], pages: dict[str, str], first_day: date, as_o
                 ("Warnings", "warning", wrong["warning"]),
                 ("For information", "info", wrong["info"]),
             ],
+            aside=[(check, name, count) for check in checks for name, count in check.set_aside.items()],
             tables=[(name, len(own), sum(not c.passed for c in own)) for name, own in tables if own],
             passed=[c for c in checks if c.passed],
             pages=pages,

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -20,30 +21,47 @@ from typing import Any
 import duckdb
 
 from triad.errors import TriadError
-from triad.paths import parquet_below, sqlalchemy_url
+from triad.paths import sqlalchemy_url
 from triad.schema import TABLES
+from triad.tables import scan
 from triad.validation.checks import Check
-from triad.validation.rows import unexpected_rows
+from triad.validation.rows import rows_of, unexpected_rows
 from triad.validation.suites import Expectation, Suite
 
 SAMPLES = 5
 """Rows shown of each failed expectation."""
 
 
-def run_suites(suites: Mapping[str, Suite], tables: Path, first_day: date, as_of: date, docs: Path) -> list[Check]:
-    """Ask every expectation of `suites` (table → suite) of the Parquet in `tables`; write the pages to `docs`.
-
-    Answers come in the order of the suites' files. The window is `[first_day, as_of)`.
-
-    Raises:
-        TriadError: an expectation is of an unknown type or has wrong arguments.
-    """
-    window = {
+def window_of(first_day: date, as_of: date) -> dict[str, str]:
+    """The parameters that an expectation may use, of the window `[first_day, as_of)`."""
+    return {
         "since": f"{first_day}T00:00:00+00:00",
         "until": f"{as_of}T00:00:00+00:00",
         "first_day": str(first_day),
         "last_day": str(as_of - timedelta(days=1)),
     }
+
+
+def make_window(session: duckdb.DuckDBPyConnection, window: Mapping[str, str]) -> None:
+    """The table `run_window`, which an SQL expectation may name: one row with `window_of`'s values."""
+    session.execute(
+        "CREATE TABLE run_window AS SELECT ?::TIMESTAMPTZ AS since, ?::TIMESTAMPTZ AS until, "
+        "?::DATE AS first_day, ?::DATE AS last_day",
+        list(window.values()),
+    )
+
+
+def run_suites(suites: Mapping[str, Suite], tables: Path, window: Mapping[str, str], docs: Path) -> list[Check]:
+    """Ask every expectation of `suites` (table → suite) of the Parquet in `tables`; write the pages to `docs`.
+
+    Answers come in the order of the suites' files.
+
+    Args:
+        window: as `window_of` makes it.
+
+    Raises:
+        TriadError: an expectation is of an unknown type or has wrong arguments.
+    """
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         database = Path(scratch) / "tables.duckdb"
         _make_database(database, tables, tuple(suites), window)
@@ -53,16 +71,8 @@ def run_suites(suites: Mapping[str, Suite], tables: Path, first_day: date, as_of
 def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Mapping[str, str]) -> None:
     with duckdb.connect(str(path)) as session:
         for name in names:
-            files = parquet_below((tables / name).resolve())
-            session.execute(
-                f"CREATE VIEW {name} AS SELECT * FROM "
-                f"read_parquet({files}, hive_partitioning = false, union_by_name = true)"
-            )
-        session.execute(
-            "CREATE TABLE run_window AS SELECT ?::TIMESTAMPTZ AS since, ?::TIMESTAMPTZ AS until, "
-            "?::DATE AS first_day, ?::DATE AS last_day",
-            list(window.values()),
-        )
+            session.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan(tables.resolve(), name)}")
+        make_window(session, window)
 
 
 @cache
@@ -84,7 +94,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(former)
 
 
-def _run(suites: Mapping[str, Suite], database: Path, window: dict[str, str], docs: Path) -> list[Check]:
+def _run(suites: Mapping[str, Suite], database: Path, window: Mapping[str, str], docs: Path) -> list[Check]:
     import great_expectations as gx
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.base import (
@@ -123,7 +133,9 @@ def _run(suites: Mapping[str, Suite], database: Path, window: dict[str, str], do
             failed = not results[place]["success"] and not _exception(results[place])
             rows = unexpected_rows(table, expectation, window) if failed else None
             samples = _samples(engine, table, expectation, rows)
-            checks.append(_check(table, place, expectation, results[place], samples))
+            check = _check(table, place, expectation, results[place], samples)
+            at_fault = rows_of(table, expectation, window) if failed and check.severity == "critical" else None
+            checks.append(replace(check, rows=at_fault or ""))
     context.build_data_docs()
     engine.dispose()
     return checks

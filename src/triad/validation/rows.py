@@ -1,14 +1,75 @@
 """SQL that selects the rows an expectation did not expect.
 
-Great Expectations counts them exactly and shows a few values; to mend them a person needs the keys.
+Great Expectations counts them exactly and shows a few values. To mend them a person needs their keys; to set them
+aside the stage needs the file and the row where each lies, for a key may be missing or stand twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triad.schema import TABLES
+
+FILE, ROW = "triad_file", "file_row_number"
+"""Columns of `numbered` that say where a row lies: the Parquet file, and the row in it from 0."""
+
+_BOUNDS = {"min_value", "max_value", "strict_min", "strict_max"}
+_ARGUMENTS = {  # checks of single rows, and the arguments whose meaning is known here
+    "expect_column_values_to_not_be_null": set(),
+    "expect_column_values_to_be_null": set(),
+    "expect_column_values_to_be_between": _BOUNDS,
+    "expect_column_value_lengths_to_be_between": _BOUNDS,
+    "expect_column_values_to_be_in_set": {"value_set"},
+    "expect_column_values_to_not_be_in_set": {"value_set"},
+    "expect_column_values_to_be_unique": set(),
+    "expect_compound_columns_to_be_unique": set(),
+}
+
+
+def numbered(table: str) -> str:
+    """Name of the view of `table` that has `FILE` and `ROW` too."""
+    return f"numbered_{table}"
+
+
+def places(table: str, condition: str) -> str:
+    """A query for `FILE` and `ROW` of the rows of `table` that meet `condition`."""
+    return f"SELECT {FILE}, {ROW} FROM {numbered(table)} WHERE {condition}"
+
+
+def rows_of(table: str, expectation: Mapping[str, Any], window: Mapping[str, str]) -> str | None:
+    """A query for `FILE` and `ROW` of the rows to set aside; None where `expectation` is no row's check.
+
+    Of rows that are the same in every column one stays; of rows that share a key and differ none does, for nothing
+    tells which is right.
+    """
+    kind, meta = expectation["type"], expectation.get("meta") or {}
+    arguments = {name: _bound(value, window) for name, value in expectation["kwargs"].items()}
+    if meta.get("row") is False:
+        return None
+    if kind == "unexpected_rows_expectation":
+        query = str(arguments["unexpected_rows_query"]).replace("{batch}", numbered(table))
+        return f"SELECT {FILE}, {ROW} FROM ({query})" if meta.get("row") else None
+    # an argument such as `mostly` is a limit of the shop's own, which stays as it was
+    if kind not in _ARGUMENTS or set(arguments) - _ARGUMENTS[kind] - {"column", "column_list"}:
+        return None
+    if "unique" in kind:
+        return _repeated(table, arguments.get("column_list") or [arguments["column"]])
+    condition = _condition(kind, _name(arguments["column"]), arguments)
+    return None if condition is None else places(table, condition)
+
+
+def _repeated(table: str, columns: Sequence[str]) -> str:
+    key = ", ".join(map(_name, columns))
+    given = " AND ".join(f"{_name(column)} IS NOT NULL" for column in columns)
+    return (
+        f"SELECT {FILE}, {ROW} FROM ("
+        f"SELECT *, count(*) OVER (PARTITION BY {key}) AS times, count(*) OVER same AS copies, "
+        f"row_number() OVER (same ORDER BY {FILE}, {ROW}) AS copy FROM ("
+        f"SELECT {key}, {FILE}, {ROW}, hash(*COLUMNS(* EXCLUDE ({FILE}, {ROW}))) AS content "
+        f"FROM {numbered(table)} WHERE {given}) WINDOW same AS (PARTITION BY {key}, content)"
+        ") WHERE times > 1 AND NOT (copies = times AND copy = 1)"
+    )
 
 
 def unexpected_rows(table: str, expectation: Mapping[str, Any], window: Mapping[str, str]) -> str | None:

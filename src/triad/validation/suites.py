@@ -5,6 +5,10 @@ have none yet, from the column dictionary; it never touches one that is there.
 
 An expectation may use the parameters `since` and `until` (the window's ends as times), `first_day` and `last_day` (as
 days). An SQL expectation may name any table that is present, and `run_window`, one row with those four as columns.
+
+Rows that fail a critical check of single rows are set aside (`quarantine.py`). Great Expectations' checks of a column's
+values are such checks, and so is an SQL expectation with `"meta": {"row": true}`, whose query begins `SELECT * FROM
+{batch}`. `"row": false` makes any check strict.
 """
 
 from __future__ import annotations
@@ -128,8 +132,16 @@ def _of_column(table: Table, column: Column) -> list[Expectation]:
         found.append(_expect("expect_column_values_to_be_in_set", "critical", column=name, value_set=list(EVENT_KINDS)))
     home = _FOREIGN.get(name)
     if home not in (None, table.name):
-        query = f"SELECT * FROM {{batch}} WHERE {name} NOT IN (SELECT {name} FROM {home})"
-        found.append(_rows("critical", name, f"every {name} stands in table {home}", query))
+        # NOT IN a list that holds a null is never true
+        known = f"SELECT {name} FROM {home} WHERE {name} IS NOT NULL"
+        reference = _rows(
+            "critical",
+            name,
+            f"every {name} stands in table {home}",
+            f"SELECT * FROM {{batch}} WHERE {name} NOT IN ({known})",
+        )
+        reference["meta"]["row"] = True
+        found.append(reference)
     return found
 
 
