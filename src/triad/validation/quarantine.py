@@ -100,7 +100,9 @@ def _own(
     if same and rows <= limit * total:
         return check
     session.execute("DELETE FROM set_aside WHERE place = ?", [place])
-    return replace(check, message=f"{check.message}; {_too_many(rows / total, limit)}") if same else check
+    if not same or not limit:
+        return check
+    return replace(check, message=f"{check.message}; {_too_many(rows / total, limit)}")
 
 
 def _too_many(share: float, limit: float) -> str:
