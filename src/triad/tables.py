@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from triad.canonical import settled, texts
 from triad.errors import TriadError
 from triad.paths import parquet_below
-from triad.schema import TABLES, Table
+from triad.schema import TABLES, Column, Table
 
 _ARROW = {
     "string": pa.string(),
@@ -46,18 +47,12 @@ def conform(name: str, data: pa.Table) -> pa.Table:
     extra = [c for c in data.column_names if c not in table.names]
     if extra and not table.open:
         raise TriadError(f"unknown columns {extra}", where=f"table {name}", mend=f"known are {list(table.names)}")
+    data = settled(data, f"table {name}")
     columns, fields = [], []
     for column in table.columns:
         kind = _ARROW[column.kind]
         if column.name in data.column_names:
-            try:
-                values = data[column.name].cast(kind)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise TriadError(
-                    f"expected {column.kind}, found {data[column.name].type}: {error}",
-                    where=f"table {name}, column {column.name}",
-                    mend="convert it in the source or in the column mapping",
-                ) from error
+            values = _typed(column, data[column.name], f"table {name}, column {column.name}")
         elif column.nullable:
             values = pa.nulls(data.num_rows, kind)
         else:
@@ -69,9 +64,19 @@ def conform(name: str, data: pa.Table) -> pa.Table:
         columns.append(values)
         fields.append(pa.field(column.name, kind))
     for attribute in extra:
-        columns.append(data[attribute])
-        fields.append(pa.field(attribute, data[attribute].type))
+        columns.append(texts(data[attribute], f"table {name}, column {attribute}"))
+        fields.append(pa.field(attribute, pa.string()))
     return pa.table(columns, schema=pa.schema(fields))
+
+
+def _typed(column: Column, values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    if column.kind == "string":
+        return texts(values, where, ids=column.name.endswith("_id"))
+    try:
+        return values.cast(_ARROW[column.kind])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        mend = "convert it in the source or in the column mapping"
+        raise TriadError(f"expected {column.kind}, found {values.type}: {error}", where=where, mend=mend) from error
 
 
 def write_table(folder: Path, name: str, data: pa.Table) -> int:
@@ -119,8 +124,24 @@ def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckd
         session.execute(f"SET threads = {threads}")
     if isinstance(tables, Path):
         for name in present(tables):
-            session.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan(tables, name)}")
+            if (brought := _brought(tables / name, name)) is None:
+                session.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan(tables, name)}")
+            else:
+                session.register(name, brought)
     else:
         for name, data in tables.items():
             session.register(name, conform(name, data))
     return session
+
+
+def _brought(folder: Path, name: str) -> pa.Table | None:
+    """A table that others have written, brought to the contract's types; None where it has them all."""
+    kinds = {c.name: _ARROW[c.kind] for c in TABLES[name].columns}
+    files = sorted(folder.rglob("*.parquet"))
+    schemas = [pq.read_schema(file) for file in files]
+    if all(
+        {**dict.fromkeys(s.names, pa.string()), **kinds} == dict(zip(s.names, s.types, strict=True)) for s in schemas
+    ):
+        return None
+    read = [conform(name, pq.ParquetFile(file).read()) for file in files]  # read_table would add columns of the path
+    return pa.concat_tables(read, promote_options="default")

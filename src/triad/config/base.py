@@ -1,15 +1,33 @@
-"""What all sections share: frozen, unknown keys refused; and how the nearest right name is found."""
+"""What all sections share: frozen, unknown keys refused, no truth value for a number; and the nearest right name."""
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
     """A part of `params.yaml`. Field descriptions name the unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, values: Any) -> Any:
+        for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
+            value, kinds = values.get(field.alias or name), _kinds(field.annotation)
+            if isinstance(value, bool) and bool not in kinds and {int, float} & kinds:
+                raise ValueError(
+                    f"{name}: a number is meant, and YAML reads {str(value).lower()} (as yes, no, on, off)"
+                )
+        return values
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """All types that `annotation` names."""
+    parts = get_args(annotation)
+    return set().union(*map(_kinds, parts)) if parts else {annotation} if isinstance(annotation, type) else set()
 
 
 def near(name: str, known: Iterable[str]) -> str:

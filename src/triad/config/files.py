@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import re
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from triad.config.base import Section
+from triad.config.texts import read_as
 from triad.schema import TABLES, Column, Table
 
-_LENIENT = ConfigDict(coerce_numbers_to_str=True)  # YAML reads codes such as 10 as numbers
+OFFSET = r"[+-](?:(?:0?\d|1[0-4])(?::[0-5]\d)?|(?:0\d|1[0-4])[0-5]\d)"
+"""An RE2 and Python expression of what may stand behind a time: +01:00, +0100, +01, -1."""
+
 _DERIVED = {
     "users": (),
     "items": ("title", "description", "category", "brand", "image_path"),
@@ -43,6 +47,13 @@ def check_sign(sign: str | None, name: str) -> None:
         raise ValueError(f"{sign!r} cannot be told from the values")
 
 
+def _texts(section: BaseModel, names: tuple[str, ...]) -> None:
+    """YAML reads `equals: null`, `equals: ~` and `equals:` as nothing; where a text is meant, that is none."""
+    for name in names:
+        if name in section.model_fields_set and getattr(section, name) is None:
+            raise ValueError(f"{name}: a value is meant, and YAML reads nothing (null): quote it, {name}: 'null'")
+
+
 def _just_one(section: BaseModel, names: tuple[str, ...]) -> None:
     given = [name for name in names if name in section.model_fields_set]
     if len(given) != 1:
@@ -55,13 +66,12 @@ class ColumnParams(Section):
     Text is changed in this order: `strip`, `case`, `remove`, `remove_suffix`, `map`.
     """
 
-    model_config = _LENIENT
-
     column: str | None = Field(default=None, description="the source's column")
-    constant: str | None = Field(default=None, description="one value for all rows")
+    constant: str | bool | int | float | None = Field(default=None, description="one value for all rows")
     key: tuple[str, ...] = Field(default=(), description="source columns whose texts, joined by ':', make an id")
     row_number: bool = Field(default=False, description="the row's place over all files in order, as an id")
     unit: Literal["major", "minor"] | None = Field(default=None, description="of money: major (pounds), minor (pence)")
+    round: bool = Field(default=False, description="money with more decimals than the currency has is rounded, counted")
     format: str | None = Field(default=None, description="strptime format of a time, e.g. %d/%m/%Y %H:%M")
     epoch: Literal["seconds", "milliseconds", "microseconds"] | None = Field(default=None, description="since 1970 UTC")
     timezone: str | None = Field(default=None, description="IANA zone of times written without one")
@@ -75,14 +85,13 @@ class ColumnParams(Section):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "constant" in value:
-            return {**value, "constant": str(value["constant"])}  # YAML reads dates as dates
-        return {"column": value} if isinstance(value, str) else value
+        return value if isinstance(value, dict) else {"column": value}
 
     _zone = field_validator("timezone")(_time_zone)
 
     @model_validator(mode="after")
     def _fits(self) -> ColumnParams:
+        _texts(self, ("column", "constant", "remove_suffix", "default"))
         _just_one(self, ("column", "constant", "key", "row_number"))
         if self.default is not None and not self.map:
             raise ValueError("`default` goes with `map`")
@@ -92,11 +101,9 @@ class ColumnParams(Section):
 class ConditionParams(Section):
     """A test of one source column, before any change to it. An empty value meets only `present: false`."""
 
-    model_config = _LENIENT
-
     column: str
     equals: str | None = None
-    one_of: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = Field(default=(), min_length=1)
     starts_with: str | None = None
     matches: str | None = Field(default=None, description="RE2 expression found anywhere in the value")
     above: float | None = None
@@ -105,7 +112,9 @@ class ConditionParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ConditionParams:
-        _just_one(self, ("equals", "one_of", "starts_with", "matches", "above", "below", "present"))
+        tests = ("equals", "one_of", "starts_with", "matches", "above", "below", "present")
+        _texts(self, tests)
+        _just_one(self, tests)
         return self
 
 
@@ -134,8 +143,14 @@ class TableParams(Section):
     )
     limits: LimitsParams = LimitsParams()
     decimal: Literal[".", ","] = Field(default=".", description="decimal sign")
+    thousands: Literal[".", ",", " ", "'", ""] | None = Field(
+        default=None, description="sign that groups digits; '': none does; null: what could be grouped is refused"
+    )
     null_values: tuple[str, ...] = Field(default=("",), description="texts of CSV that mean missing")
     timezone: str | None = Field(default=None, description="IANA zone of times written without one, for all columns")
+    zones: dict[str, str] = Field(
+        default={}, description="what stands behind times → IANA zone or offset, e.g. CET: Europe/Berlin, IST: '+05:30'"
+    )
     columns: dict[str, ColumnParams] = Field(default={}, description="contract column → what it is made of")
     where: tuple[ConditionParams, ...] = Field(default=(), description="rows are kept where all of these hold")
     drop: tuple[ConditionParams, ...] = Field(default=(), description="rows go where any of these holds")
@@ -160,11 +175,21 @@ class TableParams(Section):
         check_sign(sign, info.field_name or "")
         return sign
 
+    @field_validator("zones")
+    @classmethod
+    def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
+        for zone in zones.values():
+            if not re.fullmatch(OFFSET, zone):
+                _time_zone(zone)
+        return zones
+
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
         _just_one(self, ("path", "from_"))
         if self.quote == self.delimiter:
             raise ValueError(f"quote and delimiter are both {self.quote!r}")
+        if self.thousands and self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}")
         idle = sorted(self.model_fields_set - {"from_", "columns"})
         if self.from_ and idle:
             raise ValueError(f"{', '.join(idle)}: say it for the events, which this table is derived from")
@@ -224,6 +249,10 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(f"{where}: say `unit: major` (pounds, euros) or `unit: minor` (pence, cents)")
         if declared.unit != "cents" and column.unit is not None:
             raise ValueError(f"{where}: `unit` is for money")
+        if (is_as := _wrong_constant(declared, column.constant)) is not None:
+            raise ValueError(f"{where}.constant: a text is meant, and YAML reads {is_as}; quote it as it should be")
+        if column.round and column.unit != "major":
+            raise ValueError(f"{where}: `round` is for money of `unit: major`")
         if declared.kind not in ("timestamp", "date") and (column.format or column.epoch or column.timezone):
             raise ValueError(f"{where}: `format`, `epoch` and `timezone` are for times")
         if declared.kind != "string" and (column.key or column.row_number):
@@ -234,3 +263,12 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(
                 f"{table.name}.columns: {', '.join(lacking)} missing; each needs a source column or a constant"
             )
+
+
+def _wrong_constant(column: Column, constant: str | bool | float | None) -> str | None:
+    """What YAML has made of a constant that is not of its column's kind."""
+    fitting: dict[str, type | tuple[type, ...]] = {"int64": (int, float), "float64": (int, float), "bool": bool}
+    if constant is None or isinstance(constant, str):
+        return None
+    fits = isinstance(constant, fitting.get(column.kind, ())) and isinstance(constant, bool) == (column.kind == "bool")
+    return None if fits else read_as(constant)

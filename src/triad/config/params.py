@@ -27,6 +27,7 @@ from triad.config.recommend import RecommendParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
+from triad.config.texts import unquoted
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
 
@@ -82,7 +83,7 @@ def parse(values: Any, where: str) -> Params:
 
 
 def _explained(first: ErrorDetails, where: str) -> TriadError:
-    path = ".".join(str(part) for part in first["loc"]) or "params"
+    path = ".".join(str(part) for part in first["loc"] if part != "[key]") or "params"
     message, mend = (
         first["msg"].removeprefix("Value error, "),
         "correct the value; `triad params` explains each key",
@@ -94,6 +95,7 @@ def _explained(first: ErrorDetails, where: str) -> TriadError:
         known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
         message = f"{first['input']!r} is not one of {', '.join(known)}"
         mend = near(str(first["input"]), known).removeprefix("; ")
+    message, mend = unquoted(first, where) or (message, mend)
     return TriadError(message, where=f"{where}: {path}", mend=mend)
 
 

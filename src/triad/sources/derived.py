@@ -12,7 +12,7 @@ from datetime import datetime
 
 import duckdb
 
-from triad.sources.mapping import literal, quote
+from triad.sources.cells import literal, quote
 from triad.sources.reading import ROW
 
 log = logging.getLogger("triad.ingest")

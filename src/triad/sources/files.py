@@ -9,29 +9,21 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from triad.canonical import settled
 from triad.config.files import FilesParams, TableParams
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.schema import TABLES, Column
 from triad.sources import derived
-from triad.sources.mapping import (
-    Fault,
-    Value,
-    check_texts,
-    condition,
-    describe,
-    literal,
-    quote,
-    sources,
-    value,
-)
+from triad.sources.cells import Fault, Value, literal, quote
+from triad.sources.mapping import check_texts, condition, describe, sources, value
 from triad.sources.reading import ROW, Files, locate
 from triad.tables import conform
 
@@ -103,7 +95,8 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
     found = locate(table, where)
     needed = _needed(name, files)
     plans: dict[pa.Schema, Plan] = {}
-    for piece in found.pieces(needed):
+    for raw in found.pieces(needed):
+        piece = settled(raw, where)
         session.register("piece", piece)
         if piece.schema not in plans:
             types = {row[0]: row[1] for row in session.execute("DESCRIBE piece").fetchall()}
@@ -140,7 +133,6 @@ def _plan(name: str, files: FilesParams, types: Mapping[str, str], currency: str
 
     columns = {n: made(_column(name, n), table) for n in table.columns}
     if name == "events":
-        columns["user_id"] = Value(columns["user_id"].sql)  # rows without a user are dropped by rule
         for other, params in files.tables.items():
             if params.from_:
                 columns |= {f"{other}.{n}": made(_column(other, n), params) for n in params.columns}
@@ -161,7 +153,10 @@ def _plan(name: str, files: FilesParams, types: Mapping[str, str], currency: str
 def _column(table: str, name: str) -> Column:
     """The contract's column, or an attribute that the shop declares."""
     contract = TABLES[table]
-    return contract.column(name) if name in contract.names else Column(name, "string", "attribute", nullable=True)
+    if name not in contract.names:
+        return Column(name, "string", "attribute", nullable=True, personal=True)
+    column = contract.column(name)  # events without a user are dropped by rule
+    return replace(column, nullable=True) if (table, name) == ("events", "user_id") else column
 
 
 def _check_faults(
@@ -171,7 +166,9 @@ def _check_faults(
         text = quote(made)
         bad = f"{text} IS NOT NULL AND NOT is_cancellation" + (" AND rule IS NULL" if column else "")
         count = session.execute(f"SELECT count(*) FROM {name} WHERE {bad}").fetchall()[0][0]
-        if count:
+        if count and fault.counted:
+            log.info("%s.%s: %s rows %s; %s", name, column, f"{count:,}", fault.what, fault.mend)
+        elif count:
             query = f"SELECT {quote(ROW)}, {text} FROM {name} WHERE {bad} ORDER BY 1 LIMIT 3"
             rows = [(*found.place(row), text) for row, text in session.execute(query).fetchall()]
             samples = ", ".join(f"row {row} {text!r}" for file, row, text in rows if file == rows[0][0])

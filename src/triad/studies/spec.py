@@ -24,6 +24,7 @@ from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
+from triad.config.texts import unquoted
 from triad.errors import TriadError
 
 FORMS = ("shop", "tabular", "sequences", "markets")
@@ -274,8 +275,11 @@ def load(path: Path) -> Study:
         raise TriadError(f"not readable as YAML: {error}", where=str(path), mend="correct the syntax") from error
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] and first["loc"][0] not in Study.model_fields:  # it is the form's
+            first["loc"] = ("data", *first["loc"])
         where = f"{path}: {'.'.join(str(part) for part in first['loc']) or 'study'}"
-        raise TriadError(first["msg"], where=where, mend="correct it; the keys are those of params.yaml") from error
+        said = unquoted(first, str(path)) or (first["msg"], "correct it; the keys are those of params.yaml")
+        raise TriadError(said[0], where=where, mend=said[1]) from error
 
 
 def _on_base(values: Any, folder: Path) -> Any:

@@ -29,7 +29,7 @@ def opened(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
         TriadError: a needed table is not there, or one does not fit the contract.
     """
     if isinstance(tables, Mapping):
-        known = {name: _arrow(data) for name, data in tables.items() if name in TABLES}
+        known = {name: _arrow(name, data) for name, data in tables.items() if name in TABLES}
         _check(known, "the tables given")
         with closing(connect(known)) as session:
             yield session
@@ -46,8 +46,16 @@ def _check(names: Iterable[str], where: str) -> None:
         raise TriadError(f"missing tables: {', '.join(missing)}", where=where, mend=f"give {', '.join(REQUIRED)}")
 
 
-def _arrow(data: Any) -> pa.Table:
-    return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data, preserve_index=False)
+def _arrow(name: str, data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    try:
+        return pa.Table.from_pandas(data, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        mend = "give each column values of one type"
+        raise TriadError(
+            f"holds values of several types: {error.args[-1]}", where=f"table {name}", mend=mend
+        ) from error
 
 
 @contextmanager

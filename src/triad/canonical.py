@@ -1,0 +1,114 @@
+"""One text for each value, whatever type a file stores it in: 123, 123.0 and 123.00 are the id `123`.
+
+Columns come as Arrow and become one of few types (`settled`); their texts are SQL (`text`), so that a mapping can go
+on from there. `texts` does both for a column of a table that needs no mapping.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from triad.errors import TriadError
+
+_LIMITS = {"FLOAT": 2**24, "DOUBLE": 2**53}
+"""Whole numbers from here on share a float with their neighbours."""
+
+UUID_BYTES = 16
+
+
+def settled(data: pa.Table, where: str) -> pa.Table:
+    """`data` with times in microseconds (floored), texts as strings, NaN missing, no dictionary; `where` is for errors.
+
+    Raises:
+        TriadError: a column holds lists or other things that have no text, bytes that are none, or too large numbers.
+    """
+    names = data.column_names
+    return pa.table([_settled(data[name], f"{where}, column {name}") for name in names], names=names)
+
+
+def text(sql: str, kind: str) -> str:
+    """SQL for the text of the settled column `sql` of DuckDB type `kind`."""
+    if kind in _LIMITS:
+        return (
+            f"CASE WHEN {_whole(sql, kind)} THEN CAST(CAST({sql} AS BIGINT) AS VARCHAR) ELSE CAST({sql} AS VARCHAR) END"
+        )
+    if kind.startswith("DECIMAL") and not kind.endswith(",0)"):
+        return rf"regexp_replace(CAST({sql} AS VARCHAR), '\.?0+$', '')"
+    return sql if kind == "VARCHAR" else f"CAST({sql} AS VARCHAR)"
+
+
+def unclear(sql: str, kind: str) -> str | None:
+    """SQL that is true where a number cannot be an id: it is not whole, infinite, or shares its float with others."""
+    if kind in _LIMITS:
+        return f"NOT ({_whole(sql, kind)})"
+    return f"{sql} <> trunc({sql})" if kind.startswith("DECIMAL") else None
+
+
+def texts(column: pa.ChunkedArray, where: str, *, ids: bool = False) -> pa.ChunkedArray:
+    """A settled column as text; `where` is for errors.
+
+    Raises:
+        TriadError: they are `ids` and some cannot be.
+    """
+    if column.type == pa.string():
+        return column
+    with duckdb.connect() as session:
+        session.execute("SET TimeZone = 'UTC'")
+        session.register("data", pa.table({"value": column}))
+        kind = session.execute("DESCRIBE data").fetchall()[0][1]
+        if ids and (bad := unclear("value", kind)):
+            count = session.execute(f"SELECT count(*) FROM data WHERE {bad}").fetchall()[0][0]
+            if count:
+                raise TriadError(f"{UNCLEAR} in {count:,} rows", where=where, mend=MEND_UNCLEAR)
+        made = session.sql(f"SELECT {text('value', kind)} AS text FROM data").to_arrow_table()["text"]
+    return made.cast(pa.string())
+
+
+def _whole(sql: str, kind: str) -> str:
+    return f"{sql} = trunc({sql}) AND abs({sql}) < {_LIMITS[kind]}"
+
+
+UNCLEAR = "a number that is not whole, or too large for its float to be told from others"
+MEND_UNCLEAR = "write ids as text or as whole numbers (int64)"
+
+
+def _settled(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    kind = column.type
+    if isinstance(kind, pa.UuidType):
+        return column
+    if pa.types.is_dictionary(kind):
+        return _settled(column.cast(kind.value_type), where)
+    if pa.types.is_nested(kind):
+        raise TriadError(f"holds {kind}", where=where, mend="write one value a row, of a plain type")
+    if pa.types.is_float16(kind):
+        raise TriadError(f"holds {kind}, exact only to 2,048", where=where, mend="write it as float64 or int64")
+    try:
+        return _plain(column)
+    except pa.ArrowInvalid as error:
+        mend = "write text as strings in UTF-8, times between the years 1 and 9999, numbers of 38 digits at most"
+        raise TriadError(f"holds {kind}, not all of it readable: {error}", where=where, mend=mend) from error
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp(kind.unit, kind.tz and "UTC"))
+        floored = pc.floor_temporal(column, unit="microsecond") if kind.unit == "ns" else column
+        return floored.cast(pa.timestamp("us", kind.tz and "UTC"))
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    if pa.types.is_decimal256(kind):
+        return column.cast(pa.decimal128(38, kind.scale))
+    if kind == pa.binary(UUID_BYTES):
+        chunks = [pa.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in column.chunks]
+        return pa.chunked_array(chunks, pa.uuid())
+    if pa.types.is_fixed_size_binary(kind):
+        return column.cast(pa.binary()).cast(pa.string())
+    is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return column.cast(pa.string()) if is_text or _is_bytes(kind) else column
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
