@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from make_tables import make_tables
-from make_workspace import ROOT
+from make_workspace import ROOT, checkout, remove, run
 
 from triad import paths
 from triad.errors import TriadError
@@ -191,3 +192,55 @@ def test_make_clean_leaves_workspaces_and_deliveries(makefile: Path) -> None:
     assert done.returncode == 0, done.stderr
     kept = {name: os.path.lexists(makefile / name) for name in ("artifacts", ".triad/checkpoints", *names[2:])}
     assert list(kept.values()) == [False, False, True, True]
+
+
+def test_a_registry_in_that_folder_is_made_written_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / ALL
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for name in ("MLFLOW_TRACKING_URI", "TRIAD_CHECKOUT"):
+        monkeypatch.delenv(name, raising=False)
+    import mlflow
+
+    from triad.tracking import store
+
+    found = store.client()
+    run = found.create_run(store.experiment_id(found, "shop")).info
+    found.log_dict(run.run_id, {"a": 1}, "lineage.json")
+    assert mlflow.artifacts.load_dict(f"runs:/{run.run_id}/lineage.json") == {"a": 1}
+    (place / "given").mkdir()
+    (place / "given" / "file").write_text("text")
+    found.log_artifacts(run.run_id, str(place / "given"), "model")
+    assert store.home() == place
+    assert sorted(path.name for path in place.iterdir()) == [".triad", "given", "mlartifacts", "mlflow.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [ALL]
+
+
+NIGHT = """
+ingest: {simulated: {size: tiny}}
+pretrain: {max_epochs: 1, trunk: {layers: 1}}
+finetune: {max_epochs: 1}
+fuse: {bootstrap: 50, members: [popularity, finetune, item_knn, profile]}
+evaluate: {bootstrap: 50}
+recommend: {order_by: click}
+tasks:
+  click: {kind: binary, label: clicked, gated: false}
+  next: {kind: ranking, label: next_item}
+"""
+
+
+@pytest.mark.proof
+def test_a_night_in_that_folder_ends_with_lists(tmp_path: Path) -> None:
+    """By DVC, from `ingest` to `recommend`; a second call finds nothing to do."""
+    night = checkout(tmp_path / ALL, NIGHT)
+    try:
+        run(night, "dvc", "repro")
+        published = json.loads((night / "artifacts" / "publish" / "published.json").read_text())
+        summary = json.loads((night / "artifacts" / "recommend" / "summary.json").read_text())
+        assert published["verdict"] == "PASS" and published["promoted"]
+        assert summary["model_version"] == published["version"] and summary["rows"] > 0
+        assert "up to date" in run(night, "dvc", "repro")
+        assert f"version {published['version']}" in run(night, "triad", "why", "champion")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [ALL, "overlay.yaml"]
+    finally:
+        remove(night)

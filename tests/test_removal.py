@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from triad.errors import TriadError
 from triad.removal import checked_name, checked_part, remove
 from triad.retraining import delivery
 from triad.retraining.opening import open_run
-from triad.retraining.pruning import _deliveries
+from triad.retraining.pruning import _cache, _deliveries, _workspaces
 from triad.retraining.run import Run, slug
 from triad.retraining.stage import run_stage
 
@@ -160,3 +162,35 @@ def test_a_delivery_does_not_take_the_place_of_somebodys_folder(tmp_path: Path) 
         with pytest.raises(TriadError, match=r"current: is no link of Triad's"):
             delivery.hand_over(lists, tmp_path, "3")
         target.rmdir() if target.is_dir() else target.unlink()
+
+
+def test_pruning_leaves_a_workspace_that_somebody_worked_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = make_repository(tmp_path / "shop")
+    monkeypatch.setenv("TRIAD_CHECKOUT", str(shop))
+    monkeypatch.delenv("TRIAD_WORKSPACES", raising=False)
+    runs = {name: open_run(name, "2026-03-01").folder for name in ("edited", "untouched", "copied", "others")}
+    (runs["edited"] / "step.py").write_text("somebody's")
+    (runs["untouched"] / "dvc.lock").write_text("stages: {}\n")
+    record = runs["others"] / ".triad" / "run.json"
+    record.write_text(record.read_text().replace(f'"checkout": "{shop}"', '"checkout": "/elsewhere"'))
+    shutil.copyfile(runs["untouched"] / ".triad" / "run.json", runs["copied"] / ".triad" / "run.json")
+    for folder in runs.values():
+        for path in (folder / ".triad").iterdir():
+            os.utime(path, (0, 0))
+    theirs = tmp_path / "theirs"
+    subprocess.run(["git", "worktree", "add", "-q", "--detach", str(theirs)], cwd=shop, check=True)
+    theirs.rename(tmp_path / "away")  # on a disk that is not mounted now
+    assert _workspaces(shop, 14, 0) == ["untouched"]
+    assert [name for name, folder in runs.items() if folder.is_dir()] == ["edited", "copied", "others"]
+    (tmp_path / "away").rename(theirs)
+    subprocess.run(["git", "status"], cwd=theirs, check=True, capture_output=True)
+
+
+def test_a_cache_that_others_may_use_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = make_repository(tmp_path / "shop")
+    others = tmp_path / "cache" / "files" / "md5" / "00" / ("1" * 30)
+    others.parent.mkdir(parents=True)
+    others.write_text("another project's")
+    (shop / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {tmp_path / 'cache'}\n")
+    assert _cache(shop, 14) == 0
+    assert others.read_text() == "another project's"

@@ -293,7 +293,7 @@ def killed_before(found, monkeypatch: pytest.MonkeyPatch):
 
             monkeypatch.setattr(found, name, step)
 
-    monkeypatch.setattr(registry, "client", lambda: found)
+    monkeypatch.setattr(registry, "client", lambda **_: found)
     return kill
 
 
