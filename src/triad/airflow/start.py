@@ -68,14 +68,21 @@ PORTS = (("airflow", "TRIAD_AIRFLOW_PORT", 8080), ("mlflow", "TRIAD_MLFLOW_PORT"
 
 
 def configuration(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
-    """Airflow's settings; whatever the environment already says of other ones holds."""
+    """Airflow's settings; whatever the environment already says of other ones holds.
+
+    Raises:
+        TriadError: Airflow would look for the checkout elsewhere.
+    """
     address = f"http://{HOST}:{ports['airflow']}"
     checkout = settings.checkout()
+    if os.path.expandvars(checkout) != str(checkout):
+        raise TriadError("Airflow takes a part of its path for a variable", where=str(checkout), mend="rename it")
+    database = home / "airflow.db"
+    quoted = sqlalchemy_url("sqlite", database)  # Airflow itself puts the path into the address as it is
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(checkout / "dags"),
-        # Airflow puts its home into this address as it is
-        **({} if home.as_uri() == f"file://{home}" else {DATABASE: sqlalchemy_url("sqlite", home / "airflow.db")}),
+        **({} if quoted == f"sqlite:///{database}" else {DATABASE: os.environ.get(DATABASE) or quoted}),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         # each of them is a process of 135 MB that waits

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from triad import machine
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES, replacing_together, write_json
 from triad.errors import TriadError
 from triad.schema import TABLES as CONTRACT
@@ -123,7 +124,9 @@ def _ask(
             return checks, rows, aside
     except duckdb.Error as error:
         mend = "ingest again: a file may be damaged inside"
-        raise TriadError(f"cannot be read: {error}", where=str(INGESTED), mend=mend) from error
+        raise machine.translated(error) or TriadError(
+            f"cannot be read: {error}", where=str(INGESTED), mend=mend
+        ) from error
 
 
 def _count(session: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, Any]:

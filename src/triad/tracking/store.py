@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triad import machine
 from triad.errors import TriadError
 from triad.paths import is_sqlite, sqlite_file
 from triad.tracking.place import checkout, is_there, tracking_uri
@@ -85,7 +86,7 @@ def client(*, make: bool = True) -> MlflowClient:
         found.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         text = str(error).strip().splitlines()
-        raise TriadError(
+        raise machine.translated(error) or TriadError(
             f"the tracking store does not answer: {text[0] if text else error}",
             where=uri,
             mend="start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file",
