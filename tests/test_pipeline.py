@@ -98,7 +98,7 @@ print("the same scores")
 
 
 def test_the_registered_model_scores_raw_tables_as_evaluation_did(night: Path) -> None:
-    assert "the same scores" in run(night, sys.executable, "-c", SCORE_RAW_TABLES)
+    assert "the same scores" in run(night, sys.executable, "-c", SCORE_RAW_TABLES, TRIAD_SERVE_ROOTS=".")
 
 
 def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path) -> None:
@@ -110,6 +110,26 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
         assert first == second
     finally:
         remove(again)
+
+
+def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_nothing(night: Path) -> None:
+    # with its lock committed, what runs in DVC's temporary folder needs to do no more than what changed
+    nobody = ("-c", "user.name=a", "-c", "user.email=a@b")
+    run(night, "git", "add", "dvc.lock")
+    run(night, "git", *nobody, "commit", "--quiet", "-m", "the lock", "dvc.lock")
+    said = run(night, "dvc", "exp", "run", "--temp", "--name", "tried", "-S", "fuse.folds=3")
+    assert "Running stage 'fuse'" in said and "Running stage 'finetune'" not in said
+    assert "first" not in said.split("Running stage 'evaluate'")[1]
+    run(night, "dvc", "exp", "apply", "tried")
+    published = json.loads((night / "artifacts/publish/published.json").read_text())
+    verdict = json.loads((night / "artifacts/evaluate/report/verdict.json").read_text())
+    assert (published["version"], published["promoted"], published["champion"]) == ("2", False, "1")
+    assert (verdict["champion"], verdict["experiment"], published["experiment"]) == ("1", "tried", "tried")
+    told = run(night, "triad", "summary")
+    assert "the experiment tried" in told and "registered as version 2 of triad, not promoted" in told
+    assert published["run_id"] in run(night, "triad", "why", "2")
+    assert "version 1 @champion" in run(night, "triad", "why", "champion")
+    assert "up to date" in run(night, "dvc", "repro")
 
 
 def test_the_next_night_can_start_from_the_champion(night: Path) -> None:

@@ -1,6 +1,8 @@
 """A night is registered once, serves only on a PASS, and the registered model gives evaluation's own numbers."""
 
 import json
+import os
+import shlex
 import shutil
 import site
 import subprocess
@@ -339,12 +341,13 @@ def test_the_registered_model_serves_where_the_package_is_not_installed(publishe
     packages = next(path for path in site.getsitepackages() if (Path(path) / "mlflow").is_dir())
     # -I -S: no environment, no current folder, and no .pth file that would bring this checkout back
     command = [sys.executable, "-I", "-S", "-c", ALONE, packages, str(folder), tables]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TRIAD_SERVE_ROOTS": shlex.quote(tables)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.splitlines()
     assert Path(lines[0]).is_relative_to(folder)
-    assert lines[1].startswith("TriadError params.mode: unknown mode 'guess'")
-    assert lines[2].startswith("TriadError model input")
+    assert lines[1].startswith("RefusedError params.mode: unknown mode 'guess'")
+    assert lines[2].startswith("RefusedError model input")
     scores = pq.read_table(tmp_path / "scores.parquet")
     assert scores["event_id"].to_pylist() == expected["event_id"].to_pylist()
     for task in ("click", "conversion", "profile_loyal"):

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlparse
 
 import duckdb
@@ -17,8 +17,8 @@ from triad.errors import TriadError
 from triad.schema import REQUIRED, TABLES
 from triad.tables import connect, present
 
-Tables = Path | str | Mapping[str, Any]
-"""A folder of the contract's Parquet, its fsspec URL, or tables by name (Arrow or pandas)."""
+Tables: TypeAlias = Path | str | Mapping[str, Any] | duckdb.DuckDBPyConnection
+"""A folder of the contract's Parquet, its fsspec URL, tables by name (Arrow or pandas), or what `opened` gave."""
 
 
 @contextmanager
@@ -28,6 +28,9 @@ def opened(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         TriadError: a needed table is not there, or one does not fit the contract.
     """
+    if isinstance(tables, duckdb.DuckDBPyConnection):
+        yield tables
+        return
     if isinstance(tables, Mapping):
         known = {name: _arrow(name, data) for name, data in tables.items() if name in TABLES}
         _check(known, "the tables given")

@@ -5,19 +5,39 @@ The package travels in the model's `code/`; the fitted parts in its `artifacts/`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
+
+if TYPE_CHECKING:
+    from triad.errors import TriadError
+
+
+class RefusedError(MlflowException):
+    """A request that cannot be answered, as the client is told: what is wrong, where, and how to mend it."""
+
+    def __init__(self, error: TriadError) -> None:
+        super().__init__(str(error), INVALID_PARAMETER_VALUE)
+        self._told = {name: getattr(error, name) for name in ("what", "where", "mend")}
+
+    def serialize_as_json(self) -> str:
+        """The body of the answer. MLflow writes the whole request into `message`; here it holds the cause alone."""
+        told = self._told
+        message = f"{told['where']}: {told['what']}; to mend it: {told['mend']}"
+        return json.dumps({"error_code": self.error_code, "message": message, **told})
 
 
 class Registered(PythonModel):
-    """Raw tables in, scores or lists out, as a pandas table.
+    """Raw tables in, scores or lists out, as a pandas table without NaN.
 
-    `model_input` is a mapping of table name → DataFrame (in Python), or a DataFrame of one row whose column `tables`
-    names a folder of the contract's Parquet, local or any fsspec URL (over REST too).
+    `model_input` is a mapping of table name → rows (DataFrame, Arrow, or a list of an object a row), or a DataFrame of
+    one row whose column `tables` holds such a mapping, or names a folder of the contract's Parquet or its URL below a
+    root that the operator allows (TRIAD_SERVE_ROOTS). The rule is the same in Python and over REST.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -28,33 +48,13 @@ class Registered(PythonModel):
     # a type on model_input would make MLflow look for a schema in it
     def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
         """Scores of every exposure (`mode` score) or each user's `k` best items (`mode` recommend)."""
-        from triad.config.recommend import RecommendParams
         from triad.errors import TriadError
+        from triad.tracking.asked import answer
 
-        asked = {"mode": "score", "k": 0, **(params or {})}
-        tables = _tables(model_input)
-        if asked["mode"] == "score":
-            return self._model.predict(tables).to_pandas()
-        if asked["mode"] == "recommend":
-            settings = RecommendParams()
-            order_by = settings.order_by if settings.order_by in self._model.fused.tasks else None
-            settings = RecommendParams(k=int(asked["k"]) or settings.k, order_by=order_by)
-            return self._model.recommend(tables, settings).to_pandas()
-        raise TriadError(f"unknown mode {asked['mode']!r}", where="params.mode", mend="ask for score or recommend")
-
-
-def _tables(given: Any) -> Any:
-    from triad.errors import TriadError
-
-    if isinstance(given, Mapping):
-        return given
-    if "tables" in getattr(given, "columns", ()) and len(given) == 1:
-        return str(given["tables"].iloc[0])
-    raise TriadError(
-        f"found {type(given).__name__} with {len(given) if hasattr(given, '__len__') else 'no'} rows",
-        where="model input",
-        mend="give a mapping of tables, or one row whose column `tables` names their folder",
-    )
+        try:
+            return answer(self._model, model_input, {"mode": "score", "k": 0, **(params or {})})
+        except TriadError as error:
+            raise RefusedError(error) from error
 
 
 mlflow.models.set_model(Registered())

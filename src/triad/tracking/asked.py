@@ -1,0 +1,215 @@
+"""What a client may ask of the registered model, and what it is answered.
+
+Tables come inline, or as the name of a folder or URL below a root that the operator allows: whoever can send a request
+could else have any file read, and any address called. Rows are checked by the contract's keys, since two rows of one
+user would be scored as two users. Answers hold nothing that JSON has no word for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.redaction import shown
+from triad.schema import EVENT_KINDS, REQUIRED, TABLES
+from triad.tracking.inputs import Tables, opened
+
+if TYPE_CHECKING:
+    from triad.tracking.serving import ServingModel
+
+ROOTS = "TRIAD_SERVE_ROOTS"
+"""Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
+
+MODES = ("score", "recommend")
+_INLINE = "or send the tables themselves (docs/serving.md)"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
+
+
+def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> pd.DataFrame:
+    """Scores of every exposure (`mode` score), or each user's `k` best items (`mode` recommend; 0: the default).
+
+    Raises:
+        TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
+    """
+    mode = params["mode"]
+    if mode not in MODES:
+        raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
+    with ExitStack() as stack:
+        try:
+            session = stack.enter_context(opened(_tables(model_input)))
+            _check_rows(session)
+        except (OSError, duckdb.Error, pa.ArrowException) as error:
+            mend = "see that the place holds the contract's Parquet, and may be read where the model is served"
+            raise TriadError(f"cannot be read ({type(error).__name__})", where="model input", mend=mend) from error
+        if mode == "score":
+            return _plain(model.predict(session))
+        # a version's number is not known where it is served
+        return _plain(model.recommend(session, _settings(model, params["k"])).drop_columns(["model_version"]))
+
+
+def _settings(model: ServingModel, k: Any) -> RecommendParams:
+    settings = RecommendParams()
+    order_by = settings.order_by if settings.order_by in model.fused.tasks else None
+    try:
+        return RecommendParams(k=k or settings.k, order_by=order_by)
+    except ValidationError as error:
+        mend = f"ask for 1 item or more; 0 means {settings.k}"
+        raise TriadError(f"is no number of items: {k!r}", where="params.k", mend=mend) from error
+
+
+def _plain(rows: pa.Table) -> pd.DataFrame:
+    """`rows` as pandas, None where a value is missing or no finite number."""
+    columns: dict[str, Any] = {}
+    for name, found in zip(rows.column_names, rows.columns, strict=True):
+        finite = pc.is_finite(found) if pa.types.is_floating(found.type) else True
+        values = pc.if_else(finite, found, pa.scalar(None, found.type))
+        columns[name] = pd.Series(values.to_pylist(), dtype=object) if values.null_count else values.to_pandas()
+    return pd.DataFrame(columns)
+
+
+def _tables(model_input: Any) -> Tables:
+    """What the request holds: tables by name, or one row whose column `tables` holds them or names their place."""
+    if isinstance(model_input, pd.DataFrame):
+        if list(model_input.columns) != ["tables"] or len(model_input) != 1:
+            raise TriadError(
+                f"expected one row with the column tables, found {len(model_input)} with {list(model_input.columns)}",
+                where="model input",
+                mend="give one row whose column `tables` holds the tables or names their place",
+            )
+        model_input = model_input["tables"].iloc[0]
+    if isinstance(model_input, str):
+        return _allowed(model_input)
+    if not isinstance(model_input, Mapping):
+        raise TriadError(
+            f"expected tables by name, found {type(model_input).__name__}",
+            where="model input",
+            mend=f"give a mapping of {', '.join(REQUIRED)} … to their rows",
+        )
+    for name in model_input:
+        if name not in TABLES:
+            near = difflib.get_close_matches(str(name), TABLES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(TABLES)}"
+            raise TriadError("no such table", where=f"table {str(name)[:60]!r}", mend=hint)
+    return {str(name): _rows(str(name), rows) for name, rows in model_input.items()}
+
+
+def _rows(name: str, rows: Any) -> Any:
+    """A table as pandas or Arrow; as JSON knows it, a list of an object a row."""
+    if isinstance(rows, pd.DataFrame | pa.Table):
+        return rows
+    listed = rows.tolist() if isinstance(rows, np.ndarray) else rows
+    if not isinstance(listed, Sequence) or not all(isinstance(row, Mapping) for row in listed):
+        raise TriadError("is no list of rows", where=f"table {name}", mend='give [{"column": value, …}, …]')
+    columns: dict[str, Any] = {}
+    for column in dict.fromkeys(str(key) for row in listed for key in row):
+        try:
+            columns[column] = pa.array([row.get(column) for row in listed], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            mend = "give a column values of one type, in the range of 64 bits"
+            raise TriadError(
+                "holds values of several types", where=f"table {name}, column {column}", mend=mend
+            ) from error
+    return pa.table(columns)
+
+
+def _allowed(place: str) -> Path | str:
+    """`place`, if it lies below a root of TRIAD_SERVE_ROOTS once all links and `..` are followed.
+
+    Raises:
+        TriadError: it does not, whether or not anything is there.
+    """
+    roots = shlex.split(os.environ.get(ROOTS, ""))
+    refused = TriadError(
+        "the operator allows no tables from there",
+        where=f"model input, tables: {place[:100]!r}",
+        mend=f"name a place below a root that {ROOTS} holds where the model is served, {_INLINE}",
+    )
+    if "::" in place or "\0" in place:  # fsspec chains file systems by the former
+        raise refused
+    if _URL.match(place) and not place.startswith("file:"):
+        parts = place.partition("//")[2].split("/")
+        clean = not re.search(r"[\\?#*\[\]%\s]", place) and not {".", ".."} & {*parts} and "" not in parts[:-1]
+        if clean and any(place == root or place.startswith(root.rstrip("/") + "/") for root in roots if "://" in root):
+            return place
+        raise refused
+    folder = _real(_local(place, refused))
+    for root in (_real(root) for root in roots if "://" not in root):
+        if folder.is_relative_to(root):
+            # os.path finds no folder where a name is too long, and Path raises
+            if os.path.isdir(folder) and all(_real(part).is_relative_to(root) for part in folder.rglob("*")):  # noqa: PTH112
+                return folder
+            break
+    raise refused
+
+
+def _real(path: Path | str) -> Path:
+    return Path(os.path.realpath(path))  # of a loop of links too, where Path.resolve raises
+
+
+def _local(place: str, refused: TriadError) -> Path:
+    if not place.startswith("file:"):
+        return Path(place)
+    url = urlparse(place)
+    if url.netloc not in ("", "localhost") or url.query or url.fragment or "\0" in unquote(url.path):
+        raise refused
+    return Path(unquote(url.path))
+
+
+def _check_rows(session: duckdb.DuckDBPyConnection) -> None:
+    """What the contract says of rows and a night's `validate` looks at too: needed values, keys, references, kinds.
+
+    Raises:
+        TriadError: one is not so; or a required table is empty.
+    """
+    there = [name for (name,) in session.execute("SHOW TABLES").fetchall() if name in TABLES]
+    for name in there:
+        table = TABLES[name]
+        if name in REQUIRED and not session.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall():
+            raise TriadError("holds no row", where=f"table {name}", mend="send the rows that are asked about")
+        for column in (c.name for c in table.columns if not c.nullable):
+            _refuse(session, name, (column,), f"{column} IS NULL", what="needs a value", mend="give each row one")
+        key = ", ".join(table.key)
+        twice = f"({key}) IN (SELECT ({key}) FROM {name} GROUP BY {key} HAVING count(*) > 1)"
+        _refuse(session, name, table.key, twice, what="is there more than once", mend="send each row once")
+    for name, column, other in _REFERENCES:
+        if name in there:
+            lost = f"{column} NOT IN (SELECT {column} FROM {other})"
+            mend = f"send its row in {other}, or leave this one out"
+            _refuse(session, name, (column,), lost, what=f"has no row in {other}", mend=mend)
+    known = ", ".join(EVENT_KINDS)
+    _refuse(session, "events", ("kind",), f"kind NOT IN {EVENT_KINDS}", what="is no kind", mend=f"known are {known}")
+
+
+def _refuse(
+    session: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], wrong: str, *, what: str, mend: str
+) -> None:
+    """Raises:
+    TriadError: the condition `wrong` holds for a row.
+    """
+    rows = f"FROM {name} WHERE {wrong}"
+    count = session.execute(f"SELECT count(*) {rows}").fetchall()[0][0]
+    if not count:
+        return
+    first = session.execute(f"SELECT {', '.join(columns)} {rows} ORDER BY ALL LIMIT 1").fetchall()[0]
+    personal = [TABLES[name].column(column).personal for column in columns]
+    value = ", ".join(shown(each, personal=hidden) for each, hidden in zip(first, personal, strict=True))
+    raise TriadError(
+        f"{value} {what} ({count:,} row{'s' * (count > 1)})", where=f"table {name}, {', '.join(columns)}", mend=mend
+    )
