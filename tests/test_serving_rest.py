@@ -130,6 +130,9 @@ BAD: dict[str, tuple[str, Callable[[list[dict[str, Any]]], Any], tuple[str, ...]
     "a number that is too large": ("items", changed(price_cents=10**30), ("table items, column price_cents",)),
     "an unknown column": ("events", changed(colour="red"), ("unknown columns ['colour']",)),
     "no column": ("users", lambda rows: [row.pop("signed_up_at") for row in rows], ("column is missing",)),
+    "no attribute that the model reads": ("users", lambda rows: [row.pop("country") for row in rows], ("country",)),
+    "a list for a value": ("users", changed(country=["DE"]), ("table users, column country",)),
+    "lists for values": ("users", lambda rows: [row.update(country=["DE"]) for row in rows], ("column country",)),
     "no rows": ("users", list.clear, ("table users",)),
 }
 

@@ -121,11 +121,12 @@ def _rows(name: str, rows: Any) -> Any:
     for column in dict.fromkeys(str(key) for row in listed for key in row):
         try:
             columns[column] = pa.array([row.get(column) for row in listed], from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            mend = "give a column values of one type, in the range of 64 bits"
-            raise TriadError(
-                "holds values of several types", where=f"table {name}, column {column}", mend=mend
-            ) from error
+            mixed = pa.types.is_nested(columns[column].type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            mixed = True
+        if mixed:
+            mend = "give a column plain values of one type, numbers within 64 bits"
+            raise TriadError("holds no plain values of one type", where=f"table {name}, column {column}", mend=mend)
     return pa.table(columns)
 
 
