@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -20,7 +19,7 @@ def killed_at(epoch: int, step: int) -> Iterator[None]:
     def saving(self: Checkpoint, values: dict[str, Any]) -> None:
         save(self, values)
         if (values["epoch"], values["step"]) == (epoch, step):
-            folder = Path(self._manager.directory)
+            folder = self.folder
             kept.append((shutil.copytree(folder, folder.with_name(f"kept-{folder.name}")), folder))
 
     with patch.object(Checkpoint, "save", saving):

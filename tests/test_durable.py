@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from faults import Power, Strike, killed, lay, told
 
 from triad.artifacts import recover, replacing, replacing_together, write_json
 from triad.errors import TriadError
+from triad.retraining import delivery, pruning
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,48 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in found if "/." not in f"/{path.relative_to(root)}"}
 
 
-CASES = {"one": Case(one, contents), "together": Case(together, contents), "file": Case(file, contents)}
+def deliver(root: Path, text: str) -> None:
+    lists = root.parent / "lists" / text  # made before anything fails
+    if not lists.exists():
+        lists.mkdir(parents=True)
+        as_of = {"old": "2026-03-01", "new": "2026-03-02"}[text]
+        (lists / "summary.json").write_text(json.dumps({"model_version": "3", "as_of": as_of}))
+        (lists / "recommendations.parquet").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIAD_DELIVERY", str(root / "shop"))
+        delivery.hand_over(lists, root, "3")
+
+
+def delivered(root: Path) -> dict[str, str]:
+    current = root / "shop" / "current"
+    assert delivery.is_whole(current.resolve())
+    return contents(current.resolve())
+
+
+def prune(root: Path, text: str) -> None:
+    """Of two deliveries the former goes."""
+    if text == "new":
+        pruning._deliveries(root / "shop", keep_days=-1)
+        return
+    for each in ("old", "new"):
+        deliver(root, each)
+
+
+def kept(root: Path) -> list[str]:
+    """What can be taken for a delivery."""
+    assert delivered(root)["recommendations.parquet"] == "new"
+    found = list((root / "shop").glob("2026*"))
+    assert all(delivery.is_whole(folder) for folder in found)
+    return sorted(folder.name for folder in found)
+
+
+CASES = {
+    "one": Case(one, contents),
+    "together": Case(together, contents),
+    "file": Case(file, contents),
+    "deliver": Case(deliver, delivered),
+    "prune": Case(prune, kept),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +119,7 @@ def check(case: Case, root: Path, states: tuple[object, object]) -> None:
     assert case.read(root) in states
     case.work(root, "new")
     assert case.read(root) == states[1]
-    assert not list(root.rglob(".*"))
+    assert not [path for path in root.rglob(".*") if path.suffix != ".lock"]  # which is free, if its holder is gone
 
 
 def test_a_disk_that_fails_once_costs_nothing(case: Case, tmp_path: Path, states: tuple[object, object]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +20,12 @@ from make_pipeline import environment
 
 from triad.artifacts import write_json
 from triad.errors import TriadError
+from triad.locking import held
 from triad.retraining.closing import tell_registry
-from triad.retraining.delivery import hand_over, renew
+from triad.retraining.delivery import CURRENT, hand_over, is_whole, renew
 from triad.retraining.opening import _pin_starts
-from triad.retraining.run import Run
+from triad.retraining.pruning import _deliveries
+from triad.retraining.run import Run, in_use
 from triad.stages.publish import publish
 from triad.tracking import registry, store
 from triad.workspace import write_params
@@ -53,6 +58,65 @@ def test_lists_are_held_back_that_are_not_the_champions_or_are_older(
     # an older day's lists by the model that serves take the place of newer ones by a model that does not
     back, _ = hand_over(lists(made, "3", "2026-03-01"), tmp_path, "3")
     assert str(current.resolve()) == back
+
+
+@pytest.mark.parametrize("damage", ["empty", "a file is gone", "a file is cut short", "another file lies there"])
+def test_a_delivery_that_is_no_longer_whole_is_delivered_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setenv("TRIAD_DELIVERY", str(tmp_path / "shop"))
+    first, _ = hand_over(lists(tmp_path / "lists", "4", "2026-03-02"), tmp_path, "4")
+    assert first is not None
+    folder = Path(first)
+    if damage == "empty":
+        for path in folder.iterdir():
+            path.unlink()
+    elif damage == "a file is gone":
+        (folder / "summary.json").unlink()
+    elif damage == "a file is cut short":
+        (folder / "summary.json").write_text("{")
+    else:
+        (folder / "more.parquet").write_text("")
+    assert not is_whole(folder)
+    assert hand_over(tmp_path / "lists", tmp_path, "4")[0] == first
+    assert is_whole(folder) and (tmp_path / "shop" / "current").resolve() == folder
+    assert json.loads((folder / "summary.json").read_text())["as_of"] == "2026-03-02"
+
+
+def test_pruning_waits_for_a_delivery_and_clears_what_killed_ones_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = tmp_path / "shop"
+    monkeypatch.setenv("TRIAD_DELIVERY", str(shop))
+    for day in ("2026-03-01", "2026-03-02"):
+        hand_over(lists(tmp_path / "lists", "4", day), tmp_path, "4")
+    left = [".gone-2026-02-01-v3-01234567-89abcdef", ".2026-02-02-v3-01234567.new"]
+    others = [".gone-fishing", ".draft.new"]
+    for name in left + others:
+        (shop / name).mkdir()
+    with ThreadPoolExecutor(1) as pool, held(shop / CURRENT):
+        going = pool.submit(_deliveries, shop, -1)
+        time.sleep(0.2)
+        assert not going.done() and len(list(shop.glob("2026*"))) == 2
+        hand_over(lists(tmp_path / "lists", "4", "2026-03-03"), tmp_path, "4")
+    assert [name[:10] for name in going.result()] == ["2026-03-01", "2026-03-02"]
+    assert (shop / CURRENT / "summary.json").is_file()
+    assert sorted(path.name for path in shop.glob(".*")) == sorted(others)
+
+
+def test_a_workspace_that_was_pruned_meanwhile_says_so(tmp_path: Path) -> None:
+    (tmp_path / "night" / ".triad").mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        with (tmp_path / "night" / ".triad" / "in_use.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # as prune does
+            entering = pool.submit(lambda: in_use(tmp_path / "night").__enter__())
+            time.sleep(0.2)
+            assert not entering.done()
+            shutil.rmtree(tmp_path / "night")
+        with pytest.raises(TriadError, match="was removed"):
+            entering.result()
+    with pytest.raises(TriadError, match="was removed"), in_use(tmp_path / "night"):
+        pass
 
 
 def test_a_version_names_the_branch_of_the_run_that_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,7 +368,7 @@ from triad.stages.finetune import finetune
 save, saved = Checkpoint.save, []
 def kill_in_the_second_fit(self, values):
     save(self, values)
-    saved.append(self._manager.directory)
+    saved.append(str(self.folder))
     if len(set(saved)) == 2 and saved.count(saved[-1]) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 Checkpoint.save = kill_in_the_second_fit

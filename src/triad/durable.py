@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-GONE = ".gone-"
-"""Begins the name of a folder that is being removed."""
-
+_GONE = re.compile(r"\.gone-.+-[0-9a-f]{8}")  # a folder that is being removed
 _AT_ONCE = 8  # the disk takes several in one go
 
 
@@ -47,7 +46,7 @@ def sync_tree(root: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Delete `folder` so that no half of it can be taken for the whole: it first loses its name."""
-    gone = folder.with_name(f"{GONE}{folder.name}-{secrets.token_hex(4)}")
+    gone = folder.with_name(f".gone-{folder.name[:200]}-{secrets.token_hex(4)}")
     folder.rename(gone)
     sync(gone.parent)
     shutil.rmtree(gone)
@@ -55,5 +54,6 @@ def remove(folder: Path) -> None:
 
 def sweep(parent: Path) -> None:
     """Delete what killed removals left in `parent`."""
-    for gone in parent.glob(f"{GONE}*"):
-        shutil.rmtree(gone)
+    for gone in parent.glob(".gone-*"):
+        if _GONE.fullmatch(gone.name) and gone.is_dir() and not gone.is_symlink():
+            shutil.rmtree(gone)

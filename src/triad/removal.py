@@ -6,10 +6,10 @@ A name may be empty or climb out of its folder, a record may be a copy, a folder
 from __future__ import annotations
 
 import os
-import shutil
 import unicodedata
 from pathlib import Path
 
+from triad import durable
 from triad.errors import TriadError
 
 LONGEST = 250
@@ -64,11 +64,7 @@ def remove(folder: Path, *, below: Path, mark: Path) -> None:
     elif not mark.is_file():
         refused = "has no mark of Triad's"
     else:
-        gone = place.with_name(f".{place.name[:200]}.gone")
-        if gone.exists():  # of a removal that was killed
-            shutil.rmtree(gone)
-        place.rename(gone)
-        shutil.rmtree(gone)
+        durable.remove(place)
         return
     raise TriadError(f"{refused}, so it is not removed", where=str(folder), mend="move it away, or name another folder")
 

@@ -17,6 +17,7 @@ import yaml
 
 from triad import worktree
 from triad.errors import TriadError
+from triad.locking import held
 from triad.worktree import git
 
 _COMMENT = "#"
@@ -39,11 +40,18 @@ def prepare(config: Path, folder: Path, *, discard: bool = False) -> str:
             git checkout.
     """
     from triad.config.params import parse
-    from triad.retraining.seeding import forget_registry
 
     here = worktree.repository(Path.cwd())
     params = laid(here, read_overlay(config))
     parse(params, str(config))
+    with held(here / ".triad" / "open", wait=True):  # as opening and pruning runs do
+        _prepare(here, params, folder, discard)
+    return f"{folder} is ready, with a registry of its own: cd {shlex.quote(str(folder))} && dvc repro"
+
+
+def _prepare(here: Path, params: Mapping[str, Any], folder: Path, discard: bool) -> None:
+    from triad.retraining.seeding import forget_registry
+
     made = _usable(here, folder, discard)
     revision = git(here, "-c", "user.name=triad", "-c", "user.email=triad@localhost", "stash", "create") or "HEAD"
     if made is None:
@@ -55,7 +63,6 @@ def prepare(config: Path, folder: Path, *, discard: bool = False) -> str:
     forget_registry(folder)
     share_cache(here, folder)
     worktree.finish(here, folder, git(folder, "rev-parse", "HEAD"))
-    return f"{folder} is ready, with a registry of its own: cd {shlex.quote(str(folder))} && dvc repro"
 
 
 def _usable(here: Path, folder: Path, discard: bool) -> worktree.Mark | None:

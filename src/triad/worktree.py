@@ -13,6 +13,7 @@ from pathlib import Path
 
 from triad import removal
 from triad.artifacts import read_json, write_json
+from triad.durable import sync_tree
 from triad.errors import TriadError
 
 MARK = "triad.json"
@@ -38,7 +39,7 @@ def git(folder: Path, *arguments: str, given: str | None = None, **environment: 
     """
     try:
         done = subprocess.run(
-            ["git", *arguments],
+            ["git", "-c", "core.fsync=all", *arguments],
             cwd=folder,
             input=given,
             capture_output=True,
@@ -98,6 +99,7 @@ def add(checkout: Path, folder: Path, revision: str) -> None:
 
 def finish(checkout: Path, folder: Path, revision: str) -> None:
     """Say in the mark that the worktree is whole: what differs from here on is somebody's."""
+    sync_tree(folder)
     _write(checkout, Mark(str(folder.resolve()), revision, _digest(folder)))
 
 
@@ -173,6 +175,7 @@ def _write(checkout: Path, made: Mark) -> None:
     notes = _notes(checkout, Path(made.folder))
     if notes is None:
         raise TriadError("git does not know the worktree", where=made.folder, mend="`git worktree repair` in it")
+    sync_tree(notes)
     write_json(notes / MARK, asdict(made))
 
 

@@ -10,17 +10,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
-from triad.artifacts import TABLES, read_json
+from triad.artifacts import ARTIFACTS, TABLES, read_json, recover, replacing
+from triad.durable import sync
 from triad.errors import TriadError
+from triad.locking import held
 from triad.paths import entry
 from triad.retraining.outcome import LISTS
-from triad.retraining.run import CLOSED, exclusive, workspaces
+from triad.retraining.run import CLOSED, RECORD, in_use, workspaces
 from triad.tracking.place import tracking_uri
 
 CURRENT, SUMMARY = "current", "summary.json"
-_NAME = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<model_version>\d+)-[0-9a-f]{8,64}")
+NAME = re.compile(r"(?P<as_of>\d{4}-\d\d-\d\d)-v(?P<model_version>\d+)-(?P<digest>[0-9a-f]{8,64})")
 
 log = logging.getLogger("triad.retraining")
 
@@ -44,34 +47,43 @@ def hand_over(lists: Path, checkout: Path, champion: str | None) -> tuple[str | 
         return None, f"the lists are version {version}'s, but version {champion} serves by now"
     target = place(checkout)
     target.mkdir(parents=True, exist_ok=True)
-    with exclusive(target, "delivery"):
+    with held(target / CURRENT, wait=True):
         now = target / CURRENT
         if now.exists() and not now.is_symlink():
             raise TriadError("is no link of Triad's", where=str(now), mend="move it away, or set TRIAD_DELIVERY")
-        if (now / "summary.json").is_file():
-            last = read_json(now / "summary.json")
+        recover(target)
+        if is_whole(now.resolve()):
+            last = read_json(now / SUMMARY)
             if last["as_of"] > as_of and str(last["model_version"]) == str(champion):
                 return None, f"the lists delivered are newer, as of {last['as_of']}"
         folder = target / f"{as_of}-v{version}-{_digest(lists)}"
-        if not folder.exists():
-            fresh = target / f".{folder.name}.new"
-            shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(lists, fresh)
-            fresh.rename(folder)
+        if not is_whole(folder):
+            with replacing(folder) as fresh:
+                shutil.copytree(lists, fresh, dirs_exist_ok=True)
         link = target / f".{CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(folder.name)
         link.replace(now)
+        sync(target)
     return str(folder), f"version {version}'s lists as of {as_of}"
 
 
 def is_delivery(folder: Path) -> bool:
     """Whether Triad delivered `folder`: name and summary tell the same day and version."""
-    named = _NAME.fullmatch(folder.name)
+    named = NAME.fullmatch(folder.name)
     if named is None or folder.is_symlink() or not (folder / SUMMARY).is_file():
         return False
-    summary = read_json(folder / SUMMARY)
-    return all(str(summary.get(key)) == value for key, value in named.groupdict().items())
+    try:
+        summary = read_json(folder / SUMMARY)
+    except ValueError:  # half of it went: nobody can tell any more
+        return False
+    return all(str(summary.get(key)) == named[key] for key in ("as_of", "model_version"))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a delivery's folder holds what its name says, and not what a killed removal or a power cut left of it."""
+    named = NAME.fullmatch(folder.name)
+    return named is not None and folder.is_dir() and _digest(folder) == named["digest"]
 
 
 def renew(checkout: Path) -> str:
@@ -82,9 +94,15 @@ def renew(checkout: Path) -> str:
     Raises:
         TriadError: there are no tables, or the lists could not be made.
     """
+    source = _newest(checkout)
+    with in_use(source) if (source / RECORD).is_file() else nullcontext():
+        return _renew(checkout, source)
+
+
+def _renew(checkout: Path, source: Path) -> str:
     from triad.config.params import read
 
-    source = _newest(checkout)
+    recover(source / ARTIFACTS)
     champion = champion_of(checkout, source)
     with tempfile.TemporaryDirectory(prefix="triad-lists-") as scratch:
         folder = Path(scratch)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from triad import removal, worktree
+from triad.durable import remove, sweep
 from triad.errors import TriadError
+from triad.locking import held
 from triad.retraining import delivery, fence
 from triad.retraining.run import CLOSED, MARK, RECORD, Run, checkout, exclusive, workspaces
 from triad.retraining.seeding import BRANCHES
@@ -24,6 +26,7 @@ def prune(keep_days: int, keep: int) -> dict[str, Any]:
     """Remove workspaces, deliveries and cached data that the rule does not keep; returns what went."""
     here = checkout()
     with exclusive(here, "open"):
+        sweep(workspaces(here))
         gone = _workspaces(here, keep_days, keep)
         lists = _deliveries(delivery.place(here), keep_days)
         objects = _cache(here, keep_days)
@@ -79,13 +82,20 @@ def _remove(run: Run, here: Path) -> bool:
 
 
 def _deliveries(place: Path, keep_days: int) -> list[str]:
-    current = (place / delivery.CURRENT).resolve()
+    if not place.is_dir():
+        return []
     gone = []
-    for folder in place.glob("*-v*-*"):
-        old = time.time() - folder.lstat().st_mtime > keep_days * 86400
-        if folder != current and old and delivery.is_delivery(folder):
-            removal.remove(folder, below=place, mark=folder / delivery.SUMMARY)
-            gone.append(folder.name)
+    with held(place / delivery.CURRENT, wait=True):
+        sweep(place)
+        for fresh in place.glob(".*.new"):  # of a delivery that was killed
+            if delivery.NAME.fullmatch(fresh.name[1:].removesuffix(".new")) and not fresh.is_symlink():
+                remove(fresh)
+        current = (place / delivery.CURRENT).resolve()
+        for folder in place.glob("*-v*-*"):
+            old = time.time() - folder.lstat().st_mtime > keep_days * 86400
+            if folder != current and old and delivery.is_delivery(folder):
+                removal.remove(folder, below=place, mark=folder / delivery.SUMMARY)
+                gone.append(folder.name)
     return sorted(gone)
 
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from triad.artifacts import read_json, write_json
+from triad.artifacts import ARTIFACTS, read_json, recover, write_json
 from triad.errors import TriadError
+from triad.locking import held
 from triad.paths import entry
 from triad.removal import checked_name, checked_part
 from triad.tracking import place
@@ -120,18 +121,29 @@ def slug(run_id: str) -> str:
 
 @contextmanager
 def exclusive(folder: Path, name: str) -> Iterator[None]:
-    """One process at a time."""
-    (folder / ".triad").mkdir(parents=True, exist_ok=True)
-    with (folder / ".triad" / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """One process at a time; the others wait."""
+    with held(folder / ".triad" / name, wait=True):
         yield
 
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Says to `prune` that this workspace is worked in; the stages of one run share it."""
-    with (folder / ".triad" / "in_use.lock").open("w") as handle:
+    """Says to `prune` that this workspace is worked in; the stages of one run share it.
+
+    Raises:
+        TriadError: `prune` has removed it.
+    """
+    path = folder / ".triad" / "in_use.lock"
+    removed = TriadError("the workspace was removed", where=str(folder), mend="`triad retraining open` makes one")
+    try:
+        handle = path.open("w")
+    except FileNotFoundError as error:
+        raise removed from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
+        if not (path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno()))):  # while we waited
+            raise removed
+        recover(folder / ARTIFACTS)
         yield
 
 

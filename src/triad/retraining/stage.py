@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from triad.artifacts import read_json, replacing_file
+from triad.durable import sync
 from triad.retraining import fence
 from triad.retraining.graph import stages
 from triad.retraining.locks import free_stale_locks
@@ -125,6 +126,8 @@ def _keep_lock(folder: Path) -> None:
     fresh.write_bytes(data)
     now, before = _stages(fresh), _stages(folder / _KEPT)
     if all(set(now.get(name) or ()) >= set(entry) for name, entry in before.items()):
+        sync(fresh)
         fresh.replace(folder / _KEPT)
+        sync(fresh.parent)
     else:
         fresh.unlink()

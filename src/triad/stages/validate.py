@@ -20,6 +20,7 @@ import duckdb
 
 from triad import machine
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES, replacing_together, write_json
+from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.schema import TABLES as CONTRACT
 from triad.tables import connect, present
@@ -94,7 +95,9 @@ def validate(params: Params) -> None:
             where=str(INGESTED),
             mend=f"look at {index}, mend the source, then run `triad ingest` again",
         )
-    shutil.rmtree(FAILED, ignore_errors=True)
+    sweep(FAILED.parent)
+    if FAILED.is_dir():
+        remove(FAILED)
 
 
 def _ask(

@@ -5,7 +5,6 @@ Importing MLflow takes seconds, so it happens inside the functions that need it.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import logging
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from triad import machine
 from triad.errors import TriadError
+from triad.locking import held
 from triad.paths import is_sqlite, sqlite_file
 from triad.tracking.place import checkout, is_there, tracking_uri
 
@@ -38,10 +38,7 @@ def home() -> Path:
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Holds off, until the end, other processes that share the store. The lock dies with its process."""
-    folder = home() / ".triad"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with held(home() / ".triad" / name, wait=True):
         yield
 
 

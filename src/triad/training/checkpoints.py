@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,10 +12,13 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from triad.artifacts import recover, replacing
 from triad.digests import PACKAGE, code_digest
+from triad.durable import remove, sweep
 from triad.features.dataset import Dataset
 
 CHECKPOINTS = Path(".triad") / "checkpoints"
+_STATE = "state"
 
 
 def fingerprint(data: Dataset, *inputs: Any, arrays: Sequence[NDArray[Any]] = ()) -> str:
@@ -42,8 +44,9 @@ def checkpoint_folder(stage: str, name: str) -> Path:
 
 def forget(stage: str) -> None:
     """Delete every checkpoint of `stage`: it has succeeded."""
+    sweep(CHECKPOINTS)
     for folder in CHECKPOINTS.glob(f"{stage}-*"):
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 class _Place(tf.train.experimental.PythonState):
@@ -69,18 +72,26 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path | None, variables: list[Any], best: list[tf.Variable]) -> None:
-        self._place = _Place()
-        state = tf.train.Checkpoint(variables=[each.value for each in variables], best=best, place=self._place)
-        self._manager = tf.train.CheckpointManager(state, str(folder), max_to_keep=1) if folder is not None else None
+        self.folder, self._place = folder, _Place()
+        self._state = tf.train.Checkpoint(variables=[each.value for each in variables], best=best, place=self._place)
 
     def restore(self) -> dict[str, Any] | None:
         """Put everything back and give the values saved beside it; None where nothing was saved."""
-        if self._manager is None or self._manager.restore_or_initialize() is None:
+        if self.folder is None:
             return None
+        recover(self.folder.parent)
+        if not self.folder.is_dir():
+            return None
+        self._state.read(str(self.folder / _STATE)).assert_existing_objects_matched()
         return self._place.values
 
     def save(self, values: dict[str, Any]) -> None:
-        """Write all variables, and `values` beside them."""
-        if self._manager is not None:
+        """Write all variables, and `values` beside them.
+
+        Raises:
+            TriadError: the disk is full, or another process trains the same.
+        """
+        if self.folder is not None:
             self._place.values = values
-            self._manager.save()
+            with replacing(self.folder) as fresh:
+                self._state.write(str(fresh / _STATE))
