@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from make_workspace import ROOT
 
+from triad import plain
 from triad.artifacts import check_inputs
 from triad.cli import STAGES
 from triad.errors import TriadError
@@ -142,3 +143,9 @@ def test_params_that_are_none_are_an_error_that_can_be_read(folder: Path, text: 
 def test_a_plain_terminal_is_spoken_to_in_its_signs(folder: Path, locale: dict[str, str]) -> None:
     (folder / "params.yaml").write_text(TINY.replace("simulated", "'x→': 1, simulated"), encoding="utf-8")
     assert "->: unknown key" in refused(run(folder, "ingest", **locale))
+
+
+def test_near_signs_stand_for_those_that_a_terminal_lacks() -> None:
+    plain.speak()
+    assert "── · 0.747 → ≥ λ 名".encode("ascii", "triad.plain") == b"-- * 0.747 -> >= lambda ?"
+    assert "Größe·→".encode("latin-1", "triad.plain") == "Größe·->".encode("latin-1")

@@ -145,6 +145,8 @@ def _for_dvc(path: Path, folder: Path) -> str:
     told = os.path.relpath(path, (folder / ".dvc").resolve())
     if _COMMENT in told:
         raise TriadError(
-            f"DVC's settings cannot hold a {_COMMENT!r}", where=str(path), mend="make the workspace near it"
+            f"DVC's settings cannot hold a {_COMMENT!r}",
+            where=str(path),
+            mend="keep cache and workspaces below one folder",
         )
     return told

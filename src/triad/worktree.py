@@ -143,7 +143,7 @@ def discard(folder: Path, made: Mark, *, all_of_it: bool) -> None:
         git(folder, "reset", "--quiet", "--hard")
         git(folder, "clean", "--force", "-d", "--quiet", "--exclude=dvc.lock", "--exclude=/.triad", "--exclude=/.dvc")
     elif tracked := [path for path, known in _differing(folder) if known]:
-        git(folder, "checkout", "--quiet", "HEAD", "--", *tracked)
+        git(folder, "checkout", "--quiet", "HEAD", "--", *tracked, GIT_LITERAL_PATHSPECS="1")
 
 
 def remove(checkout: Path, folder: Path, below: Path, *, params: bool = True) -> None:

@@ -32,7 +32,7 @@ def seed(checkout: Path, folder: Path, as_of: str) -> str | None:
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
     kept = {name: entry for name, entry in lock.get("stages", {}).items() if not _asks_registry(pipeline, name)}
     for path in _uncached(checkout, branch, kept):
-        git(folder, "restore", "--source", branch, "--worktree", "--", path)
+        git(folder, "restore", "--source", branch, "--worktree", "--", path, GIT_LITERAL_PATHSPECS="1")
     (folder / "dvc.lock").write_text(yaml.safe_dump({**lock, "stages": kept}, sort_keys=False))
     return branch
 
