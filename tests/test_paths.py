@@ -20,6 +20,7 @@ from make_tables import make_tables
 from make_workspace import ROOT, checkout, remove, run
 
 from triad import paths
+from triad.airflow import start
 from triad.errors import TriadError
 from triad.evaluation.oracle import _lookup
 from triad.tables import connect, write_table
@@ -131,6 +132,19 @@ def test_a_colon_in_a_list_of_folders_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "triad", "summary"]
     done = subprocess.run(command, cwd=tmp_path / "a:b", capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False) and "a:b" in done.stderr
+
+
+def test_airflow_is_told_of_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAD_CHECKOUT", str(folder))
+    monkeypatch.delenv(start.DATABASE, raising=False)
+    if folder.name == "$HOME":
+        with pytest.raises(TriadError, match="for a variable"):
+            start.configuration(folder / ".airflow", {"airflow": 1, "mlflow": 2})
+        return
+    told = start.configuration(folder / ".airflow", {"airflow": 1, "mlflow": 2})
+    assert told["AIRFLOW__CORE__DAGS_FOLDER"] == str(folder / "dags")
+    url = told.get(start.DATABASE, f"sqlite:///{folder}/.airflow/airflow.db")
+    assert sa.make_url(url).database == str(folder / ".airflow" / "airflow.db")
 
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -144,9 +144,6 @@ def _for_dvc(path: Path, folder: Path) -> str:
         return str(path)
     told = os.path.relpath(path, (folder / ".dvc").resolve())
     if _COMMENT in told:
-        raise TriadError(
-            f"DVC's settings cannot hold a {_COMMENT!r}",
-            where=str(path),
-            mend="keep cache and workspaces below one folder",
-        )
+        mend = "keep the cache and the workspaces below one folder"
+        raise TriadError(f"DVC's settings cannot hold a {_COMMENT!r}", where=str(path), mend=mend)
     return told
