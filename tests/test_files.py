@@ -460,7 +460,7 @@ def test_a_utf8_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None
 
 
 def test_a_broken_csv_line(tmp_path: Path) -> None:
-    assert "events.csv: 1 record without the 9 cells that the header has: line 8 has 3" in said(
+    assert "events.csv: 1 record without the expected 9 cells: line 8 has 3" in said(
         write(tmp_path, EVENTS + "7,A,anna\n")
     )
 

@@ -1,8 +1,10 @@
 """The form "tabular" on files written by hand: every part of the examples, and what it refuses."""
 
 import gzip
+import io
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +221,7 @@ def test_files_one_below_the_other_are_one_table_and_the_test_is_a_file(tmp_path
     with pytest.raises(ValidationError, match="is none of `files`"):
         TabularForm.model_validate(census | {"split": {"rule": "file", "test": ["income.tset"]}})
     (tmp_path / "income.test").write_text(CENSUS.replace(", ", ",", 1))
-    with pytest.raises(TriadError, match=r"income\.test: not readable: "):
+    with pytest.raises(TriadError, match=r"income\.test: 1 record without the expected 6 cells: line 1 has 5"):
         read(TabularForm.model_validate(census), tmp_path)
 
 
@@ -337,7 +339,7 @@ def test_times_may_be_numbers(tmp_path: Path) -> None:
         ({"files": [{"path": "empty.csv"}]}, "holds no row"),
         ({"files": [{"path": "t.csv"}, {"path": "short.csv"}]}, "rows differ"),
         ({"item": "colour"}, "has no column 'colour', but who, town"),
-        ({"numeric": {"town": "plain"}}, r"column town: a cell is no number.*Ulm"),
+        ({"numeric": {"town": "plain"}}, "column town: a cell is no number: row 1 'Aaa'"),
         ({"numeric": {"minus": "log1p"}, "files": [{"path": "t.csv"}, {"path": "minus.csv"}]}, "numbers below 0"),
         ({"labels": {"paid": {"column": "paid", "kind": "binary"}}}, "holds 9, not 0 or 1"),
         ({"labels": {"t": {"column": "level", "kind": "binary", "positive": "Köln"}}}, "never 'Köln'"),
@@ -358,6 +360,32 @@ def test_what_cannot_be_read_is_refused(folder: Path, changes: dict, message: st
     (folder / "gone.csv").write_text(HEADER.strip() + ",gone\n" + "\n".join(with_gone))
     with pytest.raises(TriadError, match=message):
         read(form(**changes), folder)
+
+
+def test_a_study_reads_csv_as_a_shops_table_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quoted line ends beyond a block, other signs and encodings, archives; a stray quote is found."""
+    monkeypatch.setattr("triad.sources.records._READ", 64)
+
+    def found(text: str | bytes, name: str = "other.csv", **keys):
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+        return read(form(files=[{"path": name, **keys}]), folder)
+
+    plain = read(form(), folder)
+    text = HEADER + "\n".join(ROWS)
+    towns = text.replace("Ulm", '"Ulm\n(Donau)"').replace("Rome", '"Rom, ""ewig"""')
+    assert (found(towns).users.attributes == plain.users.attributes).all()
+    latin = text.replace("Ulm", "'Köln, \"Süd'").encode("latin-1")
+    assert (found(latin, encoding="latin-1", quote="'").users.attributes == plain.users.attributes).all()
+    with pytest.raises(TriadError, match=r"other\.csv: is not utf-8 text: line 2 .*\n.*data\.encoding"):
+        found(latin, quote="'")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner.csv", text)
+    assert (found(packed.getvalue(), "t.csv.zip").exposures.item == plain.exposures.item).all()
+    stray = text.replace("Ulm,30", '"Ulm,30').replace("Rome,40", 'Rome",40')
+    with pytest.raises(TriadError, match="read like records of their own: from line 2 to 5"):
+        found(stray)
+    assert (found(stray, quote=None).exposures.item == plain.exposures.item).all()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from triad.config.base import Section
 from triad.config.texts import read_as
@@ -37,14 +37,20 @@ def _time_zone(name: str | None) -> str | None:
     return name
 
 
-def check_sign(sign: str | None, name: str) -> None:
-    """Whether a quote sign or delimiter of CSV can be one."""
-    if sign is None:
-        return
-    if name == "quote" and (len(sign) != 1 or not sign.isascii()):
-        raise ValueError(f"{sign!r} is no single ASCII sign such as '\"'; null: quotes mean nothing")
-    if sign.isalnum() or set(sign) & {"\r", "\n", "\0"}:
-        raise ValueError(f"{sign!r} cannot be told from the values")
+def check_quote(sign: str | None) -> str | None:
+    """`sign`, where it can stand around quoted values of CSV."""
+    if sign is not None and (len(sign) != 1 or not sign.isascii() or not sign.isprintable() or sign.isalnum()):
+        raise ValueError(f"quote: {sign!r} is no single ASCII sign such as '\"'; null: quotes mean nothing")
+    return sign
+
+
+def check_encoding(name: str) -> str:
+    """Python's own name of the text encoding `name`."""
+    try:
+        b"".decode(name)  # there are codecs that are not of text
+        return codecs.lookup(name).name
+    except (LookupError, UnicodeError) as error:
+        raise ValueError(f"{name!r} is no encoding Python knows, such as utf-8, latin-1 or cp1252") from error
 
 
 def _texts(section: BaseModel, names: tuple[str, ...]) -> None:
@@ -160,20 +166,8 @@ class TableParams(Section):
 
     _zone = field_validator("timezone")(_time_zone)
 
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            b"".decode(name)  # there are codecs that are not of text
-            return codecs.lookup(name).name
-        except (LookupError, UnicodeError) as error:
-            raise ValueError(f"{name!r} is no encoding Python knows, such as utf-8, latin-1 or cp1252") from error
-
-    @field_validator("quote", "delimiter")
-    @classmethod
-    def _sign(cls, sign: str | None, info: ValidationInfo) -> str | None:
-        check_sign(sign, info.field_name or "")
-        return sign
+    _known = field_validator("encoding")(check_encoding)
+    _sign = field_validator("quote")(check_quote)
 
     @field_validator("zones")
     @classmethod
@@ -186,8 +180,8 @@ class TableParams(Section):
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
         _just_one(self, ("path", "from_"))
-        if self.quote == self.delimiter:
-            raise ValueError(f"quote and delimiter are both {self.quote!r}")
+        if self.delimiter in (self.quote, "\r", "\n", "\0"):
+            raise ValueError(f"delimiter: {self.delimiter!r} is a line's end or the quote sign")
         if self.thousands and self.thousands == self.decimal:
             raise ValueError(f"thousands and decimal are both {self.decimal!r}")
         idle = sorted(self.model_fields_set - {"from_", "columns"})

@@ -11,13 +11,15 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
+from fsspec.implementations.local import LocalFileSystem
 
 from triad.config.files import LimitsParams, TableParams
 from triad.errors import TriadError
@@ -180,9 +182,6 @@ def locate(params: TableParams, where: str) -> Files:
     Raises:
         TriadError: they cannot be found, or it is not clear what they are.
     """
-    places, form, left = find(params.path or "", where, params.format, params.limits.files)
-    if left:
-        log.info("%s: %s", where, f"not read as data: {_few(left)}")
     dialect = Dialect(
         where,
         encoding=params.encoding,
@@ -190,10 +189,42 @@ def locate(params: TableParams, where: str) -> Files:
         quote=params.quote,
         multiline=params.multiline,
         null_values=params.null_values,
-        record_bytes=params.limits.record_bytes,
-        most_columns=params.limits.columns,
     )
-    return Files(places, form, dialect, params.limits)
+    return _files(params.path or "", params.format, dialect, params.limits)
+
+
+def locate_file(path: Path, form: Format, dialect: Dialect, limits: LimitsParams) -> Files:
+    """The file at `path`, or, of an archive, what it holds.
+
+    Raises:
+        TriadError: it is not there, or it is not clear what it is.
+    """
+    if not path.is_file():
+        raise TriadError("no such file", where=str(path), mend=f"correct {dialect.where}, or the folder it lies in")
+    return _files(str(path), form, dialect, limits)
+
+
+def read_text(path: Path, where: str) -> str:
+    """The whole text of a small file, compressed or not by its ending; `where` is the params key that names it.
+
+    Raises:
+        TriadError: it is not there, cannot be unpacked, or is not UTF-8.
+    """
+    if not path.is_file():
+        raise TriadError("no such file", where=str(path), mend=f"correct {where}, or the folder it lies in")
+    with opened(Place(LocalFileSystem(), str(path), str(path)), LimitsParams().unpacked_ratio) as stream:
+        try:
+            return stream.read().decode()
+        except UnicodeDecodeError as error:
+            what = f"is not UTF-8 text: {error.reason} at byte {error.start:,}"
+            raise TriadError(what, where=str(path), mend="save it as UTF-8") from None
+
+
+def _files(path: str, form: Format | None, dialect: Dialect, limits: LimitsParams) -> Files:
+    places, form, left = find(path, dialect.where, form, limits.files)
+    if left:
+        log.info("%s: not read as data: %s", dialect.where, _few(left))
+    return Files(places, form, replace(dialect, record_bytes=limits.record_bytes, most_columns=limits.columns), limits)
 
 
 def _note(place: Place, rows: int, several: int) -> None:

@@ -120,7 +120,7 @@ class Records:
             return self._error(f"cannot be read as CSV from line {self._line} on", "write it anew")
         shown = ", ".join(f"line {line} has {found}" for line, found in bad[:_SHOWN])
         return self._error(
-            f"{_counted(len(bad), 'record')} without the {cells} cells that the header has: {shown}",
+            f"{_counted(len(bad), 'record')} without the expected {cells} cells: {shown}",
             "mend or remove them; if all are affected, set {where}.delimiter",
         )
 

@@ -1,4 +1,4 @@
-"""Reads the columns that a form names out of CSV or Parquet files, as text, numbers or times. Errors name the file."""
+"""The columns that a form names, of CSV or Parquet files, as text, numbers or times. Errors name the file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import compute
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from triad.config.base import Section
+from triad.config.files import LimitsParams, check_encoding, check_quote
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
+from triad.redaction import shown
+from triad.sources.reading import ROW, Files, locate_file
+from triad.sources.records import Dialect
 
 TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
 """Of times that all have no zone, and that all have one."""
-
-SEPARATOR = "\x1f"
-"""ASCII's own, which no text holds."""
 
 Epoch = Literal["seconds", "milliseconds", "microseconds"]
 MICROSECONDS: Mapping[Epoch, int] = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
@@ -33,14 +32,30 @@ Delimiter = Annotated[str, Field(min_length=1)]
 """What stands between two cells of a CSV file, one character or more."""
 
 
-class File(Section):
+class Written(Section):
+    """How a CSV file is written."""
+
+    columns: tuple[str, ...] | None = Field(default=None, description="names, where the file has no header")
+    delimiter: Delimiter | None = Field(default=None, description="null: a tab where the name says .tsv, else a comma")
+    quote: str | None = Field(default='"', description="what quoted cells stand between; null: nothing")
+    multiline: bool = Field(default=False, description="quoted cells may hold lines that read like records")
+    encoding: str = "utf-8"
+    limits: LimitsParams = LimitsParams()
+
+    _sign = field_validator("quote")(check_quote)
+    _text = field_validator("encoding")(check_encoding)
+
+    def file(self, path: Path) -> File:
+        """The file at `path` as written so."""
+        return File(path=path.name, **{name: getattr(self, name) for name in Written.model_fields})
+
+
+class File(Written):
     """A file, or several one below the other. Side by side, row i of each `File` belongs to row i of the others."""
 
     path: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description=".parquet, else CSV, compressed or not by its ending"
     )
-    columns: tuple[str, ...] | None = Field(default=None, description="names, where a CSV file has no header")
-    delimiter: Delimiter | None = Field(default=None, description="null: a tab where the name says .tsv, else a comma")
     missing: tuple[str, ...] = Field(default=(), description="cells of a CSV file that say as little as an empty one")
 
     @property
@@ -115,13 +130,28 @@ class Columns:
 
     def _cast(self, name: str, wrong: str, *kinds: pa.DataType, mend: str = "mend the cell") -> pa.ChunkedArray:
         """The column as the first of `kinds` that all of its cells are."""
-        said: Exception | None = None
         for kind in kinds:
             try:
                 return self.columns[name].cast(kind)
-            except pa.ArrowException as error:
-                said = said or error
-        raise TriadError(f"a cell {wrong}: {said}", where=f"{self.where}, column {name}", mend=mend) from said
+            except pa.ArrowException:
+                continue
+        row = _first_unlike(self.columns[name], kinds[0])
+        cell = shown(self.columns[name][row].as_py())
+        raise TriadError(f"a cell {wrong}: row {row + 1} {cell}", where=f"{self.where}, column {name}", mend=mend)
+
+
+def _first_unlike(column: pa.ChunkedArray, kind: pa.DataType) -> int:
+    """The first row whose cell is not of a kind that the column as a whole is not of."""
+    first, end = 0, len(column)
+    while end - first > 1:
+        middle = (first + end) // 2
+        try:
+            column.slice(first, middle - first).cast(kind)
+        except pa.ArrowException:
+            end = middle
+        else:
+            first = middle
+    return first
 
 
 def read_columns(files: Sequence[File], names: Collection[str], folder: Path) -> Columns:
@@ -130,7 +160,8 @@ def read_columns(files: Sequence[File], names: Collection[str], folder: Path) ->
     Raises:
         TriadError: a file is missing, unreadable or empty, the files differ in rows, or a column is in none of them.
     """
-    parts = [[_read(file, folder / path) for path in file.paths] for file in files]
+    sources = [[_locate(file, folder / path) for path in file.paths] for file in files]
+    parts = [[_read(each, names) for each in below] for below in sources]
     where = ", ".join(str(folder / path) for file in files for path in file.paths)
     counts = [[part.num_rows for part in below] for below in parts]
     if any(count != counts[0] for count in counts):
@@ -143,10 +174,10 @@ def read_columns(files: Sequence[File], names: Collection[str], folder: Path) ->
     for file, below in zip(files, parts, strict=True):
         found |= _stacked(file, below, names)
     if missing := [name for name in names if name not in found]:
-        known = [name for below in parts for name in below[0].column_names]
-        raise TriadError(
-            f"has no column {missing[0]!r}, but {', '.join(known)}", where=where, mend="correct the form's columns"
-        )
+        known = ", ".join(name for below in sources for name in below[0].names())
+        # where no column is known, the first line may be of data
+        others = f"but {known}" if found else "nor any other that is asked for: see whether it has a header"
+        raise TriadError(f"has no column {missing[0]!r}, {others}", where=where, mend="correct the form's columns")
     spans = [slice(*span) for span in pairwise(ends)]
     rows_of = {path: span for file in files for path, span in zip(file.paths, spans, strict=True)}
     return Columns(found, ends[-1], rows_of, where)
@@ -166,33 +197,23 @@ def _stacked(file: File, parts: Sequence[pa.Table], names: Collection[str]) -> d
     return {name: table[name] for name in held}
 
 
-def _read(file: File, path: Path) -> pa.Table:
-    if not path.is_file():
-        raise TriadError("no such file", where=str(path), mend="correct `files`, or the folder it lies in")
-    delimiter = file.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        with pa.input_stream(str(path)) as stream:  # once, for its head and its rows
-            content = stream.read()
-        if len(delimiter) > 1:  # Arrow knows delimiters of one character
-            content, delimiter = content.replace(delimiter.encode(), SEPARATOR.encode()), SEPARATOR
-        names = list(file.columns or ())
-        if not names:
-            header = arrow_csv.ParseOptions(delimiter=delimiter)
-            names = arrow_csv.open_csv(pa.BufferReader(content), parse_options=header).schema.names
-        return arrow_csv.read_csv(
-            pa.BufferReader(content),
-            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=0 if file.columns else 1),
-            # in a file of one column an empty line is an empty cell
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=len(names) > 1),
-            # all as text: an id 007 is no 7
-            convert_options=arrow_csv.ConvertOptions(
-                column_types={name: pa.string() for name in names},
-                null_values=["", *file.missing],
-                strings_can_be_null=True,
-            ),
-        )
-    except (pa.ArrowException, OSError) as error:
-        mend = "see whether it was cut short, has another delimiter or is not UTF-8"
-        raise TriadError(f"not readable: {error}", where=str(path), mend=mend) from error
+def _locate(file: File, path: Path) -> Files:
+    dialect = Dialect(
+        where="data",
+        encoding=file.encoding,
+        delimiter=file.delimiter or ("\t" if ".tsv" in path.suffixes else ","),
+        quote=file.quote,
+        multiline=file.multiline,
+        null_values=("", *file.missing),
+        header=file.columns,
+    )
+    return locate_file(path, "parquet" if path.suffix == ".parquet" else "csv", dialect, file.limits)
+
+
+def _read(files: Files, names: Collection[str]) -> pa.Table:
+    """Those of the columns `names` that a file holds; its first where it holds none, for the number of rows."""
+    known = files.names()
+    pieces = list(files.pieces([name for name in known if name in names] or known[:1]))
+    if not pieces:
+        return pa.table({name: pa.array([], pa.string()) for name in known})
+    return pa.concat_tables(pieces).drop_columns(ROW)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.studies.columns import Delimiter, File, read_columns
+from triad.studies.columns import File, Written, read_columns
 
 Texts = NDArray[np.str_]
 
@@ -39,14 +39,12 @@ class MarketFiles(Section):
         return self
 
 
-class RatingColumns(Section):
+class RatingColumns(Written):
     """What the columns of ratings are called, and which count."""
 
     user: str = "userId"
     item: str = "itemId"
     rating: str | None = Field(default="rating", description="null: a row is an interaction, whatever it was rated")
-    columns: tuple[str, ...] | None = Field(default=None, description="names, where the files have no header")
-    delimiter: Delimiter | None = Field(default=None, description="null: a tab in .tsv, else a comma")
     min_rating: float = Field(default=0, description="of `ratings`: one below it is no interaction")
 
     @model_validator(mode="after")
@@ -62,9 +60,8 @@ def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> 
     Raises:
         TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
     """
-    file = File(path=path.name, columns=columns.columns, delimiter=columns.delimiter)
     names = [name for name in (columns.user, columns.item, columns.rating) if name is not None]
-    found = read_columns([file], names, path.parent)
+    found = read_columns([columns.file(path)], names, path.parent)
     user, item = found.texts(columns.user), found.texts(columns.item)
     rating = np.zeros(found.rows) if columns.rating is None else found.numbers(columns.rating)
     empty = (user == "") | (item == "") | np.isnan(rating)

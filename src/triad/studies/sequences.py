@@ -15,30 +15,28 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from triad.config.base import Section
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
-from triad.studies.columns import Delimiter, File, read_columns
+from triad.redaction import shown
+from triad.sources.reading import read_text
+from triad.studies.columns import File, Written, read_columns
 from triad.studies.splits import chance
 from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
 
-class SequencesForm(Section):
+class SequencesForm(Written):
     """Where a log lies, and what its columns are called."""
 
     form: Literal["sequences"]
     path: str = Field(
         description="CSV, TSV, Parquet, or with columns or delimiter: a row a step; else `user item …` a line"
     )
-    columns: tuple[str, ...] | None = Field(default=None, description="names, where such a file has no header")
-    delimiter: Delimiter | None = Field(default=None, description="of such a file; null: a tab in .tsv, else a comma")
     user: str = "user"
     item: str = "item"
     order: str | None = Field(
@@ -104,7 +102,7 @@ def read_log(form: SequencesForm, folder: Path) -> Log:
     if count.max() < 2:
         raise TriadError("no user has two items", where=str(path), mend="the last is the test: give longer sequences")
     if count.max() > LAST_DAY:
-        longest = f"{user_id[count.argmax()]!r} has {count.max()} items"
+        longest = f"{shown(user_id[count.argmax()])} has {count.max()} items"
         raise TriadError(f"user {longest}", where=str(path), mend=f"cut sequences to {LAST_DAY} items")
     attributes = {} if form.attributes is None else _attributes(folder / form.attributes, form)
     return Log(user_id, np.r_[0, np.cumsum(count)].astype(np.int64), item[by_user], attributes)
@@ -156,12 +154,12 @@ def _is_table(path: Path) -> bool:
 
 def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """(n,) users and items of a file with `user item item …` a line."""
-    lines = [line.split() for line in _text(path).splitlines()]
+    lines = [line.split() for line in read_text(path, "data.path").splitlines()]
     lines = [line for line in lines if line]
     users = [line[0] for line in lines]
     if twice := [user for user, count in Counter(users).items() if count > 1]:
         raise TriadError(
-            f"user {twice[0]!r} has more than one line",
+            f"user {shown(twice[0])} has more than one line",
             where=str(path),
             mend="write all of a user's items on one line, or, of a table, name its data.columns",
         )
@@ -171,9 +169,8 @@ def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 
 def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """(n,) users and items of a table, sorted by its order; rows of equal order keep that of the file."""
-    file = File(path=path.name, columns=form.columns, delimiter=form.delimiter)
     names = [name for name in (form.user, form.item, form.order) if name is not None]
-    table = read_columns([file], names, path.parent)
+    table = read_columns([form.file(path)], names, path.parent)
     order = np.arange(table.rows) if form.order is None else table.order(form.order)
     return table.ids(form.user)[order], table.ids(form.item)[order]
 
@@ -188,25 +185,13 @@ def _attributes(path: Path, form: SequencesForm) -> dict[str, list[str]]:
         return found
     mend = "give JSON of the shape {item: [attribute, …]}, or a table"
     try:
-        raw = json.loads(_text(path))
+        raw = json.loads(read_text(path, "data.path"))
     except json.JSONDecodeError as error:
-        raise TriadError(f"not readable as JSON: {error}", where=str(path), mend=mend) from error
+        what = f"not readable as JSON: {error.msg}, line {error.lineno}"
+        raise TriadError(what, where=str(path), mend=mend) from None
     if not isinstance(raw, dict) or not all(isinstance(names, list) for names in raw.values()):
         raise TriadError("is no mapping of items to lists", where=str(path), mend=mend)
     return {item: [str(name) for name in names] for item, names in raw.items()}
-
-
-def _text(path: Path) -> str:
-    """The text of a file, compressed or not by its ending."""
-    try:
-        with pa.input_stream(str(path)) as stream:
-            return bytes(stream.read()).decode()
-    except FileNotFoundError as error:
-        raise TriadError("no such file", where=str(path), mend="correct data.path, or the folder it lies in") from error
-    except (pa.ArrowException, OSError) as error:
-        raise TriadError(f"not readable: {error}", where=str(path), mend="see whether it was cut short") from error
-    except UnicodeDecodeError as error:
-        raise TriadError(f"not readable as text: {error}", where=str(path), mend="save it as UTF-8") from error
 
 
 def _padded(rows: list[Ints]) -> Ints:
