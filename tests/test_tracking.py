@@ -201,13 +201,14 @@ def test_why_and_diff_tell_what_changed() -> None:
         metrics={"click.auc": 0.75, "click.users": 61.0, "f1.value": 0.5, "f1.lo": 0.4, "f1.hi": 0.6},
         verdict={"verdict": "INCONCLUSIVE", "reasons": ["may be chance"], "champion": "1"},
     )
-    second = make_version("2", later, compared_with="1", rolled_back_at="2026-02-02T01:00")
+    second = make_version("2", later, compared_with="1", rolled_back_at="2026-02-02T01:00", experiment="wordy-hart")
     text = explain.explain(second, first)
     for part in (
         "INCONCLUSIVE against version 1\n             may be chance",
         "f1           0.5 [0.4, 0.6]",
         "f1           — → 0.5 [0.4, 0.6]",
         "promoted     never",
+        "experiment   wordy-hart",
         "rolled back  2026-02-02",
         "commit bbbbbbbbbbbb with uncommitted changes",
         "5,100 events",

@@ -25,6 +25,8 @@ def explain(version: Version, earlier: Version | None = None) -> str:
         parts.append(_field("restore", f"git checkout {tags['branch']} && dvc pull"))
     if "rolled_back_at" in tags:
         parts.append(_field("rolled back", tags["rolled_back_at"]))
+    if "experiment" in tags:
+        parts.append(_field("experiment", tags["experiment"]))
     parts += [
         _field("made by", line["trigger"]),
         _field("lineage key", line["key"]),
