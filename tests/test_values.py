@@ -148,6 +148,115 @@ def test_parts_of_a_key_cannot_collide(tmp_path: Path) -> None:
         read(path, table={"delimiter": ";"}, event_id={"key": ["x", "y"]})
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("123", "123.0"), ("a", "a "), ("a", "\u00a0a"), ("caf\u00e9", "cafe\u0301"), ("a", "a\u200b"), ("7.0", "7.00")],
+)
+def test_an_id_written_in_two_ways_is_refused(tmp_path: Path, one: str, other: str) -> None:
+    with pytest.raises(TriadError, match=r"column item_id of events: ids written in two ways: 1, such as"):
+        x(tmp_path, one, other, column="item_id")
+    with pytest.raises(TriadError, match="column user_id of events: ids written in two ways: 1") as caught:
+        x(tmp_path, one, other, column="user_id")
+    assert one == "a" or one not in caught.value.what
+    assert len(x(tmp_path, one, one + "x", "008", "8", column="item_id")) == 4
+
+
+# Completing what only events name
+
+
+def shop(tmp_path: Path, *, missing: str | None, items: bool = False) -> dict[str, list[dict[str, Any]]]:
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "who,sku,at,amount\nann,A,2026-01-03,2.50\nbob,A,2026-01-02,2.50\nbob,B,2026-01-04,7\nbob,B,2026-01-05,8\n"
+        "cat,C,2026-01-04,\neve,A,2025-01-01,1\n"
+    )
+    (tmp_path / "cards.csv").write_text("id,since,tier\nann,2025-01-01,gold\nfay,2025-01-01,\n")
+    (tmp_path / "feed.csv").write_text("sku,price,title\nA,2.50,Lamp\n")
+    users = {"path": str(tmp_path / "cards.csv"), "timezone": "UTC", "missing": missing}
+    feed = {"path": str(tmp_path / "feed.csv"), "missing": missing}
+    files: dict[str, Any] = {
+        "events": {
+            "path": str(log),
+            "timezone": "UTC",
+            "columns": {
+                "event_id": {"row_number": True},
+                "user_id": "who",
+                "item_id": "sku",
+                "occurred_at": "at",
+                "kind": {"constant": "purchase"},
+                "price_cents": {"column": "amount", "unit": "major"},
+            },
+        },
+        "users": {**users, "columns": {"user_id": "id", "signed_up_at": "since", "tier": "tier"}},
+        "items": {
+            **feed,
+            "columns": {
+                "item_id": "sku",
+                "title": "title",
+                "price_cents": {"column": "price", "unit": "major"},
+                "available_from": {"constant": "2025-01-01T00:00:00Z"},
+            },
+        },
+    }
+    values = {"source": "files", "as_of": "2026-01-08", "window_days": 10, "files": files}
+    return {name: table.to_pylist() for name, table in read_files(IngestParams.model_validate(values)).items()}
+
+
+def test_whom_only_events_name_is_a_row_with_empty_attributes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert [row["user_id"] for row in shop(tmp_path, missing=None)["users"]] == ["ann", "fay"]
+    with caplog.at_level(logging.INFO, "triad.ingest"):
+        tables = shop(tmp_path, missing="from_events")
+    users = {row["user_id"]: (row["signed_up_at"], row["tier"]) for row in tables["users"]}
+    old = datetime(2025, 1, 1, tzinfo=UTC)
+    assert users == {  # eve came and went before the window
+        "ann": (old, "gold"),
+        "bob": (datetime(2026, 1, 2, tzinfo=UTC), None),
+        "cat": (datetime(2026, 1, 4, tzinfo=UTC), None),
+        "fay": (old, None),
+    }
+    items = {row["item_id"]: (row["title"], row["price_cents"], row["available_from"]) for row in tables["items"]}
+    assert items == {"A": ("Lamp", 250, old), "B": (None, 800, datetime(2026, 1, 4, tzinfo=UTC))}
+    assert "users: 2 completed, whom only events name" in caplog.text
+    assert "items: 1 completed, whom only events name; 1 more have no price there either" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["events", "prices"])
+def test_only_users_and_items_can_be_completed(name: str) -> None:
+    columns = {n: n for n in ("event_id", "user_id", "item_id", "occurred_at", "kind")}
+    events = {"path": "x.csv", "columns": {**columns, "price_cents": {"column": "p", "unit": "major"}}}
+    prices = {"path": "x.csv", "columns": {**dict.fromkeys(["item_id", "day", "is_promoted"], "x")}}
+    prices["columns"]["price_cents"] = {"column": "p", "unit": "major"}
+    files: dict[str, Any] = {"events": events, "prices": prices}
+    files[name]["missing"] = "from_events"
+    with pytest.raises(ValueError, match=f"{name}.missing: only users and items"):
+        IngestParams.model_validate({"source": "files", "as_of": "2026-01-08", "files": files})
+
+
+def test_messages_show_a_persons_values_by_their_shape_alone(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_text(
+        "id,since,mail\nanna.meyer@shop.de,yesterday,x\nanna.meyer@shop.de,2025-01-01,x\n"
+    )
+    columns: dict[str, Any] = {"user_id": "id", "signed_up_at": "since", "mail": "mail"}
+    users = {"path": str(tmp_path / "cards.csv"), "timezone": "UTC", "columns": columns}
+    log = csv(tmp_path, "2026-01-03")
+    events = {"path": str(log), "delimiter": ";", "timezone": "UTC"}
+    events["columns"] = {"event_id": {"row_number": True}, "user_id": "who", "item_id": "y", "occurred_at": "x"}
+    events["columns"] |= {"kind": {"constant": "click"}, "price_cents": {"constant": 1, "unit": "minor"}}
+
+    def said(**changes: Any) -> str:
+        files = {"events": events, "users": {**users, **changes}}
+        with pytest.raises(TriadError) as caught:
+            read_files(IngestParams.model_validate({"source": "files", "as_of": "2026-01-08", "files": files}))
+        return str(caught.value)
+
+    assert "not a time in 1 row: row 1 'yesterday'" in said()  # a time says nothing of a person
+    text = said(columns={**columns, "signed_up_at": {"constant": "2025-01-01"}})
+    assert "duplicated id in 2 rows: 'aaaa.aaaaa@aaaa.aa' in row 1" in text and "anna" not in text
+    text = said(where=[{"column": "id", "above": 3}])
+    assert "row 1 'aaaa.aaaaa@aaaa.aa'" in text and "anna" not in text
+    assert "anna" not in said(where=[{"column": "mail", "above": 3}])
+
+
 # Numbers
 
 

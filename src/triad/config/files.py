@@ -139,6 +139,10 @@ class TableParams(Section):
 
     path: str | None = Field(default=None, description="file, glob, folder or fsspec URL; ${NAME} is the environment's")
     from_: Literal["events"] | None = Field(default=None, alias="from")
+    missing: Literal["from_events"] | None = Field(
+        default=None,
+        description="users, items: whom only events name is a row with empty attributes; else as it stands",
+    )
     format: Literal["csv", "parquet"] | None = Field(default=None, description="else by the file's suffix")
     encoding: str = Field(default="utf-8", description="of CSV")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV")
@@ -219,6 +223,10 @@ class FilesParams(Section):
             raise ValueError("events.cancelled needs events.columns.quantity, to find the purchase that a line cancels")
         if self.items.from_ and "price_cents" not in events.columns:
             raise ValueError("items derived from events need events.columns.price_cents")
+        if wrong := [n for n, t in self.tables.items() if t.missing and n not in ("users", "items")]:
+            raise ValueError(f"{wrong[0]}.missing: only users and items can be completed")
+        if self.items.missing and "price_cents" not in events.columns:
+            raise ValueError("items.missing: from_events needs events.columns.price_cents")
         if self.prices and self.prices.from_ and "price_cents" not in events.columns:
             raise ValueError("prices derived from events need events.columns.price_cents")
         if wrong := [n for n, t in self.tables.items() if t.cancelled and n != "events"]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from triad.config.files import TableParams
 
+CONSTANT = "(constant)"
+"""The source of what no column of a file tells."""
+
 
 @dataclass(frozen=True)
 class Fault:

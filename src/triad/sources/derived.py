@@ -12,6 +12,7 @@ from datetime import datetime
 
 import duckdb
 
+from triad.schema import TABLES
 from triad.sources.cells import literal, quote
 from triad.sources.reading import ROW
 
@@ -122,6 +123,26 @@ QUERIES: dict[str, Callable[[Sequence[str], datetime, datetime], str]] = {
     "prices": prices,
 }
 """Table → SQL from the columns the mapping declares for it, and the window's first moment and its end."""
+
+
+def completed(session: duckdb.DuckDBPyConnection, name: str, query: str, first: datetime, last: datetime) -> str:
+    """`query`'s rows of table `name`, and one for each user or item that only the events of the window name.
+
+    Such a row has what the events tell and no attribute. An item that no event prices cannot have one.
+    """
+    key = TABLES[name].key[0]
+    session.execute(f"CREATE TABLE kept_{name} AS {query}")
+    session.execute(
+        f"CREATE TABLE new_{name} AS SELECT *, {'price_cents IS NOT NULL' if name == 'items' else 'true'} AS is_whole "
+        f"FROM ({QUERIES[name]((), first, last)}) WHERE {key} NOT IN (SELECT {key} FROM kept_{name})"
+    )
+    counts = dict(session.execute(f"SELECT is_whole, count(*) FROM new_{name} GROUP BY ALL").fetchall())
+    lacking = f"; {counts[False]:,} more have no price there either, and stay unknown" if False in counts else ""
+    log.info("%s: %s completed, whom only events name%s", name, f"{counts.get(True, 0):,}", lacking)
+    return (
+        f"SELECT * FROM kept_{name} UNION ALL BY NAME "
+        f"SELECT * EXCLUDE (is_whole) FROM new_{name} WHERE is_whole ORDER BY {key}"
+    )
 
 
 def _daily(source: str) -> str:

@@ -16,15 +16,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from triad.canonical import settled
+from triad import canonical
 from triad.config.files import FilesParams, TableParams
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
+from triad.redaction import shown
 from triad.schema import TABLES, Column
 from triad.sources import derived
-from triad.sources.cells import Fault, Value, literal, quote
+from triad.sources.cells import CONSTANT, Fault, Value, literal, quote
 from triad.sources.mapping import check_texts, condition, describe, sources, value
 from triad.sources.reading import ROW, Files, locate
+from triad.sources.spelling import check_spelling
 from triad.tables import conform
 
 log = logging.getLogger("triad.ingest")
@@ -74,11 +76,14 @@ def read_files(params: IngestParams) -> dict[str, pa.Table]:
         session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
         session.execute(f"SET temp_directory = {literal(spill)}")
         found = {n: _load(session, n, files, params.currency) for n, table in files.tables.items() if table.path}
+        check_spelling(session, tuple(found))
         derived.remove_cancelled(session, before=last)
         tables = {}
         for name, table in files.tables.items():
             if table.path:
                 query = _query(session, name, found[name], table, window)
+                if table.missing:
+                    query = derived.completed(session, name, query, *window)
             else:
                 query = derived.QUERIES[name](tuple(table.columns), *window)
             tables[name] = conform(name, session.sql(query).to_arrow_table())
@@ -96,7 +101,7 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
     needed = _needed(name, files)
     plans: dict[pa.Schema, Plan] = {}
     for raw in found.pieces(needed):
-        piece = settled(raw, where)
+        piece = canonical.settled(raw, where)
         session.register("piece", piece)
         if piece.schema not in plans:
             types = {row[0]: row[1] for row in session.execute("DESCRIBE piece").fetchall()}
@@ -109,7 +114,7 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
     where = f"{where} ({found.name})"
     if not plans or not session.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]:
         raise TriadError("there are no rows below the header", where=where, mend="bring a file with rows")
-    _check_faults(session, name, found, {n: f for plan in plans.values() for n, f in plan.faults.items()})
+    _check_faults(session, name, found, {n: f for plan in plans.values() for n, f in plan.faults.items()}, files)
     _leave_out(session, name, [said for said, _ in next(iter(plans.values())).rules], where)
     _check_keys(session, name, found)
     return found
@@ -160,7 +165,11 @@ def _column(table: str, name: str) -> Column:
 
 
 def _check_faults(
-    session: duckdb.DuckDBPyConnection, name: str, found: Files, faults: Mapping[str, tuple[str, Fault]]
+    session: duckdb.DuckDBPyConnection,
+    name: str,
+    found: Files,
+    faults: Mapping[str, tuple[str, Fault]],
+    files: FilesParams,
 ) -> None:
     for made, (column, fault) in faults.items():
         text = quote(made)
@@ -171,12 +180,30 @@ def _check_faults(
         elif count:
             query = f"SELECT {quote(ROW)}, {text} FROM {name} WHERE {bad} ORDER BY 1 LIMIT 3"
             rows = [(*found.place(row), text) for row, text in session.execute(query).fetchall()]
-            samples = ", ".join(f"row {row} {text!r}" for file, row, text in rows if file == rows[0][0])
+            personal = _personal(name, files, fault.source)
+            samples = ", ".join(
+                f"row {row} {shown(text, personal=personal)}" for file, row, text in rows if file == rows[0][0]
+            )
             raise TriadError(
                 f"{fault.what} in {count:,} row{'s' * (count > 1)}: {samples}",
                 where=f"{rows[0][0]}, column {fault.source}" + (f" → {name}.{column}" if column else ""),
                 mend=f"{fault.mend} (at {found.where})",
             )
+
+
+def _personal(name: str, files: FilesParams, source: str) -> bool:
+    """Whether a source column may say something of a person: a personal column is made of it, or none is."""
+    made = [_column(name, n) for n, params in files.tables[name].columns.items() if source in sources(params)]
+    if name == "events":
+        tables = {other: table for other, table in files.tables.items() if table.from_}
+        made += [
+            _column(o, n) for o, t in tables.items() for n, params in t.columns.items() if source in sources(params)
+        ]
+    return source != CONSTANT and (not made or any(_says_who(column) for column in made))
+
+
+def _says_who(column: Column) -> bool:
+    return column.personal and column.kind == "string"
 
 
 def _leave_out(session: duckdb.DuckDBPyConnection, name: str, rules: Sequence[str], where: str) -> None:
@@ -203,9 +230,9 @@ def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files) -> 
         samples = []
         for *values, _, first, last in session.execute(f"{twice} ORDER BY first LIMIT 3").fetchall():
             (file, row), (other, again) = found.place(first), found.place(last)
-            samples.append(
-                f"{':'.join(map(str, values))} in row {row} and row {again}" + (f" of {other}" if other != file else "")
-            )
+            columns = zip(TABLES[name].key, values, strict=True)
+            key_shown = ":".join(shown(v, personal=_says_who(TABLES[name].column(n))) for n, v in columns)
+            samples.append(f"{key_shown} in row {row} and row {again}" + (f" of {other}" if other != file else ""))
         ids = ", or let the mapping make ids: event_id: {row_number: true} or {key: [column, …]}"
         mend = "remove the repeats" + (ids if name == "events" else "")
         raise TriadError(
@@ -219,10 +246,11 @@ def _check_complete(name: str, data: pa.Table) -> None:
     """What a file leaves empty is found with its rows; this is for what was derived."""
     for column in TABLES[name].columns:
         if not column.nullable and (count := data[column.name].null_count):
-            where_null = data.filter(pc.is_null(data[column.name]))[TABLES[name].key[0]]
+            key = TABLES[name].key[0]
+            unknown = data.filter(pc.is_null(data[column.name]))[key][:3].to_pylist()
+            samples = ", ".join(shown(each, personal=_says_who(TABLES[name].column(key))) for each in unknown)
             raise TriadError(
-                f"unknown for {count:,} of {data.num_rows:,} rows, such as {where_null[:3].to_pylist()}: "
-                "no event of theirs tells it",
+                f"unknown for {count:,} of {data.num_rows:,} rows, such as {samples}: no event of theirs tells it",
                 where=f"table {name} derived from events, column {column.name}",
                 mend=f"map it on the events' rows, or read {name} from a file: ingest.files.{name}.path",
             )

@@ -14,7 +14,7 @@ from triad import canonical
 from triad.config.files import ColumnParams, ConditionParams, TableParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS, Column
-from triad.sources.cells import Cell, Fault, Value, literal, quote
+from triad.sources.cells import CONSTANT, Cell, Fault, Value, literal, quote
 from triad.sources.numbers import amount, grouping, number, whole
 from triad.sources.reading import ROW
 from triad.sources.times import moment
@@ -57,7 +57,7 @@ def _single(column: Column, params: ColumnParams, table: TableParams, types: Map
 def _cell(params: ColumnParams, table: TableParams, types: Mapping[str, str]) -> Cell:
     if not params.column:
         raw = literal(str(params.constant))
-        return Cell("(constant)", "VARCHAR", raw, _changed(raw, params), table)
+        return Cell(CONSTANT, "VARCHAR", raw, _changed(raw, params), table)
     text = _plain(params.column, table, types)
     return Cell(params.column, types[params.column], quote(params.column), _changed(text, params), table)
 
