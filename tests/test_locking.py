@@ -121,7 +121,7 @@ def test_a_lock_is_refused_at_once_and_passes_and_may_be_taken_again_within() ->
 def test_a_stage_called_while_another_process_runs_it_says_so(folder: Path) -> None:
     values = {
         "ingest": {"as_of": "2026-01-11", "window_days": 4, "simulated": {"size": "tiny"}},
-        "features": {"split_days": {"validation": 1, "fusion": 1, "test": 1}},
+        "features": {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 1},
         "tasks": {"click": {"kind": "binary", "label": "clicked"}},
         "recommend": {"order_by": "click"},
     }
