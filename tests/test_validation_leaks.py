@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from triad.errors import TriadError
 from triad.validation import leaks
+from triad.validation.event_log import check_columns
 from triad.validation.leaks import check_features
 
 LIMIT = 0.98
@@ -72,6 +73,55 @@ def test_few_rows_of_a_class_are_no_evidence() -> None:
     labels[: leaks.MIN_CLASS - 1, 0] = 1
     context[:, 2] = np.arange(len(context))
     check_features(context[:, :3], NAMES[:3], labels[:, :1], ["click"], LIMIT)
+
+
+def crowd(shape: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """User, item, hours since the last event, and clicks of a shop's 6,000 exposures, and of what came over it."""
+    rng = np.random.default_rng(5)
+    user, item = rng.integers(0, 300, 6_000), rng.zipf(1.5, 6_000) % 300
+    hours, clicked = rng.exponential(20, 6_000), rng.random(6_000) < 0.05
+    rows = {"a bot": [200_000], "some bots": [30_000] * 8, "a bot that clicks": [50_000], "a shared account": [60_000]}
+    for place, n in enumerate(rows.get(shape, [])):
+        user, item = np.r_[user, np.full(n, 300 + place)], np.r_[item, rng.integers(0, 300, n)]
+        hours = np.r_[hours, rng.exponential(0.001, n)]
+        chance = {"a bot that clicks": 1.0, "a shared account": 0.05}.get(shape, 0.0)
+        clicked = np.r_[clicked, rng.random(n) < chance]
+    if shape == "an item on every page":
+        user, item = np.r_[user, rng.integers(0, 300, 300_000)], np.r_[item, np.full(300_000, 300)]
+        hours, clicked = np.r_[hours, np.full(300_000, 500.0)], np.r_[clicked, np.zeros(300_000, bool)]
+    return user, item, hours.astype(np.float32), clicked.astype(np.float32)
+
+
+SHAPES = ["a bot", "some bots", "a bot that clicks", "a shared account", "an item on every page"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_who_makes_most_rows_is_no_leak_and_hides_none(shape: str) -> None:
+    user, item, hours, clicked = crowd(shape)
+    order = np.random.default_rng(6).permutation(len(user))
+    user, item, hours, clicked = user[order], item[order], hours[order], clicked[order]
+    ask = {"names": ["hours_since_last"], "labels": clicked[:, None], "task_names": ["click"], "limit": LIMIT}
+    check_features(hours[:, None], **ask, owners=(user, item))
+    if shape != "a shared account":  # it clicks like others, so it misled nobody
+        with pytest.raises(TriadError, match="hours_since_last"):
+            check_features(hours[:, None], **ask)
+    told = clicked + np.random.default_rng(7).normal(0, 0.2, len(user)).astype(np.float32)
+    with pytest.raises(TriadError, match="hours_since_last"):
+        check_features(told[:, None], **ask, owners=(user, item))
+    columns = {"hours": hours.astype(float)}
+    assert check_columns(columns, {"clicked": clicked == 1}, (user, item), LIMIT)[0].passed
+    assert not check_columns({"hours": told}, {"clicked": clicked == 1}, (user, item), LIMIT)[0].passed
+
+
+def test_no_owner_has_far_more_rows_of_a_class_than_the_median() -> None:
+    owner = np.r_[np.repeat(np.arange(10), 40), np.full(900, 10), np.full(300, 11)]
+    label = np.r_[np.zeros(1300), np.ones(300)]
+    kept = leaks.spread(owner, label)
+    assert np.all(np.diff(kept) > 0)
+    assert np.bincount(owner[kept]).tolist() == [40] * 10 + [200, 300], "of one class there is but one owner"
+    bot = kept[owner[kept] == 10]
+    assert np.ptp(np.diff(bot)) <= 1, "evenly taken"
+    assert len(leaks.spread(owner[:0], label[:0])) == 0
 
 
 def test_auc_equals_scikit_learn_with_ties() -> None:

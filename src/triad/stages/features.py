@@ -39,7 +39,15 @@ def features(params: Params) -> None:
     with connect(TABLES) as session:
         data, state = build.fit(session, params.features, params.tasks, window, champion)
     rows, meta = data.exposures, data.meta
-    check_features(rows.context, meta.context, rows.labels, meta.tasks, params.validate_.leak_auc, split=rows.split)
+    check_features(
+        rows.context,
+        meta.context,
+        rows.labels,
+        meta.tasks,
+        params.validate_.leak_auc,
+        split=rows.split,
+        owners=(rows.user, rows.item),
+    )
     with replacing(OUTPUT) as folder:
         dataset.save(data, folder)
         state.save(folder / "state")

@@ -5,7 +5,7 @@ Reads through a DuckDB session with the tables' views; the judging is in the mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import duckdb
@@ -53,8 +53,7 @@ def check_event_log(
     ]
     pick_users(session)
     if any(kinds["impression"].values()):
-        columns, labels = read_impressions(session)
-        checks += check_columns(columns, labels, params.leak_auc)
+        checks += check_columns(*read_impressions(session), params.leak_auc)
     return checks + _check_drift(session, params, first_day, as_of)
 
 
@@ -74,12 +73,22 @@ def check_labels(totals: Mapping[str, int]) -> list[Check]:
     return checks
 
 
-def check_columns(columns: Columns, labels: Mapping[str, np.ndarray], limit: float) -> list[Check]:
-    """Does one raw column of an impression say whether it will be answered? One check a label."""
+def check_columns(
+    columns: Columns, labels: Mapping[str, np.ndarray], owners: Sequence[np.ndarray], limit: float
+) -> list[Check]:
+    """Does one raw column of an impression say whether it will be answered? One check a label.
+
+    Args:
+        owners: each (n,), of which none counts for many times what others do: see `leaks.spread`.
+    """
     checks = []
-    for label, positive in labels.items():
-        told, worst = {}, 0.5
-        for name, values in columns.items():
+    for label, answered in labels.items():
+        rows = np.arange(len(answered))
+        for owner in owners:
+            rows = rows[leaks.spread(owner[rows], answered[rows])]
+        told, worst, positive = {}, 0.5, answered[rows]
+        for name, column in columns.items():
+            values = column[rows]
             numbers = leaks.rates(values, positive) if values.dtype == object else values
             score = leaks.best_auc(numbers, positive)
             worst = max(worst, score)

@@ -1,4 +1,8 @@
-"""Leak sentinels: a feature that knows the answer stops the run. Arrays in, nothing read or written."""
+"""Leak sentinels: a feature that knows the answer stops the run. Arrays in, nothing read or written.
+
+A leak shows in everybody's rows. Where a bot, a shared account or one item makes most of them, whatever tells that one
+from the rest would look like a leak; so no user and no item counts for many times what others do (`spread`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ MAX_ROWS = 100_000
 MIN_CLASS = 20
 """Rows of either class without which an AUC near 1 means little."""
 
+_TIMES = 5  # the median user's (or item's) rows of a class: as many as one may have
 _SAME = 1 - 1e-6  # |correlation| from which on one column is the other one, scaled and shifted
 _NEARLY = 0.999  # |correlation| with a measured number that no honest feature has
 
@@ -28,6 +33,7 @@ def check_features(
     limit: float,
     *,
     split: ArrayLike | None = None,
+    owners: Sequence[ArrayLike] = (),
 ) -> None:
     """Stop where one feature alone gives a task's label away.
 
@@ -41,6 +47,7 @@ def check_features(
         task_names: the T tasks.
         limit: the AUC from which on a feature is taken for a leak.
         split: (n,) rows with a negative number are left out.
+        owners: each (n,) whole numbers from 0: whose row it is, what it is about. See `spread`.
 
     Raises:
         TriadError: naming the feature, the task and the AUC or correlation.
@@ -49,7 +56,10 @@ def check_features(
     kept = np.ones(len(context), bool) if split is None else np.asarray(split) >= 0
     for place, task in enumerate(task_names):
         labelled = np.flatnonzero(kept & np.isfinite(labels[:, place]))
-        rows = _thin(labelled, labels[labelled, place])
+        rows = _thin(labelled, labels[labelled, place], 10 * MAX_ROWS)  # of which those of one owner may go
+        for owner in owners:
+            rows = rows[spread(np.asarray(owner)[rows], labels[rows, place])]
+        rows = _thin(rows, labels[rows, place])
         label = labels[rows, place].astype(np.float64)
         for column, feature in enumerate(names):
             found = leak(context[rows, column].astype(np.float64), label, limit)
@@ -59,6 +69,28 @@ def check_features(
                     where=f"feature {feature!r}",
                     mend="take only what was known before the exposure; or raise validate.leak_auc if it is honest",
                 )
+
+
+def spread(owner: NDArray[np.integer], label: NDArray[np.generic]) -> NDArray[np.integer]:
+    """Places, ascending, of the rows that stay where no owner has far more of a class of `label` than the median one.
+
+    Args:
+        owner: (n,) whole numbers from 0.
+        label: (n,) of two values; with more, all rows are one class.
+    """
+    values, group = np.unique(label, return_inverse=True)
+    group = group if len(values) == 2 else np.zeros(len(owner), np.int64)
+    width = int(owner.max(initial=0)) + 1
+    cell = group * width + owner
+    counts = np.bincount(cell, minlength=width * (int(group.max(initial=0)) + 1)).reshape(-1, width)
+    most = np.array([max(_TIMES * np.median(one[one > 0]), MIN_CLASS) if one.any() else 0 for one in counts], np.int64)
+    many = np.flatnonzero(counts.ravel()[cell] > most[group])
+    many = many[np.argsort(cell[many], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, np.diff(cell[many]) != 0])
+    size, limit = counts.ravel()[cell[many]], most[group[many]]
+    rank = np.arange(len(many)) - np.repeat(starts, np.diff(np.r_[starts, len(many)])) if len(many) else many
+    gone = many[(rank + 1) * limit // size == rank * limit // size]  # `limit` of each, evenly taken
+    return np.delete(np.arange(len(owner)), gone)
 
 
 def leak(feature: NDArray[np.floating], label: NDArray[np.floating], limit: float) -> str:
@@ -117,12 +149,12 @@ def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return abs(float(np.corrcoef(a, b)[0, 1]))
 
 
-def _thin(rows: NDArray[np.integer], label: NDArray[np.floating]) -> NDArray[np.integer]:
-    """At most about `MAX_ROWS` rows, evenly taken, and of two classes as many of each as there are up to a half."""
-    if len(rows) <= MAX_ROWS:
+def _thin(rows: NDArray[np.integer], label: NDArray[np.floating], most: int = MAX_ROWS) -> NDArray[np.integer]:
+    """At most about `most` rows, evenly taken, and of two classes as many of each as there are up to a half."""
+    if len(rows) <= most:
         return rows
     values = np.unique(label)
     groups = [rows[label == value] for value in values] if len(values) == 2 else [rows]
-    share = MAX_ROWS // len(groups)
+    share = most // len(groups)
     taken = [group[np.linspace(0, len(group) - 1, min(share, len(group))).astype(int)] for group in groups]
     return np.sort(np.concatenate(taken))

@@ -60,8 +60,9 @@ def read_events(
     return columns, _array(rows["recent"]).astype(bool), [rows["user"].to_numpy().astype(np.int64), item]
 
 
-def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Columns]:
-    """Raw columns of the sampled users' impressions, and whether each was answered within a day: by label, (n,) each.
+def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Columns, list[NDArray[np.integer]]]:
+    """Raw columns of the sampled users' impressions, and whether each was answered within a day: by label, (n,) each;
+    and each one's user and item.
 
     A column that may be null also comes as `<column> is known`.
     """
@@ -74,7 +75,7 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
         ),
         shown AS (SELECT * FROM mine WHERE kind = 'impression')
         SELECT shown.position, shown.price_cents, shown.quantity, shown.surface,
-               hour(shown.occurred_at)::BIGINT AS "occurred_at (hour)",
+               hour(shown.occurred_at)::BIGINT AS "occurred_at (hour)", shown.user, shown.item_id AS item,
                shown.session_id IS NOT NULL AS "session_id is known", shown.query IS NOT NULL AS "query is known",
                shown.position IS NOT NULL AS "position is known", shown.quantity IS NOT NULL AS "quantity is known",
                shown.price_cents IS NOT NULL AS "price_cents is known", shown.surface IS NOT NULL AS "surface is known",
@@ -88,8 +89,10 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
         """
     ).to_arrow_table()
     labels = ("clicked", "purchased")
-    columns = {name: _array(rows[name]) for name in rows.column_names if name not in labels}
-    return columns, {name: _array(rows[name]).astype(bool) for name in labels}
+    columns = {name: _array(rows[name]) for name in rows.column_names if name not in (*labels, "user", "item")}
+    item = rows["item"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    owners = [rows["user"].to_numpy().astype(np.int64), item]
+    return columns, {name: _array(rows[name]).astype(bool) for name in labels}, owners
 
 
 def _answered(kind: str) -> str:
