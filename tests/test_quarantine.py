@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from make_shop_log import AS_OF, WINDOW_DAYS, Tables, make_shop_log, write_shop_log
@@ -18,6 +19,7 @@ from triad.stages.validate import FAILED, QUARANTINE, REPORT, validate
 from triad.tables import connect
 from triad.validation import suites
 from triad.validation.checks import Check
+from triad.validation.crowds import check_crowds
 from triad.validation.expectations import make_window, window_of
 from triad.validation.quarantine import REASONS, SetAside, set_aside, write_kept
 from triad.validation.rows import rows_of
@@ -321,3 +323,71 @@ def test_a_wrong_name_of_a_check_is_refused(place: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         QuarantineParams(checks={place: 0.1})
     assert QuarantineParams(checks={"users.country": 0.1, "prices.item_id, day": 0.2}).limit("users.country") == 0.1
+
+
+def _events(counts: list[int]) -> pa.Table:
+    """Events of users `u0`, `u1` …, as many as `counts` says."""
+    users = np.repeat([f"u{n}" for n in range(len(counts))], counts)
+    when = pa.array(np.full(len(users), int(np.datetime64(FIRST, "us").astype(np.int64)))).cast(
+        pa.timestamp("us", "UTC")
+    )
+    ids = [f"e{n}" for n in range(len(users))]
+    columns = {"event_id": ids, "user_id": users, "item_id": ["i"] * len(users), "occurred_at": when}
+    return pa.table({**columns, "kind": ["click"] * len(users)})
+
+
+_MOST = np.random.default_rng(0).lognormal(3, 1, 400).astype(int) + 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "counts", "named"),
+    [
+        ("skewed as shops are", [], 0),
+        ("a bot", [100_000], 1),
+        ("some bots", [30_000] * 5, 5),
+        ("a reseller, who is no bot", [900], 0),
+        ("an account of a shop floor", [60_000], 1),
+    ],
+)
+def test_users_far_outside_are_named(shape: str, counts: list[int], named: int) -> None:
+    with connect({"events": _events([*_MOST, *counts])}) as session:
+        [check] = check_crowds(session, None)
+    assert (check.severity, check.unexpected, check.passed) == ("warning", named, not named), check.message
+    assert "u400" not in check.line(), "who it is stands nowhere"
+    assert not named or f"{sum(counts):,} of" in check.message
+
+
+def test_a_wide_scatter_hides_nobody_who_makes_a_twentieth_of_all_events() -> None:
+    wholesale = np.random.default_rng(1).lognormal(3.7, 1.3, 2000).astype(int) + 1
+    with connect({"events": _events([*wholesale, 100_000])}) as session:
+        assert check_crowds(session, None)[0].unexpected == 1
+    with connect({"events": _events([2_000] * 12)}) as session:
+        assert check_crowds(session, None)[0].passed, "all of twelve users make more than a twentieth"
+
+
+def test_a_small_shop_whose_users_are_alike_names_only_who_has_a_thousand_events() -> None:
+    with connect({"events": _events([5] * 30 + [400, 5_000])}) as session:
+        assert check_crowds(session, None)[0].unexpected == 1
+
+
+def test_a_dial_sets_them_aside_with_all_that_is_theirs(shop: Tables) -> None:
+    events = shop["events"]
+    events["user_id"][: len(events["user_id"]) * 2 // 3] = "u3"
+    write_shop_log(INGESTED, shop)
+    theirs = int((events["user_id"] == "u3").sum())
+    with connect(INGESTED) as session:
+        make_window(session, WINDOW)
+        named, many = check_crowds(session, 1000)
+        (named, many), aside = set_aside(session, INGESTED, [named, many], QuarantineParams())
+        assert session.execute("SELECT count(*) FROM events WHERE user_id = 'u3'").fetchall() == [(0,)]
+    assert named.passed and many.severity == "warning"
+    assert {name: found["rows"] for name, found in many.set_aside.items()} == {"users": 1, "events": theirs}
+    assert aside.tables["users"]["user_id"].to_pylist() == ["u3"]
+
+
+def test_a_dial_that_meets_many_users_stops_the_night(shop: Tables) -> None:
+    write_shop_log(INGESTED, shop)
+    with connect(INGESTED) as session:
+        make_window(session, WINDOW)
+        (_, many), aside = set_aside(session, INGESTED, check_crowds(session, 10), QuarantineParams())
+    assert many.severity == "critical" and "more than the 1.00%" in many.message and not aside.tables

@@ -1,6 +1,7 @@
 """Users far outside: a bot, a reseller, an account that a whole shop floor shares. They are named or set aside.
 
-How many events a user has is skewed in every shop, so its logarithm is judged, by the scatter of most users.
+How many events a user has is skewed in every shop, so its logarithm is judged, by the scatter of most users; and who
+alone makes a part of all events that shows is named where that scatter is wide.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ MANY_EVENTS = "events_a_user"
 
 _FAR = 6  # robust deviations of a user's log count above the median
 _SCATTER = 0.5  # and never less than this for one: where users are all alike, few are outside
+_PART, _TIMES = 0.05, 10  # or this part of all events, and this many times the median
 _MANY = 1_000  # events, below which nobody is named
 _COUNTED = "SELECT user_id, count(*) AS events FROM events GROUP BY user_id"
 
@@ -27,7 +29,8 @@ def check_crowds(session: duckdb.DuckDBPyConnection, most: int | None) -> list[C
     if found[0] is None:
         return []
     median, scatter, total = float(found[0]), float(found[1]), int(found[2])
-    far = max(median * math.exp(_FAR * max(1.4826 * scatter, _SCATTER)), _MANY)
+    by_scatter = median * math.exp(_FAR * max(1.4826 * scatter, _SCATTER))
+    far = max(min(by_scatter, max(_PART * total, _TIMES * median)), _MANY)
     users = session.execute(
         f"SELECT user_id, events FROM ({_COUNTED}) WHERE events > ? AND events <= ? ORDER BY events DESC, user_id",
         [far, total if most is None else most],
