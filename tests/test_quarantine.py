@@ -23,6 +23,7 @@ from triad.validation.crowds import check_crowds
 from triad.validation.expectations import make_window, window_of
 from triad.validation.quarantine import REASONS, SetAside, set_aside, write_kept
 from triad.validation.rows import rows_of
+from triad.validation.sizes import check_sizes
 
 ROOT = Path(__file__).parents[1]
 FIRST = AS_OF - timedelta(days=WINDOW_DAYS)
@@ -391,3 +392,51 @@ def test_a_dial_that_meets_many_users_stops_the_night(shop: Tables) -> None:
         make_window(session, WINDOW)
         (_, many), aside = set_aside(session, INGESTED, check_crowds(session, 10), QuarantineParams())
     assert many.severity == "critical" and "more than the 1.00%" in many.message and not aside.tables
+
+
+def sized(name: str, limits: QuarantineParams = QuarantineParams()) -> tuple[list[Check], SetAside]:  # noqa: B008
+    with connect(INGESTED, threads=1) as session:
+        make_window(session, WINDOW)
+        return set_aside(session, INGESTED, check_sizes(session, name), limits)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "said"),
+    [
+        ("events", "event_id", "e" * 100_000, "at most 256 characters"),
+        ("events", "user_id", "ü" * 257, "at most 256 characters"),
+        ("events", "session_id", "s" * 257, "at most 256 characters"),
+        ("events", "surface", "home " * 60, "at most 256 characters"),
+        ("events", "item_id", "i1\0", "no control characters"),
+        ("events", "event_id", "e\n1", "no control characters"),
+        ("items", "title", "t" * 1_001, "at most 1,000 characters"),
+        ("items", "category", "c/" * 501, "at most 1,000 characters"),
+        ("users", "country", "x" * 1_001, "at most 1,000 characters"),  # the shop's own
+        ("users", "user_id", "u\x7f", "no control characters"),
+    ],
+)
+def test_texts_and_ids_that_later_stages_could_not_bear(
+    shop: Tables, name: str, column: str, value: str, said: str
+) -> None:
+    shop[name][column] = shop[name][column].astype(object)
+    shop[name][column][5] = value
+    write_shop_log(INGESTED, shop)
+    [check], aside = sized(name)
+    assert (check.severity, check.column, check.unexpected) == ("warning", column, 1) and said in check.message
+    assert aside.tables[name][column].to_pylist() == [value] and value not in check.line()
+
+
+def test_texts_as_long_as_allowed_pass(shop: Tables) -> None:
+    shop["events"]["session_id"][5] = "ü" * 256
+    shop["items"]["title"][5] = "two\nlines" + "t" * 991
+    write_shop_log(INGESTED, shop)
+    for name in ("events", "items", "users", "prices"):
+        [check], _ = sized(name)
+        assert check.passed and check.column is None
+
+
+def test_many_texts_that_are_too_long_stop_the_night(shop: Tables) -> None:
+    shop["items"]["title"][:] = "t" * 5_000
+    write_shop_log(INGESTED, shop)
+    [check], aside = sized("items")
+    assert check.severity == "critical" and check.unexpected == 200 and not aside.tables

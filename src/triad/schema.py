@@ -15,9 +15,19 @@ EVENT_KINDS = ("impression", "click", "cart", "purchase")
 """The funnel, in order. A kind's place in this tuple is its code in feature arrays."""
 
 
+ATTRIBUTE_LENGTH = 1_000
+"""Characters of a text in a column that the shop declared itself."""
+
+MOST_CATEGORIES = 10_000
+"""Distinct values of a user's attribute that the models are to learn: each is a row or an output of a network."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` is its type, `unit` what a number counts, `personal` whether it says something of a person."""
+    """One column: `kind` is its type, `unit` what a number counts, `personal` whether it says something of a person.
+
+    A text of more than `max_length` characters is no name and no title but an accident, or an attack.
+    """
 
     name: str
     kind: Kind
@@ -25,6 +35,7 @@ class Column:
     unit: str = ""
     nullable: bool = False
     personal: bool = False
+    max_length: int = 256
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,13 @@ ITEMS = Table(
     ("item_id",),
     (
         Column("item_id", "string", "the shop's id of a product"),
-        Column("title", "string", "the product's name as shown", nullable=True),
-        Column("description", "string", "the product's text as shown", nullable=True),
-        Column("category", "string", "path from broad to narrow, parted by '/'", nullable=True),
+        Column("title", "string", "the product's name as shown", nullable=True, max_length=1_000),
+        Column("description", "string", "the product's text as shown", nullable=True, max_length=20_000),
+        Column("category", "string", "path from broad to narrow, parted by '/'", nullable=True, max_length=1_000),
         Column("brand", "string", "the maker's name", nullable=True),
         Column("price_cents", "int64", "list price at the window's end", unit="cents"),
         Column("available_from", "timestamp", "when the product could first be bought", unit="UTC"),
-        Column("image_path", "string", "where the product's picture lies", nullable=True),
+        Column("image_path", "string", "where the product's picture lies", nullable=True, max_length=2_000),
     ),
 )
 EVENTS = Table(
@@ -85,7 +96,14 @@ EVENTS = Table(
         Column("session_id", "string", "the visit it belongs to", nullable=True),
         Column("position", "int64", "place on the page, from 1", unit="rank", nullable=True),
         Column("surface", "string", "where it was shown: home, search, category …", nullable=True),
-        Column("query", "string", "what was searched for, on the search surface", nullable=True, personal=True),
+        Column(
+            "query",
+            "string",
+            "what was searched for, on the search surface",
+            nullable=True,
+            personal=True,
+            max_length=500,
+        ),
         Column("price_cents", "int64", "unit price asked at that moment", unit="cents", nullable=True),
         Column("quantity", "int64", "units bought; 1 for other kinds", unit="pieces", nullable=True),
     ),
@@ -106,7 +124,7 @@ SEARCHES = Table(
     "searches",
     ("query", "item_id"),
     (
-        Column("query", "string", "what was searched for"),
+        Column("query", "string", "what was searched for", max_length=500),
         Column("item_id", "string", "which product was judged"),
         Column("relevance", "int64", "0 irrelevant … 3 exact", unit="grade"),
     ),
@@ -116,9 +134,9 @@ CONVERSATIONS = Table(
     ("message_id",),
     (
         Column("message_id", "string", "unique id of the message"),
-        Column("message", "string", "what the customer wrote", personal=True),
+        Column("message", "string", "what the customer wrote", personal=True, max_length=10_000),
         Column("intent", "string", "what they wanted"),
-        Column("reply", "string", "what the shop answered", nullable=True),
+        Column("reply", "string", "what the shop answered", nullable=True, max_length=10_000),
     ),
 )
 

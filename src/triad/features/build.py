@@ -20,7 +20,7 @@ from triad.features.context import Known, Rows, block, learn
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
 from triad.features.labels import Keys
 from triad.features.rates import Strengths
-from triad.features.requirements import check_labels, check_tables, has_prices
+from triad.features.requirements import check_categories, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
@@ -54,6 +54,7 @@ def fit(
             champion knows days that it must not.
     """
     check_tables(session, params, tasks)
+    check_categories(session, params, tasks)
     bound(session)
     known = catalogue.read(session, params.category_levels)
     state = _learn(session, params, tasks, window, known, champion=champion)

@@ -13,7 +13,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.labels import STEP
 from triad.features.sql import columns, scalar
-from triad.schema import REQUIRED, TABLES
+from triad.schema import MOST_CATEGORIES, REQUIRED, TABLES
 
 
 def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tasks: Mapping[str, TaskParams]) -> None:
@@ -53,6 +53,30 @@ def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tas
         if task.label in STEP and "impression" not in kinds and not params.sampled_negatives:
             raise _lacking(
                 where, "impressions, or features.sampled_negatives > 0 in their place", f"events has {sorted(kinds)}"
+            )
+
+
+def check_categories(
+    session: duckdb.DuckDBPyConnection, params: FeaturesParams, tasks: Mapping[str, TaskParams]
+) -> None:
+    """Refuse an attribute of users that names people rather than groups of them: an address, a number, a remark.
+
+    Raises:
+        TriadError: an attribute to be learned has more than `schema.MOST_CATEGORIES` values.
+    """
+    asked = {f"features.user_attributes: {name}": name for name in params.user_attributes}
+    asked |= {
+        f"tasks.{name}.column": str(task.column) for name, task in tasks.items() if task.label == "user_attribute"
+    }
+    for where, name in asked.items():
+        column = '"' + name.replace('"', '""') + '"'
+        values = scalar(session, f"SELECT count(DISTINCT {column}) FROM users")
+        if values > MOST_CATEGORIES:
+            rows = scalar(session, f"SELECT count({column}) FROM users")
+            raise TriadError(
+                f"has {values:,} different values in {rows:,} rows, where {MOST_CATEGORIES:,} can be learned",
+                where=where,
+                mend="group its values in the mapping (`map` with a `default`), or take it out",
             )
 
 

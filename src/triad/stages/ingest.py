@@ -21,7 +21,7 @@ from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.progress import Progress
 from triad.redaction import shown_path
-from triad.schema import REQUIRED, TABLES
+from triad.schema import ATTRIBUTE_LENGTH, REQUIRED, TABLES
 from triad.tables import conform, write_table
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def check(name: str, data: pa.Table, chosen: IngestParams) -> pa.Table:
                 where=f"table {name}, column {column.name}",
                 mend="fill or drop these rows in the source",
             )
+    _tell_long(name, data)
     _check_key(name, data)
     if table.day_of is not None and data.num_rows:
         _check_times(name, data, chosen)
@@ -121,6 +122,25 @@ def window(chosen: IngestParams) -> tuple[datetime, datetime]:
     """First moment of the window and the first after it, UTC."""
     end = datetime(chosen.as_of.year, chosen.as_of.month, chosen.as_of.day, tzinfo=UTC)
     return end - timedelta(days=chosen.window_days), end
+
+
+def _tell_long(name: str, data: pa.Table) -> None:
+    """Say which texts are too long: `validate`, which sets a few aside and refuses many, may come hours later."""
+    limits = {column.name: column.max_length for column in TABLES[name].columns}
+    for column in data.column_names:
+        limit, values = limits.get(column, ATTRIBUTE_LENGTH), data[column]
+        if not pa.types.is_string(values.type) or (pc.max(pc.binary_length(values)).as_py() or 0) <= limit:
+            continue
+        long = pc.sum(pc.greater(pc.utf8_length(values), limit)).as_py() or 0
+        if long:
+            log.warning(
+                "%s.%s: %s of %s texts have more than %s characters; `triad validate` sets such rows aside or stops",
+                name,
+                column,
+                f"{long:,}",
+                f"{data.num_rows:,}",
+                f"{limit:,}",
+            )
 
 
 def _check_key(name: str, data: pa.Table) -> None:

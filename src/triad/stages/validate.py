@@ -31,6 +31,7 @@ from triad.validation.docs import finish
 from triad.validation.event_log import check_event_log
 from triad.validation.expectations import make_window, run_suites, window_of
 from triad.validation.quarantine import SetAside, set_aside, write_kept, write_quarantine
+from triad.validation.sizes import check_sizes
 from triad.validation.structure import check_structure
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _ask(
     try:
         with connect(INGESTED) as session:
             make_window(session, window)
+            checks += [check for name in loaded for check in check_sizes(session, name)]
             checks += check_crowds(session, limits.max_events_a_user)
             checks += run_suites(loaded, INGESTED, window, docs)
             checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)

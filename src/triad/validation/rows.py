@@ -55,13 +55,13 @@ def rows_of(table: str, expectation: Mapping[str, Any], window: Mapping[str, str
         return None
     if "unique" in kind:
         return _repeated(table, arguments.get("column_list") or [arguments["column"]])
-    condition = _condition(kind, _name(arguments["column"]), arguments)
+    condition = _condition(kind, quoted(arguments["column"]), arguments)
     return None if condition is None else places(table, condition)
 
 
 def _repeated(table: str, columns: Sequence[str]) -> str:
-    key = ", ".join(map(_name, columns))
-    given = " AND ".join(f"{_name(column)} IS NOT NULL" for column in columns)
+    key = ", ".join(map(quoted, columns))
+    given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
     return (
         f"SELECT {FILE}, {ROW} FROM ("
         f"SELECT *, count(*) OVER (PARTITION BY {key}) AS times, count(*) OVER same AS copies, "
@@ -78,17 +78,17 @@ def unexpected_rows(table: str, expectation: Mapping[str, Any], window: Mapping[
     if expectation["type"] == "unexpected_rows_expectation":
         return str(arguments["unexpected_rows_query"]).replace("{batch}", table)
     if expectation["type"] == "expect_compound_columns_to_be_unique":
-        named = ", ".join(_name(column) for column in arguments["column_list"])
+        named = ", ".join(quoted(column) for column in arguments["column_list"])
         return f"SELECT {named}, count(*) AS times FROM {table} GROUP BY {named} HAVING count(*) > 1"
     if "column" not in arguments:
         return None
-    column = _name(arguments["column"])
+    column = quoted(arguments["column"])
     if expectation["type"] == "expect_column_values_to_be_unique":
         return f"SELECT {column}, count(*) AS times FROM {table} GROUP BY {column} HAVING count(*) > 1"
     condition = _condition(expectation["type"], column, arguments)
     if condition is None:
         return None
-    shown = dict.fromkeys([*(_name(key) for key in TABLES[table].key), column])
+    shown = dict.fromkeys([*(quoted(key) for key in TABLES[table].key), column])
     return f"SELECT {', '.join(shown)} FROM {table} WHERE {condition}"
 
 
@@ -132,5 +132,6 @@ def _literal(value: Any) -> str:
     return str(value) if isinstance(value, (bool, int, float)) else "'" + str(value).replace("'", "''") + "'"
 
 
-def _name(column: str) -> str:
+def quoted(column: str) -> str:
+    """`column` as SQL names it."""
     return '"' + column.replace('"', '""') + '"'
