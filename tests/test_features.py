@@ -28,7 +28,7 @@ from triad.features.labels import Keys
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
 from triad.features.state import State
 from triad.features.vocabulary import Vocabulary, grow
-from triad.schema import EVENT_KINDS
+from triad.schema import EVENT_KINDS, MOST_CATEGORIES
 from triad.tables import connect, write_table
 
 HOUR = DAY // 24
@@ -433,6 +433,24 @@ REFUSED = [
     (lambda t: t | {"users": t["users"].slice(0, 50)}, {}, "events name a user or item"),
     (lambda t: t, {"min_count": 1000}, r"features\.max_oov_rate: 100\.0% of train interactions"),
 ]
+
+
+@pytest.mark.parametrize("where", [r"features\.user_attributes: country", r"tasks\.profile\.column"])
+def test_an_attribute_that_tells_people_apart_is_no_category(where: str) -> None:
+    tables = make_tables(users=60, items=20, shown=500)
+    name = "country" if "country" in where else "segment"
+    count = MOST_CATEGORIES + 1
+    values = {
+        "user_id": [f"x{n}" for n in range(count)],
+        "signed_up_at": tables["users"]["signed_up_at"][:1].to_pylist() * count,
+    }
+    others = {column: ["one"] * count for column in ("country", "segment")}
+    users = pa.table({**values, **others, name: [f"street {n}" for n in range(count)]})
+    with (
+        connect(tables | {"users": users}) as session,
+        pytest.raises(TriadError, match=f"{where}.*has 10,001 different values in 10,001 rows, where 10,000"),
+    ):
+        fit(session, PARAMS, TASKS, (START, END))
 
 
 @pytest.mark.parametrize(("change", "params", "message"), REFUSED, ids=[row[2][:30] for row in REFUSED])
