@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.sources.files import read_files
 from triad.tables import conform, connect
+from triad.tracking.inputs import opened
 
 AT = datetime(2026, 1, 3, tzinfo=UTC)
 UUID = uuid.UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
@@ -511,3 +513,12 @@ def test_a_folder_that_does_not_fit_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"user_id": [1.5], "signed_up_at": [AT]}), tmp_path / "users" / "part-0.parquet")
     with pytest.raises(TriadError, match="table users, column user_id: a number that is not whole"):
         connect(tmp_path)
+
+
+def test_a_frame_whose_column_holds_two_types_is_named() -> None:
+    frame = pd.DataFrame({"user_id": [1, "b"], "signed_up_at": [AT, AT]})
+    with (
+        pytest.raises(TriadError, match="table users: holds values of several types"),
+        opened({"users": frame, "items": frame, "events": frame}),
+    ):
+        pass
