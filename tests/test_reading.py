@@ -112,6 +112,13 @@ def test_what_an_archive_leaves_open_is_refused(tmp_path: Path, members: dict[st
     assert message in said(archive(tmp_path / "x.zip", **members))
 
 
+def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed, pytest.warns(UserWarning, match="Duplicate name"):
+        packed.writestr("a.csv", rows(1))
+        packed.writestr("a.csv", rows(2))
+    assert "may be the same data twice: a.csv, a.csv" in said(tmp_path / "x.zip")
+
+
 @pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.tgz", "x.csv.tar.gz", "x.7z", "x.rar", "x.csv.zst", "x.xlsx"])
 def test_other_containers_are_refused_alone_and_in_a_folder(tmp_path: Path, name: str) -> None:
     with tarfile.open(tmp_path / name, "w:gz") as packed:

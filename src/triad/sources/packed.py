@@ -88,7 +88,7 @@ def opened(place: Place, ratio: float) -> Iterator[Unpacked]:
                 info = archive.getinfo(place.member)
                 if info.flag_bits & 1:
                     raise TriadError("is encrypted", where=place.name, mend="unpack it, and name what it holds")
-                stream, size = stack.enter_context(archive.open(info)), info.compress_size
+                stream, size = stack.enter_context(archive.open(info)), min(size, info.compress_size)
             suffix = PurePosixPath(place.inner).suffix
             if suffix in UNPACKERS:
                 stream = stack.enter_context(UNPACKERS[suffix](stream))

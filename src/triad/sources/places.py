@@ -89,7 +89,8 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
     """The file system, what all paths in it begin with, the same as it may be printed, their ends, those left out."""
     blind = _VARIABLE.sub(lambda found: "_" * len(found[0]), path)  # a variable's signs are no pattern
     magic = _MAGIC.search(blind)
-    pattern = path[path.rfind("/", 0, magic.start()) + 1 :].rstrip("/") if magic else ""
+    cut = path.rfind("/", 0, magic.start()) + 1 if magic else len(path)
+    pattern = path[cut:].rstrip("/")
     if _VARIABLE.search(pattern):
         raise TriadError("a variable stands behind a pattern", where=at, mend="put variables before the first * ? or [")
     url = _VARIABLE.sub(lambda found: _value(found[1], at), path)
@@ -113,7 +114,7 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
         if not files:  # it is of folders
             files, more = _sorted_out([each for name in found for each in _below(system, root, f"{name}/")])
             left += more
-        return system, root, shown_path(path[: path.rfind(pattern)]), files, left
+        return system, root, shown_path(path[:cut]), files, left
     except ImportError as error:
         raise TriadError(str(error), where=at, mend="install that package beside triad") from None
     except OSError as error:
@@ -121,7 +122,7 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
         what = error.strerror or type(error).__name__  # its text can hold the URL
         raise TriadError(what, where=at, mend="correct the path or the access", transient=not lasting) from None
     except ValueError as error:  # of a protocol that is not known
-        what = shown_path(str(error)) if "::" not in url else type(error).__name__
+        what = shown_path(str(error)) if url == path and "::" not in url else type(error).__name__
         raise TriadError(what, where=at, mend="correct the path") from None
 
 
