@@ -7,6 +7,9 @@ endif
 ifneq ($(findstring :,$(CURDIR)),)
 $(error Move the checkout to a folder without a colon in its path: PATH cannot name it)
 endif
+ifneq ($(findstring {,$(CURDIR))$(findstring },$(CURDIR)),)
+$(error Move the checkout to a folder without a brace in its path: DVC cannot work there)
+endif
 VENV := .venv
 TOPOLOGY := .venv-topology
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)

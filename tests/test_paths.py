@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from make_pipeline import commit, make_repository, retraining
+from make_pipeline import night as scheduled
 from make_tables import make_tables
 from make_workspace import ROOT, checkout, remove, run
 
@@ -43,7 +45,7 @@ NAMES = [
     "$HOME",
     "a;b",
 ]
-ALL = "my ü[50%]* %20 #'\"&$?;~{a,b}"
+ALL = "my ü[50%]* %20 #'\"&$?;~"
 
 
 @pytest.fixture(params=[*NAMES, ALL])
@@ -178,13 +180,17 @@ def test_make_stays_in_its_folder(makefile: Path) -> None:
     assert sorted(path.name for path in makefile.parent.iterdir()) == before
 
 
-def test_make_refuses_another_folder_and_a_colon(tmp_path: Path) -> None:
+def test_make_refuses_another_folder_a_colon_and_a_brace(tmp_path: Path) -> None:
     (tmp_path / "artifacts").mkdir()
     assert "Triad's own folder" in make(tmp_path, "-f", str(ROOT / "Makefile"), "clean").stderr
     assert (tmp_path / "artifacts").is_dir()
     (tmp_path / "a:b" / "src" / "triad").mkdir(parents=True)
     (tmp_path / "a:b" / "src" / "triad" / "cli.py").touch()
     assert "without a colon" in make(tmp_path / "a:b", "-n", "-f", str(ROOT / "Makefile"), "run").stderr
+    (tmp_path / "a:b").rename(tmp_path / "a{b")
+    assert "without a brace" in make(tmp_path / "a{b", "-n", "-f", str(ROOT / "Makefile"), "run").stderr
+    with pytest.raises(TriadError, match="a path with a brace"):
+        share_cache(tmp_path / "a{b", tmp_path)
 
 
 def test_make_without_a_history_says_git_clone(makefile: Path) -> None:
@@ -258,3 +264,17 @@ def test_a_night_in_that_folder_ends_with_lists(tmp_path: Path) -> None:
         assert sorted(path.name for path in tmp_path.iterdir()) == [ALL, "overlay.yaml"]
     finally:
         remove(night)
+
+
+@pytest.mark.proof
+def test_a_scheduled_run_in_that_folder_is_closed_and_pruned(tmp_path: Path) -> None:
+    shop = make_repository(tmp_path / ALL / "shop")
+    config = shop / ".dvc" / "config"
+    config.write_text(config.read_text().replace(str(shop.parent / "store"), "../../store"))
+    commit(shop, "a remote that DVC can name")
+    folder, said = scheduled(shop, "scheduled__2026-03-01T00:00:00+00:00")
+    assert said["pushed"] and said["branch"] == "retrain/2026-03-01"
+    assert (folder / "out" / "join" / "data").is_file() and (shop.parent / "store").is_dir()
+    assert retraining(shop, "prune", "--keep", "0")["workspaces"] == [folder.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [ALL]
+    assert sorted(path.name for path in shop.parent.iterdir()) == ["shop", "store"]

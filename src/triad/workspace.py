@@ -129,7 +129,8 @@ def share_cache(checkout: Path, folder: Path) -> None:
     settings["cache"]["dir"] = _for_dvc((here / settings["cache"].get("dir", "cache")).resolve(), folder)
     # DVC's own notes on the folder: by default in /var/tmp, where they would outlive it
     site = (folder / ".dvc" / "tmp" / "site").resolve()
-    settings["core"]["site_cache_dir"] = str(site) if _COMMENT not in str(site) else ".dvc/tmp/site"
+    if _COMMENT not in str(site):  # else DVC's own default: relative, it would follow the folder one stands in
+        settings["core"]["site_cache_dir"] = str(site)
     with (folder / ".dvc" / "config.local").open("w") as handle:
         settings.write(handle)
 
@@ -138,8 +139,10 @@ def _for_dvc(path: Path, folder: Path) -> str:
     """`path` as DVC's settings in `folder` name it: those cannot quote the sign that begins a comment there.
 
     Raises:
-        TriadError: it cannot be named without that sign.
+        TriadError: it cannot be named without that sign, or holds a brace.
     """
+    if set("{}") & set(str(path)):  # its progress bars take them for a field
+        raise TriadError("DVC cannot work in a path with a brace", where=str(path), mend="rename the folder")
     if _COMMENT not in str(path):
         return str(path)
     told = os.path.relpath(path, (folder / ".dvc").resolve())
