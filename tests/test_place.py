@@ -66,7 +66,9 @@ PLACES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-@pytest.mark.parametrize("named", [None, "sqlite:///mlflow.db"])
+@pytest.mark.parametrize(
+    "named", [None, "sqlite:///mlflow.db", "sqlite+pysqlite:///mlflow.db", "sqlite:///./mlflow.db"]
+)
 def test_the_registry_is_that_of_the_checkout(
     name: str, named: str | None, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +83,13 @@ def test_the_registry_is_that_of_the_checkout(
         assert store.home() == shop
 
 
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:mlruns"])
+def test_a_folder_is_the_checkouts_too(uri: str, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with inside(night(shop)):
+        assert place.tracking_uri() == str(shop / "mlruns")
+
+
 def test_a_pipeline_below_the_repositorys_root_keeps_its_folder(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "wordy-hart")
     monkeypatch.setenv("DVC_ROOT", str(link(shop)))
@@ -89,7 +98,15 @@ def test_a_pipeline_below_the_repositorys_root_keeps_its_folder(shop: Path, monk
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://mlflow:5000", "sqlite:////srv/mlflow.db", "databricks", "postgresql://h/d", "/srv/mlruns"]
+    "uri",
+    [
+        "http://mlflow:5000",
+        "sqlite:////srv/mlflow.db",
+        "databricks",
+        "postgresql://h/d",
+        "/srv/mlruns",
+        "file:///srv/mlruns",
+    ],
 )
 def test_an_address_stays_as_it_is_named(uri: str, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -246,6 +246,11 @@ def test_without_roots_no_place_may_be_named(place: str, ask, places: Path, monk
     refusal(said, "the operator allows no tables from there", "send the tables themselves")
 
 
+def test_roots_that_cannot_be_read_allow_nothing(ask, places: Path, monkeypatch) -> None:
+    monkeypatch.setenv(ROOTS, f"'{places}")
+    refusal(ask(by_place("my shop/good")), ROOTS, "quote each folder")
+
+
 def test_files_that_cannot_be_read_are_told(ask, places: Path) -> None:
     part = next((places / "my shop" / "good" / "users").rglob("*.parquet"))
     part.write_bytes(part.read_bytes()[:200])

@@ -136,7 +136,11 @@ def _allowed(place: str) -> Path | str:
     Raises:
         TriadError: it does not, whether or not anything is there.
     """
-    roots = shlex.split(os.environ.get(ROOTS, ""))
+    try:
+        roots = shlex.split(os.environ.get(ROOTS, ""))
+    except ValueError as error:
+        mend = "quote each folder and URL as for a shell"
+        raise TriadError(f"cannot be read: {error}", where=f"environment variable {ROOTS}", mend=mend) from error
     refused = TriadError(
         "the operator allows no tables from there",
         where=f"model input, tables: {place[:100]!r}",

@@ -19,7 +19,6 @@ DATABASE = Path("mlflow.db")
 RECORD = Path(".triad") / "run.json"
 """A night's workspace is known by it."""
 
-_SQLITE = "sqlite:///"
 _NOT_PATHS = ("databricks", "uc")  # names of MLflow's own that look like relative paths
 
 
@@ -58,13 +57,14 @@ def tracking_uri(of: Path | None = None) -> str:
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if not named:
         return sqlite_url((_checkout(of) / DATABASE).resolve())
-    if named.startswith(_SQLITE):
-        path = named.removeprefix(_SQLITE)
+    if is_sqlite(named):
+        path = named.partition(":///")[2]
         if path.startswith(("/", ":", "?")) or not path:
             return named
         return sqlite_url(_checkout(of) / sqlite_file(named)) + "".join(path.partition("?")[1:])
-    if not urlparse(named).scheme and not named.startswith(("/", *_NOT_PATHS)):
-        return str(_checkout(of) / named)
+    url = urlparse(named)
+    if url.scheme in ("", "file") and url.path and not url.netloc and not url.path.startswith(("/", *_NOT_PATHS)):
+        return str(_checkout(of) / url.path)
     return named
 
 
