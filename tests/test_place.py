@@ -251,7 +251,8 @@ def test_who_only_asks_makes_no_registry(shop: Path) -> None:
 
 @pytest.fixture
 def found(shop: Path, empty: Path, monkeypatch: pytest.MonkeyPatch):
-    """A client of a store that holds versions 1 to 5 of the model `shop`; 1 serves."""
+    """A client of a store that holds versions 1 to 5 of the model `shop`, without any file; 1 serves."""
+    monkeypatch.setattr(registry, "folder_of", lambda model, version: shop)
     shutil.copy(empty, shop / "mlflow.db")
     monkeypatch.chdir(shop)
     client = store.client()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import site
@@ -266,7 +267,9 @@ def test_files_that_this_code_cannot_follow_are_named(published: Path, tmp_path:
         load_registered("triad", "7", tmp_path)
 
 
-def test_a_version_of_other_code_answers_by_its_own_package(published: Path, tmp_path: Path) -> None:
+def test_a_version_of_other_code_answers_by_its_own_package(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with inside(published):
         folder = registry.folder_of("triad", "1")
         own = registry.load_champion("triad", "champion")
@@ -288,6 +291,16 @@ def test_a_version_of_other_code_answers_by_its_own_package(published: Path, tmp
         code.write_text(code.read_text().replace("return answer(", "raise ValueError('old') or answer("))
         with pytest.raises(TriadError, match="version 1, asked by the code in its package: ValueError: old"):
             packaged.answers(TABLES, question)
+
+        # and it is told of no secret, wherever this process has them from
+        for name in ("AWS_SECRET_ACCESS_KEY", "TRIAD_SIGNING_KEY", "MLFLOW_TRACKING_PASSWORD", "AIRFLOW__X", "DVC_X"):
+            monkeypatch.setenv(name, "a secret")
+        code.write_text(code.read_text().replace("ValueError('old')", "KeyError({**os.environ, 'at': os.getcwd()})"))
+        code.write_text(code.read_text().replace("from dataclasses", "import os\nfrom dataclasses", 1))
+        with pytest.raises(TriadError, match="asked by the code in its package: KeyError") as raised:
+            packaged.answers(TABLES, question)
+        assert "'PATH'" in raised.value.what and "a secret" not in raised.value.what
+        assert str(Path.home()) not in re.findall(r"'(?:HOME|at)': '(.*?)'", raised.value.what)
         described = tmp_path / "model" / "MLmodel"
         assert is_of_this_code(tmp_path / "model")
         described.write_text(described.read_text().replace(code_digest(), "0" * 32))
@@ -304,7 +317,7 @@ def test_the_champion_of_other_code_is_asked_through_its_package(again: Path, mo
 def test_lost_files_of_the_champion_are_named(again: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    def gone(uri: str) -> str:
+    def gone(uri: str, dst_path: str) -> str:
         raise OSError(f"No such artifact: {uri}")
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", gone)

@@ -36,8 +36,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def found(folder: Path, empty: Path):
-    """A client of a fresh store that holds versions 1 to 3 of the model `shop`, none of them champion."""
+def found(folder: Path, empty: Path, monkeypatch: pytest.MonkeyPatch):
+    """A client of a fresh store that holds versions 1 to 3 of the model `shop`, none champion, without any file."""
+    monkeypatch.setattr(registry, "folder_of", lambda model, version: folder)
     shutil.copy(empty, place.DATABASE)
     client = store.client()
     client.create_registered_model("shop")

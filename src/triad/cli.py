@@ -179,6 +179,19 @@ def diff(first: str, second: str) -> None:
     click.echo(compare(first, second))
 
 
+@commands.command(help="Copy the files of model VERSION, or of an alias, to the new FOLDER if their signature holds.")
+@click.argument("version")
+@click.argument("folder", type=click.Path(path_type=Path))
+def fetch(version: str, folder: Path) -> None:
+    from triad.tracking import fetching, registry
+    from triad.tracking.lineage import model_named
+
+    model = model_named()
+    number = registry.number_of(model, version)
+    fetching.fetch(model, number, folder)
+    click.echo(f"{folder} holds version {number} of {model} as it was published.")
+
+
 @commands.command(help="Move the champion's alias back to the version before, or to VERSION; deliver its lists.")
 @click.option("--to", "version", default=None, help="the version to serve")
 def rollback(version: str | None) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.errors import TriadError
 from triad.features.champion import MARKET, NAME, STATE, read
-from triad.tracking.registry import describe, folder_of, versions
+from triad.tracking.fetching import folder_of
+from triad.tracking.registry import describe, versions
 from triad.tracking.store import client
 
 if TYPE_CHECKING:

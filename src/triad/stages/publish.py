@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.tracking import registry, runs
+from triad.tracking.fetching import folder_of
 from triad.tracking.lineage import Lineage, collect
 from triad.tracking.moving import settle
 from triad.tracking.place import experiment
@@ -75,12 +76,13 @@ def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) 
     tags |= {"experiment": name} if (name := experiment()) is not None else {}
     version = registry.find(found, settings.model, lineage.key)
     if version is None:
-        run_id, uri = runs.log(found, settings.experiment, lineage)
+        run_id, uri = runs.log(found, settings.experiment, settings.model, lineage)
         # tags come with the version: written later, a kill between would leave a version that nobody finds again
         with quiet():
             made = mlflow.register_model(uri, settings.model, tags=tags)
         return str(made.version), run_id
     LOG.info("this lineage is version %s already", version)
+    folder_of(settings.model, version)  # whoever registered it: it is promoted only if it was signed here
     entry = found.get_model_version(settings.model, version)
     run_id = entry.run_id
     # an experiment rewrites no verdict of a night; compared with itself, a version says nothing new of its promotion

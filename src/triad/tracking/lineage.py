@@ -179,7 +179,7 @@ def why(version: str, model: str | None = None) -> str:
     """What made model `version` (a number or an alias), and what changed since the champion it was compared with."""
     from triad.tracking import explain, registry
 
-    model = model or _model()
+    model = model or model_named()
     found = registry.describe(model, version)
     before = found.tags.get("compared_with")
     earlier = registry.describe(model, before) if before else None
@@ -190,11 +190,12 @@ def diff(first: str, second: str, model: str | None = None) -> str:
     """What differs between two versions of the model."""
     from triad.tracking import explain, registry
 
-    model = model or _model()
+    model = model or model_named()
     return explain.compare(registry.describe(model, first), registry.describe(model, second))
 
 
-def _model() -> str:
+def model_named() -> str:
+    """The model that the present folder's params publish."""
     # a registry can be asked from any folder; without parameters the default name stands
     from triad.config.params import load
     from triad.config.publish import PublishParams

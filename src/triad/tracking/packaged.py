@@ -33,6 +33,21 @@ from triad.paths import entry
 if TYPE_CHECKING:
     from triad.config.recommend import RecommendParams
 
+PASSED = (
+    *("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE"),
+    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    *(
+        "MALLOC_MMAP_MAX_",
+        "MALLOC_TRIM_THRESHOLD_",
+        "MALLOC_TOP_PAD_",
+        "GX_ANALYTICS_ENABLED",
+        "MLFLOW_DISABLE_TELEMETRY",
+    ),
+    *("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_FLAGS", "KERAS_BACKEND", "CUDA_VISIBLE_DEVICES"),
+)
+"""All that a version's own code learns of this process's environment: how to run, and no store, key or password."""
+
 _CLASSES, _RANKS, _TASK = "classes", "ranks", "task_"
 
 
@@ -65,12 +80,15 @@ class Packaged:
 
     def _run(self, what: str, tables: Path, exchange: str) -> None:
         paths = [entry(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        command = [sys.executable, "-P", "-m", __name__, what, str(self.folder), str(tables), exchange, self.version]
-        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, check=False)
+        said = [what, *map(str, (self.folder.resolve(), tables.resolve(), exchange)), self.version]
+        command = [sys.executable, "-P", "-m", __name__, *said]
+        told = {name: os.environ[name] for name in PASSED if name in os.environ}
+        told |= {"PYTHONPATH": os.pathsep.join(paths), "HOME": exchange}
+        done = subprocess.run(command, env=told, cwd=exchange, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
-            told = Path(exchange) / "error.txt"
+            error = Path(exchange) / "error.txt"
             raise TriadError(
-                told.read_text() if told.is_file() else f"its process ended with exit status {done.returncode}",
+                error.read_text() if error.is_file() else f"its process ended with exit status {done.returncode}",
                 where=f"model {self.model}, version {self.version}, asked by the code in its package",
                 mend="check out the commit `triad why` names, `triad rollback --to` another version, "
                 "or start anew under another publish.model",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
-from triad.paths import is_sqlite
+from triad.tracking import signing
+from triad.tracking.fetching import folder_of
 from triad.tracking.former import published
 from triad.tracking.moving import move, settle
 from triad.tracking.place import is_there, tracking_uri
@@ -120,7 +121,7 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
     lie next to each other.
 
     Raises:
-        TriadError: the alias names another version by now.
+        TriadError: the alias names another version by now, or the version's signature does not hold.
     """
     with locked("alias"):
         settle(found, model, alias)
@@ -135,6 +136,7 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
                 "then `dvc repro`",
                 redo="evaluate",
             )
+        folder_of(model, version)  # only what was signed may serve
         move(found, model, alias, serving, version)
 
 
@@ -145,7 +147,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
     a rollback is ended and not done twice.
 
     Raises:
-        TriadError: there is no champion, none before it, or `to` was never one.
+        TriadError: there is no champion, none before it, `to` was never one, or its signature does not hold.
     """
     found = client(make=False)
     where = f"model {model}, alias {alias}"
@@ -178,6 +180,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
                 where=where,
                 mend=f"name a former champion: {', '.join(former) or 'there is none'}",
             )
+        folder_of(model, target)
         move(found, model, alias, serving, target, back=True)
     return f"{model}@{alias} serves version {target} now, instead of {serving}."
 
@@ -186,7 +189,8 @@ def load_champion(model: str, alias: str) -> ServingModel | Packaged | None:
     """The model that serves, or None where none does yet. One that other code wrote is asked through its package.
 
     Raises:
-        TriadError: the store does not answer or is not the one it was, or the champion cannot be read.
+        TriadError: the store does not answer or is not the one it was, or the champion cannot be read or is not what
+            was signed.
     """
     from triad.tracking.packaged import Packaged, is_of_this_code
     from triad.tracking.serving import load_registered
@@ -198,45 +202,16 @@ def load_champion(model: str, alias: str) -> ServingModel | Packaged | None:
     return load_registered(model, version, folder) if is_of_this_code(folder) else Packaged(model, version, folder)
 
 
-def folder_of(model: str, version: str) -> Path:
-    """The files of a version, on this machine (fetched where they lie elsewhere).
-
-    Raises:
-        TriadError: they are gone.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}"))
-    except (MlflowException, OSError) as error:
-        raise TriadError(
-            f"its files cannot be read: {str(error).splitlines()[0]}",
-            where=f"model {model}, version {version}",
-            mend="bring the artifact store back (a local one holds absolute paths: do not move the folder), "
-            "or `triad rollback --to` another version",
-            transient=not is_sqlite(tracking_uri()),
-        ) from error
-
-
 def describe(model: str, version: str) -> Version:
     """A version, by number or alias, with the lineage its run holds.
 
     Raises:
-        TriadError: there is no such version, or its run has no lineage.
+        TriadError: there is no such version, or its run has no lineage that was signed.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    found = client(make=False)
-    number = version.removeprefix("v") if version.removeprefix("v").isdigit() else current(found, model, version)
-    known = versions(found, model)
-    if number not in known:
-        raise TriadError(
-            f"no version or alias {version!r}; known versions are {', '.join(known) or 'none'}",
-            where=f"model {model}",
-            mend="name one of them, or an alias such as champion",
-        )
+    found, number = client(make=False), number_of(model, version)
     entry = found.get_model_version(model, number)
     try:
         lineage = mlflow.artifacts.load_dict(f"runs:/{entry.run_id}/{LINEAGE_FILE}")
@@ -246,7 +221,31 @@ def describe(model: str, version: str) -> Version:
             where=f"model {model}, version {number}",
             mend="it was not registered by `triad publish`, or the artifact store was moved",
         ) from error
+    lineage = signing.opened(lineage, lineage_of(entry.run_id), f"model {model}, version {number}, {LINEAGE_FILE}")
     return Version(model, number, entry.run_id, tuple(entry.aliases), dict(entry.tags), lineage)
+
+
+def number_of(model: str, version: str) -> str:
+    """The number of a version that is named by number or alias.
+
+    Raises:
+        TriadError: there is no such version.
+    """
+    found = client(make=False)
+    number = version.removeprefix("v") if version.removeprefix("v").isdigit() else current(found, model, version)
+    known = versions(found, model)
+    if number is None or number not in known:
+        raise TriadError(
+            f"no version or alias {version!r}; known versions are {', '.join(known) or 'none'}",
+            where=f"model {model}",
+            mend="name one of them, or an alias such as champion",
+        )
+    return number
+
+
+def lineage_of(run_id: str) -> str:
+    """What a lineage's signature is of."""
+    return f"lineage of run {run_id}"
 
 
 def tag(found: MlflowClient, model: str, version: str, tags: Mapping[str, str]) -> None:

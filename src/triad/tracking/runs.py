@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import triad
 from triad.artifacts import ARTIFACTS, TABLES
 from triad.tracking.lineage import FUSE, STATE, Lineage
-from triad.tracking.registry import LINEAGE_FILE
+from triad.tracking.registry import LINEAGE_FILE, lineage_of
+from triad.tracking.signing import seal, sign
 from triad.tracking.store import experiment_id, quiet
 
 if TYPE_CHECKING:
@@ -42,8 +45,11 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name)}" for name in NEEDED if _installed(name)]
 
 
-def log(found: MlflowClient, experiment: str, lineage: Lineage) -> tuple[str, str]:
-    """Write a run with the model; returns its id and the model's URI. Where writing fails the run is marked so."""
+def log(found: MlflowClient, experiment: str, model: str, lineage: Lineage) -> tuple[str, str]:
+    """Write a run with the model, signed as one of `model`; returns its id and the model's URI.
+
+    Where writing fails the run is marked so.
+    """
     import mlflow
 
     with (
@@ -57,7 +63,7 @@ def log(found: MlflowClient, experiment: str, lineage: Lineage) -> tuple[str, st
         if REPORT.is_file():
             mlflow.log_artifact(str(REPORT))
         update(found, run.info.run_id, lineage)
-        return run.info.run_id, _log_model(lineage)
+        return run.info.run_id, _log_model(model, lineage)
 
 
 def update(found: MlflowClient, run_id: str, lineage: Lineage) -> None:
@@ -70,7 +76,7 @@ def update(found: MlflowClient, run_id: str, lineage: Lineage) -> None:
     found.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in lineage.metrics.items()])
     for name, value in facts(lineage).items():
         found.set_tag(run_id, name, value)
-    mlflow.log_dict(lineage.as_dict(), LINEAGE_FILE, run_id=run_id)
+    mlflow.log_dict(seal(lineage.as_dict(), lineage_of(run_id)), LINEAGE_FILE, run_id=run_id)
 
 
 def facts(lineage: Lineage) -> dict[str, str]:
@@ -102,14 +108,24 @@ def _input(lineage: Lineage) -> Any:
     return MetaDataset(source, name=f"tables as of {lineage.data['as_of']}", digest=lineage.data["digest"])
 
 
-def _log_model(lineage: Lineage) -> str:
+def _log_model(model: str, lineage: Lineage) -> str:
     import mlflow
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model, ModelSignature
     from mlflow.types import ParamSchema, ParamSpec
 
+    def save_model(path: str, mlflow_model: Model, **what: Any) -> None:
+        mlflow.pyfunc.save_model(path, mlflow_model=mlflow_model, **what)
+        for compiled in list(Path(path).rglob("__pycache__")):
+            shutil.rmtree(compiled)
+        # before anything leaves this machine: what is read back from a store may be another's by then
+        sign(Path(path), model, str(mlflow_model.run_id))
+
     package = Path(triad.__file__).parent
-    info = mlflow.pyfunc.log_model(
+    info = Model.log(
+        None,
+        SimpleNamespace(save_model=save_model),
         name="model",
+        flavor_name="pyfunc.ModelFromCode",
         python_model=str(package / "tracking" / "registered.py"),
         artifacts={"state": STATE.resolve().as_uri(), "fuse": FUSE.resolve().as_uri()},
         code_paths=[str(package)],

@@ -1,0 +1,60 @@
+"""The files of a registered version, on this machine: as they were published, or not at all."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from triad.errors import TriadError
+from triad.paths import is_sqlite
+from triad.tracking import signing
+from triad.tracking.place import tracking_uri
+from triad.tracking.store import client
+
+
+def folder_of(model: str, version: str) -> Path:
+    """The files of a version as they were published: a copy, until this process ends, whose signature holds.
+
+    Raises:
+        TriadError: they are gone, or not what was signed.
+    """
+    place = tempfile.mkdtemp(prefix="triad_version_")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return fetch(model, version, Path(place) / "files")
+
+
+def fetch(model: str, version: str, folder: Path) -> Path:
+    """Copy a version's files into the new `folder`, and verify their signature there.
+
+    Raises:
+        TriadError: `folder` is there already; the files are gone, or not what was signed, and nothing is left.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
+
+    if folder.exists():
+        raise TriadError("is there already", where=str(folder), mend="name a folder that does not exist yet")
+    where = f"model {model}, version {version}"
+    try:
+        entry = client(make=False).get_model_version(model, version)
+        mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder))
+        # what MLflow and Python write beside a model when somebody loads it from where it lies
+        (folder / REGISTERED_MODEL_META_FILE_NAME).unlink(missing_ok=True)
+        for compiled in list(folder.rglob("__pycache__")):
+            shutil.rmtree(compiled)
+        signing.verify(folder, model, str(entry.run_id), where)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, (MlflowException, OSError)):
+            raise
+        raise TriadError(
+            f"its files cannot be read: {str(error).splitlines()[0]}",
+            where=where,
+            mend="bring the artifact store back (a local one holds absolute paths: do not move the folder), "
+            "or `triad rollback --to` another version",
+            transient=not is_sqlite(tracking_uri()),
+        ) from error
+    return folder
