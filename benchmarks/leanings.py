@@ -73,8 +73,8 @@ def main() -> None:
         data = read(form, asked.folder)
         rows = data.rows("test")
         clicked = data.labels("click")[rows] > 0
-        user = data.users.user_id[data.exposures.user[rows]].astype(int)
-        item = data.items.item_id[data.exposures.item[rows]].astype(int)
+        user = np.asarray(data.users.user_id[data.exposures.user[rows]]).astype(int)
+        item = np.asarray(data.items.item_id[data.exposures.item[rows]]).astype(int)
         known = float(roc_auc_score(clicked, (kind_of_user[user] == kind_of_item[item]).astype(float)))
         for start in asked.starts:
             dials = {"match_start": start, "batch_exposures": 256, "learning_rate": 2e-3, "dropout": 0.1}

@@ -25,6 +25,7 @@ from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Exposures, Items, Meta, Queries, Streams, Users
 from triad.models.multitask import multi_task
 from triad.models.networks import trunk_config
+from triad.texts import Texts
 from triad.training.finetuning import ExposureFeed, make_loss
 from triad.training.loop import make_step
 from triad.training.optimizers import Schedule, grouped
@@ -60,7 +61,7 @@ def workload(*, apart: bool) -> Dataset:
     zeros, none = np.zeros(n, np.int64), np.zeros(0, np.int64)
     return Dataset(
         Items(
-            item_id=np.arange(ITEMS).astype(str),
+            item_id=Texts.of(np.arange(ITEMS).astype(str)),
             vocabulary_row=1 + np.arange(ITEMS),
             category=random.integers(1, 50, (ITEMS, 2)),
             brand=random.integers(1, 50, ITEMS),
@@ -68,10 +69,12 @@ def workload(*, apart: bool) -> Dataset:
             log_price=random.normal(7, 1, ITEMS),
             available_from=np.zeros(ITEMS, np.int64),
         ),
-        Users(np.arange(people).astype(str), attributes, np.zeros(people, np.int64), np.zeros(people, np.int64)),
+        Users(
+            Texts.of(np.arange(people).astype(str)), attributes, np.zeros(people, np.int64), np.zeros(people, np.int64)
+        ),
         Streams(offsets, item, kind, time_, np.zeros(len(item), np.int64)),
         Exposures(
-            event_id=np.arange(n).astype(str),
+            event_id=Texts.of(np.arange(n).astype(str)),
             user=user,
             item=random.integers(0, ITEMS, n),
             time=zeros,

@@ -7,6 +7,7 @@ from make_dataset import make_dataset
 
 from triad.config.tasks import TaskParams
 from triad.features.dataset import SPLITS, Dataset, Queries
+from triad.texts import Texts
 
 TASKS = {
     "click": TaskParams(kind="binary", label="clicked"),
@@ -29,7 +30,7 @@ def other_night(data: Dataset, *, order: np.ndarray, unknown: int = 0) -> Datase
     first = data.items
     rows = np.r_[np.zeros(unknown, int), order]
     items = replace(first, **{name: getattr(first, name)[rows] for name in first.__dataclass_fields__})
-    items.item_id[:unknown] = [f"new{i}" for i in range(unknown)]
+    items = replace(items, item_id=Texts.of([*(f"new{i}" for i in range(unknown)), *items.item_id[unknown:]]))
     to = np.empty(len(order), int)
     to[order] = np.arange(unknown, unknown + len(order))
     return replace(
@@ -73,7 +74,7 @@ def make_chance(users: int = 150, pages: int = 60, items: int = 30, seed: int = 
         data,
         users=replace(
             data.users,
-            user_id=np.array([f"u{i:04d}" for i in range(users)]),
+            user_id=Texts.of(f"u{i:04d}" for i in range(users)),
             attributes=np.zeros((users, 2), int),
             signed_up_at=np.zeros(users, int),
             fold=np.zeros(users, int),
@@ -88,7 +89,7 @@ def make_chance(users: int = 150, pages: int = 60, items: int = 30, seed: int = 
         ),
         exposures=replace(
             data.exposures,
-            event_id=np.arange(count).astype(str),
+            event_id=Texts.of(np.arange(count).astype(str)),
             user=user.ravel(),
             item=item.ravel(),
             time=time.ravel(),

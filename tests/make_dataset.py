@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from triad.features.dataset import SPLITS, Dataset, Exposures, Items, Meta, Queries, Streams, Users
+from triad.texts import Texts
 
 DAY = 86_400_000_000
 START = 1_767_225_600_000_000  # 2026-01-01 UTC, µs
@@ -92,7 +93,7 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
     np.minimum.at(first_time, s_user, s_time)
     return Dataset(
         items=Items(
-            item_id=np.array([f"i{row:04d}" for row in range(items)]),
+            item_id=Texts.of(f"i{row:04d}" for row in range(items)),
             vocabulary_row=rows.astype(np.int32),
             category=np.stack([1 + category, 1 + np.arange(items) % 8], axis=1).astype(np.int32),
             brand=(1 + np.arange(items) % 6).astype(np.int32),
@@ -101,7 +102,7 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
             available_from=np.full(items, START - DAY),
         ),
         users=Users(
-            user_id=np.array([f"u{row:05d}" for row in range(users)]),
+            user_id=Texts.of(f"u{row:05d}" for row in range(users)),
             attributes=np.stack([1 + np.arange(users) % 3, np.arange(users) % 3], axis=1).astype(np.int32),
             signed_up_at=np.full(users, START - DAY),
             fold=fold.astype(np.int8),
@@ -114,7 +115,7 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
             split=s_split.astype(np.int8),
         ),
         exposures=Exposures(
-            event_id=np.array([f"e{row:06d}" for row in range(len(e_user))]),
+            event_id=Texts.of(f"e{row:06d}" for row in range(len(e_user))),
             user=e_user.astype(np.int32),
             item=e_item.astype(np.int32),
             time=START + e_time,

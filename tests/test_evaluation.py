@@ -21,6 +21,7 @@ from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
 from triad.fusion.members import MEMBERS
 from triad.stages import evaluate as stage
+from triad.texts import Texts
 
 PLOTS = ("members", "slices", "calibration", "roc", "ranking")
 
@@ -160,7 +161,7 @@ def test_a_champion_with_other_classes_is_read_by_their_names(data, asked) -> No
 
 
 def test_a_champion_that_lacks_our_exposures_is_refused_with_their_number(data, asked) -> None:
-    kept = replace(data.exposures, event_id=np.char.add(np.asarray(data.exposures.event_id), "x"))
+    kept = replace(data.exposures, event_id=Texts.of(f"{name}x" for name in data.exposures.event_id))
     with pytest.raises(TriadError, match=f"lacks {len(asked.rows):,} of {len(asked.rows):,} exposures"):
         scoring.score_champion(Served(make_fused(data), replace(data, exposures=kept)), TABLES, data, asked)
 

@@ -197,7 +197,7 @@ def test_later_rows_have_no_split_and_no_label_that_is_not_known() -> None:
     later = _with(one, event_id=pa.array(["tomorrow"]), occurred_at=_moments(np.array([time + 23 * 3_600_000_000])))
     with connect(tables | {"events": pa.concat_tables([tables["events"], later])}) as session:
         other = transform(session, state)
-    row = int(np.flatnonzero(other.exposures.event_id == "tomorrow")[0])
+    row = other.exposures.event_id.tolist().index("tomorrow")
     assert other.exposures.split[row] == -1
     assert np.isnan(other.exposures.labels[row]).all()
     assert other.exposures.context[row, other.meta.context.index("item_impressions_28d")] > 0

@@ -6,10 +6,11 @@ from fusion_data import make_vectors, other_night
 from make_dataset import make_dataset
 
 from triad.errors import TriadError
-from triad.fusion.alignment import align_share, align_vectors, by_id, positions
+from triad.fusion.alignment import align_share, align_vectors
 from triad.fusion.examples import labelled
 from triad.fusion.history import DAY, closest, item_weights, look_back
 from triad.fusion.pretrained import item_vectors
+from triad.texts import Texts
 
 
 def test_weights_and_closest_are_those_of_a_loop() -> None:
@@ -46,13 +47,13 @@ def test_nobody_asked_and_nothing_done() -> None:
 
 def test_ids_find_their_place_and_strangers_are_told_apart() -> None:
     data = make_dataset(5, 12, 0)
-    order = by_id(data.items.item_id)
+    order = data.items.item_id.order()
     known = data.items.item_id[order]
-    assert positions(known, np.array(["i0003", "zzz", "i0000", ""])).tolist() == [3, -1, 0, -1]
-    assert positions(np.array([], "U5"), known).tolist() == [-1] * 12
+    assert known.places(Texts.of(["i0003", "zzz", "i0000", ""])).tolist() == [3, -1, 0, -1]
+    assert Texts.of([]).places(known).tolist() == [-1] * 12
     vectors, share = make_vectors(data), np.arange(1, 13) / 78
     later = other_night(data, order=np.random.default_rng(0).permutation(12), unknown=2)
-    place = positions(known, later.items.item_id)
+    place = known.places(later.items.item_id)
     found = align_vectors(place, vectors[order], later.items)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     assert found[2:] == pytest.approx(unit[place[2:]], abs=1e-6)

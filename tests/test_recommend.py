@@ -130,11 +130,11 @@ def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -
     tables = night / "artifacts/validate/tables"
     found = model.recommend(tables, RecommendParams(k=3, candidates=12, order_by=None), AS_OF)
     data = model.dataset(tables)
-    user = int(np.flatnonzero(data.users.user_id == "u0003")[0])
+    user = data.users.user_id.tolist().index("u0003")
     history = np.diff(data.streams.offsets)[user]
     scores = model.fused.rank(data, np.array([user]), np.array([history]))[0]
     scores = np.where(recommending.allowed(data, np.array([user]), AS_OF, exclude_purchased=True)[0], scores, -1)
-    expected = data.items.item_id[np.lexsort((data.items.item_id, -scores))[:3]].tolist()
+    expected = data.items.item_id[np.lexsort((data.items.item_id.codes()[1], -scores))[:3]].tolist()
     rows = [row for row in found.to_pylist() if row["user_id"] == "u0003"]
     assert [row["item_id"] for row in rows] == expected
     np.testing.assert_allclose([row["score"] for row in rows], np.sort(scores)[::-1][:3])
@@ -187,7 +187,7 @@ def test_a_candidate_reads_like_the_impression_it_stands_for(model: ServingModel
     with connect(tables) as session:
         names = ("event_id", "user_id", "item_id", "occurred_at", "position", "surface")
         asked = transform(session, model.state, row.select(names))
-    at = int(np.flatnonzero(recorded.exposures.event_id == "e-shown")[0])
+    at = recorded.exposures.event_id.tolist().index("e-shown")
     assert asked.exposures.event_id.tolist() == ["e-shown"]
     known = recorded.exposures.context[at]
     np.testing.assert_array_equal(np.isnan(known), np.isnan(asked.exposures.context[0]))

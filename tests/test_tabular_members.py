@@ -17,6 +17,7 @@ from triad.fusion.encodings import SMOOTHING, encode, encode_train
 from triad.fusion.logistic import Logistic
 from triad.fusion.members import load_member
 from triad.fusion.profile import Profile
+from triad.texts import Texts
 
 TREES = ProfileParams(trees="lightgbm", max_iterations=40, min_rows_a_leaf=20, bag_rows=0)
 BINARY = {"man": TaskParams(kind="binary", label="column", column="sex")}
@@ -40,7 +41,7 @@ def table(taken: list[list[int]], label: list[float], users: list[int] | None = 
         data,
         users=replace(
             data.users,
-            user_id=np.arange(count).astype(str),
+            user_id=Texts.of(np.arange(count).astype(str)),
             attributes=np.zeros((count, 2), int),
             signed_up_at=zeros,
             fold=split,
@@ -51,7 +52,7 @@ def table(taken: list[list[int]], label: list[float], users: list[int] | None = 
         ),
         exposures=replace(
             data.exposures,
-            event_id=np.arange(count).astype(str),
+            event_id=Texts.of(np.arange(count).astype(str)),
             user=user.astype(np.int32),
             item=zeros,
             time=np.full(count, 10**9),

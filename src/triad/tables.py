@@ -103,6 +103,11 @@ def _write_part(folder: Path, data: pa.Table) -> None:
     pq.write_table(data, folder / "part-0.parquet", compression="zstd")
 
 
+def quote(name: str) -> str:
+    """`name` as an SQL identifier, whatever a shop calls its attributes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def present(folder: Path) -> tuple[str, ...]:
     """The contract tables that lie in `folder`, in the contract's order."""
     return tuple(name for name in TABLES if any((folder / name).rglob("*.parquet")))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.fused import Fused
 from triad.ranking import target_ranks
+from triad.texts import Texts
 
-Texts = NDArray[np.str_]
 _CELLS = 1 << 23  # scores of (query, item) held at once
 
 
@@ -45,13 +42,13 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
     Raises:
         TriadError: its reading lacks an exposure, user or item that is asked about.
     """
-    rows = _matched(_places(theirs.exposures.event_id), question.event_id, "exposures")
+    rows = _matched(theirs.exposures.event_id, question.event_id, "exposures")
     tasks = fused.predict(theirs, rows)
     classes = {task: tuple(theirs.meta.classes[task]) for task in tasks if task in theirs.meta.classes}
     if not fused.ranks:
         return Answers(tasks, classes, None)
-    users = _matched(_places(theirs.users.user_id), question.user_id, "users")
-    items = _matched(_places(theirs.items.item_id), question.item_id, "items")
+    users = _matched(theirs.users.user_id, question.user_id, "users")
+    items = _matched(theirs.items.item_id, question.item_id, "items")
     step = max(1, _CELLS // max(len(theirs.items.item_id), 1))
     ranks: list[Ints] = [np.zeros(0, np.int64)]
     for start in range(0, len(users), step):
@@ -61,12 +58,8 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
     return Answers(tasks, classes, np.concatenate(ranks))
 
 
-def _places(ids: Any) -> dict[str, int]:
-    return {name: row for row, name in enumerate(np.asarray(ids).tolist())}
-
-
-def _matched(places: Mapping[str, int], wanted: Any, what: str) -> Ints:
-    found = np.array([places.get(name, -1) for name in np.asarray(wanted).tolist()], dtype=np.int64)
+def _matched(known: Texts, wanted: Texts, what: str) -> Ints:
+    found = known.places(wanted)
     missing = int((found < 0).sum())
     if missing:
         raise TriadError(

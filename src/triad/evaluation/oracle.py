@@ -66,15 +66,15 @@ def _truth(folder: Path, data: Dataset, name: str, task: TaskParams, asked: Wind
     """(n,) or (n, classes) true probability or median of each row of the window, NaN where unknown; None: not told."""
     exposures = data.exposures
     if task.label in _CHANCES:
-        keys = {"event_id": np.asarray(exposures.event_id)[asked.rows]}
+        keys = {"event_id": exposures.event_id[asked.rows]}
         return _column(folder / "exposures.parquet", keys, [_CHANCES[task.label]])
     if task.label == "user_attribute":
-        users = np.asarray(data.users.user_id)[np.asarray(exposures.user)[asked.rows]]
+        users = data.users.user_id[np.asarray(exposures.user)[asked.rows]]
         if task.column != "segment":
             return None
         return _lookup(folder / "users.parquet", {"user_id": users}, [f"p_{c}" for c in data.meta.classes[name]])
     if task.label == "price_move":
-        items = np.asarray(data.items.item_id)[np.asarray(exposures.item)[asked.rows]]
+        items = data.items.item_id[np.asarray(exposures.item)[asked.rows]]
         days = (np.asarray(exposures.time)[asked.rows] // 86_400_000_000).astype("datetime64[D]")
         return _column(folder / "prices.parquet", {"item_id": items, "day": days}, [f"price_move_{task.horizon_days}d"])
     return None
@@ -82,7 +82,7 @@ def _truth(folder: Path, data: Dataset, name: str, task: TaskParams, asked: Wind
 
 def _affinity(folder: Path, data: Dataset) -> Affinity:
     def vectors(table: str, key: str, ids: Any) -> tuple[pa.Table, Floats]:
-        rows = _join(folder / f"{table}.parquet", {key: np.asarray(ids)}, ["vector", *(["bias"] * (table == "items"))])
+        rows = _join(folder / f"{table}.parquet", {key: ids}, ["vector", *(["bias"] * (table == "items"))])
         lists = rows["vector"].to_pylist()
         dim = max((len(v) for v in lists if v is not None), default=0)
         return rows, np.array([v if v is not None else [0.0] * dim for v in lists], np.float64)

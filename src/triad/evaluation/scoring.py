@@ -62,9 +62,9 @@ def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], as
 def ask(data: Dataset, asked: Window) -> Question:
     """`asked` in ids."""
     return Question(
-        event_id=np.asarray(data.exposures.event_id)[asked.rows],
-        item_id=np.asarray(data.items.item_id),
-        user_id=np.asarray(data.users.user_id)[np.asarray(data.queries.user)[asked.queries]],
+        event_id=data.exposures.event_id[asked.rows],
+        item_id=data.items.item_id,
+        user_id=data.users.user_id[np.asarray(data.queries.user)[asked.queries]],
         history=np.asarray(data.queries.history)[asked.queries],
         query=asked.query,
         target=asked.target,

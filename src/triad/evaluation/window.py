@@ -152,7 +152,7 @@ def slices(
 def _largest(group: str, of_row: NDArray[Any], of_query: NDArray[Any], largest: int) -> list[Slice]:
     """A slice for each of the names that most rows have, and one for the rest."""
     names, count = np.unique(of_row, return_counts=True)
-    kept = names[np.lexsort((names, -count))][:largest]
+    kept = names[np.argsort(-count, kind="stable")][:largest]  # of equals the first by name
     found = [Slice(group, str(name) or "not named", of_row == name, of_query == name) for name in kept]
     if len(names) > largest:
         found.append(Slice(group, "all others", ~np.isin(of_row, kept), ~np.isin(of_query, kept)))

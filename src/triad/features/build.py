@@ -25,6 +25,7 @@ from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
 from triad.features.state import State
+from triad.texts import Texts
 
 BLOCK = 50_000
 """Exposures whose context is made at once. From 20,000 to 200,000 the time is the same, the memory is not."""
@@ -194,7 +195,7 @@ def _assemble(
             context=context,
             labels=label,
             is_new_user=streams.history(stream, stream_user, user, begins) == 0,
-            is_cold_item=~np.isin(known.item_id, np.array(state.warm_items, dtype=np.str_))[rows.item],
+            is_cold_item=(Texts.of(state.warm_items).places(known.item_id) < 0)[rows.item],
         ),
         queries=streams.queries(stream, stream_user, funnel.target, meta.windows),
         meta=replace(meta, context=names),
@@ -231,7 +232,7 @@ def _labels(session: duckdb.DuckDBPyConnection, state: State, keys: Keys, fold: 
         if task.label == "user_attribute":
             classes = {value: place for place, value in enumerate(state.meta.classes[name])}
             values = entities.user_values(session, str(task.column))
-            of_user = np.array([classes.get(str(value), -1) for value in values], np.int64)
+            of_user = np.array([classes.get(value, -1) for value in values], np.int64)
             found[:, column] = labels.user_attribute(of_user, fold, keys)
         elif task.label == "price_move":
             found[:, column] = labels.price_move(grid, task.horizon_days, keys, spans)

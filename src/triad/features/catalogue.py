@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 import numpy as np
@@ -16,6 +17,7 @@ from triad.errors import TriadError
 from triad.features.dataset import Ints
 from triad.features.sql import DAY, columns, scalar, texts
 from triad.schema import EVENT_KINDS
+from triad.texts import Texts
 
 WORD = re.compile(r"[^\W_]+")
 
@@ -24,20 +26,20 @@ WORD = re.compile(r"[^\W_]+")
 class Catalogue:
     """Arrays by catalogue row. Codes number the values found here; -1 is none."""
 
-    item_id: np.ndarray
-    paths: np.ndarray  # (n_items, levels) category prefixes, "" where the path is shorter
+    item_id: Texts
+    paths: tuple[Texts, ...]  # each level's category prefixes, "" where the path is shorter
     category: Ints  # (n_items, levels) codes
-    brands: np.ndarray
+    brands: Texts
     brand: Ints  # codes
-    titles: np.ndarray
+    titles: Texts
     available_from: Ints
     list_price: Ints
-    user_id: np.ndarray
+    user_id: Texts
     signed_up_at: Ints
 
     @property
     def levels(self) -> int:
-        return self.paths.shape[1]
+        return len(self.paths)
 
 
 def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
@@ -66,7 +68,7 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
     )
     text = {name: texts(session, name, "items", "item_id") for name in ("item_id", "category", "brand", "title")}
     paths = _prefixes(text["category"], levels)
-    category = np.stack([_codes(paths[:, level]) for level in range(levels)], axis=1)
+    category = np.stack([_codes(prefixes) for prefixes in paths], axis=1)
     brand = _codes(text["brand"])
     _item_rows(session, category, brand)
     session.execute("""
@@ -89,19 +91,18 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
     )
 
 
-def words(title: str) -> list[str]:
-    """The title's words, lower case."""
-    return WORD.findall(title.lower())
+def words(title: str, most: int) -> list[str]:
+    """The title's first `most` words, lower case."""
+    return [found[0] for found in islice(WORD.finditer(title.lower()), most)]
 
 
-def _prefixes(paths: np.ndarray, levels: int) -> np.ndarray:
-    parts = [path.split("/") if path else [] for path in paths]
-    prefixes = [["/".join(p[: level + 1]) if len(p) > level else "" for level in range(levels)] for p in parts]
-    return np.array(prefixes, dtype=np.str_).reshape(len(paths), levels)
+def _prefixes(paths: Texts, levels: int) -> tuple[Texts, ...]:
+    parts = [path.split("/", levels) if path else [] for path in paths]
+    return tuple(Texts.of("/".join(p[: level + 1]) if len(p) > level else "" for p in parts) for level in range(levels))
 
 
-def _codes(values: np.ndarray) -> Ints:
-    known, codes = np.unique(values, return_inverse=True)
+def _codes(values: Texts) -> Ints:
+    known, codes = values.codes()
     return (codes - int(len(known) > 0 and known[0] == "")).astype(np.int32)
 
 

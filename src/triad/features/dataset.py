@@ -1,4 +1,4 @@
-"""What training, members and evaluation read: plain arrays, memory-mapped, no paths and no SQL.
+"""What training, members and evaluation read: plain arrays and texts, memory-mapped, no paths and no SQL.
 
 Rows of `items` and `users` are *catalogue rows* of this window's tables; an item's embedding rows
 (`vocabulary_row` …) live apart from them, so that ids keep their weights from night to night.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.artifacts import read_json, write_json
+from triad.texts import Texts
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -28,7 +29,7 @@ SPLITS = ("train", "validation", "fusion", "test")
 class Items:
     """(n_items,) unless said otherwise."""
 
-    item_id: NDArray[np.str_]
+    item_id: Texts
     vocabulary_row: Ints  # embedding row of the id: 0 padding, 1..hash_buckets shared, then one an id
     category: Ints  # (n_items, levels) row of each path prefix, broad to narrow
     brand: Ints
@@ -41,7 +42,7 @@ class Items:
 class Users:
     """(n_users,) unless said otherwise."""
 
-    user_id: NDArray[np.str_]
+    user_id: Texts
     attributes: Ints  # (n_users, n_attributes) row in each attribute's own vocabulary, 0 unknown
     signed_up_at: Ints  # µs
     fold: Ints  # split whose rows may show this user's own labels (user_attribute): no user is fitted and tested on
@@ -62,7 +63,7 @@ class Streams:
 class Exposures:
     """What the models score, by user, then by time. (n,) unless said otherwise."""
 
-    event_id: NDArray[np.str_]
+    event_id: Texts
     user: Ints  # catalogue row
     item: Ints  # catalogue row
     time: Ints  # µs
@@ -127,7 +128,7 @@ class Dataset:
 
 
 def save(dataset: Dataset, folder: Path) -> None:
-    """Write one .npy an array under `folder/<part>/` and the meaning to `folder/meta.json`."""
+    """Write one .npy an array and one .arrow a column of texts under `folder/<part>/`, and `folder/meta.json`."""
     for part in fields(dataset):
         value = getattr(dataset, part.name)
         if part.name == "meta":
@@ -135,7 +136,11 @@ def save(dataset: Dataset, folder: Path) -> None:
             continue
         (folder / part.name).mkdir(parents=True, exist_ok=True)
         for array in fields(value):
-            np.save(folder / part.name / f"{array.name}.npy", getattr(value, array.name), allow_pickle=False)
+            held = getattr(value, array.name)
+            if isinstance(held, Texts):
+                held.save(folder / part.name / f"{array.name}.arrow")
+            else:
+                np.save(folder / part.name / f"{array.name}.npy", held, allow_pickle=False)
 
 
 def load(folder: Path) -> Dataset:
@@ -149,7 +154,7 @@ def load(folder: Path) -> Dataset:
         ("queries", Queries),
     ):
         assert is_dataclass(kind)
-        parts[part] = kind(**{f.name: _map(folder / part / f"{f.name}.npy") for f in fields(kind)})
+        parts[part] = kind(**{f.name: _read(folder / part, f.name, is_text=f.type == "Texts") for f in fields(kind)})
     return Dataset(**parts, meta=meta_from(read_json(folder / "meta.json")))
 
 
@@ -168,6 +173,10 @@ def meta_from(raw: dict[str, Any]) -> Meta:
     for name in ("tasks", "context", "context_mean", "context_std"):
         raw[name] = tuple(raw[name])
     return Meta(**raw)
+
+
+def _read(folder: Path, name: str, *, is_text: bool) -> Any:
+    return Texts.load(folder / f"{name}.arrow") if is_text else _map(folder / f"{name}.npy")
 
 
 def _map(path: Path) -> NDArray[Any]:

@@ -14,14 +14,15 @@ from triad.features.dataset import SPLITS, Floats, Ints, Items, Streams, Users
 from triad.features.splits import folds
 from triad.features.sql import texts
 from triad.features.vocabulary import Vocabulary, grow
+from triad.tables import quote
+from triad.texts import Texts, joined
 
 Counts = Mapping[str, Mapping[str, int]]
 
 
-def user_values(session: duckdb.DuckDBPyConnection, column: str) -> np.ndarray:
+def user_values(session: duckdb.DuckDBPyConnection, column: str) -> Texts:
     """(n_users,) a column of users as text, "" where null."""
-    name = column.replace('"', '""')
-    return texts(session, f'"{name}"::VARCHAR', "users", "user_id")
+    return texts(session, f"{quote(column)}::VARCHAR", "users", "user_id")
 
 
 def train_counts(
@@ -30,12 +31,14 @@ def train_counts(
     """Train interactions of each item, category prefix, brand, title word and user attribute, by vocabulary."""
     train = np.asarray(stream.split) == SPLITS.index("train")
     of_item = np.bincount(stream.item[train], minlength=len(known.item_id))
-    titles = [sorted(set(words(title)[: params.title_tokens])) for title in known.titles]
+    titles = [sorted(set(words(title, params.title_tokens))) for title in known.titles]
     counts = {
         "item": _add_up(known.item_id, of_item),
-        "category": _add_up(known.paths.T.ravel(), np.tile(of_item, known.levels)),
+        "category": _add_up(joined(known.paths), np.tile(of_item, known.levels)),
         "brand": _add_up(known.brands, of_item),
-        "token": _add_up([word for title in titles for word in title], np.repeat(of_item, list(map(len, titles)))),
+        "token": _add_up(
+            Texts.of(word for title in titles for word in title), np.repeat(of_item, list(map(len, titles)))
+        ),
     }
     before = np.r_[0, np.cumsum(train)]
     of_user = before[stream.offsets[1:]] - before[stream.offsets[:-1]]
@@ -64,10 +67,10 @@ def vocabularies(params: FeaturesParams, counts: Counts, earlier: Mapping[str, V
 
 def items(known: Catalogue, vocabulary: Mapping[str, Vocabulary], title_tokens: int, first_price: Floats) -> Items:
     """The items' arrays. `first_price` is (n_items,) log cents, NaN where none is known."""
-    titles = [words(title)[:title_tokens] for title in known.titles]
+    titles = [words(title, title_tokens) for title in known.titles]
     padded = [word for title in titles for word in [*title, *[""] * (title_tokens - len(title))]]
     listed = np.log1p(np.maximum(known.list_price, 0))
-    levels = [vocabulary["category"].look_up(known.paths[:, level]) for level in range(known.levels)]
+    levels = [vocabulary["category"].look_up(prefixes) for prefixes in known.paths]
     return Items(
         item_id=known.item_id,
         vocabulary_row=vocabulary["item"].look_up(known.item_id),
@@ -90,7 +93,7 @@ def users(session: duckdb.DuckDBPyConnection, known: Catalogue, attributes: Mapp
     )
 
 
-def _add_up(ids: np.ndarray | list[str], counts: Ints) -> dict[str, int]:
-    known, place = np.unique(np.asarray(ids, dtype=np.str_), return_inverse=True)
+def _add_up(ids: Texts, counts: Ints) -> dict[str, int]:
+    known, place = ids.codes()
     total = np.bincount(place, weights=counts, minlength=len(known))
-    return {str(id_): int(n) for id_, n in zip(known, total, strict=True)}
+    return {id_: int(n) for id_, n in zip(known, total, strict=True)}

@@ -20,6 +20,10 @@ STEP = {"clicked": "click", "carted": "cart", "purchased": "purchase"}
 """Labels that are a step of the funnel, and the kind of event that each one is."""
 
 
+_ALL, _NAMELESS, _NAMED = range(3)
+"""Among which events an exposure looks for its own: all, those that name no session, those of its session."""
+
+
 @dataclass(frozen=True)
 class Keys:
     """Exposures, (n,) each: catalogue rows, µs, and place in SPLITS or -1."""
@@ -49,19 +53,34 @@ def predicted(tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
 def reached(kinds: tuple[int, ...], hours: int) -> str:
     """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, the last's `time`.
 
-    An event belongs to an exposure of the same user and item, in the same session where both name one.
+    An event belongs to an exposure of the same user and item, in the same session where both name one. Each exposure is
+    joined with the first such event alone: however often one user turns to one item, the work is that of sorting.
     """
     source = "SELECT row, time FROM exposure"
     for kind in kinds:
+        # who names no session looks at all events; who names one at those of that session, and at those that name none
         source = f"""
             SELECT x.row, min(a.time) AS time
-            FROM exposure x JOIN ({source}) before ON before.row = x.row
-            JOIN (SELECT * FROM activity WHERE kind = {kind}) a ON a.user_no = x.user_no AND a.item_no = x.item_no
-            WHERE a.time >= before.time AND a.time < x.time + {hours * HOUR}
-                AND (a.visit = x.visit OR a.visit IS NULL OR x.visit IS NULL)
+            FROM (
+                SELECT x.row, user_no, item_no, visit, before.time AS since, x.time + {hours * HOUR} AS until,
+                    unnest(CASE WHEN visit IS NULL THEN [{_ALL}] ELSE [{_NAMELESS}, {_NAMED}] END) AS among
+                FROM exposure x JOIN ({source}) before ON before.row = x.row
+                SEMI JOIN activity a ON a.kind = {kind} AND a.user_no = x.user_no AND a.item_no = x.item_no
+            ) x
+            ASOF JOIN (
+                SELECT user_no, item_no, visit, time,
+                    unnest([{_ALL}, CASE WHEN visit IS NULL THEN {_NAMELESS} ELSE {_NAMED} END]) AS among
+                FROM activity WHERE kind = {kind}
+            ) a ON a.user_no = x.user_no AND a.item_no = x.item_no AND a.among = x.among
+                AND {_session("a")} = {_session("x")} AND a.time >= x.since
+            WHERE a.time < x.until
             GROUP BY x.row
         """
     return source
+
+
+def _session(side: str) -> str:
+    return f"CASE WHEN {side}.among = {_NAMED} THEN {side}.visit ELSE 0 END"
 
 
 def followed(

@@ -39,8 +39,9 @@ class Searches:
 
 def read(session: duckdb.DuckDBPyConnection, known: Catalogue) -> Searches:
     """Find the brands' names, as whole words, in the queries of `activity`. A page of results counts once."""
-    names, place = np.unique(known.brands, return_index=True)
-    brands = pa.table({"name": np.char.lower(names), "brand": known.brand[place]})
+    names, codes = known.brands.codes()
+    brand = known.brand[np.unique(codes, return_index=True)[1]]
+    brands = pa.table({"name": pa.array([name.lower() for name in names], pa.string()), "brand": brand})
     session.register("brand_name", brands)
     session.execute("""
         CREATE OR REPLACE TEMP TABLE named AS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -44,11 +45,9 @@ def ends_inside(time: Ints, split: Ints, reach: int, spans: Windows) -> np.ndarr
     return (split >= 0) & (np.asarray(time, np.int64) + reach <= last[split])
 
 
-def folds(user_ids: np.ndarray) -> Ints:
+def folds(user_ids: Iterable[str]) -> Ints:
     """(n,) split of each user's fold, by md5 of the id: stable between nights and machines."""
-    share = (
-        np.array([int(hashlib.md5(str(user).encode()).hexdigest()[:8], 16) for user in user_ids], np.float64) / 2**32
-    )
+    share = np.array([int(hashlib.md5(user.encode()).hexdigest()[:8], 16) for user in user_ids], np.float64) / 2**32
     return np.searchsorted(np.cumsum(FOLD_SHARES)[:-1], share, side="right").astype(np.int8)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from triad.features.dataset import Floats, Ints
 from triad.paths import sql_text
+from triad.texts import Texts, joined
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -36,7 +37,7 @@ def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megab
 
 
 def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:
-    """The query's columns as arrays; a null is NaN in a float column and "" in a text column."""
+    """The query's columns as arrays; a null is NaN in a float column and "" in a text column (of objects)."""
     found = session.execute(query).fetchnumpy()
     return {name: _filled(values) for name, values in found.items()}
 
@@ -47,28 +48,17 @@ def scalar(session: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
-def texts(session: duckdb.DuckDBPyConnection, column: str, table: str, order: str) -> np.ndarray:
-    """A text expression over `table`, ordered by `order`, as a fixed-width array, read piece by piece.
-
-    A null is "". The width is asked first: of millions of ids, a list of pieces and their sum would be one too many.
-    """
-    measured = session.execute(f"SELECT count(*), max(length({column})) FROM {table}").fetchone() or (0, 1)
-    found = np.empty(int(measured[0]), dtype=f"U{max(int(measured[1] or 1), 1)}")
+def texts(session: duckdb.DuckDBPyConnection, column: str, table: str, order: str) -> Texts:
+    """A text expression over `table`, ordered by `order`, read piece by piece; a null is ""."""
     result = session.execute(f"SELECT {column} FROM {table} ORDER BY {order}")
-    start = 0
-    while piece := result.fetchmany(50_000):
-        found[start : start + len(piece)] = ["" if value is None else value for (value,) in piece]
-        start += len(piece)
-    return found
+    return joined(Texts.of(value for (value,) in piece) for piece in iter(lambda: result.fetchmany(50_000), []))
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    if not isinstance(values, np.ma.MaskedArray):
-        if values.dtype == object:
-            return np.array(["" if v is None else v for v in values], dtype=np.str_)
-        return values
     if values.dtype == object:
-        return np.array(["" if v is None or v is np.ma.masked else v for v in values.tolist()], dtype=np.str_)
+        return np.array(["" if v is None or v is np.ma.masked else v for v in values.tolist()], dtype=object)
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
     if values.dtype.kind == "f":
         return values.filled(np.nan)
     if values.mask.any():

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from triad.features.dataset import Floats, Ints, Items
-
-
-def by_id(item_id: NDArray[np.str_]) -> Ints:
-    """The order that sorts ids, as `positions` needs its `known`."""
-    return np.argsort(np.asarray(item_id), kind="stable")
-
-
-def positions(known: NDArray[np.str_], asked: NDArray[np.str_]) -> Ints:
-    """(len(asked),) place of each asked id in `known` (sorted), -1 where it is not known."""
-    if not len(known):
-        return np.full(len(asked), -1)
-    place = np.minimum(np.searchsorted(known, np.asarray(asked)), len(known) - 1)
-    return np.where(known[place] == np.asarray(asked), place, -1)
 
 
 def align_share(place: Ints, share: Floats) -> Floats:

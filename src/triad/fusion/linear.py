@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import LinearParams, SimilarityParams, Weights
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, align_weights, by_id, positions
+from triad.fusion.alignment import align_share, align_weights
 from triad.fusion.attributes import attribute_cosine
 from triad.fusion.ease import ease, successors
 from triad.fusion.history import item_weights, look_back, pick
@@ -21,6 +20,7 @@ from triad.fusion.neighbours import POWERS, ask_validation, to_power
 from triad.fusion.popularity import item_shares
 from triad.fusion.transitions import transitions
 from triad.fusion.weights import mixture_weights
+from triad.texts import Texts
 
 WEIGHTS: dict[Weights, Callable[[Dataset, LinearParams], csr_array]] = {
     "transitions": lambda data, p: transitions(
@@ -46,7 +46,7 @@ LEAST_FLOOR = 1e-3
 class Linear:
     """Item-item weights of the items known when it was fitted, by item id; scores no pointwise task."""
 
-    item_id: NDArray[np.str_]  # (known,) sorted
+    item_id: Texts  # (known,) sorted
     weights: csr_array  # (known, known) from an item taken to an item scored, none below 0
     share: Floats  # (known,)
     power: float  # of scores, before they are made to sum to 1
@@ -80,7 +80,7 @@ class Linear:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item; where nothing is near, what is popular."""
-        place = positions(self.item_id, data.items.item_id)
+        place = self.item_id.places(data.items.item_id)
         share = align_share(place, self.share)
         states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
         taken = csr_array(item_weights(data, states), dtype=np.float32)
@@ -90,9 +90,9 @@ class Linear:
         return near[states.inverse]
 
     def save(self, folder: Path) -> None:
-        """Three arrays and four numbers."""
+        """The ids, two arrays and four numbers."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "item_id.npy", self.item_id, allow_pickle=False)
+        self.item_id.save(folder / "item_id.arrow")
         np.save(folder / "share.npy", self.share, allow_pickle=False)
         save_npz(folder / "weights.npz", self.weights)
         names = ("power", "floor", "recent", "half_life_days")
@@ -101,13 +101,13 @@ class Linear:
     @classmethod
     def load(cls, folder: Path) -> Linear:
         """What `save` wrote."""
-        item_id, share = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "share"))
+        item_id, share = Texts.load(folder / "item_id.arrow"), np.load(folder / "share.npy", allow_pickle=False)
         return cls(item_id, csr_array(load_npz(folder / "weights.npz")), share, **read_json(folder / "linear.json"))
 
 
-def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[NDArray[np.str_], csr_array, Floats]:
-    order = by_id(data.items.item_id)
-    return np.asarray(data.items.item_id)[order], csr_array(weights[order][:, order], dtype=np.float32), share[order]
+def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[Texts, csr_array, Floats]:
+    order = data.items.item_id.order()
+    return data.items.item_id[order], csr_array(weights[order][:, order], dtype=np.float32), share[order]
 
 
 def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, float]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
@@ -21,9 +20,9 @@ from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import by_id, positions
 from triad.fusion.examples import chain, labelled
 from triad.fusion.history import look_back
+from triad.texts import Texts
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Inverse penalties tried; each task keeps the one with the least validation loss."""
@@ -34,7 +33,7 @@ RECENT, HALF_LIFE_DAYS = 100, 7.0
 class Space:
     """The columns: categories and items taken, item offered, attributes, context."""
 
-    item_id: NDArray[np.str_]  # (known,) sorted
+    item_id: Texts  # (known,) sorted
     categories: int
     attributes: tuple[int, ...]  # rows of each
     mean: tuple[float, ...]
@@ -65,7 +64,7 @@ class Logistic:
         """
         names = [name for name in data.meta.vocabulary_rows if name not in ("item", "category", "brand", "token")]
         space = Space(
-            np.asarray(data.items.item_id)[by_id(data.items.item_id)],
+            data.items.item_id[data.items.item_id.order()],
             data.meta.vocabulary_rows["category"],
             tuple(1 + data.meta.vocabulary_rows[name] for name in names),
             data.meta.context_mean,
@@ -106,7 +105,7 @@ class Logistic:
     def save(self, folder: Path) -> None:
         """The ids, one array a task, and the meaning."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "item_id.npy", self.space.item_id, allow_pickle=False)
+        self.space.item_id.save(folder / "item_id.arrow")
         for task, values in self.weights.items():
             np.save(folder / f"task_{task}.npy", values, allow_pickle=False)
         meaning = {name: getattr(self.space, name) for name in ("categories", "attributes", "mean", "std")}
@@ -118,7 +117,7 @@ class Logistic:
         meaning = read_json(folder / "logistic.json")
         weights = {name: np.load(folder / f"task_{name}.npy", allow_pickle=False) for name in meaning["tasks"]}
         lists = {name: tuple(meaning[name]) for name in ("attributes", "mean", "std")}
-        item_id = np.load(folder / "item_id.npy", allow_pickle=False)
+        item_id = Texts.load(folder / "item_id.arrow")
         return cls(Space(item_id, meaning["categories"], **lists), weights, meaning["given"])
 
 
@@ -133,7 +132,7 @@ def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:
             mend="give the features it was fitted on, or fit it again",
         )
     user, offered = np.asarray(exposures.user)[rows], np.asarray(exposures.item)[rows]
-    place = positions(space.item_id, data.items.item_id)
+    place = space.item_id.places(data.items.item_id)
     states = look_back(data, user, np.asarray(exposures.history)[rows], recent=RECENT, half_life_days=HALF_LIFE_DAYS)
     taken = np.asarray(data.streams.item)[states.step]
     weight = states.weight / states.weight[states.start[states.owner + 1] - 1] if len(taken) else states.weight

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, by_id, positions
+from triad.fusion.alignment import align_share
 from triad.fusion.examples import labelled
 from triad.fusion.history import DAY
+from triad.texts import Texts
 
 HALF_LIFE_DAYS = 14.0
 """Days after which a taken item counts half."""
@@ -37,7 +37,7 @@ def item_shares(data: Dataset, half_life_days: float = HALF_LIFE_DAYS) -> Floats
 class Popularity:
     """Decayed shares of items, and one constant a task."""
 
-    item_id: NDArray[np.str_]  # (known,) sorted
+    item_id: Texts  # (known,) sorted
     share: Floats  # (known,)
     constants: dict[str, list[float]]  # binary and regression: one number; multiclass: one a class
 
@@ -56,9 +56,9 @@ class Popularity:
         Raises:
             TriadError: a task has no label in train.
         """
-        order = by_id(data.items.item_id)
+        order = data.items.item_id.order()
         constants = {name: _constant(data, name, task) for name, task in tasks.items() if task.kind != "ranking"}
-        return cls(np.asarray(data.items.item_id)[order], item_shares(data, half_life_days)[order], constants)
+        return cls(data.items.item_id[order], item_shares(data, half_life_days)[order], constants)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """The same score for every row; shapes as `Member.predict`."""
@@ -70,21 +70,21 @@ class Popularity:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) the same shares for everybody."""
-        share = align_share(positions(self.item_id, data.items.item_id), self.share)
+        share = align_share(self.item_id.places(data.items.item_id), self.share)
         return np.tile(share, (len(users), 1))
 
     def save(self, folder: Path) -> None:
-        """Two arrays and the constants."""
+        """The ids, an array and the constants."""
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "item_id.npy", self.item_id, allow_pickle=False)
+        self.item_id.save(folder / "item_id.arrow")
         np.save(folder / "share.npy", self.share, allow_pickle=False)
         write_json(folder / "constants.json", self.constants)
 
     @classmethod
     def load(cls, folder: Path) -> Popularity:
         """What `save` wrote."""
-        item_id, share = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "share"))
-        return cls(item_id, share, read_json(folder / "constants.json"))
+        share = np.load(folder / "share.npy", allow_pickle=False)
+        return cls(Texts.load(folder / "item_id.arrow"), share, read_json(folder / "constants.json"))
 
 
 def _constant(data: Dataset, name: str, task: TaskParams) -> list[float]:

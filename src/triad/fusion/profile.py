@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
@@ -22,17 +21,18 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
 from triad.fusion import trees as stored
-from triad.fusion.alignment import align_vectors, by_id, positions
+from triad.fusion.alignment import align_vectors
 from triad.fusion.boosted import ONE_THREAD, count, grow, scores, versions
 from triad.fusion.encodings import Encoding, encode, encode_train
 from triad.fusion.examples import chain, labelled
 from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
 from triad.fusion.trees import Trees
+from triad.texts import Texts
 
 log = logging.getLogger("triad.profile")
 ENCODED = ("column",)
 """Labels to which the odds of the user's steps are told: those that say something of the row or its user."""
-ARRAYS = ("item_id", "vectors", "axes", "price")
+ARRAYS = ("vectors", "axes", "price")
 ROWS = 100_000
 """Exposures whose columns are made at once, which keeps memory flat."""
 ROWS_A_TREE = 2048
@@ -43,7 +43,7 @@ ROWS_A_TREE = 2048
 class Profile:
     """Trees a task, the columns each reads, and the vectors of the items known when it was fitted."""
 
-    item_id: NDArray[np.str_]  # (known,) sorted
+    item_id: Texts  # (known,) sorted
     vectors: Floats  # (known, dim)
     basis: Basis
     trees: dict[str, list[Trees]]  # task → fits whose mean it answers
@@ -71,9 +71,9 @@ class Profile:
         """
         if not params.vectors:
             vectors = np.zeros((len(vectors), 1), np.float32)
-        order = by_id(data.items.item_id)
-        known = np.asarray(data.items.item_id)[order]
-        place = positions(known, data.items.item_id)
+        order = data.items.item_id.order()
+        known = data.items.item_id[order]
+        place = known.places(data.items.item_id)
         aligned = align_vectors(place, vectors[order], data.items)
         basis = fit_basis(data, aligned, params.components)
         trees: dict[str, list[Trees]] = {}
@@ -118,7 +118,7 @@ class Profile:
                 where="member profile",
                 mend="transform the tables with the features this member was fitted on, or fit it again",
             )
-        place = positions(self.item_id, data.items.item_id)
+        place = self.item_id.places(data.items.item_id)
         vectors = align_vectors(place, self.vectors, data.items)
         chains = {task: chain(task, self.given) for task in self.trees if tasks is None or task in tasks}
         found_scores: dict[str, list[Floats]] = {name: [] for names in chains.values() for name in names}
@@ -141,8 +141,8 @@ class Profile:
     def save(self, folder: Path) -> None:
         """Arrays, one file of trees a task, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"item_id": self.item_id, "vectors": self.vectors, "axes": self.basis.axes}
-        arrays["price"] = self.basis.price
+        self.item_id.save(folder / "item_id.arrow")
+        arrays = {"vectors": self.vectors, "axes": self.basis.axes, "price": self.basis.price}
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         for task, models in self.trees.items():
@@ -176,7 +176,8 @@ class Profile:
             with np.load(folder / f"{task}.npz", allow_pickle=False) as file:
                 encodings[task] = Encoding(**file)
         numbers = {name: meaning[name] for name in ("columns", "given", "inputs", "library")}
-        return cls(**arrays, basis=basis, trees=trees, encodings=encodings, **numbers)
+        item_id = Texts.load(folder / "item_id.arrow")
+        return cls(item_id, **arrays, basis=basis, trees=trees, encodings=encodings, **numbers)
 
 
 def _trees(folder: Path, task: str) -> Path:

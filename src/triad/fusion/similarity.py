@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
@@ -24,11 +23,12 @@ from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, align_vectors, align_weights, by_id, positions
+from triad.fusion.alignment import align_share, align_vectors, align_weights
 from triad.fusion.examples import labelled
 from triad.fusion.history import closest, item_weights, look_back, pick
 from triad.fusion.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
 from triad.fusion.popularity import item_shares
+from triad.texts import Texts
 
 FEATURES = ("neighbours", "again", "closeness", "closest", "popularity", "steps", "is_empty")
 ROWS = 50_000
@@ -51,7 +51,7 @@ class Logit:
 class Similarity:
     """Neighbours, vectors and shares of the items known when it was fitted, by item id."""
 
-    item_id: NDArray[np.str_]  # (known,) sorted
+    item_id: Texts  # (known,) sorted
     neighbours: csr_array  # (known, known)
     vectors: Floats  # (known, dim)
     share: Floats  # (known,)
@@ -78,14 +78,15 @@ class Similarity:
         Raises:
             TriadError: a binary task has no label or one label in validation.
         """
-        order = by_id(data.items.item_id)
-        place = positions(np.asarray(data.items.item_id)[order], data.items.item_id)
+        order = data.items.item_id.order()
+        item_id = data.items.item_id[order]
+        place = item_id.places(data.items.item_id)
         neighbours = item_neighbours(data, neighbours=params.neighbours, shrink=params.shrink)
         share = item_shares(data)
         space = Space(neighbours, align_vectors(place, vectors[order], data.items), share)
         look = params.recent, params.half_life_days
         blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
-        known = np.asarray(data.items.item_id)[order], neighbours[order][:, order], vectors[order], share[order]
+        known = item_id, neighbours[order][:, order], vectors[order], share[order]
         blank = cls(*known, {}, blend, *look)
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
@@ -136,14 +137,15 @@ class Similarity:
 
     def _space(self, data: Dataset) -> Space:
         """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""
-        place = positions(self.item_id, data.items.item_id)
+        place = self.item_id.places(data.items.item_id)
         neighbours = align_weights(place, self.neighbours)
         return Space(neighbours, align_vectors(place, self.vectors, data.items), align_share(place, self.share))
 
     def save(self, folder: Path) -> None:
         """Arrays, the sparse neighbours, and the numbers that weigh them."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("item_id", "vectors", "share"):
+        self.item_id.save(folder / "item_id.arrow")
+        for name in ("vectors", "share"):
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
         save_npz(folder / "neighbours.npz", self.neighbours)
         numbers: dict[str, Any] = {"recent": self.recent, "half_life_days": self.half_life_days}
@@ -153,13 +155,14 @@ class Similarity:
     @classmethod
     def load(cls, folder: Path) -> Similarity:
         """What `save` wrote."""
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("item_id", "vectors", "share")}
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("vectors", "share")}
+        item_id = Texts.load(folder / "item_id.arrow")
         numbers = read_json(folder / "similarity.json")
         logits = {task: Logit(**logit) for task, logit in numbers.pop("logits").items()}
         blend = numbers.pop("blend")
         blend["weight"] = tuple(blend["weight"])
         neighbours = csr_array(load_npz(folder / "neighbours.npz"))
-        return cls(**arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
+        return cls(item_id, **arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
 
 
 @threadpool_limits.wrap(limits=1)  # seven columns: threads would only wait for one another

@@ -30,7 +30,8 @@ from triad.features.dataset import SPLITS, Dataset, load
 from triad.features.sql import columns
 from triad.fusion.fused import Fused
 from triad.progress import Progress
-from triad.tables import connect
+from triad.tables import connect, quote
+from triad.texts import Texts
 from triad.tracking.lineage import git
 from triad.tracking.place import experiment
 from triad.tracking.registry import load_champion
@@ -173,17 +174,17 @@ def _shop(
             "SELECT coalesce(title, item_id), coalesce(nullif(split_part(category, '/', 1), ''), 'no category') "
             "FROM asked_items LEFT JOIN items USING (item_id) ORDER BY place"
         ).fetchall()
-        session.register("asked_events", _keys("event_id", np.asarray(data.exposures.event_id)[asked.rows]))
+        session.register("asked_events", _keys("event_id", data.exposures.event_id[asked.rows]))
         shown = session.execute(
             "SELECT coalesce(surface, 'not named') FROM asked_events LEFT JOIN events USING (event_id) ORDER BY place"
         ).fetchall()
         markets = _markets(session, data, market)
     finally:
         session.close()
-    surface = np.array([row[0] for row in shown])
+    surface = np.array([row[0] for row in shown], dtype=object)
     return (
         [row[0] for row in rows],
-        np.array([row[1] for row in rows]),
+        np.array([row[1] for row in rows], dtype=object),
         surface if len(shown) == len(asked.rows) else None,
         markets,
     )
@@ -195,13 +196,12 @@ def _markets(session: duckdb.DuckDBPyConnection, data: Dataset, column: str | No
     if column is None or not session.execute(named, [column]).fetchall():
         return None
     session.register("asked_users", _keys("user_id", data.users.user_id))
-    name = column.replace('"', '""')
-    told = f'SELECT "{name}"::VARCHAR AS market FROM asked_users LEFT JOIN users USING (user_id) ORDER BY place'
+    told = f"SELECT {quote(column)}::VARCHAR AS market FROM asked_users LEFT JOIN users USING (user_id) ORDER BY place"
     return columns(session, told)["market"]
 
 
-def _keys(name: str, values: Any) -> pa.Table:
-    return pa.table({"place": np.arange(len(values)), name: pa.array(np.asarray(values))})
+def _keys(name: str, values: Texts) -> pa.Table:
+    return pa.table({"place": np.arange(len(values)), name: pa.array(values)})
 
 
 def _notes(data: Dataset, asked: Window, *, known: bool) -> list[str]:
@@ -256,7 +256,7 @@ def _day(data: Dataset, split: str, end: int) -> str:
 
 def _scores(data: Dataset, asked: Window, fused: Scored) -> pa.Table:
     """event_id and fused score a task (a column a class where there are classes) of the test rows."""
-    columns: dict[str, Any] = {"event_id": pa.array(np.asarray(data.exposures.event_id)[asked.rows])}
+    columns: dict[str, Any] = {"event_id": pa.array(data.exposures.event_id[asked.rows], pa.string())}
     for task, scores in fused.tasks.items():
         for place, name in enumerate(data.meta.classes.get(task, ())):
             columns[f"{task}_{name}"] = np.asarray(scores)[:, place]

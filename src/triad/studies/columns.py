@@ -21,6 +21,7 @@ from triad.features.dataset import Floats, Ints
 from triad.redaction import shown
 from triad.sources.reading import ROW, Files, locate_file
 from triad.sources.records import Dialect
+from triad.texts import Texts
 
 TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
 """Of times that all have no zone, and that all have one."""
@@ -73,11 +74,11 @@ class Columns:
     rows_of: dict[str, slice]
     where: str
 
-    def texts(self, name: str) -> NDArray[np.str_]:
+    def texts(self, name: str) -> NDArray[np.object_]:
         """(rows,) text; "" where empty."""
-        return np.array(compute.fill_null(self.columns[name].cast(pa.string()), "").to_pylist(), str)
+        return np.asarray(Texts.of(self.columns[name]))
 
-    def ids(self, name: str) -> NDArray[np.str_]:
+    def ids(self, name: str) -> NDArray[np.object_]:
         """(rows,) text.
 
         Raises:

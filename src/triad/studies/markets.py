@@ -22,9 +22,10 @@ from pydantic import Field
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
-from triad.studies.markets_files import MarketFiles, RatingColumns, Texts, pairs_of, read_ratings, read_run
+from triad.studies.markets_files import MarketFiles, Names, RatingColumns, pairs_of, read_ratings, read_run
 from triad.studies.splits import chance
 from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
+from triad.texts import Texts
 
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
@@ -59,7 +60,7 @@ class _Log:
 
     user_id: Texts
     offsets: Ints
-    item: Texts
+    item: Names
     split: Ints
 
 
@@ -75,14 +76,14 @@ def read(form: MarketsForm, folder: Path) -> dict[str, Dataset]:
         wanted, listed = _test(form, files, folder)
         log = _log(form, files, folder, list(wanted))
         vocabulary = grow(vocabulary, Counter(log.item[log.split == TRAIN].tolist()), form.min_count)
-        found[name] = _dataset(log, vocabulary, np.unique(np.r_[log.item, listed]), wanted)
+        found[name] = _dataset(log, vocabulary, Texts.of([*log.item, *listed]).codes()[0], wanted)
     return found
 
 
-def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str, list[str]], Texts]:
+def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str, list[str]], list[str]]:
     """User → what the test asks for, and all items it lists."""
     if files.run is None or files.qrel is None:
-        return {}, np.zeros(0, "U1")
+        return {}, []
     wanted: dict[str, list[str]] = {}
     listed = read_run(folder / files.run)
     for user, item in zip(*(part.tolist() for part in read_ratings(folder / files.qrel, form)), strict=True):
@@ -93,17 +94,17 @@ def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str
                 mend=f"compare it with {files.run}",
             )
         wanted.setdefault(user, []).append(item)
-    return wanted, np.unique([item for items in listed.values() for item in items])
+    return wanted, [item for items in listed.values() for item in items]
 
 
 def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str]) -> _Log:
     """The ratings by user, with a step of some users held out."""
     name, item = pairs_of(files, form, folder)
-    user_id, user = np.unique(np.r_[name, np.array(tested, str)], return_inverse=True)
+    user_id, user = Texts.of([*name, *tested]).codes()
     user, share = user[: len(name)], chance(user_id, form.seed)
     asked = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
     # of a user's steps the one whose lot is least, among those that could be candidates
-    lot = np.where(np.isin(item, asked[1]), chance(np.char.add(np.char.add(name, "\t"), item), form.seed), 2.0)
+    lot = np.where(np.isin(item, asked[1]), chance(name + "\t" + item, form.seed), 2.0)
     order = np.lexsort((lot, user))
     first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
     count = np.bincount(user, minlength=len(user_id))
@@ -120,10 +121,10 @@ def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str
     user = np.repeat(np.arange(len(length)), length)
     left = log.offsets[1:][user] - 1 - np.arange(len(user))  # steps that follow
     later = np.isin(user, user[log.split == TEST])  # whose last step lies in the test window
-    time, item = (LAST_DAY + later - left) * DAY, np.searchsorted(item_id, log.item)
+    time, item = (LAST_DAY + later - left) * DAY, item_id.places(Texts.of(log.item))
     held = np.flatnonzero(log.split != TRAIN)
-    tested = np.flatnonzero(np.isin(log.user_id, list(wanted)))
-    targets = [np.searchsorted(item_id, np.unique(wanted[name])) for name in log.user_id[tested].tolist()]
+    tested = np.flatnonzero(Texts.of(wanted).places(log.user_id) >= 0)
+    targets = [item_id.places(Texts.of(wanted[name]).codes()[0]) for name in log.user_id[tested]]
     ends = np.cumsum([1] * len(held) + [len(each) for each in targets])
     middle, last = LAST_DAY * DAY, (LAST_DAY + 1) * DAY
     return of_streams(

@@ -13,7 +13,7 @@ from triad.config.base import Section
 from triad.errors import TriadError
 from triad.studies.columns import File, Written, read_columns
 
-Texts = NDArray[np.str_]
+Names = NDArray[np.object_]
 
 
 class MarketFiles(Section):
@@ -54,7 +54,7 @@ class RatingColumns(Written):
         return self
 
 
-def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> tuple[Texts, Texts]:
+def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> tuple[Names, Names]:
     """(n,) users and items of the ratings of `least` or more, in the file's order.
 
     Raises:
@@ -92,7 +92,7 @@ def read_run(path: Path) -> dict[str, list[str]]:
     return {user: items.split(",") for user, items in zip(users, found.texts("items").tolist(), strict=True)}
 
 
-def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[Texts, Texts]:
+def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[Names, Names]:
     """(n,) users and items of all rating files, each pair once, in the order in which they come first.
 
     Raises:
@@ -102,5 +102,5 @@ def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[
     table = pa.table({name: np.concatenate([part[at] for part in parts]) for at, name in enumerate(("user", "item"))})
     table = table.append_column("row", pa.array(np.arange(table.num_rows)))
     first = np.sort(table.group_by(["user", "item"]).aggregate([("row", "min")])["row_min"].to_numpy())
-    user, item = (table[name].take(pa.array(first)).to_numpy().astype(str) for name in ("user", "item"))
+    user, item = (table[name].take(pa.array(first)).to_numpy() for name in ("user", "item"))
     return user, item

@@ -13,6 +13,7 @@ from triad.features.dataset import SPLITS, Dataset, Ints, Streams
 from triad.features.vocabulary import Vocabulary
 from triad.studies.markets import MarketsForm
 from triad.studies.streams import items_of, users_of
+from triad.texts import Texts, joined
 
 
 def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str, Ints]:
@@ -46,13 +47,12 @@ def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = Fa
     """
     own = markets[target]
     ordered = {target: own, **{name: data for name, data in markets.items() if name != target}}
-    item_id = np.array(list(dict.fromkeys(each for data in ordered.values() for each in data.items.item_id.tolist())))
-    place = {item: row for row, item in enumerate(item_id.tolist())}
+    item_id = Texts.of(dict.fromkeys(each for data in ordered.values() for each in data.items.item_id))
     last = max(markets.values(), key=lambda data: data.meta.vocabulary_rows["item"])
     row_of = np.zeros(len(item_id), np.int64)
     parts, length, users = [], [], []
     for name, data in ordered.items():
-        rows = np.array([place[item] for item in data.items.item_id.tolist()])
+        rows = item_id.places(data.items.item_id)
         # a market that came early knows the late items by shared rows only
         row_of[rows] = np.maximum(row_of[rows], data.items.vocabulary_row)
         streams = data.streams
@@ -60,12 +60,12 @@ def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = Fa
         split = streams.split if kept else np.full_like(streams.split, SPLITS.index("train"))
         parts.append((rows[streams.item], streams.kind, streams.time, split))
         length.append(np.diff(streams.offsets))
-        users.append(data.users.user_id if data is own else np.char.add(f"{name}/", data.users.user_id))
+        users.append(data.users.user_id if data is own else Texts.of(f"{name}/{each}" for each in data.users.user_id))
     item, kind, time, split = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return replace(
         own,
         items=items_of(item_id, row_of),
-        users=users_of(np.concatenate(users)),
+        users=users_of(joined(users)),
         streams=Streams(
             offsets=np.r_[0, np.cumsum(np.concatenate(length))],
             item=item.astype(np.int32),

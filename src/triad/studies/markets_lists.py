@@ -11,6 +11,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.studies.markets import MarketsForm
 from triad.studies.markets_files import read_ratings, read_run
+from triad.texts import Texts
 
 CUT = 10
 """Length of the list that NDCG looks at."""
@@ -45,9 +46,8 @@ def run_of(form: MarketsForm, market: str, folder: Path, data: Dataset) -> Candi
         raise TriadError("lists differ in length", where=str(folder / files.run), mend="give as many to each user")
     query = data.query_rows("test")
     names = data.users.user_id[data.queries.user[query]].tolist()
-    order = np.argsort(data.items.item_id, kind="stable")
-    ids = np.array([listed[name] for name in names])
-    item = order[np.searchsorted(data.items.item_id, ids, sorter=order)]
+    ids = Texts.of(item for name in names for item in listed[name])
+    item = data.items.item_id.places(ids).reshape(len(names), -1)
     return Candidates(query, item, _wanted(data, query, item))
 
 
@@ -64,7 +64,7 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
     asked = form.markets[market].asked
     pool = np.unique(data.streams.item)
     if asked is not None:
-        pool = np.flatnonzero(np.isin(data.items.item_id, read_ratings(folder / asked, form)[1]))
+        pool = np.flatnonzero(Texts.of(read_ratings(folder / asked, form)[1]).places(data.items.item_id) >= 0)
     item = np.empty((len(query), width), np.int64)
     for at, row in enumerate(query.tolist()):
         user = data.queries.user[row]

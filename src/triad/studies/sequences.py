@@ -26,6 +26,7 @@ from triad.sources.reading import read_text
 from triad.studies.columns import File, Written, read_columns
 from triad.studies.splits import chance
 from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
+from triad.texts import Texts
 
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))
 
@@ -61,9 +62,9 @@ class SequencesForm(Written):
 class Log:
     """Users' items in order; those of user u lie in [offsets[u], offsets[u + 1])."""
 
-    user_id: NDArray[np.str_]  # (n_users,)
+    user_id: Texts  # (n_users,)
     offsets: Ints  # (n_users + 1,)
-    item: NDArray[np.str_]  # (n,)
+    item: NDArray[np.object_]  # (n,)
     attributes: dict[str, list[str]]  # item → its attributes
 
 
@@ -97,12 +98,12 @@ def read_log(form: SequencesForm, folder: Path) -> Log:
     user, item = _in_order(path, form) if form.columns or form.delimiter or _is_table(path) else _lines(path)
     if not len(user):
         raise TriadError("holds no interaction", where=str(path), mend="name a file with a user's items in order")
-    user_id, count = np.unique(user, return_counts=True)
-    by_user = np.argsort(user, kind="stable")
+    user_id, row = Texts.of(user).codes()
+    count, by_user = np.bincount(row), np.argsort(row, kind="stable")
     if count.max() < 2:
         raise TriadError("no user has two items", where=str(path), mend="the last is the test: give longer sequences")
     if count.max() > LAST_DAY:
-        longest = f"{shown(user_id[count.argmax()])} has {count.max()} items"
+        longest = f"{shown(user_id[int(count.argmax())])} has {count.max()} items"
         raise TriadError(f"user {longest}", where=str(path), mend=f"cut sequences to {LAST_DAY} items")
     attributes = {} if form.attributes is None else _attributes(folder / form.attributes, form)
     return Log(user_id, np.r_[0, np.cumsum(count)].astype(np.int64), item[by_user], attributes)
@@ -110,7 +111,7 @@ def read_log(form: SequencesForm, folder: Path) -> Log:
 
 def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
     """Streams and queries of `log`; no exposures."""
-    item_id, item = np.unique(log.item, return_inverse=True)
+    item_id, item = Texts.of(log.item).codes()
     length = np.diff(log.offsets)
     user = np.repeat(np.arange(len(length)), length)
     left = log.offsets[1:][user] - 1 - np.arange(len(item))  # steps that follow
@@ -123,7 +124,7 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
     time = (LAST_DAY - left) * DAY
     asked = np.flatnonzero(split != TRAIN)
     vocabulary = grow(Vocabulary((), form.hash_buckets), Counter(item_id[item[split == TRAIN]].tolist()), 1)
-    named = [log.attributes.get(each, []) for each in item_id.tolist()]
+    named = [log.attributes.get(each, []) for each in item_id]
     tokens = grow(Vocabulary((), 0), Counter(name for names in named for name in names), 1)
     middle_day, last_day = (LAST_DAY - 1) * DAY, LAST_DAY * DAY
     return of_streams(
@@ -152,7 +153,7 @@ def _is_table(path: Path) -> bool:
     return not {".csv", ".tsv", ".parquet"}.isdisjoint(path.suffixes)
 
 
-def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def _lines(path: Path) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """(n,) users and items of a file with `user item item …` a line."""
     lines = [line.split() for line in read_text(path, "data.path").splitlines()]
     lines = [line for line in lines if line]
@@ -163,11 +164,11 @@ def _lines(path: Path) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
             where=str(path),
             mend="write all of a user's items on one line, or, of a table, name its data.columns",
         )
-    user = np.repeat(np.array(users, str), [len(line) - 1 for line in lines])
-    return user, np.array([item for line in lines for item in line[1:]], str)
+    user = np.repeat(np.array(users, object), [len(line) - 1 for line in lines])
+    return user, np.array([item for line in lines for item in line[1:]], object)
 
 
-def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """(n,) users and items of a table, sorted by its order; rows of equal order keep that of the file."""
     names = [name for name in (form.user, form.item, form.order) if name is not None]
     table = read_columns([form.file(path)], names, path.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from triad.config.base import Section
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Floats, Ints
 from triad.studies.columns import Columns
+from triad.texts import Texts
 
 
 class ByModulo(Section):
@@ -97,7 +99,7 @@ class ByColumn(Section):
 Split = Annotated[ByModulo | ByShare | ByTime | ByFile | ByColumn, Field(discriminator="rule")]
 
 
-def deal(rule: Split, table: Columns, user: NDArray[np.str_], time: Ints) -> Ints:
+def deal(rule: Split, table: Columns, user: NDArray[np.object_], time: Ints) -> Ints:
     """(rows,) place in SPLITS of each row, -1 where it is left out.
 
     Args:
@@ -137,12 +139,12 @@ def deal(rule: Split, table: Columns, user: NDArray[np.str_], time: Ints) -> Int
     return found.astype(np.int8)
 
 
-def _by_user(user: NDArray[np.str_], seed: int) -> Floats:
-    names, inverse = np.unique(user, return_inverse=True)
+def _by_user(user: NDArray[np.object_], seed: int) -> Floats:
+    names, inverse = Texts.of(user).codes()
     return chance(names, seed)[inverse]
 
 
-def chance(names: NDArray[np.str_], seed: int) -> Floats:
+def chance(names: Iterable[str], seed: int) -> Floats:
     """(n,) a number in [0, 1) that follows from each name."""
-    digests = (hashlib.md5(f"{seed}:{name}".encode()).hexdigest()[:8] for name in names.tolist())
+    digests = (hashlib.md5(f"{seed}:{name}".encode()).hexdigest()[:8] for name in names)
     return np.array([int(digest, 16) / 2**32 for digest in digests])

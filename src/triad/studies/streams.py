@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triad.features.dataset import Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
 from triad.schema import EVENT_KINDS
+from triad.texts import Texts
 
 DAY = 86_400_000_000
 """µs. Where no times are known, a user's steps lie a day apart."""
@@ -48,7 +48,7 @@ def of_streams(
     )
     none: dict[str, Any] = {name: np.zeros(0, np.int32) for name in ("user", "item", "split", "history")}
     exposures = Exposures(
-        event_id=np.zeros(0, "U1"),
+        event_id=Texts.of([]),
         time=np.zeros(0, np.int64),
         context=np.zeros((0, 0), np.float32),
         labels=np.zeros((0, 0), np.float32),
@@ -65,7 +65,7 @@ def purchases(offsets: Ints, item: Ints, time: Ints, split: Ints) -> Streams:
     return Streams(offsets=offsets, item=item.astype(np.int32), kind=kind, time=time, split=split.astype(np.int8))
 
 
-def items_of(item_id: NDArray[np.str_], row: Ints, tokens: Ints | None = None) -> Items:
+def items_of(item_id: Texts, row: Ints, tokens: Ints | None = None) -> Items:
     """Items of which nothing but the id is known, and, where given, (n, tokens)."""
     count = len(item_id)
     return Items(
@@ -79,7 +79,7 @@ def items_of(item_id: NDArray[np.str_], row: Ints, tokens: Ints | None = None) -
     )
 
 
-def users_of(user_id: NDArray[np.str_]) -> Users:
+def users_of(user_id: Texts) -> Users:
     """Users of whom nothing but the id is known."""
     count = len(user_id)
     return Users(

@@ -32,6 +32,7 @@ from triad.studies.columns import Columns, read_columns
 from triad.studies.splits import deal
 from triad.studies.tabular_form import TabularForm
 from triad.studies.tabular_parts import HOUR, make_context, make_items, make_labels
+from triad.texts import Texts
 
 log = logging.getLogger("triad.studies")
 
@@ -52,7 +53,7 @@ def tasks(form: TabularForm) -> dict[str, TaskParams]:
 class _Paths:
     """Steps of all rows, one after the other, as catalogue rows."""
 
-    item_id: NDArray[np.str_]  # the catalogue, sorted
+    item_id: Texts  # the catalogue, sorted
     step: Ints  # (steps,)
     count: Ints  # (rows,)
     offered: Ints  # (rows,)
@@ -95,7 +96,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     return Dataset(
         items=items,
         users=Users(
-            user_id=who[order][fresh],
+            user_id=Texts.of(who[order][fresh]),
             attributes=codes,
             signed_up_at=begin[fresh],
             fold=split[order][fresh],
@@ -108,7 +109,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
             split=np.repeat(np.maximum(split[order], 0), paths.count),
         ),
         exposures=Exposures(
-            event_id=(table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order],
+            event_id=Texts.of((table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order]),
             user=user,
             item=paths.offered,
             time=asked_at,
@@ -117,7 +118,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
             context=context[order],
             labels=labels[order],
             is_new_user=fresh,
-            is_cold_item=np.array([seen[name] < form.min_count for name in paths.item_id.tolist()])[paths.offered],
+            is_cold_item=np.array([seen[name] < form.min_count for name in paths.item_id])[paths.offered],
         ),
         queries=Queries(none, none, none.astype(np.int64), none, np.zeros(1, np.int64), none),
         meta=Meta(
@@ -135,14 +136,14 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     )
 
 
-def _who(form: TabularForm, table: Columns) -> NDArray[np.str_]:
+def _who(form: TabularForm, table: Columns) -> NDArray[np.object_]:
     """(rows,) each row's user."""
     if form.user:
         return table.ids(form.user)
     if form.user_restarts:
         time = table.times(form.user_restarts, form.clock.epoch if form.clock else None)
-        return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str)
-    return np.arange(table.rows).astype(str)
+        return np.r_[0, np.cumsum(np.diff(time) < 0)].astype(str).astype(object)
+    return np.arange(table.rows).astype(str).astype(object)
 
 
 def _attributes(
@@ -187,7 +188,7 @@ def _taken(form: TabularForm, labels: Floats, split: Ints) -> Bools:
 
 
 def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Paths:
-    offered = table.texts(form.item)[order] if form.item else np.full(table.rows, NOTHING)
+    offered = table.texts(form.item)[order] if form.item else np.full(table.rows, NOTHING, object)
     if not form.steps.column:
         steps = [[item] if step else [] for item, step in zip(offered.tolist(), taken.tolist(), strict=True)]
     else:
@@ -195,10 +196,10 @@ def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Pat
         cells = table.texts(form.steps.column)[order].tolist()
         steps = [[step.strip().strip(path or "") for step in cell.split(part)] for cell in cells]
         steps = [[step for step in found if step] for found in steps]
-    flat = np.array([step for found in steps for step in found], str)
-    item_id, place = np.unique(np.r_[flat, offered], return_inverse=True)
     count = np.array([len(found) for found in steps])
-    return _Paths(item_id, place[: len(flat)].astype(np.int32), count, place[len(flat) :].astype(np.int32))
+    item_id, place = Texts.of([*(step for found in steps for step in found), *offered.tolist()]).codes()
+    own, others = np.split(place.astype(np.int32), [count.sum()])
+    return _Paths(item_id, own, count, others)
 
 
 def _first_at_once(start: Ints, user: Ints) -> Ints:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
 from triad.features.vocabulary import Vocabulary, grow
 from triad.studies.columns import Columns
 from triad.studies.tabular_form import TabularForm
+from triad.texts import Texts
 
 HOUR = 3_600_000_000
 """µs"""
@@ -21,13 +21,13 @@ MAX_INDICATORS = 64
 """Columns that one column's texts may become."""
 
 
-def make_items(form: TabularForm, item_id: NDArray[np.str_], seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
+def make_items(form: TabularForm, item_id: Texts, seen: Mapping[str, int]) -> tuple[Items, dict[str, int]]:
     """The catalogue, and the rows of its embedding tables: each prefix of a path is a category, a bare name its own."""
     part = form.steps.path_separator
-    prefixes = [_prefixes(name, part) for name in item_id.tolist()]
+    prefixes = [_prefixes(name, part) for name in item_id]
     category = grow(
         Vocabulary((), 0),
-        Counter({each: seen[name] for name, found in zip(item_id.tolist(), prefixes, strict=True) for each in found}),
+        Counter({each: seen[name] for name, found in zip(item_id, prefixes, strict=True) for each in found}),
         1,
     )
     codes = np.zeros((len(item_id), max(map(len, prefixes))), np.int32)

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.answers import Answers, Question
 from triad.paths import entry
+from triad.texts import Texts
 
 if TYPE_CHECKING:
     from triad.config.recommend import RecommendParams
@@ -49,6 +50,7 @@ PASSED = (
 """All that a version's own code learns of this process's environment: how to run, and no store, key or password."""
 
 _CLASSES, _RANKS, _TASK = "classes", "ranks", "task_"
+_TEXTS = ("event_id", "item_id", "user_id")  # of a question; its numbers lie in question.npz
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Packaged:
     def answers(self, tables: Path, question: Question) -> Answers:
         """As `ServingModel.answers`."""
         with tempfile.TemporaryDirectory(prefix="triad_") as exchange:
-            np.savez(Path(exchange) / "question.npz", **asdict(question))
+            _write(question, Path(exchange))
             self._run("answers", tables, exchange)
             with np.load(Path(exchange) / "answers.npz", allow_pickle=False) as found:
                 classes = json.loads(str(found[_CLASSES]))
@@ -115,14 +117,26 @@ def main(what: str, folder: str, tables: str, exchange: str, version: str) -> No
         raise
 
 
+def _write(question: Question, exchange: Path) -> None:
+    parts = {part.name: getattr(question, part.name) for part in fields(question)}
+    for name in _TEXTS:
+        parts.pop(name).save(exchange / f"{name}.arrow")
+    np.savez(exchange / "question.npz", **parts)
+
+
+def _read(exchange: Path) -> Question:
+    with np.load(exchange / "question.npz", allow_pickle=False) as held:
+        parts: dict[str, Any] = {name: Texts.load(exchange / f"{name}.arrow") for name in _TEXTS}
+        return Question(**parts, **held)
+
+
 def _answer(what: str, folder: Path, tables: Path, exchange: Path, version: str) -> None:
     from triad.config.recommend import RecommendParams
     from triad.tracking.serving import FUSE, STATE, ServingModel
 
     served = ServingModel.load(folder / "artifacts" / STATE, folder / "artifacts" / FUSE, version)
     if what == "answers":
-        with np.load(exchange / "question.npz", allow_pickle=False) as held:
-            found = served.answers(tables, Question(**{name: held[name] for name in Question.__dataclass_fields__}))
+        found = served.answers(tables, _read(exchange))
         arrays: dict[str, Any] = {_CLASSES: json.dumps(found.classes)}
         arrays |= {_TASK + task: values for task, values in found.tasks.items()}
         arrays |= {} if found.ranks is None else {_RANKS: found.ranks}

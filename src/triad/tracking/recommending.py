@@ -27,7 +27,7 @@ class Pairs:
 
 def by_item_id(data: Dataset) -> Ints:
     """(n_items,) catalogue rows in the order of their ids, which breaks ties: lists do not depend on row order."""
-    return np.argsort(np.asarray(data.items.item_id), kind="stable")
+    return data.items.item_id.order()
 
 
 def allowed(data: Dataset, users: Ints, as_of: int, *, exclude_purchased: bool) -> Bools:

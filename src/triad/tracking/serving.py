@@ -21,6 +21,7 @@ from triad.features.dataset import Dataset, Ints
 from triad.features.state import State
 from triad.fusion.fused import Fused
 from triad.progress import Progress
+from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.inputs import Tables, opened
 from triad.tracking.recommending import Pairs
@@ -83,24 +84,23 @@ class ServingModel:
         data = self.dataset(tables)
         rows = np.arange(len(data.exposures.user))
         if event_ids is not None:
-            wanted = np.asarray(event_ids.to_pylist(), dtype=np.str_)
-            rows = np.flatnonzero(np.isin(np.asarray(data.exposures.event_id), wanted))
+            rows = np.flatnonzero(Texts.of(event_ids).places(data.exposures.event_id) >= 0)
         return self.score(data, rows)
 
     def score(self, data: Dataset, rows: Ints) -> pa.Table:
         """The table of `predict` for exposure `rows` of `data`."""
         exposures = data.exposures
         columns: dict[str, Any] = {
-            "event_id": np.asarray(exposures.event_id)[rows],
-            "user_id": np.asarray(data.users.user_id)[exposures.user[rows]],
-            "item_id": np.asarray(data.items.item_id)[exposures.item[rows]],
+            "event_id": pa.array(exposures.event_id[rows], pa.string()),
+            "user_id": pa.array(data.users.user_id[exposures.user[rows]], pa.string()),
+            "item_id": pa.array(data.items.item_id[exposures.item[rows]], pa.string()),
         }
         for task, scores in self.fused.predict(data, rows).items():
             classes = data.meta.classes.get(task)
             if classes is None:
                 columns[task] = np.asarray(scores, np.float64)
                 continue
-            columns[task] = np.asarray(classes)[np.asarray(scores).argmax(axis=1)]
+            columns[task] = pa.array(Texts.of(classes)[np.asarray(scores).argmax(axis=1)], pa.string())
             columns |= {f"{task}_{name}": np.asarray(scores[:, at], np.float64) for at, name in enumerate(classes)}
         return pa.table({name: pa.array(values) for name, values in columns.items()})
 
@@ -130,9 +130,9 @@ class ServingModel:
                 retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
         lists, rank = recommending.top(retrieved, order, settings.k)
         columns = {
-            "user_id": np.asarray(data.users.user_id)[lists.user],
+            "user_id": data.users.user_id[lists.user],
             "rank": rank,
-            "item_id": np.asarray(data.items.item_id)[lists.item],
+            "item_id": data.items.item_id[lists.item],
             "score": np.asarray(lists.score, np.float64),
             "reason": recommending.reasons(data, lists, moment, titles, categories),
             "model_version": [self.version] * len(rank),
@@ -165,7 +165,7 @@ class ServingModel:
                 part = slice(start, start + _PAIRS_AT_ONCE)
                 asked = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
                 data = transform(session, self.state, _asked(known, asked, moment, surface))
-                place = np.char.rpartition(np.asarray(data.exposures.event_id), "-")[:, 2].astype(np.int64)
+                place = np.array([int(name.rpartition("-")[2]) for name in data.exposures.event_id], np.int64)
                 for first in range(0, len(place), _SCORED_AT_ONCE):
                     rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))
                     scores[start + place[rows]] = self.fused.predict(data, rows, [task])[task]
@@ -219,8 +219,8 @@ def _joined(parts: list[Pairs]) -> Pairs:
 def _asked(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:
     """`pairs` as exposures at `moment`, each the first thing on the page. Event ids end in the pair's place."""
     count = len(pairs.user)
-    user = np.asarray(data.users.user_id)[pairs.user] if data is not None else np.empty(0, np.str_)
-    item = np.asarray(data.items.item_id)[pairs.item] if data is not None else np.empty(0, np.str_)
+    user = Texts.of([]) if data is None else data.users.user_id[pairs.user]
+    item = Texts.of([]) if data is None else data.items.item_id[pairs.item]
     return pa.table(
         {
             "event_id": pa.array([f"candidate-{place}" for place in range(count)], pa.string()),

@@ -16,6 +16,7 @@ from triad.artifacts import recover, replacing
 from triad.digests import PACKAGE, code_digest
 from triad.durable import remove, sweep
 from triad.features.dataset import Dataset
+from triad.texts import Texts
 
 CHECKPOINTS = Path(".triad") / "checkpoints"
 _STATE = "state"
@@ -27,7 +28,7 @@ def fingerprint(data: Dataset, *inputs: Any, arrays: Sequence[NDArray[Any]] = ()
     meta = {field.name: getattr(data.meta, field.name) for field in fields(data.meta)}
     digest.update(json.dumps([meta, *inputs], sort_keys=True, default=str).encode())
     for array in [*(getattr(part, each.name) for part in _parts(data) for each in fields(part)), *arrays]:
-        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(b"texts" if isinstance(array, Texts) else f"{array.dtype}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, kstwobign
 
+from triad.texts import Texts
+
 BINS = 32
 """Categories kept of a column (the rarest are pooled), or quantile bins of a number."""
 
@@ -56,7 +58,8 @@ def categorical(
         recent: (n,) whether the row lies in the last days.
         clusters: each (n,) and from 0: whose row it is, what it is about.
     """
-    names, codes = np.unique(np.where(values == None, "(none)", values).astype(str), return_inverse=True)  # noqa: E711
+    texts, codes = Texts.of(np.where(values == None, "(none)", values)).codes()  # noqa: E711
+    names = np.asarray(texts)
     table = np.array(
         [np.bincount(codes[~recent], minlength=len(names)), np.bincount(codes[recent], minlength=len(names))]
     )
@@ -66,7 +69,7 @@ def categorical(
     rank[order] = np.arange(len(order))
     codes = np.minimum(rank[codes], BINS - 1)
     if len(names) > BINS:
-        names = np.array([*names[: BINS - 1], "(others)"])
+        names = np.array([*names[: BINS - 1], "(others)"], dtype=object)
     found = _compare(codes, len(names), recent, clusters)
     if found is None or len(names) < 2:
         return None

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from triad.errors import TriadError
+from triad.texts import Texts
 
 MAX_ROWS = 100_000
 """Rows looked at; a leak shows in far fewer."""
@@ -126,7 +127,7 @@ def best_auc(feature: NDArray[np.floating], positive: NDArray[np.bool_]) -> floa
 
 def rates(categories: NDArray[np.object_], positive: NDArray[np.bool_]) -> NDArray[np.floating]:
     """(n,) each row's category as the share of positives in it, counted on the other half of the rows (even, odd)."""
-    codes = np.unique(np.where(categories == None, "", categories).astype(str), return_inverse=True)[1]  # noqa: E711
+    codes = Texts.of(categories).codes()[1]
     half, shares = np.arange(len(codes)) % 2, np.full(len(codes), np.nan)
     for own in (0, 1):
         other = half != own

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from triad.tables import quote
+
 MAX_ROWS = 1_000_000
 """Events taken. Whole users, in the order of their id's md5, so that the same data give the same sample."""
 
@@ -41,7 +43,7 @@ def read_events(
     Text columns come as objects, numbers as floats with NaN. A quantity is a purchase's only. Of the item its brand
     and the broadest part of its category stand beside the event, of the user `attributes`.
     """
-    named = ", ".join(f'users."{name}"::VARCHAR AS "users.{name}"' for name in attributes)
+    named = ", ".join(f"users.{quote(name)}::VARCHAR AS {quote(f'users.{name}')}" for name in attributes)
     rows = session.sql(
         f"""
         SELECT kind AS "events.kind", surface AS "events.surface", position AS "events.position",
@@ -68,23 +70,17 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
     """
     rows = session.sql(
         f"""
-        WITH mine AS (SELECT events.*, user FROM events JOIN sampled USING (user_id)),
-        answers AS (
-            SELECT user, item_id, session_id, kind, list_sort(list(occurred_at)) AS times
-            FROM mine WHERE kind IN ('click', 'purchase') GROUP BY ALL
-        ),
-        shown AS (SELECT * FROM mine WHERE kind = 'impression')
+        WITH mine AS (
+            SELECT events.*, user, session_id IS NULL AS is_apart, coalesce(session_id, '') AS visit
+            FROM events JOIN sampled USING (user_id)
+        )
         SELECT shown.position, shown.price_cents, shown.quantity, shown.surface,
                hour(shown.occurred_at)::BIGINT AS "occurred_at (hour)", shown.user, shown.item_id AS item,
                shown.session_id IS NOT NULL AS "session_id is known", shown.query IS NOT NULL AS "query is known",
                shown.position IS NOT NULL AS "position is known", shown.quantity IS NOT NULL AS "quantity is known",
                shown.price_cents IS NOT NULL AS "price_cents is known", shown.surface IS NOT NULL AS "surface is known",
-               {_answered("click")} AS clicked, {_answered("purchase")} AS purchased
-        FROM shown
-        LEFT JOIN answers AS click ON click.kind = 'click' AND click.user = shown.user
-             AND click.item_id = shown.item_id AND click.session_id IS NOT DISTINCT FROM shown.session_id
-        LEFT JOIN answers AS purchase ON purchase.kind = 'purchase' AND purchase.user = shown.user
-             AND purchase.item_id = shown.item_id AND purchase.session_id IS NOT DISTINCT FROM shown.session_id
+               {_in_time("click")} AS clicked, {_in_time("purchase")} AS purchased
+        FROM (SELECT * FROM mine WHERE kind = 'impression') AS shown {_next("click")} {_next("purchase")}
         ORDER BY shown.event_id
         """
     ).to_arrow_table()
@@ -95,12 +91,18 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
     return columns, {name: _array(rows[name]).astype(bool) for name in labels}, owners
 
 
-def _answered(kind: str) -> str:
-    """SQL: whether one of `kind`'s times lies in (shown, shown + a day]."""
+def _next(kind: str) -> str:
+    """SQL: joins an impression with the first `kind` after it of the same user, item and session."""
+    keys = ("user", "item_id", "is_apart", "visit")
+    same = " AND ".join(f"{kind}.{key} = shown.{key}" for key in keys)
     return (
-        f"coalesce(len(list_filter({kind}.times, lambda t: t > shown.occurred_at "
-        f"AND t <= shown.occurred_at + INTERVAL {_HOURS} HOUR)) > 0, false)"
+        f"ASOF LEFT JOIN (SELECT {', '.join(keys)}, occurred_at FROM mine WHERE kind = '{kind}') AS {kind} "
+        f"ON {same} AND {kind}.occurred_at > shown.occurred_at"
     )
+
+
+def _in_time(kind: str) -> str:
+    return f"coalesce({kind}.occurred_at <= shown.occurred_at + INTERVAL {_HOURS} HOUR, false)"
 
 
 def _array(column: pa.ChunkedArray) -> NDArray:
