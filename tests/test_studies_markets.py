@@ -133,7 +133,7 @@ def test_markets_together(folder) -> None:
 def test_lists_and_their_gains(folder) -> None:
     data = read(form(), folder)["target"]
     lists = run_of(form(), "target", folder, data)
-    assert data.items.item_id[lists.item].tolist() == [RUN["t1"], RUN["t3"]]
+    assert np.asarray(data.items.item_id)[lists.item].tolist() == [RUN["t1"], RUN["t3"]]
     assert lists.wanted.tolist() == [[False, True], [False, True]]
     np.testing.assert_allclose(ndcg(np.array([[1.0, 2.0], [2.0, 1.0]]), lists), [1, 1 / np.log2(3)])
     np.testing.assert_allclose(ndcg(np.zeros((2, 2)), lists), 1 / np.log2(3))  # ties count against

@@ -23,6 +23,7 @@ def test_they_are_what_they_were_made_of(values) -> None:
     assert texts[np.array([3, 0, 0])].tolist() == ["￿", "b", "b"] and texts[2:4].tolist() == SAID[2:4]
     assert texts[np.array([name == "b" for name in SAID])].tolist() == ["b", "b"]
     assert np.asarray(texts).dtype == object  # a fixed width would be that of the longest
+    assert (texts == "b").tolist() == [name == "b" for name in SAID] and (texts == Texts.of(SAID)).all()
     assert joined([texts[:4], texts[4:]]).tolist() == SAID
 
 

@@ -60,6 +60,12 @@ class Texts:
         places = np.arange(len(self))[rows]
         return Texts(self.values.take(pa.array(places)))
 
+    def __eq__(self, other: object) -> NDArray[np.bool_]:  # type: ignore[override]  # a mask, as of an array
+        held = other.values if isinstance(other, Texts) else pa.scalar(other, pa.large_string())
+        return np.asarray(pc.equal(self.values, held).to_numpy(zero_copy_only=False))
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.object_]:
         return np.array(self.tolist(), dtype=object)
 
