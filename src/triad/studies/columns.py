@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
 from pydantic import Field, field_validator
 
 from triad.config.base import Section

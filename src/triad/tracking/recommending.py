@@ -77,7 +77,7 @@ def top(pairs: Pairs, order: Ints, k: int) -> tuple[Pairs, Ints]:
 
 
 def reasons(
-    data: Dataset, pairs: Pairs, as_of: int, titles: NDArray[np.str_], categories: NDArray[np.str_]
+    data: Dataset, pairs: Pairs, as_of: int, titles: NDArray[np.object_], categories: NDArray[np.object_]
 ) -> list[str]:
     """A short explanation a pair: the nearest of the user's last interactions, or where in the shop the item stands.
 
