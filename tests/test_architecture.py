@@ -98,6 +98,16 @@ def test_a_stage_lists_just_the_sections_it_reads(stage: str) -> None:
     assert read == listed
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dial_that_dvc_watches_is_in_params(stage: str) -> None:
+    known = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for path in PIPELINE[stage]["params"]:
+        section = known
+        for key in path.split("."):
+            assert key in section, f"dvc.yaml, stage {stage}: DVC stops, for params.yaml has no {path}"
+            section = section[key]
+
+
 def test_every_output_persists_so_that_a_failed_stage_loses_nothing() -> None:
     for name, stage in PIPELINE.items():
         for kind in ("outs", "metrics", "plots"):
