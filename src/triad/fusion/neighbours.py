@@ -18,6 +18,8 @@ from triad.fusion.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
 POWERS = (0.5, 0.75, 1.0, 1.5)
+LONGEST = 2_500
+"""Last train interactions of a user whose pairs are counted: pairs grow with the square, and a bot has 50,000."""
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
 
 
@@ -31,7 +33,9 @@ def item_neighbours(data: Dataset, *, neighbours: int, shrink: float) -> csr_arr
     used = np.asarray(streams.split) == 0
     user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
     shape = (len(streams.offsets) - 1, len(data.items.item_id))
-    taken = csr_array((np.ones(used.sum(), np.float32), (user, np.asarray(streams.item)[used])), shape=shape)
+    item = np.asarray(streams.item)[used]
+    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= LONGEST
+    taken = csr_array((np.ones(late.sum(), np.float32), (user[late], item[late])), shape=shape)
     taken.sum_duplicates()
     taken.data[:] = 1
     count = np.bincount(taken.indices, minlength=shape[1])
