@@ -79,10 +79,7 @@ def test_what_the_night_made_lies_in_the_object_store(deployed: Deployment, lock
 
 
 def test_what_was_registered_lies_in_the_object_store(deployed: Deployment, run: str) -> None:
-    from mlflow import MlflowClient
-
-    closed = deployed.airflow.told(run, "close")
-    client = MlflowClient(f"http://{deployed.address('mlflow')}:5000")
+    closed, client = deployed.airflow.told(run, "close"), deployed.registry()
     (version,) = client.search_model_versions()
     assert (str(version.version), version.run_id) == (str(closed["version"]), closed["run_id"])
     kept = deployed.objects("triad-mlflow")

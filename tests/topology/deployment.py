@@ -55,6 +55,12 @@ class Deployment:
     def address(self, service: str) -> str:
         return self.engine.services[service].address
 
+    def registry(self) -> Any:
+        """A client of MLflow, as a night has it."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(f"http://triad:{self.secrets['MLFLOW_PASSWORD']}@{self.address('mlflow')}:5000")
+
     def around(self, service: str = "worker") -> dict[str, str]:
         """What a process inside the service finds in its environment."""
         return environment(self.engine.services[service].environment)

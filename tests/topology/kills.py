@@ -142,9 +142,7 @@ def undisturbed_night(deployed: Deployment) -> Night:
 
 def begin_anew(deployed: Deployment) -> None:
     """As before the first night: no model is registered, and no earlier night may be reused."""
-    from mlflow import MlflowClient
-
-    registry = MlflowClient(f"http://{deployed.address('mlflow')}:5000")
+    registry = deployed.registry()
     for model in registry.search_registered_models():
         registry.delete_registered_model(model.name)
         registry.create_registered_model(model.name)  # what `triad registry init` does
@@ -155,9 +153,7 @@ def begin_anew(deployed: Deployment) -> None:
 
 def versions(deployed: Deployment) -> int:
     """How many are registered: a kill must not make two of one."""
-    from mlflow import MlflowClient
-
-    return len(MlflowClient(f"http://{deployed.address('mlflow')}:5000").search_model_versions())
+    return len(deployed.registry().search_model_versions())
 
 
 def left(night: Night) -> list[str]:

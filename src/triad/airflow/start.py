@@ -5,6 +5,7 @@ SQLite and the local executor serve one machine. A shop's own installation has o
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import secrets
@@ -44,7 +45,7 @@ def run() -> None:
     password = login(home / "passwords.json")
     prepare(environment, home)
     signal.signal(signal.SIGTERM, _stop)
-    parts = Parts(commands(ports), environment, home / "logs" / "parts")
+    parts = Parts(commands(ports), environment, home / "logs" / "parts", {"mlflow": asking(home, password)})
     try:
         # first what tasks report to: after a restart the scheduler starts waiting ones at once, and each would fail
         parts.start("api-server", "mlflow")
@@ -53,7 +54,7 @@ def run() -> None:
         _wait_until(parts, ports["airflow"], ("scheduler", "dag_processor", "triggerer"))
         _say(f"""
 Airflow   http://{HOST}:{ports["airflow"]}   user {USER}   password {password}
-MLflow    http://{HOST}:{ports["mlflow"]}
+MLflow    http://{HOST}:{ports["mlflow"]}   the same user and password
 logs      {parts.logs}
 
 `nightly_retraining` runs once it is switched on, `manual_retraining` when it is triggered. Ctrl-C ends all of it.""")
@@ -113,7 +114,28 @@ def commands(ports: Mapping[str, int]) -> dict[str, list[str]]:
         "scheduler": [*airflow, "scheduler", "--skip-serve-logs"],
         "dag-processor": [*airflow, "dag-processor"],
         "triggerer": [*airflow, "triggerer", "--skip-serve-logs"],
-        "mlflow": [*mlflow, "--backend-store-uri", store, "--workers", "1"],
+        "mlflow": [*mlflow, "--app-name", "basic-auth", "--backend-store-uri", store, "--workers", "1"],
+    }
+
+
+def asking(home: Path, password: str) -> dict[str, str]:
+    """What lets MLflow's pages ask who is there: who can write to the registry decides which model serves.
+
+    Its list of users is made anew at each start, so that the password is always the one that is printed.
+    """
+    users, file = home / "mlflow_users.db", home / "mlflow_auth.ini"
+    users.unlink(missing_ok=True)
+    said = configparser.ConfigParser(interpolation=None)
+    # its reader takes % for a sign of its own
+    address = sqlite_url(users).replace("%", "%%")
+    said["mlflow"] = {"default_permission": "NO_PERMISSIONS", "database_uri": address}
+    with file.open("w", encoding="utf-8") as handle:
+        said.write(handle)
+    return {
+        "MLFLOW_AUTH_CONFIG_PATH": str(file),
+        "MLFLOW_AUTH_ADMIN_USERNAME": USER,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(32),
     }
 
 
@@ -150,8 +172,15 @@ def prepare(environment: Mapping[str, str], home: Path) -> None:
 class Parts:
     """The processes, each the leader of its own group, each with a log."""
 
-    def __init__(self, commands: Mapping[str, list[str]], environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self,
+        commands: Mapping[str, list[str]],
+        environment: Mapping[str, str],
+        logs: Path,
+        own: Mapping[str, Mapping[str, str]],
+    ) -> None:
         self.commands, self.environment, self.logs = commands, environment, logs
+        self.own = own  # part → what it alone finds in its environment
         self.running: dict[str, subprocess.Popen] = {}
 
     def start(self, *names: str) -> None:
@@ -182,7 +211,7 @@ class Parts:
         with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 self.commands[name],
-                env=dict(self.environment),
+                env={**self.environment, **self.own.get(name, {})},
                 cwd=settings.checkout(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
