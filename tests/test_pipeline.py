@@ -117,7 +117,7 @@ def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_noth
     nobody = ("-c", "user.name=a", "-c", "user.email=a@b")
     run(night, "git", "add", "dvc.lock")
     run(night, "git", *nobody, "commit", "--quiet", "-m", "the lock", "dvc.lock")
-    said = run(night, "dvc", "exp", "run", "--temp", "--name", "tried", "-S", "fuse.folds=3")
+    said = run(night, "dvc", "exp", "run", "--temp", "--name", "tried", "-S", "fuse.mask_seen=true")
     assert "Running stage 'fuse'" in said and "Running stage 'finetune'" not in said
     assert "first" not in said.split("Running stage 'evaluate'")[1]
     run(night, "dvc", "exp", "apply", "tried")
