@@ -33,7 +33,7 @@ TASKS: dict[str, Any] = {
 
 def make_params(**evaluate: Any) -> Params:
     settings = {"bootstrap": 60, "min_slice_rows": 30, "max_calibration_error": 0.5, **evaluate}
-    return parse({"ingest": {"as_of": "2026-01-31", "window_days": 30}, "tasks": TASKS, "evaluate": settings}, "test")
+    return parse({"ingest": {"as_of": "2026-01-31", "window_days": 36}, "tasks": TASKS, "evaluate": settings}, "test")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -135,9 +136,9 @@ def test_thresholds_come_from_the_fusion_window_only(data) -> None:
 
 def test_the_champion_is_asked_in_its_own_rows_and_answers_in_ours(data, asked) -> None:
     turned = np.arange(40)[::-1]
-    fields = {name: np.asarray(getattr(data.items, name))[turned] for name in data.items.__dataclass_fields__}
+    fields = {name: getattr(data.items, name)[turned] for name in data.items.__dataclass_fields__}
     shuffled = np.random.default_rng(0).permutation(len(data.exposures.user))
-    exposures = {name: np.asarray(v)[shuffled] for name, v in vars(data.exposures).items()}
+    exposures = {name: v[shuffled] for name, v in vars(data.exposures).items()}
     exposures["item"] = 39 - exposures["item"]
     theirs = replace(
         data,
@@ -326,6 +327,7 @@ def test_bad_input_leaves_the_last_evaluation_as_it_was(shop) -> None:
     assert before == {p: p.read_bytes() for p in (shop / "artifacts/evaluate").rglob("*") if p.is_file()}
 
 
-def test_a_summary_of_nothing_says_what_to_run(tmp_path) -> None:
+def test_a_summary_of_nothing_says_what_to_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(TriadError, match="dvc repro evaluate"):
-        summarise(tmp_path)
+        summarise(Path("artifacts/evaluate"))
