@@ -18,6 +18,7 @@ from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
 from triad.paths import entry
+from triad.privacy.commands import forget, pseudonym
 from triad.retraining.commands import retraining
 from triad.studies.commands import ablations, tune
 
@@ -119,6 +120,8 @@ for _name in STAGES:
 commands.add_command(retraining)
 commands.add_command(ablations)
 commands.add_command(tune)
+commands.add_command(forget)
+commands.add_command(pseudonym)
 
 
 @commands.command(help="Check params.yaml, and run nothing.")

@@ -28,6 +28,10 @@ class IngestParams(Section):
     as_of: date = Field(description="first UTC day after the window")
     window_days: int = Field(default=56, ge=2, description="days")
     currency: str = Field(default="EUR", min_length=3, max_length=3, description="ISO 4217")
+    pseudonymise: bool = Field(
+        default=False,
+        description="ids of users, events, visits and messages become keyed hashes (docs/privacy.md)",
+    )
     simulated: SimulatedParams = SimulatedParams()
     files: FilesParams | None = None
 

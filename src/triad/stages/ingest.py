@@ -19,6 +19,7 @@ from triad import artifacts
 from triad.artifacts import replacing_together, write_json
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
+from triad.privacy.persons import Persons, persons
 from triad.progress import Progress
 from triad.redaction import shown_path
 from triad.schema import ATTRIBUTE_LENGTH, REQUIRED, TABLES
@@ -35,53 +36,62 @@ def ingest(params: Params) -> None:
     """Write `artifacts/ingest/tables` and `artifacts/ingest/oracle`.
 
     Raises:
-        TriadError: what was read does not fit the contract, or the disk is full. Earlier outputs stay as they were.
+        TriadError: what was read does not fit the contract, the key for pseudonyms is missing or another one, or the
+            disk is full. Earlier outputs stay as they were.
     """
     chosen = params.ingest
     log.info("source %s · %s", chosen.source, shown_path(chosen.model_dump_json(exclude_defaults=True)))
+    who = persons(chosen.pseudonymise)
     start = time.monotonic()
     with replacing_together(artifacts.ORACLE, artifacts.INGESTED) as (oracle, tables):
-        rows = _simulated(chosen, tables, oracle) if chosen.source == "simulated" else _files(chosen, tables, oracle)
+        write = _simulated if chosen.source == "simulated" else _files
+        rows = write(chosen, who, tables, oracle)
+        who.record(tables)
+    if who.forgotten:
+        gone = ", ".join(f"{name} {count:,}" for name, count in who.left_out.items() if count)
+        log.info("%s persons and messages are to be forgotten; rows suppressed: %s", len(who.forgotten), gone or "none")
     counted = " · ".join(f"{name} {count:,}" for name, count in rows.items())
     log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.INGESTED)
 
 
-def _files(chosen: IngestParams, tables: Path, oracle: Path) -> dict[str, int]:
+def _files(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> dict[str, int]:
     from triad.sources.files import read_files
 
     found = read_files(chosen)
     for name in REQUIRED:
         if name not in found:
             raise TriadError("the table is missing", where=f"table {name}", mend="name its files under ingest.files")
-    found = {name: check(name, data, chosen) for name, data in found.items()}
+    found = {name: check(name, who.table(name, data), chosen) for name, data in found.items()}
     write_json(oracle / "oracle.json", {"known": False})
     return {name: write_table(tables, name, data) for name, data in found.items()}
 
 
-def _simulated(chosen: IngestParams, tables: Path, oracle: Path) -> dict[str, int]:
+def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> dict[str, int]:
     from triad.sources.simulated import simulate
 
     shop = simulate(chosen)
-    rows = {name: write_table(tables, name, check(name, data, chosen)) for name, data in shop.tables.items()}
-    rows["events"] = _write_days(shop, chosen, tables, oracle)
+    rows = {
+        name: write_table(tables, name, check(name, who.table(name, data), chosen))
+        for name, data in shop.tables.items()
+    }
+    rows["events"] = _write_days(shop, chosen, who, tables, oracle)
     for name, data in shop.oracle.items():
-        pq.write_table(data, oracle / f"{name}.parquet", compression="zstd")
+        pq.write_table(who.rows(f"truth of {name}", data), oracle / f"{name}.parquet", compression="zstd")
     known = {"known": True, "source": "simulated", "size": chosen.simulated.size, "seed": chosen.simulated.seed}
     write_json(oracle / "oracle.json", known)
     return rows
 
 
-def _write_days(shop: Shop, chosen: IngestParams, tables: Path, oracle: Path) -> int:
+def _write_days(shop: Shop, chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> int:
     """Events and exposures, one day in memory at a time; ids carry their day, so days cannot share one."""
     count, writer = 0, None
     with Progress("simulating", chosen.window_days, "days") as progress:
         try:
             for day in shop.days():
-                count += write_table(tables, "events", check("events", day.events, chosen))
-                writer = writer or pq.ParquetWriter(
-                    oracle / "exposures.parquet", day.exposures.schema, compression="zstd"
-                )
-                writer.write_table(day.exposures)
+                count += write_table(tables, "events", check("events", who.table("events", day.events), chosen))
+                truth = who.rows("exposures", day.exposures)
+                writer = writer or pq.ParquetWriter(oracle / "exposures.parquet", truth.schema, compression="zstd")
+                writer.write_table(truth)
                 progress.advance(1, events=count)
         finally:
             if writer is not None:

@@ -1,0 +1,72 @@
+"""`triad forget` and `triad pseudonym`: what a shop does for a person who asks it to. Guide: docs/privacy.md."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from triad.errors import TriadError
+from triad.privacy import forgotten
+from triad.privacy.pseudonyms import COLUMNS, key, needed_key
+from triad.redaction import KEY
+
+
+@click.command(help="Leave the users ID… out of every later ingest, and show where they still lie.")
+@click.argument("ids", nargs=-1, metavar="ID…")
+@click.option(
+    "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
+)
+@click.option("--messages", is_flag=True, help="the ids are of messages in conversations, which name no user")
+@click.option("--list", "show", is_flag=True, help="only print how many are on the list, and their entries")
+def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, show: bool) -> None:
+    if show:
+        _show()
+        return
+    every = _named(ids, listed)
+    fresh = forgotten.add(every, "message" if messages else "user")
+    click.echo(f"{fresh} of {len(every)} are new on the list {forgotten.place()}; keep a copy of it in your backup.")
+    if key() is None:
+        sys.stderr.write(
+            f"warning · {KEY} is not set, so the list holds bare ids (only its owner may read it). "
+            "With a key, forget any of them again, and all become pseudonyms.\n"
+        )
+
+
+@click.command(help="Print the pseudonym of each ID, under the key in the environment.")
+@click.argument("ids", nargs=-1, metavar="ID…")
+@click.option(
+    "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
+)
+@click.option("--kind", type=click.Choice(sorted(set(COLUMNS.values()))), default="user", show_default=True)
+@click.option("--new-key", is_flag=True, help="let later ingests use this key, though the nights before had another")
+def pseudonym(ids: tuple[str, ...], listed: Path | None, kind: str, new_key: bool) -> None:
+    secret = needed_key("triad pseudonym")
+    if new_key:
+        from triad.privacy.persons import renew_key
+
+        click.echo(renew_key(secret))
+        return
+    for id_ in _named(ids, listed):
+        click.echo(f"{id_}\t{secret.pseudonym(id_, kind)}")
+
+
+def _named(ids: tuple[str, ...], listed: Path | None) -> list[str]:
+    try:
+        lines = listed.read_text(encoding="utf-8-sig").splitlines() if listed else []
+    except UnicodeDecodeError as error:
+        raise TriadError("is no UTF-8", where=str(listed), mend="save it as UTF-8, one id a line") from error
+    every = list(dict.fromkeys(text for id_ in (*ids, *lines) if (text := id_.strip())))
+    if not every:
+        raise TriadError("no id is named", where="ID…", mend="name ids as users.user_id has them, or a file of them")
+    return every
+
+
+def _show() -> None:
+    known = forgotten.read()
+    how = f"pseudonyms under the key of check value {known.check}" if known.check else "bare ids"
+    click.echo(f"{len(known)} on the list {forgotten.place()}" + (f", as {how}" if len(known) else ""))
+    for kind, names in known.named.items():
+        for name in sorted(names):
+            click.echo(f"{kind}\t{name}")

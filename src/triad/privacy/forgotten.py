@@ -1,0 +1,113 @@
+"""The list of persons who asked to be forgotten: every later ingest leaves them out.
+
+It lies in the deployment's own git folder, which its worktrees, nights and experiments share, no commit holds and no
+`git clean` removes. It names persons by their pseudonyms where the environment has a key, else by their ids.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from triad.artifacts import read_json, replacing_file
+from triad.errors import TriadError
+from triad.privacy.pseudonyms import Key, key
+from triad.redaction import KEY
+from triad.tracking.place import checkout
+
+KINDS = {"user_id": "user", "message_id": "message"}
+"""The columns by which rows are left out. A conversation names no user, so it is told by its message's id."""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """`named`: kind → pseudonyms under the key whose check value is `check`, or bare ids where that is None."""
+
+    check: str | None
+    named: dict[str, frozenset[str]]
+    secret: Key | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self.named.values()))
+
+    def holds(self, id_: str, kind: str = "user") -> bool:
+        """Whether the id, or the pseudonym, is on the list."""
+        names = self.named.get(kind, frozenset())
+        return bool(names) and (id_ in names or (self.secret is not None and self.secret.pseudonym(id_, kind) in names))
+
+    def without(self, data: pa.Table) -> pa.Table:
+        """The rows of `data` that are of nobody on the list."""
+        for column, kind in KINDS.items():
+            if column in data.column_names and self.named.get(kind):
+                ids = pc.unique(data[column]).drop_null().to_pylist()
+                gone = pa.array([id_ for id_ in ids if self.holds(id_, kind)], pa.string())
+                data = data.filter(pc.invert(pc.is_in(data[column], gone)))
+        return data
+
+
+def home() -> Path:
+    """The folder of what a deployment knows of persons: in its git folder, or beside it where there is none."""
+    here = Path(os.environ.get("TRIAD_CHECKOUT") or checkout()).resolve()
+    for folder in (here, *here.parents):
+        git = folder / ".git"
+        if git.is_dir():
+            return git / "triad"
+        if git.is_file():  # a worktree, whose folder lies in the repository's
+            own = (folder / git.read_text().partition(":")[2].strip()).resolve()
+            common = own / "commondir"
+            return ((own / common.read_text().strip()) if common.is_file() else own).resolve() / "triad"
+    return here / ".triad"
+
+
+def place() -> Path:
+    """Where the list lies, or would."""
+    return home() / "forgotten.json"
+
+
+def read() -> Forgotten:
+    """The list; an empty one where nobody was forgotten.
+
+    Raises:
+        TriadError: it cannot be read, or was made under a key that the environment does not hold: those on it would
+            come back.
+    """
+    path, secret = place(), key()
+    if not path.exists():
+        return Forgotten(None, {}, secret)
+    try:
+        held = read_json(path)
+        check, named = held["key"], {kind: frozenset(held[kind]) for kind in KINDS.values()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TriadError(
+            "the list of forgotten persons is damaged", where=str(path), mend="bring its copy back from your backup"
+        ) from error
+    if check is not None and (secret is None or secret.check != check):
+        found = "holds none" if secret is None else f"holds one of check value {secret.check}"
+        raise TriadError(
+            f"the forgotten persons are listed under the key of check value {check}, but the environment {found}: "
+            "they would come back",
+            where=str(path),
+            mend=f"set {KEY} to that key. If it is lost, move the file away and forget all of them again",
+        )
+    return Forgotten(check, named, secret)
+
+
+def add(ids: Iterable[str], kind: str = "user") -> int:
+    """Put ids on the list; returns how many are new. With a key, what stood there in plain becomes pseudonyms."""
+    with replacing_file(place()) as fresh:
+        known, secret = read(), key()
+        before = {k: set(known.named.get(k, ())) for k in KINDS.values()}
+        if secret is not None and known.check is None:
+            before = {k: {secret.pseudonym(id_, k) for id_ in names} for k, names in before.items()}
+        after = {k: set(names) for k, names in before.items()}
+        after[kind] |= {id_ if secret is None else secret.pseudonym(id_, kind) for id_ in ids}
+        held = {k: sorted(names) for k, names in after.items()} | {"key": secret.check if secret else None}
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(held, indent=2, ensure_ascii=False) + "\n")
+    return len(after[kind]) - len(before[kind])

@@ -1,0 +1,107 @@
+"""What `ingest` does with persons before anything is written: the forgotten go, and ids become pseudonyms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from triad.artifacts import INGESTED, read_json, write_json
+from triad.errors import TriadError
+from triad.privacy import forgotten
+from triad.privacy.pseudonyms import Key, needed_key, pseudonymised
+from triad.redaction import KEY
+from triad.schema import TABLES
+from triad.tables import conform
+
+RECORD = "pseudonyms.json"
+"""The key's check value: beside the tables, and for the deployment as a whole."""
+
+
+@dataclass(frozen=True)
+class Persons:
+    """`secret` is there where ids become pseudonyms; `left_out` counts rows a table."""
+
+    secret: Key | None
+    forgotten: forgotten.Forgotten
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def table(self, name: str, data: pa.Table) -> pa.Table:
+        """Table `name` of the contract as it may be written.
+
+        Raises:
+            TriadError: it does not fit the contract, or an attribute repeats the ids that become pseudonyms.
+        """
+        return self.rows(name, conform(name, data))
+
+    def rows(self, name: str, data: pa.Table) -> pa.Table:
+        """The same of any rows whose ids are texts."""
+        kept = self.forgotten.without(data)
+        self.left_out[name] += data.num_rows - kept.num_rows
+        if self.secret is None:
+            return kept
+        if name == "users":
+            _refuse_copies(kept)
+        return pseudonymised(kept, self.secret)
+
+    def record(self, tables: Path) -> None:
+        """Write down, beside the tables and for the deployment, under which key they are."""
+        if self.secret is not None:
+            for folder in (tables, forgotten.home()):
+                write_json(folder / RECORD, {"key_check": self.secret.check})
+
+
+def persons(pseudonymise: bool) -> Persons:
+    """Asked before anything is read.
+
+    Raises:
+        TriadError: the key is missing or not the one of the nights before, or the list of the forgotten cannot be read.
+    """
+    secret = needed_key("ingest.pseudonymise: true") if pseudonymise else None
+    if secret is not None:
+        _check_key(secret)
+    return Persons(secret, forgotten.read())
+
+
+def _check_key(secret: Key) -> None:
+    known = next((path for path in (forgotten.home() / RECORD, INGESTED / RECORD) if path.is_file()), None)
+    before = read_json(known)["key_check"] if known else secret.check
+    if secret.check != before:
+        raise TriadError(
+            f"the key is not the one of the nights before (its check value is {secret.check}, theirs {before}): every "
+            "user would be a stranger to what was learned and delivered; the groups that users are cut into, users' "
+            "histories, the comparison with the champion and the list of the forgotten would all break",
+            where=str(known),
+            mend=f"set {KEY} to the former key. Is it lost, or must it change? `triad pseudonym --new-key`",
+        )
+
+
+def renew_key(secret: Key) -> str:
+    """Take `secret` for the key from here on; returns what to tell the user.
+
+    Raises:
+        TriadError: the forgotten are listed under another key.
+    """
+    forgotten.read()
+    write_json(forgotten.home() / RECORD, {"key_check": secret.check})
+    return (
+        f"Later ingests use the key of check value {secret.check}. Nobody is known under it yet: learn from nothing "
+        "(pretrain.init: scratch, champion.version: null), deliver the lists anew, and expect the first comparison "
+        "with the champion to see new users only."
+    )
+
+
+def _refuse_copies(users: pa.Table) -> None:
+    """An attribute that is the user's id would stay readable."""
+    for name in users.column_names:
+        if name not in TABLES["users"].names and users.num_rows:
+            same = pc.sum(pc.equal(users[name], users["user_id"])).as_py() or 0
+            if 2 * same > users.num_rows:
+                raise TriadError(
+                    f"repeats the user's id in {same:,} of {users.num_rows:,} rows, where pseudonymise is to hide it",
+                    where=f"table users, column {name}",
+                    mend="do not map this attribute",
+                )

@@ -1,0 +1,281 @@
+"""Pseudonyms from the first table on, and persons who are forgotten."""
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from make_tables import END, make_tables
+
+from triad.artifacts import INGESTED, ORACLE, read_json
+from triad.cli import commands
+from triad.config.params import Params, parse
+from triad.errors import TriadError
+from triad.privacy import forgotten
+from triad.privacy.pseudonyms import COLUMNS, Key
+from triad.redaction import KEY, tag
+from triad.sources import files
+from triad.sources.simulated import simulate
+from triad.stages.ingest import ingest
+
+SECRET = "a key of the shop's, long enough"
+OTHER = "another key, which is long enough"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(KEY, raising=False)
+    monkeypatch.delenv("TRIAD_CHECKOUT", raising=False)
+    yield
+
+
+def params(**section: Any) -> Params:
+    few = {"as_of": "2026-01-11", "window_days": 4, "simulated": {"size": "tiny", "seed": 3}}
+    return parse(
+        {
+            "ingest": few | section,
+            "tasks": {"click": {"kind": "binary", "label": "clicked"}},
+            "features": {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 12},
+            "recommend": {"order_by": "click"},
+        },
+        "test",
+    )
+
+
+def conversations() -> pa.Table:
+    return pa.table(
+        {"message_id": ["u0003-1", "m2"], "message": ["hello", "where is it"], "intent": ["greet", "track"]}
+    )
+
+
+def from_files(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Params:
+    """Params of a shop whose files hold small tables."""
+    tables = {**make_tables(users=12, shown=300), "conversations": conversations()}
+    monkeypatch.setattr(files, "read_files", lambda _: dict(tables))
+    known = params(as_of=END.isoformat(), window_days=30, **more)
+    return known.model_copy(update={"ingest": known.ingest.model_copy(update={"source": "files"})})
+
+
+def written(folder: Path = INGESTED) -> dict[str, pa.Table]:
+    return {
+        name.name: pa.concat_tables(
+            [pq.ParquetFile(f).read() for f in sorted(name.rglob("*.parquet"))], promote_options="default"
+        )
+        for name in folder.iterdir()
+        if name.is_dir()
+    }
+
+
+def texts(root: Path) -> set[str]:
+    """Every text in every Parquet below `root`, other files by their words."""
+    found: set[str] = set()
+    for path in root.rglob("*"):
+        if path.suffix == ".parquet":
+            for column in pq.ParquetFile(path).read().columns:
+                if pa.types.is_string(column.type):
+                    found |= {value for value in column.to_pylist() if value is not None}
+        elif path.is_file():
+            found |= set(path.read_text().replace('"', " ").split())
+    return found
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(commands, arguments)
+
+
+@pytest.mark.parametrize("source", ["files", "simulated"])
+def test_no_raw_id_is_written_anywhere(source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    if source == "files":
+        chosen = from_files(monkeypatch, pseudonymise=True)
+        raw = files.read_files(chosen.ingest)
+    else:
+        chosen = params(pseudonymise=True)
+        raw = simulate(chosen.ingest).whole()[0]
+    ids = {
+        value
+        for table in raw.values()
+        for column in COLUMNS
+        if column in table.column_names
+        for value in table[column].to_pylist()
+        if value is not None
+    }
+    ingest(chosen)
+    assert not ids & texts(tmp_path / "artifacts")
+    users = sorted(written()["users"]["user_id"].to_pylist())
+    assert users == sorted(Key(SECRET.encode()).pseudonym(id_) for id_ in raw["users"]["user_id"].to_pylist())
+    assert set(written()["events"]["user_id"].to_pylist()) <= set(users)
+    assert all(len(id_) == 32 and int(id_, 16) >= 0 for id_ in users)
+    if source == "simulated":  # the truth still fits the events
+        told = pq.read_table(ORACLE / "exposures.parquet")["event_id"].to_pylist()
+        assert told and set(told) <= set(written()["events"]["event_id"].to_pylist())
+    assert SECRET not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+
+
+def test_a_pseudonym_is_of_its_key_and_its_kind() -> None:
+    one, two = Key(SECRET.encode()), Key(OTHER.encode())
+    made = {one.pseudonym("7"), one.pseudonym("7", "event"), two.pseudonym("7"), one.pseudonym("8")}
+    assert len(made) == 4
+    assert SECRET not in repr(one)
+
+
+def test_a_pseudonym_tells_nothing_of_the_hash_in_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    assert not Key(SECRET.encode()).pseudonym("7").startswith(tag("7"))
+
+
+@pytest.mark.parametrize("value", [None, "", "   "])
+def test_without_a_key_nothing_is_read(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = from_files(monkeypatch, pseudonymise=True)
+    monkeypatch.setattr(files, "read_files", lambda _: pytest.fail("it read the files"))
+    if value is not None:
+        monkeypatch.setenv(KEY, value)
+    with pytest.raises(TriadError, match="holds none") as raised:
+        ingest(chosen)
+    assert KEY in raised.value.mend
+    assert not INGESTED.exists()
+
+
+def test_another_key_is_noticed_until_it_is_said_to_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = from_files(monkeypatch, pseudonymise=True)
+    monkeypatch.setenv(KEY, SECRET)
+    ingest(chosen)
+    before = texts(INGESTED)
+    monkeypatch.setenv(KEY, OTHER)
+    with pytest.raises(TriadError, match="not the one of the nights before"):
+        ingest(chosen)
+    assert texts(INGESTED) == before
+    assert run("pseudonym", "--new-key").exit_code == 0
+    ingest(chosen)
+    assert Key(OTHER.encode()).pseudonym("u0001") in texts(INGESTED)
+
+
+def test_an_attribute_that_repeats_the_id_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = from_files(monkeypatch, pseudonymise=True)
+    tables = files.read_files(chosen.ingest)
+    tables["users"] = tables["users"].append_column("customer", tables["users"]["user_id"])
+    monkeypatch.setattr(files, "read_files", lambda _: tables)
+    monkeypatch.setenv(KEY, SECRET)
+    with pytest.raises(TriadError, match="repeats the user's id in 12 of 12"):
+        ingest(chosen)
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+@pytest.mark.parametrize("pseudonymise", [False, True])
+def test_the_forgotten_are_in_no_later_table(
+    secret: str | None, pseudonymise: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if pseudonymise and secret is None:
+        pytest.skip("refused without a key")
+    if secret:
+        monkeypatch.setenv(KEY, secret)
+    chosen = from_files(monkeypatch, pseudonymise=pseudonymise)
+    caplog.set_level("INFO", "triad.ingest")
+    ingest(chosen)
+    before = written()
+    assert run("forget", "u0003", "u0005").exit_code == 0
+    assert run("forget", "--messages", "u0003-1").exit_code == 0
+    ingest(chosen)
+    after = written()
+    key = Key(SECRET.encode())
+    gone = {key.pseudonym(id_) if pseudonymise else id_ for id_ in ("u0003", "u0005")}
+    for name in ("users", "events"):
+        ids = [id_ for id_ in before[name]["user_id"].to_pylist() if id_ not in gone]
+        assert after[name]["user_id"].to_pylist() == ids
+        assert len(ids) < before[name].num_rows
+    assert after["conversations"].num_rows == 1
+    assert after["items"].equals(before["items"])
+    lost = before["events"].num_rows - after["events"].num_rows
+    assert f"suppressed: users 2, events {lost}, conversations 1" in caplog.text
+    assert "u0003" not in caplog.text
+
+
+def test_the_list_is_the_owners_alone_and_holds_no_id_where_there_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = run("forget", "anna@shop.de")
+    assert bare.exit_code == 0
+    assert "holds bare ids" in bare.output
+    assert stat.S_IMODE(forgotten.place().stat().st_mode) == 0o600
+    monkeypatch.setenv(KEY, SECRET)
+    again = run("forget", "anna@shop.de", "ben")
+    assert again.output.startswith("1 of 2 are new")
+    assert "anna" not in forgotten.place().read_text()
+    assert stat.S_IMODE(forgotten.place().stat().st_mode) == 0o600
+    assert forgotten.read().holds("anna@shop.de")
+    assert not forgotten.read().holds("carl")
+
+
+@pytest.mark.parametrize("present", [None, OTHER])
+def test_a_list_that_cannot_be_obeyed_stops_ingest(present: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    run("forget", "u0003")
+    monkeypatch.delenv(KEY)
+    if present:
+        monkeypatch.setenv(KEY, present)
+    with pytest.raises(TriadError, match="they would come back"):
+        ingest(from_files(monkeypatch))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"key": null}', "{"])
+def test_a_damaged_list_stops_ingest(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("forget", "u0003")
+    forgotten.place().write_text(content)
+    with pytest.raises(TriadError, match="damaged"):
+        ingest(from_files(monkeypatch))
+
+
+def test_ids_come_from_a_file_too_and_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\ufeffu1\r\n\r\n u2 \nu1\n")
+    run("forget", "--file", "ids.txt", "u3")
+    assert forgotten.read().named["user"] == {"u1", "u2", "u3"}
+    assert "user\tu2" in run("forget", "--list").output
+    assert isinstance(run("forget").exception, TriadError)
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments], check=True, capture_output=True
+    )
+
+
+@pytest.mark.parametrize("where", ["checkout", "worktree", "below", "night", "experiment"])
+def test_every_place_that_a_stage_runs_in_has_the_same_list(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "first")
+    run("forget", "u1")
+    folder = {"worktree": tmp_path.parent / f"{tmp_path.name}-w", "below": tmp_path / "project"}.get(where, tmp_path)
+    if where == "worktree":
+        git("worktree", "add", "--quiet", str(folder))
+    elif where == "night":
+        monkeypatch.setenv("TRIAD_CHECKOUT", str(tmp_path))
+        folder = tmp_path.parent / f"{tmp_path.name}-n"
+    elif where == "experiment":
+        monkeypatch.setenv("DVC_EXP_NAME", "exp")
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+        folder = tmp_path / ".dvc" / "tmp" / "exps" / "abc"
+        (folder / ".dvc").mkdir(parents=True)
+        os.chdir(folder)
+        git("init", "--quiet")  # DVC makes a clone
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    assert forgotten.read().named["user"] == {"u1"}
+
+
+def test_the_list_is_read_from_json_that_people_can_read() -> None:
+    run("forget", "ü1")
+    assert read_json(forgotten.place()) == {"key": None, "message": [], "user": ["ü1"]}
+
+
+def test_pseudonym_prints_what_the_lists_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    assert run("pseudonym", "u1", "u2").output.splitlines()[1] == f"u2\t{Key(SECRET.encode()).pseudonym('u2')}"
+    monkeypatch.delenv(KEY)
+    assert isinstance(run("pseudonym", "u1").exception, TriadError)
