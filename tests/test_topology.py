@@ -43,8 +43,11 @@ def test_a_service_names_its_version_and_says_whether_it_is_well(name: str) -> N
     assert "privileged" not in service
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     if service["restart"] == "no":
-        ours = {other for other, body in RAW["services"].items() if "build" in body} - {name}
-        assert all(name in RAW["services"][other]["depends_on"] for other in ours)
+        ours = {other for other, body in RAW["services"].items() if "build" in body} - {"init", "init-state"}
+        waiting = (
+            ours if name == "init" else {other for other in ours if RAW["services"][other].get("user") == "worker"}
+        )
+        assert waiting and all(name in RAW["services"][other]["depends_on"] for other in waiting)
     else:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]
@@ -66,6 +69,67 @@ def test_what_a_task_runs_cannot_reach_the_metadata_database(name: str) -> None:
     given = RAW["services"][name]["environment"]
     assert not {"SQL_ALCHEMY_CONN", "FERNET_KEY", "JWT_SECRET", "SECRET_KEY"} & {key.split("__")[-1] for key in given}
     assert "_DB_PASSWORD" not in yaml.safe_dump(given)
+
+
+WORKERS = {name for name, body in RAW["services"].items() if body.get("user") == "worker"}
+AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
+
+
+def mounts(name: str) -> dict[str, bool]:
+    """Source of each mount of a service → whether it may be written."""
+    parts = [volume.rsplit(":", 2) for volume in RAW["services"][name].get("volumes", [])]
+    return {part[0]: part[-1] != "ro" for part in parts}
+
+
+def test_only_init_writes_the_code_that_airflow_runs() -> None:
+    assert {name for name in RAW["services"] if mounts(name).get("code")} == {"init"}
+    everyone = RAW["services"].items()
+    folders = {body["environment"].get("AIRFLOW__CORE__DAGS_FOLDER") for _, body in everyone} - {None}
+    assert folders == {"/srv/code/dags"}
+    assert {body["environment"].get("PYTHONPATH") for _, body in everyone} - {None} == {"/srv/code/src"}
+
+
+def test_what_a_worker_may_write_airflows_parts_may_at_most_read() -> None:
+    assert {"worker", "worker-gpu", "init-state"} == WORKERS
+    written = {volume for name in WORKERS for volume, writable in mounts(name).items() if writable}
+    assert written == {"state", "logs"}
+    for name in AIRFLOW | {"init", "mlflow"}:
+        assert not written & {volume for volume, writable in mounts(name).items() if writable}, name
+        assert "user" not in RAW["services"][name]  # the image's: triad
+    homes = {name: RAW["services"][name]["environment"].get("AIRFLOW_HOME") for name in RAW["services"]}
+    assert {homes[name] for name in AIRFLOW} == {"/srv/airflow"} and homes["worker"] == "/srv/worker"
+    assert not {volume for name in RAW["services"] for volume in mounts(name)} & {"airflow"}
+    image = (DOCKER / "Dockerfile").read_text()
+    assert len(set(re.findall(r"--uid (\d+) .* (triad|worker) ", image))) == 2
+
+
+def test_each_bucket_has_an_identity_of_its_own() -> None:
+    keys = {name: RAW["services"][name]["environment"].get("AWS_ACCESS_KEY_ID") for name in RAW["services"]}
+    named = {name: key.partition(":")[0] for name, key in keys.items() if key}
+    assert named == {
+        "init": "${S3_ADMIN_ACCESS_KEY",
+        "mlflow": "${S3_MLFLOW_ACCESS_KEY",
+        "worker": "${S3_DVC_ACCESS_KEY",
+        "worker-gpu": "${S3_DVC_ACCESS_KEY",
+    }
+    written = interpolate(RAW["services"]["s3"]["command"][0], {}).partition("<<END")[2].partition("END")[0]
+    identities = {each["name"]: each["actions"] for each in yaml.safe_load(written)["identities"]}
+    assert {name: {action.partition(":")[2] for action in actions} for name, actions in identities.items()} == {
+        "admin": {""},
+        "dvc": {"triad-dvc"},
+        "mlflow": {"triad-mlflow"},
+    }
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in DOCKER.glob("*.sh")))
+def test_no_script_passes_a_secret_as_an_argument(script: str) -> None:
+    text = re.sub(r"<<'?(\w+)'?\n.*?\n\1\n", "", (DOCKER / script).read_text(), flags=re.DOTALL)
+    assert not re.search(r"\$\{?\w*(PASSWORD|SECRET|TOKEN|_KEY|STORE_URI|CONN)\b", text)
+
+
+def test_what_comes_back_from_the_store_is_held_against_its_hash() -> None:
+    settings = (DOCKER / "init_state.sh").read_text()
+    assert re.search(r"\['remote \"store\"'\]\n.*\n +verify = true", settings)
 
 
 def test_loopback_starts_what_compose_starts(tmp_path: Path) -> None:

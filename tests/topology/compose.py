@@ -18,6 +18,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
 IMAGE_FILES = {"/opt/triad": ROOT}  # what the image holds, and where it lies here
+OWN_FOLDERS = ("/srv/airflow", "/srv/worker")  # of the image, in which a container writes what no other sees
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def _service(
         source, target = interpolate(volume, variables).split(":")[:2]
         is_path = source.startswith((".", "/"))
         mounts[target] = (COMPOSE.parent / source).resolve() if is_path else volumes / source
+    mounts |= {folder: volumes / "own" / name / Path(folder).name for folder in OWN_FOLDERS}
 
     def here(text: object) -> str:
         return _translate(interpolate(str(text), variables), mounts, {**addresses, "localhost": addresses[name]})

@@ -71,12 +71,12 @@ class Deployment:
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
 
     def store(self, **other: Any) -> Any:
-        """A client of the object store, with the deployment's keys unless others are given."""
+        """A client of the object store, with the administrator's keys unless others are given."""
         import boto3
 
         keys = {
-            "aws_access_key_id": self.secrets["S3_ACCESS_KEY"],
-            "aws_secret_access_key": self.secrets["S3_SECRET_KEY"],
+            "aws_access_key_id": self.secrets["S3_ADMIN_ACCESS_KEY"],
+            "aws_secret_access_key": self.secrets["S3_ADMIN_SECRET_KEY"],
         }
         address = f"http://{self.address('s3')}:8333"
         return boto3.client("s3", endpoint_url=address, region_name="us-east-1", **{**keys, **other})
