@@ -16,8 +16,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # compiled byte code makes every stage start seconds sooner
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
+# DVC's notes on this checkout: by default below /var/tmp, where every user of the machine may write
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
-.PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock clean
+.PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
 
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
@@ -125,5 +127,9 @@ lock: $(VENV)/.dev
 	$(RESOLVE) -c requirements/topology.lock --extra gpu -o requirements/gpu.lock
 
 # What the stages made here. Workspaces (`git worktree remove` takes one away), deliveries and the registry stay.
+# The lock files against a list of advisories: a folder of OSV records, named by TRIAD_ADVISORIES.
+audit: $(VENV)/.dev
+	@python requirements/audit.py
+
 clean:
 	rm -rf artifacts .triad/checkpoints .triad/failures

@@ -123,6 +123,7 @@ def test_dvc_shares_the_cache(folder: Path) -> None:
 
     config = Config(str(there / ".dvc"), validate=True)
     assert Path(config["cache"]["dir"]).resolve() == here / ".dvc" / "cache"
+    assert config["remote"]["store"]["verify"] is True
     assert Path(config["remote"]["store"]["url"]).resolve() == here / "store"
 
 

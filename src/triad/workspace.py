@@ -124,6 +124,8 @@ def share_cache(checkout: Path, folder: Path) -> None:
         if not settings.has_section(needed):
             settings.add_section(needed)
     for section in settings.values():  # paths are relative to the .dvc folder that names them
+        if "url" in section:  # what comes back from a remote is held against its recorded hash
+            section.setdefault("verify", "true")
         if "url" in section and "://" not in section["url"]:
             section["url"] = _for_dvc((here / section["url"]).resolve(), folder)
     settings["cache"]["dir"] = _for_dvc((here / settings["cache"].get("dir", "cache")).resolve(), folder)
