@@ -167,7 +167,7 @@ def meta_to(meta: Meta) -> dict[str, Any]:
 def meta_from(raw: dict[str, Any]) -> Meta:
     """The meaning as JSON gives it back, its lists tuples again."""
     raw = dict(raw)
-    raw["vocabulary_rows"] = dict(raw["vocabulary_rows"])  # an object until 2026-11
+    raw["vocabulary_rows"] = dict(raw["vocabulary_rows"])
     raw["classes"] = {task: tuple(names) for task, names in raw["classes"].items()}
     raw["windows"] = {split: tuple(span) for split, span in raw["windows"].items()}
     for name in ("tasks", "context", "context_mean", "context_std"):

@@ -1,4 +1,4 @@
-"""What `fit` learned of the tables, and `transform` repeats for serving."""
+"""What `fit` learned from the tables, which `transform` applies again when the model serves."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ class State:
     def load(cls, folder: Path) -> State:
         """The state that `save` wrote."""
         raw = read_json(folder / "state.json")
-        known = {name: value for name, value in raw["params"].items() if name != "vocabularies_from"}  # until 2026-11
         return cls(
-            params=FeaturesParams.model_validate(known),
+            params=FeaturesParams.model_validate(raw["params"]),
             tasks={name: TaskParams.model_validate(raw["tasks"][name]) for name in raw["task_order"]},
             meta=meta_from(raw["meta"]),
             vocabularies=vocabulary.load(folder / "vocabularies"),

@@ -1,7 +1,7 @@
-"""A member: one model of its own, which the fusion and everything after it can ask in one way.
+"""The contract of a member: one model of its own, which the fusion and all later code call in the same way.
 
 Each member class lives beside what it is made of; `MEMBERS` names them all, by the stage that makes them.
-The stage `fuse` itself makes three plain ones: `popularity`, `linear`, and `item_knn` out of `similarity`.
+The stage `fuse` itself makes three: `popularity`, `logistic`, and `item_knn`, which it takes from `similarity`.
 """
 
 from __future__ import annotations

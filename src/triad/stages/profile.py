@@ -1,5 +1,6 @@
-"""Stage `profile`: boosted trees on who a user has been so far, with the pretrained item vectors; and, where asked for,
-such as also hear the similarity member.
+"""Stage `profile`: boosted trees on a user's history and the pretrained item vectors.
+
+With `profile.informed` it also fits trees that read the similarity member's scores.
 """
 
 from __future__ import annotations
