@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from make_workspace import checkout, remove, run, run_stages
+from pickles import pickles
 
 from triad.config.params import merge
 
@@ -49,6 +50,11 @@ def test_a_night_ends_with_a_promoted_model_its_report_and_recommendations(night
     assert not re.search(r'(src|href)="https?://', page)
     said = run(night, "triad", "summary")
     assert re.search(r"click +AUC +0\.\d+ \[0\.\d+, 0\.\d+\]", said) and "PASS" in said
+
+
+def test_nothing_that_a_night_with_networks_writes_is_a_pickle(night: Path) -> None:
+    for written in (night / "artifacts", night / "mlartifacts"):
+        assert any(written.rglob("*.keras")) and not pickles(written)
 
 
 def test_a_second_run_does_nothing(night: Path) -> None:
