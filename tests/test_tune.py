@@ -155,7 +155,8 @@ def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, m
     params["finetune"] |= {"init": "scratch", "body": "shared_bottom", "max_epochs": 1, "weighting": "fixed"}
     params["pretrain"]["trunk"] = {"dim": 8, "layers": 1, "heads": 1, "max_steps": 8}
     Path("params.yaml").write_text(yaml.safe_dump(params))
-    rates = {"dials": {"finetune.learning_rate": {"choices": [1e-6, 1e-2]}}, "trials": 2, "seed": 3}
+    dials = {"finetune.learning_rate": {"choices": [1e-6, 1e-2]}, "finetune.head_dim": {"choices": [8]}}
+    rates = {"dials": dials, "trials": 2, "seed": 3}
     Path("rates.yaml").write_text(yaml.safe_dump(rates))
     trials: list[None] = []
     monkeypatch.setattr(commands, "renew_when_full", lambda: trials.append(None))
@@ -163,5 +164,6 @@ def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, m
     assert len(trials) == 2  # after each, the process may be replaced
     found = yaml.safe_load(Path("configs/tuned_rates.yaml").read_text())
     rate = found["finetune"]["learning_rate"]
-    assert f"dvc exp run -S finetune.learning_rate={rate}" in said
+    assert f" -S finetune.learning_rate={rate}" in said
+    assert " -S +finetune.head_dim=8" in said  # params.yaml does not name it
     assert parse(laid(Path(), found), "test").finetune.learning_rate == rate

@@ -183,6 +183,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     import yaml
 
     from triad.artifacts import ARTIFACTS, replacing_file
+    from triad.config.params import read
     from triad.errors import TriadError
     from triad.features.dataset import load as load_data
     from triad.locking import held
@@ -222,7 +223,9 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     target = target or Path("configs") / f"tuned_{name}.yaml"
     with replacing_file(target) as fresh:
         fresh.write_text(f"# triad tune {space}: validation loss {loss:.6g}\n" + yaml.safe_dump(best, sort_keys=False))
-    dials = " ".join(f"-S {key}={value}" for key, value in _flat(best).items())
+    shown = _flat(read(Path("params.yaml"))) if Path("params.yaml").is_file() else {}
+    # DVC sets a key that the file does not name only with a plus sign
+    dials = " ".join(f"-S {'' if key in shown else '+'}{key}={value}" for key, value in _flat(best).items())
     click.echo(f"{target}: validation loss {loss:.6g}\n  triad workspace {target} FOLDER\n  dvc exp run {dials}")
 
 
