@@ -531,7 +531,7 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
     from triad.stages.features import features
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TriadError, match="run `triad ingest` first"):
+    with pytest.raises(TriadError, match="run `triad ingest` and `triad validate` first"):
         features(parse(values(), "params"))
     for name, table in make_tables(users=60, items=20, shown=1500).items():
         write_table(tmp_path / "artifacts/validate/tables", name, table)
