@@ -55,7 +55,7 @@ def texts(column: pa.ChunkedArray, where: str, *, ids: bool = False) -> pa.Chunk
     if column.type == pa.string():
         return column
     with duckdb.connect() as session:
-        session.execute("SET TimeZone = 'UTC'")
+        session.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
         session.register("data", pa.table({"value": column}))
         kind = session.execute("DESCRIBE data").fetchall()[0][1]
         if ids and (bad := unclear("value", kind)):

@@ -12,6 +12,13 @@ import hmac
 import os
 import re
 import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from triad.schema import TABLES
 
 KEY = "TRIAD_PSEUDONYM_KEY"
 """The environment variable that holds the key. It is never stored."""
@@ -32,6 +39,46 @@ def shown(value: object, *, personal: bool = True) -> str:
     if not personal:
         return _cut(text, repr(text[:_MOST]))
     return _cut(text, repr(_shape(text[:_MOST])), tag(text))
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Which columns of the contract's tables are shown by their shape alone.
+
+    Args:
+        public: attributes of the shop's own that it declares as not personal. All others are.
+        made: `table.column` of ids that are made of something personal.
+    """
+
+    public: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
+
+    def hides(self, table: str, column: str) -> bool:
+        """Whether values of `column` may say something of a person. Unknown ones do, if not `public`."""
+        if column not in TABLES[table].names:
+            return column not in self.public
+        found = TABLES[table].column(column)
+        return (found.personal and found.kind == "string") or f"{table}.{column}" in self.made
+
+    def value(self, table: str, column: str, value: Any) -> Any:
+        """A value as reports may hold it: numbers and times as they are, a text as it is or by its shape."""
+        if isinstance(value, bool | int | float):
+            return value  # a count: what is personal is text
+        if isinstance(value, date) or not self.hides(table, column):
+            text = shown_path(str(value)[:200])
+            return text if text.isprintable() else repr(text)
+        return shown(value)
+
+
+def masked(text: str, known: Collection[object] = ()) -> str:
+    """What a library says of an error, without the values between quotes; `known` texts and files' names stay."""
+
+    def shape(match: re.Match[str]) -> str:
+        quoted = match[0][1:-1]
+        kept = quoted in known or (len(quoted) < 1024 and "\0" not in quoted and Path(quoted).exists())
+        return match[0] if kept else _shape(match[0])
+
+    return re.sub(r"'.*'|\".*\"", shape, shown_path(text), flags=re.DOTALL)
 
 
 def tag(text: str) -> str:

@@ -93,7 +93,7 @@ EVENTS = Table(
         Column("item_id", "string", "which product"),
         Column("occurred_at", "timestamp", "when", unit="UTC"),
         Column("kind", "string", "one of " + ", ".join(EVENT_KINDS)),
-        Column("session_id", "string", "the visit it belongs to", nullable=True),
+        Column("session_id", "string", "the visit it belongs to", nullable=True, personal=True),
         Column("position", "int64", "place on the page, from 1", unit="rank", nullable=True),
         Column("surface", "string", "where it was shown: home, search, category …", nullable=True),
         Column(
@@ -124,7 +124,7 @@ SEARCHES = Table(
     "searches",
     ("query", "item_id"),
     (
-        Column("query", "string", "what was searched for", max_length=500),
+        Column("query", "string", "what was searched for", personal=True, max_length=500),
         Column("item_id", "string", "which product was judged"),
         Column("relevance", "int64", "0 irrelevant … 3 exact", unit="grade"),
     ),
@@ -136,7 +136,7 @@ CONVERSATIONS = Table(
         Column("message_id", "string", "unique id of the message"),
         Column("message", "string", "what the customer wrote", personal=True, max_length=10_000),
         Column("intent", "string", "what they wanted"),
-        Column("reply", "string", "what the shop answered", nullable=True, max_length=10_000),
+        Column("reply", "string", "what the shop answered", nullable=True, personal=True, max_length=10_000),
     ),
 )
 

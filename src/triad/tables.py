@@ -6,8 +6,10 @@ A table with a time lies in `<folder>/<table>/day=YYYY-MM-DD/part-0.parquet`, an
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import numpy as np
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 
 from triad.canonical import settled, texts
 from triad.errors import TriadError
-from triad.paths import parquet_below
+from triad.paths import parquet_below, sql_text
 from triad.schema import TABLES, Column, Table
 
 _ARROW = {
@@ -121,7 +123,7 @@ def scan(tables: Path, name: str, more: str = "") -> str:
 def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckdb.DuckDBPyConnection:
     """A DuckDB session in UTC with one view a table, on a folder of Parquet or on Arrow tables in memory.
 
-    `threads=0` leaves the count to DuckDB. Close it after use.
+    `threads=0` leaves the count to DuckDB. Close it after use. Whatever its SQL names, it opens no other file.
     """
     session = duckdb.connect()
     session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
@@ -136,7 +138,36 @@ def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckd
     else:
         for name, data in tables.items():
             session.register(name, conform(name, data))
+    confine(session, *([tables] if isinstance(tables, Path) else []))
     return session
+
+
+SPILL = "triad-spill-"
+
+
+def confine(session: duckdb.DuckDBPyConnection, *folders: Path) -> None:
+    """Let a session open what lies below `folders` and where it spills, and nothing else from here on.
+
+    Names and values of a shop stand in its SQL: none is to reach another file, a URL or a variable of Python.
+    """
+    for setting in confinement(*folders):
+        session.execute(setting)
+
+
+def confinement(*folders: Path) -> list[str]:
+    """The SQL of `confine`, in its order. What links in `folders` point to belongs to them."""
+    links = {link.resolve().parent for folder in folders for link in folder.rglob("*.parquet") if link.is_symlink()}
+    allowed = ", ".join(sql_text(path) for path in sorted({folder.resolve() for folder in folders} | links))
+    return [
+        f"SET temp_directory = {sql_text(Path(tempfile.gettempdir()) / (SPILL + uuid4().hex))}",
+        "SET python_enable_replacements = false",
+        f"SET allowed_directories = [{allowed}]",
+        "SET enable_external_access = false",
+    ]
+
+
+LOCK = "SET lock_configuration = true"
+"""SQL after which no setting of a session can be changed."""
 
 
 def _brought(folder: Path, name: str) -> pa.Table | None:

@@ -212,6 +212,19 @@ class FilesParams(Section):
         """The tables that are given or derived, in the contract's order."""
         return {name: table for name in TABLES if (table := getattr(self, name)) is not None}
 
+    @property
+    def personal_ids(self) -> frozenset[str]:
+        """`table.column` of the ids that are made of a source column of which something personal is made too."""
+        found: set[str] = set()
+        for name, table in self.tables.items():
+            columns = list(table.columns.items())
+            others = self.users.columns.items() if name == "events" and self.users.from_ else ()
+            own = [(n, c) for n, c in columns if n not in TABLES[name].names or TABLES[name].column(n).personal]
+            personal = {source for _, column in (*own, *others) for source in (column.column, *column.key)} - {None}
+            ids = [(n, c) for n, c in columns if n.endswith("_id")]
+            found |= {f"{name}.{n}" for n, c in ids if personal & {c.column, *c.key}}
+        return frozenset(found)
+
     @model_validator(mode="after")
     def _fits(self) -> FilesParams:
         for name, table in self.tables.items():

@@ -54,6 +54,9 @@ class ValidateParams(Section):
         default=0.1, ge=0, description="smallest drift that matters, as Cramér's V / KS distance"
     )
     leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="single-feature AUC that stops a run")
+    public_attributes: tuple[str, ...] = Field(
+        default=(), description="columns of the shop's own in users that say nothing of a person: shown as they are"
+    )
     quarantine: QuarantineParams = QuarantineParams()
     max_events_a_user: int | None = Field(
         default=None, ge=1, description="users with more are set aside with all that is theirs; null: only named"

@@ -21,6 +21,7 @@ from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, rank_targets
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.paths import pattern
+from triad.tables import confine
 
 _CHANCES = {"clicked": "p_click", "carted": "p_cart", "purchased": "p_purchase"}
 
@@ -111,6 +112,7 @@ def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Tab
     asked = pa.table({"place": np.arange(len(next(iter(keys.values())))), **{k: pa.array(v) for k, v in keys.items()}})
     with duckdb.connect() as session:
         session.register("asked", asked)
+        confine(session, path.parent)
         wanted = ", ".join(f't."{column}"' for column in columns)
         found = session.sql(
             f"SELECT {wanted} FROM asked LEFT JOIN read_parquet(?) t USING ({', '.join(keys)}) ORDER BY place",
@@ -123,4 +125,5 @@ def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Tab
 
 def _names(path: Path) -> list[str]:
     with duckdb.connect() as session:
+        confine(session, path.parent)
         return [row[0] for row in session.execute("DESCRIBE SELECT * FROM read_parquet(?)", [pattern(path)]).fetchall()]

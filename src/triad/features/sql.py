@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from uuid import uuid4
-
 import duckdb
 import numpy as np
 
 from triad.features.dataset import Floats, Ints
-from triad.paths import sql_text
+from triad.tables import LOCK
 from triad.texts import Texts, joined
 
 HOUR = 3_600_000_000
@@ -21,19 +17,16 @@ MICRO = 1_000_000
 """Sums of fractions are taken in whole millionths: integers add up to the same bits in any order and on any thread."""
 
 
-SPILL = "triad-spill-"
-
-
 def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megabytes: int = 150) -> None:
-    """Let the engine spill to a temporary folder beyond a limit that leaves room for the arrays.
+    """Let the engine spill to its temporary folder beyond a limit that leaves room for the arrays; lock its settings.
 
-    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own. The
-    engine makes the folder when it first spills, keeps it for the session, and removes it when that is closed.
+    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own.
     """
+    if scalar(session, "SELECT current_setting('lock_configuration')::INT"):
+        return
     limit = max(megabytes, thread_megabytes * scalar(session, "SELECT current_setting('threads')"))
     session.execute(f"SET memory_limit = '{limit}MB'")
-    if SPILL not in str((session.execute("SELECT current_setting('temp_directory')").fetchone() or ("",))[0]):
-        session.execute(f"SET temp_directory = {sql_text(Path(tempfile.gettempdir()) / (SPILL + uuid4().hex))}")
+    session.execute(LOCK)
 
 
 def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:

@@ -74,7 +74,8 @@ def read_files(params: IngestParams) -> dict[str, pa.Table]:
     window = (last - timedelta(days=params.window_days), last)
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as session:
         session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
-        session.execute(f"SET temp_directory = {literal(spill)}")
+        session.execute(f"SET temp_directory = {literal(spill)}; SET python_enable_replacements = false")
+        session.execute("SET enable_external_access = false; SET lock_configuration = true")
         found = {n: _load(session, n, files, params.currency) for n, table in files.tables.items() if table.path}
         check_spelling(session, tuple(found))
         derived.remove_cancelled(session, before=last)

@@ -22,8 +22,9 @@ from triad import machine
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES, replacing_together, write_json
 from triad.durable import remove, sweep
 from triad.errors import TriadError
+from triad.redaction import Privacy, masked
 from triad.schema import TABLES as CONTRACT
-from triad.tables import connect, present
+from triad.tables import LOCK, connect, present
 from triad.validation import suites
 from triad.validation.checks import Check, describe, failed
 from triad.validation.crowds import check_crowds
@@ -65,7 +66,10 @@ def validate(params: Params) -> None:
         log.info("not given, so not checked: %s", ", ".join(absent))
     with tempfile.TemporaryDirectory() as scratch:
         docs = Path(scratch) / "data_docs"
-        checks, rows, aside = _ask(params.validate_, loaded, first_day, as_of, docs)
+        files = params.ingest.files
+        made = frozenset() if files is None else files.personal_ids
+        privacy = Privacy(frozenset(params.validate_.public_attributes), made)
+        checks, rows, aside = _ask(params.validate_, loaded, first_day, as_of, docs=docs, privacy=privacy)
         finish(docs, checks, first_day, as_of)
         critical, warnings = failed(checks, "critical"), failed(checks, "warning")
         outputs = (FAILED,) if critical else (REPORT, QUARANTINE, TABLES)
@@ -102,7 +106,13 @@ def validate(params: Params) -> None:
 
 
 def _ask(
-    limits: ValidateParams, loaded: Mapping[str, suites.Suite], first_day: date, as_of: date, docs: Path
+    limits: ValidateParams,
+    loaded: Mapping[str, suites.Suite],
+    first_day: date,
+    as_of: date,
+    *,
+    docs: Path,
+    privacy: Privacy,
 ) -> tuple[list[Check], dict[str, Any], SetAside]:
     """All checks, rows a table and day, and what was set aside: the event log is asked without it.
 
@@ -115,9 +125,10 @@ def _ask(
     try:
         with connect(INGESTED) as session:
             make_window(session, window)
+            session.execute(LOCK)
             checks += [check for name in loaded for check in check_sizes(session, name)]
             checks += check_crowds(session, limits.max_events_a_user)
-            checks += run_suites(loaded, INGESTED, window, docs)
+            checks += run_suites(loaded, INGESTED, window, docs, privacy)
             checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)
             rows = _count(session, loaded)
             empty = [name for name, found in rows.items() if not found["rows"]]
@@ -125,12 +136,12 @@ def _ask(
                 message = "no row is left: all were set aside"
                 checks += [Check("structure", name, None, "critical", False, message) for name in empty]
             else:
-                checks += check_event_log(session, limits, first_day, as_of)
+                checks += check_event_log(session, limits, first_day, as_of, privacy)
             return checks, rows, aside
     except duckdb.Error as error:
         mend = "ingest again: a file may be damaged inside"
         raise machine.translated(error) or TriadError(
-            f"cannot be read: {error}", where=str(INGESTED), mend=mend
+            f"cannot be read: {masked(str(error))}", where=str(INGESTED), mend=mend
         ) from error
 
 

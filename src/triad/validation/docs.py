@@ -1,7 +1,7 @@
 """Makes Great Expectations' Data Docs a folder that opens anywhere: no network, the same bytes for the same data.
 
 As written, its pages load their style, icons and tables from six other hosts; without them the index is empty. Here
-they get a small style and script of their own, and an index that also tells the checks no suite carries.
+they get a small style of their own, no script, and an index that also tells the checks no suite carries.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from datetime import date
 from pathlib import Path
 
 from jinja2 import Environment
+from markupsafe import Markup
 
 from triad.schema import TABLES
 from triad.validation.checks import Check
+from triad.validation.pages import once
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -34,22 +36,20 @@ td { overflow-wrap: anywhere; } td:first-child { white-space: nowrap; }
 .collapse { display: none; } .collapse:target { display: block; }
 nav ul, ol.breadcrumb { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
 .cooltip .top { display: none; } thead[hidden] { display: none; }
+body:has(#option2:checked) :is(.hide-succeeded-validation-target,
+  :has(> .hide-succeeded-validation-target-child),
+  :has(> * > .hide-succeeded-validations-column-section-target-child)) { display: none; }
 """
 
-_SCRIPT = """
-function show(all) {
-  for (const e of document.querySelectorAll('.hide-succeeded-validation-target-child'))
-    e.parentElement.style.display = all ? '' : 'none';
-  for (const e of document.querySelectorAll('.hide-succeeded-validation-target')) e.style.display = all ? '' : 'none';
-  for (const e of document.querySelectorAll('.hide-succeeded-validations-column-section-target-child'))
-    e.parentElement.parentElement.style.display = all ? '' : 'none';
-}
-function showAllValidations() { show(true); }
-function hideSucceededValidations() { show(false); }
-"""
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'\">"
+)
+"""No script runs and nothing is fetched, whatever a text of the shop's may hold."""
 
 _INDEX = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">{{ policy }}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Data validation {{ as_of }}</title><style>{{ style }}</style></head><body>
 <h1>Data validation, {{ first_day }} to {{ as_of }} (not included)</h1>
 <p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical checks failed.</strong>
@@ -81,7 +81,11 @@ _INDEX = """<!DOCTYPE html>
 
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _STAMP = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b")
-_DROPPED = re.compile(r"<(script|style)\b.*?</\1>|<link\b[^>]*>|<footer\b.*?</footer>|<img\b[^>]*>", re.DOTALL)
+_DROPPED = re.compile(
+    r"<(script|style)\b.*?</\1>|<link\b[^>]*>|<footer\b.*?</footer>|<img\b[^>]*>| onclick=\"[^\"<>]*\""
+    r"| href=\"[./]*/expectations/[^\"<>]*\"",  # to pages of the suites alone, which are not made
+    re.DOTALL,
+)
 
 
 def finish(docs: Path, checks: Sequence[Check], first_day: date, as_of: date) -> None:
@@ -96,9 +100,9 @@ def finish(docs: Path, checks: Sequence[Check], first_day: date, as_of: date) ->
 
 
 def settle(page: str, stamp: str) -> str:
-    """A page without outside addresses, random ids, and times but `stamp`."""
-    page = _DROPPED.sub("", page)
-    page = page.replace("</head>", f"<style>{_STYLE}</style><script>{_SCRIPT}</script></head>", 1)
+    """A page without script, outside addresses, random ids, and times but `stamp`."""
+    page = once(_DROPPED.sub("", page))
+    page = page.replace("<head>", f"<head>{_POLICY}", 1).replace("</head>", f"<style>{_STYLE}</style></head>", 1)
     places: dict[str, str] = {}
     page = _UUID.sub(lambda found: places.setdefault(found.group(), str(len(places))), page)
     return _STAMP.sub(stamp, page)
@@ -113,7 +117,8 @@ def _index(checks: Sequence[Check], pages: dict[str, str], first_day: date, as_o
         .render(
             as_of=as_of,
             first_day=first_day,
-            style=_STYLE,
+            style=Markup(_STYLE),
+            policy=Markup(_POLICY),
             critical=len(wrong["critical"]),
             warnings=len(wrong["warning"]),
             total=len(checks),

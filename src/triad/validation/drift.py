@@ -8,7 +8,7 @@ of two-way clustering (Cameron, Gelbach and Miller, 2011). Nothing here reads or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,8 @@ from triad.texts import Texts
 
 BINS = 32
 """Categories kept of a column (the rarest are pooled), or quantile bins of a number."""
+
+_NONE = "(none)"
 
 MIN_CLUSTERS = 30
 """Users, and items, needed in each period: with fewer their scatter cannot be told."""
@@ -47,7 +49,11 @@ class Drift:
 
 
 def categorical(
-    column: str, values: NDArray[np.object_], recent: NDArray[np.bool_], clusters: Sequence[NDArray[np.integer]]
+    column: str,
+    values: NDArray[np.object_],
+    recent: NDArray[np.bool_],
+    clusters: Sequence[NDArray[np.integer]],
+    say: Callable[[str], str] = str,
 ) -> Drift | None:
     """Drift of a categorical column; None where a period has fewer than `MIN_CLUSTERS` users or items, or one category.
 
@@ -57,12 +63,14 @@ def categorical(
         values: (n,) categories as text; None is a category of its own.
         recent: (n,) whether the row lies in the last days.
         clusters: each (n,) and from 0: whose row it is, what it is about.
+        say: a category as people may read it.
     """
-    texts, codes = Texts.of(np.where(values == None, "(none)", values)).codes()  # noqa: E711
+    texts, codes = Texts.of(np.where(values == None, _NONE, values)).codes()  # noqa: E711
     names = np.asarray(texts)
     table = np.array(
         [np.bincount(codes[~recent], minlength=len(names)), np.bincount(codes[recent], minlength=len(names))]
     )
+    names = np.array([say(name) if name != _NONE else name for name in names], dtype=object)
     new = tuple(names[(table[0] == 0) & (table[1] > 0)][:20].tolist())
     order = np.argsort(-table.sum(axis=0), kind="stable")
     names, rank = names[order], np.empty(len(order), int)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import duckdb
 import numpy as np
 
 from triad.config.validate import ValidateParams
+from triad.redaction import Privacy
 from triad.schema import EVENT_KINDS, USERS
 from triad.validation import drift, leaks, volume
 from triad.validation.checks import Check, Severity
@@ -30,7 +32,7 @@ def count_days(session: duckdb.DuckDBPyConnection) -> dict[str, dict[date, int]]
 
 
 def check_event_log(
-    session: duckdb.DuckDBPyConnection, params: ValidateParams, first_day: date, as_of: date
+    session: duckdb.DuckDBPyConnection, params: ValidateParams, first_day: date, as_of: date, privacy: Privacy
 ) -> list[Check]:
     """Days, freshness, volume, labels, leaks and drift of table events, for the window `[first_day, as_of)`."""
     kinds = count_days(session)
@@ -54,7 +56,7 @@ def check_event_log(
     pick_users(session)
     if any(kinds["impression"].values()):
         checks += check_columns(*read_impressions(session), params.leak_auc)
-    return checks + _check_drift(session, params, first_day, as_of)
+    return checks + _check_drift(session, params, first_day, as_of, privacy)
 
 
 def check_labels(totals: Mapping[str, int]) -> list[Check]:
@@ -104,7 +106,7 @@ def check_columns(
 
 
 def _check_drift(
-    session: duckdb.DuckDBPyConnection, params: ValidateParams, first_day: date, as_of: date
+    session: duckdb.DuckDBPyConnection, params: ValidateParams, first_day: date, as_of: date, privacy: Privacy
 ) -> list[Check]:
     days = params.drift_days
     before = (as_of - first_day).days - days
@@ -113,7 +115,9 @@ def _check_drift(
         return [Check("drift", "events", None, "info", True, message)]
     columns, recent, clusters = read_events(session, _attributes(session), as_of, days)
     asked = [
-        (drift.categorical if values.dtype == object else drift.numeric)(name, values, recent, clusters)
+        drift.categorical(name, values, recent, clusters, partial(privacy.value, *name.split(".", 1)))
+        if values.dtype == object
+        else drift.numeric(name, values, recent, clusters)
         for name, values in columns.items()
     ]
     since = as_of - timedelta(days=days)

@@ -10,7 +10,7 @@ import atexit
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -22,9 +22,11 @@ import duckdb
 
 from triad.errors import TriadError
 from triad.paths import sqlalchemy_url
+from triad.redaction import Privacy, masked
 from triad.schema import TABLES
-from triad.tables import scan
+from triad.tables import LOCK, confinement, scan
 from triad.validation.checks import Check
+from triad.validation.pages import make_presentable, observed
 from triad.validation.rows import rows_of, unexpected_rows
 from triad.validation.suites import Expectation, Suite
 
@@ -51,10 +53,12 @@ def make_window(session: duckdb.DuckDBPyConnection, window: Mapping[str, str]) -
     )
 
 
-def run_suites(suites: Mapping[str, Suite], tables: Path, window: Mapping[str, str], docs: Path) -> list[Check]:
+def run_suites(
+    suites: Mapping[str, Suite], tables: Path, window: Mapping[str, str], docs: Path, privacy: Privacy
+) -> list[Check]:
     """Ask every expectation of `suites` (table → suite) of the Parquet in `tables`; write the pages to `docs`.
 
-    Answers come in the order of the suites' files.
+    Answers come in the order of the suites' files. Their SQL can open nothing but `tables`.
 
     Args:
         window: as `window_of` makes it.
@@ -65,7 +69,7 @@ def run_suites(suites: Mapping[str, Suite], tables: Path, window: Mapping[str, s
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         database = Path(scratch) / "tables.duckdb"
         _make_database(database, tables, tuple(suites), window)
-        return _run(suites, database, window, docs)
+        return _run(suites, database, confinement(tables), window, docs=docs, privacy=privacy)
 
 
 def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Mapping[str, str]) -> None:
@@ -94,7 +98,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(former)
 
 
-def _run(suites: Mapping[str, Suite], database: Path, window: Mapping[str, str], docs: Path) -> list[Check]:
+def _run(
+    suites: Mapping[str, Suite],
+    database: Path,
+    settings: Sequence[str],
+    window: Mapping[str, str],
+    *,
+    docs: Path,
+    privacy: Privacy,
+) -> list[Check]:
     import great_expectations as gx
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.base import (
@@ -111,15 +123,19 @@ def _run(suites: Mapping[str, Suite], database: Path, window: Mapping[str, str],
     context = gx.get_context(mode="ephemeral", project_config=config)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
     index = {"class_name": "DefaultSiteIndexBuilder"}
-    context.add_data_docs_site(
-        "docs", {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
-    )
+    # pages of the suites alone would say nothing that those of the results do not
+    parts = {"expectations": "none"}
+    site = {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
+    context.add_data_docs_site("docs", {**site, "site_section_builders": parts})
     source = context.data_sources.add_sql(
         "tables",
         connection_string=sqlalchemy_url("duckdb", database),
         kwargs={"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True},
     )
     engine = source.get_engine()
+    with engine.connect() as session:
+        for setting in ("SET GLOBAL TimeZone = 'UTC'", *settings, LOCK):
+            session.exec_driver_sql(setting)
     run_id = RunIdentifier(run_name=window["last_day"], run_time=window["until"])
     checks: list[Check] = []
     for table, suite in suites.items():
@@ -132,10 +148,11 @@ def _run(suites: Mapping[str, Suite], database: Path, window: Mapping[str, str],
         for place, expectation in enumerate(suite["expectations"]):
             failed = not results[place]["success"] and not _exception(results[place])
             rows = unexpected_rows(table, expectation, window) if failed else None
-            samples = _samples(engine, table, expectation, rows)
-            check = _check(table, place, expectation, results[place], samples)
+            samples = _samples(engine, table, expectation, rows, privacy)
+            check = _check(table, place, expectation, results[place], samples, privacy=privacy)
             at_fault = rows_of(table, expectation, window) if failed and check.severity == "critical" else None
             checks.append(replace(check, rows=at_fault or ""))
+    make_presentable(context, privacy)
     context.build_data_docs()
     engine.dispose()
     return checks
@@ -170,22 +187,22 @@ def _exception(result: Mapping[str, Any]) -> str:
     return next((str(i["exception_message"]) for i in infos if i.get("raised_exception")), "")
 
 
-def _samples(engine: Any, table: str, expectation: Expectation, rows: str | None) -> tuple[dict[str, Any], ...]:
-    """The first rows of the query, as text, without what says something of a person and was not asked about."""
+def _samples(
+    engine: Any, table: str, expectation: Expectation, rows: str | None, privacy: Privacy
+) -> tuple[dict[str, Any], ...]:
+    """The first rows of the query, as they may be shown, without what is personal and was not asked about."""
     if rows is None:
         return ()
     with engine.connect() as session:
-        session.exec_driver_sql("SET TimeZone = 'UTC'")
         found = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
         names, values = list(found.keys()), found.fetchall()
     asked = _column(expectation)
     hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != asked}
     shown = [place for place, name in enumerate(names) if name not in hidden and name not in names[:place]]
-    return tuple({names[place]: _plain(row[place]) for place in shown if row[place] is not None} for row in values)
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float)) else str(value)[:200]
+    return tuple(
+        {names[place]: privacy.value(table, names[place], row[place]) for place in shown if row[place] is not None}
+        for row in values
+    )
 
 
 def _column(expectation: Expectation) -> str | None:
@@ -195,20 +212,28 @@ def _column(expectation: Expectation) -> str | None:
 
 
 def _check(
-    table: str, place: int, expectation: Expectation, result: Mapping[str, Any], samples: tuple[dict[str, Any], ...]
+    table: str,
+    place: int,
+    expectation: Expectation,
+    result: Mapping[str, Any],
+    samples: tuple[dict[str, Any], ...],
+    *,
+    privacy: Privacy,
 ) -> Check:
     kind, severity, passed = expectation["type"], expectation["severity"], bool(result["success"])
     if raised := _exception(result):
-        message = f"expectations/{table}.json: expectations[{place}] ({kind}) could not be asked: {raised}"
+        message = f"expectations/{table}.json: expectations[{place}] ({kind}) could not be asked: "
+        message += masked(raised, [value for value in expectation["kwargs"].values() if isinstance(value, str)])
         return Check(kind, table, _column(expectation), "critical", False, message, broken=True)
     found = result["result"]
     if not passed and not samples:
-        samples = tuple({str(_column(expectation)): value} for value in found.get("partial_unexpected_list", []))
-    observed = found.get("observed_value")
-    counted = observed if kind == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
+        values = observed(found.get("partial_unexpected_list", []), kind, table, str(_column(expectation)), privacy)
+        samples = tuple({str(_column(expectation)): value} for value in values)
+    seen = observed(found.get("observed_value"), kind, table, str(_column(expectation)), privacy)
+    counted = seen if kind == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
     message = expectation.get("description") or _words(expectation)
-    if not passed and not counted and observed is not None:
-        message += f"; found {observed}"
+    if not passed and not counted and seen is not None:
+        message += f"; found {seen}"
     return Check(kind, table, _column(expectation), severity, passed, message, int(counted or 0), samples)
 
 

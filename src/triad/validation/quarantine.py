@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from triad.artifacts import write_json
 from triad.config.validate import QuarantineParams
 from triad.errors import TriadError
+from triad.redaction import masked
 from triad.schema import ITEMS, TABLES, USERS
 from triad.tables import scan
 from triad.validation.checks import Check
@@ -92,7 +93,9 @@ def _own(
             [check.table, place, f"{check.place}: {check.message}"],
         )
     except duckdb.BinderException as error:
-        message = f"its rows cannot be set aside, as its query does not begin SELECT * FROM {{batch}}: {error}"
+        message = (
+            f"its rows cannot be set aside, as its query does not begin SELECT * FROM {{batch}}: {masked(str(error))}"
+        )
         return replace(check, message=f"{check.message}: {message}", broken=True)
     rows = session.execute("SELECT count(*) FROM set_aside WHERE place = ?", [place]).fetchall()[0][0]
     limit, total = limits.limit(check.place), totals[check.table]

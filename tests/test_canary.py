@@ -1,0 +1,281 @@
+"""What says something of a person reaches no message and no page, and no text of the data is a page's script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from make_shop_log import AS_OF, WINDOW_DAYS, Tables, make_shop_log, write_shop_log
+
+from triad.artifacts import INGESTED
+from triad.config.files import FilesParams
+from triad.config.params import Params
+from triad.config.validate import ValidateParams
+from triad.errors import TriadError
+from triad.redaction import KEY, Privacy, masked
+from triad.stages.validate import FAILED, REPORT, validate
+from triad.tables import LOCK, connect
+
+SHIPPED = Path(__file__).parents[1] / "expectations"
+CANARIES = {
+    "mail": "canary.meyer@shop.example",
+    "phone": "+49 170 5550199",
+    "name": "Zaphod Canarybox",
+    "query": "canary cure for baldness",
+    "session": "session-canary-77",
+    "event": "canary-event:4711",
+}
+
+TAGS = (
+    "<script>alert(1)</script>",
+    "<svg onload=alert(1)>",
+    "<svg/onload=alert(1)//",
+    '"><img src=x onerror=alert(1)>',
+    "'><img src=x onerror=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<a href='java\tscript:alert(1)'>x</a>",
+    "[x](javascript:alert(1))",
+    "<details open ontoggle=alert(1)>",
+    "<math><mtext><style><img src onerror=alert(1)></style></mtext></math>",
+    "</td></table></style></script><script>alert(1)</script>",
+    "<!--><img src=x onerror=alert(1)>-->",
+    "<scr<script>ipt>alert(1)</scr</script>ipt>",
+    "<style>@import 'https://evil.example/x.css'</style>",
+    "<link rel=stylesheet href=https://evil.example>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<base href=https://evil.example/>",
+    "<form action=https://evil.example><button>x",
+    "<input autofocus onfocus=alert(1)>",
+    "<body onload=alert(1)>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&amp;lt;img src=x onerror=alert(1)&amp;gt;",
+    "<ScRiPt >alert(1)</sCrIpT >",
+    "＜script＞alert(1)＜/script＞",
+    "$template ${styling} $$ {{ 7*7 }} {% raw %}",
+)
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its tags, attributes, and whether any of them would do something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.policies: list[str] = []
+        self.hostile: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        found = dict(attrs)
+        if found.get("http-equiv") == "Content-Security-Policy":
+            self.policies.append(str(found["content"]))
+        elif "http-equiv" in found:
+            self.hostile.append(str(found))
+        for name, value in found.items():
+            target = "".join(str(value).split()).lower()
+            if name.startswith("on") or name in ("srcdoc", "autofocus") or target.startswith(("javascript:", "http")):
+                self.hostile.append(f"{tag} {name}={value}")
+
+
+ACTIVE = {"script", "svg", "iframe", "math", "link", "base", "form", "object", "embed", "img"}
+
+
+def harmless(page: str) -> None:
+    found = Page(page)
+    assert not found.hostile and not found.tags & ACTIVE
+    assert found.policies and all("script" not in p and "default-src 'none'" in p for p in found.policies)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(KEY, raising=False)
+    shutil.copytree(SHIPPED, tmp_path / "expectations")
+    return make_shop_log()
+
+
+def params(files: FilesParams | None = None, **limits: Any) -> Params:
+    ingest = SimpleNamespace(as_of=AS_OF, window_days=WINDOW_DAYS, files=files)
+    return cast(Params, SimpleNamespace(ingest=ingest, validate_=ValidateParams(**limits)))
+
+
+def ask(table: str, *more: dict[str, Any]) -> None:
+    path = Path("expectations") / f"{table}.json"
+    suite = json.loads(path.read_text())
+    suite["expectations"] += [{"severity": "warning", "kwargs": {}, **each} for each in more]
+    path.write_text(json.dumps(suite))
+
+
+def about(kind: str, column: str, **kwargs: Any) -> dict[str, Any]:
+    return {"type": f"expect_column_{kind}", "kwargs": {"column": column, **kwargs}}
+
+
+def sql(query: str, description: str = "asked by SQL") -> dict[str, Any]:
+    return {
+        "type": "unexpected_rows_expectation",
+        "kwargs": {"unexpected_rows_query": query},
+        "description": description,
+    }
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {str(p): p.read_bytes().decode(errors="replace") for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_failing_validation_shows_nothing_of_a_person(shop: Tables, caplog: pytest.LogCaptureFixture) -> None:
+    events, users = shop["events"], shop["users"]
+    for name in ("user_id", "event_id"):
+        events[name] = events[name].astype(object)
+    users["user_id"] = users["user_id"].astype(object)
+    users["phone"] = np.full(len(users["user_id"]), CANARIES["phone"], dtype=object)
+    users["nickname"] = np.array([f"nick{n}" for n in range(len(users["user_id"]))], dtype=object)
+    users["nickname"][1] = CANARIES["name"]
+    users["user_id"][0] = users["user_id"][1] = CANARIES["mail"]
+    events["user_id"][:3] = CANARIES["mail"] + "x"
+    events["event_id"][4] = events["event_id"][5] = CANARIES["event"]
+    events["session_id"] = np.full(len(events["kind"]), CANARIES["session"], dtype=object)
+    events["query"] = np.full(len(events["kind"]), CANARIES["query"], dtype=object)
+    events["price_cents"][4] = -5
+    ask(
+        "users",
+        about("values_to_be_in_set", "phone", value_set=["x"]),
+        about("distinct_values_to_be_in_set", "nickname", value_set=["x"]),
+        about("most_common_value_to_be_in_set", "phone", value_set=["x"]),
+        about("value_lengths_to_be_between", "nickname", max_value=3),
+        about("max_to_be_between", "nickname", max_value=5),
+        sql("SELECT nickname AS n, phone || '' AS called FROM {batch}"),
+        sql("SELECT phone::INT AS number FROM {batch}"),
+    )
+    ask(
+        "events",
+        about("value_lengths_to_be_between", "query", max_value=3),
+        sql("SELECT * FROM {batch}"),
+        sql("SELECT query::DATE FROM {batch}"),
+    )
+    write_shop_log(INGESTED, shop)
+    of_person = {"event_id": {"key": ["who", "at"]}, "user_id": "who"}
+    events_of = {**of_person, "item_id": "item", "kind": {"constant": "purchase"}, "occurred_at": "at"}
+    files = {"events": {"path": "e.csv", "columns": {**events_of, "price_cents": {"column": "p", "unit": "major"}}}}
+    made = FilesParams.model_validate(files)
+    with caplog.at_level("INFO", "triad"), pytest.raises(TriadError) as error:
+        validate(params(made, quarantine={"share": 0}))
+    shown = written(FAILED) | {"error": str(error.value), "log": caplog.text}
+    for name, canary in CANARIES.items():
+        assert not [place for place, text in shown.items() if canary in text], name
+    assert "could not be asked: " in str(error.value) and "Could not convert string 'a" not in caplog.text
+    found = json.loads((FAILED / "result.json").read_text())["checks"]
+    twice = next(c for c in found if c["column"] == "event_id" and "unique" in c["name"])
+    assert twice["samples"] == [{"event_id": "'aaaaaa-aaaaa:9999'", "times": 2}]
+
+
+def test_attributes_declared_public_are_shown_and_drift_follows_the_same_rule(
+    shop: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    events, users = shop["events"], shop["users"]
+    late = events["occurred_at"] >= np.datetime64(AS_OF, "us").astype(np.int64) - 7 * 86_400_000_000
+    even = np.array([int(user[1:]) % 2 == 0 for user in events["user_id"]])
+    shop["events"] = {name: values[~late | even] for name, values in events.items()}
+    users["tier"] = np.array(["Gold Tier", "Blue Tier"])[np.arange(len(users["user_id"])) % 2]
+    write_shop_log(INGESTED, shop)
+    with caplog.at_level("WARNING", "triad.validate"):
+        validate(params(volume_sigmas=99))
+    told = [c for c in json.loads((REPORT / "result.json").read_text())["checks"] if c["column"] == "tier"]
+    assert told and not told[0]["passed"] and "'Aaaa Aaaa' " in told[0]["message"]
+    assert "Gold" not in json.dumps(told) + caplog.text
+    validate(params(volume_sigmas=99, public_attributes=["tier"]))
+    told = [c for c in json.loads((REPORT / "result.json").read_text())["checks"] if c["column"] == "tier"]
+    assert "Gold Tier " in told[0]["message"]
+
+
+def test_no_text_of_the_shop_is_markup_in_data_docs(shop: Tables) -> None:
+    titles = shop["items"]["title"]
+    titles[: len(TAGS)] = TAGS
+    for name in ('<svg onload="a">', "b' onclick='x"):
+        shop["users"][name] = np.full(len(shop["users"]["user_id"]), "x", dtype=object)
+        ask("users", about("values_to_be_in_set", name, value_set=list(TAGS)))
+    ask(
+        "items",
+        about("distinct_values_to_be_in_set", "title", value_set=list(TAGS[:9])),
+        about("values_to_be_in_set", "title", value_set=list(TAGS[9:])),
+        *(sql("SELECT * FROM {batch} WHERE title IS NOT NULL", description=tag) for tag in TAGS),
+        {"type": "expect_column_to_exist", "kwargs": {"column": TAGS[1]}, "notes": list(TAGS)},
+    )
+    write_shop_log(INGESTED, shop)
+    validate(params(quarantine={"share": 0}))
+    pages = {path.name: path.read_text() for path in REPORT.rglob("*.html")}
+    assert {"index.html", "tables-items.html", "tables-users.html"} <= set(pages)
+    for page in pages.values():
+        harmless(page)
+    assert "&lt;svg onload=alert(1)&gt;" in pages["tables-items.html"]
+    assert "&amp;lt;svg" not in pages["tables-items.html"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM 'secret.parquet'",
+        "SELECT * FROM read_parquet('t/../secret.parquet')",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM glob('/etc/*')",
+        "COPY (SELECT 1) TO 'out.csv'",
+        "ATTACH 'other.duckdb'",
+        "SELECT * FROM read_parquet('https://localhost/x.parquet')",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SELECT * FROM variable_of_python",
+    ],
+)
+def test_a_session_opens_nothing_but_its_tables(
+    query: str, shop: Tables, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    users, apart = (
+        pa.table({"user_id": ["a"], "signed_up_at": pa.array([0], pa.timestamp("us", "UTC"))}),
+        tmp_path / "c",
+    )
+    apart.mkdir()
+    variable_of_python = users
+    pq.write_table(variable_of_python, apart / "1f.parquet")
+    pq.write_table(users, "secret.parquet")
+    Path("t/users").mkdir(parents=True)
+    Path("t/users/part-0.parquet").symlink_to(apart / "1f.parquet")  # as DVC's cache links it
+    with connect(Path("t")) as session:
+        assert session.execute("SELECT count(*) FROM users").fetchall() == [(1,)]
+        session.execute(LOCK)
+        with pytest.raises(duckdb.Error):
+            session.execute(query).fetchall()
+        assert session.execute("SELECT count(*) FROM users").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Could not convert string 'Anna O'Neill' to INT32", "Could not convert string 'Aaaa A'Aaaaa' to INT32"),
+        ('invalid date "an@b.de\nx" given', 'invalid date "aa@a.aa\na" given'),
+        ('no column "tier" in it', 'no column "tier" in it'),
+        ("at http://u:secret@h/x?token=1", "at http://h/x"),
+    ],
+)
+def test_what_a_library_says_keeps_no_value(said: str, expected: str) -> None:
+    assert masked(said, ["tier"]) == expected
+
+
+def test_a_privacy_knows_the_contract() -> None:
+    privacy = Privacy(frozenset({"tier"}), frozenset({"events.event_id"}))
+    hidden = [("users", "user_id"), ("events", "query"), ("searches", "query"), ("conversations", "reply")]
+    hidden += [("events", "event_id"), ("users", "phone"), ("events", "session_id"), ("conversations", "message")]
+    assert all(privacy.hides(*column) for column in hidden)
+    open_ = [("users", "tier"), ("items", "title"), ("events", "kind"), ("events", "occurred_at"), ("items", "item_id")]
+    assert not any(privacy.hides(*column) for column in open_)
+    assert privacy.value("items", "title", "a\x1b[31m\n") == "'a\\x1b[31m\\n'"
