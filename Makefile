@@ -1,6 +1,6 @@
 # `make run`: from nothing to the finished report. `make test`: the tests.
 SHELL := /bin/bash
-# make cannot name a target whose path holds a blank, and a shell's PATH no folder whose name holds a colon
+# make has no targets with a blank in their path, and PATH no folders with a colon in their name
 ifeq ($(wildcard src/triad/cli.py),)
 $(error Run make in Triad's own folder)
 endif
@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # compiled byte code makes every stage start seconds sooner
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
-# DVC's notes on this checkout: by default below /var/tmp, where every user of the machine may write
+# DVC's site cache of this checkout; its default is below /var/tmp, where every user of the machine may write
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
 .PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
@@ -49,11 +49,11 @@ airflow-test: $(VENV)/.dev
 week-test: $(VENV)/.dev
 	pytest -m slow tests/test_airflow_week.py -s $(PYTEST_ARGS)
 
-# The deployment of docker/compose.yaml without Docker, and a night on it. Needs the Debian packages that docs/deployment.md names.
+# A night on the deployment of docker/compose.yaml, without Docker. Needs the Debian packages that docs/deployment.md names.
 topology-test: $(TOPOLOGY)/.loopback
 	$(TOPOLOGY)/bin/python -m pytest -m slow tests/test_topology_nights.py $(PYTEST_ARGS)
 
-# Kill -9 at random moments of TRIALS nights on that deployment; tests/topology/kills.py says more.
+# `kill -9` at random moments of TRIALS nights on that deployment; tests/topology/kills.py explains the options.
 kill-trials: $(TOPOLOGY)/.loopback
 	PYTHONPATH=tests $(TOPOLOGY)/bin/python -m topology.kills \
 	  $(foreach name,TRIALS SEED AFTER KILLS,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
@@ -63,13 +63,13 @@ online-retail: $(VENV)/.runtime
 	@triad workspace configs/online_retail.yaml runs/online_retail
 	@cd runs/online_retail && dvc repro && triad summary
 
-# Each way of learning against its absence, with intervals: ablations/studies. STUDIES="shop_bodies" and SEEDS=2 run less,
-# JOBS=2 runs two seeds at once.
+# Compares each way of learning with its absence, with intervals: ablations/studies. STUDIES="shop_bodies" and SEEDS=2 run
+# less, JOBS=2 runs two seeds at once.
 ablations: $(VENV)/.runtime
 	@dvc repro features
 	@triad ablations run $(STUDIES) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
-# Other people's models on the rows of a study that `make ablations` has run, in an environment of their own.
+# Other people's models on the rows of a study that `make ablations` has run, in a separate environment.
 STUDY ?= shop_bodies
 TRIALS ?= 10
 peers: $(VENV)/.runtime runs/peers/venv/.installed
@@ -95,7 +95,7 @@ $(VENV)/.airflow: requirements/tools.lock requirements/airflow.lock
 $(VENV)/.dev: requirements/tools.lock requirements/dev.lock
 	$(call install,dev)
 
-# what the images hold, and the store and the tests' runner beside it
+# the packages of the images, and those of the object store and the tests
 $(TOPOLOGY)/.loopback: requirements/tools.lock requirements/topology.lock requirements/loopback.lock
 	$(call install,topology loopback)
 
@@ -107,12 +107,12 @@ define install
 	@touch $@
 endef
 
-# the first Python from 3.11 to 3.13 that really starts
+# the first Python from 3.11 to 3.13 that starts
 python = $$(for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; \
 	done || (echo "Triad needs Python 3.11, 3.12 or 3.13" >&2; false))
 
-# Resolve the requirements again: pyproject.toml has the ranges, the lock files the hashes, and no address.
+# Resolve the requirements again: pyproject.toml has the ranges; the lock files have the hashes and no addresses.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 RESOLVE = $(LOCK) --no-emit-package triad pyproject.toml
 lock: $(VENV)/.dev
@@ -120,16 +120,16 @@ lock: $(VENV)/.dev
 	$(RESOLVE) --extra dev -o requirements/dev.lock
 	$(RESOLVE) -c requirements/dev.lock --extra airflow -o requirements/airflow.lock
 	$(RESOLVE) -c requirements/dev.lock -o requirements/runtime.lock
-	@# starts from Airflow's pins and moves only those that S3 cannot live with (tests/test_topology.py names them)
+	@# start from Airflow's pins and change only those that conflict with S3 (tests/test_topology.py names them)
 	cp requirements/airflow.lock requirements/topology.lock
 	$(RESOLVE) --extra topology -o requirements/topology.lock
 	$(LOCK) -c requirements/topology.lock requirements/loopback.in -o requirements/loopback.lock
 	$(RESOLVE) -c requirements/topology.lock --extra gpu -o requirements/gpu.lock
 
-# What the stages made here. Workspaces (`git worktree remove` takes one away), deliveries and the registry stay.
-# The lock files against a list of advisories: a folder of OSV records, named by TRIAD_ADVISORIES.
+# Compares the lock files with known advisories: a folder of OSV records that TRIAD_ADVISORIES names.
 audit: $(VENV)/.dev
 	@python requirements/audit.py
 
+# Removes the outputs of the stages. Workspaces (`git worktree remove` removes one), deliveries and the registry stay.
 clean:
 	rm -rf artifacts .triad/checkpoints .triad/failures

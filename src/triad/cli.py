@@ -1,4 +1,4 @@
-"""`triad <stage>` runs one stage of dvc.yaml; the other commands are for people. Only wiring belongs here."""
+"""`triad <stage>` runs one stage of dvc.yaml. The other commands are for people."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ STAGES = (
     "recommend",
 )
 
-# What must be in the environment before a process that runs stages starts. The malloc settings keep glibc from giving
-# each training step's memory back to the system and asking for it again (560 → 943 examples/s on two CPU cores).
+# Variables that must be set before a process that runs stages starts. The malloc settings keep glibc from returning
+# each training step's memory to the system and requesting it again (560 → 943 examples/s on two CPU cores).
 ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "67108864",
-    # threads that wait must sleep: spinning ones took the boosted trees from 40 to 219 s beside other work
+    # waiting threads must sleep: with spinning ones the boosted trees took 219 s instead of 40 s beside other work
     "OMP_WAIT_POLICY": "PASSIVE",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
@@ -57,7 +57,7 @@ def main() -> None:
     """The console entry: settles the environment, then parses the command line."""
     logging.basicConfig(format="%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("triad").setLevel(logging.INFO)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for those who write networks
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for developers of networks
     plain.speak()
     try:
         _enter_own_environment()
@@ -70,25 +70,25 @@ def main() -> None:
         sys.exit(130)
     except TriadError as error:
         sys.stderr.write(f"\nerror · {error}\n")
-        if told := os.environ.get("TRIAD_FAILURE"):  # an unattended run asks what kind of error it was
-            with suppress(OSError):  # what is wrong may be the disk itself
+        if told := os.environ.get("TRIAD_FAILURE"):  # an unattended run reads the kind of error
+            with suppress(OSError):  # the disk itself may be the fault
                 error.write(Path(told))
         sys.exit(1)
-    except BrokenPipeError:  # whoever read the output has read enough
+    except BrokenPipeError:  # the reader of the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 
 def _enter_own_environment() -> None:
-    """Start again, once, with the environment above and with the code of the checkout one stands in.
+    """Restart once, with the environment above and with the code of the present checkout.
 
-    A night's run has a checkout of its own: its stages must run that revision's code, whatever revision is installed.
+    A night's run has its own checkout: its stages must run that revision's code, whatever revision is installed.
     """
     wanted = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
     here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
     if here is not None and here != Path(__file__).resolve().parent:
         wanted["PYTHONPATH"] = entry(here.parent)
-    # files are UTF-8 whatever the terminal speaks, and the terminal is spoken to as before
+    # files are UTF-8 whatever encoding the terminal has; output to the terminal keeps its encoding
     wanted |= {"PYTHONUTF8": "1"}
     if codecs.lookup(sys.stdout.encoding).name != "utf-8":
         wanted.setdefault("PYTHONIOENCODING", os.environ.get("PYTHONIOENCODING", sys.stdout.encoding))
@@ -103,7 +103,7 @@ def commands() -> None:
 
 
 def _add_stage(name: str) -> None:
-    @commands.command(name, help=f"Run the stage {name} on the present folder's params.yaml.")
+    @commands.command(name, help=f"Run the stage {name} with the params.yaml of this folder.")
     def run() -> None:
         from triad.artifacts import check_inputs
         from triad.config.params import load
@@ -124,7 +124,7 @@ commands.add_command(forget)
 commands.add_command(pseudonym)
 
 
-@commands.command(help="Check params.yaml, and run nothing.")
+@commands.command(help="Check params.yaml without running anything.")
 def check() -> None:
     from triad.config.params import load
 
@@ -134,7 +134,7 @@ def check() -> None:
 
 @commands.command(help="Explain the keys of params.yaml that contain WORD, or all of them.")
 @click.argument("word", default="")
-@click.option("--markdown", is_flag=True, help="write all of them as docs/params.md is")
+@click.option("--markdown", is_flag=True, help="print the page docs/params.md")
 def params(word: str, markdown: bool) -> None:
     from triad.config import reference
 
@@ -148,24 +148,26 @@ def params(word: str, markdown: bool) -> None:
                 click.echo(f"    {key.meaning}")
 
 
-@commands.command(help="Print the last evaluation: each task's metric with interval, and the verdict.")
+@commands.command(help="Print the last evaluation: the metric of each task with its interval, and the verdict.")
 def summary() -> None:
     from triad.evaluation.summary import summarise
 
     click.echo(summarise(ARTIFACTS / "evaluate"))
 
 
-@commands.command(help="Make FOLDER a checkout of its own, with CONFIG laid over params.yaml, to run beside this one.")
+@commands.command(
+    help="Make FOLDER a separate checkout whose params.yaml has the values of CONFIG. It can run beside this one."
+)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--discard", is_flag=True, help="throw away what was changed by hand in the workspace FOLDER")
+@click.option("--discard", is_flag=True, help="discard changes that were made by hand in the workspace FOLDER")
 def workspace(config: Path, folder: Path, discard: bool) -> None:
     from triad.workspace import prepare
 
     click.echo(prepare(config, folder, discard=discard))
 
 
-@commands.command(help="Say what data, code and params made model VERSION, and what it scored.")
+@commands.command(help="Show the data, code, params and scores of model VERSION.")
 @click.argument("version")
 def why(version: str) -> None:
     from triad.tracking.lineage import why as explain
@@ -173,7 +175,7 @@ def why(version: str) -> None:
     click.echo(explain(version))
 
 
-@commands.command(help="Say what differs between model versions FIRST and SECOND.")
+@commands.command(help="Show the differences between model versions FIRST and SECOND.")
 @click.argument("first")
 @click.argument("second")
 def diff(first: str, second: str) -> None:
@@ -182,7 +184,7 @@ def diff(first: str, second: str) -> None:
     click.echo(compare(first, second))
 
 
-@commands.command(help="Copy the files of model VERSION, or of an alias, to the new FOLDER if their signature holds.")
+@commands.command(help="Verify the signature of model VERSION (or an alias) and copy its files to the new FOLDER.")
 @click.argument("version")
 @click.argument("folder", type=click.Path(path_type=Path))
 def fetch(version: str, folder: Path) -> None:
@@ -195,8 +197,8 @@ def fetch(version: str, folder: Path) -> None:
     click.echo(f"{folder} holds version {number} of {model} as it was published.")
 
 
-@commands.command(help="Move the champion's alias back to the version before, or to VERSION; deliver its lists.")
-@click.option("--to", "version", default=None, help="the version to serve")
+@commands.command(help="Move the champion's alias back to the former version, or to VERSION, and deliver its lists.")
+@click.option("--to", "version", default=None, help="the version that shall serve")
 def rollback(version: str | None) -> None:
     from triad.config.params import load
     from triad.retraining.delivery import renew
@@ -209,7 +211,7 @@ def rollback(version: str | None) -> None:
 
 
 def _ask_registry_of(checkout: Path) -> Path:
-    """The alias that moves, and the lists that are delivered, are those of one checkout."""
+    """Use the registry of `checkout`, so that the alias and the delivered lists belong together."""
     from triad.tracking.place import tracking_uri
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
@@ -217,7 +219,7 @@ def _ask_registry_of(checkout: Path) -> Path:
 
 
 @commands.command(
-    help="Let VERSION serve, an experiment's say, if it passed against the present champion; deliver its lists."
+    help="Promote VERSION, such as an experiment's, if it passed against the present champion; deliver its lists."
 )
 @click.argument("version")
 def promote(version: str) -> None:
@@ -231,12 +233,12 @@ def promote(version: str) -> None:
     click.echo(renew(here))
 
 
-@commands.group(help="The registry as a whole.")
+@commands.group(help="Commands for the whole registry.")
 def registry() -> None:
     pass
 
 
-@registry.command(help="Begin a new registry where another was before: the next night's model is the first.")
+@registry.command(help="Start a new registry in place of a lost one; the next night's model is its first.")
 def init() -> None:
     from triad.config.params import load
     from triad.tracking.promoting import begin
@@ -244,7 +246,7 @@ def init() -> None:
     click.echo(begin(load().publish.model))
 
 
-@commands.command(help="Start Airflow and MLflow's pages on this machine, until Ctrl-C.")
+@commands.command(help="Start Airflow and MLflow's pages on this machine; Ctrl-C stops them.")
 def airflow() -> None:
     from triad.airflow.start import run
 

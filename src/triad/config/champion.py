@@ -10,16 +10,24 @@ from triad.config.base import Section
 class MarketParams(Section):
     """Another market's model: of another shop that Triad retrains, in the same registry."""
 
-    model: str | None = Field(default=None, min_length=1, description="that shop's publish.model; null: none")
-    version: int | None = Field(default=None, ge=1, description="as champion.version, of that model")
+    model: str | None = Field(
+        default=None, min_length=1, description="publish.model of that shop; null: no other market"
+    )
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        description="version of that model; `triad retraining open` replaces null by the one that serves there",
+    )
     apart: tuple[str, ...] = Field(
         default=("item",),
-        description="vocabularies whose ids name other things there; in the others they mean the same",
+        description="vocabularies whose ids mean different things there; in all others the same id means the same",
     )
 
 
 class ChampionParams(Section):
     """Named by number and not by alias, so that a night can be repeated."""
 
-    version: int | None = Field(default=None, ge=1, description="its number in the registry; null starts from none")
+    version: int | None = Field(
+        default=None, ge=1, description="number of the version in the registry; null: start from none"
+    )
     market: MarketParams = MarketParams()

@@ -19,16 +19,21 @@ class FeaturesParams(Section):
     """How tables become examples."""
 
     split_days: SplitDays = SplitDays()
-    attribution_hours: int = Field(default=24, ge=1, description="hours after an exposure that its labels may fall in")
+    attribution_hours: int = Field(
+        default=24, ge=1, description="hours after an exposure in which its labels may occur"
+    )
     sampled_negatives: int = Field(
-        default=4, ge=0, description="items drawn beside a positive, where only positives exist"
+        default=4, ge=0, description="items drawn for each positive, if the source records only positives"
     )
     user_attributes: tuple[str, ...] = Field(default=(), description="columns of users that models may read")
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")
-    hash_buckets: int = Field(default=64, ge=1, description="rows shared by the ids that have none")
-    title_tokens: int = Field(default=8, ge=1, description="title words kept an item")
+    hash_buckets: int = Field(default=64, ge=1, description="rows shared by the ids without their own row")
+    title_tokens: int = Field(default=8, ge=1, description="title words kept per item")
     category_levels: int = Field(default=2, ge=1, description="levels of the category path kept")
     max_oov_rate: float = Field(
-        default=0.2, gt=0, le=1, description="share of interactions without an own row that stops a run"
+        default=0.2,
+        gt=0,
+        le=1,
+        description="share of interactions whose item has no row of its own; above it the run stops",
     )
     seed: int = Field(default=1, ge=0)

@@ -18,50 +18,57 @@ class FinetuneParams(Section):
 
     init: Literal["pretrain", "scratch", "champion", "market"] = Field(
         default="pretrain",
-        description="champion: of champion.version, where that is null from pretrain; market: of champion.market",
+        description="champion: start from champion.version (if null, from pretrain); market: from champion.market",
     )
     source_gate: bool = Field(
         default=True,
-        description="from pretrain or market also learn from nothing, and keep that where the source is not shown to "
-        "help; a second fit. The champion is no source task: what starts from it is held to it by the night's own gate",
+        description="with pretrain or market, also train from scratch, and keep that unless the source is shown to "
+        "help. It costs a second fit. It does not apply to champion: the night's own gate compares with the champion",
     )
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="pointwise tasks that this network learns, null: all; one alone is its single-task twin",
+        description="pointwise tasks that this network learns; null: all; a single one gives its single-task twin",
     )
     body: Literal["single_task", "shared_bottom", "mmoe", "ple", "aitm", "stem"] = "mmoe"
-    levels: int = Field(default=2, ge=1, description="of ple; with one it is CGC")
-    experts: int = Field(default=4, ge=1, description="that all tasks hear, of mmoe, ple and stem")
-    own_experts: int = Field(default=1, ge=1, description="that belong to one task, of ple and stem")
+    levels: int = Field(default=2, ge=1, description="levels of ple; one level is CGC")
+    experts: int = Field(default=4, ge=1, description="shared experts of mmoe, ple and stem")
+    own_experts: int = Field(default=1, ge=1, description="experts of each task, of ple and stem")
     expert_dim: int = Field(default=64, ge=1)
     head_dim: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="of what reaches a task's tower; the trunk has its own")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout before a task's tower; the trunk has its own")
     weighting: Literal["fixed", "uncertainty", "dwa", "famo", "gradnorm", "pcgrad", "cagrad"] = "uncertainty"
     counterfactual: Literal["none", "ips", "dr"] = Field(
-        default="none", description="ESCM²: also learn a task with `given` where that happened, as if it had everywhere"
+        default="none",
+        description="ESCM²: also learn a task with `given` on rows where that happened, reweighted to all rows",
     )
-    counterfactual_weight: float = Field(default=0.1, gt=0, description="of that in the task's loss")
+    counterfactual_weight: float = Field(default=0.1, gt=0, description="weight of that term in the task's loss")
     match_start: float = Field(
         default=0,
         ge=0,
-        description="weight of a user's match with an item, of a binary task, before anything is learned; "
-        "above 0 a log whose context tells no leanings is learned from far sooner",
+        description="initial weight of the match of user and item in a binary task; "
+        "above 0 speeds up learning when no context describes the user's preferences",
     )
     batch_exposures: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="auto: by how many there are to learn from, see `batch_of`"
+        default="auto", description="exposures a step; auto: by the number of train exposures, see `batch_of`"
     )
     learning_rate: float = Field(default=7e-4, gt=0)
     transfer: Literal["full", "frozen", "gradual", "delta"] = Field(
-        default="full", description="what a trunk that has learned before may still learn; see training/transfer.py"
+        default="full", description="which parts of a pretrained trunk may still change; see training/transfer.py"
     )
-    trunk_rate: float = Field(default=0.1, ge=0, le=1, description="full: share of the rate that such a trunk gets")
-    layer_rate: float = Field(default=0.38, gt=0, le=1, description="gradual: a layer's share of the rate above it")
-    delta_rank: int = Field(default=4, ge=1, description="delta: rank of what is added to a matrix")
-    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases, norms and λ")
+    trunk_rate: float = Field(
+        default=0.1, ge=0, le=1, description="full: share of learning_rate for the pretrained trunk"
+    )
+    layer_rate: float = Field(
+        default=0.38, gt=0, le=1, description="gradual: a layer's rate as a share of the rate of the layer above"
+    )
+    delta_rank: int = Field(default=4, ge=1, description="delta: rank of the matrix that is added to a weight matrix")
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled; not for biases, norms and λ")
     max_epochs: int = Field(default=6, ge=1)
-    warm_epochs: int = Field(default=2, ge=1, description="max_epochs of a start from the champion")
-    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate from champion or market")
+    warm_epochs: int = Field(default=2, ge=1, description="max_epochs when starting from the champion")
+    warm_rate: float = Field(
+        default=0.3, gt=0, le=1, description="share of learning_rate when starting from champion or market"
+    )
     patience: int = Field(default=3, ge=1, description="epochs without a better validation loss")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)

@@ -36,14 +36,16 @@ class FuseParams(Section):
     members: tuple[MemberName, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
     calibrate: bool = True
     combine: Literal["convex", "stacked"] = Field(
-        default="convex", description="weights on the simplex, or a logistic regression stacked on the members"
+        default="convex",
+        description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members",
     )
     segments: tuple[int, ...] = Field(
-        default=(), description="convex: histories, in interactions, from which users have weights of their own"
+        default=(),
+        description="convex: history lengths, in interactions, at which a segment with its own weights begins",
     )
-    mask_seen: bool = Field(default=False, description="lists leave out what the user took before")
-    folds: int = Field(default=5, ge=2, description="parts of users; losses are measured on the part left out")
-    max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled where there are more")
+    mask_seen: bool = Field(default=False, description="lists leave out items that the user took before")
+    folds: int = Field(default=5, ge=2, description="folds of users; losses are measured on the fold left out")
+    max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled if there are more")
     k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
     bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
     confidence: float = Field(default=0.95, gt=0, lt=1)

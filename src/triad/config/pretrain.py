@@ -18,7 +18,7 @@ class TrunkParams(Section):
     dim: int = Field(default=48, ge=4)
     layers: int = Field(default=2, ge=1)
     heads: int = Field(default=2, ge=1)
-    max_steps: int = Field(default=64, ge=4, description="interactions read at once")
+    max_steps: int = Field(default=64, ge=4, description="interactions in one segment")
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -33,37 +33,39 @@ class PretrainParams(Section):
 
     init: Literal["scratch", "champion", "market"] = Field(
         default="scratch",
-        description="champion: of champion.version, where that is null from scratch; market: of champion.market",
+        description="champion: start from champion.version (if null, from scratch); market: from champion.market",
     )
     task: Literal["next", "masked", "both"] = Field(
         default="next",
-        description="next interaction from those before; masked: a hidden one from all others; both in turn",
+        description="next: the next interaction from earlier ones; masked: a hidden one from the others; both: in turn",
     )
-    hidden_share: float = Field(default=0.2, gt=0, lt=1, description="of interactions, masked in an epoch")
+    hidden_share: float = Field(default=0.2, gt=0, lt=1, description="share of interactions masked in an epoch")
     trunk: TrunkParams = TrunkParams()
     loss: Literal["auto", "softmax", "sampled_softmax", "gbce"] = Field(
         default="auto",
-        description="softmax is the most exact; the others hold where the catalogue is too large for it. auto: softmax "
+        description="softmax is exact; the others are for catalogues that are too large for it. auto: softmax "
         "up to 25,000 items, then sampled_softmax",
     )
     peer_weight: float = Field(
         default=0.0,
         ge=0,
-        description="of the beliefs of a second network, taught beside it, in the loss (mutual distillation); 0: none",
+        description="weight of a second network's predictions in the loss (mutual distillation); 0: no second network",
     )
-    negatives: int = Field(default=256, ge=1, description="drawn a step and shared by its targets")
-    batch_targets: int = Field(default=1024, ge=1, description="interactions predicted a step")
+    negatives: int = Field(default=256, ge=1, description="negatives drawn per step, shared by its targets")
+    batch_targets: int = Field(default=1024, ge=1, description="interactions predicted per step")
     learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, of all weights but biases and norms")
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled; not for biases and norms")
     max_epochs: int = Field(default=12, ge=1)
-    warm_epochs: int = Field(default=3, ge=1, description="max_epochs of a start from the champion")
-    warm_rate: float = Field(default=0.3, gt=0, le=1, description="share of learning_rate from champion or market")
+    warm_epochs: int = Field(default=3, ge=1, description="max_epochs when starting from the champion")
+    warm_rate: float = Field(
+        default=0.3, gt=0, le=1, description="share of learning_rate when starting from champion or market"
+    )
     choose_by: Literal["lists", "loss"] = Field(
         default="lists",
-        description="the best epoch's mark: NDCG@10 of next-interaction lists of the whole catalogue, or the loss, "
-        "which turns while the lists still get better; a network that only fills in what is masked goes by its loss",
+        description="what chooses the best epoch: NDCG@10 of next-interaction lists over the whole catalogue, or "
+        "the loss, which turns while the lists still improve; with task masked always by the loss",
     )
-    patience: int = Field(default=3, ge=1, description="epochs without a better mark on the validation split")
+    patience: int = Field(default=3, ge=1, description="epochs without an improvement on the validation split")
     checkpoint_steps: int = Field(default=200, ge=1, description="steps between checkpoints a killed run resumes from")
     seed: int = Field(default=1, ge=0)
 

@@ -14,27 +14,37 @@ Weights = Literal["transitions", "ease", "successors", "attributes"]
 class LinearParams(Section):
     """Members whose score is a decayed history times item-item weights, and how those weights are made."""
 
-    members: tuple[Weights, ...] = Field(default=(), description="fitted by this stage; fuse.members names them too")
-    neighbours: int = Field(default=200, ge=1, description="weights kept an item")
-    half_life_days: tuple[float, ...] = Field(
-        default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="tried on validation, a member for itself"
+    members: tuple[Weights, ...] = Field(
+        default=(), description="members that this stage also fits; name them in fuse.members too"
     )
-    reach: int = Field(default=20, ge=1, description="steps apart that two interactions still make a pair")
+    neighbours: int = Field(default=200, ge=1, description="weights kept per item")
+    half_life_days: tuple[float, ...] = Field(
+        default=(1.0, 2.0, 4.0, 8.0, 16.0),
+        min_length=1,
+        description="values tried on validation, for each member separately",
+    )
+    reach: int = Field(default=20, ge=1, description="largest distance, in steps, of two interactions that form a pair")
     fade: float = Field(default=0.5, ge=0, description="transitions: a pair at distance d counts d^-fade")
-    backward: float = Field(default=0.7, ge=0, description="transitions: share for the opposite order")
+    backward: float = Field(default=0.7, ge=0, description="transitions: weight of a pair in the opposite order")
     shrink: float = Field(default=20.0, ge=0, description="transitions: interactions added to a pair's evidence")
-    ridge: float = Field(default=10.0, gt=0, description="ease, successors: λ")
-    past_decay: float = Field(default=0.75, gt=0, le=1, description="successors: of an item, a step further back")
-    future_decay: float = Field(default=0.7, gt=0, le=1, description="successors: of a target, a step further on")
+    ridge: float = Field(default=10.0, gt=0, description="ease, successors: λ of the ridge regression")
+    past_decay: float = Field(
+        default=0.75, gt=0, le=1, description="successors: decay of an item per step further back"
+    )
+    future_decay: float = Field(
+        default=0.7, gt=0, le=1, description="successors: decay of a target per step further on"
+    )
 
 
 class SimilarityParams(Section):
     """Item-kNN with recency decay, and closeness of pretrained embeddings."""
 
     neighbours: int = Field(default=100, ge=1)
-    half_life_days: float = Field(default=7.0, gt=0, description="days after which an interaction counts half")
-    recent: int = Field(default=50, ge=1, description="interactions looked back on")
-    shrink: float = Field(default=10.0, ge=0, description="users added to a pair's evidence; few common users are none")
+    half_life_days: float = Field(default=7.0, gt=0, description="days after which an interaction counts half as much")
+    recent: int = Field(default=50, ge=1, description="most recent interactions used")
+    shrink: float = Field(
+        default=10.0, ge=0, description="users added to a pair's evidence, so a few common users count little"
+    )
     max_queries: int = Field(default=5000, ge=1, description="validation queries that the ranking is fitted on")
     linear: LinearParams = LinearParams()
     seed: int = Field(default=1, ge=0)

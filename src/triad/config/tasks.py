@@ -17,12 +17,14 @@ class TaskParams(Section):
     kind: Literal["binary", "multiclass", "regression", "ranking"]
     label: Label
     column: str | None = Field(
-        default=None, description="of users, for label user_attribute; of a study, for label column"
+        default=None, description="label user_attribute: a column of users; label column: a column of a study"
     )
     horizon_days: int = Field(default=7, ge=1, description="days ahead, for price_move and spend")
     given: str | None = Field(default=None, description="the task whose event this one needs (entire-space product)")
-    weight: float = Field(default=1.0, gt=0, description="λ in L = Σ λᵢLᵢ where weighting is fixed")
-    gated: bool = Field(default=True, description="whether the challenger must hold its ground on it")
+    weight: float = Field(
+        default=1.0, gt=0, description="λ in L = Σ λᵢLᵢ with weighting fixed; else a factor of the weighting's λ"
+    )
+    gated: bool = Field(default=True, description="whether the gate checks this task")
 
     @model_validator(mode="after")
     def _fits(self) -> TaskParams:

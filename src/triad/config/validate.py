@@ -59,5 +59,5 @@ class ValidateParams(Section):
     )
     quarantine: QuarantineParams = QuarantineParams()
     max_events_a_user: int | None = Field(
-        default=None, ge=1, description="users with more are set aside with all that is theirs; null: only named"
+        default=None, ge=1, description="users with more are set aside with all their rows; null: only a warning"
     )

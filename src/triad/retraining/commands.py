@@ -1,6 +1,6 @@
-"""`triad retraining …`: the commands a scheduler calls. The last line on standard output is JSON.
+"""`triad retraining …`: the commands that a scheduler calls. The last line on standard output is JSON.
 
-Exit codes: 0 done; 1 worth another try; 3 only a person can mend it.
+Exit codes: 0 done; 1 try again; 3 only a person can fix it.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ def retraining() -> None:
 
 
 _WORKSPACE = click.option(
-    "--workspace", required=True, type=click.Path(path_type=Path), help="the folder that `open` named"
+    "--workspace", required=True, type=click.Path(path_type=Path), help="the folder that `open` printed"
 )
 
 
-@retraining.command("open", help="Make, or find again, the workspace of RUN_ID.")
+@retraining.command("open", help="Create the workspace of RUN_ID, or find it again.")
 @click.argument("run_id")
 @click.option("--as-of", required=True, metavar="YYYY-MM-DD", help="the first day that is not read")
-@click.option("--config", type=click.Path(path_type=Path), help="sections to lay over params.yaml")
-@click.option("--task", "tasks", multiple=True, help="learn this task, and others so named, alone; may be repeated")
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="one value; may be repeated")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="a file with sections that replace those of params.yaml"
+)
+@click.option("--task", "tasks", multiple=True, help="learn only this task; may be repeated")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="set one value; may be repeated")
 def open_(run_id: str, as_of: str, config: Path | None, tasks: tuple[str, ...], settings: tuple[str, ...]) -> None:
     from triad.retraining.opening import open_run
     from triad.retraining.run import say
@@ -54,7 +56,7 @@ def open_(run_id: str, as_of: str, config: Path | None, tasks: tuple[str, ...], 
     say({name: getattr(run, name) for name in ("workspace", "as_of", "revision", "run_id", "trigger", "seed")})
 
 
-@retraining.command(help="Run the stage NAME, unless it is up to date.")
+@retraining.command(help="Run the stage NAME unless it is up to date.")
 @click.argument("name")
 @_WORKSPACE
 @click.option("--force", is_flag=True, help="run it even if it is up to date")
@@ -69,7 +71,7 @@ def stage(name: str, workspace: Path, force: bool) -> None:
     sys.exit(code)
 
 
-@retraining.command(help="Say which stages would run, and run none.")
+@retraining.command(help="List the stages that would run, without running any.")
 @_WORKSPACE
 def plan(workspace: Path) -> None:
     from triad.retraining.graph import stages, stale
@@ -83,7 +85,7 @@ def plan(workspace: Path) -> None:
     say({"would_run": [name for name, runs in changed.items() if runs]})
 
 
-@retraining.command(help="Deliver the lists, push the data, keep the night on a branch.")
+@retraining.command(help="Deliver the lists, push the data, and commit the night on a branch.")
 @_WORKSPACE
 def close(workspace: Path) -> None:
     from triad.retraining.closing import close_run
@@ -102,7 +104,7 @@ def prune(keep_days: int, keep: int) -> None:
     say(remove(keep_days, keep))
 
 
-@retraining.command(help="Make the lists of the version that serves from the newest tables at hand; deliver them.")
+@retraining.command(help="Make the lists of the version that serves from the newest tables, and deliver them.")
 def deliver() -> None:
     from triad.retraining.delivery import renew
     from triad.retraining.run import checkout, say

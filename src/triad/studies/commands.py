@@ -1,4 +1,4 @@
-"""`triad ablations …`: run the studies in `ablations/studies`; what its DVC pipeline calls, and what a person does."""
+"""`triad ablations …`: run the studies in `ablations/studies`. People and the studies' DVC pipeline call it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,14 @@ def ablations() -> None:
             recover(kept)
 
 
-@ablations.command(help="Run STUDIES (else all), judge their claims, write the pages below ablations/page.")
+@ablations.command(help="Run STUDIES (by default all), test their claims, and write the pages below ablations/page.")
 @click.argument("studies", nargs=-1)
-@click.option("--seeds", type=click.IntRange(min=1), default=None, help="only the first so many of each study's seeds")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, help="seeds at once, each on its part of the cores")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=None, help="how many of each study's seeds to run; by default all"
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, help="seeds to run at once, each on its share of the cores"
+)
 def run(studies: tuple[str, ...], seeds: int | None, jobs: int) -> None:
     from triad.studies import plan
     from triad.studies.jobs import at_once, repro
@@ -75,7 +79,7 @@ def _keep_compiled(folder: Path) -> None:
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={folder}".strip()
 
 
-@ablations.command(help="Write params.yaml, DVC's list of units, and run nothing.")
+@ablations.command(help="Write params.yaml, the list of units for DVC, without running anything.")
 def plan() -> None:
     from triad.studies.plan import write
     from triad.studies.spec import load_all
@@ -95,7 +99,7 @@ def data(study: str) -> None:
     log.info("%s · %.1f s · %s", found, time.monotonic() - start, DATA / study)
 
 
-@ablations.command(help="Fit VARIANT of STUDY on SHARE of its train rows with SEED, and ask it about the test split.")
+@ablations.command(help="Fit VARIANT of STUDY on SHARE of its train rows with SEED, and score the test split.")
 @click.argument("study")
 @click.argument("variant")
 @click.argument("share", type=float)
@@ -112,7 +116,7 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
     log.info("%.0f s · %s", time.monotonic() - start, target)
 
 
-@ablations.command(help="Judge STUDY by the outcomes that are there.")
+@ablations.command(help="Test the claims of STUDY on the finished units.")
 @click.argument("study")
 def compare(study: str) -> None:
     from triad.artifacts import write_json
@@ -137,7 +141,7 @@ def _lineage() -> dict[str, Any]:
     return {"commit": commit + (" with changes" if changed else ""), "date": datetime.now(UTC).date().isoformat()}
 
 
-@ablations.command(help="Write ablations/page from the results that are there: one page of all, and a table a study.")
+@ablations.command(help="Write ablations/page from the finished results: one page for all, and a table per study.")
 def page() -> None:
     from triad.artifacts import replacing
     from triad.studies.page import document, render
@@ -150,7 +154,7 @@ def page() -> None:
     log.info("%d studies · %s", len(found), (PAGES / "ablations.html").resolve())
 
 
-@ablations.command(help="Write STUDIES' tables (else all that have results) into docs/results/studies.")
+@ablations.command(help="Write the tables of STUDIES (by default all with results) into docs/results/studies.")
 @click.argument("studies", nargs=-1)
 def docs(studies: tuple[str, ...]) -> None:
     from triad.artifacts import replacing_file
@@ -173,11 +177,13 @@ def _found() -> dict[str, Any]:
     return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
 
 
-@click.command(help="Search the dials of SPACE for the smallest validation loss; write the best as a config file.")
+@click.command(help="Search the dials of SPACE for the smallest validation loss, and write the best as a config file.")
 @click.argument("space", type=click.Path(path_type=Path))
-@click.option("--trials", type=click.IntRange(min=1), default=None, help="in all, in place of the space's")
-@click.option("--study", default=None, help="on this study's data and its reference's params, not on tonight's")
-@click.option("--name", default=None, help="of the search: the same name goes on with it; the file's, where not given")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=None, help="total number of trials, in place of the space's"
+)
+@click.option("--study", default=None, help="use this study's data and its reference's params instead of tonight's")
+@click.option("--name", default=None, help="name of the search, by default the file's; the same name continues it")
 @click.option("--to", "target", type=click.Path(path_type=Path), default=None, help="the config file to write")
 def tune(space: Path, trials: int | None, study: str | None, name: str | None, target: Path | None) -> None:
     import yaml
