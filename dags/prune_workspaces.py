@@ -1,5 +1,7 @@
 """Removes old workspaces, deliveries and cached data, by the rule in docs/retraining.md, at noon every day.
 
+Branches, versions, MLflow runs and the remote stay, unless their parameters say how much of them does.
+
 **Without a DVC remote the data of nights older than that are gone for good**: switch it on when a remote is set.
 """
 
@@ -8,10 +10,17 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param
 from triad.airflow.operators import Triad
 from triad.airflow.wiring import DEFAULTS
 
+FURTHER = {
+    "keep_branch_days": ("Days of branches", "Older branches retrain/* are deleted. Empty: they stay."),
+    "keep_versions": ("Versions", "So many of the newest stay, and those that serve or may. Empty: all stay."),
+    "keep_run_days": ("Days of MLflow runs", "Older ones that no version stands on are deleted. Empty: they stay."),
+}
+
 
 def arguments(context):
     kept = context["params"]
-    return ["retraining", "prune", "--keep-days", str(kept["keep_days"]), "--keep", str(kept["keep"])]
+    named = {name: kept[name] for name in ("keep_days", "keep", *FURTHER, "remote") if kept[name] is not None}
+    return ["retraining", "prune", *(w for name, v in named.items() for w in (f"--{name.replace('_', '-')}", str(v)))]
 
 
 with DAG(
@@ -24,6 +33,16 @@ with DAG(
             14, type="integer", minimum=1, title="Days", description="Failed runs and data stay so long."
         ),
         "keep": Param(3, type="integer", minimum=0, title="Workspaces", description="Closed ones that stay."),
+        **{
+            name: Param(None, type=["null", "integer"], minimum=0, title=title, description=text)
+            for name, (title, text) in FURTHER.items()
+        },
+        "remote": Param(
+            None,
+            type=["null", "string"],
+            title="DVC remote",
+            description="It loses what no branch, tag or worktree of this checkout names. Empty: it stays as it is.",
+        ),
     },
     default_args=DEFAULTS,
     doc_md=__doc__,

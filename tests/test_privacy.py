@@ -5,6 +5,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from make_tables import END, make_tables
 
-from triad.artifacts import INGESTED, ORACLE, read_json
+from triad.artifacts import INGESTED, ORACLE, TABLES, read_json
 from triad.cli import commands
 from triad.config.params import Params, parse
 from triad.errors import TriadError
@@ -22,7 +23,10 @@ from triad.privacy.pseudonyms import COLUMNS, Key
 from triad.redaction import KEY, tag
 from triad.sources import files
 from triad.sources.simulated import simulate
+from triad.stages import recommend as stage
 from triad.stages.ingest import ingest
+from triad.tables import write_table
+from triad.tracking.serving import RECOMMENDATIONS
 
 SECRET = "a key of the shop's, long enough"
 OTHER = "another key, which is long enough"
@@ -32,7 +36,9 @@ OTHER = "another key, which is long enough"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(KEY, raising=False)
-    monkeypatch.delenv("TRIAD_CHECKOUT", raising=False)
+    for name in ("TRIAD_CHECKOUT", "MLFLOW_TRACKING_URI", "TRIAD_DELIVERY", "TRIAD_WORKSPACES"):
+        monkeypatch.delenv(name, raising=False)
+    Path("dvc.yaml").touch()
     yield
 
 
@@ -279,3 +285,21 @@ def test_pseudonym_prints_what_the_lists_hold(monkeypatch: pytest.MonkeyPatch) -
     assert run("pseudonym", "u1", "u2").output.splitlines()[1] == f"u2\t{Key(SECRET.encode()).pseudonym('u2')}"
     monkeypatch.delenv(KEY)
     assert isinstance(run("pseudonym", "u1").exception, TriadError)
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_lists_from_older_tables_name_no_forgotten_person(hashed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, SECRET)
+    key, ids = Key(SECRET.encode()), ["u0001", "u0003"]
+    named = [key.pseudonym(id_) if hashed else id_ for id_ in ids]
+    for name, table in make_tables(users=4, shown=50).items():
+        write_table(TABLES, name, table)
+    rows = {"rank": [1, 1], "item_id": ["i1", "i2"], "score": [0.1, 0.2], "reason": ["", ""]}
+    lists = pa.table({"user_id": named, **rows, "model_version": ["1", "1"]}, schema=RECOMMENDATIONS)
+    champion = SimpleNamespace(recommend=lambda *_: lists, version="1")
+    monkeypatch.setattr(stage, "load_champion", lambda *_: champion)
+    run("forget", "u0003")
+    stage.recommend(params())
+    made = pq.read_table(Path("artifacts/recommend/recommendations.parquet"))
+    assert made["user_id"].to_pylist() == named[:1]
+    assert read_json(Path("artifacts/recommend/summary.json"))["rows"] == 1

@@ -8,8 +8,6 @@ from pathlib import Path
 import click
 
 from triad.errors import TriadError
-from triad.privacy import forgotten
-from triad.privacy.pseudonyms import COLUMNS, key, needed_key
 from triad.redaction import KEY
 
 
@@ -19,12 +17,18 @@ from triad.redaction import KEY
     "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
 )
 @click.option("--messages", is_flag=True, help="the ids are of messages in conversations, which name no user")
+@click.option("--map", "only", is_flag=True, help="only show where they lie; ends with 3 if they lie anywhere")
 @click.option("--list", "show", is_flag=True, help="only print how many are on the list, and their entries")
-def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, show: bool) -> None:
+def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool, show: bool) -> None:
+    from triad.privacy import forgotten, whereabouts, whole
+    from triad.privacy.pseudonyms import key
+
     if show:
         _show()
         return
-    every = _named(ids, listed)
+    every, here = _named(ids, listed), forgotten.deployment()
+    if only:
+        sys.exit(3 if whole.show(here, every) else 0)
     fresh = forgotten.add(every, "message" if messages else "user")
     click.echo(f"{fresh} of {len(every)} are new on the list {forgotten.place()}; keep a copy of it in your backup.")
     if key() is None:
@@ -32,6 +36,10 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, show: bool
             f"warning · {KEY} is not set, so the list holds bare ids (only its owner may read it). "
             "With a key, forget any of them again, and all become pseudonyms.\n"
         )
+    if (here / ".git").exists():
+        for folder in whereabouts.restart(here):
+            click.echo(f"`dvc repro` and the night in {folder} will ingest again.")
+    whole.show(here, every)
 
 
 @click.command(help="Print the pseudonym of each ID, under the key in the environment.")
@@ -39,9 +47,11 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, show: bool
 @click.option(
     "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
 )
-@click.option("--kind", type=click.Choice(sorted(set(COLUMNS.values()))), default="user", show_default=True)
+@click.option("--kind", type=click.Choice(["user", "event", "session", "message"]), default="user", show_default=True)
 @click.option("--new-key", is_flag=True, help="let later ingests use this key, though the nights before had another")
 def pseudonym(ids: tuple[str, ...], listed: Path | None, kind: str, new_key: bool) -> None:
+    from triad.privacy.pseudonyms import needed_key
+
     secret = needed_key("triad pseudonym")
     if new_key:
         from triad.privacy.persons import renew_key
@@ -64,6 +74,8 @@ def _named(ids: tuple[str, ...], listed: Path | None) -> list[str]:
 
 
 def _show() -> None:
+    from triad.privacy import forgotten
+
     known = forgotten.read()
     how = f"pseudonyms under the key of check value {known.check}" if known.check else "bare ids"
     click.echo(f"{len(known)} on the list {forgotten.place()}" + (f", as {how}" if len(known) else ""))

@@ -51,9 +51,26 @@ class Forgotten:
         return data
 
 
+def deployment() -> Path:
+    """The checkout whose list is meant.
+
+    Raises:
+        TriadError: the present folder belongs to none, so that a list made here would be obeyed by nobody.
+    """
+    here = _here()
+    if not (here / "dvc.yaml").is_file():
+        mend = "run this in the top folder of the deployment's checkout, or name it in TRIAD_CHECKOUT"
+        raise TriadError("no checkout with a dvc.yaml", where=str(here), mend=mend)
+    return here
+
+
+def _here() -> Path:
+    return Path(os.environ.get("TRIAD_CHECKOUT") or checkout()).resolve()
+
+
 def home() -> Path:
     """The folder of what a deployment knows of persons: in its git folder, or beside it where there is none."""
-    here = Path(os.environ.get("TRIAD_CHECKOUT") or checkout()).resolve()
+    here = _here()
     for folder in (here, *here.parents):
         git = folder / ".git"
         if git.is_dir():

@@ -97,11 +97,17 @@ def close(workspace: Path) -> None:
 @retraining.command(help="Remove old workspaces, deliveries and cached data by the rule in docs/retraining.md.")
 @click.option("--keep-days", default=14, show_default=True, help="how long failed runs, and nights' data, stay")
 @click.option("--keep", default=3, show_default=True, help="closed workspaces that stay")
-def prune(keep_days: int, keep: int) -> None:
+@click.option("--keep-branch-days", "branch_days", type=click.IntRange(0), help="delete older branches retrain/*")
+@click.option("--keep-versions", "versions", type=click.IntRange(0), help="so many of the newest stay")
+@click.option("--keep-run-days", "run_days", type=click.IntRange(0), help="delete older runs without a version")
+@click.option("--remote", help="also remove from this DVC remote what no branch, tag or worktree names")
+@click.option("--dry", is_flag=True, help="only say what would go")
+def prune(keep_days: int, keep: int, dry: bool, **further: Any) -> None:
+    from triad.retraining.pruning import Further
     from triad.retraining.pruning import prune as remove
     from triad.retraining.run import say
 
-    say(remove(keep_days, keep))
+    say(remove(keep_days, keep, Further(**further), dry=dry))
 
 
 @retraining.command(help="Make the lists of the version that serves from the newest tables, and deliver them.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,65 @@ from triad import removal, worktree
 from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.locking import held
-from triad.retraining import delivery, fence
+from triad.retraining import delivery, fence, retention
 from triad.retraining.run import CLOSED, MARK, RECORD, Run, checkout, exclusive, workspaces
 from triad.retraining.seeding import BRANCHES
+from triad.tracking import retained
 from triad.worktree import git
 
 log = logging.getLogger("triad.retraining")
 
 
-def prune(keep_days: int, keep: int) -> dict[str, Any]:
-    """Remove workspaces, deliveries and cached data that the rule does not keep; returns what went."""
+@dataclass(frozen=True)
+class Further:
+    """What goes only where a dial says so; None: it stays."""
+
+    branch_days: int | None = None
+    versions: int | None = None
+    run_days: int | None = None
+    remote: str | None = None
+
+
+def prune(keep_days: int, keep: int, further: Further = Further(), *, dry: bool = False) -> dict[str, Any]:
+    """Remove what the rule does not keep; returns what went, or with `dry` what would go."""
     here = checkout()
     with exclusive(here, "open"):
-        sweep(workspaces(here))
-        gone = _workspaces(here, keep_days, keep)
-        lists = _deliveries(delivery.place(here), keep_days)
-        objects = _cache(here, keep_days)
-    return {"workspaces": gone, "deliveries": lists, "cached_objects": objects}
+        if not dry:
+            sweep(workspaces(here))
+        gone: dict[str, Any] = {"workspaces": _workspaces(here, keep_days, keep, dry)}
+        gone["deliveries"] = _deliveries(delivery.place(here), keep_days, dry)
+        gone |= _registered(here, further, dry)
+        branches = gone.get("branches", [])
+        gone["cached_objects"] = _cache(here, keep_days, branches, dry)
+        if further.remote is not None:
+            gone["remote_objects"] = retention.remote(here, further.remote, branches, dry=dry)
+    return gone | {"dry": True} if dry else gone
 
 
-def _workspaces(here: Path, keep_days: int, keep: int) -> list[str]:
+def _registered(here: Path, further: Further, dry: bool) -> dict[str, Any]:
+    """Versions, runs and branches, as far as asked for."""
+    if (further.branch_days, further.versions, further.run_days) == (None, None, None):
+        return {}
+    gone = {}
+    with retained.unmoved(here) as known:
+        if further.branch_days is not None:
+            gone["branches"] = retention.branches(here, further.branch_days, known.branches(), dry=dry)
+        if further.versions is not None:
+            gone["versions"] = retained.versions(known, further.versions, dry=dry)
+        if further.run_days is not None:
+            gone["runs"] = retained.runs(known, further.run_days, gone.get("versions", []), dry=dry)
+    if gone.get("versions") or gone.get("runs"):
+        log.info("MLflow keeps what was deleted until `mlflow gc` runs where its store is")
+    return gone
+
+
+def _workspaces(here: Path, keep_days: int, keep: int, dry: bool) -> list[str]:
     runs = sorted(_runs(here), key=lambda run: _age(run.folder))
     newest = [run for run in runs if run.closed][:keep]
     gone = []
     for run in runs:
         over = run not in newest if run.closed else _age(run.folder) > keep_days
-        if over and _remove(run, here):
+        if over and (dry or _remove(run, here)):
             gone.append(run.folder.name)
     return gone
 
@@ -81,25 +115,27 @@ def _remove(run: Run, here: Path) -> bool:
     return True
 
 
-def _deliveries(place: Path, keep_days: int) -> list[str]:
+def _deliveries(place: Path, keep_days: int, dry: bool = False) -> list[str]:
     if not place.is_dir():
         return []
     gone = []
     with held(place / delivery.CURRENT, wait=True):
-        sweep(place)
-        for fresh in place.glob(".*.new"):  # of a delivery that was killed
+        if not dry:
+            sweep(place)
+        for fresh in [] if dry else place.glob(".*.new"):  # of a delivery that was killed
             if delivery.NAME.fullmatch(fresh.name[1:].removesuffix(".new")) and not fresh.is_symlink():
                 remove(fresh)
         current = (place / delivery.CURRENT).resolve()
         for folder in place.glob("*-v*-*"):
             old = time.time() - folder.lstat().st_mtime > keep_days * 86400
             if folder != current and old and delivery.is_delivery(folder):
-                removal.remove(folder, below=place, mark=folder / delivery.SUMMARY)
+                if not dry:
+                    removal.remove(folder, below=place, mark=folder / delivery.SUMMARY)
                 gone.append(folder.name)
     return sorted(gone)
 
 
-def _cache(here: Path, keep_days: int) -> int:
+def _cache(here: Path, keep_days: int, gone_branches: Collection[str], dry: bool) -> int:
     """Drop from the shared cache what no checkout, no recent night and no other branch or tag needs; returns how much.
 
     `dvc gc` can name one revision, or all branches, but not "all but the old nights".
@@ -115,7 +151,9 @@ def _cache(here: Path, keep_days: int) -> int:
         for repo in repos:
             stack.enter_context(repo)
             stack.enter_context(repo.lock)  # none of them may be between storing outputs and naming them in its lock
-        for repo, revisions in zip(repos, [_revisions(here, keep_days), *[None] * len(repos)], strict=False):
+        for repo, revisions in zip(
+            repos, [_revisions(here, keep_days, gone_branches), *[None] * len(repos)], strict=False
+        ):
             for objects in repo.used_objs(revs=revisions, all_experiments=revisions is not None).values():
                 used |= objects
         for _, store in repos[0].cache.by_scheme():
@@ -124,19 +162,20 @@ def _cache(here: Path, keep_days: int) -> int:
             if not Path(store.path).resolve().is_relative_to(own):
                 log.warning("%s lies outside the checkout and may be others' too: left as it is (`dvc gc`)", store.path)
                 continue
-            gone += gc(store, used) or 0
+            gone += gc(store, used, dry=dry) or 0
     log.info("%d objects of the cache removed", gone)
     return gone
 
 
-def _revisions(here: Path, keep_days: int) -> list[str]:
-    """Heads of branches and tags, without the nights that are too old."""
+def _revisions(here: Path, keep_days: int, gone: Collection[str]) -> list[str]:
+    """Heads of branches and tags, without the nights that are too old or `gone`."""
     shown = git(
         here, "for-each-ref", "--format=%(committerdate:unix) %(objectname) %(refname)", "refs/heads", "refs/tags"
     )
     oldest, found = time.time() - keep_days * 86400, []
     for line in shown.splitlines():
         *stamp, commit, name = line.split()
-        if not (name.startswith(f"refs/heads/{BRANCHES}/") and int(stamp[0]) < oldest):
+        short = name.removeprefix("refs/heads/")
+        if not (short in gone or (short.startswith(f"{BRANCHES}/") and int(stamp[0]) < oldest)):
             found.append(commit)
     return found

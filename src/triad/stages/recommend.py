@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.privacy import forgotten
 from triad.tables import connect
 from triad.tracking.registry import load_champion
 from triad.tracking.serving import RECOMMENDATIONS
@@ -42,6 +43,7 @@ def recommend(params: Params) -> None:
         lists, version = RECOMMENDATIONS.empty_table(), None
     else:
         lists, version = champion.recommend(TABLES, settings, moment), champion.version
+    lists = forgotten.read().without(lists)  # the tables may be older than a wish to be forgotten
     summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": settings.model_dump()}
     with replacing(OUTPUT) as folder:
         pq.write_table(lists, folder / "recommendations.parquet", compression="zstd")

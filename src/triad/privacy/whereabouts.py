@@ -1,0 +1,181 @@
+"""Where a person still lies: folders, DVC's cache and remotes. Each place with the command that drops it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from triad.artifacts import ARTIFACTS, replacing_file
+from triad.privacy.looking import Names
+from triad.retraining import delivery
+from triad.retraining.run import CLOSED, RECORD
+from triad.retraining.seeding import BRANCHES
+from triad.worktree import git
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it is, what lies there, and how to drop it."""
+
+    name: str
+    holds: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What DVC's cache holds of a person. `outputs`: hash of a folder → its path and the count."""
+
+    outputs: Mapping[str, tuple[str, int]]
+    looked: frozenset[str]  # hashes of all folders that lie in the cache
+
+    def told(self, hashes: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """Of a lock's outputs (path → hash): those that hold the person, and those that could not be looked at."""
+        named = [path for path, hash_ in hashes.items() if hash_ in self.outputs]
+        unseen = [path for path, hash_ in hashes.items() if hash_.endswith(".dir") and hash_ not in self.looked]
+        return sorted(named), sorted(unseen)
+
+
+def worktrees(here: Path) -> list[Path]:
+    """The checkout and all worktrees of its repository."""
+    listed = git(here, "worktree", "list", "--porcelain").splitlines()
+    found = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def folders(here: Path, names: Names) -> Iterator[Place]:
+    """Checkout, workspaces and deliveries."""
+    for folder in worktrees(here):
+        night = (folder / RECORD).is_file()
+        mend = f"`cd {folder} && dvc repro`, which ingests without them"
+        if night:
+            mend = "`triad retraining prune --keep-days 0 --keep 0`, which leaves what is worked in"
+        if found := names.below(folder / ARTIFACTS):
+            yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(found, folder), mend)
+    seen = worktrees(here)
+    for folder in (here / "runs", here / "ablations"):
+        found = {
+            path: count
+            for path, count in (names.below(folder) if folder.is_dir() else {}).items()
+            if not any(path.is_relative_to(other) for other in seen if other != here)
+        }
+        if found:
+            yield Place(f"studies in {folder}", _summed(found, folder), "delete the runs, or run them again")
+    lists = delivery.place(here)
+    for folder in sorted(lists.glob("*-v*-*")) if lists.is_dir() else []:
+        if found := names.below(folder):
+            current = folder == (lists / delivery.CURRENT).resolve()
+            mend = "`triad retraining deliver` makes the lists without them; then " if current else ""
+            yield Place(f"delivery {folder}", _summed(found, folder), f"{mend}`triad retraining prune --keep-days 0`")
+
+
+def _summed(found: Mapping[Path, int], root: Path) -> str:
+    """Values a folder, two levels deep."""
+    total: dict[str, int] = defaultdict(int)
+    for path, count in found.items():
+        total["/".join(path.relative_to(root).parts[:3])] += count
+    return ", ".join(f"{name} ({count:,})" for name, count in total.items())
+
+
+def stored(here: Path, names: Names) -> Stored:
+    """Look into every folder that DVC's cache of `here` holds."""
+    from dvc.repo import Repo
+
+    known: dict[str, int] = {}
+    outputs, looked = {}, set()
+    with Repo(str(here)) as repo:
+        cache = Path(repo.cache.local.path)
+    for listing in sorted(cache.glob("??/*.dir")):
+        hash_, count, where = listing.parent.name + listing.name, 0, set()
+        looked.add(hash_)
+        for entry in json.loads(listing.read_text()):
+            suffix, md5 = Path(entry["relpath"]).suffix, entry["md5"]
+            path = cache / md5[:2] / md5[2:]
+            if md5 not in known and path.is_file():
+                known[md5] = names.count(path, suffix or ".bin")
+            if known.get(md5):
+                count += known[md5]
+                where.add(entry["relpath"].split("/")[0])
+        if count:
+            outputs[hash_] = (", ".join(sorted(where)), count)
+    return Stored(outputs, frozenset(looked))
+
+
+def hashes(lock: str) -> dict[str, str]:
+    """A lock's outputs: path → hash."""
+    stages = (yaml.load(lock, Loader=_LOADER) or {}).get("stages") or {}
+    outs = [out for stage in stages.values() for out in stage.get("outs") or []]
+    return {out["path"]: out["md5"] for out in outs if "md5" in out}
+
+
+def kept(here: Path, held: Stored) -> Iterator[Place]:
+    """Branches and tags by their locks, and what lies in the cache that none of them names."""
+    loose = set(held.outputs)
+    for ref in git(here, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags").splitlines():
+        if not git(here, "ls-tree", ref, "--", "dvc.lock"):
+            continue
+        locked = hashes(git(here, "show", f"{ref}:dvc.lock"))
+        named, unseen = held.told(locked)
+        loose -= set(locked.values())
+        short = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+        mend = f"`git {'tag -d' if ref.startswith('refs/tags/') else 'branch -D'} {short}`"
+        if short.startswith(f"{BRANCHES}/"):
+            mend = f"{mend} here and where you push it, then `triad retraining prune --keep-days 0`"
+        if named:
+            yield Place(f"branch {short}", f"its data in the cache: {', '.join(named)}", mend)
+        elif any(path.endswith("tables") for path in unseen):
+            again = f"`dvc fetch` at it and ask again, or drop it unseen: {mend}"
+            yield Place(f"branch {short}", "perhaps: its tables are not at hand", again)
+    for hash_ in sorted(loose):
+        what, count = held.outputs[hash_]
+        yield Place(
+            f"cache object {hash_[:12]}", f"{what} ({count:,}), which no branch names", "`triad retraining prune`"
+        )
+
+
+def remotes(here: Path, held: Stored) -> Iterator[Place]:
+    """What of the cache's also lies in a DVC remote."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with Repo(str(here)) as repo:
+        for name in repo.config["remote"]:
+            mend = (
+                f"drop branches and tags that name it, then `dvc gc --all-branches --all-tags --cloud --remote {name}`"
+            )
+            try:
+                store = repo.cloud.get_remote_odb(name)
+                there = [hash_ for hash_ in held.outputs if store.exists(hash_)]
+            except (DvcException, OSError) as error:
+                yield Place(f"remote {name}", f"perhaps: it does not answer ({type(error).__name__})", mend)
+                continue
+            if there:
+                what = sorted({held.outputs[hash_][0] for hash_ in there})
+                yield Place(f"remote {name}", f"{len(there)} folders: {'; '.join(what)}", mend)
+            if not held.looked:
+                yield Place(f"remote {name}", "perhaps: the cache is empty, so nothing could be looked at", mend)
+
+
+def restart(here: Path) -> list[Path]:
+    """Take `ingest` out of the locks of checkout, worktrees and open nights, so that DVC runs it again; says which."""
+    from dvc.repo import Repo
+
+    done = []
+    for folder in worktrees(here):
+        lock = folder / "dvc.lock"
+        if (folder / CLOSED).is_file() or not (lock.is_file() and (folder / ".dvc").is_dir()):
+            continue
+        with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock:
+            known = yaml.load(lock.read_text(), Loader=_LOADER) or {}
+            if known.get("stages", {}).pop("ingest", None) is not None:
+                with replacing_file(lock) as fresh:
+                    fresh.write_text(yaml.safe_dump(known, sort_keys=False))
+                done.append(folder)
+    return done

@@ -1,0 +1,45 @@
+"""The whole map of a person, printed place by place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from triad.privacy import learned, whereabouts
+from triad.privacy.looking import Names
+from triad.tracking import place
+from triad.tracking.store import client
+
+
+def show(here: Path, ids: list[str]) -> bool:
+    """Print where these persons lie; returns whether they lie anywhere."""
+    names, found = Names.of(ids), False
+    for spot in _places(here, names):
+        if not found:
+            click.echo("They still lie here (docs/privacy.md):")
+        found = True
+        click.echo(f"  {spot.name} · {spot.holds}\n      {spot.mend}")
+    click.echo(
+        "What others took away (backups, pushed branches, logs, the shop's own files) is not looked at."
+        if found
+        else "They were found nowhere. Are the ids spelled as in users.user_id?"
+    )
+    return found
+
+
+def _places(here: Path, names: Names) -> Iterator[whereabouts.Place]:
+    held = whereabouts.Stored({}, frozenset())
+    if (here / ".git").exists():
+        yield from whereabouts.folders(here, names)
+        if (here / ".dvc").is_dir():
+            held = whereabouts.stored(here, names)
+            yield from whereabouts.kept(here, held)
+            yield from whereabouts.remotes(here, held)
+    os.environ["MLFLOW_TRACKING_URI"] = uri = place.tracking_uri(here)
+    if place.is_there(uri):
+        found = client(make=False)
+        yield from learned.versions(found, names, held)
+        yield from learned.runs(found, names)
