@@ -5,16 +5,39 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pytest
 from make_dataset import make_dataset
+from make_tables import END, START, make_tables
+from scipy.sparse import csr_array
 
+from triad.config.features import FeaturesParams
+from triad.config.tasks import TaskParams
+from triad.errors import TriadError
+from triad.evaluation.window import slices, window
+from triad.features import searches
+from triad.features.build import fit, transform
+from triad.features.dataset import Dataset, Floats, Ints, Streams
 from triad.features.labels import reached
+from triad.features.state import State
 from triad.fusion import neighbours
+from triad.fusion.ease import ease, successors
 from triad.fusion.neighbours import item_neighbours
+from triad.fusion.transitions import transitions
+from triad.fusion.unseen import Unseen
+from triad.ranking import target_ranks
+from triad.tables import connect
+from triad.texts import Texts
 from triad.validation.sampling import pick_users, read_events, read_impressions
 
 LONG = """
@@ -85,10 +108,174 @@ def test_an_attribute_may_be_called_anything(name: str) -> None:
         assert answered["clicked"].tolist() == [True] and answered["purchased"].tolist() == [False]
 
 
-def test_a_users_pairs_are_those_of_their_last_interactions(monkeypatch: pytest.MonkeyPatch) -> None:
+WEIGHTS: dict[str, Callable[[Dataset], csr_array]] = {
+    "item_knn": lambda data: item_neighbours(data, neighbours=40, shrink=1.0),
+    "ease": lambda data: ease(data, ridge=2.0, neighbours=40),
+    "transitions": lambda data: transitions(data, reach=5, fade=0.5, backward=0.7, shrink=1.0, neighbours=40),
+    "successors": lambda data: successors(data, ridge=2.0, reach=5, past_decay=0.7, future_decay=0.7, neighbours=40),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_users_pairs_are_those_of_their_last_interactions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_dataset(30, 40, 0)
-    whole = item_neighbours(data, neighbours=40, shrink=1.0)
+    whole = WEIGHTS[name](data)
     monkeypatch.setattr(neighbours, "LONGEST", 10_000)
-    assert (item_neighbours(data, neighbours=40, shrink=1.0) != whole).nnz == 0
+    assert (WEIGHTS[name](data) != whole).nnz == 0
     monkeypatch.setattr(neighbours, "LONGEST", 1)
-    assert item_neighbours(data, neighbours=40, shrink=1.0).nnz == 0 < whole.nnz
+    assert WEIGHTS[name](data).nnz == 0 < whole.nnz
+
+
+def _bot(steps: int, items: int) -> Dataset:
+    """One user who took item after item, round and round."""
+    data = make_dataset(2, items, 0)
+    item = np.arange(steps) % items
+    zero = np.zeros(steps, np.int64)
+    return replace(data, streams=Streams(np.array([0, steps, steps]), item, zero + 1, np.arange(steps), zero))
+
+
+def _peak(work: Callable[[], object]) -> int:
+    """Bytes held at once while `work` runs."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@dataclass(frozen=True)
+class Even:
+    """A member that finds all items alike."""
+
+    tasks: tuple[str, ...] = ()
+    ranks: bool = True
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        return np.full((len(users), len(data.items.item_id)), 1 / len(data.items.item_id))
+
+
+def test_a_bots_many_questions_read_its_history_once() -> None:
+    data, queries = _bot(40_000, 50), 400
+    history = np.linspace(1, 40_000, queries).astype(int)
+    found = []
+    peak = _peak(lambda: found.append(Unseen(Even()).rank(data, np.zeros(queries, int), history)))
+    assert peak < 20 << 20, "of 400 × 40,000 steps: 380 MB"
+    taken = np.minimum(history, 50)
+    assert (found[0] == 0).sum(axis=1).tolist() == np.where(taken < 50, taken, 0).tolist()
+    assert found[0].sum(axis=1) == pytest.approx(1), "who took everything is shown what the member says"
+
+
+@pytest.mark.parametrize("name", ["brand", "two words"])
+def test_a_long_query_stands_beside_none_of_its_words(name: str) -> None:
+    brands = [f"w{n}" if name == "brand" else f"w{n} w{n + 1}" for n in range(50)]
+    known = SimpleNamespace(brands=Texts.of(brands), brand=np.arange(50, dtype=np.int32), item_id=brands)
+    with duckdb.connect(config={"threads": 1, "memory_limit": "100MB", "temp_directory": ""}) as session:
+        words = " ".join(f"w{n}" for n in range(20_000))
+        session.execute("CREATE TABLE query_row AS SELECT ? AS query, 0::INT AS query_no", [words])
+        session.execute("CREATE TABLE activity AS SELECT 0 AS user_no, 1 AS day, 1::UBIGINT AS visit, 0 AS query_no")
+        assert searches.read(session, known).naming.tolist() == list(range(50))  # type: ignore[arg-type]
+
+
+class Counted(np.ndarray):
+    """Counts what ufuncs make of it, comparisons among them."""
+
+    made = 0
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **options: Any) -> object:
+        plain = [each.view(np.ndarray) if isinstance(each, Counted) else each for each in inputs]
+        found = getattr(ufunc, method)(*plain, **options)
+        Counted.made += np.size(found)
+        return found
+
+
+@pytest.mark.parametrize("targets", [1, 17, 4000])
+def test_a_basket_of_all_items_is_not_compared_with_all_items(targets: int) -> None:
+    scores = np.random.default_rng(0).permutation(4000)[None].astype(float)
+    Counted.made = 0
+    ranks = target_ranks(scores.view(Counted), np.zeros(targets, int), np.arange(targets))
+    assert (ranks == 4000 - scores[0, :targets]).all()
+    assert Counted.made < 20 * 4000
+
+
+@pytest.fixture(scope="module")
+def shop() -> tuple[dict[str, pa.Table], State]:
+    tables = make_tables(users=30, items=12, shown=1500)
+    params = FeaturesParams(split_days={"validation": 5, "fusion": 5, "test": 5}, user_attributes=("country",))
+    with connect(tables, threads=1) as session:
+        return tables, fit(session, params, {"click": TaskParams(kind="binary", label="clicked")}, (START, END))[1]
+
+
+@pytest.mark.parametrize("name", ["users", "items", "events", "prices"])
+def test_what_stands_twice_is_refused_before_it_is_joined(name: str, shop: tuple[dict[str, pa.Table], State]) -> None:
+    tables, state = shop
+    again = pa.concat_tables([tables[name], *[tables[name].slice(3, 1)] * 2])
+    with (
+        connect(tables | {name: again}, threads=1) as session,
+        pytest.raises(TriadError, match=rf"table {name}, .*more than once \(3 rows\)"),
+    ):
+        transform(session, state)
+
+
+@pytest.mark.parametrize("table", ["events", "prices"])
+@pytest.mark.parametrize("day", [date(1969, 12, 31), date(2005, 1, 1), date(9999, 1, 1)])
+def test_one_wrong_year_makes_no_grid_of_days(table: str, day: date, shop: tuple[dict[str, pa.Table], State]) -> None:
+    tables, state = shop
+    column = {"events": "occurred_at", "prices": "day"}[table]
+    old = tables[table][column].combine_chunks()
+    days = pa.concat_arrays([pa.array([day]).cast(old.type), old.slice(1)])
+    wrong = tables[table].set_column(tables[table].column_names.index(column), column, days)
+    with connect(tables | {table: wrong}, threads=1) as session, pytest.raises(TriadError, match="reach over"):
+        transform(session, state)
+
+
+def test_a_surface_a_row_makes_no_slice_a_row() -> None:
+    data = make_dataset(30, 40, 0)
+    asked = window(data, "test", 100, 0)
+    names = np.array([f"{n}" for n in range(len(asked.rows))], dtype=object)
+    category = np.zeros(40, int).astype(str)
+    found = [part for part in slices(data, asked, category, names) if part.group == "surface"]
+    assert len(found) == 13 and sum(part.rows.sum() for part in found) == len(names)
+    few = [
+        part.name for part in slices(data, asked, category, np.where(names < "3", "b", "a")) if part.group == "surface"
+    ]
+    assert few == ["a", "b"]
+
+
+FIT = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+import pyarrow as pa
+from make_tables import END, START, make_tables
+from triad.config.features import FeaturesParams
+from triad.config.tasks import TaskParams
+from triad.features.build import fit
+from triad.tables import connect
+tables = make_tables(users=2000, items=2000, shown=2000)
+for table, column in {columns!r}:
+    values = tables[table][column].to_pylist()
+    values[7] = "word " * {words}
+    place = tables[table].column_names.index(column)
+    tables[table] = tables[table].set_column(place, column, pa.array(values, pa.string()))
+params = FeaturesParams(
+    split_days=dict(validation=5, fusion=5, test=5), user_attributes=("country",), max_oov_rate=1, min_count=1
+)
+tasks = dict(click=TaskParams(kind="binary", label="clicked"))
+with connect(tables, threads=1) as session:
+    fit(session, params, tasks, (START, END))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+LONG_COLUMNS = [
+    *(("items", name) for name in ("title", "brand", "category")),
+    ("users", "country"),
+    *(("events", name) for name in ("query", "session_id", "surface")),
+]
+
+
+def test_a_night_with_long_texts_costs_their_length() -> None:
+    def spent(words: int) -> int:
+        script = FIT.format(tests=str(Path(__file__).parent), columns=LONG_COLUMNS, words=words)
+        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert spent(20_000) - spent(1) < 200_000, "KB; 2,000 texts of a fixed width would be 800,000 and more"

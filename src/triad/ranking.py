@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
+
+FEW = 16
+"""Targets of a query up to which comparing each with the whole list costs less than sorting the list."""
 
 
 def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
@@ -20,7 +25,10 @@ def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
         bad = int((~np.isfinite(scores)).sum())
         raise TriadError(f"{bad} scores are no finite numbers", where="ranking", mend="find the member that gives them")
     own = scores[query, target]
-    place = np.array([np.count_nonzero(scores[q] >= s) for q, s in zip(query, own, strict=True)], dtype=np.int64)
+    bounds = np.flatnonzero(np.diff(query, prepend=-1, append=-1))
+    place = np.zeros(len(query), np.int64)
+    for first, last in pairwise(bounds):
+        place[first:last] = _at_least(scores[query[first]], own[first:last])
     order = np.lexsort((place, query))  # of tied targets the first takes the best of their places, and so on
     q, r = query[order], place[order]
     tied = np.r_[False, (q[1:] == q[:-1]) & (r[1:] == r[:-1])] if len(q) else np.zeros(0, bool)
@@ -29,6 +37,13 @@ def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
     nth = np.arange(len(q)) - np.repeat(start, size)
     place[order] = r - np.repeat(size, size) + 1 + nth
     return place
+
+
+def _at_least(row: Floats, own: Floats) -> Ints:
+    """(t,) how many values of a `row` reach each of `own`; sorted once where a huge basket asks."""
+    if len(own) <= FEW:
+        return np.array([np.count_nonzero(row >= value) for value in own], np.int64)
+    return len(row) - np.searchsorted(np.sort(row), own)
 
 
 def ranking_values(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:

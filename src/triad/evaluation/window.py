@@ -113,7 +113,7 @@ def slices(
     cold_market: float = 0.0,
     largest: int = 12,
 ) -> list[Slice]:
-    """New and known users, new and known items, the `largest` top-level categories and markets and the rest, surfaces.
+    """New and known users, new and known items, the `largest` categories, markets and surfaces and the rest.
 
     A query belongs to the slice of one of its targets, the first in catalogue order.
 
@@ -145,18 +145,26 @@ def slices(
             found.append(Slice("market", "cold markets", cold, cold_query))
         found += _largest("market", of_row, of_query, largest)
     if surface is not None and len(np.unique(surface)) > 1:
-        found += [Slice("surface", str(name), surface == name, nowhere) for name in np.unique(surface)]
+        kept = sorted(_most(surface, largest))
+        found += [Slice("surface", str(name), surface == name, nowhere) for name in kept]
+        if (rest := ~np.isin(surface, kept)).any():
+            found.append(Slice("surface", "all others", rest, nowhere))
     return found
 
 
 def _largest(group: str, of_row: NDArray[Any], of_query: NDArray[Any], largest: int) -> list[Slice]:
     """A slice for each of the names that most rows have, and one for the rest."""
-    names, count = np.unique(of_row, return_counts=True)
-    kept = names[np.argsort(-count, kind="stable")][:largest]  # of equals the first by name
+    kept = _most(of_row, largest)
     found = [Slice(group, str(name) or "not named", of_row == name, of_query == name) for name in kept]
-    if len(names) > largest:
-        found.append(Slice(group, "all others", ~np.isin(of_row, kept), ~np.isin(of_query, kept)))
+    if (rest := ~np.isin(of_row, kept)).any():
+        found.append(Slice(group, "all others", rest, ~np.isin(of_query, kept)))
     return found
+
+
+def _most(names: NDArray[Any], largest: int) -> NDArray[Any]:
+    """The `largest` names that most rows have, of equals the first by name."""
+    found, count = np.unique(names, return_counts=True)
+    return found[np.argsort(-count, kind="stable")][:largest]
 
 
 def _cold_items(data: Dataset) -> Bools:

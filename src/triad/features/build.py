@@ -20,7 +20,7 @@ from triad.features.context import Known, Rows, block, learn
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
 from triad.features.labels import Keys
 from triad.features.rates import Strengths
-from triad.features.requirements import check_categories, check_labels, check_tables, has_prices
+from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
@@ -32,6 +32,9 @@ BLOCK = 50_000
 
 LEARNED = 200_000
 """Train exposures whose entities say how far rates are to be trusted."""
+
+MOST_DAYS = 3_660
+"""From the first day to the last: a price is known for each item and day, so one wrong year would cost millions."""
 
 SURFACES = 6
 """Surfaces that get a column of their own."""
@@ -51,12 +54,13 @@ def fit(
         champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
 
     Raises:
-        TriadError: a task lacks its table, column or label, too many interactions have no vocabulary row, or the
-            champion knows days that it must not.
+        TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many
+            interactions have no vocabulary row, or the champion knows days that it must not.
     """
     check_tables(session, params, tasks)
     check_categories(session, params, tasks)
     bound(session)
+    check_keys(session)
     known = catalogue.read(session, params.category_levels)
     state = _learn(session, params, tasks, window, known, champion=champion)
     data, strengths = _assemble(session, state, known)
@@ -73,7 +77,8 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table 
             occurred_at, position, surface. Prices after the last known day are that day's.
 
     Raises:
-        TriadError: a table or a column is missing that was there when `state` was fitted.
+        TriadError: a table or a column is missing that was there when `state` was fitted, a key stands twice, or days
+            reach too far.
     """
     check_tables(session, state.params, {})
     if state.prices_given and not has_prices(session):
@@ -81,6 +86,7 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table 
             "is missing, but the state was fitted with it", where="table prices", mend="give the same tables"
         )
     bound(session)
+    check_keys(session)
     return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)[0]
 
 
@@ -259,9 +265,22 @@ def _surfaces(session: duckdb.DuckDBPyConnection, funnel: Funnel, train: tuple[i
 
 
 def _last_day(session: duckdb.DuckDBPyConnection, state: State) -> int:
-    """The last UTC day that any table says something of."""
-    last = scalar(session, "SELECT max(day) FROM activity")
-    return max(last, scalar(session, "SELECT max(day - DATE '1970-01-01') FROM prices")) if state.prices_given else last
+    """The last UTC day that any table says something of.
+
+    Raises:
+        TriadError: the first one lies more than `MOST_DAYS` before it.
+    """
+    day = "day - DATE '1970-01-01' AS day FROM prices"
+    source = f"(SELECT day FROM activity{f' UNION ALL SELECT {day}' if state.prices_given else ''})"
+    first, last = (scalar(session, f"SELECT {end}(day) FROM {source}") for end in ("min", "max"))
+    if last - first > MOST_DAYS or first < 0:
+        dates = " … ".join(str(np.datetime64(day, "D")) for day in (first, last))
+        raise TriadError(
+            f"reach over {last - first:,} days ({dates}), of {MOST_DAYS:,} that a grid of prices is made for",
+            where="table events and table prices",
+            mend="leave out the rows whose time is wrong, or shorten ingest.window_days",
+        )
+    return last
 
 
 def _standardised(data: Dataset) -> Meta:

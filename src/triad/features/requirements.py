@@ -13,6 +13,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.labels import STEP
 from triad.features.sql import columns, scalar
+from triad.redaction import shown
 from triad.schema import MOST_CATEGORIES, REQUIRED, TABLES
 
 
@@ -78,6 +79,41 @@ def check_categories(
                 where=where,
                 mend="group its values in the mapping (`map` with a `default`), or take it out",
             )
+
+
+def check_keys(session: duckdb.DuckDBPyConnection) -> None:
+    """`check_key` of the tables that features are made of."""
+    for name in (*REQUIRED, *(["prices"] if has_prices(session) else [])):
+        check_key(session, name)
+
+
+def check_key(session: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Refuse a table whose key stands in two rows: what is joined with it would be there twice, and scored twice.
+
+    Raises:
+        TriadError: which key, and how many rows.
+    """
+    key = ", ".join(TABLES[name].key)
+    twice = f"({key}) IN (SELECT ({key}) FROM {name} GROUP BY {key} HAVING count(*) > 1)"
+    refuse(session, name, TABLES[name].key, twice, what="is there more than once", mend="send each row once")
+
+
+def refuse(
+    session: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], wrong: str, *, what: str, mend: str
+) -> None:
+    """Raises:
+    TriadError: the SQL condition `wrong` holds for a row; its `columns` are shown.
+    """
+    rows = f"FROM {name} WHERE {wrong}"
+    count = scalar(session, f"SELECT count(*) {rows}")
+    if not count:
+        return
+    first = session.execute(f"SELECT {', '.join(columns)} {rows} ORDER BY ALL LIMIT 1").fetchall()[0]
+    personal = [TABLES[name].column(column).personal for column in columns]
+    value = ", ".join(shown(each, personal=hidden) for each, hidden in zip(first, personal, strict=True))
+    raise TriadError(
+        f"{value} {what} ({count:,} row{'s' * (count > 1)})", where=f"table {name}, {', '.join(columns)}", mend=mend
+    )
 
 
 def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:

@@ -45,10 +45,16 @@ def read(session: duckdb.DuckDBPyConnection, known: Catalogue) -> Searches:
     session.register("brand_name", brands)
     session.execute("""
         CREATE OR REPLACE TEMP TABLE named AS
-        SELECT DISTINCT query_no, brand
-        FROM (SELECT query_no, lower(query) AS query, unnest(string_split(lower(query), ' ')) AS word FROM query_row)
-        JOIN (SELECT *, string_split(name, ' ')[1] AS first FROM brand_name WHERE brand >= 0) ON word = first
-        WHERE contains(' ' || query || ' ', ' ' || name || ' ')
+        WITH asked AS MATERIALIZED (SELECT query_no, ' ' || lower(query) || ' ' AS text FROM query_row),
+        word AS (SELECT DISTINCT query_no, unnest(string_split(text, ' ')) AS word FROM asked),
+        met AS (
+            SELECT query_no, brand, name
+            FROM word JOIN (SELECT *, string_split(name, ' ')[1] AS first FROM brand_name WHERE brand >= 0)
+                ON word = first
+        )
+        SELECT query_no, brand FROM met WHERE NOT contains(name, ' ')
+        UNION SELECT query_no, brand FROM asked JOIN (SELECT * FROM met WHERE contains(name, ' ')) USING (query_no)
+            WHERE contains(text, ' ' || name || ' ')
     """)
     session.unregister("brand_name")
     width = len(known.item_id)

@@ -12,8 +12,7 @@ from scipy.sparse import csr_array
 
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
-from triad.fusion.neighbours import keep_largest
-from triad.fusion.transitions import train_steps
+from triad.fusion.neighbours import keep_largest, taken_by, train_steps
 
 MAX_ITEMS = 25_000
 
@@ -23,11 +22,8 @@ def ease(data: Dataset, *, ridge: float, neighbours: int) -> csr_array:
 
     With P = (XᵀX + λI)⁻¹, X the users' sets of items, B = I − P · diag(P)⁻¹ (Steck 2019, arXiv:1905.03375, eq. 8).
     """
-    user, item = train_steps(data)
     size = _size(data)
-    taken = csr_array((np.ones(len(item), np.float32), (user, item)), shape=(len(data.users.user_id), size))
-    taken.sum_duplicates()
-    taken.data[:] = 1
+    taken = taken_by(data)
     inverse = _solve((taken.T @ taken).toarray(), ridge, np.eye(size, dtype=np.float32))
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)

@@ -23,24 +23,36 @@ LONGEST = 2_500
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
 
 
+def train_steps(data: Dataset) -> tuple[Ints, Ints]:
+    """(n,) user and item of the train interactions, the last `LONGEST` of each user, by user, then by time."""
+    streams = data.streams
+    used = np.asarray(streams.split) == 0
+    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
+    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= LONGEST
+    return user[late], np.asarray(streams.item)[used][late]
+
+
+def taken_by(data: Dataset) -> csr_array:
+    """(n_users, n_items) 1 where one of the user's `train_steps` took the item."""
+    user, item = train_steps(data)
+    shape = (len(data.streams.offsets) - 1, len(data.items.item_id))
+    taken = csr_array((np.ones(len(item), np.float32), (user, item)), shape=shape)
+    taken.sum_duplicates()
+    taken.data[:] = 1
+    return taken
+
+
 def item_neighbours(data: Dataset, *, neighbours: int, shrink: float) -> csr_array:
     """(n_items, n_items) shrunk cosine of two items' sets of train users, the largest `neighbours` of each row kept.
 
     c_ij / (sqrt(c_i c_j) + shrink), c counting users (Sarwar et al. 2001, doi:10.1145/371920.372071, with the
     shrinkage of Bell and Koren 2007, doi:10.1109/ICDM.2007.90): few common users are no evidence.
     """
-    streams = data.streams
-    used = np.asarray(streams.split) == 0
-    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
-    shape = (len(streams.offsets) - 1, len(data.items.item_id))
-    item = np.asarray(streams.item)[used]
-    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= LONGEST
-    taken = csr_array((np.ones(late.sum(), np.float32), (user[late], item[late])), shape=shape)
-    taken.sum_duplicates()
-    taken.data[:] = 1
-    count = np.bincount(taken.indices, minlength=shape[1])
+    taken = taken_by(data)
+    size = taken.shape[1]
+    count = np.bincount(taken.indices, minlength=size)
     together = (taken.T @ taken).tocsr()
-    row = np.repeat(np.arange(shape[1]), np.diff(together.indptr))
+    row = np.repeat(np.arange(size), np.diff(together.indptr))
     together.data /= np.sqrt(count[row] * count[together.indices]) + shrink
     together.data[row == together.indices] = 0  # an item's own share is the source "again"
     return largest(together, row, neighbours)

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from triad.features.dataset import Dataset, Ints
-from triad.fusion.neighbours import largest
-
-
-def train_steps(data: Dataset) -> tuple[Ints, Ints]:
-    """(n,) user and item of the train interactions, by user, then by time."""
-    streams = data.streams
-    used = np.asarray(streams.split) == 0
-    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
-    return user[used], np.asarray(streams.item)[used]
+from triad.features.dataset import Dataset
+from triad.fusion.neighbours import largest, train_steps
 
 
 def transitions(

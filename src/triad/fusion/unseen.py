@@ -31,12 +31,15 @@ class Unseen:
         return self.member.predict(data, rows, tasks)
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """(q, n_items) probabilities; 0 for what was taken before, rows sum to 1."""
+        """(q, n_items) probabilities, rows sum to 1; 0 for what was taken before, unless that is all there is."""
+        users, history = np.asarray(users, np.int64), np.asarray(history, np.int64)
         scores = np.array(self.member.rank(data, users, history))
-        length = np.asarray(history, np.int64)
-        query = np.repeat(np.arange(len(length)), length)
-        nth = np.arange(len(query)) - np.repeat(np.cumsum(length) - length, length)
-        scores[query, np.asarray(data.streams.item)[np.asarray(data.streams.offsets)[users][query] + nth]] = 0
+        place, start, item, nth = _first_takes(data, users, history)
+        for row, at, done in zip(scores, place, history, strict=True):
+            mine = slice(start[at], start[at + 1])
+            row[item[mine][nth[mine] < done]] = 0
+        if len(full := np.flatnonzero(scores.sum(axis=1) == 0)):
+            scores[full] = self.member.rank(data, users[full], history[full])
         scores /= scores.sum(axis=1, keepdims=True)
         return scores
 
@@ -48,3 +51,19 @@ class Unseen:
     def load(cls, folder: Path) -> Unseen:
         """Not to be called: what was saved is the member, to be wrapped again."""
         raise NotImplementedError
+
+
+def _first_takes(data: Dataset, users: Ints, history: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Each query's user k (q,), whose distinct items are [start[k], start[k + 1]): the item, and its first step.
+
+    A user's history is read once, however many queries ask for it.
+    """
+    asked, place = np.unique(users, return_inverse=True)
+    length = np.zeros(len(asked), np.int64)
+    np.maximum.at(length, place, history)
+    owner = np.repeat(np.arange(len(asked)), length)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
+    item = np.asarray(data.streams.item)[np.asarray(data.streams.offsets)[asked][owner] + nth]
+    _, first = np.unique(owner * len(data.items.item_id) + item, return_index=True)
+    start = np.searchsorted(owner[first], np.arange(len(asked) + 1))
+    return place, start, item[first], nth[first]

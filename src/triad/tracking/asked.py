@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
-from triad.redaction import shown
+from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
 from triad.tracking.inputs import Tables, opened
 
@@ -189,32 +189,12 @@ def _check_rows(session: duckdb.DuckDBPyConnection) -> None:
         if name in REQUIRED and not session.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall():
             raise TriadError("holds no row", where=f"table {name}", mend="send the rows that are asked about")
         for column in (c.name for c in table.columns if not c.nullable):
-            _refuse(session, name, (column,), f"{column} IS NULL", what="needs a value", mend="give each row one")
-        key = ", ".join(table.key)
-        twice = f"({key}) IN (SELECT ({key}) FROM {name} GROUP BY {key} HAVING count(*) > 1)"
-        _refuse(session, name, table.key, twice, what="is there more than once", mend="send each row once")
+            refuse(session, name, (column,), f"{column} IS NULL", what="needs a value", mend="give each row one")
+        check_key(session, name)
     for name, column, other in _REFERENCES:
         if name in there:
             lost = f"{column} NOT IN (SELECT {column} FROM {other})"
             mend = f"send its row in {other}, or leave this one out"
-            _refuse(session, name, (column,), lost, what=f"has no row in {other}", mend=mend)
+            refuse(session, name, (column,), lost, what=f"has no row in {other}", mend=mend)
     known = ", ".join(EVENT_KINDS)
-    _refuse(session, "events", ("kind",), f"kind NOT IN {EVENT_KINDS}", what="is no kind", mend=f"known are {known}")
-
-
-def _refuse(
-    session: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], wrong: str, *, what: str, mend: str
-) -> None:
-    """Raises:
-    TriadError: the condition `wrong` holds for a row.
-    """
-    rows = f"FROM {name} WHERE {wrong}"
-    count = session.execute(f"SELECT count(*) {rows}").fetchall()[0][0]
-    if not count:
-        return
-    first = session.execute(f"SELECT {', '.join(columns)} {rows} ORDER BY ALL LIMIT 1").fetchall()[0]
-    personal = [TABLES[name].column(column).personal for column in columns]
-    value = ", ".join(shown(each, personal=hidden) for each, hidden in zip(first, personal, strict=True))
-    raise TriadError(
-        f"{value} {what} ({count:,} row{'s' * (count > 1)})", where=f"table {name}, {', '.join(columns)}", mend=mend
-    )
+    refuse(session, "events", ("kind",), f"kind NOT IN {EVENT_KINDS}", what="is no kind", mend=f"known are {known}")
