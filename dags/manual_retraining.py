@@ -1,6 +1,6 @@
-"""Retrains the models when a person asks, on the day, shop and settings of the trigger form.
+"""Retrains the models when a person triggers it, with the day, shop and settings of the trigger form.
 
-A dry run shows in the log of `open` what would run, and ends there. All else is as in `nightly_retraining`.
+A dry run lists in the log of `open` which stages would run, and stops there. All else is as in `nightly_retraining`.
 """
 
 from datetime import timedelta

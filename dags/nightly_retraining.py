@@ -1,14 +1,14 @@
-"""Retrains the models on all days up to this one, every night.
+"""Retrains the models every night, on all days before this one.
 
-Each task is a stage of `dvc.yaml`, run in a checkout of the run's own; one that is up to date is skipped.
+Each task is a stage of `dvc.yaml`. It runs in the run's own checkout. A stage that is up to date is skipped.
 
-* **A task failed?** Its log ends with what is wrong and how to mend it. Then clear it: the run continues where it
+* **A task failed?** Its log ends with the error and how to fix it. Then clear the task: the run continues where it
   stopped.
-* **`promoted` is skipped?** The night went well, and the champion stays: the new model was not shown to be better. The
-  log of `promoted` says by what, the *Report* of `evaluate` shows it.
-* **`validate` failed?** The data are not fit to learn from; its *Data Docs* show what is wrong with them.
+* **`promoted` is skipped?** The night succeeded, but the new model was not shown to be better, so the champion stays. The
+  log of `promoted` gives the reasons, and the *Report* of `evaluate` shows the numbers.
+* **`validate` failed?** The data cannot be used; its *Data Docs* show the faults.
 
-It takes no configuration: `manual_retraining` does.
+It takes no configuration; use `manual_retraining` for that.
 """
 
 from datetime import timedelta

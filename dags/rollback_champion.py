@@ -1,4 +1,4 @@
-"""Lets the champion before the present one serve again, or the version that is entered, and delivers its lists."""
+"""Moves the alias back to the former champion, or to the version that is entered, and delivers its lists."""
 
 from airflow.sdk import DAG, Param
 

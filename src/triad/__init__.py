@@ -1,1 +1,1 @@
-"""Triad retrains an e-commerce shop's models every night. The order of the work stands in `dvc.yaml`."""
+"""Triad retrains an e-commerce shop's models every night. `dvc.yaml` defines the order of the work."""

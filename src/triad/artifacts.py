@@ -1,4 +1,4 @@
-"""Where stages keep their outputs, and how an output appears: whole, or not at all."""
+"""Where stages keep their outputs, and how an output is replaced atomically."""
 
 from __future__ import annotations
 

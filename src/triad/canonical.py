@@ -1,4 +1,4 @@
-"""One text for each value, whatever type a file stores it in: 123, 123.0 and 123.00 are the id `123`.
+"""One text for each value, whatever type a file stores: 123, 123.0 and 123.00 are the id `123`.
 
 Columns come as Arrow and become one of few types (`settled`); their texts are SQL (`text`), so that a mapping can go
 on from there. `texts` does both for a column of a table that needs no mapping.

@@ -1,4 +1,4 @@
-"""Digests of folders: of data, of what was fitted on it, of the code that did it."""
+"""Digests of folders: of data, of the features fitted on it, of the code that fitted them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a power cut must not take: files and folders are on the disk, not only in memory, before others rely on them.
+"""Durability across power cuts: files and folders are synced to the disk before anything relies on them.
 
 A file's bytes, its entry in the folder, and a rename each reach the disk when they please, in any order, unless asked.
 """

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read: what is wrong, where, and how to mend it."""
+"""The one exception that users read: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 

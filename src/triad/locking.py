@@ -1,4 +1,4 @@
-"""One writer an output at a time, whoever calls it: a person, DVC, Airflow.
+"""One writer per output at a time, whether a person, DVC or Airflow started it.
 
 The lock is a file beside the output that names its holder. The system frees it when the process ends, in whatever way.
 """

@@ -1,4 +1,4 @@
-"""Errors that mean the machine, not the program: a full disk, a read-only folder, too long a name."""
+"""Faults of the machine as clear errors: a full disk, a read-only folder, a name that is too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A path, written for the one that reads it: a pattern, a URL, SQL's text, or one entry of a list.
+"""Quotes a path for its reader: a pattern, a URL, SQL text, or one entry of a list.
 
 A folder may be called `my shop [50%] #1?`; each reader takes other signs of it for its own.
 """

@@ -1,4 +1,4 @@
-"""Output in a terminal that cannot show every sign: near ones in their place, and never an error."""
+"""Output for terminals that cannot show every character: similar characters instead of an error."""
 
 from __future__ import annotations
 

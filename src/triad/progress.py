@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, one plain line every few seconds in a log."""
+"""Progress of long work: a bar in a terminal, one line every few seconds in a log."""
 
 from __future__ import annotations
 

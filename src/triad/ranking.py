@@ -1,4 +1,4 @@
-"""Where each target stands in a ranking of the whole catalogue, and what that place is worth."""
+"""The rank of each target among the whole catalogue, and the value of that rank."""
 
 from __future__ import annotations
 

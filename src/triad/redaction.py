@@ -1,4 +1,4 @@
-"""How a value from the shop's data is shown in messages, logs, reports and pages.
+"""How values from the shop's data are shown in messages, logs, reports and pages.
 
 A personal value is shown by its shape, never as it is: `anna.meyer@shop.de` becomes `'aaaa.aaaaa@aaaa.aa'`. The shape
 is enough to see a wrong format. Where the environment holds a key, a keyed hash stands beside it: whoever has both the

@@ -1,4 +1,4 @@
-"""Removes what Triad made, and nothing else. Whatever is removed by a name or a record goes through here.
+"""Removes only what Triad made. Every removal by a name or a record uses this module.
 
 A name may be empty or climb out of its folder, a record may be a copy, a folder may be a link or somebody else's.
 """

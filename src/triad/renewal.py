@@ -1,4 +1,4 @@
-"""A process that has compiled many networks goes on as a fresh one."""
+"""Restarts a process that has compiled many networks, because XLA keeps their memory."""
 
 from __future__ import annotations
 

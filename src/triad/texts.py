@@ -1,4 +1,4 @@
-"""Ids, titles and other texts of a shop as one column, whose memory is the sum of their lengths.
+"""Ids, titles and other texts of a shop as one column. Its memory is the sum of the texts' lengths.
 
 NumPy's texts are fixed-width: one title of 100,000 characters makes every title that wide. Here they lie end to end in
 an Arrow array, in memory or mapped from a file (`<name>.arrow`, Arrow's IPC file format, one column `text`). Order is

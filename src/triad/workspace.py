@@ -1,4 +1,4 @@
-"""Checkouts beside this one: git worktrees that share its DVC cache, each with params of its own.
+"""Workspaces: git worktrees beside this checkout that share its DVC cache, each with its own params.
 
 `prepare` makes one for a person, of the present state; a night's is made by `triad.retraining.opening`.
 """

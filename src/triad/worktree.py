@@ -1,4 +1,4 @@
-"""Git worktrees that Triad makes: how one is made, known again, found to hold somebody's work, and removed.
+"""Git worktrees that Triad makes: making, recognising and removing them, and finding somebody's work in them.
 
 The mark lies in git's own folder for the worktree: a copy of the worktree has none, and no `git clean` takes it away.
 """

@@ -1,4 +1,4 @@
-"""What a night makes that other DAGs can be scheduled on. Each event's extra says of which run and day it is.
+"""The assets of a night, on which other DAGs can be scheduled. Each event's extra names its run and day.
 
 A consumer names them alone: `schedule=Asset("triad_recommendations")`.
 """

@@ -1,4 +1,4 @@
-"""The trigger form of `manual_retraining`, and how what was entered becomes arguments of `triad retraining open`."""
+"""The trigger form of `manual_retraining`, and its conversion to arguments of `triad retraining open`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links on a task's page: the report, the Data Docs, the MLflow run. Each is there where what it shows is there."""
+"""Links on a task's page: the report, the Data Docs, the MLflow run. A link is shown only if its target exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes on a run's page, as its note, why it stopped or why its model was not promoted. Runs in the scheduler."""
+"""Writes the note on a run's page: why it stopped, or why its model was not promoted. Runs in the scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told when a night fails, ends without promotion, or is late: by default the log, otherwise TRIAD_NOTIFIER.
+"""Notifications of a night that fails, ends without promotion or is late: to the log, or through TRIAD_NOTIFIER.
 
 TRIAD_NOTIFIER is the import path of a notifier class, such as
 `airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier` or

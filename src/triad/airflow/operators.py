@@ -1,4 +1,4 @@
-"""Tasks that start `triad …` as a process of its own, and what its exit code means to Airflow."""
+"""Tasks that start `triad …` as a separate process and translate its exit code for Airflow."""
 
 from __future__ import annotations
 

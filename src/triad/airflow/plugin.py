@@ -1,4 +1,4 @@
-"""Serves a run's report and Data Docs beside Airflow's own pages, to those who may read the DAG's tasks. Read only."""
+"""Serves a run's report and Data Docs inside Airflow, read-only, to users who may read the DAG's tasks."""
 
 from __future__ import annotations
 

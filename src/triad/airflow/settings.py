@@ -1,4 +1,4 @@
-"""What the machine decides, by environment variables. docs/airflow.md lists them for those who run it."""
+"""Settings of the machine from environment variables. docs/airflow.md lists them."""
 
 from __future__ import annotations
 

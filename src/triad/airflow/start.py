@@ -1,4 +1,4 @@
-"""`triad airflow`: all parts of Airflow, and MLflow's pages, on this machine alone; one command starts and ends them.
+"""`triad airflow`: starts and stops all parts of Airflow, and MLflow's pages, on this machine only.
 
 SQLite and the local executor serve one machine. A shop's own installation has other parts: docker/.
 """

@@ -1,4 +1,4 @@
-"""A retraining run as Airflow tasks: open, one task a stage of dvc.yaml, close, and whether the model was promoted."""
+"""A retraining run as Airflow tasks: open, one task per stage of dvc.yaml, close, and the result of the promotion."""
 
 from __future__ import annotations
 

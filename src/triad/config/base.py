@@ -1,4 +1,4 @@
-"""What all sections share: frozen, unknown keys refused, no truth value for a number; and the nearest right name."""
+"""The base of all sections: frozen, unknown keys rejected with a suggestion, booleans not accepted as numbers."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What sections of `params.yaml` must agree on. Asked when the file is read, so that no night finds out hours later."""
+"""Rules between sections of `params.yaml`. They are checked when the file is read, before any work."""
 
 from __future__ import annotations
 

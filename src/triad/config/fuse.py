@@ -1,4 +1,4 @@
-"""`fuse`: who is fused, and when the fusion serves."""
+"""`fuse`: which members are fused, and when the fusion serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ingest`: which window of days, from which source."""
+"""`ingest`: the source, and the window of days."""
 
 from __future__ import annotations
 

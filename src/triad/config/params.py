@@ -1,4 +1,4 @@
-"""All of `params.yaml`, parsed once. Only `cli.py` and the composition of stages need the whole."""
+"""All of `params.yaml`, parsed once. Only `cli.py` and the composition of stages need the whole file."""
 
 from __future__ import annotations
 

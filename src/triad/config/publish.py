@@ -1,4 +1,4 @@
-"""`publish`: names in the registry."""
+"""`publish`: the names in the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`recommend`: the lists the shop shows tomorrow."""
+"""`recommend`: the lists that the shop shows tomorrow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runtime`: where the networks run."""
+"""`runtime`: the device and precision of the networks."""
 
 from __future__ import annotations
 

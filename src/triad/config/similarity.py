@@ -1,4 +1,4 @@
-"""`similarity`: the item-similarity member, and its sisters of item-item weights."""
+"""`similarity`: the item-similarity member, and the other members with item-item weights."""
 
 from __future__ import annotations
 

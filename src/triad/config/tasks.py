@@ -1,4 +1,4 @@
-"""`tasks`: one entry a task; model, evaluation and report iterate this mapping."""
+"""`tasks`: one entry per task; model, evaluation and report iterate this mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What YAML makes of words that are not quoted: `007` is the number 7, `no` is false, `10:30` is 630.
+"""How YAML reads words without quotes: `007` is the number 7, `no` is false, `10:30` is 630.
 
 Where a text is meant, such a value is refused, for what it was before can no longer be told from it.
 """

@@ -1,4 +1,4 @@
-"""`validate`: limits of the checks that the suites in `expectations/` do not carry."""
+"""`validate`: limits of the checks that are not in the suites of `expectations/`."""
 
 from __future__ import annotations
 

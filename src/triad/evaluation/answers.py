@@ -1,4 +1,4 @@
-"""What another model is asked, and its answers: ids and numbers only, so that it may read the tables in its own way."""
+"""The questions to another model and its answers. They are ids and numbers, so any model can read its own tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every model on every task, with the resamples all comparisons share. Pure.
+"""Scores every model on every task, with the same resamples for all comparisons. Pure.
 
 Clusters are users; for the move of a price they are items, because its rows say something of an item and a day, and
 the same item's overlapping weeks are anything but independent.

@@ -1,4 +1,4 @@
-"""The bootstrap over users: one set of draws, shared by every metric, model and task, so all differences are paired.
+"""The bootstrap over users: all metrics, models and tasks share one set of draws, so all differences are paired.
 
 Row 0 of every estimate is the sample itself and rows 1… are its resamples: one formula gives a metric and its
 spread, and two models' estimates subtract into a paired difference. Drawing users and not rows keeps a user's

@@ -1,4 +1,4 @@
-"""Charts as inline SVG that follow the page: its font, its colours in light and dark. Pure, same bytes every time."""
+"""Charts as inline SVG in the page's font and its light and dark colours. Pure; the bytes are reproducible."""
 
 from __future__ import annotations
 

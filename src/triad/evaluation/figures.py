@@ -1,4 +1,4 @@
-"""From evidence to plain numbers: what `metrics.json`, the plots' CSV files and the report all show. Pure.
+"""Turns scores into the plain numbers that `metrics.json`, the plots' CSV files and the report share. Pure.
 
 One number is computed in one place: the report reads these tables and computes nothing of its own.
 """

@@ -1,4 +1,4 @@
-"""The gate: may the challenger take the champion's place? Pure, and the only place where that is decided.
+"""The gate: may the challenger replace the champion? This is the only place that decides it. Pure.
 
 On each gated task d is the primary metric of the challenger less the champion's on the same rows, its interval normal
 with the standard error of the paired bootstrap.

@@ -1,4 +1,4 @@
-"""A simulated shop's true probabilities, lined up with the test window: what the best possible model would say.
+"""A simulated shop's true probabilities, aligned with the test window: the scores of the best possible model.
 
 Real shops have none. Nothing but evaluation may read them. The ranking is the shop's own approximation of a customer's
 expected next clicks, so a model may come above it; the others nobody beats but by luck.

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page. It lays out numbers that `figures.py` gave, and computes none. Pure."""
+"""The report: one self-contained HTML page. It shows the numbers of `figures.py` and computes none. Pure."""
 
 from __future__ import annotations
 

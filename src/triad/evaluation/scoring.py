@@ -1,4 +1,4 @@
-"""Asks the fusion, each member, the naive answers and the champion about the same test window."""
+"""Scores the test window with the fusion, each member, the naive answers and the champion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source gate: has what was learned before helped, or would the same training from nothing have done as well?
+"""The source gate: did the source task help, or would training from scratch have been as good?
 
 Pure functions of two models' losses on the same validation rows. A source that is not shown to help is refused: it
 costs a stage of its own every night, and may hold the target task back (negative transfer, Wang et al. 2019).

@@ -1,4 +1,4 @@
-"""What tasks, metrics and verdicts mean, in a merchant's words. Pure text."""
+"""The meaning of tasks, metrics and verdicts in a merchant's words. Pure text."""
 
 from __future__ import annotations
 

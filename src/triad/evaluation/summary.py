@@ -1,4 +1,4 @@
-"""The last evaluation in a terminal: one line a task, and the verdict."""
+"""The last evaluation for a terminal: one line per task, and the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test window's rows and questions, and one model's answers to them. No paths here."""
+"""The test window's rows and queries, and one model's scores of them. It uses no paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Daily sums by entity, and what they come to over the days before a given one.
+"""Daily sums by entity, and their totals over the days before a given day.
 
 The engine groups the log once an entity (user, item, user × category …); running sums over those days then answer any
 window by two look-ups. No window ever runs over raw events, and none reaches into the day that asks.

@@ -1,4 +1,4 @@
-"""From tables to a `Dataset`: `fit` for training, `transform` to repeat it for serving with what was fitted."""
+"""From tables to a `Dataset`: `fit` for training; `transform` applies the fitted features again for serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users and items of this window's tables, numbered by id; and the event log in those numbers.
+"""Users and items of the window's tables with numeric ids, and the event log in these ids.
 
 Leaves the temporary tables `user_row`, `item_row`, `query_row` and `activity` in the session, which all queries read.
 """

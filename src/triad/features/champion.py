@@ -1,4 +1,4 @@
-"""The model a night starts from, its own or another market's: what its rows and columns mean, which days it knows."""
+"""The model that a night starts from (the shop's or another market's): its rows, its columns, the days it has seen."""
 
 from __future__ import annotations
 

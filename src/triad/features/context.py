@@ -1,4 +1,4 @@
-"""What is known of an exposure when it is scored, as numbers: one dictionary of columns a block of rows.
+"""The context of an exposure, known when it is scored: numbers, one dictionary of columns per block of rows.
 
 Counts and rates reach up to the end of the day before; only the time since the last interaction is of the moment.
 """

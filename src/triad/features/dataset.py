@@ -1,4 +1,4 @@
-"""What training, members and evaluation read: plain arrays and texts, memory-mapped, no paths and no SQL.
+"""The arrays and texts that training, members and evaluation read, memory-mapped. It contains no paths and no SQL.
 
 Rows of `items` and `users` are *catalogue rows* of this window's tables; an item's embedding rows
 (`vocabulary_row` …) live apart from them, so that ids keep their weights from night to night.

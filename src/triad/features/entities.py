@@ -1,4 +1,4 @@
-"""Items and users as arrays, and the vocabularies their ids, words and attributes are looked up in."""
+"""Items and users as arrays, and the vocabularies of their ids, words and attributes."""
 
 from __future__ import annotations
 

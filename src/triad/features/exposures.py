@@ -1,4 +1,4 @@
-"""What the models score: impressions, or the first funnel step the source records beside sampled items.
+"""The rows that models score: impressions, or the first recorded funnel step with sampled items beside it.
 
 Leaves the temporary table `exposure` in the session, numbered by (user, time, event_id).
 """

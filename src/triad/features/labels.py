@@ -1,4 +1,4 @@
-"""One function a label. A missing label is NaN."""
+"""One function per label. A missing label is NaN."""
 
 from __future__ import annotations
 

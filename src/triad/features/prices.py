@@ -1,4 +1,4 @@
-"""A day grid of prices: what was asked for each item, and how that stands to the days before."""
+"""Prices by item and day, and each price relative to the days before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smoothed rates as log lifts: how much more often than expected an item, a user, or the two together, go a step on.
+"""Smoothed rates as log lifts: how much more often than expected an item, a user, or a pair of them takes a step.
 
 What is expected of an impression is the click rate of its place; of any later step, the shop's rate of that step. Each
 lift is shrunk toward a broader one (user → user × category → user × narrower category → user × brand) by gamma-Poisson

@@ -1,4 +1,4 @@
-"""What the tasks need of the tables, asked before any work, and of the labels, asked after it."""
+"""Checks what the tasks need: of the tables before any work, of the labels after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer typed says of brands: whether this query names the item's, and which they named before."""
+"""Brands in search queries: whether a query names the item's brand, and which brands earlier queries named."""
 
 from __future__ import annotations
 

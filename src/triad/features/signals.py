@@ -1,4 +1,4 @@
-"""What daily sums are taken of: an event's kind, the clicks its place would bring anyway, and how it was priced.
+"""The values that are summed by day: an event's kind, the clicks expected from its position, and its price.
 
 A click-through rate says as much of a place on the page as of what stood there. Divided by the clicks that the place
 expects (COEC, Zhang and Jones, "Comparing click logs and editorial labels", WSDM 2007 workshop), it speaks of the item.

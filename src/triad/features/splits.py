@@ -1,4 +1,4 @@
-"""Which split a moment falls in, and which split may show a user's own label."""
+"""Which split contains a moment, and which split may show a user's own label."""
 
 from __future__ import annotations
 

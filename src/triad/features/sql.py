@@ -1,4 +1,4 @@
-"""How the feature code asks DuckDB: one reader into arrays, and the units that both sides share."""
+"""How the feature code queries DuckDB: one reader into arrays, and the units that both sides share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interactions in time order, and how much of them lies before a moment."""
+"""Interactions in time order, and how many of them lie before a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a night's examples come to, in numbers a person can check."""
+"""A summary of a night's examples, in numbers that a person can check."""
 
 from __future__ import annotations
 

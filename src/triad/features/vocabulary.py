@@ -1,4 +1,4 @@
-"""Append-only vocabularies: an id keeps its row every night, new ids are appended, the rest share hashed rows."""
+"""Append-only vocabularies: an id keeps its row every night, new ids are appended, all others share hashed rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a member learnt is keyed by item id; here it meets the catalogue it is asked about, night after night."""
+"""Maps what a member learned by item id to the catalogue of another night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items alike by what they are: for those that few people have taken yet."""
+"""Similarity of items by their attributes, for items with few interactions."""
 
 from __future__ import annotations
 

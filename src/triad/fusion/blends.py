@@ -1,4 +1,4 @@
-"""How members' scores become one: a convex mixture, one a segment of users, or a stacked logistic.
+"""How the scores of members are combined: a convex mixture, one mixture per segment, or a stacked logistic regression.
 
 | combine | y | weights |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Boosted trees of either library, grown and asked in one way.
+"""Boosted trees of either library behind one interface.
 
 `hist` is scikit-learn's HistGradientBoosting, `lightgbm` is LightGBM (Ke et al. 2017). Both bin columns, split the leaf
 that gains most, and take NaN for a value of its own.

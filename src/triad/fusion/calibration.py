@@ -1,4 +1,4 @@
-"""Calibration: a member's scores made to mean what they say, by a map of one or a few numbers that keeps their order.
+"""Calibration: maps a member's scores to probabilities by one or a few parameters, and keeps their order.
 
 | kind | map | fitted by |
 |---|---|---|

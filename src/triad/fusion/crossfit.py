@@ -1,4 +1,4 @@
-"""What each member is worth on a task, and whether fusing them helps: measured on users that the fit left out.
+"""Measures each member and the gain of fusing on a task, on users that the fit left out.
 
 Calibrations and weights are fitted on the fusion window. Losses on the same rows would flatter the fusion, so every
 loss here is out of fold: users are dealt into folds, and a fold's rows are scored by what the other folds gave. The

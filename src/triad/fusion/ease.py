@@ -1,4 +1,4 @@
-"""Learned item-item weights: ridge regression of what a user takes on what else, or on what came before.
+"""Learned item-item weights: ridge regression of an item on the other items of a history, or on the earlier ones.
 
 Both have a closed form, whose one large step is a Cholesky factor of an (n_items, n_items) matrix: some minutes and
 1.2 GB for 12,000 items on one core, so `MAX_ITEMS` refuses catalogues that would not fit.

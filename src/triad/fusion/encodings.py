@@ -1,4 +1,4 @@
-"""What a user's steps say of a label: smoothed log-odds of each item and of each category above it.
+"""Target encodings of a user's steps: smoothed log-odds of a label for each item and each category above it.
 
 A row's own label must not tell it what its steps are worth, so train rows are encoded out of fold (Micci-Barreca 2001;
 Prokhorenkova et al. 2018): the odds a fold reads come from the other folds. Rows are dealt to folds where validation

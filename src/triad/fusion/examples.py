@@ -1,4 +1,4 @@
-"""The rows of a task a member learns from, refused with a clear error where there is nothing to learn."""
+"""The rows of a task that a member learns from. A task without usable rows is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits the fusion: asks every member about the fusion window, then settles calibrations and weights a task."""
+"""Fits the fusion: scores the fusion window with every member, then fits calibrations and weights per task."""
 
 from __future__ import annotations
 

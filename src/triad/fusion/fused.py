@@ -1,4 +1,4 @@
-"""The fusion, asked like a member: y = Σ wᵢ fᵢ(x), each fᵢ a calibrated member, w its weight on that task."""
+"""The fusion, called like a member: y = Σ wᵢ fᵢ(x), each fᵢ a calibrated member, wᵢ its weight on the task."""
 
 from __future__ import annotations
 

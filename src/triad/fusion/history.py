@@ -1,4 +1,4 @@
-"""What a user did before an exposure, looked back on from many exposures at once.
+"""A user's interactions before an exposure, computed for many exposures at once.
 
 A state is a user and how many of their interactions have happened. Exposures of one page share it, so all work is done
 once a state. Weights halve with age *from the state's last interaction*, so they depend on the state alone.

@@ -1,4 +1,4 @@
-"""The profile member's trees that also read what the similarity member says of a row, out of fold where they learn."""
+"""The member `informed`: trees that also read the similarity member's scores, out of fold during training."""
 
 from __future__ import annotations
 

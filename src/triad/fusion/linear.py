@@ -1,4 +1,4 @@
-"""Members whose scores are linear in the history: decayed items taken, times item-item weights."""
+"""Members whose scores are linear in the history: time-decayed interactions times item-item weights."""
 
 from __future__ import annotations
 

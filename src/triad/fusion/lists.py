@@ -1,4 +1,4 @@
-"""The fusion window's ranking queries, read in parts, and what a fused list is worth beside each member's own."""
+"""The fusion window's ranking queries, read in parts, and the quality of a fused list and of each member's list."""
 
 from __future__ import annotations
 

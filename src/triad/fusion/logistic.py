@@ -1,4 +1,4 @@
-"""The logistic member: logistic regression on the bag of what was taken, the user, what is offered, and the context.
+"""The member `logistic`: logistic regression on the items taken, the user, the candidate and the context.
 
 What a plain model makes of the same rows; in a fusion it errs otherwise than trees do. Binary and multiclass tasks.
 """

@@ -1,4 +1,4 @@
-"""Which items the same users take, and a ranking of the catalogue made from it.
+"""Items that the same users take, and a ranking of the catalogue by them.
 
 The ranking is a mixture of four sources of probability, each a distribution over the catalogue: what the user took
 (again), its neighbours, what lies close to it in the pretrained space, and what is popular.

@@ -1,4 +1,4 @@
-"""The naive member: what most people take, and how often it happens at all. Every other member must beat it."""
+"""The naive member: the most popular items and the base rates. Every other member must beat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The item vectors that the stage `pretrain` leaves for its sisters."""
+"""The item vectors of the stage `pretrain`, for the other members."""
 
 from __future__ import annotations
 

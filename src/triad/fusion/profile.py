@@ -1,4 +1,4 @@
-"""The user-profile member: boosted trees on who the user has been so far. One model a pointwise task.
+"""The user-profile member: boosted trees on the user's history so far, one model per pointwise task.
 
 A task that is given another (a purchase, given a click) is learnt where that one happened and multiplied by its
 probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here of trees.

@@ -1,4 +1,4 @@
-"""One member's output as another's input: a column of context, out of fold where its giver has learned.
+"""One member's output as another's input: a column of context, out of fold on the rows that the first was trained on.
 
 The reader must see in training what it will see later: scores of users the giver never met. So on the splits that a
 member learns from (train, validation) users are dealt into folds and scored by a giver fitted without their fold; on

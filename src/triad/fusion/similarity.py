@@ -1,4 +1,4 @@
-"""The item-similarity member: near to what you took, as people's baskets and the pretrained items say.
+"""The item-similarity member: items near the user's history, by baskets and by pretrained item vectors.
 
 Its seven features are weighed by a logistic regression a task. That regression reads *validation* rows only: in train
 rows the neighbours and the pretrained items have already seen the very clicks to be predicted (through the user's

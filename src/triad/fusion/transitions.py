@@ -1,4 +1,4 @@
-"""Which item follows which: co-occurrence that knows order and distance, without a network."""
+"""Counts which item follows which: co-occurrence by order and distance, without a network."""
 
 from __future__ import annotations
 

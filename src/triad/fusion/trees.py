@@ -1,4 +1,4 @@
-"""Fitted boosted trees as data: what a library needs to predict with them again, and nothing that runs.
+"""Fitted boosted trees as data: all that a library needs to predict with them, and no code.
 
 scikit-learn's trees become arrays of nodes, LightGBM's stay LightGBM's own text. Both give back bit for bit the
 predictions of the model that was fitted, and the same model gives the same bytes.

@@ -1,4 +1,4 @@
-"""A member whose lists leave out what the user took before: for shops and benchmarks where nothing is taken twice."""
+"""A member whose lists leave out items that the user took before, for shops and benchmarks without repeat purchases."""
 
 from __future__ import annotations
 

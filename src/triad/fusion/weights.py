@@ -1,4 +1,4 @@
-"""Weights on the simplex: w ≥ 0, Σ w = 1, with the least loss. Both problems are convex and solved to a known gap."""
+"""Weights with w ≥ 0 and Σ w = 1 of the least loss. Both problems are convex and solved to a known gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of one static shape: up to so many segments, exactly so many slots that read a state; the rest is masked."""
+"""Batches of one static shape: a fixed number of segments and of slots that read a state; unused ones are masked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between the joined features and the tasks' towers: how much of it the tasks share. This file: one layer.
+"""The body between the joined features and the tasks' towers: how much the tasks share. This file: one shared layer.
 
 A body maps (n, features) to (n, tasks, dim). Bodies with more to say have files of their own: `bodies_extraction.py`
 (CGC and PLE), `bodies_transfer.py` (AITM), `bodies_embeddings.py` (STEM). `reads` are a body's weights whose rows are

@@ -1,4 +1,4 @@
-"""Shared and task-specific embeddings (STEM): each task also has tables that no other task's loss moves."""
+"""Shared and task-specific embeddings (STEM): each task also has tables that no other task's loss changes."""
 
 from __future__ import annotations
 

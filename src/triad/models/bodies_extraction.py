@@ -1,4 +1,4 @@
-"""Progressive layered extraction: experts that all tasks hear beside experts of a task's own, level upon level."""
+"""Progressive layered extraction (PLE): shared experts beside each task's own experts, in levels."""
 
 from __future__ import annotations
 

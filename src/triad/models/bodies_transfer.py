@@ -1,4 +1,4 @@
-"""Adaptive information transfer: along a funnel, what a step has found out flows into the next one."""
+"""Adaptive information transfer (AITM): each funnel step passes its representation to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained network in tonight's terms: the same function, on rows that have moved or are new. Heads: `carry_heads.py`.
+"""Carries a trained network over to tonight: the same function, with moved and new rows. Heads: `carry_heads.py`.
 
 Rows of tables follow their ids. What is new starts silent: a fresh id's row is the one by which it was read before, and
 all else that is new adds nothing until it has learned something.

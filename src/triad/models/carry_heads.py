@@ -1,4 +1,4 @@
-"""The multi-task network in tonight's terms: columns of context, tasks and classes follow their names."""
+"""Carries the multi-task network over to tonight: columns of context, tasks and classes follow their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding tables and the Transformer block. Written with `keras.ops` only, so they run on every backend.
+"""Embedding tables and the Transformer block. They use only `keras.ops`, so they run on every backend.
 
 Layers make their weights in `build`; the networks build all of them at once, from sizes known beforehand, so that a
 saved network loads without an example of its input.

@@ -1,4 +1,4 @@
-"""Losses, on logits and with masks. Pure functions of `keras.ops`; a mask holds 1 where a slot counts and 0 elsewhere.
+"""Losses on logits, with masks. Pure functions of `keras.ops`; a mask is 1 where a slot counts and 0 elsewhere.
 
 A missing label must be cleaned before it meets a loss: NaN · 0 is NaN, and so is its gradient.
 """

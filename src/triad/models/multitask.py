@@ -1,4 +1,4 @@
-"""The network of the target tasks: the trunk under one head a task."""
+"""The network of the target tasks: the trunk, and one head per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the best constant leaves of each task's loss: the yardstick of losses in different units."""
+"""The loss of the best constant on each task: a common scale for losses in different units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of the source task, the trunk alone; and how any network is saved and read back."""
+"""The network of the source task (the trunk alone), and saving and loading of all networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fine-tuned network as a member: every pointwise task's score of an exposure."""
+"""The fine-tuned network as a member: it scores exposures on every pointwise task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs networks over many rows: static batches in, arrays in the rows' order out."""
+"""Runs networks over many rows: static batches in, arrays in row order out."""
 
 from __future__ import annotations
 

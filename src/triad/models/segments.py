@@ -1,4 +1,4 @@
-"""Cuts streams into what the trunk reads at once: each state asked for is computed once and sees only its past."""
+"""Cuts streams into segments for the trunk: each requested state is computed once and reads only its past."""
 
 from __future__ import annotations
 

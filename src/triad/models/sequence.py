@@ -1,4 +1,4 @@
-"""The pretrained network as a member: from a state, which item comes next?"""
+"""The pretrained network as a member: it predicts the next item from a state."""
 
 from __future__ import annotations
 

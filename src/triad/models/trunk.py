@@ -1,4 +1,4 @@
-"""The shared trunk: the item tower, and the causal Transformer that reads a stream of items once."""
+"""The shared trunk: the item tower, and the causal Transformer that reads a stream once."""
 
 from __future__ import annotations
 

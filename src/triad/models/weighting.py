@@ -1,4 +1,4 @@
-"""Loss weighting: L = Σ λᵢLᵢ, and where the λ come from. This file: what needs the losses alone.
+"""Loss weighting: the λ of L = Σ λᵢLᵢ. This file: weightings that need only the losses.
 
 Every way is one formula for λ, so each goes with every body. What a way remembers are weights of its layer, which a
 checkpoint holds like any other. `weighting_gradients.py` has the ways that look at the tasks' gradients.

@@ -1,4 +1,4 @@
-"""Loss weighting by the tasks' gradients: their lengths (GradNorm), or the angles between them (PCGrad, CAGrad).
+"""Loss weighting by the tasks' gradients: by their lengths (GradNorm) or their angles (PCGrad, CAGrad).
 
 What PCGrad and CAGrad make of the tasks' gradients is a sum Σ λᵢgᵢ whose λ follow from the products G = ⟨gᵢ, gⱼ⟩ alone.
 So they are loss weightings too, and cost what G costs: a backward pass a task through the heads, none through the

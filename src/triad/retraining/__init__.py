@@ -1,4 +1,4 @@
-"""The life of one unattended run: opened in a workspace of its own, stage by stage under a fence, closed, pruned.
+"""The life of one unattended run: opened in its own workspace, run stage by stage, closed, pruned.
 
 Nothing here knows Airflow; whoever schedules calls `triad retraining …` (docs/retraining.md).
 """

@@ -1,4 +1,4 @@
-"""Keeps a night in git: one commit on a branch of its own, made by plumbing, so that nothing checked out moves."""
+"""Keeps a night in git: one commit on its own branch, made by plumbing, so no checked-out file changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closes a finished run: delivers the lists, pushes the data, keeps the night on a branch. Doing it again is safe."""
+"""Closes a finished run: delivers the lists, pushes the data, commits the night on a branch. Safe to repeat."""
 
 from __future__ import annotations
 

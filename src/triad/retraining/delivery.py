@@ -1,4 +1,4 @@
-"""Hands the lists to the shop: a folder a delivery, and `current`, a link that goes over to it in one step."""
+"""Delivers the lists to the shop: one folder per delivery, and the link `current`, which changes in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a command so that nothing of it is left when it ends, is killed, or its starter is.
+"""Runs a command so that no process remains when it ends, is killed, or its starter is killed.
 
 Three things make it sure: a guard that dies with this process and takes the command's process group along; this
 process, which ends the group when the guard is killed; and `end_leftovers`, which finds by a mark in their environment

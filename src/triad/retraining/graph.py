@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml and what each needs, as DVC itself understands them (templates, foreach, overlapping folders).
+"""The stages of dvc.yaml and their dependencies, as DVC reads them (templates, foreach, overlapping folders).
 
 Asking DVC takes the better part of a second, which a scheduler that reads its DAG file all the time cannot spend: the
 answer is kept under `.triad/` by the content of the files it came from, and read back without importing DVC.

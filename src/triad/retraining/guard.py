@@ -1,4 +1,4 @@
-"""Runs a command, and ends its whole process group when asked to stop, or when the process that started it is gone.
+"""Runs a command and ends its whole process group when asked to stop, or when its starter is gone.
 
 A program of its own, `python -I guard.py COMMAND …`, in a session of its own, because a killed process (kill -9)
 can end nobody: its death must be seen by another. Standard library only, to start at once.

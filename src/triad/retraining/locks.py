@@ -1,4 +1,4 @@
-"""Frees the path locks that dead DVC processes left in a workspace.
+"""Releases the path locks of dead DVC processes in a workspace.
 
 DVC notes in `.dvc/tmp/rwlock` who works on which path, and takes a lock for held while its process number exists. A
 killed DVC whose parent does not bury it (a container's first process seldom does) keeps its number for ever, and after

@@ -1,4 +1,4 @@
-"""Opens a run: a worktree at the deployed revision with the night's params, made so that nothing else is touched."""
+"""Opens a run: a worktree at the deployed revision with the night's params. Nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few names and numbers of a finished stage that a scheduler passes on. Data stays in the workspace."""
+"""The names and numbers of a finished stage for the scheduler. Data stays in the workspace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is: its workspace, and the record in it that every later command goes by."""
+"""A run: its workspace, and the record in it that later commands read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new run may reuse of an earlier night.
+"""What a new run may reuse from an earlier night.
 
 `dvc.lock` is not committed on the deployed branch: it says what was last made, which changes every night. And DVC's
 run-cache, which would find finished work without it, leaves out stages whose outputs persist, as all of ours do. So

@@ -1,4 +1,4 @@
-"""Runs one stage of an opened run by DVC, under the fence, and says what came of it."""
+"""Runs one stage of an opened run by DVC, under the fence, and reports the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contract column is made of, and how its values can be bad: the words that all conversions to SQL share.
+"""The source of a contract column and its possible faults, shared by all conversions to SQL.
 
 Texts of the mapping enter the SQL only quoted.
 """

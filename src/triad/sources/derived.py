@@ -1,4 +1,4 @@
-"""What a shop that has only events gets from them: users, items and prices by day; and purchases taken back.
+"""Tables that are derived from events (users, items, prices by day), and cancelled purchases.
 
 All are queries on the DuckDB table `events` of `files.py`, whose columns `<table>.<column>` carry what the mapping
 declares for a derived table.

@@ -1,4 +1,4 @@
-"""From a column mapping to SQL: each contract column an expression over source columns, and what can be wrong in it.
+"""From a column mapping to SQL: an expression over source columns for each contract column, and its possible faults.
 
 A conversion that fails gives NULL, and its `Fault` gives the text it failed on, so that one pass over the file yields
 both the table and a report of all bad values. Texts of the mapping enter the SQL only quoted.

@@ -1,4 +1,4 @@
-"""Numbers and money as a shop's files write them, as SQL.
+"""Numbers and money as a shop's files write them, converted by SQL.
 
 A sign that could group digits or part decimals is refused until the mapping says which: `1.299` is 1299 in one file and
 1.299 in another, and nothing in the text tells.

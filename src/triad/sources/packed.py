@@ -1,4 +1,4 @@
-"""Opens a file as the bytes it holds: plain, or unpacked from gzip, bzip2, xz or an archive's member, within limits."""
+"""Opens a file as plain bytes, unpacked from gzip, bzip2, xz or an archive's member, within limits."""
 
 from __future__ import annotations
 

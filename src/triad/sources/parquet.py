@@ -1,4 +1,4 @@
-"""Parquet files as Arrow batches of bounded size: a dictionary can make gigabytes of text from some kilobytes."""
+"""Parquet files as Arrow batches of bounded size: a dictionary can turn kilobytes into gigabytes of text."""
 
 from __future__ import annotations
 

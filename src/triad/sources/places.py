@@ -1,4 +1,4 @@
-"""Which files a table's `path` names: one, those of a folder, of a pattern or of an archive, at any fsspec URL.
+"""The files that a table's `path` names: a file, a folder, a pattern or an archive, at any fsspec URL.
 
 What other tools leave in folders is no data. What could be, but is not what Triad reads, and what could be meant twice,
 is refused: a guess would be wrong in silence. Variables of a path are put in at the last moment and never printed.

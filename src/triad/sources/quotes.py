@@ -1,4 +1,4 @@
-"""Where quotes in CSV text open and close, and whether they can be what they seem.
+"""Where quotes in CSV text open and close, and whether that is plausible.
 
 A parser follows quotes wherever they lead: a title that begins with an inch sign takes the lines below it along, up to
 the next quote, and nothing fails. Two rules find that. A quote that closes a value stands before a delimiter or a

@@ -1,4 +1,4 @@
-"""A table's files as Arrow pieces with their row numbers: the one reader of CSV and Parquet, of shops and of studies.
+"""A table's files as Arrow pieces with row numbers: the one reader of CSV and Parquet, for shops and studies.
 
 CSV columns come as text, Parquet columns in their own types. Nothing is held whole: what reads a piece decides what
 stays of it.

@@ -1,4 +1,4 @@
-"""CSV bytes cut into pieces of whole records, which Arrow then parses.
+"""Cuts CSV bytes into pieces of whole records, which Arrow then parses.
 
 Lines, records and columns have limits, so that memory stays flat whatever a file holds. No message shows text of the
 file: line numbers lead to it.

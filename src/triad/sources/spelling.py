@@ -1,4 +1,4 @@
-"""Ids that people cannot tell apart and computers do: `12.0` and `12`, `a` and `a `, two Unicode forms of é."""
+"""Finds ids that look the same to people but differ: `12.0` and `12`, `a` and `a `, two Unicode forms of é."""
 
 from __future__ import annotations
 

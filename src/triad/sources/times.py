@@ -1,4 +1,4 @@
-"""Times as a shop's files write them, as SQL: each a moment by itself, or a wall clock's time that needs a zone.
+"""Times as a shop's files write them, converted by SQL: with an offset, or local times that need a zone.
 
 Nothing after a time is passed over: a zone is an offset, Z, UTC, GMT or an IANA name. An abbreviation means different
 zones to different people (IST is India's, Israel's and Ireland's), so `zones` must say which.

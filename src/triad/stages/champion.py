@@ -1,4 +1,4 @@
-"""Fetch the registered versions, the shop's own and another market's, that tonight may start from."""
+"""Stage `champion`: fetch the registered versions, of this shop and of another market, that tonight may start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`triad evaluate`: the fused model, its members, the champion, the truth on the same test days; report, verdict."""
+"""`triad evaluate`: compare the fusion, its members, the champion and the truth on the test days; report, verdict."""
 
 from __future__ import annotations
 

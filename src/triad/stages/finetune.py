@@ -1,4 +1,4 @@
-"""`triad finetune`: learn every task's head on the pretrained trunk. Writes the network and its validation metrics."""
+"""`triad finetune`: train every task's head on the pretrained trunk. Writes the network and its validation metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage `fuse`: the members calibrated, weighed against one another on the fusion window, and packed into one."""
+"""Stage `fuse`: calibrate the members, fit their weights on the fusion window, and pack them into one model."""
 
 from __future__ import annotations
 

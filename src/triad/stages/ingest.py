@@ -1,4 +1,4 @@
-"""Stage `ingest`: the window's tables from the chosen source, as Parquet by day; a simulation's truth apart.
+"""Stage `ingest`: read the window's tables from the source, as Parquet by day; a simulation's truth is kept apart.
 
 Everything is read and checked before an earlier output is replaced.
 """

@@ -1,4 +1,4 @@
-"""`triad pretrain`: learn the trunk on the source task. Writes the network, the catalogue's embeddings and metrics."""
+"""`triad pretrain`: train the trunk on the source task. Writes the network, the catalogue's embeddings and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Register the model with its lineage; let it serve only on a PASS, and never for an experiment."""
+"""Stage `publish`: register the model with its lineage; promote it only on a PASS, and never for an experiment."""
 
 from __future__ import annotations
 

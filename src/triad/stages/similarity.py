@@ -1,4 +1,4 @@
-"""Stage `similarity`: items near to what a user took, from train interactions and the pretrained item vectors."""
+"""Stage `similarity`: items near a user's history, from train interactions and the pretrained item vectors."""
 
 from __future__ import annotations
 

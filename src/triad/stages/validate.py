@@ -1,4 +1,4 @@
-"""`triad validate`: asks the window's tables whether they can be learnt from; `artifacts/validate/report` says so.
+"""`triad validate`: check whether the window's tables can be learned from. The report is `artifacts/validate/report`.
 
 A few rows that fail a check of single rows are set aside, in `artifacts/validate/quarantine`; the others are what all
 later stages read, in `artifacts/validate/tables`. A run with critical findings writes `artifacts/validate/failed`

@@ -1,4 +1,4 @@
-"""The columns that a form names, of CSV or Parquet files, as text, numbers or times. Errors name the file."""
+"""The columns of CSV or Parquet files that a form names, as text, numbers or times. Errors name the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which variant is better, and how surely: paired over rows, users and seeds. Pure.
+"""Which variant is better, and how sure that is: paired over rows, users and seeds. Pure.
 
 Two variants with the same seeds answer the same test rows. Their difference on a task is the mean over seeds of the
 difference of their metric. It is drawn anew with users (or items) resampled, the same draw for all variants and seeds,

@@ -1,4 +1,4 @@
-"""What `prepare` stored of a study's data: where it lies, what networks start from, and what a unit may learn from."""
+"""A study's stored data: where it is, what networks may start from, and what a unit may learn from."""
 
 from __future__ import annotations
 

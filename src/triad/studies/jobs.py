@@ -1,4 +1,4 @@
-"""`dvc repro` for the studies: of one stage, or of chains of stages several at once."""
+"""`dvc repro` for the studies: one stage, or several chains of stages at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form "ratings of several markets": who took what, market by market, with one vocabulary of items for all.
+"""The form "ratings of several markets": which user took which item, with one vocabulary of items for all markets.
 
 Each market is a `Dataset` of its own: streams and queries, no exposures. Vocabularies grow from market to market in the
 form's order, sources first, so that a network pretrained on one is carried on to the next (`markets_joined`).

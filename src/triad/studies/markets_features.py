@@ -1,4 +1,4 @@
-"""What is known of a candidate: who takes it beside what the user took, and how many take it, market by market."""
+"""Features of a candidate: items taken together with it, and its popularity, for each market."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the files of the form "ratings of several markets": ratings, and runs with a user's candidates a line."""
+"""Reads the files of the form "ratings of several markets": ratings, and runs with a user's candidates per line."""
 
 from __future__ import annotations
 

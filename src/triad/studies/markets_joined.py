@@ -1,4 +1,4 @@
-"""Markets seen together: a network of one carried on to another, and one dataset of all."""
+"""Joins markets: carries a network of one market over to another, and merges all into one dataset."""
 
 from __future__ import annotations
 

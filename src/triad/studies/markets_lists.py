@@ -1,4 +1,4 @@
-"""Candidates of the form "ratings of several markets": a market's own run, lists made like it, how they are judged."""
+"""Candidates of the form "ratings of several markets": a market's own run, similar lists, and their metrics."""
 
 from __future__ import annotations
 

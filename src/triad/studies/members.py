@@ -1,4 +1,4 @@
-"""Makes the members that a unit asks for, each once: what one unit has fitted, the next takes from the shelf."""
+"""Fits the members of a unit, each once; other units take them from the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a unit gives, and how it is stored. No framework is needed to read it."""
+"""The outcome of a unit and its storage. Reading it needs no framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ablations as one self-contained HTML page, and as Markdown, a page a study. It computes no figure. Pure."""
+"""The ablations as one self-contained HTML page, and as one Markdown page per study. It computes no figures. Pure."""
 
 from __future__ import annotations
 

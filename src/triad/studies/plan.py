@@ -1,4 +1,4 @@
-"""From studies to `ablations/params.yaml`: every unit by name, with a digest of the settings it runs under.
+"""From studies to `ablations/params.yaml`: every unit by name, with a digest of its settings.
 
 DVC reads it as the list of its stages. A unit is stale when its own digest changes, its data or its code, and not when
 a variant beside it does.

@@ -1,4 +1,4 @@
-"""Reads a study's data by its form and stores it as plain arrays, with what its networks may start from beside it."""
+"""Reads a study's data by its form and stores it as arrays, with the models that its networks may start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A unit: one variant with one seed fitted on a study's data, and its answers on the test split."""
+"""A unit: fits one variant with one seed on a study's data and scores the test split."""
 
 from __future__ import annotations
 

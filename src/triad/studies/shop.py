@@ -1,4 +1,4 @@
-"""The form `shop`: the examples that the pipeline's own stage `features` made, of a simulated shop or of one's own."""
+"""The form `shop`: the examples of the pipeline's stage `features`, of a simulated or a real shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `triad tune` may change: a file of dials and their ranges, typed; and the data it is allowed to see. Pure."""
+"""The search space of `triad tune`: a typed file of dials and ranges, and the data that a search may read. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study is: `ablations/studies/<name>.yaml`, typed. Nothing here reads data or fits anything."""
+"""The typed form of a study, `ablations/studies/<name>.yaml`. Nothing here reads data or fits anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the rows of a table are dealt to train, validation, fusion and test."""
+"""How the rows of a table are split into train, validation, fusion and test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples that are streams and queries alone: what forms make that know who took what, and no exposure."""
+"""Examples that have only streams and queries: for forms that know who took what but have no exposures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form "tabular": a row a user, a visit or an offer; columns say who, what was offered, seen and done.
+"""The form "tabular": a row is a user, a visit or an offer; columns name the user, the offer, context and labels.
 
 | the form's key | becomes |
 |---|---|

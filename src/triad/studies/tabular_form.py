@@ -1,4 +1,4 @@
-"""What the form "tabular" says: where a table lies, and what its columns mean. `tabular.read` makes examples of it."""
+"""The keys of the form "tabular": the table's files and the meaning of its columns. `tabular.read` makes examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a table's examples: the catalogue, the context and the labels that its columns make."""
+"""Parts of a table's examples: the catalogue, the context and the labels."""
 
 from __future__ import annotations
 

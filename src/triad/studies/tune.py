@@ -1,4 +1,4 @@
-"""`triad tune`: search the dials of a space for the smallest validation loss, by Optuna.
+"""`triad tune`: search the dials of a space for the smallest validation loss, with Optuna.
 
 Trials are drawn by a tree-structured Parzen estimator (Bergstra et al. 2011) and stopped early where their loss of an
 epoch is worse than the median of the trials before (Golovin et al. 2017). All is kept in a SQLite file, so that a

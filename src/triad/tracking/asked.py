@@ -1,4 +1,4 @@
-"""What a client may ask of the registered model, and what it is answered.
+"""The requests that the registered model accepts, and its answers.
 
 Tables come inline, or as the name of a folder or URL below a root that the operator allows: whoever can send a request
 could else have any file read, and any address called. Rows are checked by the contract's keys, since two rows of one

@@ -1,4 +1,4 @@
-"""A version's lineage as text for people. Nothing is read or written here."""
+"""A version's lineage as text for people. It reads and writes no files."""
 
 from __future__ import annotations
 

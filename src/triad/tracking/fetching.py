@@ -1,4 +1,4 @@
-"""The files of a registered version, on this machine: as they were published, or not at all."""
+"""Fetches the files of a registered version to this machine, exactly as published, or fails."""
 
 from __future__ import annotations
 

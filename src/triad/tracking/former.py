@@ -1,4 +1,4 @@
-"""What says that models were registered before: a registry that is lost must not be taken for a shop's first night."""
+"""Finds signs of earlier registered models, so a lost registry is not mistaken for a shop's first night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a serving model is given: tables in memory, in a folder, or behind a URL; opened as one DuckDB session."""
+"""The inputs of a serving model: tables in memory, in a folder or at a URL, opened as one DuckDB session."""
 
 from __future__ import annotations
 

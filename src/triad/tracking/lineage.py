@@ -1,4 +1,4 @@
-"""What made a model: code, data, parameters, checks, scores, and who asked. Collected once, written to the registry.
+"""The lineage of a model: code, data, parameters, checks, scores, and who started the run. Stored in the registry.
 
 `why` and `diff` read it back. Nothing personal belongs here: counts, hashes and names of settings only.
 """

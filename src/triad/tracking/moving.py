@@ -1,4 +1,4 @@
-"""Moves the alias that names what serves, so that a kill at any moment leaves a history that tells what happened.
+"""Moves the alias that names the serving version. A kill at any moment leaves a correct history.
 
 What is about to happen is noted on the model, the alias moves, tags of the versions tell it, and the note goes. The
 alias is the one step that counts: `settle` writes the tags of a move that was cut short behind it, and drops the note

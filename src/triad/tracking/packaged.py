@@ -1,4 +1,4 @@
-"""A registered version that other code wrote answers by the code in its own package, in a process of its own.
+"""Runs a registered version of other code by the code in its own package, in a separate process.
 
 So the gate compares with the champion as it serves, and a change of a saved format never stops a night. The two sides
 speak in ids and numbers (`evaluation/answers.py`), in files of a temporary folder:

@@ -1,4 +1,4 @@
-"""Whose registry a stage speaks to, from wherever it runs, and whether it runs for an experiment.
+"""Finds the registry of a stage, wherever it runs, and whether it runs for an experiment.
 
 `MLFLOW_TRACKING_URI` names the registry; else it is a SQLite file in the checkout that the stage belongs to. That is
 the present folder, but for the folders that DVC makes for an experiment and throws away (`dvc exp run --temp`, the

@@ -1,4 +1,4 @@
-"""What a person may do with the registry: let a version serve that passed, and begin a registry anew."""
+"""A person's commands for the registry: promote a version that passed, and start a new registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model's answers to a list a user: retrieve, order, explain. Arrays in, arrays out."""
+"""From a model's scores to one list per user: retrieve, order, explain. Arrays in, arrays out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The serving model as MLflow loads it: a script that MLflow runs, so no pickle ties it to this code's layout.
+"""The serving model as MLflow loads it: a script that MLflow runs, so no pickle depends on the code's layout.
 
 The package travels in the model's `code/`; the fitted parts in its `artifacts/`. Not to be imported.
 """

@@ -1,4 +1,4 @@
-"""The registry: versions found by lineage key, an alias that only a PASS moves, and the way back.
+"""The registry: versions by lineage key, an alias that moves only on a PASS, and the way back.
 
 A version's tags carry its history: `promoted_at`, `previous_champion`, `rolled_back_at`, `lineage_key`, `branch`, which
 keeps its night in git, and `compared_with`, the champion its verdict was made against. The alias names the version that

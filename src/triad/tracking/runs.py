@@ -1,4 +1,4 @@
-"""One MLflow run a night: parameters, metrics, report, and the model with all it needs to serve."""
+"""One MLflow run per night: parameters, metrics, report, and the model with everything it needs to serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model that serves: raw tables in, scores or lists out. It is `transform` and the fusion, as in training.
+"""The serving model: raw tables in, scores or lists out. It is `transform` and the fusion, as in training.
 
 `registered.py` is its wrapping for MLflow.
 """

@@ -1,4 +1,4 @@
-"""What Triad wrote into a registry, and nobody else: a seal that only a holder of the key can make.
+"""Signatures: what Triad wrote into a registry carries a seal that only a holder of the key can make.
 
 Others can write to a registry, and whoever loads a model runs its code. So `publish` lists every file of a version with
 its SHA-256 and seals the list (HMAC-SHA256), with the model's name and the run; whoever reads the version compares both

@@ -1,4 +1,4 @@
-"""The MLflow store that `place.py` names: a client of it, and locks between the processes that share it.
+"""The MLflow store that `place.py` names: its client, and locks between the processes that share it.
 
 Importing MLflow takes seconds, so it happens inside the functions that need it.
 """

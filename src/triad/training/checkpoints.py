@@ -1,4 +1,4 @@
-"""What a killed run resumes from, bit for bit: every variable, the best weights so far, and where the loop stood."""
+"""Checkpoints that a killed run resumes from, bit for bit: all variables, the best weights, the loop's position."""
 
 from __future__ import annotations
 

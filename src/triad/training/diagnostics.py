@@ -1,4 +1,4 @@
-"""The negative-transfer report: what the tasks do to one another in one network. Arrays and mappings, no drawing.
+"""The negative-transfer report: how the tasks of one network affect one another. Arrays and mappings, no drawing.
 
 A task's single-task twin is the same network made for it alone (`finetune.tasks`), with the same budget, batches and
 seeds. λ over time are the columns `validation_lambda_<task>` of a training's history.

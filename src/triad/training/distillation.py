@@ -1,4 +1,4 @@
-"""Joint training by mutual distillation: two networks on the source task, each also learning what the other believes.
+"""Mutual distillation: two networks learn the source task together, each also learning the other's predictions.
 
 L₁ = CE₁ + weight · KL(p₂ ‖ p₁), and L₂ likewise, p over the whole catalogue (Zhang et al. 2018, arXiv:1706.00384). The
 other's belief is a target, through which no gradient flows. A true alternative item that the log happened not to show

@@ -1,4 +1,4 @@
-"""The target tasks: every head at once on exposures, from a pretrained trunk or from scratch."""
+"""Trains the target tasks: all heads at once on exposures, from a pretrained trunk or from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch's losses task by task, and the products of the tasks' gradients at what they share.
+"""A batch's loss per task, and the products of the tasks' gradients at their shared layer.
 
 Where the gradients are taken: over the weights of a linear layer thought to stand at the end of the trunk, identity and
 bias zero, whose gradient is [Z, 1]ᵀ ∂Lᵢ/∂Z for the shared representation Z (slots, 3 · dim). That is GradNorm's "last

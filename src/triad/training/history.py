@@ -1,4 +1,4 @@
-"""The losses of a training run, one line an epoch."""
+"""The losses of a training run, one line per epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one training loop: static batches, early stopping, checkpoints in mid-epoch, the best weights at the end."""
+"""The one training loop: static batches, early stopping, checkpoints within an epoch, the best weights at the end."""
 
 from __future__ import annotations
 

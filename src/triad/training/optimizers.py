@@ -1,4 +1,4 @@
-"""How weights move: AdamW on a warm-up and a cosine, a rate a group of weights, and the average of late weights."""
+"""Optimizers: AdamW with warm-up and cosine, a rate per group of weights, and the average of late weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source task: which interaction comes next, or was masked? Learned on train, stopped on validation."""
+"""Trains the source task: predict the next or a masked interaction. Stops on the validation split."""
 
 from __future__ import annotations
 

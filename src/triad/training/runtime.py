@@ -1,4 +1,4 @@
-"""Where and how exactly networks run: device, precision, XLA, seeds, and what makes two runs bit-identical."""
+"""Device, precision, XLA and seeds of the networks, and the settings that make two runs bit-identical."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each validation row's part in the loss that training stops by: what the source gate compares two networks on."""
+"""Each validation row's share of the stopping loss, by which the source gate compares two networks."""
 
 from __future__ import annotations
 

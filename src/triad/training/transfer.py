@@ -1,4 +1,4 @@
-"""What a trunk that has learned before may still learn: F_φ = F_θ + Δφ, and how large Δφ may be.
+"""Which parts of a pretrained trunk may still change: F_φ = F_θ + Δφ, and the size of Δφ.
 
 `full`: every weight, at `trunk_rate` of the rate. `frozen`: nothing, the trunk is a feature extractor. `gradual`: layer
 by layer from the top, each an epoch after the one above it and at `layer_rate` of its rate (gradual unfreezing with

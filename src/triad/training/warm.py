@@ -1,4 +1,4 @@
-"""Reads the network that a night starts from, in place of initialisers."""
+"""Reads the network that a night starts from, instead of initialising one."""
 
 from __future__ import annotations
 

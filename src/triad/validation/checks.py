@@ -1,4 +1,4 @@
-"""What one check found, and how findings are told to a person. Nothing here reads or writes."""
+"""The result of one check, and its text for people. It reads and writes no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users far outside: a bot, a reseller, an account that a whole shop floor shares. They are named or set aside.
+"""Users with far more events than others: a bot, a reseller, a shared account. They are named or set aside.
 
 How many events a user has is skewed in every shop, so its logarithm is judged, by the scatter of most users; and who
 alone makes a part of all events that shows is named where that scatter is wide.

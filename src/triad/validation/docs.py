@@ -1,4 +1,4 @@
-"""Makes Great Expectations' Data Docs a folder that opens anywhere: no network, the same bytes for the same data.
+"""Makes Great Expectations' Data Docs self-contained: no network access, the same bytes for the same data.
 
 As written, its pages load their style, icons and tables from six other hosts; without them the index is empty. Here
 they get a small style of their own, no script, and an index that also tells the checks no suite carries.

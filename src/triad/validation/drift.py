@@ -1,4 +1,4 @@
-"""Do the last days look like those before? Tests that know rows are not independent, and that many columns are asked.
+"""Compares the last days with those before. The tests account for dependent rows and for the number of columns.
 
 A user's events resemble each other, and so do an item's: n rows are worth fewer than n draws. So the covariance of the
 difference between two histograms is that of per-cluster influences, each cluster left out in turn (delete-one

@@ -1,4 +1,4 @@
-"""The checks of the event log that no suite carries: its days, its labels, its leaks, its drift.
+"""Checks of the event log that are not in the suites: its days, labels, leaks and drift.
 
 Reads through a DuckDB session with the tables' views; the judging is in the modules named below.
 """

@@ -1,4 +1,4 @@
-"""Leak sentinels: a feature that knows the answer stops the run. Arrays in, nothing read or written.
+"""Leak sentinels: a feature that knows the answer stops the run. Arrays in; it reads and writes no files.
 
 A leak shows in everybody's rows. Where a bot, a shared account or one item makes most of them, whatever tells that one
 from the rest would look like a leak; so no user and no item counts for many times what others do (`spread`).

@@ -1,4 +1,4 @@
-"""Sets rows aside that fail a row's check, so that the night can go on with the rest.
+"""Sets aside rows that fail a row's check, so the night can go on with the rest.
 
 A check may set aside as large a share of its table as `validate.quarantine` allows; more than that is no slip of a few
 rows, and stays critical. A user or an item takes along what refers to it: events without their user cannot be learned

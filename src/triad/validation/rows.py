@@ -1,4 +1,4 @@
-"""SQL that selects the rows an expectation did not expect.
+"""SQL that selects the rows that fail an expectation.
 
 Great Expectations counts them exactly and shows a few values. To mend them a person needs their keys; to set them
 aside the stage needs the file and the row where each lies, for a key may be missing or stand twice.

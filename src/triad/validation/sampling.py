@@ -1,4 +1,4 @@
-"""What drift and the leak sentinels look at: all events of as many users as fit, as columns in memory."""
+"""The sample for drift and the leak sentinels: all events of as many users as fit in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are too long, and ids with control characters: rows that later stages could not bear.
+"""Finds texts that are too long and ids with control characters, which later stages cannot handle.
 
 An id of 100,000 characters makes arrays of gigabytes, and one that ends with a NUL is another id in half of the tools
 that read it. The limits are the contract's, so no suite must carry them, and a shop's own columns are asked too.

@@ -1,4 +1,4 @@
-"""Can the tables be read at all? Files, columns and types, from the Parquet footers alone."""
+"""Checks files, columns and types of the tables, from the Parquet footers only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Great Expectations suites in `expectations/`, one JSON a contract table.
+"""The Great Expectations suites in `expectations/`: one JSON file per contract table.
 
 The files are the truth: a shop's people edit them. `python -m triad.validation.suites` makes those of tables that
 have none yet, from the column dictionary; it never touches one that is there.

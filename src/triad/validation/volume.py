@@ -1,4 +1,4 @@
-"""Days: is each there, is the newest fresh, and does each hold about as many events as its peers? Counts only."""
+"""Checks days: is each there, is the newest fresh, and is its number of events similar to that of its peers?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated shop: customers with tastes, products, moving prices, daily traffic, and the truth about all of it.
+"""A simulated shop: customers with tastes, products, changing prices, daily traffic, and the true probabilities.
 
 `simulate` settles the state; `Shop.days` then makes one day after the other, so no more than a day of events is held.
 All randomness is keyed by seed, purpose and day (`chance.py`): runs that share a day agree on it.

@@ -1,4 +1,4 @@
-"""The products: what each is, how good, how popular, how dear."""
+"""The products: their category, quality, popularity and price."""
 
 from __future__ import annotations
 

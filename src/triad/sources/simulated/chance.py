@@ -1,4 +1,4 @@
-"""Randomness keyed by seed, purpose and day: a day's draws do not depend on which other days are asked for."""
+"""Random numbers keyed by seed, purpose and day, so a day's draws do not depend on other days."""
 
 from __future__ import annotations
 

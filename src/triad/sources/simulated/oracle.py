@@ -1,4 +1,4 @@
-"""What the simulated shop knows and models do not. Only evaluation may read it.
+"""The truth of the simulated shop, hidden from models. Only evaluation may read it.
 
 Each function gives one table; the probabilities of impressions come with their day (`days.py`).
 """

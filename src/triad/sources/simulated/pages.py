@@ -1,4 +1,4 @@
-"""A day's visits and what they are shown: when, on which surface, which products in which order."""
+"""A day's visits and their pages: the time, the surface, the products and their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices day by day: log prices that wander and return to the list price, and promotions that begin and end."""
+"""Prices by day: log prices that drift and return to the list price, and promotions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What customers search for, and how relevant products are to it."""
+"""Search queries of customers, and the relevance of products to them."""
 
 from __future__ import annotations
 

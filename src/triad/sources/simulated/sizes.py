@@ -1,4 +1,4 @@
-"""How big a simulated shop is."""
+"""The sizes of a simulated shop."""
 
 from __future__ import annotations
 

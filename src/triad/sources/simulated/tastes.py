@@ -1,4 +1,4 @@
-"""How much a customer likes a product, price apart; the shop's page order and the funnel both build on it."""
+"""How much a customer likes a product, regardless of its price. The page order and the funnel use it."""
 
 from __future__ import annotations
 

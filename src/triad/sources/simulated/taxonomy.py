@@ -1,4 +1,4 @@
-"""What the shop sells: categories with their words and price levels, and brands."""
+"""The shop's range: categories with their words and price levels, and brands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words: product titles and descriptions, customer messages and replies. English, from templates."""
+"""Product titles and descriptions, customer messages and replies. English, from templates."""
 
 from __future__ import annotations
 

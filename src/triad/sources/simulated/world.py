@@ -1,4 +1,4 @@
-"""All that a day of traffic depends on."""
+"""Everything that a day of traffic depends on."""
 
 from __future__ import annotations
 
