@@ -4,8 +4,8 @@ Each task is a stage of `dvc.yaml`. It runs in the run's own checkout. A stage t
 
 * **A task failed?** Its log ends with the error and how to fix it. Then clear the task: the run continues where it
   stopped.
-* **`promoted` is skipped?** The night succeeded, but the new model was not shown to be better, so the champion stays. The
-  log of `promoted` gives the reasons, and the *Report* of `evaluate` shows the numbers.
+* **`promoted` is skipped?** The night succeeded, but the new model was not shown to be better, so the champion
+  stays. The log of `promoted` gives the reasons, and the *Report* of `evaluate` shows the numbers.
 * **`validate` failed?** The data cannot be used; its *Data Docs* show the faults.
 
 It takes no configuration; use `manual_retraining` for that.
