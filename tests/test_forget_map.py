@@ -24,6 +24,7 @@ from triad.privacy.learned import Learner, tainted
 from triad.privacy.looking import Names
 from triad.privacy.pseudonyms import Key
 from triad.redaction import KEY, tag
+from triad.retraining.stage import KEPT, _mend_lock
 from triad.texts import Texts
 from triad.tracking import retained
 
@@ -242,6 +243,31 @@ def test_the_map_names_every_place_and_how_to_drop_it(shop: Path) -> None:
     nobody = run("forget", "--map", "u9999")
     assert nobody.exit_code == 0, nobody.output
     assert "found nowhere" in nobody.output
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.npy", "t.npz"])
+@pytest.mark.parametrize("content", [b"", b"PAR1 u0003", b"\x93NUMPY"])
+def test_a_damaged_file_is_told_and_ends_no_map(
+    name: str, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert Names.of(["u0003"]).below(tmp_path) == {}
+    assert f"{name} cannot be read" in caplog.text
+
+
+def test_an_open_night_must_ingest_again_and_a_closed_one_stays(shop: Path) -> None:
+    lock = (shop / "dvc.lock").read_text()
+    for name in ("open", "closed"):
+        night = shop.parent / name
+        git("worktree", "add", "--quiet", "--detach", str(night))
+        (night / ".triad").mkdir()
+        (night / "dvc.lock").write_text(lock)
+        (night / KEPT).write_text(lock)
+    (night / ".triad" / "closed.json").write_text("{}")
+    assert whereabouts.restart(shop) == [shop, shop.parent / "open"]
+    assert not _mend_lock(shop.parent / "open")
+    assert "ingest" not in yaml.safe_load((shop.parent / "open" / "dvc.lock").read_text())["stages"]
+    assert (night / "dvc.lock").read_text() == (night / KEPT).read_text() == lock
 
 
 def test_forgetting_makes_ingest_run_again(shop: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from triad.privacy.pseudonyms import COLUMNS, key
 from triad.redaction import tag
 
 _WRITTEN = {".json", ".html", ".csv", ".tsv", ".txt", ".md", ".yaml", ".yml", ".log", ".lock", ".xml", ".js"}
+log = logging.getLogger("triad.forget")
 _CLEAR = 4  # characters of an id that can be told from other numbers and words of a page
 
 
@@ -40,8 +42,14 @@ class Names:
         return cls(pa.array([*bare, *hashed], pa.string()), re.compile("|".join(either).encode()))
 
     def count(self, path: Path, suffix: str | None = None) -> int:
-        """How often the file names one of them; 0 where its layout cannot name anybody."""
-        kind = (suffix or path.suffix).lower()
+        """How often the file names one of them; 0 where its layout cannot name anybody, or it cannot be read."""
+        try:
+            return self._count(path, (suffix or path.suffix).lower())
+        except (pa.ArrowException, OSError, ValueError, EOFError) as error:
+            log.warning("%s cannot be read, so perhaps there too (%s)", path, type(error).__name__)
+            return 0
+
+    def _count(self, path: Path, kind: str) -> int:
         if kind == ".parquet":
             file = pq.ParquetFile(path)
             columns = [field.name for field in file.schema_arrow if _is_text(field.type)]

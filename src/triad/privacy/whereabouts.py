@@ -15,6 +15,7 @@ from triad.privacy.looking import Names
 from triad.retraining import delivery
 from triad.retraining.run import CLOSED, RECORD
 from triad.retraining.seeding import BRANCHES
+from triad.retraining.stage import KEPT
 from triad.worktree import git
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,14 +61,14 @@ def folders(here: Path, names: Names) -> Iterator[Place]:
         if found := names.below(folder / ARTIFACTS):
             yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(found, folder), mend)
     seen = worktrees(here)
-    for folder in (here / "runs", here / "ablations"):
+    for folder in (here / "runs", here / "ablations", here / ".dvc" / "tmp" / "exps"):
         found = {
             path: count
             for path, count in (names.below(folder) if folder.is_dir() else {}).items()
             if not any(path.is_relative_to(other) for other in seen if other != here)
         }
         if found:
-            yield Place(f"studies in {folder}", _summed(found, folder), "delete the runs, or run them again")
+            yield Place(f"studies in {folder}", _summed(found, folder), "delete what lies there, or run it again")
     lists = delivery.place(here)
     for folder in sorted(lists.glob("*-v*-*")) if lists.is_dir() else []:
         if found := names.below(folder):
@@ -135,9 +136,8 @@ def kept(here: Path, held: Stored) -> Iterator[Place]:
             yield Place(f"branch {short}", "perhaps: its tables are not at hand", again)
     for hash_ in sorted(loose):
         what, count = held.outputs[hash_]
-        yield Place(
-            f"cache object {hash_[:12]}", f"{what} ({count:,}), which no branch names", "`triad retraining prune`"
-        )
+        mend = "`dvc exp remove` if `dvc exp list --all-commits` shows any, then `triad retraining prune`"
+        yield Place(f"cache object {hash_[:12]}", f"{what} ({count:,}), which no branch names", mend)
 
 
 def remotes(here: Path, held: Stored) -> Iterator[Place]:
@@ -169,13 +169,19 @@ def restart(here: Path) -> list[Path]:
 
     done = []
     for folder in worktrees(here):
-        lock = folder / "dvc.lock"
-        if (folder / CLOSED).is_file() or not (lock.is_file() and (folder / ".dvc").is_dir()):
+        if (folder / CLOSED).is_file() or not (folder / ".dvc").is_dir():
             continue
         with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock:
-            known = yaml.load(lock.read_text(), Loader=_LOADER) or {}
-            if known.get("stages", {}).pop("ingest", None) is not None:
-                with replacing_file(lock) as fresh:
-                    fresh.write_text(yaml.safe_dump(known, sort_keys=False))
+            # the copy first: what it has more than the lock is brought back
+            if any([_without_ingest(folder / KEPT), _without_ingest(folder / "dvc.lock")]):
                 done.append(folder)
     return done
+
+
+def _without_ingest(lock: Path) -> bool:
+    known = (yaml.load(lock.read_text(), Loader=_LOADER) or {}) if lock.is_file() else {}
+    if known.get("stages", {}).pop("ingest", None) is None:
+        return False
+    with replacing_file(lock) as fresh:
+        fresh.write_text(yaml.safe_dump(known, sort_keys=False))
+    return True

@@ -24,7 +24,8 @@ log = logging.getLogger("triad.retraining")
 DONE, RETRY, PERSON = 0, 1, 3
 """Exit codes: finished or skipped; worth another try; only a person can mend it."""
 
-_KEPT = Path(".triad") / "dvc.lock"
+KEPT = Path(".triad") / "dvc.lock"
+"""A copy of the last whole lock."""
 _BROKEN_LOCK = re.compile(r"dvc\.lock'? (validation failed|is invalid)|unable to read: '\S*dvc\.lock'")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ROUNDS = 3  # how often a stage is taken up again after another run has overtaken it
@@ -106,7 +107,7 @@ def _mend_lock(folder: Path, *, broken: bool = False) -> bool:
 
     `broken` is DVC's own word that it cannot be read. Returns whether there was something to mend.
     """
-    lock, kept, lost = folder / "dvc.lock", _stages(folder / _KEPT), {}
+    lock, kept, lost = folder / "dvc.lock", _stages(folder / KEPT), {}
     for wait in (0,) if broken else (0.3, 0.3, 0):  # a neighbour may be writing it just now
         now = {} if broken else _stages(lock)
         lost = {name: entry for name, entry in kept.items() if set(now.get(name) or ()) < set(entry)}
@@ -122,12 +123,12 @@ def _mend_lock(folder: Path, *, broken: bool = False) -> bool:
 def _keep_lock(folder: Path) -> None:
     """Keep a copy of the lock, unless a neighbour is just writing it."""
     data = (folder / "dvc.lock").read_bytes()
-    fresh = folder / f"{_KEPT}.{time.monotonic_ns()}"
+    fresh = folder / f"{KEPT}.{time.monotonic_ns()}"
     fresh.write_bytes(data)
-    now, before = _stages(fresh), _stages(folder / _KEPT)
+    now, before = _stages(fresh), _stages(folder / KEPT)
     if all(set(now.get(name) or ()) >= set(entry) for name, entry in before.items()):
         sync(fresh)
-        fresh.replace(folder / _KEPT)
+        fresh.replace(folder / KEPT)
         sync(fresh.parent)
     else:
         fresh.unlink()
