@@ -48,7 +48,7 @@ def told() -> Iterator[None]:
 
 
 def translated(error: BaseException) -> TriadError | None:
-    """What a person is told of `error`, where it or what it came from means the machine; else None."""
+    """The message for `error` if it or one of its causes is a fault of the machine; else None."""
     for cause in _chain(error):
         for what, (numbers, words, mend) in _KINDS.items():
             number = cause.errno if isinstance(cause, OSError) else None

@@ -19,7 +19,7 @@ class QuarantineParams(Section):
 
     share: Share = Field(default=0.01, description="share of a table's rows that one check may set aside; 0: none")
     checks: dict[str, Share] = Field(
-        default={}, description="`table.column` → the share of the checks of that column, in place of `share`"
+        default={}, description="`table.column`: its own share, for the checks of that column"
     )
 
     @field_validator("checks")
@@ -43,19 +43,23 @@ class QuarantineParams(Section):
 class ValidateParams(Section):
     """Freshness, volume, drift and leak limits; which rows may be set aside."""
 
-    freshness_hours: float = Field(default=24, gt=0, description="hours the newest event may lie before as_of")
+    freshness_hours: float = Field(default=24, gt=0, description="largest age of the newest event at as_of, in hours")
     exceptional_days: tuple[date, ...] = Field(
-        default=(), description="UTC days of a known closure or rush, neither missing nor far off in volume"
+        default=(),
+        description="UTC days of a known closure or rush; the checks of missing days and of volume skip them",
     )
-    volume_sigmas: float = Field(default=6, gt=0, description="robust deviations of a day's log count from its peers")
-    drift_days: int = Field(default=7, ge=1, description="days at the window's end compared with those before")
+    volume_sigmas: float = Field(
+        default=6, gt=0, description="limit for a day's log count, in robust standard deviations from its peers"
+    )
+    drift_days: int = Field(default=7, ge=1, description="days at the window's end that are compared with earlier days")
     drift_alpha: float = Field(default=0.001, gt=0, lt=1, description="false-alarm probability of a whole run")
     drift_effect: float = Field(
         default=0.1, ge=0, description="smallest drift that matters, as Cramér's V / KS distance"
     )
-    leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="single-feature AUC that stops a run")
+    leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="AUC of a single feature from which on a run stops")
     public_attributes: tuple[str, ...] = Field(
-        default=(), description="columns of the shop's own in users that say nothing of a person: shown as they are"
+        default=(),
+        description="your own columns of users that say nothing about a person: validate shows their values as they are",
     )
     quarantine: QuarantineParams = QuarantineParams()
     max_events_a_user: int | None = Field(

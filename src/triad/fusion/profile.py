@@ -31,7 +31,7 @@ from triad.texts import Texts
 
 log = logging.getLogger("triad.profile")
 ENCODED = ("column",)
-"""Labels to which the odds of the user's steps are told: those that say something of the row or its user."""
+"""Labels whose trees also read the odds of the user's steps: labels that describe the row or its user."""
 ARRAYS = ("vectors", "axes", "price")
 ROWS = 100_000
 """Exposures whose columns are made at once, which keeps memory flat."""

@@ -80,7 +80,7 @@ class MMoE(keras.layers.Layer):
         return self.mix(features)[0]
 
     def mix(self, features: Any) -> tuple[Any, Any]:
-        """(n, tasks, dim) what each task hears, and (n, tasks, experts) how much of each expert that is."""
+        """(n, tasks, dim) each task's input, and (n, tasks, experts) the weight of each expert in it."""
         known = ops.relu(ops.matmul(features, self.expert) + self.bias)
         known = ops.reshape(known, (-1, self.experts, self.dim))
         gates = ops.softmax(ops.reshape(ops.matmul(features, self.gate), (-1, self.tasks, self.experts)), axis=-1)

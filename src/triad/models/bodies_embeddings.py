@@ -45,7 +45,7 @@ class STEM(keras.layers.Layer):
         return self.mix(features)[0]
 
     def mix(self, features: Any) -> tuple[Any, Any]:
-        """What each task hears, and (n, tasks, tasks · own + experts) its gate: experts by task, then the shared."""
+        """Each task's input, and (n, tasks, tasks · own + experts) its gate: experts by task, then the shared ones."""
         own, common = self.own(features[:, :-1]), self.shared(features[:, -1:])[:, 0]
         mine = ops.reshape(ops.eye(self.tasks, dtype=own.dtype), (1, self.tasks, self.tasks, 1, 1))
         every = ops.expand_dims(own, 1)

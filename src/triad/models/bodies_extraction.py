@@ -45,7 +45,7 @@ class Extraction(keras.layers.Layer):
         return self.mix(features)[0]
 
     def mix(self, features: Any) -> tuple[Any, Any]:
-        """What is heard, and (n, tasks, own + experts) the tasks' gates, their own experts first."""
+        """The level's output, and (n, tasks, own + experts) the tasks' gates, their own experts first."""
         own, common = self.own(features[:, :-1]), self.shared(features[:, -1:])
         count, dim = self.own.experts + self.shared.experts, self.own.dim
         heard = ops.concatenate([own, ops.repeat(common, self.tasks, axis=1)], axis=2)
@@ -97,7 +97,7 @@ class PLE(keras.layers.Layer):
         return self.mix(features)[0]
 
     def mix(self, features: Any) -> tuple[Any, Any]:
-        """(n, tasks, dim) what each task hears, and (n, tasks, own + experts) the top level's gates."""
+        """(n, tasks, dim) each task's input, and (n, tasks, own + experts) the top level's gates."""
         heard = ops.repeat(ops.expand_dims(features, 1), self._sizes["tasks"] + 1, axis=1)
         for level in self.levels:
             heard, gates = level.mix(heard)

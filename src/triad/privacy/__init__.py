@@ -1,1 +1,1 @@
-"""Persons behind the data: pseudonyms, who asked to be forgotten, and where a person still lies."""
+"""Persons in the data: pseudonyms, requests to be forgotten, and the places that still hold a person's data."""

@@ -1,4 +1,4 @@
-"""`triad forget` and `triad pseudonym`: what a shop does for a person who asks it to. Guide: docs/privacy.md."""
+"""`triad forget` and `triad pseudonym`: commands for a person's requests. Guide: docs/privacy.md."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from triad.errors import TriadError
 from triad.redaction import KEY
 
 
-@click.command(help="Leave the users ID… out of every later ingest, and show where they still lie.")
+@click.command(help="Leave the users ID… out of every later ingest, and show which places still hold them.")
 @click.argument("ids", nargs=-1, metavar="ID…")
 @click.option(
-    "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
+    "--file",
+    "listed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="a file of more ids, one per line",
 )
-@click.option("--messages", is_flag=True, help="the ids are of messages in conversations, which name no user")
-@click.option("--map", "only", is_flag=True, help="only show where they lie; ends with 3 if they lie anywhere")
-@click.option("--list", "show", is_flag=True, help="only print how many are on the list, and their entries")
+@click.option("--messages", is_flag=True, help="the ids are message ids of conversations, which name no user")
+@click.option("--map", "only", is_flag=True, help="only show the places that hold them; exit code 3 if there are any")
+@click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
 def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool, show: bool) -> None:
     from triad.privacy import forgotten, whereabouts, whole
     from triad.privacy.pseudonyms import key
@@ -45,10 +48,13 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool
 @click.command(help="Print the pseudonym of each ID, under the key in the environment.")
 @click.argument("ids", nargs=-1, metavar="ID…")
 @click.option(
-    "--file", "listed", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="further ids, one a line"
+    "--file",
+    "listed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="a file of more ids, one per line",
 )
 @click.option("--kind", type=click.Choice(["user", "event", "session", "message"]), default="user", show_default=True)
-@click.option("--new-key", is_flag=True, help="let later ingests use this key, though the nights before had another")
+@click.option("--new-key", is_flag=True, help="let later ingests use this key although earlier nights used another")
 def pseudonym(ids: tuple[str, ...], listed: Path | None, kind: str, new_key: bool) -> None:
     from triad.privacy.pseudonyms import needed_key
 

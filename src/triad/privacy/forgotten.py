@@ -22,7 +22,7 @@ from triad.redaction import KEY
 from triad.tracking.place import checkout
 
 KINDS = {"user_id": "user", "message_id": "message"}
-"""The columns by which rows are left out. A conversation names no user, so it is told by its message's id."""
+"""The columns by which rows are left out. A conversation names no user, so its message id identifies it."""
 
 
 @dataclass(frozen=True)

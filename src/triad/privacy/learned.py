@@ -1,4 +1,4 @@
-"""What the registry still has of a person: files that name them, and what versions have learned from them.
+"""What the registry still holds of a person: files that name them, and versions that have learned from them.
 
 A model names nobody, but it was fitted on what they did. One that started from another keeps what that had learned.
 """

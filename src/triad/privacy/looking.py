@@ -1,4 +1,4 @@
-"""Looks into files of known layout for a person's ids: Parquet, Arrow, NumPy's arrays, and texts."""
+"""Searches files of known layout for a person's ids: Parquet, Arrow, NumPy arrays, and texts."""
 
 from __future__ import annotations
 

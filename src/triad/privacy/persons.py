@@ -1,4 +1,4 @@
-"""What `ingest` does with persons before anything is written: the forgotten go, and ids become pseudonyms."""
+"""What `ingest` does before it writes anything: it removes forgotten persons and replaces ids by pseudonyms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids of persons as keyed hashes (HMAC-SHA256): who holds the key can say whose they are, and nobody else.
+"""Ids of persons as keyed hashes (HMAC-SHA256): only a holder of the key can tell whose they are.
 
 The key comes from the environment and is stored nowhere. Its check value (a hash that tells nothing of it) is, so that
 another key is noticed before it makes everybody a stranger.

@@ -1,4 +1,4 @@
-"""Where a person still lies: folders, DVC's cache and remotes. Each place with the command that drops it."""
+"""The places that still hold a person: folders, DVC's cache and remotes, each with the command that removes it."""
 
 from __future__ import annotations
 

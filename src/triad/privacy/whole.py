@@ -1,4 +1,4 @@
-"""The whole map of a person, printed place by place."""
+"""Prints the whole map of a person, place by place."""
 
 from __future__ import annotations
 

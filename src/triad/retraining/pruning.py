@@ -1,4 +1,4 @@
-"""Takes back the disk of old runs by the rule in docs/retraining.md."""
+"""Removes old runs from the disk by the rule in docs/retraining.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the branches `retrain/*` and of a DVC remote may go, by dials that are off unless set."""
+"""Retention of the branches `retrain/*` and of a DVC remote, by dials that are off by default."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def moment(column: Column, params: ColumnParams, cell: Cell) -> Value:
 
 
 def _changes(cell: Cell, zone: str, naive: str) -> list[Fault]:
-    """What is told of local times around a change of the clock."""
+    """The log's message on local times around a change of the clock."""
     local = literal(zone)
     made = f"timezone({local}, {naive})"
     skipped = f"timezone({local}, {made}) <> {naive}"

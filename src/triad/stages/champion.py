@@ -30,7 +30,7 @@ def champion(params: Params) -> None:
 
     Raises:
         TriadError: there is no such version, its files are gone, or the present code cannot read them; or the other
-            market reckons in another currency, or none of its versions is named though a stage starts from it.
+            market uses another currency, or a stage starts from it and no version is named.
     """
     own, market, start = params.champion.version, params.champion.market, time.monotonic()
     inits = (params.pretrain.init, params.finetune.init)

@@ -133,7 +133,7 @@ class Workshop:
         return found
 
     def listener(self, name: str) -> Callable[[dict[str, float]], None]:
-        """Who is told of the epochs of `name`."""
+        """The listener for the epochs of `name`."""
         return self.on_epoch if name == self.told else lambda _: None
 
     def _timed(self, name: str) -> tuple[Any, dict[str, Any]]:

@@ -33,7 +33,7 @@ VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
 METRICS = ARTIFACTS / "evaluate" / "metrics.json"
 
 CODE = ("src", "dvc.yaml", "expectations")
-"""What git is asked about: DVC's own files change in every run, and the parameters are told whole."""
+"""The paths that git reports on. DVC's own files change in every run, and the parameters are recorded in full."""
 
 
 @dataclass(frozen=True)

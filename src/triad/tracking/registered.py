@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(MlflowException):
-    """A request that cannot be answered, as the client is told: what is wrong, where, and how to mend it."""
+    """A rejected request, as the client sees it: what is wrong, where, and how to fix it."""
 
     def __init__(self, error: TriadError) -> None:
         super().__init__(str(error), INVALID_PARAMETER_VALUE)

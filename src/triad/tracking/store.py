@@ -66,7 +66,7 @@ def client(*, make: bool = True) -> MlflowClient:
         )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # a wrong address must not be tried for minutes before the reader is told
+    # a wrong address must fail at once, not after minutes of retries
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     import mlflow
     from mlflow.exceptions import MlflowException

@@ -84,7 +84,7 @@ def gradient_grams(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: 
 
 
 def expert_use(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int = 1024) -> Floats:
-    """(tasks, experts) mean share of each expert in what a task hears, over exposure `rows`.
+    """(tasks, experts) mean weight of each expert for each task, over exposure `rows`.
 
     Raises:
         TriadError: the body has no gates.

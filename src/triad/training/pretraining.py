@@ -84,7 +84,7 @@ def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
 
 
 class TargetFeed:
-    """Batches of train targets, with negatives drawn anew at each step where the loss wants them.
+    """Batches of train targets. If the loss needs negatives, each step draws new ones.
 
     Masked, each epoch hides others: a `hidden_share` of all interactions.
     """

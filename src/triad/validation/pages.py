@@ -1,4 +1,4 @@
-"""What Great Expectations' pages may show: counts and settings, and every text of them escaped.
+"""Makes Great Expectations' pages safe: they show counts and settings, and all text in them is escaped.
 
 It writes some texts of a suite and of the data into its pages as they are. So what it keeps of a run is replaced before
 the pages are made. Single values stand on the index alone, which is ours.

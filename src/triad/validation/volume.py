@@ -110,7 +110,7 @@ def check_volume(
             continue
         counts = np.array([kinds[kind].get(d, 0) for d in days], float)
         total = np.array([sum(per.get(d, 0) for per in kinds.values()) for d in days])
-        # a day with no events at all is missing, which is told elsewhere
+        # a day without any events is missing, which another check reports
         counts[(total == 0) | np.isin(np.array(days, "datetime64[D]"), _array(exceptional))] = np.nan
         scores, expected = deviations(counts)
         judged = np.fmax(counts, expected) >= _JUDGED
