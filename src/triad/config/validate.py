@@ -59,7 +59,7 @@ class ValidateParams(Section):
     leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="AUC of a single feature from which on a run stops")
     public_attributes: tuple[str, ...] = Field(
         default=(),
-        description="your own columns of users that say nothing about a person: validate shows their values as they are",
+        description="your own columns of users that say nothing about a person; validate shows their values",
     )
     quarantine: QuarantineParams = QuarantineParams()
     max_events_a_user: int | None = Field(

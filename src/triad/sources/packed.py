@@ -117,7 +117,10 @@ def explained(name: str) -> Iterator[None]:
         if error.errno is not None:
             lasting = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
             raise TriadError(
-                f"cannot be read: {error.strerror}", where=name, mend="mend the access to it", transient=not lasting
+                f"cannot be read: {error.strerror}",
+                where=name,
+                mend="give this user access to it",
+                transient=not lasting,
             ) from None
         raise _damaged(name, error) from None
     except _BROKEN as error:
@@ -129,5 +132,5 @@ def _damaged(name: str, error: Exception) -> TriadError:
     return TriadError(
         f"cannot be unpacked {kind} ({type(error).__name__})",
         where=name,
-        mend="copy it again if it is damaged; name it for what it is if it is not packed so; else pack it anew",
+        mend="if it is damaged, copy it again; if it is packed in another way, rename it; else pack it again",
     )

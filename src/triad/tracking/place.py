@@ -44,7 +44,7 @@ def checkout() -> Path:
         raise TriadError(
             "the checkout that this night was opened from is gone, and its registry with it",
             where=str(owner),
-            mend="move it back, or open the night anew where it lies now",
+            mend="move it back, or open the night again from its new place",
         )
     return owner
 

@@ -186,7 +186,7 @@ def load_registered(model: str, version: str, folder: Path) -> ServingModel:
         raise TriadError(
             f"its files do not fit the present code: {type(error).__name__}: {error}",
             where=f"model {model}, version {version}",
-            mend="check out the commit `triad why` names, or start anew under another publish.model",
+            mend="check out the commit `triad why` names, or start again under another publish.model",
         ) from error
 
 
