@@ -1,8 +1,8 @@
 """Removes old workspaces, deliveries and cached data, by the rule in docs/retraining.md, at noon every day.
 
-Branches, versions, MLflow runs and the remote stay, unless their parameters say how much of them does.
+Branches, versions, MLflow runs and the remote stay, unless a parameter below limits them.
 
-**Without a DVC remote the data of nights older than that are gone for good**: switch it on when a remote is set.
+**Without a DVC remote the data of older nights are lost for good**: set a remote before you switch this DAG on.
 """
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
@@ -12,8 +12,8 @@ from triad.airflow.wiring import DEFAULTS
 
 FURTHER = {
     "keep_branch_days": ("Days of branches", "Older branches retrain/* are deleted. Empty: they stay."),
-    "keep_versions": ("Versions", "So many of the newest stay, and those that serve or may. Empty: all stay."),
-    "keep_run_days": ("Days of MLflow runs", "Older ones that no version stands on are deleted. Empty: they stay."),
+    "keep_versions": ("Versions", "The newest ones that stay, beside those that serve or may serve. Empty: all stay."),
+    "keep_run_days": ("Days of MLflow runs", "Older runs without a version are deleted. Empty: they stay."),
 }
 
 
@@ -30,7 +30,7 @@ with DAG(
     max_active_runs=1,
     params={
         "keep_days": Param(
-            14, type="integer", minimum=1, title="Days", description="Failed runs and data stay so long."
+            14, type="integer", minimum=1, title="Days", description="Days that failed runs and data stay."
         ),
         "keep": Param(3, type="integer", minimum=0, title="Workspaces", description="Closed ones that stay."),
         **{
@@ -41,7 +41,7 @@ with DAG(
             None,
             type=["null", "string"],
             title="DVC remote",
-            description="It loses what no branch, tag or worktree of this checkout names. Empty: it stays as it is.",
+            description="Data that no branch, tag or worktree of this checkout names are deleted from it. Empty: it does not change.",
         ),
     },
     default_args=DEFAULTS,

@@ -95,13 +95,17 @@ def close(workspace: Path) -> None:
 
 
 @retraining.command(help="Remove old workspaces, deliveries and cached data by the rule in docs/retraining.md.")
-@click.option("--keep-days", default=14, show_default=True, help="how long failed runs, and nights' data, stay")
-@click.option("--keep", default=3, show_default=True, help="closed workspaces that stay")
-@click.option("--keep-branch-days", "branch_days", type=click.IntRange(0), help="delete older branches retrain/*")
-@click.option("--keep-versions", "versions", type=click.IntRange(0), help="so many of the newest stay")
-@click.option("--keep-run-days", "run_days", type=click.IntRange(0), help="delete older runs without a version")
-@click.option("--remote", help="also remove from this DVC remote what no branch, tag or worktree names")
-@click.option("--dry", is_flag=True, help="only say what would go")
+@click.option("--keep-days", default=14, show_default=True, help="days that failed runs and the data of nights stay")
+@click.option("--keep", default=3, show_default=True, help="number of closed workspaces that stay")
+@click.option(
+    "--keep-branch-days", "branch_days", type=click.IntRange(0), help="days after which branches retrain/* are deleted"
+)
+@click.option("--keep-versions", "versions", type=click.IntRange(0), help="number of the newest versions that stay")
+@click.option(
+    "--keep-run-days", "run_days", type=click.IntRange(0), help="days after which runs without a version are deleted"
+)
+@click.option("--remote", help="also remove data from this DVC remote that no branch, tag or worktree names")
+@click.option("--dry", is_flag=True, help="only report what would be removed")
 def prune(keep_days: int, keep: int, dry: bool, **further: Any) -> None:
     from triad.retraining.pruning import Further
     from triad.retraining.pruning import prune as remove
