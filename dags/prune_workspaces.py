@@ -41,7 +41,7 @@ with DAG(
             None,
             type=["null", "string"],
             title="DVC remote",
-            description="Data that no branch, tag or worktree of this checkout names are deleted from it. Empty: it does not change.",
+            description="Data that no branch, tag or worktree of this checkout names is deleted. Empty: all stays.",
         ),
     },
     default_args=DEFAULTS,
