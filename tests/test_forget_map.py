@@ -274,7 +274,7 @@ def test_forgetting_makes_ingest_run_again(shop: Path) -> None:
     assert "ingest" in yaml.safe_load((shop / "dvc.lock").read_text())["stages"]
     told = run("forget", "u0003")
     assert told.exit_code == 0, told.output
-    assert f"the night in {shop} will ingest again" in told.output
+    assert f"{shop}: `dvc repro`, or its night, will ingest again" in told.output
     assert "branch retrain/2026-03-01" in told.output
     status = subprocess.run([sys.executable, "-m", "dvc", "status"], capture_output=True, text=True, check=True)
     assert "ingest" in status.stdout

@@ -177,11 +177,14 @@ def test_what_does_not_fit_is_named_and_replaces_nothing(monkeypatch: pytest.Mon
     assert contents() == before
 
 
-def test_repeated_keys_are_shown() -> None:
+@pytest.mark.parametrize(("name", "seen"), [("users", "'a9999999'"), ("items", None)])
+def test_repeated_keys_are_shown_and_those_of_persons_by_their_shape(name: str, seen: str | None) -> None:
     tables = shop_tables()
-    twice = pa.concat_tables([tables["users"], tables["users"].slice(4, 1)])
-    with pytest.raises(TriadError, match=tables["users"]["user_id"][4].as_py()):
-        stage.check("users", twice, params().ingest)
+    id_ = tables[name].column(0)[4].as_py()
+    with pytest.raises(TriadError, match="such as") as raised:
+        stage.check(name, pa.concat_tables([tables[name], tables[name].slice(4, 1)]), params().ingest)
+    assert (seen or repr(id_)) in raised.value.what
+    assert (id_ in raised.value.what) is (seen is None)
 
 
 @pytest.mark.parametrize("after", [0, 3, 7])

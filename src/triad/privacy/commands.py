@@ -41,7 +41,7 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool
         )
     if (here / ".git").exists():
         for folder in whereabouts.restart(here):
-            click.echo(f"`dvc repro` and the night in {folder} will ingest again.")
+            click.echo(f"{folder}: `dvc repro`, or its night, will ingest again.")
     whole.show(here, every)
 
 

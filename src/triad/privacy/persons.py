@@ -71,9 +71,9 @@ def _check_key(secret: Key) -> None:
     before = read_json(known)["key_check"] if known else secret.check
     if secret.check != before:
         raise TriadError(
-            f"the key is not the one of the nights before (its check value is {secret.check}, theirs {before}): every "
-            "user would be a stranger to what was learned and delivered; the groups that users are cut into, users' "
-            "histories, the comparison with the champion and the list of the forgotten would all break",
+            f"the key is not the one of the nights before (its check value is {secret.check}, theirs {before}). Users "
+            "would fall into other folds, so that a warm start and the champion have learned from the very users they "
+            "are tested on; the shop could not read the lists, and those to be forgotten would come back",
             where=str(known),
             mend=f"set {KEY} to the former key. Is it lost, or must it change? `triad pseudonym --new-key`",
         )
@@ -88,9 +88,9 @@ def renew_key(secret: Key) -> str:
     forgotten.read()
     write_json(forgotten.home() / RECORD, {"key_check": secret.check})
     return (
-        f"Later ingests use the key of check value {secret.check}. Nobody is known under it yet: learn from nothing "
-        "(pretrain.init: scratch, champion.version: null), deliver the lists anew, and expect the first comparison "
-        "with the champion to see new users only."
+        f"Later ingests use the key of check value {secret.check}. Learn from nothing (pretrain.init: scratch, "
+        "finetune.init: pretrain, champion.version: null) and deliver the lists anew. The present champion has learned "
+        "from users that now test it, so the first comparisons flatter it."
     )
 
 

@@ -21,7 +21,7 @@ from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.privacy.persons import Persons, persons
 from triad.progress import Progress
-from triad.redaction import shown_path
+from triad.redaction import shown, shown_path
 from triad.schema import ATTRIBUTE_LENGTH, REQUIRED, TABLES
 from triad.tables import conform, write_table
 
@@ -159,9 +159,12 @@ def _check_key(name: str, data: pa.Table) -> None:
     if counts.num_rows == data.num_rows:
         return
     repeated = counts.filter(pc.greater(counts["count_all"], 1)).sort_by([(key, "ascending") for key in keys])
-    sample = [tuple(str(row[key]) for key in keys) for row in repeated.slice(0, 5).to_pylist()]
+    sample = [
+        ":".join(shown(row[key], personal=TABLES[name].column(key).personal) for key in keys)
+        for row in repeated.slice(0, 5).to_pylist()
+    ]
     raise TriadError(
-        f"{repeated.num_rows:,} keys stand in more than one row, such as {sample}",
+        f"{repeated.num_rows:,} keys stand in more than one row, such as {', '.join(sample)}",
         where=f"table {name}, key {', '.join(keys)}",
         mend="keep one row a key in the source",
     )
