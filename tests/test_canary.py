@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,16 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from make_night import make_params
 from make_shop_log import AS_OF, WINDOW_DAYS, Tables, make_shop_log, write_shop_log
 
+from triad.airflow import notify, settings
 from triad.artifacts import INGESTED
 from triad.config.files import FilesParams
 from triad.config.params import Params
+from triad.config.tasks import TaskParams
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
-from triad.redaction import KEY, Privacy, masked
+from triad.evaluation.report import Evidence, render
+from triad.redaction import KEY, Formatter, Privacy, masked, tell_unexpected
+from triad.retraining import fence
 from triad.stages.validate import FAILED, REPORT, validate
 from triad.tables import LOCK, connect
+from triad.tracking import lineage
 
 SHIPPED = Path(__file__).parents[1] / "expectations"
 CANARIES = {
@@ -279,3 +287,82 @@ def test_a_privacy_knows_the_contract() -> None:
     open_ = [("users", "tier"), ("items", "title"), ("events", "kind"), ("events", "occurred_at"), ("items", "item_id")]
     assert not any(privacy.hides(*column) for column in open_)
     assert privacy.value("items", "title", "a\x1b[31m\n") == "'a\\x1b[31m\\n'"
+
+
+SECRET = "hunter2-canary-secret"
+
+TOLD = (
+    f"s3://key:{SECRET}@bucket/events/*.csv",
+    f"https://anna:p/{SECRET}@host.example/x.csv?X-Amz-Signature={SECRET}",
+    f"sftp://anna:{SECRET}@host/x",
+    f"postgresql+psycopg2://mlflow:{SECRET}@db:5432/mlflow",
+)
+
+
+@pytest.mark.parametrize("url", TOLD)
+def test_no_password_of_a_url_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = TriadError(f"{url} is not there", where=url, mend=f"look at {url}")
+    error.write(tmp_path / "failure.json")
+    told = [str(error), (tmp_path / "failure.json").read_text()]
+    record = logging.LogRecord("triad", logging.INFO, "", 0, "reading %s", (url,), None)
+    told += [Formatter("%(message)s").format(record), json.dumps(lineage.flatten({"ingest": {"path": url}}))]
+    monkeypatch.setenv("TRIAD_MLFLOW_ADDRESS", url)
+    told.append(settings.mlflow_address())
+    messages: list[str] = []
+    monkeypatch.setattr(notify, "notifier", lambda: lambda context: messages.append(context["message"]))
+    notify.tell({}, f"it failed at {url}")
+    fence.run(["echo", url], tmp_path, dict(os.environ))
+    try:
+        raise ValueError(f"cannot read {url}") from OSError(url)
+    except ValueError as raised:
+        tell_unexpected(type(raised), raised, raised.__traceback__)
+    told += [*messages, capsys.readouterr().err]
+    assert not [text for text in told if SECRET in text]
+    assert "ValueError: cannot read" in told[-1] and "That led to" in told[-1] and ".py" in told[-1]
+
+
+def test_what_no_one_expected_is_told_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        {"a": 1}[CANARIES["mail"]]
+    except KeyError as raised:
+        tell_unexpected(type(raised), raised, raised.__traceback__)
+    said = capsys.readouterr().err
+    assert CANARIES["mail"] not in said and "KeyError: 'aaaaaa.aaaaa@aaaa.aaaaaaa'" in said
+
+
+def test_no_text_of_the_shop_is_markup_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = TaskParams(kind="binary", label="clicked")
+    estimate = {"value": 0.7, "lo": 0.6, "hi": 0.8}
+    warnings = [
+        {"table": "users", "column": tag, "message": tag, "severity": "warning", "passed": False, "unexpected": 1}
+        for tag in TAGS
+    ]
+    rows = [{"task": "click", "model": tag, "metric": "auc", **estimate} for tag in TAGS if tag.isascii()]
+    example = {"history": TAGS, "suggested": [{"title": tag, "hit": True} for tag in TAGS], "next": TAGS}
+    verdict = {
+        "verdict": "PASS",
+        "champion": None,
+        "experiment": TAGS[0],
+        "tasks": {"click": {"gated": True, "metric": "auc", "k": 5, "against": "naive", "difference": None}},
+        **dict.fromkeys(("reasons", "notes", "harms", "doubts", "gains"), TAGS),
+    }
+    evidence = Evidence(
+        tasks={"click": task},
+        params=make_params().evaluate,
+        metrics={"click": {"auc": estimate, "rows": 3}},
+        verdict=verdict,
+        models=rows,
+        slices=[],
+        calibration=[],
+        ranking=[],
+        fusion={"record": {}, "weights": {}},
+        validation={"checks": warnings},
+        lineage=dict(zip(TAGS, TAGS, strict=True)),
+        examples=[example],
+        notes=TAGS,
+    )
+    page = Page(render(evidence))
+    assert not page.hostile and not page.tags & (ACTIVE - {"svg"})
+    assert page.policies and "script" not in page.policies[0]

@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
     data = write_artifacts(root)
     served = Served(make_fused(data, 6.0), data, "7")
     patch.setattr(stage, "load_champion", lambda model, alias: served)
-    stage.evaluate(make_params())
+    stage.evaluate(make_params(examples=4))
     patch.undo()
     return root / "artifacts" / "evaluate"
 
@@ -100,6 +100,7 @@ def test_the_page_stands_alone(text) -> None:
     links = [a[key] for _, a, _ in Page(text).elements for key in ("href", "src", "xlink:href") if key in a]
     assert links and all(link.startswith("#") for link in links)
     assert "<script" not in text and "@import" not in text
+    assert "content=\"default-src 'none'; style-src 'unsafe-inline'" in text
     ids = [a["id"] for _, a, _ in Page(text).elements if "id" in a]
     assert all(link[1:] in ids for link in links)
 

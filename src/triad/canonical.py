@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from triad.errors import TriadError
+from triad.redaction import masked
 
 _LIMITS = {"FLOAT": 2**24, "DOUBLE": 2**53}
 """Whole numbers from here on share a float with their neighbours."""
@@ -88,7 +89,9 @@ def _settled(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         return _plain(column)
     except pa.ArrowInvalid as error:
         mend = "write text as strings in UTF-8, times between the years 1 and 9999, numbers of 38 digits at most"
-        raise TriadError(f"holds {kind}, not all of it readable: {error}", where=where, mend=mend) from error
+        raise TriadError(
+            f"holds {kind}, not all of it readable: {masked(str(error))}", where=where, mend=mend
+        ) from error
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -19,6 +19,7 @@ from triad.errors import TriadError
 from triad.locking import held
 from triad.paths import entry
 from triad.privacy.commands import forget, pseudonym
+from triad.redaction import Formatter, tell_unexpected
 from triad.retraining.commands import retraining
 from triad.studies.commands import ablations, tune
 
@@ -55,7 +56,10 @@ ENVIRONMENT = {
 
 def main() -> None:
     """The console entry: settles the environment, then parses the command line."""
-    logging.basicConfig(format="%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    sys.excepthook = tell_unexpected
     logging.getLogger("triad").setLevel(logging.INFO)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for developers of networks
     plain.speak()

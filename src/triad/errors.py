@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from triad.redaction import shown_path
+
 
 class TriadError(Exception):
-    """Bad input or a refused request.
+    """Bad input or a refused request. Passwords and tokens of URLs are left out of its texts.
 
     Args:
         what: what was found, beside what was expected.
@@ -18,6 +20,7 @@ class TriadError(Exception):
     """
 
     def __init__(self, what: str, *, where: str, mend: str, transient: bool = False, redo: str | None = None) -> None:
+        what, where, mend = shown_path(what), shown_path(where), shown_path(mend)
         super().__init__(f"{where}: {what}\n  to mend it: {mend}")
         self.what, self.where, self.mend = what, where, mend
         self.transient, self.redo = transient, redo

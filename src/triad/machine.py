@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from triad.errors import TriadError
+from triad.redaction import masked
 
 _FREE = "free some space or choose a smaller window, and run again"
 _RIGHTS = "run where this user may write, or change the rights"
@@ -68,4 +69,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return masked(next(iter(str(error).strip().splitlines()), type(error).__name__))

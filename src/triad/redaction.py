@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
+import sys
+import traceback
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from triad.schema import TABLES
@@ -111,3 +115,22 @@ def _public(match: re.Match[str]) -> str:
     rest = re.sub(r"^[^/@]*:.*@|^[^/]*@", "", rest)  # a password may hold / and @
     sign = r"[?#].*" if scheme.startswith("http") else r"[?#][^/]*=.*"  # elsewhere ? may be a pattern's
     return f"{scheme}://{re.sub(sign, '', rest)}"
+
+
+class Formatter(logging.Formatter):
+    """A log's lines without the passwords of URLs, whoever wrote them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_path(super().format(record))
+
+
+def tell_unexpected(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """`sys.excepthook`: where an error came up and what it is, without the values that its text may quote."""
+    told: list[str] = []
+    found: BaseException | None = error
+    while found is not None and len(told) < 9:
+        plain = isinstance(found, OSError | ImportError | AttributeError | NameError | TypeError)
+        text = shown_path(str(found)) if plain else masked(str(found))
+        told.append("".join(traceback.format_tb(found.__traceback__)) + f"{type(found).__name__}: {text}\n")
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    sys.stderr.write("\nThat led to:\n".join(reversed(told)))

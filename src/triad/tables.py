@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from triad.canonical import settled, texts
 from triad.errors import TriadError
 from triad.paths import parquet_below, sql_text
+from triad.redaction import masked
 from triad.schema import TABLES, Column, Table
 
 _ARROW = {
@@ -78,7 +79,9 @@ def _typed(column: Column, values: pa.ChunkedArray, where: str) -> pa.ChunkedArr
         return values.cast(_ARROW[column.kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         mend = "convert it in the source or in the column mapping"
-        raise TriadError(f"expected {column.kind}, found {values.type}: {error}", where=where, mend=mend) from error
+        raise TriadError(
+            f"expected {column.kind}, found {values.type}: {masked(str(error))}", where=where, mend=mend
+        ) from error
 
 
 def write_table(folder: Path, name: str, data: pa.Table) -> int:

@@ -21,6 +21,7 @@ from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 from triad.airflow import settings
 from triad.airflow.operators import WHY
 from triad.errors import TriadError
+from triad.redaction import shown_path
 
 log = logging.getLogger("triad.notify")
 
@@ -81,7 +82,7 @@ def deadline() -> DeadlineAlert | None:
 
 def tell(context: Any, message: str) -> None:
     """Hand `message` to the notifier."""
-    notifier()({**context, "message": message})
+    notifier()({**context, "message": shown_path(message)})
 
 
 def _place(context: Any) -> str:

@@ -6,6 +6,8 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from triad.redaction import shown_path
+
 
 def checkout() -> Path:
     """The deployed checkout: its `dvc.yaml` is drawn, its revision runs."""
@@ -37,4 +39,4 @@ def retry_delay() -> timedelta:
 def mlflow_address() -> str:
     """Where a person's browser finds MLflow, or nothing where no server is named."""
     named = os.environ.get("TRIAD_MLFLOW_ADDRESS") or os.environ.get("MLFLOW_TRACKING_URI", "")
-    return named.rstrip("/") if named.startswith("http") else ""
+    return shown_path(named).rstrip("/") if named.startswith("http") else ""

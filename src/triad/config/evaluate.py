@@ -14,6 +14,9 @@ class EvaluateParams(Section):
     bootstrap: int = Field(default=300, ge=20, description="resamples of users")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     k: int = Field(default=10, ge=1, description="length of the ranked list")
+    examples: int = Field(
+        default=0, ge=0, description="customers whose last items the report shows, by title; 0: nobody's"
+    )
     max_queries: int = Field(default=20000, ge=1, description="ranking queries, sampled if there are more")
     max_calibration_error: float = Field(default=0.05, gt=0)
     slice_margin: float = Field(default=0.03, ge=0, description="loss of the primary metric that is allowed in a slice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ _COLOURS = {"#000001": "var(--ink)", "#000002": "var(--soft)", "#000003": "var(-
 INK, SOFT, ACCENT, LINE = _COLOURS
 
 _STYLE: dict[str, Any] = {
+    "text.parse_math": False,  # a dollar sign in a name is one
     "svg.fonttype": "none",
     "svg.hashsalt": "triad",
     "font.size": 10,
@@ -155,7 +157,7 @@ def _svg(figure: Figure, title: str) -> str:
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     text = re.sub(r'<svg [^>]*?width="[^"]*"', lambda m: re.sub(r' (width|height)="[^"]*"', "", m[0]), text, count=1)
     text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
     for stand_in, colour in _COLOURS.items():
         text = text.replace(stand_in, colour)
     return text

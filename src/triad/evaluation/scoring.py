@@ -102,7 +102,7 @@ def examples(
     fused: Fused, data: Dataset, asked: Window, titles: Sequence[str], *, people: int, k: int, seed: int
 ) -> list[dict[str, Any]]:
     """`people` customers drawn at random from the queries: last and suggested titles, and what they turned to next."""
-    if fused.ranking is None or not len(asked.queries):
+    if fused.ranking is None or not len(asked.queries) or not people:
         return []
     history = np.asarray(data.queries.history)[asked.queries]
     lively = np.flatnonzero(history >= min(3, history.max()))

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from triad.redaction import shown_path
+
 _GUARD = Path(__file__).with_name("guard.py")
 _GRACE = 5.0  # seconds between asking and killing
 _KEPT = 1 << 20  # characters of output to look for reasons in
@@ -61,7 +63,7 @@ def run(command: list[str], cwd: Path, environment: Mapping[str, str]) -> tuple[
         for line in guard.stdout:
             # of a progress bar that redraws its line, the last state
             shown = re.split(r"\r(?!\n)", line.decode(errors="replace").rstrip("\r\n"))[-1] + "\n"
-            sys.stderr.write(shown)
+            sys.stderr.write(shown_path(shown))
             sys.stderr.flush()
             text = (text + shown)[-_KEPT:]
         burial.join()

@@ -20,7 +20,7 @@ from triad import canonical
 from triad.config.files import FilesParams, TableParams
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
-from triad.redaction import shown
+from triad.redaction import Privacy, shown
 from triad.schema import TABLES, Column
 from triad.sources import derived
 from triad.sources.cells import CONSTANT, Fault, Value, literal, quote
@@ -117,7 +117,7 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
         raise TriadError("there are no rows below the header", where=where, mend="bring a file with rows")
     _check_faults(session, name, found, {n: f for plan in plans.values() for n, f in plan.faults.items()}, files)
     _leave_out(session, name, [said for said, _ in next(iter(plans.values())).rules], where)
-    _check_keys(session, name, found)
+    _check_keys(session, name, found, files.personal_ids)
     return found
 
 
@@ -220,7 +220,7 @@ def _leave_out(session: duckdb.DuckDBPyConnection, name: str, rules: Sequence[st
     session.execute(f"DELETE FROM {name} WHERE rule IS NOT NULL")
 
 
-def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files) -> None:
+def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files, made: frozenset[str]) -> None:
     key = ", ".join(map(quote, TABLES[name].key))
     twice = (
         f"SELECT {key}, count(*) AS n, min({quote(ROW)}) AS first, max({quote(ROW)}) AS last FROM {name} "
@@ -232,7 +232,7 @@ def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files) -> 
         for *values, _, first, last in session.execute(f"{twice} ORDER BY first LIMIT 3").fetchall():
             (file, row), (other, again) = found.place(first), found.place(last)
             columns = zip(TABLES[name].key, values, strict=True)
-            key_shown = ":".join(shown(v, personal=_says_who(TABLES[name].column(n))) for n, v in columns)
+            key_shown = ":".join(shown(v, personal=Privacy(made=made).hides(name, n)) for n, v in columns)
             samples.append(f"{key_shown} in row {row} and row {again}" + (f" of {other}" if other != file else ""))
         ids = ", or let the mapping make ids: event_id: {row_number: true} or {key: [column, …]}"
         mend = "remove the repeats" + (ids if name == "events" else "")

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from triad.config.params import Params
 
 OUTPUT = ARTIFACTS / "evaluate"
-PEOPLE = 4  # customers shown as examples
 
 log = logging.getLogger("triad.evaluate")
 
@@ -82,7 +81,7 @@ def evaluate(params: Params) -> None:
         "roc": figures.roc_rows(data, results, asked, models[FUSED]),
         "ranking": figures.ranking_rows(results, asked, models),
     }
-    shown = examples(fused, data, asked, titles, people=PEOPLE, k=settings.k, seed=settings.seed)
+    shown = examples(fused, data, asked, titles, people=settings.examples, k=settings.k, seed=settings.seed)
     page = render(
         Evidence(
             tasks=tasks,

@@ -21,7 +21,7 @@ from triad.config.ingest import IngestParams
 from triad.errors import TriadError
 from triad.privacy.persons import Persons, persons
 from triad.progress import Progress
-from triad.redaction import shown, shown_path
+from triad.redaction import Privacy, shown, shown_path
 from triad.schema import ATTRIBUTE_LENGTH, REQUIRED, TABLES
 from triad.tables import conform, write_table
 
@@ -122,7 +122,7 @@ def check(name: str, data: pa.Table, chosen: IngestParams) -> pa.Table:
                 mend="fill or drop these rows in the source",
             )
     _tell_long(name, data)
-    _check_key(name, data)
+    _check_key(name, data, chosen)
     if table.day_of is not None and data.num_rows:
         _check_times(name, data, chosen)
     return data
@@ -153,14 +153,15 @@ def _tell_long(name: str, data: pa.Table) -> None:
             )
 
 
-def _check_key(name: str, data: pa.Table) -> None:
+def _check_key(name: str, data: pa.Table, chosen: IngestParams) -> None:
     keys = list(TABLES[name].key)
     counts = data.select(keys).group_by(keys).aggregate([([], "count_all")])
     if counts.num_rows == data.num_rows:
         return
     repeated = counts.filter(pc.greater(counts["count_all"], 1)).sort_by([(key, "ascending") for key in keys])
+    privacy = Privacy(made=chosen.files.personal_ids if chosen.files else frozenset())
     sample = [
-        ":".join(shown(row[key], personal=TABLES[name].column(key).personal) for key in keys)
+        ":".join(shown(row[key], personal=privacy.hides(name, key)) for key in keys)
         for row in repeated.slice(0, 5).to_pylist()
     ]
     raise TriadError(

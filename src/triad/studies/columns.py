@@ -17,7 +17,7 @@ from triad.config.base import Section
 from triad.config.files import LimitsParams, check_encoding, check_quote
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
-from triad.redaction import shown
+from triad.redaction import masked, shown
 from triad.sources.reading import ROW, Files, locate_file
 from triad.sources.records import Dialect
 from triad.texts import Texts
@@ -193,7 +193,9 @@ def _stacked(file: File, parts: Sequence[pa.Table], names: Collection[str]) -> d
     try:
         table = pa.concat_tables([part.select(held) for part in parts], promote_options="permissive")
     except pa.ArrowException as error:
-        raise TriadError(f"hold different things: {error}", where=", ".join(file.paths), mend=mend) from error
+        raise TriadError(
+            f"hold different things: {masked(str(error))}", where=", ".join(file.paths), mend=mend
+        ) from error
     return {name: table[name] for name in held}
 
 

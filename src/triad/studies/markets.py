@@ -22,6 +22,7 @@ from pydantic import Field
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
+from triad.redaction import shown
 from triad.studies.markets_files import MarketFiles, Names, RatingColumns, pairs_of, read_ratings, read_run
 from triad.studies.splits import chance
 from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
@@ -89,7 +90,7 @@ def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str
     for user, item in zip(*(part.tolist() for part in read_ratings(folder / files.qrel, form)), strict=True):
         if item not in listed.get(user, ()):
             raise TriadError(
-                f"user {user!r}: {item!r} is none of the candidates",
+                f"user {shown(user)}: {item!r} is none of the candidates",
                 where=str(folder / files.qrel),
                 mend=f"compare it with {files.run}",
             )

@@ -9,6 +9,7 @@ import numpy as np
 
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.redaction import shown
 from triad.studies.markets import MarketsForm
 from triad.studies.markets_files import read_ratings, read_run
 from triad.texts import Texts
@@ -73,7 +74,7 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
         free = np.setdiff1d(pool, taken)
         if len(free) < width - 1:
             raise TriadError(
-                f"user {data.users.user_id[user]} lacks only {len(free)} items",
+                f"user {shown(data.users.user_id[user])} lacks only {len(free)} items",
                 where=f"data.markets.{market}.asked",
                 mend="take the user out, or name more items",
             )

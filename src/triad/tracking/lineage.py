@@ -165,12 +165,15 @@ def trigger(environment: Mapping[str, str]) -> str:
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list of plain values stays one value."""
+    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list of plain values stays one value.
+
+    A URL is told without its password or key.
+    """
     if isinstance(values, Mapping) and values:
         return {k: v for name, inner in values.items() for k, v in flatten(inner, f"{prefix}{name}.").items()}
     if isinstance(values, list) and any(isinstance(v, Mapping | list) for v in values):
         return {k: v for at, inner in enumerate(values) for k, v in flatten(inner, f"{prefix}{at}.").items()}
-    return {prefix.removesuffix("."): values}
+    return {prefix.removesuffix("."): shown_path(values) if isinstance(values, str) else values}
 
 
 def _is_number(value: Any) -> bool:
