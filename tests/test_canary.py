@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from make_night import make_params
+from make_night import make_night, make_params
 from make_shop_log import AS_OF, WINDOW_DAYS, Tables, make_shop_log, write_shop_log
+from make_tables import END, START, make_tables
 
 from triad.airflow import notify, settings
 from triad.artifacts import INGESTED
@@ -28,9 +30,13 @@ from triad.config.validate import ValidateParams
 from triad.errors import TriadError
 from triad.evaluation.report import Evidence, render
 from triad.redaction import KEY, Formatter, Privacy, masked, tell_unexpected
-from triad.retraining import fence
+from triad.retraining import fence, outcome
+from triad.stages.evaluate import evaluate
+from triad.stages.ingest import ingest
+from triad.stages.publish import publish
+from triad.stages.recommend import recommend
 from triad.stages.validate import FAILED, REPORT, validate
-from triad.tables import LOCK, connect
+from triad.tables import LOCK, connect, write_table
 from triad.tracking import lineage
 
 SHIPPED = Path(__file__).parents[1] / "expectations"
@@ -42,6 +48,17 @@ CANARIES = {
     "session": "session-canary-77",
     "event": "canary-event:4711",
 }
+
+HOLD_DATA = (
+    "artifacts/ingest/tables/",
+    "artifacts/validate/tables/",
+    "artifacts/validate/quarantine/",  # the rows that were set aside
+    "artifacts/features/",  # with the vocabularies of ids, attributes and searches
+    "artifacts/evaluate/report/scores.parquet",  # by event
+    "artifacts/recommend/recommendations.parquet",  # by user
+    "artifacts/state/",  # of a version: its own copy of the vocabularies
+)
+"""What must hold what says something of a person; docs/privacy.md lists it. Nothing else does."""
 
 TAGS = (
     "<script>alert(1)</script>",
@@ -91,6 +108,8 @@ class Page(HTMLParser):
         elif "http-equiv" in found:
             self.hostile.append(str(found))
         for name, value in found.items():
+            if name.startswith("xmlns"):
+                continue
             target = "".join(str(value).split()).lower()
             if name.startswith("on") or name in ("srcdoc", "autofocus") or target.startswith(("javascript:", "http")):
                 self.hostile.append(f"{tag} {name}={value}")
@@ -366,3 +385,115 @@ def test_no_text_of_the_shop_is_markup_in_the_report(tmp_path: Path, monkeypatch
     page = Page(render(evidence))
     assert not page.hostile and not page.tags & (ACTIVE - {"svg"})
     assert page.policies and "script" not in page.policies[0]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """The log as the command line writes it."""
+    return Formatter("%(message)s").format(logging.makeLogRecord({"msg": caplog.text}))
+
+
+def of_persons() -> dict[str, pa.Table]:
+    """The small random shop, in which everything that may be personal is a canary, and a few rows are wrong."""
+    tables = make_tables()
+
+    def renamed(table: pa.Table, column: str, made: Callable[[str], str]) -> pa.Table:
+        values = [None if value is None else made(value) for value in table[column].to_pylist()]
+        return table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+
+    users = renamed(tables["users"], "user_id", lambda value: f"{value}.{CANARIES['mail']}")
+    for name in ("phone", "name"):
+        users = users.append_column(name, pa.array([f"{CANARIES[name]} {n}" for n in range(users.num_rows)]))
+    events = renamed(tables["events"], "user_id", lambda value: f"{value}.{CANARIES['mail']}")
+    events = renamed(events, "event_id", lambda value: f"{CANARIES['event']}:{value}")
+    events = renamed(events, "session_id", lambda value: f"{CANARIES['session']}-{value}")
+    events = renamed(events, "query", lambda value: f"{value} {CANARIES['query']}")
+    talk = {"message_id": ["m1"], "message": [CANARIES["query"]], "intent": ["ask"], "reply": [CANARIES["name"]]}
+    return {**tables, "users": users, "events": events, "conversations": pa.table(talk)}
+
+
+def test_a_good_night_shows_nothing_of_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(SHIPPED, "expectations")
+    tables = of_persons()
+    of_person = {"event_id": {"key": ["who", "at"]}, "user_id": "who", "query": "q"}
+    columns = {**of_person, "item_id": "item", "kind": "kind", "occurred_at": "at"}
+    files = {"events": {"path": TOLD[0], "columns": {**columns, "price_cents": {"column": "p", "unit": "major"}}}}
+    files["users"] = {"path": "u.csv", "columns": {name: name for name in tables["users"].column_names}}
+    settings = make_params(
+        ingest={"as_of": END.isoformat(), "window_days": (END - START).days, "source": "files", "files": files},
+        validate={"volume_sigmas": 99, "leak_auc": 1, "quarantine": {"share": 0.3}},
+        evaluate={"bootstrap": 20, "min_slice_rows": 5},
+    )
+    make_night(tmp_path, tables={name: tables[name] for name in tables if name != "conversations"}, params=settings)
+    events = tables["events"]
+    wrong = events.slice(0, 3).set_column(1, "user_id", pa.array([f"unknown.{CANARIES['mail']}"] * 3))
+    wrong = wrong.set_column(0, "event_id", pa.array([f"{CANARIES['event']}:x{n}" for n in range(3)]))
+    for name, table in {**tables, "events": pa.concat_tables([events, wrong])}.items():
+        write_table(INGESTED, name, table)
+    with caplog.at_level("INFO"):
+        validate(settings)
+        evaluate(settings)
+        publish(settings)
+        recommend(settings)
+    said = {stage: json.dumps(outcome.outcome(stage, tmp_path)) for stage in ("validate", "evaluate", "publish")}
+    said |= {
+        "why": lineage.why("1"),
+        "log": Formatter("%(message)s").format(logging.makeLogRecord({"msg": caplog.text})),
+    }
+    said |= dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True))
+    found = {str(Path(path).relative_to(tmp_path)): text for path, text in written(tmp_path).items()}
+    shown = {place: text for place, text in found.items() if not any(held in place for held in HOLD_DATA)}
+    assert {"mlflow.db", "artifacts/validate/report/result.json", "artifacts/evaluate/report/report.html"} <= set(shown)
+    assert pq.read_table("artifacts/validate/quarantine/events.parquet").num_rows == 3
+    for name, canary in {**CANARIES, "secret": SECRET}.items():
+        assert not [place for place, text in {**shown, **said}.items() if canary in text], name
+    unread = {place for place in shown if place.endswith(".parquet")}
+    assert not unread, "what is packed cannot be searched"
+
+
+_SAID = [CANARIES[name] for name in ("mail", "mail", "phone", "query")]
+CSV = "who,mail,phone,q,item,at,p\n" + "".join(
+    ",".join([*_SAID, f"i{n},2026-02-0{n % 9 + 1} 10:00:00,1.5\n"]) for n in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "change"),
+    [
+        (lambda text: text, {}),  # keys stand twice
+        (lambda text: text.replace(",1.5", f",{CANARIES['phone']}"), {}),
+        (lambda text: text.replace("2026-02-01 10:00:00", CANARIES["name"]), {}),
+        (lambda text: text + f"{CANARIES['mail']},{CANARIES['phone']}\n", {}),
+        (lambda text: text + f'"{CANARIES["mail"]},{CANARIES["phone"]}\n', {}),
+        (lambda text: text.split("\n", 1)[1], {}),  # no header
+        (lambda text: text.replace("canary.", "canary\x00."), {}),
+        (lambda text: text.replace("canary cure", "canary cure ü").encode("latin-1"), {}),
+        (lambda text: text, {"path": f"s3://k:{SECRET}@bucket/e.csv"}),
+        (lambda text: text, {"path": "${AWS_SECRET_ACCESS_KEY}/e.csv"}),
+        (lambda text: text, {"path": "/nowhere/${TRIAD_CANARY}/e.csv"}),
+        (lambda text: text, {"drop": [{"column": "mail", "above": 3}]}),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_without_its_values(
+    spoil: Callable[[str], str | bytes],
+    change: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_SECRET_ACCESS_KEY", "TRIAD_CANARY"):
+        monkeypatch.setenv(name, SECRET)
+    text = spoil(CSV)
+    Path("e.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    columns = {"event_id": {"key": ["who", "at"]}, "user_id": "who", "item_id": "item", "occurred_at": "at"}
+    columns |= {"kind": {"constant": "click"}, "price_cents": {"column": "p", "unit": "major"}, "query": "q"}
+    events = {"path": "e.csv", "timezone": "UTC", "columns": columns} | change
+    chosen = {"as_of": "2026-03-01", "window_days": 28, "source": "files", "files": {"events": events}}
+    with caplog.at_level("INFO"), pytest.raises(TriadError) as error:
+        ingest(make_params(ingest=chosen))
+    told = str(error.value) + logged(caplog)
+    assert not [name for name, canary in {**CANARIES, "secret": SECRET}.items() if canary in told], told
