@@ -217,12 +217,13 @@ class FilesParams(Section):
         """`table.column` of the ids that are made of a source column of which something personal is made too."""
         found: set[str] = set()
         for name, table in self.tables.items():
-            columns = list(table.columns.items())
-            others = self.users.columns.items() if name == "events" and self.users.from_ else ()
-            own = [(n, c) for n, c in columns if n not in TABLES[name].names or TABLES[name].column(n).personal]
-            personal = {source for _, column in (*own, *others) for source in (column.column, *column.key)} - {None}
-            ids = [(n, c) for n, c in columns if n.endswith("_id")]
-            found |= {f"{name}.{n}" for n, c in ids if personal & {c.column, *c.key}}
+            columns, contract = table.columns, TABLES[name]
+            others = self.users.columns if name == "events" and self.users.from_ else {}
+            own = [c for n, c in columns.items() if n not in contract.names or contract.column(n).personal]
+            own = [c for c in own if c is not columns.get("session_id")]  # a visit is not yet somebody
+            personal = {source for c in (*own, *others.values()) for source in (c.column, *c.key)} - {None}
+            ids = {n: c for n, c in columns.items() if n.endswith("_id")}
+            found |= {f"{name}.{n}" for n, c in ids.items() if personal & {c.column, *c.key}}
         return frozenset(found)
 
     @model_validator(mode="after")
