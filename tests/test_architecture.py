@@ -127,6 +127,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (co
     "tracking": {"features", "fusion", "evaluation"},
     "config": set(),
     "retraining": {"tracking"},
+    "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
 }
 

@@ -288,7 +288,12 @@ def test_pseudonym_prints_what_the_lists_hold(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("hashed", [False, True])
-def test_lists_from_older_tables_name_no_forgotten_person(hashed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("listed", ["bare", "as pseudonyms"])
+def test_lists_from_older_tables_name_no_forgotten_person(
+    hashed: bool, listed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if listed == "bare":
+        run("forget", "u0003")
     monkeypatch.setenv(KEY, SECRET)
     key, ids = Key(SECRET.encode()), ["u0001", "u0003"]
     named = [key.pseudonym(id_) if hashed else id_ for id_ in ids]
@@ -298,7 +303,8 @@ def test_lists_from_older_tables_name_no_forgotten_person(hashed: bool, monkeypa
     lists = pa.table({"user_id": named, **rows, "model_version": ["1", "1"]}, schema=RECOMMENDATIONS)
     champion = SimpleNamespace(recommend=lambda *_: lists, version="1")
     monkeypatch.setattr(stage, "load_champion", lambda *_: champion)
-    run("forget", "u0003")
+    if listed != "bare":
+        run("forget", "u0003")
     stage.recommend(params())
     made = pq.read_table(Path("artifacts/recommend/recommendations.parquet"))
     assert made["user_id"].to_pylist() == named[:1]

@@ -97,6 +97,13 @@ def add(checkout: Path, folder: Path, revision: str) -> None:
     git(folder, "reset", "--quiet", "--hard")
 
 
+def every(checkout: Path) -> list[Path]:
+    """The folders of all worktrees of the repository that are there, `checkout` included."""
+    listed = git(checkout, "worktree", "list", "--porcelain").splitlines()
+    found = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
+    return [folder for folder in found if folder.is_dir()]
+
+
 def finish(checkout: Path, folder: Path, revision: str) -> None:
     """Say in the mark that the worktree is whole: what differs from here on is somebody's."""
     sync_tree(folder)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,8 +39,16 @@ class Forgotten:
 
     def holds(self, id_: str, kind: str = "user") -> bool:
         """Whether the id, or the pseudonym, is on the list."""
-        names = self.named.get(kind, frozenset())
+        names = self._known.get(kind, frozenset())
         return bool(names) and (id_ in names or (self.secret is not None and self.secret.pseudonym(id_, kind) in names))
+
+    @cached_property
+    def _known(self) -> dict[str, frozenset[str]]:
+        """What a table may hold in place of those listed: bare ids become pseudonyms too, where there is a key."""
+        if self.secret is None or self.check is not None:
+            return self.named
+        secret = self.secret
+        return {kind: names | {secret.pseudonym(id_, kind) for id_ in names} for kind, names in self.named.items()}
 
     def without(self, data: pa.Table) -> pa.Table:
         """The rows of `data` that are of nobody on the list."""

@@ -16,7 +16,7 @@ from triad.retraining import delivery
 from triad.retraining.run import CLOSED, RECORD
 from triad.retraining.seeding import BRANCHES
 from triad.retraining.stage import KEPT
-from triad.worktree import git
+from triad.worktree import every, git
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -44,23 +44,16 @@ class Stored:
         return sorted(named), sorted(unseen)
 
 
-def worktrees(here: Path) -> list[Path]:
-    """The checkout and all worktrees of its repository."""
-    listed = git(here, "worktree", "list", "--porcelain").splitlines()
-    found = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
-    return [folder for folder in found if folder.is_dir()]
-
-
 def folders(here: Path, names: Names) -> Iterator[Place]:
     """Checkout, workspaces and deliveries."""
-    for folder in worktrees(here):
+    for folder in every(here):
         night = (folder / RECORD).is_file()
         mend = f"`cd {folder} && dvc repro`, which ingests without them"
         if night:
             mend = "`triad retraining prune --keep-days 0 --keep 0`, which leaves what is worked in"
         if found := names.below(folder / ARTIFACTS):
             yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(found, folder), mend)
-    seen = worktrees(here)
+    seen = every(here)
     for folder in (here / "runs", here / "ablations", here / ".dvc" / "tmp" / "exps"):
         found = {
             path: count
@@ -168,7 +161,7 @@ def restart(here: Path) -> list[Path]:
     from dvc.repo import Repo
 
     done = []
-    for folder in worktrees(here):
+    for folder in every(here):
         if (folder / CLOSED).is_file() or not (folder / ".dvc").is_dir():
             continue
         with Repo(str(folder), _wait_for_lock=True) as repo, repo.lock:

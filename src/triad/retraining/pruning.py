@@ -67,7 +67,7 @@ def _registered(here: Path, further: Further, dry: bool) -> dict[str, Any]:
     return gone
 
 
-def _workspaces(here: Path, keep_days: int, keep: int, dry: bool) -> list[str]:
+def _workspaces(here: Path, keep_days: int, keep: int, dry: bool = False) -> list[str]:
     runs = sorted(_runs(here), key=lambda run: _age(run.folder))
     newest = [run for run in runs if run.closed][:keep]
     gone = []
@@ -135,7 +135,7 @@ def _deliveries(place: Path, keep_days: int, dry: bool = False) -> list[str]:
     return sorted(gone)
 
 
-def _cache(here: Path, keep_days: int, gone_branches: Collection[str], dry: bool) -> int:
+def _cache(here: Path, keep_days: int, gone_branches: Collection[str] = (), dry: bool = False) -> int:
     """Drop from the shared cache what no checkout, no recent night and no other branch or tag needs; returns how much.
 
     `dvc gc` can name one revision, or all branches, but not "all but the old nights".
@@ -143,11 +143,11 @@ def _cache(here: Path, keep_days: int, gone_branches: Collection[str], dry: bool
     from dvc.repo import Repo
     from dvc_data.hashfile.gc import gc
 
-    listed = git(here, "worktree", "list", "--porcelain").splitlines()
-    folders = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
     used, gone, own = set(), 0, (here / ".dvc").resolve()
     with ExitStack() as stack:
-        repos = [Repo(str(folder), _wait_for_lock=True) for folder in folders if (folder / ".dvc").is_dir()]
+        repos = [
+            Repo(str(folder), _wait_for_lock=True) for folder in worktree.every(here) if (folder / ".dvc").is_dir()
+        ]
         for repo in repos:
             stack.enter_context(repo)
             stack.enter_context(repo.lock)  # none of them may be between storing outputs and naming them in its lock

@@ -10,7 +10,7 @@ from typing import Any
 
 from triad.errors import TriadError
 from triad.retraining.seeding import BRANCHES
-from triad.worktree import git
+from triad.worktree import every, git
 
 log = logging.getLogger("triad.retraining")
 _DAY = 86400
@@ -56,10 +56,11 @@ def remote(here: Path, name: str, gone: Collection[str], *, dry: bool) -> int:
             store = repo.cloud.get_remote_odb(name)
             for objects in repo.used_objs(revs=revisions, all_experiments=True, remote=name).values():
                 used |= objects
-            for folder in _worktrees(here):
-                with Repo(str(folder)) as other:
-                    for objects in other.used_objs(remote=name).values():
-                        used |= objects
+            for folder in every(here):
+                if (folder / ".dvc").is_dir():
+                    with Repo(str(folder)) as other:
+                        for objects in other.used_objs(remote=name).values():
+                            used |= objects
             removed = gc(store, used, dry=dry) or 0
             if removed and not dry:
                 get_index(store).clear()
@@ -68,9 +69,3 @@ def remote(here: Path, name: str, gone: Collection[str], *, dry: bool) -> int:
         raise TriadError(str(error) or type(error).__name__, where=where, mend=mend, transient=True) from error
     log.info("%d objects of the remote %s removed", removed, name)
     return removed
-
-
-def _worktrees(here: Path) -> list[Path]:
-    listed = git(here, "worktree", "list", "--porcelain").splitlines()
-    found = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
-    return [folder for folder in found if (folder / ".dvc").is_dir()]
