@@ -270,6 +270,17 @@ def test_an_open_night_must_ingest_again_and_a_closed_one_stays(shop: Path) -> N
     assert (night / "dvc.lock").read_text() == (night / KEPT).read_text() == lock
 
 
+def test_what_only_the_remote_still_has_is_told(shop: Path) -> None:
+    names = Names.of(["u0003"])
+    shutil.rmtree(shop / ".dvc" / "cache")
+    held = whereabouts.stored(shop, names)
+    told = [*whereabouts.kept(shop, held), *whereabouts.remotes(shop, held)]
+    assert [(place.name, place.holds) for place in told] == [
+        ("branch retrain/2026-03-01", "perhaps: its tables are not at hand"),
+        ("remote store", "perhaps: 1 folders there are not at hand"),
+    ]
+
+
 def test_forgetting_makes_ingest_run_again(shop: Path) -> None:
     assert "ingest" in yaml.safe_load((shop / "dvc.lock").read_text())["stages"]
     told = run("forget", "u0003")

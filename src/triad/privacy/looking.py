@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +62,13 @@ class Names:
             return self._arrays(path)
         return sum(1 for _ in self.pattern.finditer(path.read_bytes())) if kind in _WRITTEN else 0
 
-    def below(self, folder: Path) -> dict[Path, int]:
-        """Files below `folder` that name one of them, and how often. Links to folders are not followed."""
-        return {path: count for path in sorted(folder.rglob("*")) if path.is_file() and (count := self.count(path))}
+    def below(self, folder: Path, without: Collection[Path] = ()) -> dict[Path, int]:
+        """Files below `folder`, but not below those `without`, that name one of them, and how often.
+
+        Links to folders are not followed.
+        """
+        files = (path for path in sorted(folder.rglob("*")) if not any(path.is_relative_to(other) for other in without))
+        return {path: count for path in files if path.is_file() and (count := self.count(path))}
 
     def _batch(self, batch: pa.RecordBatch) -> int:
         texts = [column for column in batch.columns if _is_text(column.type)]

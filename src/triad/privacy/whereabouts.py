@@ -35,7 +35,7 @@ class Stored:
     """What DVC's cache holds of a person. `outputs`: hash of a folder → its path and the count."""
 
     outputs: Mapping[str, tuple[str, int]]
-    looked: frozenset[str]  # hashes of all folders that lie in the cache
+    looked: frozenset[str]  # hashes of the folders that lie whole in the cache
 
     def told(self, hashes: Mapping[str, str]) -> tuple[list[str], list[str]]:
         """Of a lock's outputs (path → hash): those that hold the person, and those that could not be looked at."""
@@ -53,14 +53,9 @@ def folders(here: Path, names: Names) -> Iterator[Place]:
             mend = "`triad retraining prune --keep-days 0 --keep 0`, which leaves what is worked in"
         if found := names.below(folder / ARTIFACTS):
             yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(found, folder), mend)
-    seen = every(here)
+    seen = [folder for folder in every(here) if folder != here]
     for folder in (here / "runs", here / "ablations", here / ".dvc" / "tmp" / "exps"):
-        found = {
-            path: count
-            for path, count in (names.below(folder) if folder.is_dir() else {}).items()
-            if not any(path.is_relative_to(other) for other in seen if other != here)
-        }
-        if found:
+        if found := names.below(folder, without=seen):
             yield Place(f"studies in {folder}", _summed(found, folder), "delete what lies there, or run it again")
     lists = delivery.place(here)
     for folder in sorted(lists.glob("*-v*-*")) if lists.is_dir() else []:
@@ -88,8 +83,8 @@ def stored(here: Path, names: Names) -> Stored:
         cache = Path(repo.cache.local.path)
     for listing in sorted(cache.glob("??/*.dir")):
         hash_, count, where = listing.parent.name + listing.name, 0, set()
-        looked.add(hash_)
-        for entry in json.loads(listing.read_text()):
+        entries = json.loads(listing.read_text())
+        for entry in entries:
             suffix, md5 = Path(entry["relpath"]).suffix, entry["md5"]
             path = cache / md5[:2] / md5[2:]
             if md5 not in known and path.is_file():
@@ -97,6 +92,8 @@ def stored(here: Path, names: Names) -> Stored:
             if known.get(md5):
                 count += known[md5]
                 where.add(entry["relpath"].split("/")[0])
+        if all(entry["md5"] in known for entry in entries):
+            looked.add(hash_)
         if count:
             outputs[hash_] = (", ".join(sorted(where)), count)
     return Stored(outputs, frozenset(looked))
@@ -140,20 +137,19 @@ def remotes(here: Path, held: Stored) -> Iterator[Place]:
 
     with Repo(str(here)) as repo:
         for name in repo.config["remote"]:
-            mend = (
-                f"drop branches and tags that name it, then `dvc gc --all-branches --all-tags --cloud --remote {name}`"
-            )
+            mend = f"drop the branches that name it, then `triad retraining prune --keep-days 0 --remote {name}`"
             try:
                 store = repo.cloud.get_remote_odb(name)
-                there = [hash_ for hash_ in held.outputs if store.exists(hash_)]
+                there = {hash_ for hash_ in store.all() if hash_.endswith(".dir")}
             except (DvcException, OSError) as error:
                 yield Place(f"remote {name}", f"perhaps: it does not answer ({type(error).__name__})", mend)
                 continue
-            if there:
-                what = sorted({held.outputs[hash_][0] for hash_ in there})
-                yield Place(f"remote {name}", f"{len(there)} folders: {'; '.join(what)}", mend)
-            if not held.looked:
-                yield Place(f"remote {name}", "perhaps: the cache is empty, so nothing could be looked at", mend)
+            if found := there & set(held.outputs):
+                what = sorted({held.outputs[hash_][0] for hash_ in found})
+                yield Place(f"remote {name}", f"{len(found)} folders: {'; '.join(what)}", mend)
+            if unseen := there - held.looked:
+                again = f"`dvc fetch --all-branches` and ask again, or {mend}"
+                yield Place(f"remote {name}", f"perhaps: {len(unseen)} folders there are not at hand", again)
 
 
 def restart(here: Path) -> list[Path]:
