@@ -163,7 +163,7 @@ def test_lists_made_like_a_run(tmp_path) -> None:
             assert set(listed) & set(taken) == set(listed[wanted]) and len(set(listed)) == 100
             assert max(data.items.item_id[listed[~wanted]].tolist()) < "i120"
     (tmp_path / "train.tsv").write_text(table(rows + [("x", f"i{item:03d}", 5) for item in range(100)]))
-    with pytest.raises(TriadError, match="user x lacks only 0 items"):
+    with pytest.raises(TriadError, match="user 'a' lacks only 0 items"):
         everything = read(one, tmp_path)["only"]
         [sampled(one, "only", tmp_path, everything, split) for split in ("validation", "fusion")]
 
