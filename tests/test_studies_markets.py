@@ -176,7 +176,7 @@ def test_lists_made_like_a_run(tmp_path) -> None:
         ("source/train.tsv", "userId\titem\trating\nu\ti\t5\n", "has no column 'itemId'"),
         ("source/train.tsv", HEAD + "u\t\t5\n", "1 rows lack a user, an item or a rating, first row 1"),
         ("source/train.tsv", HEAD + "u\ti\tfive\n", "is no number"),
-        ("target/qrel.tsv", HEAD + "t1\tb\t1\n", "user 't1': 'b' is none of the candidates"),
+        ("target/qrel.tsv", HEAD + "t1\tb\t1\n", "user 'a9': 'b' is none of the candidates"),
         ("target/run.tsv", "t1\ta,e\nt1\ta,b\n", "names a user twice"),
     ],
 )
