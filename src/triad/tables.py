@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from triad.canonical import settled, texts
 from triad.errors import TriadError
-from triad.paths import parquet_below, sql_text
+from triad.paths import parquet_below, pattern, sql_text
 from triad.redaction import masked
 from triad.schema import TABLES, Column, Table
 
@@ -160,7 +160,9 @@ def confine(session: duckdb.DuckDBPyConnection, *folders: Path) -> None:
 def confinement(*folders: Path) -> list[str]:
     """The SQL of `confine`, in its order. What links in `folders` point to belongs to them."""
     links = {link.resolve().parent for folder in folders for link in folder.rglob("*.parquet") if link.is_symlink()}
-    allowed = ", ".join(sql_text(path) for path in sorted({folder.resolve() for folder in folders} | links))
+    places = links | {place for folder in folders for place in (folder.resolve(), folder.absolute())}
+    # DuckDB holds what it is given against the list before it takes it for a pattern
+    allowed = ", ".join(sorted({sql_text(each) for place in places for each in (place, pattern(place))}))
     return [
         f"SET temp_directory = {sql_text(Path(tempfile.gettempdir()) / (SPILL + uuid4().hex))}",
         "SET python_enable_replacements = false",
