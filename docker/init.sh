@@ -5,7 +5,7 @@
 set -euo pipefail
 
 airflow db migrate
-python /opt/triad/docker/admin.py
+python "$(dirname "$0")/admin.py"
 airflow pools set gpu 1 "Stages that need the GPU, one at a time"
 
 python - "$S3_DVC_BUCKET" "$S3_MLFLOW_BUCKET" <<'PYTHON'
@@ -26,4 +26,4 @@ for name in sys.argv[1:]:
 PYTHON
 
 # what Airflow's parts and the workers' tasks run; nobody else may write it
-bash /opt/triad/docker/clone.sh "$TRIAD_SOURCE" "$TRIAD_REVISION" "$TRIAD_CHECKOUT"
+bash "$(dirname "$0")/clone.sh" "$TRIAD_SOURCE" "$TRIAD_REVISION" "$TRIAD_CHECKOUT"

@@ -3,7 +3,7 @@
 # The checkout's branches retrain/* are the nights' record: it is never thrown away.
 set -euo pipefail
 
-bash /opt/triad/docker/clone.sh "$TRIAD_SOURCE" "$TRIAD_REVISION" "$TRIAD_CHECKOUT"
+bash "$(dirname "$0")/clone.sh" "$TRIAD_SOURCE" "$TRIAD_REVISION" "$TRIAD_CHECKOUT"
 
 # for every checkout here, the nights' worktrees included; `verify`: what comes back is held against its recorded hash
 mkdir -p "$DVC_GLOBAL_CONFIG_DIR" "$TRIAD_WORKSPACES" "$TRIAD_DELIVERY"
