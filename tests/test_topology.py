@@ -169,9 +169,8 @@ def test_the_image_is_made_of_files_that_are_there() -> None:
         assert any(fnmatch(source, pattern) for pattern in allowed), f".dockerignore leaves out {source}"
     assert text.rstrip().endswith("USER triad")
     used = set(re.findall(r"/opt/triad/([\w./-]+)", COMPOSE.read_text()))
-    used |= {
-        f"docker/{name}" for path in DOCKER.glob("*.sh") for name in re.findall(r'"\$0"\)/([\w.]+)"', path.read_text())
-    }
+    scripts = "".join(path.read_text() for path in DOCKER.glob("init*.sh"))
+    used |= {f"docker/{name}" for name in re.findall(r'"\$0"\)/([\w.]+)"', scripts)}
     assert {"docker/clone.sh", "docker/admin.py"} <= used
     assert used <= {*copied}
 
