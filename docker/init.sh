@@ -13,9 +13,14 @@ import os
 import sys
 
 import boto3
-from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
+from mlflow.store.db import utils
 
-_upgrade_db(create_sqlalchemy_engine_with_retry(os.environ["MLFLOW_BACKEND_STORE_URI"]))
+# what `mlflow db upgrade` does, whose address would be an argument
+engine = utils.create_sqlalchemy_engine_with_retry(os.environ["MLFLOW_BACKEND_STORE_URI"])
+if utils._is_empty_database(engine):
+    utils._initialize_tables(engine)
+elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
+    utils._upgrade_db(engine)
 
 store = boto3.client("s3")
 there = {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}
