@@ -64,6 +64,7 @@ def test_the_joint_loss_by_hand(data) -> None:
     assert set(parts) == {"peer_1", "apart_1", "peer_2", "apart_2"}
 
 
+@pytest.mark.proof
 def test_peers_come_to_agree_and_lose_nothing_by_it(data, runtime, monkeypatch) -> None:
     """What `pretrain_network` gives is the first; its peer is caught on the way."""
     users, history = data.queries.user[:50], data.queries.history[:50]

@@ -65,8 +65,12 @@ def test_a_fault_of_the_program_stays_one() -> None:
             raise error
 
 
+WITHOUT = ("LC_", "LANG", "PYTHONUTF8", "MLFLOW_TRACKING", "TRIAD_CHECKOUT")
+"""What a test before this one, or MLflow in this process, may have left in the environment."""
+
+
 def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHONUTF8"))}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(WITHOUT)}
     return subprocess.run(
         [sys.executable, "-m", "triad", *words],
         cwd=folder,

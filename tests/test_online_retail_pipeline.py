@@ -22,6 +22,7 @@ SMALLER = {
 
 
 @pytest.mark.skipif("TRIAD_DATASETS" not in os.environ, reason="TRIAD_DATASETS names no folder with online_retail/")
+@pytest.mark.proof
 def test_a_real_shop_goes_from_invoices_to_recommendations(tmp_path: Path) -> None:
     preset = yaml.safe_load((ROOT / "configs" / "online_retail.yaml").read_text())
     files = preset["ingest"]["files"] | SMALLER["ingest"]["files"]

@@ -107,6 +107,7 @@ def test_the_registered_model_scores_raw_tables_as_evaluation_did(night: Path) -
     assert "the same scores" in run(night, sys.executable, "-c", SCORE_RAW_TABLES, TRIAD_SERVE_ROOTS=".")
 
 
+@pytest.mark.proof
 def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path) -> None:
     """One by DVC, a process a stage; the other all in one process."""
     again = checkout(tmp_path / "again", TINY)
@@ -118,6 +119,7 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
         remove(again)
 
 
+@pytest.mark.proof
 def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_nothing(night: Path) -> None:
     # with its lock committed, what runs in DVC's temporary folder needs to do no more than what changed
     nobody = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -137,6 +139,7 @@ def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_noth
     assert "version 1 @champion" in run(night, "triad", "why", "champion")
 
 
+@pytest.mark.proof
 def test_the_next_night_can_start_from_the_champion(night: Path) -> None:
     def dial(overlay: str) -> None:
         params = yaml.safe_load((night / "params.yaml").read_text())

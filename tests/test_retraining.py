@@ -92,6 +92,7 @@ def test_a_plan_says_what_would_run_and_runs_nothing(shop: Path) -> None:
     assert not (again / "out").exists()
 
 
+@pytest.mark.proof
 def test_an_export_that_was_mended_is_read_again(tmp_path: Path) -> None:
     """By a run that is continued, and by another run of the same day; what did not change costs nothing further on."""
     pipeline = DVC_YAML.replace("  prepare:\n", "  prepare:\n    meta: {reads_source: true}\n")
@@ -230,6 +231,7 @@ def age(folder: Path, days: float) -> None:
             os.utime(folder / ".triad" / name, (time.time() - days * 86400,) * 2)
 
 
+@pytest.mark.proof
 def test_pruning_keeps_what_the_rule_keeps(shop: Path) -> None:
     closed = [night(shop, f"n{day}", f"2026-03-0{day}")[0] for day in (1, 2, 3)]
     failed, old = opened(shop, "failed"), opened(shop, "old")

@@ -57,6 +57,7 @@ def test_rows_add_up_to_what_stops_training(data) -> None:
     assert set(naive) == set(PARAMS.tasks)
 
 
+@pytest.mark.proof
 def test_a_source_that_does_not_help_is_refused(data, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     save(data, Path("artifacts/features"))

@@ -437,6 +437,7 @@ def test_the_studies_in_the_guide_fit() -> None:
     assert [each.data.form for each in studies] == ["sequences", "markets"]
 
 
+@pytest.mark.proof
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:
     code = f"""if True:
         from pathlib import Path

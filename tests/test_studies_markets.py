@@ -282,6 +282,7 @@ def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeyp
         shop.member("source")
 
 
+@pytest.mark.proof
 def test_xmarket(folder) -> None:
     if "TRIAD_DATASETS" not in os.environ:
         pytest.skip("TRIAD_DATASETS names no folder")

@@ -376,6 +376,7 @@ finetune(GATED)
 """
 
 
+@pytest.mark.proof
 def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     save(data, Path("artifacts/features"))

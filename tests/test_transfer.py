@@ -92,6 +92,7 @@ def test_theta_stays_as_it_was(data, pretrained, mode: str) -> None:
     assert np.abs(ranker.network.outputs_of[0].get_weights()[0]).max() > 0, "the heads have learned"
 
 
+@pytest.mark.proof
 def test_a_layer_is_unfrozen_an_epoch_after_the_one_above(data, pretrained, monkeypatch) -> None:
     before, made, found = trunk_of(pretrained), [], []
     monkeypatch.setattr(finetuning, "multi_task", lambda *args: made.append(multi_task(*args)) or made[-1])
@@ -176,6 +177,7 @@ def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["gradual", "delta"])  # those that add to what a checkpoint holds
+@pytest.mark.proof
 def test_an_interrupted_run_ends_like_an_undisturbed_one(data, pretrained, mode: str, tmp_path, monkeypatch) -> None:
     changes = {"max_epochs": 3, "body": "shared_bottom", "tasks": ("click",)}
     with killed_at(epoch=2, step=3):

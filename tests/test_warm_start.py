@@ -191,6 +191,7 @@ def lay_out(data: Dataset, networks: dict[str, Sequence | Ranker]) -> None:
 
 
 @pytest.mark.parametrize("ranker", ["shared_bottom"], indirect=True)
+@pytest.mark.proof
 def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lay_out(data, {"pretrain": sequence, "finetune": ranker})
@@ -213,6 +214,7 @@ def test_a_killed_warm_run_ends_like_an_undisturbed_one(data, sequence, ranker, 
 
 
 @pytest.mark.parametrize("ranker", ["shared_bottom"], indirect=True)
+@pytest.mark.proof
 def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     theirs = Path("artifacts", "champion", "market")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import closing, contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def client(*, make: bool = True) -> MlflowClient:
                 _upgrade(uri)
         found = mlflow.MlflowClient()
         found.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         text = str(error).strip().splitlines()
         raise machine.translated(error) or TriadError(
             f"the tracking store does not answer: {text[0] if text else error}",
@@ -96,6 +97,8 @@ def _upgrade(uri: str) -> None:
     # what `mlflow db upgrade` does, without starting a process
     from mlflow.store.db import utils
 
+    with closing(sqlite3.connect(sqlite_file(uri))) as probe:  # MLflow tries a file that cannot be opened for minutes
+        probe.execute("PRAGMA schema_version")
     engine = utils.create_sqlalchemy_engine_with_retry(uri)
     try:
         if utils._is_empty_database(engine):
