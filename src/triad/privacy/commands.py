@@ -10,15 +10,18 @@ import click
 from triad.errors import TriadError
 from triad.redaction import KEY
 
-
-@click.command(help="Leave the users ID… out of every later ingest, and show which places still hold them.")
-@click.argument("ids", nargs=-1, metavar="ID…")
-@click.option(
+_ids = click.argument("ids", nargs=-1, metavar="ID…")
+_listed = click.option(
     "--file",
     "listed",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="a file of more ids, one per line",
 )
+
+
+@click.command(help="Leave the users ID… out of every later ingest, and show which places still hold them.")
+@_ids
+@_listed
 @click.option("--messages", is_flag=True, help="the ids are message ids of conversations, which name no user")
 @click.option("--map", "only", is_flag=True, help="only show the places that hold them; exit code 3 if there are any")
 @click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
@@ -46,13 +49,8 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool
 
 
 @click.command(help="Print the pseudonym of each ID, under the key in the environment.")
-@click.argument("ids", nargs=-1, metavar="ID…")
-@click.option(
-    "--file",
-    "listed",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="a file of more ids, one per line",
-)
+@_ids
+@_listed
 @click.option("--kind", type=click.Choice(["user", "event", "session", "message"]), default="user", show_default=True)
 @click.option("--new-key", is_flag=True, help="let later ingests use this key although earlier nights used another")
 def pseudonym(ids: tuple[str, ...], listed: Path | None, kind: str, new_key: bool) -> None:
