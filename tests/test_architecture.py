@@ -54,8 +54,38 @@ def reach(path: Path) -> set[Path]:
         seen.add(current)
         parents = [folder / "__init__.py" for folder in current.parents if SOURCE in folder.parents]
         named = [module_file(name) for name in imports(current) if name.startswith("triad")]
-        todo += [p for p in (*parents, *named) if p is not None and p.is_file()]
+        todo += [p for p in (*parents, *named, *discovered(current)) if p is not None and p.is_file()]
     return {p for p in seen if not says_nothing(p)}
+
+
+@cache
+def discovered(path: Path) -> frozenset[Path]:
+    """The files of the packages whose folders `path` reads with `discover`."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    folders = set()
+    for call in calls:
+        if isinstance(call.func, ast.Name) and call.func.id == "discover":
+            package = call.args[0]
+            own = isinstance(package, ast.Name) and package.id == "__name__"
+            folders.add(path.parent if own else SOURCE / Path(*ast.literal_eval(package).split(".")))
+    return frozenset(file for folder in folders for file in folder.rglob("*.py"))
+
+
+def test_who_imports_a_package_that_reads_its_folder_reaches_all_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SOURCE", tmp_path)
+    folder = tmp_path / "triad" / "shapes"
+    (folder / "round").mkdir(parents=True)
+    (folder / "__init__.py").write_text('SHAPES = discover(__name__, "SHAPE", Shape)')
+    (folder / "square.py").write_text("from triad.corners import Corner")
+    (folder / "round" / "__init__.py").write_text("SHAPE = 1")
+    (tmp_path / "triad" / "corners.py").write_text("Corner = 4")
+    (tmp_path / "triad" / "by_name.py").write_text('SHAPES = discover("triad.shapes", "SHAPE", Shape)')
+    (tmp_path / "triad" / "user.py").write_text("from triad.shapes import SHAPES")
+    files = {folder / "square.py", folder / "round" / "__init__.py", tmp_path / "triad" / "corners.py"}
+    assert files <= reach(tmp_path / "triad" / "user.py")
+    assert files <= reach(tmp_path / "triad" / "by_name.py")
 
 
 def says_nothing(path: Path) -> bool:
