@@ -1,4 +1,4 @@
-"""What does `finetune.match_start` earn on a log whose context tells nothing of a user's leanings?
+"""What does `finetune.dot_product_init` earn on a log whose context tells nothing of a user's leanings?
 
     python benchmarks/leanings.py [--starts 0 0.3 1] [--seeds 1 2 3 4 5] [--rows 40000] [--folder runs/leanings]
 
@@ -77,14 +77,14 @@ def main() -> None:
         item = np.asarray(data.items.item_id[data.exposures.item[rows]]).astype(int)
         known = float(roc_auc_score(clicked, (kind_of_user[user] == kind_of_item[item]).astype(float)))
         for start in asked.starts:
-            dials = {"match_start": start, "batch_exposures": 256, "learning_rate": 2e-3, "dropout": 0.1}
+            dials = {"dot_product_init": start, "batch_exposures": 256, "learning_rate": 2e-3, "dropout": 0.1}
             sizes = {"expert_dim": 16, "head_dim": 8, "max_epochs": 12}
             params = FinetuneParams(init="scratch", seed=seed, **dials, **sizes)
             ranker, history = finetune_network(data, tasks(form), params, runtime, trunk=trunk)
             found[start].append(float(roc_auc_score(clicked, ranker.predict(data, rows, ["click"])["click"])))
             print(f"seed {seed}, start {start:g}: AUC {found[start][-1]:.4f} after {len(history)} epochs", flush=True)
         print(f"seed {seed}, knowing the kinds: {known:.4f}", flush=True)
-    print("\n| match_start | test AUC, mean over seeds | between seeds |\n|---|---|---|")
+    print("\n| dot_product_init | test AUC, mean over seeds | between seeds |\n|---|---|---|")
     for start, values in found.items():
         print(f"| {start:g} | {np.mean(values):.4f} | ± {np.std(values, ddof=1) if len(values) > 1 else 0:.4f} |")
 

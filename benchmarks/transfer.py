@@ -44,8 +44,8 @@ from triad.features.build import fit
 from triad.features.champion import origins
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.state import State
-from triad.models.carry import Former
 from triad.models.ranker import Ranker
+from triad.models.warm_start import InitialModel
 from triad.renewal import renew_when_full
 from triad.sources.simulated import simulate
 from triad.tables import connect
@@ -93,7 +93,7 @@ def prepare(source: str, params: Params, data: Dataset, state: State, runtime: R
     trunk = pretrain_network(theirs, params.pretrain, runtime)[0].network
     ranker, _ = learn(theirs, params, runtime, {"pretrained": trunk})
     rows = origins(known.vocabularies, state.vocabularies, params.champion.market.apart)
-    return {"former": Former(ranker.network, rows, known.meta.context)}
+    return {"initial": InitialModel(ranker.network, rows, known.meta.context)}
 
 
 def learn(data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]) -> tuple[Ranker, dict[str, float]]:

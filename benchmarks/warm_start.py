@@ -35,9 +35,9 @@ from triad.features.build import fit
 from triad.features.champion import Champion, origins
 from triad.features.dataset import Dataset
 from triad.features.state import State
-from triad.models.carry import Former
 from triad.models.ranker import Ranker
 from triad.models.sequence import Sequence
+from triad.models.warm_start import InitialModel
 from triad.ranking import ranking_values, target_ranks
 from triad.sources.simulated import simulate
 from triad.tables import connect
@@ -77,15 +77,15 @@ def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str]
     with connect(tables) as session:
         data, state = fit(session, params.features, params.tasks, window, champion)
 
-    def former(network) -> Former:
-        return Former(network, origins(champion.vocabularies, state.vocabularies), champion.meta.context)
+    def initial(network) -> InitialModel:
+        return InitialModel(network, origins(champion.vocabularies, state.vocabularies), champion.meta.context)
 
     began = time.perf_counter()
-    start = former(before.sequence.network) if warm else None
+    start = initial(before.sequence.network) if warm else None
     sequence, history = pretrain_network(data, params.pretrain, runtime, None, start)
     steps = len(history) * len(TargetFeed(data, params.pretrain).plan(0))
     losses = {f"pretrain {row['epoch']:.0f}": row["validation_loss"] for row in history}
-    heads = former(before.ranker.network) if warm and inits[1] == "champion" else None
+    heads = initial(before.ranker.network) if warm and inits[1] == "champion" else None
     ranker, history = finetune_network(
         data,
         params.tasks,
@@ -93,7 +93,7 @@ def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str]
         runtime,
         trunk=params.pretrain.trunk,
         pretrained=None if heads else sequence.network,
-        former=heads,
+        initial=heads,
     )
     seconds = time.perf_counter() - began
     more = len(history) * len(ExposureFeed(data, params.finetune, params.pretrain.trunk.max_steps).plan(0))

@@ -40,11 +40,11 @@ from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.evaluation.source import judge_source
 from triad.features.dataset import Dataset
-from triad.models.carry import Former
 from triad.models.sequence import Sequence
+from triad.models.warm_start import InitialModel
 from triad.studies.markets import MarketsForm, read
 from triad.studies.markets_features import list_features
-from triad.studies.markets_joined import former_rows, together
+from triad.studies.markets_joined import initial_rows, together
 from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import settle
@@ -139,10 +139,13 @@ def networks(asked: argparse.Namespace) -> None:
                 with replacing(keep / f"source-{seed}") as folder:
                     source.save(folder)
             source = Sequence.load(keep / f"source-{seed}")
-            starts = {"scratch": None, "pretrained": Former(source.network, former_rows(one, target, source_data), ())}
+            starts = {
+                "scratch": None,
+                "pretrained": InitialModel(source.network, initial_rows(one, target, source_data), ()),
+            }
             for name, path in files.items():
                 began = time.perf_counter()
-                member, history = pretrain_network(target, params, runtime, former=starts[name])
+                member, history = pretrain_network(target, params, runtime, initial=starts[name])
                 with replacing_file(path) as fresh:
                     np.save(fresh, scores(member, target, lists))
                 print(f"seed {seed} {name}: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)

@@ -150,8 +150,9 @@ LAYERS = {  # a package → what it may import besides itself and the ground (co
     "sources": set(),
     "features": {"validation"},  # the leak sentinels
     "validation": set(),
-    "models": {"features"},
-    "training": {"features", "models"},
+    "encoders": {"features"},
+    "models": {"features", "encoders"},
+    "training": {"features", "encoders", "models"},
     "fusion": {"features"},
     "evaluation": {"features", "fusion"},
     "tracking": {"features", "fusion", "evaluation"},

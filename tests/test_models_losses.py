@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from triad.encoders.base import Block, Table
 from triad.models import losses
-from triad.models.layers import Block, Table
 
 
 def numbers(value) -> np.ndarray:

@@ -211,7 +211,7 @@ def test_the_total_by_hand(data, weighting: str) -> None:
 
 @pytest.mark.parametrize("start", [0.0, 0.5])
 def test_a_match_may_be_heard_before_anything_is_learned(data, start: float) -> None:
-    params = FinetuneParams(match_start=start, experts=1, expert_dim=2, head_dim=3)
+    params = FinetuneParams(dot_product_init=start, experts=1, expert_dim=2, head_dim=3)
     network = multi_task(data, trunk_config(data, TRUNK), params, TASKS)
     shared = np.random.default_rng(0).normal(size=(5, 3, TRUNK.dim)).astype("float32")
     found, _ = network.heads(shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})

@@ -12,10 +12,10 @@ from test_training import PARAMS, RUNTIME
 from triad.errors import TriadError
 from triad.features.dataset import load
 from triad.fusion.members import load_member
-from triad.models.carry import Former
+from triad.models.warm_start import InitialModel
 from triad.studies.data import laid
 from triad.studies.markets import MarketsForm, read
-from triad.studies.markets_joined import former_rows, together
+from triad.studies.markets_joined import initial_rows, together
 from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
 from triad.studies.members import Workshop
 from triad.studies.prepare import offered, prepare
@@ -85,11 +85,11 @@ def test_markets_are_examples_with_one_vocabulary(folder) -> None:
     row = dict(zip(target.items.item_id.tolist(), target.items.vocabulary_row.tolist(), strict=True))
     assert source.items.vocabulary_row.tolist() == [row["a"], row["b"], row["c"]]
     assert known == 1 + 4 + 3 and row["d"] == known and 1 <= row["e"] <= 4
-    rows = former_rows(form(), target, source)
+    rows = initial_rows(form(), target, source)
     assert rows["item"][:known].tolist() == list(range(known))
     assert len(rows["item"]) == target.meta.vocabulary_rows["item"] and 1 <= rows["item"][row["d"]] <= 4
     with pytest.raises(TriadError, match="comes after its target"):
-        former_rows(form(), source, target)
+        initial_rows(form(), source, target)
 
 
 def test_what_is_held_out_follows_from_the_seed(folder) -> None:
@@ -191,8 +191,8 @@ def test_a_source_network_starts_a_targets(folder) -> None:
     markets = read(one, folder)
     dials = PARAMS.pretrain.model_copy(update={"max_epochs": 1, "warm_epochs": 1})
     source, _ = pretrain_network(markets["source"], dials, RUNTIME)
-    former = Former(source.network, former_rows(one, markets["target"], markets["source"]), ())
-    target, _ = pretrain_network(markets["target"], dials, RUNTIME, former=former)
+    initial = InitialModel(source.network, initial_rows(one, markets["target"], markets["source"]), ())
+    target, _ = pretrain_network(markets["target"], dials, RUNTIME, initial=initial)
     assert len(targets(markets["target"], "validation").item) > 5
     rows = markets["target"].items.vocabulary_row
     ours, theirs = (n.network.trunk.tower.tables[0].weight.numpy() for n in (target, source))

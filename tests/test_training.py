@@ -422,13 +422,13 @@ def test_bad_input_replaces_nothing(data, tmp_path, monkeypatch) -> None:
 
 
 def test_other_code_does_not_go_on_with_a_checkpoint(tmp_path, monkeypatch) -> None:
-    for part in ("models", "training"):
+    for part in ("encoders", "models", "training"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "code.py").write_text("1")
     monkeypatch.setattr(checkpoints, "PACKAGE", tmp_path)
     before = checkpoints.checkpoint_folder("finetune", "a")
     assert before == checkpoints.checkpoint_folder("finetune", "a") != checkpoints.checkpoint_folder("finetune", "b")
-    for part in ("models", "training"):
+    for part in ("encoders", "models", "training"):
         (tmp_path / part / "code.py").write_text("2")
         assert checkpoints.checkpoint_folder("finetune", "a") != before
         before = checkpoints.checkpoint_folder("finetune", "a")

@@ -14,17 +14,17 @@ from triad.errors import TriadError
 from triad.features import vocabulary
 from triad.features.dataset import Dataset, save
 from triad.features.vocabulary import Vocabulary
-from triad.models.carry import Former, carry_sequence, scales
-from triad.models.carry_heads import carry_multitask, rescaled
 from triad.models.multitask import MultiTaskNetwork, multi_task_config
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.sequence import Sequence
+from triad.models.warm_start import InitialModel, scales, warm_start_sequence
+from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.finetuning import ExposureFeed, finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
-from triad.training.warm import former_network
+from triad.training.warm import initial_model
 
 TASKS = dict(PARAMS.tasks)
 STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, ExposureFeed, Ranker))
@@ -97,10 +97,10 @@ def ranker(data, request) -> Ranker:
 
 def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> None:
     tonight, origin = night_two
-    former = Former(sequence.network, origin, data.meta.context)
-    network = SequenceNetwork(trunk_config(tonight, PARAMS.pretrain.trunk) | scales(former))
+    initial = InitialModel(sequence.network, origin, data.meta.context)
+    network = SequenceNetwork(trunk_config(tonight, PARAMS.pretrain.trunk) | scales(initial))
     fresh = len(origin["item"]) - data.meta.vocabulary_rows["item"]
-    assert carry_sequence(network, former) == [f"{fresh} rows of item", "1 rows of country"]
+    assert warm_start_sequence(network, initial) == [f"{fresh} rows of item", "1 rows of country"]
     users, history = data.queries.user, data.queries.history
     expected = sequence.logits(before(data), users, history)
     np.testing.assert_allclose(Sequence(network).logits(tonight, users, history), expected, atol=1e-5)
@@ -108,13 +108,13 @@ def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> 
 
 def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None:
     tonight, origin = night_two
-    former = Former(ranker.network, origin, data.meta.context)
+    initial = InitialModel(ranker.network, origin, data.meta.context)
     tasks = TASKS | {"cart": TASKS["click"]}
     body = ranker.network.get_config()["body"]
     dials = PARAMS.finetune.model_copy(update={"body": body})
-    fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(former), dials, tasks)
-    network = MultiTaskNetwork(**rescaled(fresh, former, tonight.meta.context))
-    new = carry_multitask(network, former, tonight.meta.context)
+    fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(initial), dials, tasks)
+    network = MultiTaskNetwork(**rescaled(fresh, initial, tonight.meta.context))
+    new = warm_start_multitask(network, initial, tonight.meta.context)
     assert new[2:] == ["context surface_new", "task cart", "class profile=keen"]
     rows = data.rows("test")
     expected, found = ranker.predict(before(data), rows), Ranker(network).predict(tonight, rows)
@@ -133,34 +133,34 @@ def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     wider = params_with(pretrain={"trunk": {"dim": 32, "layers": 1, "max_steps": 16}}).pretrain
     with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the network to start from .* 16"):
-        pretrain_network(data, wider, RUNTIME, None, Former(sequence.network, origin, data.meta.context))
+        pretrain_network(data, wider, RUNTIME, None, InitialModel(sequence.network, origin, data.meta.context))
     deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["body"]})
-    former = Former(ranker.network, origin, data.meta.context)
+    initial = InitialModel(ranker.network, origin, data.meta.context)
     with pytest.raises(TriadError, match=r"finetune\.head_dim: is 8, but"):
-        finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, former=former)
+        finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, initial=initial)
 
 
 @pytest.mark.parametrize("body", ["ple", "aitm", "stem"])
 def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, body: str) -> None:
     dials = PARAMS.finetune.model_copy(update={"body": body})
-    former = MultiTaskNetwork(**multi_task_config(data, trunk_config(data, PARAMS.pretrain.trunk), dials, TASKS))
+    initial = MultiTaskNetwork(**multi_task_config(data, trunk_config(data, PARAMS.pretrain.trunk), dials, TASKS))
     random = np.random.default_rng(0)
-    former.set_weights([w + random.normal(0, 0.1, w.shape).astype(w.dtype) for w in former.get_weights()])
+    initial.set_weights([w + random.normal(0, 0.1, w.shape).astype(w.dtype) for w in initial.get_weights()])
     context = np.array(data.exposures.context)[:, ::-1]
     mirrored = {name: getattr(data.meta, name)[::-1] for name in ("context", "context_mean", "context_std")}
     tonight = replace(data, exposures=replace(data.exposures, context=context), meta=replace(data.meta, **mirrored))
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
 
     def carried(tonight: Dataset, origin: dict, tasks: dict) -> MultiTaskNetwork:
-        known = Former(former, origin, data.meta.context)
+        known = InitialModel(initial, origin, data.meta.context)
         fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(known), dials, tasks)
         network = MultiTaskNetwork(**rescaled(fresh, known, tonight.meta.context))
-        carry_multitask(network, known, tonight.meta.context)
+        warm_start_multitask(network, known, tonight.meta.context)
         return network
 
     if body != "stem":
         found = Ranker(carried(tonight, origin, TASKS)).predict(tonight, data.rows("test"))
-        for task, expected in Ranker(former).predict(data, data.rows("test")).items():
+        for task, expected in Ranker(initial).predict(data, data.rows("test")).items():
             np.testing.assert_allclose(found[task], expected, atol=1e-5)
     with pytest.raises(TriadError, match=rf"finetune\.body: {body} cannot start from a network with"):
         carried(*night_two, TASKS | {"cart": TASKS["click"]})
@@ -230,9 +230,9 @@ def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, mo
     )
     known = vocabularies(data)
     own = len(known["item"].ids)
-    found = former_network("market", "finetune", Path("artifacts"), data)
+    found = initial_model("market", "finetune", Path("artifacts"), data)
     assert (found.rows["item"][-own:] <= BUCKETS).all(), "no item there is one of ours"
-    fresh = carry_sequence(SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk)), found)
+    fresh = warm_start_sequence(SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk)), found)
     assert fresh == [f"{own} rows of item"]
     assert found.rows["country"].tolist() == list(range(known["country"].rows)), "countries are"
     for stage, run, _, member in STAGES:
@@ -247,7 +247,7 @@ def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, mo
 
 def test_the_first_night_has_no_champion_and_starts_without(data, tmp_path, caplog) -> None:
     write_json(tmp_path / "champion" / "champion.json", {"version": None})
-    assert former_network("champion", "pretrain", tmp_path, data) is None
+    assert initial_model("champion", "pretrain", tmp_path, data) is None
     assert "no champion yet: pretrain starts without one" in caplog.text
 
 

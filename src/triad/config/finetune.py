@@ -43,7 +43,7 @@ class FinetuneParams(Section):
         description="ESCM²: also learn a task with `given` on rows where that happened, reweighted to all rows",
     )
     counterfactual_weight: float = Field(default=0.1, gt=0, description="weight of that term in the task's loss")
-    match_start: float = Field(
+    dot_product_init: float = Field(
         default=0,
         ge=0,
         description="initial weight of the match of user and item in a binary task; "

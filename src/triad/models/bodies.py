@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from triad.models.layers import PACKAGE
+from triad.encoders.base import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.encoders.base import PACKAGE, Table
 from triad.models.bodies import Experts
-from triad.models.layers import PACKAGE, Table
 from triad.models.trunk import ItemTower, Trunk
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.encoders.base import PACKAGE
 from triad.models.bodies import Experts
-from triad.models.layers import PACKAGE
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

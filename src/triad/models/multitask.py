@@ -11,6 +11,7 @@ from keras import ops
 
 from triad.config.finetune import FinetuneParams
 from triad.config.tasks import Tasks
+from triad.encoders.base import PACKAGE
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
 from triad.models import losses
@@ -18,7 +19,6 @@ from triad.models.bodies import MMoE, SharedBottom, SingleTask
 from triad.models.bodies_embeddings import STEM, Embeddings
 from triad.models.bodies_extraction import PLE
 from triad.models.bodies_transfer import AITM
-from triad.models.layers import PACKAGE
 from triad.models.naive import naive_losses
 from triad.models.trunk import Trunk, read_states
 from triad.models.weighting import DWA, FAMO, Fixed, Uncertainty
@@ -79,7 +79,7 @@ class MultiTaskNetwork(keras.Model):
         levels: int = 1,
         counterfactual: str = "none",
         counterfactual_weight: float = 0.1,
-        match_start: float = 0.0,
+        dot_product_init: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -99,7 +99,7 @@ class MultiTaskNetwork(keras.Model):
             "weighting": weighting,
             "counterfactual": counterfactual,
             "counterfactual_weight": counterfactual_weight,
-            "match_start": match_start,
+            "dot_product_init": dot_product_init,
         }
         self.tasks: dict[str, dict[str, Any]] = self._config["tasks"]
         self.trunk = Trunk(**trunk, name="trunk")
@@ -132,9 +132,9 @@ class MultiTaskNetwork(keras.Model):
             output.build((None, head_dim + 1 + len(context_mean)))
         kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
         for output, kind in zip(self.outputs_of, kinds, strict=True):
-            if kind == "binary" and match_start:  # at 0 the two that match have no gradient to begin with
+            if kind == "binary" and dot_product_init:  # at 0 the two that match have no gradient to begin with
                 kernel = np.zeros(output.kernel.shape, np.float32)
-                kernel[head_dim] = match_start
+                kernel[head_dim] = dot_product_init
                 output.kernel.assign(kernel)
         self.weighting = WEIGHTINGS[weighting](kinds, weights, name="weighting")
         self.weighting.build()
@@ -245,7 +245,7 @@ DIALS = {
     "weighting",
     "counterfactual",
     "counterfactual_weight",
-    "match_start",
+    "dot_product_init",
 }
 """Of `FinetuneParams`, what a network is made with."""
 

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from triad.config.pretrain import TrunkParams
+from triad.encoders.base import PACKAGE
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
-from triad.models.layers import PACKAGE
 from triad.models.trunk import Trunk, read_states
 
 

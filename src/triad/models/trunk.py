@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.encoders.base import PACKAGE, Block, Table
 from triad.models.batches import GAPS
-from triad.models.layers import PACKAGE, Block, Table
 from triad.schema import EVENT_KINDS
 
 

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from triad.encoders.base import PACKAGE
 from triad.models import losses
-from triad.models.layers import PACKAGE
 
 EPSILON = 1e-8
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from triad.models.layers import PACKAGE
+from triad.encoders.base import PACKAGE
 from triad.models.weighting import EPSILON, Fixed
 
 

@@ -18,7 +18,7 @@ from triad.training.history import write_history
 from triad.training.runtime import settle
 from triad.training.sourcing import validation_rows
 from triad.training.transfer import sizes
-from triad.training.warm import former_network
+from triad.training.warm import initial_model
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -37,25 +37,25 @@ def finetune(params: Params) -> None:
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
     data = load(ARTIFACTS / "features")
     init, pretrained = params.finetune.init, None
-    former = former_network(init, "finetune", ARTIFACTS, data)
-    if init != "scratch" and former is None:
+    initial = initial_model(init, "finetune", ARTIFACTS, data)
+    if init != "scratch" and initial is None:
         pretrained = Sequence.load(ARTIFACTS / "pretrain").network
     dials = [params.finetune.model_dump(), params.pretrain.trunk.model_dump(), str(params.tasks), str(runtime)]
-    if former is not None:
-        name = fingerprint(data, *dials, *former.meaning, arrays=former.arrays)
+    if initial is not None:
+        name = fingerprint(data, *dials, *initial.meaning, arrays=initial.arrays)
     else:
         name = fingerprint(data, *dials, arrays=pretrained.get_weights() if pretrained is not None else [])
     inputs: dict[str, Any] = {
         "trunk": params.pretrain.trunk,
         "pretrained": pretrained,
-        "former": former,
+        "initial": initial,
         "folder": checkpoint_folder("finetune", name),
     }
     ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
     has_learned, of_source = init != "scratch", {}
     if params.finetune.source_gate and (pretrained is not None or init == "market"):
         # the twin differs in its start alone
-        inputs |= {"pretrained": None, "former": None, "folder": checkpoint_folder("finetune", f"{name}-scratch")}
+        inputs |= {"pretrained": None, "initial": None, "folder": checkpoint_folder("finetune", f"{name}-scratch")}
         twin, its_history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
         user = np.asarray(data.exposures.user)[data.rows("validation")]
         losses = validation_rows(twin, data), validation_rows(ranker, data)

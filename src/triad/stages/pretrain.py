@@ -14,7 +14,7 @@ from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
 from triad.training.pretraining import chosen_by, pretrain_network, ranking
 from triad.training.runtime import settle
-from triad.training.warm import former_network
+from triad.training.warm import initial_model
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -32,10 +32,10 @@ def pretrain(params: Params) -> None:
     runtime = settle(params.runtime, params.pretrain.seed)
     log.info("%s · %s", params.pretrain, runtime)
     data = load(ARTIFACTS / "features")
-    former = former_network(params.pretrain.init, "pretrain", ARTIFACTS, data)
-    meaning, start = (former.meaning, former.arrays) if former else ([], [])
+    initial = initial_model(params.pretrain.init, "pretrain", ARTIFACTS, data)
+    meaning, start = (initial.meaning, initial.arrays) if initial else ([], [])
     name = fingerprint(data, params.pretrain.model_dump(), str(runtime), *meaning, arrays=start)
-    member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), former)
+    member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), initial)
     best = min(history, key=lambda row: row[f"validation_{chosen_by(params.pretrain, data)}"])
     metrics = {
         "best_epoch": best["epoch"],

@@ -16,7 +16,7 @@ from triad.studies.streams import items_of, users_of
 from triad.texts import Texts, joined
 
 
-def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str, Ints]:
+def initial_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str, Ints]:
     """For each row of the target's tables the row of the source's that it starts from: its own, or the shared one.
 
     Raises:
@@ -33,10 +33,10 @@ def former_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[str
 
 
 def source_of(form: MarketsForm, markets: Mapping[str, Dataset], target: str) -> tuple[Dataset, dict[str, Any]]:
-    """The markets before `target` as one, and the rows of it that the target's tables start from (`former_rows`)."""
+    """The markets before `target` as one, and the rows of it that the target's tables start from (`initial_rows`)."""
     names = form.sources(target)
     source = together({name: markets[name] for name in names}, names[-1], hold_all=True)
-    return source, former_rows(form, markets[target], source)
+    return source, initial_rows(form, markets[target], source)
 
 
 def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = False) -> Dataset:

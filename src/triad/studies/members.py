@@ -26,16 +26,16 @@ from triad.fusion.popularity import Popularity
 from triad.fusion.profile import Profile
 from triad.fusion.similarity import Similarity
 from triad.locking import held
-from triad.models.carry import Former
+from triad.models.warm_start import InitialModel
 from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
 from triad.studies.spec import REGISTERED, StudyParams
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
-from triad.training.warm import former_network
+from triad.training.warm import initial_model
 
-CODE = ("features", "models", "training")
+CODE = ("features", "encoders", "models", "training")
 """Packages that networks are fitted by."""
 
 History = list[dict[str, float]]
@@ -96,7 +96,7 @@ class Workshop:
         elsewhere = name == "finetune" and self.params.finetune.init != "pretrain"
         return reads and not elsewhere and len(self.data.streams.item) > 0
 
-    def former(self, name: str) -> Former | None:
+    def initial(self, name: str) -> InitialModel | None:
         """The network, registered or of the source markets, that the one called `name` starts from, if it does.
 
         Raises:
@@ -112,10 +112,10 @@ class Workshop:
                 mend="name one in the params' section champion and run `dvc repro features`",
             )
         if not self._has_markets(name):
-            return former_network(init, name, self.beside / MODELS, self.data)
+            return initial_model(init, name, self.beside / MODELS, self.data)
         source = self._part("source")
         with np.load(self.beside / SOURCE / ROWS) as rows:
-            return Former(source.network, dict(rows), ())
+            return InitialModel(source.network, dict(rows), ())
 
     def _has_markets(self, name: str) -> bool:
         """Whether the one called `name` starts from a network of other markets of the same form."""
@@ -199,8 +199,8 @@ def _learned(network: Any, transfer: FinetuneParams | None) -> int:
 
 
 def _pretrain(shop: Workshop) -> Made:
-    params, former = shop.params.pretrain, shop.former("pretrain")
-    return pretrain_network(shop.data, params, shop.runtime, former=former, on_epoch=shop.listener("pretrain"))
+    params, initial = shop.params.pretrain, shop.initial("pretrain")
+    return pretrain_network(shop.data, params, shop.runtime, initial=initial, on_epoch=shop.listener("pretrain"))
 
 
 def _source(shop: Workshop) -> Made:
@@ -219,7 +219,7 @@ def _finetune(shop: Workshop) -> Made:
         shop.runtime,
         trunk=params.pretrain.trunk,
         pretrained=None if pretrained is None else pretrained.network,
-        former=shop.former("finetune"),
+        initial=shop.initial("finetune"),
         on_epoch=shop.listener("finetune"),
     )
 

@@ -39,7 +39,7 @@ def _parts(data: Dataset) -> tuple[Any, ...]:
 
 def checkpoint_folder(stage: str, name: str) -> Path:
     """Where the run called `name` of `stage` keeps its checkpoint: other code than began it does not go on with it."""
-    code = "".join(code_digest(PACKAGE / part)[:8] for part in ("models", "training"))
+    code = "".join(code_digest(PACKAGE / part)[:8] for part in ("encoders", "models", "training"))
     return CHECKPOINTS / f"{stage}-{name}-{code}"
 
 

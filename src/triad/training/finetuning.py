@@ -17,13 +17,13 @@ from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.batches import Batch, Batches
-from triad.models.carry import Former, scales
-from triad.models.carry_heads import carry_multitask, rescaled
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
+from triad.models.warm_start import InitialModel, scales
+from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
@@ -106,7 +106,7 @@ def finetune_network(
     *,
     trunk: TrunkParams,
     pretrained: SequenceNetwork | None = None,
-    former: Former | None = None,
+    initial: InitialModel | None = None,
     folder: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Ranker, list[dict[str, float]]]:
@@ -115,7 +115,7 @@ def finetune_network(
     Args:
         trunk: sizes of the trunk.
         pretrained: the network whose trunk is taken over.
-        former: the network to start from, trunk and heads; with neither of the two, from scratch.
+        initial: the network to start from, trunk and heads; with neither of the two, from scratch.
         on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
@@ -125,17 +125,17 @@ def finetune_network(
     config = trunk_config(data, trunk)
     if pretrained is not None:  # its weights know prices as it scaled them
         config |= {key: pretrained.trunk_config[key] for key in ("price_mean", "price_std")}
-    if former is not None:
-        config |= scales(former)
+    if initial is not None:
+        config |= scales(initial)
         fresh = multi_task_config(data, config, params, tasks)
-        network = MultiTaskNetwork(**rescaled(fresh, former, data.meta.context))
-        new = carry_multitask(network, former, data.meta.context)
+        network = MultiTaskNetwork(**rescaled(fresh, initial, data.meta.context))
+        new = warm_start_multitask(network, initial, data.meta.context)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     else:
         network = multi_task(data, config, params, tasks)
     if pretrained is not None:
         _take_over(network, pretrained)
-    transfer = params if pretrained is not None or former is not None else None
+    transfer = params if pretrained is not None or initial is not None else None
     prepare(network.trunk, transfer)
     log.info("%s", sizes(network.trunk, transfer))
     ranker = Ranker(network)
@@ -159,9 +159,9 @@ def finetune_network(
         ExposureFeed(data, params, network.trunk.max_steps),
         validate,
         Schedule(
-            params.learning_rate * (params.warm_rate if former else 1),
+            params.learning_rate * (params.warm_rate if initial else 1),
             params.weight_decay,
-            params.warm_epochs if former and params.init != "market" else params.max_epochs,
+            params.warm_epochs if initial and params.init != "market" else params.max_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

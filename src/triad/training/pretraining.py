@@ -18,9 +18,9 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.models import losses
 from triad.models.batches import Batch, Batches, HiddenBatches
-from triad.models.carry import Former, carry_sequence, scales
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.sequence import Sequence
+from triad.models.warm_start import InitialModel, scales, warm_start_sequence
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
@@ -207,7 +207,7 @@ def pretrain_network(
     params: PretrainParams,
     runtime: Runtime,
     folder: Path | None = None,
-    former: Former | None = None,
+    initial: InitialModel | None = None,
     *,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Sequence, list[dict[str, float]]]:
@@ -216,11 +216,11 @@ def pretrain_network(
     One that only ever filled in what was masked is a start for fine-tuning; its own lists of what comes next are poor.
 
     Args:
-        former: the network to start from; from scratch where None.
+        initial: the network to start from; from scratch where None.
         on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
-        TriadError: the train or the validation split holds no interaction to predict, or `former` is of other sizes.
+        TriadError: the train or the validation split holds no interaction to predict, or `initial` is of other sizes.
     """
     masked = params.task == "masked"
     held_out = thinned(targets(data, "validation", masked=masked), LOSS_CELLS // len(data.items.item_id))
@@ -232,9 +232,9 @@ def pretrain_network(
         )
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, params.trunk)
-    network = SequenceNetwork(config if former is None else config | scales(former))
-    if former is not None:
-        new = carry_sequence(network, former)
+    network = SequenceNetwork(config if initial is None else config | scales(initial))
+    if initial is not None:
+        new = warm_start_sequence(network, initial)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     catalogue = len(data.items.item_id)
     loss = params.loss_for(catalogue)
@@ -260,9 +260,9 @@ def pretrain_network(
         InTurn(data, params) if params.task == "both" else TargetFeed(data, params, masked=masked),
         validate,
         Schedule(
-            params.learning_rate * (params.warm_rate if former else 1),
+            params.learning_rate * (params.warm_rate if initial else 1),
             params.weight_decay,
-            params.warm_epochs if former and params.init != "market" else params.max_epochs,
+            params.warm_epochs if initial and params.init != "market" else params.max_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

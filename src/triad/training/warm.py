@@ -8,14 +8,14 @@ from pathlib import Path
 from triad.errors import TriadError
 from triad.features import champion, vocabulary
 from triad.features.dataset import Dataset
-from triad.models.carry import Former
 from triad.models.networks import load_network
 from triad.models.sequence import NETWORK
+from triad.models.warm_start import InitialModel
 
 log = logging.getLogger("triad.warm")
 
 
-def former_network(init: str, stage: str, artifacts: Path, data: Dataset) -> Former | None:
+def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> InitialModel | None:
     """The network of `stage` that `init` names, for the examples in `artifacts`.
 
     None where `init` names no registered model, and (with a word) where there is no champion yet.
@@ -40,4 +40,4 @@ def former_network(init: str, stage: str, artifacts: Path, data: Dataset) -> For
         )
     tonight = vocabulary.load(artifacts / "features" / "state" / "vocabularies")
     rows = champion.origins(found.vocabularies, tonight, found.apart)
-    return Former(load_network(path), rows, found.meta.context)
+    return InitialModel(load_network(path), rows, found.meta.context)

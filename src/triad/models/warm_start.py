@@ -1,4 +1,4 @@
-"""Carries a trained network over to tonight: the same function, with moved and new rows. Heads: `carry_heads.py`.
+"""Starts tonight's network as an earlier one: the same function, with moved and new rows. Heads: `warm_start_heads.py`.
 
 Rows of tables follow their ids. What is new starts silent: a fresh id's row is the one by which it was read before, and
 all else that is new adds nothing until it has learned something.
@@ -19,7 +19,7 @@ from triad.models.trunk import Trunk
 
 
 @dataclass(frozen=True)
-class Former:
+class InitialModel:
     """A network of an earlier night.
 
     Attributes:
@@ -42,28 +42,28 @@ class Former:
         return [*self.network.get_weights(), *(self.rows[name] for name in sorted(self.rows))]
 
 
-def scales(former: Former) -> dict[str, float]:
-    """How the former trunk scales prices: its weights know them so."""
-    config = former.network.trunk.get_config()
+def scales(initial: InitialModel) -> dict[str, float]:
+    """How the initial trunk scales prices: its weights know them so."""
+    config = initial.network.trunk.get_config()
     return {name: config[name] for name in ("price_mean", "price_std")}
 
 
-def carry_sequence(network: SequenceNetwork, former: Former) -> list[str]:
-    """Give `network` the former one's function; returns what is new in it, by name.
+def warm_start_sequence(network: SequenceNetwork, initial: InitialModel) -> list[str]:
+    """Give `network` the initial one's function; returns what is new in it, by name.
 
     Raises:
         TriadError: the two differ in size.
     """
-    return carry_trunk(network.trunk, former)
+    return warm_start_trunk(network.trunk, initial)
 
 
-def carry_trunk(trunk: Trunk, former: Former) -> list[str]:
-    """Give `trunk` the function of the former network's; returns what is new in it, by name.
+def warm_start_trunk(trunk: Trunk, initial: InitialModel) -> list[str]:
+    """Give `trunk` the function of the initial network's; returns what is new in it, by name.
 
     Raises:
         TriadError: the two differ in size.
     """
-    theirs: Trunk = former.network.trunk
+    theirs: Trunk = initial.network.trunk
     same_sizes(trunk.get_config(), theirs.get_config(), ("dim", "layers", "heads", "max_steps"), "pretrain.trunk")
     new = []
     known = {table.name: table for table in (*theirs.tower.tables, *theirs.attributes)}
@@ -72,7 +72,7 @@ def carry_trunk(trunk: Trunk, former: Former) -> list[str]:
             new.append(f"table {table.name}")
             table.weight.assign(np.zeros(table.weight.shape))
             continue
-        origin = former.rows[table.name]
+        origin = initial.rows[table.name]
         if table in trunk.attributes:  # whose rows begin one later, see `Trunk`
             origin = np.r_[0, 1 + origin]
         table.weight.assign(np.asarray(known[table.name].weight)[origin])

@@ -1,4 +1,4 @@
-"""Carries the multi-task network over to tonight: columns of context, tasks and classes follow their names."""
+"""Starts the multi-task network as an earlier one: columns of context, tasks and classes follow their names."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
-from triad.models.carry import Former, carry_trunk, same_sizes
 from triad.models.multitask import MultiTaskNetwork
+from triad.models.warm_start import InitialModel, same_sizes, warm_start_trunk
 from triad.models.weighting import Uncertainty
 
 SIZES = {"mmoe": ("experts",), "ple": ("experts", "own_experts", "levels"), "stem": ("experts", "own_experts")}
 """Further dials of a body that its weights' shapes follow from."""
 
 
-def rescaled(config: Mapping[str, Any], former: Former, context: Sequence[str]) -> dict[str, Any]:
-    """`config` of a network for tonight, with the scales of columns and labels that the former one's weights know.
+def rescaled(config: Mapping[str, Any], initial: InitialModel, context: Sequence[str]) -> dict[str, Any]:
+    """`config` of a network for tonight, with the scales of columns and labels that the initial one's weights know.
 
     Args:
         context: tonight's columns.
     """
-    theirs, places = former.network.get_config(), _places(context, former.context)
+    theirs, places = initial.network.get_config(), _places(context, initial.context)
     tasks = {name: dict(task) for name, task in config["tasks"].items()}
     for name in _kept(config, theirs):
         tasks[name] |= {part: theirs["tasks"][name][part] for part in ("mean", "scale")}
@@ -34,23 +34,23 @@ def rescaled(config: Mapping[str, Any], former: Former, context: Sequence[str]) 
     return {**config, **parts, "tasks": tasks}
 
 
-def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence[str]) -> list[str]:
-    """Give `network`, made from `rescaled`, the former one's function; returns what is new in it, by name.
+def warm_start_multitask(network: MultiTaskNetwork, initial: InitialModel, context: Sequence[str]) -> list[str]:
+    """Give `network`, made from `rescaled`, the initial one's function; returns what is new in it, by name.
 
     Raises:
         TriadError: the two differ in size.
     """
-    ours, other = network.get_config(), former.network
+    ours, other = network.get_config(), initial.network
     theirs = other.get_config()
     same_sizes(ours, theirs, ("body", "expert_dim", "head_dim", *SIZES.get(ours["body"], ())), "finetune")
-    columns = _places(context, former.context)
+    columns = _places(context, initial.context)
     kept, order = _kept(ours, theirs), list(theirs["tasks"])
     tasks = np.array([order.index(name) if name in kept else -1 for name in ours["tasks"]])
-    new = carry_trunk(network.trunk, former) + _missing("context ", context, columns)
+    new = warm_start_trunk(network.trunk, initial) + _missing("context ", context, columns)
     new += _missing("task ", ours["tasks"], tasks)
 
     network.norm.set_weights(other.norm.get_weights())
-    _carry_body(network, other, _after(4 * network.trunk.dim, columns), tasks)
+    _warm_start_body(network, other, _after(4 * network.trunk.dim, columns), tasks)
     if isinstance(network.weighting, Uncertainty) and isinstance(other.weighting, Uncertainty):
         own = network.weighting.log_scale
         own.assign(np.where(tasks < 0, own, _take(other.weighting.log_scale, tasks)))
@@ -63,18 +63,18 @@ def carry_multitask(network: MultiTaskNetwork, former: Former, context: Sequence
         classes = _places(names, theirs["tasks"][name]["classes"] or [""])
         new += _missing(f"class {name}=", names, classes)
         kernel, bias = other.outputs_of[there].get_weights()
-        rows = _after(len(kernel) - len(former.context), columns)
+        rows = _after(len(kernel) - len(initial.context), columns)
         network.outputs_of[here].set_weights([_take(_take(kernel, rows).T, classes).T, _take(bias, classes)])
     return new
 
 
-def _carry_body(network: MultiTaskNetwork, former: MultiTaskNetwork, rows: Ints, tasks: Ints) -> None:
+def _warm_start_body(network: MultiTaskNetwork, initial: MultiTaskNetwork, rows: Ints, tasks: Ints) -> None:
     """What reads features reads `rows`; a task's own part goes with it.
 
     Raises:
         TriadError: the body is one whose tasks, or tables, cannot change places.
     """
-    kind, count = network.get_config()["body"], len(former.tasks)
+    kind, count = network.get_config()["body"], len(initial.tasks)
     if kind == "stem" or (kind in ("ple", "aitm") and tasks.tolist() != list(range(count))):
         why = "its tasks' own tables" if kind == "stem" else "tasks other than its own"
         raise TriadError(
@@ -82,9 +82,9 @@ def _carry_body(network: MultiTaskNetwork, former: MultiTaskNetwork, rows: Ints,
             where="finetune.body",
             mend="let finetune.init be pretrain, or the body mmoe, shared_bottom or single_task",
         )
-    reads = {id(weight) for weight in former.body.reads}
+    reads = {id(weight) for weight in initial.body.reads}
     own = {"mmoe": ("gate",), "single_task": ("kernel", "bias")}.get(kind, ())
-    for ours, theirs in zip(network.body.weights, former.body.weights, strict=True):
+    for ours, theirs in zip(network.body.weights, initial.body.weights, strict=True):
         values = np.asarray(theirs)
         if id(theirs) in reads:
             values = _take(values, rows)

@@ -1,0 +1,1 @@
+"""Inputs of the networks, one a file: its arrays, its Keras layer, its warm start."""
