@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from triad.encoders.base import Block, Table
+from triad.kinds import KINDS
 from triad.models import losses
 
 
@@ -17,18 +18,18 @@ def numbers(value) -> np.ndarray:
 def test_binary_by_hand() -> None:
     # p = 0.8: −log 0.8 and −log 0.2
     logit = np.log(4.0)
-    found = numbers(losses.binary(np.array([1.0, 0.0]), np.array([logit, logit])))
+    found = numbers(KINDS["binary"].loss(np.array([1.0, 0.0]), np.array([logit, logit])))
     np.testing.assert_allclose(found, [0.22314355, 1.60943791], rtol=1e-6)
 
 
 def test_multiclass_by_hand() -> None:
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]], np.float32))
-    found = numbers(losses.multiclass(np.array([0.0, 1.0], np.float32), logits))
+    found = numbers(KINDS["multiclass"].loss(np.array([0.0, 1.0], np.float32), logits))
     np.testing.assert_allclose(found, [np.log(2), np.log(5)], rtol=1e-6)
 
 
 def test_regression_by_hand() -> None:
-    assert numbers(losses.regression(np.array([1.0, -2.0]), np.array([0.5, 1.0]))).tolist() == [0.5, 3.0]
+    assert numbers(KINDS["regression"].loss(np.array([1.0, -2.0]), np.array([0.5, 1.0]))).tolist() == [0.5, 3.0]
 
 
 def test_the_product_is_the_entire_space_probability() -> None:
@@ -54,14 +55,14 @@ def test_missing_labels_count_nothing() -> None:
 
 def test_uncertainty_by_hand() -> None:
     s = np.log(2.0)
-    assert float(losses.uncertainty("binary", 3.0, s)) == pytest.approx(1.5 + s / 2)
-    assert float(losses.uncertainty("regression", 3.0, s)) == pytest.approx(1.5 + s)
+    assert float(KINDS["binary"].uncertainty(3.0, s)) == pytest.approx(1.5 + s / 2)
+    assert float(KINDS["regression"].uncertainty(3.0, s)) == pytest.approx(1.5 + s)
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("binary", 2.0), ("multiclass", 2.0), ("regression", 1.0)])
 def test_uncertainty_is_least_where_theory_says(kind: str, factor: float) -> None:
     loss, best = 0.37, np.log(factor * 0.37)
-    at = [float(losses.uncertainty(kind, loss, best + step)) for step in (-0.05, 0.0, 0.05)]
+    at = [float(KINDS[kind].uncertainty(loss, best + step)) for step in (-0.05, 0.0, 0.05)]
     assert at[1] < at[0] and at[1] < at[2]
 
 

@@ -40,7 +40,8 @@ def test_the_gain_is_clear_or_it_is_not() -> None:
 
 
 def test_relative_losses_by_hand() -> None:
-    tasks = {"click": {"kind": "binary"}, "price": {"kind": "regression", "scale": 2.0}, "off": {"kind": "binary"}}
+    happens = {"kind": "binary", "scale": 1.0}
+    tasks = {"click": happens, "price": {"kind": "regression", "scale": 2.0}, "off": happens}
     labels = np.array([[1, np.nan, 1], [0, 3, 1], [0, np.nan, 1], [1, np.nan, 1]], float)
     scores = {"click": np.array([0.5, 0.5, 0.2, 0.8]), "price": np.array([0, 1, 0, 0.0]), "off": np.full(4, 0.1)}
     rows = relative_losses(scores, labels, tasks, {"click": 0.5, "price": 0.25})

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triad import arrays
 from triad.artifacts import read_json, write_json
 from triad.texts import Texts
 
-Ints = NDArray[np.integer]
-Floats = NDArray[np.floating]
-Bools = NDArray[np.bool_]
+Ints = arrays.Ints
+Floats = arrays.Floats
+Bools = arrays.Bools
 
 SPLITS = ("train", "validation", "fusion", "test")
 """In time order. A row's `split` is the place in this tuple; -1 is left out (its labels reach beyond its split)."""

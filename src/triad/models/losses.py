@@ -1,14 +1,15 @@
-"""Losses on logits, with masks. Pure functions of `keras.ops`; a mask is 1 where a slot counts and 0 elsewhere.
+"""Losses beside those of a task's kind, with masks. Pure functions of `keras.ops`; a mask is 1 where a slot counts.
 
 A missing label must be cleaned before it meets a loss: NaN · 0 is NaN, and so is its gradient.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from keras import ops
+
+from triad.kinds import KINDS
 
 
 def clean(labels: Any, mask: Any) -> tuple[Any, Any]:
@@ -29,39 +30,6 @@ def product_logit(first: Any, second: Any) -> Any:
     so the product is learned by the same loss as any other probability.
     """
     return -ops.logsumexp(ops.stack([-first, -second, -first - second], axis=-1), axis=-1)
-
-
-def binary(labels: Any, logits: Any) -> Any:
-    """(n,) cross-entropy of labels 0 or 1."""
-    return ops.softplus(logits) - labels * logits
-
-
-def multiclass(labels: Any, logits: Any) -> Any:
-    """(n,) cross-entropy of class numbers (n,) under logits (n, classes)."""
-    chosen = ops.one_hot(ops.cast(labels, "int32"), ops.shape(logits)[-1], dtype=logits.dtype)
-    return ops.logsumexp(logits, axis=-1) - ops.sum(chosen * logits, axis=-1)
-
-
-def regression(labels: Any, values: Any) -> Any:
-    """(n,) absolute error: its minimiser is the conditional median, which the mean absolute error asks for."""
-    return ops.abs(labels - values)
-
-
-POINTWISE = {"binary": binary, "multiclass": multiclass, "regression": regression}
-
-
-def uncertainty(kind: str, loss: Any, log_scale: Any) -> Any:
-    """A task's loss weighted by its own noise (Kendall et al. 2018).
-
-    With s = log σ², a likelihood tempered by σ² gives e^−s · L + s / 2. A Laplace likelihood of scale b = e^s, which is
-    what an absolute error is, gives e^−s · L + s.
-    """
-    return ops.exp(-log_scale) * loss + (log_scale if kind == "regression" else log_scale / 2)
-
-
-def settled_log_scale(kind: str, loss: float) -> float:
-    """The log σ² at which `uncertainty` is least, for a task whose loss is `loss` > 0."""
-    return math.log(loss if kind == "regression" else 2 * loss)
 
 
 PROPENSITY = 0.05
@@ -90,7 +58,7 @@ def doubly_robust(errors: Any, imputed: Any, happened: Any, logits: Any) -> Any:
 
 def softmax(states: Any, items: Any, target: Any) -> Any:
     """(n,) cross-entropy over the whole of `items` (m, dim), for states (n, dim) and target places (n,)."""
-    return multiclass(target, ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
+    return KINDS["ranking"].loss(target, ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
 
 
 def sampled_softmax(states: Any, positive: Any, negatives: Any, is_target: Any, log_q: Any) -> Any:

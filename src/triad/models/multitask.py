@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from triad.config.tasks import Tasks
 from triad.encoders.base import PACKAGE
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
+from triad.kinds import KINDS
 from triad.models import losses
 from triad.models.bodies import MMoE, SharedBottom, SingleTask
 from triad.models.bodies_embeddings import STEM, Embeddings
@@ -118,7 +120,7 @@ class MultiTaskNetwork(keras.Model):
         self.drop.build((None, expert_dim))
         self.towers = [keras.layers.Dense(head_dim, activation="relu", name=f"tower_{name}") for name in tasks]
         self.outputs_of = [
-            keras.layers.Dense(len(task["classes"]) or 1, kernel_initializer="zeros", name=f"output_{name}")
+            keras.layers.Dense(math.prod(output_shape(task)), kernel_initializer="zeros", name=f"output_{name}")
             for name, task in tasks.items()
         ]
         self.imputing = {
@@ -132,7 +134,7 @@ class MultiTaskNetwork(keras.Model):
             output.build((None, head_dim + 1 + len(context_mean)))
         kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
         for output, kind in zip(self.outputs_of, kinds, strict=True):
-            if kind == "binary" and dot_product_init:  # at 0 the two that match have no gradient to begin with
+            if KINDS[kind].is_event and dot_product_init:  # at 0 the two that match have no gradient to begin with
                 kernel = np.zeros(output.kernel.shape, np.float32)
                 kernel[head_dim] = dot_product_init
                 output.kernel.assign(kernel)
@@ -181,7 +183,7 @@ class MultiTaskNetwork(keras.Model):
             heard = self.drop(views[:, place], training=training)
             deep = ops.concatenate([self.towers[place](heard), wide], axis=1)
             value = ops.cast(self.outputs_of[place](deep), "float32")
-            found[name] = value if task["kind"] == "multiclass" else value[:, 0]
+            found[name] = ops.reshape(value, (-1, *output_shape(task)))
             if name in self.imputing:
                 errors[name] = ops.cast(self.imputing[name](ops.stop_gradient(deep)), "float32")[:, 0]
         return found, errors
@@ -201,7 +203,7 @@ class MultiTaskNetwork(keras.Model):
         mean, count = {}, {}
         for place, (name, task) in enumerate(self.tasks.items()):
             label = (labels[:, place] - task["mean"]) / task["scale"]
-            values = losses.POINTWISE[task["kind"]](label, outputs[name])
+            values = KINDS[task["kind"]].loss(label, outputs[name])
             mean[name] = losses.masked_mean(values, present[:, place])
             count[name] = ops.sum(present[:, place])
         return mean, count
@@ -217,7 +219,7 @@ class MultiTaskNetwork(keras.Model):
             if given is None or self._config["counterfactual"] == "none":
                 continue
             before = names.index(given)
-            error, happened = losses.binary(labels[:, place], found[name]), labels[:, before]
+            error, happened = KINDS[task["kind"]].loss(labels[:, place], found[name]), labels[:, before]
             if name in errors:
                 values = losses.doubly_robust(error, errors[name], happened, outputs[given])
             else:
@@ -232,6 +234,11 @@ class MultiTaskNetwork(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**self._config, "name": self.name}
+
+
+def output_shape(task: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of one row, from a task's description in a network's configuration."""
+    return KINDS[task["kind"]].shape(len(task["classes"]))
 
 
 DIALS = {
@@ -276,14 +283,13 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
         labels = labels[~np.isnan(labels)]
         if not len(labels):
             raise TriadError("no train row has a label", where=f"tasks.{name}", mend="take it out, or widen the window")
-        mean = float(np.median(labels)) if task.kind == "regression" else 0.0
-        scale = float(labels.std()) if task.kind == "regression" else 1.0
+        mean, scale = KINDS[task.kind].scaling(labels)
         described[name] = {
             "kind": task.kind,
             "given": task.given if task.given in learned else None,  # a twin learns the whole space by itself
             "classes": list(data.meta.classes.get(name, ())),
             "mean": mean,
-            "scale": scale if scale > 0 else 1.0,
+            "scale": scale,
             "weight": task.weight,
         }
     for name, loss in naive_losses(data, described, train).items():

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.models.multitask import MultiTaskNetwork
+from triad.kinds import KINDS
+from triad.models.multitask import MultiTaskNetwork, output_shape
 from triad.models.networks import load_network, save_network
 from triad.models.scoring import Scorer, score_exposures
 from triad.models.sequence import NETWORK
@@ -32,7 +32,7 @@ class Ranker:
         rows = np.asarray(rows)
         asked = {name: task for name, task in self.network.tasks.items() if tasks is None or name in tasks}
         if not len(rows) or not asked:
-            return {name: _scores(task, _nothing(task)) for name, task in asked.items()}
+            return {name: _scores(task, np.zeros((0, *output_shape(task)), np.float32)) for name, task in asked.items()}
         outputs = score_exposures(self.scorer, data, rows, self.network.trunk.max_steps)
         return {name: _scores(task, outputs[name]) for name, task in asked.items()}
 
@@ -53,12 +53,4 @@ class Ranker:
 
 def _scores(task: dict[str, Any], outputs: Floats) -> Floats:
     """The contract's scores from a head's output."""
-    if task["kind"] == "binary":
-        return expit(outputs)
-    if task["kind"] == "multiclass":
-        return softmax(outputs, axis=1)
-    return outputs * np.float32(task["scale"]) + np.float32(task["mean"])
-
-
-def _nothing(task: dict[str, Any]) -> Floats:
-    return np.zeros((0, len(task["classes"])) if task["kind"] == "multiclass" else (0,), np.float32)
+    return KINDS[task["kind"]].scores(outputs, task["mean"], task["scale"])

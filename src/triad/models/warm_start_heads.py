@@ -74,16 +74,16 @@ def _warm_start_body(network: MultiTaskNetwork, initial: MultiTaskNetwork, rows:
     Raises:
         TriadError: the body is one whose tasks, or tables, cannot change places.
     """
-    kind, count = network.get_config()["body"], len(initial.tasks)
-    if kind == "stem" or (kind in ("ple", "aitm") and tasks.tolist() != list(range(count))):
-        why = "its tasks' own tables" if kind == "stem" else "tasks other than its own"
+    body, count = network.get_config()["body"], len(initial.tasks)
+    if body == "stem" or (body in ("ple", "aitm") and tasks.tolist() != list(range(count))):
+        why = "its tasks' own tables" if body == "stem" else "tasks other than its own"
         raise TriadError(
-            f"{kind} cannot start from a network with {why}",
+            f"{body} cannot start from a network with {why}",
             where="finetune.body",
             mend="let finetune.init be pretrain, or the body mmoe, shared_bottom or single_task",
         )
     reads = {id(weight) for weight in initial.body.reads}
-    own = {"mmoe": ("gate",), "single_task": ("kernel", "bias")}.get(kind, ())
+    own = {"mmoe": ("gate",), "single_task": ("kernel", "bias")}.get(body, ())
     for ours, theirs in zip(network.body.weights, initial.body.weights, strict=True):
         values = np.asarray(theirs)
         if id(theirs) in reads:
@@ -109,8 +109,8 @@ def _places(ours: Sequence[str], theirs: Sequence[str]) -> Ints:
     return np.array([place.get(name, -1) for name in ours], np.int64)
 
 
-def _missing(kind: str, names: Sequence[str] | Mapping[str, Any], places: Ints) -> list[str]:
-    return [f"{kind}{name}" for name, at in zip(names, places, strict=True) if at < 0]
+def _missing(prefix: str, names: Sequence[str] | Mapping[str, Any], places: Ints) -> list[str]:
+    return [f"{prefix}{name}" for name, at in zip(names, places, strict=True) if at < 0]
 
 
 def _after(width: int, places: Ints) -> Ints:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from triad.encoders.base import PACKAGE
-from triad.models import losses
+from triad.kinds import KINDS
 
 EPSILON = 1e-8
 
@@ -85,7 +85,7 @@ class Fixed(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Uncertainty(Fixed):
-    """λ = 1 / σ² of a task's own noise, learned with the network (Kendall et al. 2018): `losses.uncertainty`.
+    """λ = 1 / σ² of a task's own noise, learned with the network (Kendall et al. 2018): `Kind.uncertainty`.
 
     At the network's rate log σ² moves by less than one in some hundreds of steps, so that a task of rare events, whose
     loss is small, would hardly be heard: it starts where the best constant's loss asks for it.
@@ -97,13 +97,13 @@ class Uncertainty(Fixed):
 
     def start(self, naive: Sequence[float]) -> None:
         settled = [
-            losses.settled_log_scale(kind, max(loss, EPSILON)) for kind, loss in zip(self.kinds, naive, strict=True)
+            KINDS[kind].settled_log_scale(max(loss, EPSILON)) for kind, loss in zip(self.kinds, naive, strict=True)
         ]
         self.log_scale.assign(settled)
 
     def total(self, loss: Any, count: Any, gram: Any = None) -> Any:
         parts = [
-            weight * losses.uncertainty(kind, loss[place], self.log_scale[place])
+            weight * KINDS[kind].uncertainty(loss[place], self.log_scale[place])
             for place, (kind, weight) in enumerate(zip(self.kinds, self.own, strict=True))
         ]
         return ops.sum(ops.cast(count > 0, "float32") * ops.stack(parts))

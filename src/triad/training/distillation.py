@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.kinds import KINDS
 from triad.models import losses
 from triad.models.batches import Batch
 from triad.models.networks import SequenceNetwork
@@ -50,7 +51,7 @@ def make_joint_loss(peers: Peers, weight: float) -> Callable[[Batch], tuple[Any,
         total = 0.0
         for place, own in enumerate(logits):
             others = [divergence(other, own) for other in logits if other is not own]
-            entropy = losses.masked_mean(losses.multiclass(batch["candidate"], own), batch["mask"])
+            entropy = losses.masked_mean(KINDS["ranking"].loss(batch["candidate"], own), batch["mask"])
             apart = losses.masked_mean(sum(others) / len(others), batch["mask"])
             parts |= {f"peer_{place + 1}": entropy, f"apart_{place + 1}": apart}
             total = total + entropy + weight * apart

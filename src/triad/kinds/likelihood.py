@@ -1,0 +1,35 @@
+"""What the kinds share whose scores are probabilities, and whose loss is −log of the one given to what happened."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from triad.arrays import Floats
+
+
+class Likelihood:
+    """The parts of `Kind` that follow from this loss."""
+
+    def scaling(self, labels: Floats) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def uncertainty(self, loss: Any, log_scale: Any) -> Any:
+        """A likelihood tempered by σ² gives e^−s · L + s / 2, with s = log σ²."""
+        from keras import ops
+
+        return ops.exp(-log_scale) * loss + log_scale / 2
+
+    def settled_log_scale(self, loss: float) -> float:
+        return math.log(2 * loss)
+
+    def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
+        return -np.log(np.maximum(contribution, least))
+
+
+def share_loss(train: Floats, labels: Floats, classes: int) -> float:
+    """Log loss on `labels` of the classes' shares in `train`; add-one smoothing keeps it finite."""
+    counts = 1 + np.bincount(train.astype(int), minlength=classes)
+    return float(-np.log(counts / counts.sum())[labels.astype(int)].mean())
