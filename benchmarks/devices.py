@@ -28,10 +28,10 @@ import numpy as np
 import yaml
 
 from triad.config.params import merge, parse
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
 from triad.models.ranker import Ranker
+from triad.statistics import metrics
+from triad.statistics.bootstrap import draw, value
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network, targets
 from triad.training.runtime import settle

@@ -26,12 +26,12 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from triad.config.evaluate import EvaluateParams
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import Draws, Estimate, draw
 from triad.evaluation.gate import Comparison, judge
-from triad.fusion.calibration import calibrate, fit_calibration
 from triad.ranking import ranking_values
 from triad.sources.simulated.sizes import SIZES
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, Estimate, draw
+from triad.statistics.calibration import calibrate, fit_calibration
 
 Array = np.ndarray
 Random = np.random.Generator

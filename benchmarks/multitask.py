@@ -25,11 +25,11 @@ from resume import kept_in
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.digests import digest
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import draw, value
 from triad.features.dataset import Dataset, load
 from triad.models.sequence import Sequence
 from triad.renewal import renew_when_full
+from triad.statistics import metrics
+from triad.statistics.bootstrap import draw, value
 from triad.training.diagnostics import cosines, expert_use, gradient_grams, lambdas, over_seeds
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import Runtime, settle

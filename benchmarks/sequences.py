@@ -30,7 +30,6 @@ from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
-from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.features.dataset import Dataset
 from triad.fusion.crossfit import Answer, Question, Trial, solve
 from triad.fusion.fitting import ranking_question
@@ -42,6 +41,7 @@ from triad.fusion.popularity import Popularity
 from triad.fusion.unseen import Unseen
 from triad.progress import Progress
 from triad.ranking import target_ranks
+from triad.statistics.bootstrap import Draws, draw, interval
 from triad.studies.sequences import SequencesForm, read, read_refit
 
 K = 10

@@ -42,13 +42,13 @@ from triad.config.pretrain import TrunkParams
 from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import Draws, Estimate, draw, interval
 from triad.features.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.logistic import Logistic
 from triad.fusion.members import Member
 from triad.fusion.profile import Profile
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, Estimate, draw, interval
 from triad.studies.tabular import TabularForm, read, tasks
 
 if TYPE_CHECKING:

@@ -37,8 +37,6 @@ from resume import kept_in
 
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.evaluation.source import judge_source
 from triad.features.build import fit
 from triad.features.champion import origins
@@ -48,6 +46,8 @@ from triad.models.ranker import Ranker
 from triad.models.warm_start import InitialModel
 from triad.renewal import renew_when_full
 from triad.sources.simulated import simulate
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, draw, interval
 from triad.tables import connect
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network

@@ -29,8 +29,6 @@ import numpy as np
 import yaml
 
 from triad.config.params import Params, merge, parse
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import Draws, draw, interval
 from triad.features.build import fit
 from triad.features.champion import Champion, origins
 from triad.features.dataset import Dataset
@@ -40,6 +38,8 @@ from triad.models.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.ranking import ranking_values, target_ranks
 from triad.sources.simulated import simulate
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, draw, interval
 from triad.tables import connect
 from triad.training.finetuning import ExposureFeed, finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network

@@ -16,10 +16,10 @@ from triad.fusion.blends import (
     stacked_classes,
     stacked_ranking,
 )
-from triad.fusion.calibration import log_powers
 from triad.fusion.crossfit import Question, Trial, solve
 from triad.fusion.lists import Part, candidates
-from triad.fusion.weights import mixture_weights
+from triad.statistics.calibration import log_powers
+from triad.statistics.weights import mixture_weights
 
 STACKED = Trial(5, 100, 0.95, 1, combine="stacked")
 

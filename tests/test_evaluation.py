@@ -16,12 +16,12 @@ from triad.artifacts import TABLES, read_json, write_json
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
 from triad.evaluation import scoring, window
-from triad.evaluation.bootstrap import value
 from triad.evaluation.oracle import oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
 from triad.fusion.members import MEMBERS
 from triad.stages import evaluate as stage
+from triad.statistics.bootstrap import value
 from triad.texts import Texts
 
 PLOTS = ("members", "slices", "calibration", "roc", "ranking")

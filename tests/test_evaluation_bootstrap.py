@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import draw, interval, normal_interval, value
+from triad.statistics import metrics
+from triad.statistics.bootstrap import draw, interval, normal_interval, value
 
 
 def test_totals_are_sums_over_the_drawn_clusters() -> None:

@@ -6,9 +6,9 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from triad.errors import TriadError
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import draw, value
 from triad.ranking import ranking_values, target_ranks
+from triad.statistics import metrics
+from triad.statistics.bootstrap import draw, value
 
 RNG = np.random.default_rng(7)
 N, USERS = 800, 90

@@ -9,9 +9,9 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from triad.errors import TriadError
-from triad.fusion.calibration import POWERS, calibrate, fit_calibration, log_powers
 from triad.fusion.crossfit import Answer, Judged, Mix, Question, Trial, solve
-from triad.fusion.weights import absolute_line, absolute_weights, mixture_weights
+from triad.statistics.calibration import POWERS, calibrate, fit_calibration, log_powers
+from triad.statistics.weights import absolute_line, absolute_weights, mixture_weights
 
 TRIAL = Trial(folds=5, bootstrap=200, confidence=0.95, seed=1)
 GRID = np.array([(a, b, 100 - a - b) for a, b in product(range(101), repeat=2) if a + b <= 100]) / 100

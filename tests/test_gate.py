@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from triad.config.evaluate import EvaluateParams
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import draw
 from triad.evaluation.gate import Comparison, judge
+from triad.statistics import metrics
+from triad.statistics.bootstrap import draw
 
 LIMITS = EvaluateParams(margin=0.002, min_gain=0.001, slice_margin=0.03, max_calibration_error=0.05)
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from triad.config.evaluate import EvaluateParams
 from triad.config.tasks import TaskParams
-from triad.evaluation import metrics
-from triad.evaluation.bootstrap import Draws, Estimate, draw
 from triad.evaluation.window import Scored, Slice, Window
 from triad.features.dataset import Bools, Dataset, Floats, Ints
 from triad.ranking import ranking_values
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, Estimate, draw
 
 FUSED, NAIVE, ORACLE, CHAMPION = "fused", "naive", "oracle", "champion"
 """Names of models that are no members."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from triad.config.evaluate import EvaluateParams
-from triad.evaluation.bootstrap import Estimate, interval, normal_interval, value
+from triad.statistics.bootstrap import Estimate, interval, normal_interval, value
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 

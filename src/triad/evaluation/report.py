@@ -15,7 +15,7 @@ from triad.config.tasks import TaskParams
 from triad.evaluation import charts, story
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
 from triad.evaluation.figures import Rows
-from triad.evaluation.metrics import PRIMARY
+from triad.statistics.metrics import PRIMARY
 
 _SHOWN = {FUSED: "fused", NAIVE: "naive", ORACLE: "best possible", CHAMPION: "champion"}
 

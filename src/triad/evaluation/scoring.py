@@ -11,7 +11,6 @@ import numpy as np
 
 from triad.config.tasks import TaskParams
 from triad.evaluation.answers import Answers, Question
-from triad.evaluation.metrics import best_threshold
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.fused import Fused
@@ -19,6 +18,7 @@ from triad.fusion.members import Member
 from triad.fusion.popularity import Popularity
 from triad.progress import Progress
 from triad.ranking import target_ranks
+from triad.statistics.metrics import best_threshold
 
 
 class Answering(Protocol):

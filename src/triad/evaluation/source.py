@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad.evaluation.bootstrap import draw, interval
 from triad.features.dataset import Floats, Ints
+from triad.statistics.bootstrap import draw, interval
 
 RESAMPLES, CONFIDENCE = 500, 0.95
 

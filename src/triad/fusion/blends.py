@@ -21,8 +21,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, softmax
 
 from triad.features.dataset import Floats, Ints
-from triad.fusion.calibration import Kind
-from triad.fusion.weights import absolute_weights, mixture_weights
+from triad.statistics.calibration import Kind
+from triad.statistics.weights import absolute_weights, mixture_weights
 
 PULL = 200.0
 """Rows of the whole window that a segment's weights are drawn by."""

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend, convex_weights, log_choices, stacked_binary, stacked_classes, stacked_ranking
-from triad.fusion.calibration import POWERS, Calibration, Kind, calibrate, fit_calibration
+from triad.statistics.calibration import POWERS, Calibration, Kind, calibrate, fit_calibration
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
-from triad.fusion.calibration import log_powers
 from triad.fusion.crossfit import Question, Trial, solve
 from triad.fusion.examples import labelled
 from triad.fusion.fused import Fused, relations
@@ -19,6 +18,7 @@ from triad.fusion.lists import Lists, candidates, worth
 from triad.fusion.members import Member
 from triad.fusion.unseen import Unseen
 from triad.progress import Progress
+from triad.statistics.calibration import log_powers
 
 CANDIDATES = 30
 """Of each member's list, what a stacked ranking learns to choose among."""

@@ -14,9 +14,9 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
-from triad.fusion.calibration import Calibration, Kind, calibrate
 from triad.fusion.members import Member, load_member
 from triad.fusion.unseen import Unseen
+from triad.statistics.calibration import Calibration, Kind, calibrate
 
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""

@@ -19,7 +19,7 @@ from triad.fusion.history import item_weights, look_back, pick
 from triad.fusion.neighbours import POWERS, ask_validation, to_power
 from triad.fusion.popularity import item_shares
 from triad.fusion.transitions import transitions
-from triad.fusion.weights import mixture_weights
+from triad.statistics.weights import mixture_weights
 from triad.texts import Texts
 
 WEIGHTS: dict[Weights, Callable[[Dataset, LinearParams], csr_array]] = {

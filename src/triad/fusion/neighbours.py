@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.history import States, item_weights, look_back
-from triad.fusion.weights import mixture_weights
+from triad.statistics.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
 POWERS = (0.5, 0.75, 1.0, 1.5)

@@ -25,9 +25,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from triad.errors import TriadError
-from triad.evaluation import metrics
 from triad.evaluation.assess import NAIVE
-from triad.evaluation.bootstrap import Draws, Estimate, draw
+from triad.statistics import metrics
+from triad.statistics.bootstrap import Draws, Estimate, draw
 from triad.studies.outcome import Answers
 
 Status = Literal["holds", "does not hold", "not shown"]

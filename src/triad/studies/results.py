@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from triad.errors import TriadError
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
-from triad.evaluation.bootstrap import Estimate
-from triad.evaluation.metrics import PRIMARY
+from triad.statistics.bootstrap import Estimate
+from triad.statistics.metrics import PRIMARY
 from triad.studies.compare import Difference, difference, estimates, holm, oriented, status
 from triad.studies.outcome import Answers, Outcome
 from triad.studies.spec import ALONE, Claim, Study, Unit

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
-from triad.features.dataset import Floats, Ints
-from triad.fusion.weights import absolute_line
+from triad.arrays import Floats, Ints
+from triad.statistics.weights import absolute_line
 
 Kind = Literal["binary", "multiclass", "regression", "ranking"]
 Calibration = dict[str, Any] | None

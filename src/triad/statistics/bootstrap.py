@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from triad.features.dataset import Floats, Ints
+from triad.arrays import Floats, Ints
 
 Estimate = NDArray[np.float64]
 """(1 + resamples,): the value, then one value a resample; NaN where a resample leaves the metric undefined."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
+from triad.arrays import Floats
 from triad.errors import TriadError
-from triad.features.dataset import Floats
 
 
 def mixture_weights(

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
-from triad.evaluation.bootstrap import Draws, Estimate
-from triad.features.dataset import Floats, Ints
+from triad.statistics.bootstrap import Draws, Estimate
 
 PRIMARY = {"binary": "auc", "multiclass": "macro_f1", "regression": "relative_gain", "ranking": "ndcg"}
 """What the gate and the slices look at; more is better for each."""
