@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.kinds import KINDS
+
+Number = TypeVar("Number", float, Floats)
 
 
 def naive_losses(data: Dataset, tasks: Mapping[str, Mapping[str, Any]], rows: Ints) -> dict[str, float]:
@@ -23,17 +25,14 @@ def naive_losses(data: Dataset, tasks: Mapping[str, Mapping[str, Any]], rows: In
     return losses
 
 
-def relative_loss(losses: Floats, counts: Sequence[float], naive: Sequence[float]) -> Floats:
-    """(…,) mean over tasks of loss (…, tasks) relative to the best constant's.
+def relative(loss: Number, naive: float) -> Number:
+    """The loss as a share of the best constant's, so that no task's unit decides in a mean over tasks."""
+    return loss / max(naive, 1e-9)
 
-    Relative to a constant, no task's unit decides when to stop; weighted by the square root of its labels, neither
-    does the noise of a task that has few.
 
-    Args:
-        counts: labels of each task.
-        naive: the best constant's loss of each task.
-    """
-    return np.average(losses / np.maximum(naive, 1e-9), axis=-1, weights=[count**0.5 for count in counts])
+def task_weight(labels: float) -> float:
+    """A task's weight in that mean: the noise of a task with few labels decides little."""
+    return labels**0.5
 
 
 def _present(labels: Floats) -> Floats:

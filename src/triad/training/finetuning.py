@@ -18,7 +18,7 @@ from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.batches import Batch, Batches
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
-from triad.models.naive import naive_losses, relative_loss
+from triad.models.naive import naive_losses, relative, task_weight
 from triad.models.networks import SequenceNetwork, trunk_config
 from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
@@ -84,14 +84,14 @@ def make_after(network: MultiTaskNetwork) -> Callable[[Batch], None] | None:
 
 
 def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) -> Losses:
-    """Each task's loss on `rows`, and as `loss` their `relative_loss`."""
+    """Each task's loss on `rows`, and as `loss` the mean over tasks of the `relative` ones."""
     network = ranker.network
     outputs = score_exposures(ranker.scorer, data, rows, network.trunk.max_steps)
     batch = {"labels": labels_of(data, rows, ranker.tasks), "mask": np.ones(len(rows), np.float32)}
     mean, count = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
     losses = {name: float(mean[name]) for name in naive}
-    counts = [float(count[name]) for name in naive]
-    return {"loss": float(relative_loss(np.array([*losses.values()]), counts, [*naive.values()])), **losses}
+    shares = [relative(losses[name], constant) for name, constant in naive.items()]
+    return {"loss": float(np.average(shares, weights=[task_weight(float(count[name])) for name in naive])), **losses}
 
 
 def finetune_network(

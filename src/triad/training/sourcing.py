@@ -9,7 +9,7 @@ import numpy as np
 
 from triad.features.dataset import Dataset, Floats
 from triad.kinds import KINDS
-from triad.models.naive import naive_losses, relative_loss
+from triad.models.naive import naive_losses, relative, task_weight
 from triad.models.ranker import Ranker
 
 
@@ -35,12 +35,12 @@ def relative_losses(
         tasks: each with its kind and scale.
         naive: the best constant's loss of the tasks that count.
     """
-    losses, counts = np.zeros((len(labels), len(naive))), []
-    for column, name in enumerate(naive):
+    total, weight = np.zeros(len(labels)), 0.0
+    for name, constant in naive.items():
         label, kind = labels[:, list(tasks).index(name)], KINDS[tasks[name]["kind"]]
         known = np.flatnonzero(~np.isnan(label))
         contribution = kind.contribution(scores[name][known], label[known])
         loss = kind.row_loss(contribution, label[known], least=1e-7) / tasks[name]["scale"]
-        losses[known, column] = loss * len(labels) / len(known)
-        counts.append(len(known))
-    return relative_loss(losses, counts, [*naive.values()])
+        total[known] += relative(task_weight(len(known)) * loss, constant) * len(labels) / len(known)
+        weight += task_weight(len(known))
+    return total / weight
