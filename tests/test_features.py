@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,19 +20,20 @@ from make_tables import DAY, END, START, ZERO, make_tables
 
 from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
-from triad.config.tasks import TaskParams
+from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
-from triad.features import catalogue, dataset, exposures, labels, prices, rates, searches, streams
+from triad.features import catalogue, dataset, exposures, prices, rates, searches, streams
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.champion import Champion
-from triad.features.dataset import SPLITS, Dataset
-from triad.features.labels import Keys
+from triad.features.dataset import SPLITS, Dataset, Floats
+from triad.features.labels import LabelRows
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
 from triad.features.state import State
 from triad.features.vocabulary import Vocabulary, grow
-from triad.schema import EVENT_KINDS, MOST_CATEGORIES
+from triad.schema import MOST_CATEGORIES
 from triad.tables import connect, write_table
+from triad.tasks import LABELS
 
 HOUR = DAY // 24
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -86,13 +90,26 @@ def log(*rows: tuple, items: int = 3, prices: list[tuple] | None = None) -> dict
     return tables
 
 
-def followed(kinds: tuple[str, ...], *rows: tuple, hours: int = 24, known_until: int | None = None) -> list[float]:
-    with connect(log(*rows)) as session:
+def followed(events: tuple[str, ...], *log_rows: tuple, hours: int = 24, known_until: int | None = None) -> list[float]:
+    with connect(log(*log_rows)) as session:
         catalogue.read(session, 1)
         exposures.build(session, 0, 0, 1)
-        time = np.array([ZERO + int(row[2] * HOUR) for row in sorted(rows) if row[3] == "impression"])
-        codes = tuple(EVENT_KINDS.index(kind) for kind in kinds)
-        return labels.followed(session, codes, hours, time, known_until or ZERO + 90 * DAY).tolist()
+        time = np.array([ZERO + int(row[2] * HOUR) for row in sorted(log_rows) if row[3] == "impression"])
+        rows = label_rows(session, time=time, hours=hours, known_until=known_until or ZERO + 90 * DAY)
+        return rows.followed(events).tolist()
+
+
+def label_rows(session: duckdb.DuckDBPyConnection, *rows: tuple[int, int, float], **others: Any) -> LabelRows:
+    """Exposures (user, item, day)."""
+    user, item, day = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
+    time = others.pop("time", ZERO + (day * DAY).astype(np.int64))
+    known = {"fold": np.zeros(0), "grid": None, "hours": 24, "windows": SPANS, "known_until": ZERO + 90 * DAY} | others
+    return LabelRows(session, user, item, time, split_of(time, SPANS), **known)
+
+
+def made(rows: LabelRows, classes: Sequence[str] = (), **task: Any) -> Floats:
+    tasks = {"it": TaskParams(**task)}
+    return LABELS[tasks["it"].label].make("it", tasks, rows, classes)
 
 
 def test_a_step_counts_within_its_hours_of_the_same_user_item_and_session() -> None:
@@ -112,8 +129,8 @@ def test_a_given_step_must_come_first() -> None:
     assert followed(("click", "purchase"), shown, ("a", 0, 12, "click"), ("a", 0, 11, "purchase")) == [0]
     assert followed(("purchase",), shown, ("a", 0, 12, "click"), ("a", 0, 11, "purchase")) == [1]
     tasks = {**TASKS, "cart": TaskParams(kind="binary", label="carted", given="click")}
-    assert labels.chain("cart", tasks) == (1, 2)
-    assert labels.chain("click", tasks) == (1,)
+    assert chain("cart", given(tasks)) == ["cart", "click"]
+    assert chain("click", given(tasks)) == ["click"]
 
 
 def test_a_label_that_is_not_yet_known_is_missing() -> None:
@@ -124,12 +141,6 @@ def test_a_label_that_is_not_yet_known_is_missing() -> None:
 
 
 SPANS = windows(START, date(2026, 1, 13), SplitDays(validation=3, fusion=3, test=3))  # days 0-2 | 3-5 | 6-8 | 9-11
-
-
-def keys(*rows: tuple[int, int, float]) -> Keys:
-    user, item, day = (np.array(column) for column in zip(*rows, strict=True))
-    time = ZERO + (day * DAY).astype(np.int64)
-    return Keys(user, item, time, split_of(time, SPANS))
 
 
 def test_splits_are_whole_days_and_the_last_hours_of_each_are_left_out() -> None:
@@ -152,8 +163,12 @@ def test_folds_are_stable_and_near_their_shares() -> None:
 
 
 def test_user_attribute_shows_a_user_in_one_split_only() -> None:
-    rows = keys((0, 0, 0.1), (0, 1, 0.2), (0, 1, 1.0), (0, 1, 4.0), (1, 0, 0.5), (1, 0, 3.1), (1, 0, 4.0), (2, 0, 4.0))
-    found = labels.user_attribute(np.array([2, 1, -1]), np.array([0, 1, 1]), rows)
+    tables = log(*((user, 0, 1, "click") for user in "abc"))
+    tables["users"] = tables["users"].append_column("country", pa.array(["fr", "es", "elsewhere"]))
+    shown = ((0, 0, 0.1), (0, 1, 0.2), (0, 1, 1.0), (0, 1, 4.0), (1, 0, 0.5), (1, 0, 3.1), (1, 0, 4.0), (2, 0, 4.0))
+    with connect(tables) as session:
+        rows = label_rows(session, *shown, fold=np.array([0, 1, 1]))
+        found = made(rows, ("de", "es", "fr"), kind="multiclass", label="user_attribute", column="country")
     np.testing.assert_array_equal(found, [np.nan, 2, 2, np.nan, np.nan, np.nan, 1, np.nan])
 
 
@@ -162,8 +177,8 @@ def test_price_move_is_the_log_ratio_inside_the_split() -> None:
     with connect(log(("a", 0, 1, "click"), prices=known)) as session:
         found = catalogue.read(session, 1)
         grid = prices.build(session, True, ZERO // DAY + 11, found)
-    rows = keys((0, 0, 0.1), (0, 0, 0.9), (1, 0, 1.0), (0, 0, 2.0), (0, 1, 3.5), (0, 1, 4.0), (0, 2, 0.0))
-    move = labels.price_move(grid, 2, rows, SPANS)
+        shown = ((0, 0, 0.1), (0, 0, 0.9), (1, 0, 1.0), (0, 0, 2.0), (0, 1, 3.5), (0, 1, 4.0), (0, 2, 0.0))
+        move = made(label_rows(session, *shown, grid=grid), kind="regression", label="price_move", horizon_days=2)
     # item 0, day 0: the later of its two rows; days 1 and 2: two days on is the next split; item 2 has no price
     np.testing.assert_allclose(
         move, [np.nan, np.log(1200 / 1000), np.nan, np.nan, np.log(250 / 500), np.nan, np.nan], rtol=1e-5
@@ -176,9 +191,8 @@ def test_spend_is_what_the_user_pays_on_the_days_after() -> None:
     bought = [("a", 0, 10, "purchase"), ("a", 1, 24 + 5, "purchase"), ("a", 1, 48, "purchase"), ("b", 0, 30, "cart")]
     with connect(log(*bought)) as session:
         catalogue.read(session, 1)
-        total = labels.purchases(session)
-    rows = keys((0, 0, 0.1), (0, 0, 0.5), (0, 0, 1.0), (1, 0, 0.0), (0, 0, 2.0))
-    found = labels.spend(total, 1, rows, SPANS)
+        rows = label_rows(session, (0, 0, 0.1), (0, 0, 0.5), (0, 0, 1.0), (1, 0, 0.0), (0, 0, 2.0))
+        found = made(rows, kind="regression", label="spend", horizon_days=1)
     np.testing.assert_allclose(found, [np.nan, np.log1p(2000), np.log1p(2000), 0, np.nan], rtol=1e-6)
 
 

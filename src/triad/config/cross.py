@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from triad.config.base import near
 from triad.config.fuse import POINTWISE_MEMBERS
 from triad.config.ingest import SIMULATED_ATTRIBUTES
+from triad.config.tasks import chain, given
 from triad.schema import TABLES
 
 if TYPE_CHECKING:
@@ -24,17 +25,14 @@ def check(params: Params) -> None:
 
 
 def _chains(params: Params) -> None:
-    tasks = params.tasks
+    tasks, needed = params.tasks, given(params.tasks)
     for name, task in tasks.items():
         if task.given is not None and (task.given not in tasks or tasks[task.given].kind != "binary"):
             binary = [other for other, each in tasks.items() if each.kind == "binary" and other != name]
             raise ValueError(f"tasks.{name}.given: {task.given!r} is no binary task{near(task.given, binary)}")
-        seen, at = [name], task.given
-        while at is not None:
-            if at in seen:
-                raise ValueError(f"tasks.{name}.given: {' needs '.join([*seen, at])}: a circle")
-            seen.append(at)
-            at = tasks[at].given if at in tasks else None
+        steps = chain(name, needed)
+        if needed.get(steps[-1]) is not None:
+            raise ValueError(f"tasks.{name}.given: {' needs '.join([*steps, needed[steps[-1]]])}: a circle")
 
 
 def _one_ranking(params: Params) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -47,3 +48,16 @@ class TaskParams(Section):
 
 
 Tasks = Annotated[dict[str, TaskParams], Field(min_length=1)]
+
+
+def given(tasks: Mapping[str, TaskParams]) -> dict[str, str]:
+    """Task → the task whose event it needs, of those that need one."""
+    return {name: task.given for name, task in tasks.items() if task.given is not None}
+
+
+def chain(task: str, given: Mapping[str, str]) -> list[str]:
+    """The task and all that it needs, one after the other: a purchase, its click. A circle is gone round once."""
+    names = [task]
+    while (needs := given.get(names[-1])) is not None and needs not in names:
+        names.append(needs)
+    return names

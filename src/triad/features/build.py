@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -18,13 +19,14 @@ from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
 from triad.features.context import Known, Rows, block, learn
 from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
-from triad.features.labels import Keys
+from triad.features.labels import LabelRows
 from triad.features.rates import Strengths
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
 from triad.features.state import State
+from triad.tasks import LABELS
 from triad.texts import Texts
 
 BLOCK = 50_000
@@ -120,7 +122,11 @@ def _learn(
     pointwise = tuple(name for name, task in tasks.items() if task.kind != "ranking")
     meta = Meta(
         tasks=pointwise,
-        classes={name: _classes(session, tasks[name]) for name in pointwise if tasks[name].kind == "multiclass"},
+        classes={
+            name: LABELS[tasks[name].label].classes(tasks[name], partial(entities.user_values, session))
+            for name in pointwise
+            if tasks[name].kind == "multiclass"
+        },
         context=(),
         context_mean=(),
         context_std=(),
@@ -163,12 +169,16 @@ def _assemble(
     rows = Rows(**found, history=streams.history(stream, stream_user, user, time))
     days = split_of(time, meta.windows)
     whole = ends_inside(time, days, params.attribution_hours * HOUR, meta.windows)
-    keys = Keys(user, rows.item, time, np.where(whole, days, -1).astype(np.int8))
+    split = np.where(whole, days, -1).astype(np.int8)
     # -1 takes the last of these: what is later than every split is new to all of them
     begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
 
     users = entities.users(session, known, {name: state.vocabularies[name] for name in params.user_attributes})
-    label = _labels(session, state, keys, users.fold, grid)
+    known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
+    for_labels = LabelRows(
+        session, user, rows.item, time, split, users.fold, meta.windows, params.attribution_hours, known_until, grid
+    )
+    label = _labels(for_labels, state)
     source = Known(
         funnel=funnel,
         surfaces=state.surfaces,
@@ -185,7 +195,7 @@ def _assemble(
     event_id = texts(session, "event_id", "exposure", "row")
     signals.forget(session)
     if not source.strengths:
-        source = replace(source, strengths=_strengths(source, rows, keys.split, meta.windows["train"][1]))
+        source = replace(source, strengths=_strengths(source, rows, split, meta.windows["train"][1]))
     names, context = _context(source, rows)
     data = Dataset(
         items=entities.items(known, state.vocabularies, params.title_tokens, grid.first),
@@ -196,7 +206,7 @@ def _assemble(
             user=user,
             item=rows.item,
             time=time,
-            split=keys.split,
+            split=split,
             history=rows.history,
             context=context,
             labels=label,
@@ -228,30 +238,14 @@ def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
     return names, context
 
 
-def _labels(session: duckdb.DuckDBPyConnection, state: State, keys: Keys, fold: Ints, grid: prices.PriceGrid) -> Floats:
+def _labels(rows: LabelRows, state: State) -> Floats:
     """(n, n_tasks) labels, NaN where missing."""
-    spans, hours = state.meta.windows, state.params.attribution_hours
-    known_until = max(spans[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
-    found = np.full((len(keys.user), len(state.meta.tasks)), np.nan, np.float32)
+    values = np.full((len(rows.user), len(state.meta.tasks)), np.nan, np.float32)
     for column, name in enumerate(state.meta.tasks):
-        task = state.tasks[name]
-        if task.label == "user_attribute":
-            classes = {value: place for place, value in enumerate(state.meta.classes[name])}
-            values = entities.user_values(session, str(task.column))
-            of_user = np.array([classes.get(value, -1) for value in values], np.int64)
-            found[:, column] = labels.user_attribute(of_user, fold, keys)
-        elif task.label == "price_move":
-            found[:, column] = labels.price_move(grid, task.horizon_days, keys, spans)
-        elif task.label == "spend":
-            found[:, column] = labels.spend(labels.purchases(session), task.horizon_days, keys, spans)
-        else:
-            kinds = labels.chain(name, state.tasks)
-            found[:, column] = labels.followed(session, kinds, hours, keys.time, known_until)
-    return found
-
-
-def _classes(session: duckdb.DuckDBPyConnection, task: TaskParams) -> tuple[str, ...]:
-    return tuple(sorted(set(entities.user_values(session, str(task.column)).tolist()) - {""}))
+        make = LABELS[state.tasks[name].label].make
+        assert make is not None, name  # `check_tables` refused it
+        values[:, column] = make(name, state.tasks, rows, state.meta.classes.get(name, ()))
+    return values
 
 
 def _surfaces(session: duckdb.DuckDBPyConnection, funnel: Funnel, train: tuple[int, int]) -> tuple[str, ...]:

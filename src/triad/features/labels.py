@@ -1,53 +1,89 @@
-"""One function per label. A missing label is NaN."""
+"""The exposures that labels are made for (`tasks.base.Rows`). A missing label is NaN."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 
 from triad.config.tasks import TaskParams
-from triad.features.aggregates import Daily, daily
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features import entities
+from triad.features.aggregates import daily
+from triad.features.dataset import SPLITS, Bools, Floats, Ints
 from triad.features.prices import PriceGrid
 from triad.features.splits import Windows, ends_inside
 from triad.features.sql import DAY, HOUR, columns, nan
 from triad.schema import EVENT_KINDS
-
-STEP = {"clicked": "click", "carted": "cart", "purchased": "purchase"}
-"""Labels that are a step of the funnel, and the kind of event that each one is."""
-
+from triad.tasks import LABELS
+from triad.tasks.base import Entity
 
 _ALL, _NAMELESS, _NAMED = range(3)
 """Among which events an exposure looks for its own: all, those that name no session, those of its session."""
 
 
 @dataclass(frozen=True)
-class Keys:
+class LabelRows:
     """Exposures, (n,) each: catalogue rows, µs, and place in SPLITS or -1."""
 
+    session: duckdb.DuckDBPyConnection
     user: Ints
     item: Ints
     time: Ints
     split: Ints
+    fold: Ints  # (n_users,) split that may show the user's own attributes
+    windows: Windows
+    hours: int  # within which an event is an exposure's own
+    known_until: int  # µs
+    grid: PriceGrid
 
     @property
     def day(self) -> Ints:
         return self.time // DAY
 
+    @property
+    def in_train(self) -> Bools:
+        return np.asarray(self.split == SPLITS.index("train"))
 
-def chain(task: str, tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
-    """Kinds of event that must follow one another for `task`: its own, after those of the tasks it is given."""
-    params = tasks[task]
-    own = EVENT_KINDS.index(STEP[params.label])
-    return (*(chain(params.given, tasks) if params.given else ()), own)
+    @property
+    def in_fold(self) -> Bools:
+        return np.asarray(self.split == self.fold[self.user])
+
+    def followed(self, events: Sequence[str]) -> Floats:
+        kinds = tuple(EVENT_KINDS.index(event) for event in events)
+        label = np.zeros(len(self.time), np.float32)
+        label[columns(self.session, f"SELECT row FROM ({reached(kinds, self.hours)}) ORDER BY row")["row"]] = 1
+        label[(self.time + self.hours * HOUR > self.known_until) & (label == 0)] = np.nan
+        return label
+
+    def following(self, of: Entity, event: str, amount: str, days: int) -> Floats:
+        source = f"(SELECT * FROM activity WHERE kind = {EVENT_KINDS.index(event)})"
+        sums = daily(self.session, source, f"{of}_no", {"amount": amount})
+        return sums.between("amount", getattr(self, of), self.day + 1, self.day + 1 + days)
+
+    def known_after(self, days: int) -> Bools:
+        return ends_inside(self.day * DAY, self.split, (days + 1) * DAY, self.windows)
+
+    def log_price(self, days: int) -> Floats:
+        return self.grid.log_price(self.item, self.day + days)
+
+    def of_users(self, column: str, classes: Sequence[str]) -> Ints:
+        places = {name: place for place, name in enumerate(classes)}
+        values = entities.user_values(self.session, column)
+        return np.array([places.get(value, -1) for value in values], np.int64)[self.user]
+
+    def once(self, of: Entity, values: Floats | Ints, where: Bools, *, unit: Ints | None = None) -> Floats:
+        rows = last_of(getattr(self, of), self.day if unit is None else unit, where)
+        label = nan(len(values))
+        label[rows] = values[rows]
+        return label
 
 
 def predicted(tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
     """Kinds of event that tasks predict."""
-    return tuple(sorted({EVENT_KINDS.index(STEP[task.label]) for task in tasks.values() if task.label in STEP}))
+    steps = {LABELS[task.label].step for task in tasks.values()}
+    return tuple(sorted(EVENT_KINDS.index(step) for step in steps if step is not None))
 
 
 def reached(kinds: tuple[int, ...], hours: int) -> str:
@@ -83,46 +119,6 @@ def _session(side: str) -> str:
     return f"CASE WHEN {side}.among = {_NAMED} THEN {side}.visit ELSE 0 END"
 
 
-def followed(
-    session: duckdb.DuckDBPyConnection, kinds: tuple[int, ...], hours: int, time: Ints, known_until: int
-) -> Floats:
-    """(n,) 1 where the exposure is followed by `kinds` within `hours`, else 0; NaN where that is not yet known."""
-    label = np.zeros(len(time), np.float32)
-    label[columns(session, f"SELECT row FROM ({reached(kinds, hours)}) ORDER BY row")["row"]] = 1
-    label[(time + hours * HOUR > known_until) & (label == 0)] = np.nan
-    return label
-
-
-def user_attribute(value: Ints, fold: Ints, keys: Keys) -> Floats:
-    """(n,) class of the user on rows of the user's fold: one a user and day in train, the user's last in later splits.
-
-    `value` is (n_users,) the class, -1 unknown; `fold` (n_users,) the split that may show it.
-    """
-    shown = (keys.split >= 0) & (keys.split == fold[keys.user]) & (value[keys.user] >= 0)
-    unit = np.where(keys.split == SPLITS.index("train"), keys.day, -1 - keys.split.astype(np.int64))
-    return _on(last_of(keys.user, unit, shown), value[keys.user])
-
-
-def price_move(grid: PriceGrid, days: int, keys: Keys, spans: Windows) -> Floats:
-    """(n,) log of the price `days` later over the day's price, on one row an item and day, inside the split."""
-    move = grid.log_price(keys.item, keys.day + days) - grid.log_price(keys.item, keys.day)
-    inside = ends_inside(keys.day * DAY, keys.split, (days + 1) * DAY, spans)
-    return _on(last_of(keys.item, keys.day, inside & np.isfinite(move)), move)
-
-
-def purchases(session: duckdb.DuckDBPyConnection) -> Daily:
-    """Cents spent, by user and day."""
-    bought = f"(SELECT * FROM activity WHERE kind = {EVENT_KINDS.index('purchase')})"
-    return daily(session, bought, "user_no", {"cents": "price_cents * quantity"})
-
-
-def spend(bought: Daily, days: int, keys: Keys, spans: Windows) -> Floats:
-    """(n,) log1p of the cents spent on the `days` after the exposure's day, on one row a user and day, in the split."""
-    cents = bought.between("cents", keys.user, keys.day + 1, keys.day + 1 + days)
-    inside = ends_inside(keys.day * DAY, keys.split, (days + 1) * DAY, spans)
-    return _on(last_of(keys.user, keys.day, inside), np.log1p(cents))
-
-
 def last_of(entity: Ints, unit: Ints, eligible: np.ndarray) -> Ints:
     """Rows that are the last eligible one of their (entity, unit), in row order."""
     rows = np.flatnonzero(eligible)
@@ -130,9 +126,3 @@ def last_of(entity: Ints, unit: Ints, eligible: np.ndarray) -> Ints:
     ends = np.ones(len(rows), bool)
     ends[:-1] = (np.diff(entity[rows]) != 0) | (np.diff(unit[rows]) != 0)
     return np.sort(rows[ends])
-
-
-def _on(rows: Ints, values: np.ndarray) -> Floats:
-    label = nan(len(values))
-    label[rows] = values[rows]
-    return label

@@ -11,10 +11,10 @@ from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset
-from triad.features.labels import STEP
 from triad.features.sql import columns, scalar
 from triad.redaction import shown
 from triad.schema import MOST_CATEGORIES, REQUIRED, TABLES
+from triad.tasks import LABELS
 
 
 def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tasks: Mapping[str, TaskParams]) -> None:
@@ -23,9 +23,9 @@ def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tas
     Raises:
         TriadError: what is missing, and for which task.
     """
-    tables = _present(session)
+    tables = _filled(session)
     for name in REQUIRED:
-        if name not in tables or not scalar(session, f"SELECT count(*) FROM {name}"):
+        if name not in tables:
             raise TriadError("is missing or empty", where=f"table {name}", mend="look at what `triad ingest` wrote")
     attributes = _attributes(session)
     for attribute in params.user_attributes:
@@ -39,22 +39,21 @@ def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tas
             "holds no interaction", where="table events", mend="there is nothing to learn from impressions alone"
         )
     for name, task in tasks.items():
-        where = f"tasks.{name}"
-        if task.label == "column":
+        where, label = f"tasks.{name}", LABELS[task.label]
+        if label.make is None and label.unit == "exposures":
             raise TriadError("is a label of studies alone", where=f"{where}.label", mend="name one that events make")
-        if task.label == "user_attribute" and task.column not in attributes:
-            raise _lacking(where, f"the column users.{task.column}", f"users has {sorted(attributes)}")
-        if task.label == "price_move" and (
-            "prices" not in tables or not scalar(session, "SELECT count(*) FROM prices")
+        needs = label.needs(task)
+        for what, needed, source, present in (
+            ("the column users.{}", needs.columns, "users has", attributes),
+            ("the table {}", needs.tables, "the source gives", tables),
+            ("{} events", needs.events, "events has", kinds),
         ):
-            raise _lacking(where, "the table prices", f"the source gives {sorted(tables)}")
-        needed = STEP.get(task.label) or ("purchase" if task.label == "spend" else None)
-        if needed and needed not in kinds:
-            raise _lacking(where, f"{needed} events", f"events has {sorted(kinds)}")
-        if task.label in STEP and "impression" not in kinds and not params.sampled_negatives:
-            raise _lacking(
-                where, "impressions, or features.sampled_negatives > 0 in their place", f"events has {sorted(kinds)}"
-            )
+            for each in needed:
+                if each not in present:
+                    raise _lacking(where, what.format(each), f"{source} {sorted(present)}")
+        if needs.shown and "impression" not in kinds and not params.sampled_negatives:
+            impressions = "impressions, or features.sampled_negatives > 0 in their place"
+            raise _lacking(where, impressions, f"events has {sorted(kinds)}")
 
 
 def check_categories(
@@ -66,9 +65,8 @@ def check_categories(
         TriadError: an attribute to be learned has more than `schema.MOST_CATEGORIES` values.
     """
     asked = {f"features.user_attributes: {name}": name for name in params.user_attributes}
-    asked |= {
-        f"tasks.{name}.column": str(task.column) for name, task in tasks.items() if task.label == "user_attribute"
-    }
+    for task_name, task in tasks.items():
+        asked |= {f"tasks.{task_name}.column": column for column in LABELS[task.label].needs(task).columns}
     for where, name in asked.items():
         column = '"' + name.replace('"', '""') + '"'
         values = scalar(session, f"SELECT count(DISTINCT {column}) FROM users")
@@ -140,14 +138,11 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
                     )
 
 
-def _present(session: duckdb.DuckDBPyConnection) -> set[str]:
-    names = {
-        row[0]
-        for row in session.execute(
-            "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()"
-        ).fetchall()
-    }
-    return names & set(TABLES)
+def _filled(session: duckdb.DuckDBPyConnection) -> set[str]:
+    """Tables that the source gives, and that hold a row."""
+    tables = session.execute("SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")
+    present = {name for (name,) in tables.fetchall()} & set(TABLES)
+    return {name for name in present if scalar(session, f"SELECT count(*) FROM {name}")}
 
 
 def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
@@ -157,7 +152,7 @@ def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
 
 def has_prices(session: duckdb.DuckDBPyConnection) -> bool:
     """Whether the source gives a table of prices."""
-    return "prices" in _present(session) and scalar(session, "SELECT count(*) FROM prices") > 0
+    return "prices" in _filled(session)
 
 
 def _lacking(where: str, needed: str, found: str) -> TriadError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from triad.errors import TriadError
@@ -34,11 +32,3 @@ def labelled(
     if both and np.ptp(label[known]) == 0:
         raise TriadError(f"all {known.sum():,} labels are {label[known][0]:g}", where=where, mend=mend)
     return rows[known], label[known]
-
-
-def chain(task: str, given: Mapping[str, str]) -> list[str]:
-    """The task and all that it needs, one after the other."""
-    found = [task]
-    while (needs := given.get(found[-1])) is not None and needs not in found:
-        found.append(needs)
-    return found

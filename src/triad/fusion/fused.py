@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from triad.artifacts import read_json, write_json
-from triad.config.tasks import TaskParams
+from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
@@ -99,10 +99,7 @@ class Fused:
         return self.blends.get(task) or Blend((self.weights[task],))
 
     def _parents(self, task: str) -> list[str]:
-        found: list[str] = []
-        while (task := self.given.get(task, "")) and task in self.weights and task not in found:
-            found.append(task)
-        return found
+        return chain(task, {name: needs for name, needs in self.given.items() if needs in self.weights})[1:]
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) fused probabilities of the next item.
@@ -174,8 +171,7 @@ class _Folder(Mapping[str, Member]):
 
 def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[str, str]]:
     """(kind of each task, the task each one is given)."""
-    given = {name: task.given for name, task in tasks.items() if task.given is not None}
-    return {name: task.kind for name, task in tasks.items()}, given
+    return {name: task.kind for name, task in tasks.items()}, given(tasks)
 
 
 def calibrated_ranking(calibrations: Mapping[str, Calibration], scores: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -17,10 +17,10 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
-from triad.config.tasks import TaskParams
+from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.examples import chain, labelled
+from triad.fusion.examples import labelled
 from triad.fusion.history import look_back
 from triad.texts import Texts
 

@@ -17,14 +17,14 @@ from threadpoolctl import threadpool_limits
 
 from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
-from triad.config.tasks import TaskParams
+from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
 from triad.fusion import trees as stored
 from triad.fusion.alignment import align_vectors
 from triad.fusion.boosted import ONE_THREAD, count, grow, scores, versions
 from triad.fusion.encodings import Encoding, encode, encode_train
-from triad.fusion.examples import chain, labelled
+from triad.fusion.examples import labelled
 from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
 from triad.fusion.trees import Trees
 from triad.texts import Texts

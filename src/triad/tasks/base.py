@@ -1,0 +1,100 @@
+"""What a label is: of which rows, from which tables, how its values are made, and how people are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from triad.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from triad.config.tasks import TaskParams
+
+Entity = Literal["user", "item"]
+
+
+class Rows(Protocol):
+    """The exposures that a label is made for, and what the tables say of the time after them. (n,) each."""
+
+    @property
+    def session(self) -> duckdb.DuckDBPyConnection:
+        """The tables, for a query that no method here answers; `exposure` and `activity` among them."""
+
+    @property
+    def user(self) -> Ints: ...
+    @property
+    def item(self) -> Ints: ...
+    @property
+    def day(self) -> Ints:
+        """Whole UTC days since the epoch."""
+
+    @property
+    def split(self) -> Ints:
+        """Place in SPLITS, -1 where the row is left out."""
+
+    @property
+    def in_train(self) -> Bools: ...
+    @property
+    def in_fold(self) -> Bools:
+        """Whether the row's split is the one that may show its user's own attributes."""
+
+    def followed(self, events: Sequence[str]) -> Floats:
+        """1 where `events` follow one another within `attribution_hours`, else 0; NaN where that is not yet known."""
+
+    def following(self, of: Entity, event: str, amount: str, days: int) -> Floats:
+        """Sum of the SQL expression `amount` over the entity's events on the `days` after the exposure's day."""
+
+    def known_after(self, days: int) -> Bools:
+        """Whether the `days` after the exposure's day end inside its split."""
+
+    def log_price(self, days: int) -> Floats:
+        """Log of the item's price `days` after the exposure's day, NaN where unknown."""
+
+    def of_users(self, column: str, classes: Sequence[str]) -> Ints:
+        """Place in `classes` of the user's value of a column of users, -1 where it is none of them."""
+
+    def once(self, of: Entity, values: Floats | Ints, where: Bools, *, unit: Ints | None = None) -> Floats:
+        """`values` on the last row of each entity and `unit` (day) of those `where` it may stand; NaN on others."""
+
+
+Make = Callable[[str, "Mapping[str, TaskParams]", Rows, Sequence[str]], Floats]
+"""(n,) values of the task called so, NaN where missing; a class by its place in the names of the last argument."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a task's tables must hold."""
+
+    tables: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Of users, beyond the contract's."""
+    events: tuple[str, ...] = ()
+    """Kinds of event."""
+    shown: bool = False
+    """Whether it tells what was taken of what was shown: impressions, or sampled items in their place."""
+
+
+class Label(Protocol):
+    """What a task predicts. Code elsewhere asks it and never compares its name."""
+
+    name: str
+    kinds: tuple[str, ...]
+    """Kinds of answer it may have."""
+    unit: str
+    """The unit of examples that its rows are."""
+    options: tuple[str, ...]
+    """Keys of a task that it reads: `column`, `horizon_days`."""
+    step: str | None = None
+    """The kind of event that it predicts after an exposure."""
+    make: Make | None
+    """How values are made of the tables; None where its unit's rows already hold them."""
+
+    def needs(self, task: TaskParams) -> Needs:
+        """Checked before any work."""
+
+    def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+        """Names of the classes of a multiclass task, from the `values` of a column of users."""
+        return ()

@@ -1,0 +1,38 @@
+"""A class that the shop declares of its users: their segment, their country."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triad.arrays import Floats
+from triad.tasks.base import Label, Needs, Rows
+
+if TYPE_CHECKING:
+    from triad.config.tasks import TaskParams
+
+
+class UserAttribute(Label):
+    """The user's class on rows of the user's fold: one a user and day in train, the user's last in later splits."""
+
+    name = "user_attribute"
+    kinds = ("multiclass",)
+    unit = "exposures"
+    options = ("column",)
+
+    def needs(self, task: TaskParams) -> Needs:
+        return Needs(columns=(str(task.column),))
+
+    def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+        return tuple(sorted(set(values(str(task.column))) - {""}))
+
+    def make(self, name: str, tasks: Mapping[str, TaskParams], rows: Rows, classes: Sequence[str]) -> Floats:
+        value = rows.of_users(str(tasks[name].column), classes)
+        shown = (rows.split >= 0) & rows.in_fold & (value >= 0)
+        unit = np.where(rows.in_train, rows.day, -1 - rows.split.astype(np.int64))
+        return rows.once("user", value, shown, unit=unit)
+
+
+LABEL = UserAttribute()
