@@ -29,7 +29,7 @@ import yaml
 
 from triad.config.params import merge, parse
 from triad.features.dataset import Dataset, load
-from triad.models.ranker import Ranker
+from triad.members.network import Ranker
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value
 from triad.training.finetuning import finetune_network

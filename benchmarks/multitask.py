@@ -26,7 +26,7 @@ from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.digests import digest
 from triad.features.dataset import Dataset, load
-from triad.models.sequence import Sequence
+from triad.members.sequence import Sequence
 from triad.renewal import renew_when_full
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value

@@ -34,11 +34,11 @@ from triad.features.dataset import Dataset
 from triad.fusion.crossfit import Answer, Question, Trial, solve
 from triad.fusion.fitting import ranking_question
 from triad.fusion.fused import calibrated_ranking
-from triad.fusion.linear import WEIGHTS, Linear
-from triad.fusion.members import Member, load_member
-from triad.fusion.neighbours import item_neighbours
-from triad.fusion.popularity import Popularity
-from triad.fusion.unseen import Unseen
+from triad.members.linear import WEIGHTS, Linear
+from triad.members.mask_seen import Unseen
+from triad.members.neighbours import item_neighbours
+from triad.members.popularity import Popularity
+from triad.members.registry import Member, load_member
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.statistics.bootstrap import Draws, draw, interval

@@ -44,9 +44,9 @@ from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
-from triad.fusion.logistic import Logistic
-from triad.fusion.members import Member
-from triad.fusion.profile import Profile
+from triad.members.logistic import Logistic
+from triad.members.registry import Member
+from triad.members.trees import Profile
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw, interval
 from triad.studies.tabular import TabularForm, read, tasks

@@ -42,7 +42,7 @@ from triad.features.build import fit
 from triad.features.champion import origins
 from triad.features.dataset import SPLITS, Dataset
 from triad.features.state import State
-from triad.models.ranker import Ranker
+from triad.members.network import Ranker
 from triad.models.warm_start import InitialModel
 from triad.renewal import renew_when_full
 from triad.sources.simulated import simulate

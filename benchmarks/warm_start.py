@@ -33,8 +33,8 @@ from triad.features.build import fit
 from triad.features.champion import Champion, origins
 from triad.features.dataset import Dataset
 from triad.features.state import State
-from triad.models.ranker import Ranker
-from triad.models.sequence import Sequence
+from triad.members.network import Ranker
+from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.ranking import ranking_values, target_ranks
 from triad.sources.simulated import simulate

@@ -40,7 +40,7 @@ from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.evaluation.source import judge_source
 from triad.features.dataset import Dataset
-from triad.models.sequence import Sequence
+from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.studies.markets import MarketsForm, read
 from triad.studies.markets_features import list_features

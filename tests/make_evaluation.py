@@ -19,7 +19,7 @@ from triad.evaluation.answers import Answers, Question, answer
 from triad.features import dataset
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.fused import Fused, relations
-from triad.fusion.popularity import Popularity
+from triad.members.popularity import Popularity
 from triad.tables import write_table
 
 TASKS: dict[str, Any] = {

@@ -21,9 +21,9 @@ from triad.config.similarity import SimilarityParams
 from triad.features import dataset
 from triad.features.build import fit
 from triad.fusion.fitting import fit_fusion
-from triad.fusion.popularity import Popularity
-from triad.fusion.profile import Profile
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.popularity import Popularity
+from triad.members.trees import Profile
 from triad.tables import connect, write_table
 
 TASKS: dict[str, Any] = {

@@ -31,11 +31,11 @@ from triad.features.build import fit, transform
 from triad.features.dataset import Dataset, Floats, Ints, Streams
 from triad.features.labels import reached
 from triad.features.state import State
-from triad.fusion import neighbours
-from triad.fusion.ease import ease, successors
-from triad.fusion.neighbours import item_neighbours
-from triad.fusion.transitions import transitions
-from triad.fusion.unseen import Unseen
+from triad.members import neighbours
+from triad.members.ease import ease, successors
+from triad.members.mask_seen import Unseen
+from triad.members.neighbours import item_neighbours
+from triad.members.transitions import transitions
 from triad.ranking import target_ranks
 from triad.tables import connect
 from triad.texts import Texts

@@ -19,7 +19,7 @@ from triad.evaluation import scoring, window
 from triad.evaluation.oracle import oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
-from triad.fusion.members import MEMBERS
+from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 from triad.statistics.bootstrap import value
 from triad.texts import Texts

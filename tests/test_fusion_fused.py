@@ -17,8 +17,8 @@ from triad.errors import TriadError
 from triad.features.dataset import save
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
-from triad.fusion.popularity import Popularity
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.popularity import Popularity
 from triad.stages.fuse import fuse
 from triad.stages.profile import profile
 from triad.stages.similarity import similarity

@@ -6,10 +6,10 @@ from fusion_data import make_vectors, other_night
 from make_dataset import make_dataset
 
 from triad.errors import TriadError
-from triad.fusion.alignment import align_share, align_vectors
-from triad.fusion.examples import labelled
-from triad.fusion.history import DAY, closest, item_weights, look_back
-from triad.fusion.pretrained import item_vectors
+from triad.members.history import DAY, closest, item_weights, look_back
+from triad.members.item_index import align_share, align_vectors
+from triad.members.labelled import labelled
+from triad.members.pretrained import item_vectors
 from triad.texts import Texts
 
 

@@ -10,15 +10,15 @@ from make_dataset import make_dataset
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Streams
-from triad.fusion import ease as module
-from triad.fusion.attributes import attribute_cosine
-from triad.fusion.ease import ease, successors
-from triad.fusion.linear import WEIGHTS, Linear
-from triad.fusion.members import load_member
-from triad.fusion.neighbours import keep_largest
-from triad.fusion.popularity import Popularity
-from triad.fusion.transitions import transitions
-from triad.fusion.unseen import Unseen
+from triad.members import ease as module
+from triad.members.attributes import attribute_cosine
+from triad.members.ease import ease, successors
+from triad.members.linear import WEIGHTS, Linear
+from triad.members.mask_seen import Unseen
+from triad.members.neighbours import keep_largest
+from triad.members.popularity import Popularity
+from triad.members.registry import load_member
+from triad.members.transitions import transitions
 
 PARAMS = SimilarityParams(linear=LinearParams(ridge=2.0))
 

@@ -14,10 +14,10 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
+from triad.members.network import Ranker
+from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network, trunk_config
-from triad.models.ranker import Ranker
-from triad.models.sequence import Sequence
 
 TRUNK = TrunkParams(dim=8, layers=2, heads=2, max_steps=8, dropout=0.3)
 TASKS = {

@@ -6,8 +6,8 @@ from fusion_data import TASKS, other_night
 from make_dataset import make_dataset
 
 from triad.config.tasks import TaskParams
-from triad.fusion.history import DAY
-from triad.fusion.popularity import Popularity, item_shares
+from triad.members.history import DAY
+from triad.members.popularity import Popularity, item_shares
 
 DATA = make_dataset(40, 20, 0)
 

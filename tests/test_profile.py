@@ -12,9 +12,9 @@ from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.fusion.popularity import Popularity
-from triad.fusion.profile import Profile
-from triad.fusion.profile_features import fit_basis, table
+from triad.members.popularity import Popularity
+from triad.members.trees import Profile
+from triad.members.trees_columns import fit_basis, table
 from triad.schema import EVENT_KINDS
 
 PARAMS = ProfileParams(max_iterations=40, min_rows_a_leaf=20)

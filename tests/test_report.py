@@ -13,7 +13,7 @@ from make_evaluation import Served, make_fused, make_params, write_artifacts
 from triad.artifacts import read_json
 from triad.config.tasks import Label, TaskParams
 from triad.evaluation import charts, story
-from triad.fusion.members import MEMBERS
+from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 
 

@@ -14,10 +14,10 @@ from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS
-from triad.fusion.informed import Informed
-from triad.fusion.members import load_member
-from triad.fusion.sharing import share, without
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.registry import load_member
+from triad.members.sharing import share, without
+from triad.members.stacked_trees import Informed
 
 
 @dataclass

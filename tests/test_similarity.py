@@ -12,10 +12,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import Streams
-from triad.fusion.history import item_weights, look_back
-from triad.fusion.neighbours import item_neighbours
-from triad.fusion.popularity import Popularity
-from triad.fusion.similarity import FEATURES, Similarity
+from triad.members.history import item_weights, look_back
+from triad.members.item_similarity import FEATURES, Similarity
+from triad.members.neighbours import item_neighbours
+from triad.members.popularity import Popularity
 
 PARAMS = SimilarityParams()
 

@@ -10,10 +10,10 @@ from test_training import PARAMS, params_with, run_finetune
 from triad.artifacts import read_json
 from triad.evaluation.source import judge_source
 from triad.features.dataset import Dataset, save
+from triad.members.network import Ranker
+from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.ranker import Ranker
-from triad.models.sequence import Sequence
 from triad.stages.finetune import finetune
 from triad.training.sourcing import relative_losses, validation_rows
 

@@ -11,7 +11,7 @@ from test_training import PARAMS, RUNTIME
 
 from triad.errors import TriadError
 from triad.features.dataset import load
-from triad.fusion.members import load_member
+from triad.members.registry import load_member
 from triad.models.warm_start import InitialModel
 from triad.studies.data import laid
 from triad.studies.markets import MarketsForm, read

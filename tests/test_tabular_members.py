@@ -13,10 +13,10 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
-from triad.fusion.encodings import SMOOTHING, encode, encode_train
-from triad.fusion.logistic import Logistic
-from triad.fusion.members import load_member
-from triad.fusion.profile import Profile
+from triad.members.logistic import Logistic
+from triad.members.registry import load_member
+from triad.members.trees import Profile
+from triad.members.trees_encodings import SMOOTHING, encode, encode_train
 from triad.texts import Texts
 
 TREES = ProfileParams(trees="lightgbm", max_iterations=40, min_rows_a_leaf=20, bag_rows=0)

@@ -20,10 +20,10 @@ from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Streams, load, save
+from triad.members.network import Ranker
+from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.ranker import Ranker
-from triad.models.sequence import Sequence
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training import checkpoints

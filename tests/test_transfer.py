@@ -11,11 +11,11 @@ from test_training import PARAMS, RUNTIME, same_weights
 
 from triad.config.pretrain import TrunkParams
 from triad.features.dataset import Dataset
+from triad.members.network import Ranker
 from triad.models.batches import Batches
 from triad.models.delta import add_delta
 from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network, trunk_config
-from triad.models.ranker import Ranker
 from triad.training import finetuning
 from triad.training.finetuning import ExposureFeed, finetune_network
 from triad.training.optimizers import Pace

@@ -8,8 +8,8 @@ import pytest
 from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.fusion.boosted import grow, scores
-from triad.fusion.trees import load, save
+from triad.members.trees_boosted import grow, scores
+from triad.members.trees_stored import load, save
 
 KINDS = {
     "binary": TaskParams(kind="binary", label="clicked"),

@@ -14,10 +14,10 @@ from triad.errors import TriadError
 from triad.features import vocabulary
 from triad.features.dataset import Dataset, save
 from triad.features.vocabulary import Vocabulary
+from triad.members.network import Ranker
+from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task_config
 from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.ranker import Ranker
-from triad.models.sequence import Sequence
 from triad.models.warm_start import InitialModel, scales, warm_start_sequence
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.stages.finetune import finetune

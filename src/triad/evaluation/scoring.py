@@ -14,8 +14,8 @@ from triad.evaluation.answers import Answers, Question
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.fused import Fused
-from triad.fusion.members import Member
-from triad.fusion.popularity import Popularity
+from triad.members.popularity import Popularity
+from triad.members.registry import Member
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.statistics.metrics import best_threshold

@@ -12,11 +12,11 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
 from triad.fusion.crossfit import Question, Trial, solve
-from triad.fusion.examples import labelled
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth
-from triad.fusion.members import Member
-from triad.fusion.unseen import Unseen
+from triad.members.labelled import labelled
+from triad.members.mask_seen import Unseen
+from triad.members.registry import Member
 from triad.progress import Progress
 from triad.statistics.calibration import log_powers
 

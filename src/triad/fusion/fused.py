@@ -14,8 +14,8 @@ from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
-from triad.fusion.members import Member, load_member
-from triad.fusion.unseen import Unseen
+from triad.members.mask_seen import Unseen
+from triad.members.registry import Member, load_member
 from triad.statistics.calibration import Calibration, Kind, calibrate
 
 Scores = dict[str, dict[str, Floats]]

@@ -12,7 +12,7 @@ from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
 from triad.fusion.crossfit import Judged, Mix
 from triad.fusion.fused import calibrated_ranking
-from triad.fusion.members import Member
+from triad.members.registry import Member
 from triad.progress import Progress
 from triad.ranking import ranking_values, target_ranks
 

@@ -10,11 +10,11 @@ from triad.artifacts import ARTIFACTS, replacing
 from triad.errors import TriadError
 from triad.features.dataset import load
 from triad.fusion.fitting import fit_fusion
-from triad.fusion.linear import WEIGHTS
-from triad.fusion.logistic import Logistic
-from triad.fusion.members import Member, load_member
-from triad.fusion.popularity import Popularity
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.linear import WEIGHTS
+from triad.members.logistic import Logistic
+from triad.members.popularity import Popularity
+from triad.members.registry import Member, load_member
 
 if TYPE_CHECKING:
     from triad.config.params import Params

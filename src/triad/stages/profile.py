@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
 from triad.features.dataset import load
-from triad.fusion.informed import Informed
-from triad.fusion.pretrained import item_vectors
-from triad.fusion.profile import Profile
+from triad.members.pretrained import item_vectors
+from triad.members.stacked_trees import Informed
+from triad.members.trees import Profile
 
 if TYPE_CHECKING:
     from triad.config.params import Params

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
 from triad.features.dataset import load
-from triad.fusion.linear import WEIGHTS, Linear
-from triad.fusion.pretrained import item_vectors
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.linear import WEIGHTS, Linear
+from triad.members.pretrained import item_vectors
 
 if TYPE_CHECKING:
     from triad.config.params import Params

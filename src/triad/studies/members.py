@@ -18,14 +18,14 @@ from triad.config.similarity import Weights
 from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, load
-from triad.fusion.informed import Informed
-from triad.fusion.linear import WEIGHTS, Linear
-from triad.fusion.logistic import Logistic
-from triad.fusion.members import MEMBERS, Member, load_member
-from triad.fusion.popularity import Popularity
-from triad.fusion.profile import Profile
-from triad.fusion.similarity import Similarity
 from triad.locking import held
+from triad.members.item_similarity import Similarity
+from triad.members.linear import WEIGHTS, Linear
+from triad.members.logistic import Logistic
+from triad.members.popularity import Popularity
+from triad.members.registry import MEMBERS, Member, load_member
+from triad.members.stacked_trees import Informed
+from triad.members.trees import Profile
 from triad.models.warm_start import InitialModel
 from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
 from triad.studies.spec import REGISTERED, StudyParams
@@ -35,7 +35,7 @@ from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
-CODE = ("features", "encoders", "models", "training")
+CODE = ("features", "encoders", "models", "members", "training")
 """Packages that networks are fitted by."""
 
 History = list[dict[str, float]]
@@ -187,7 +187,7 @@ class Workshop:
 
 def _code(name: str) -> list[str]:
     """What names the code that fits the member called `name`: another revision finds nothing on the shelf."""
-    parts = CODE if name in ("pretrain", "source", "finetune") else (*CODE, "fusion")
+    parts = CODE
     return [code_digest(PACKAGE / part) for part in parts]
 
 

@@ -14,7 +14,7 @@ from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
 from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
-from triad.fusion.members import Member
+from triad.members.registry import Member
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
 from triad.studies.data import summary, taught, thinned

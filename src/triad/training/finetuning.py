@@ -16,11 +16,11 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
+from triad.members.network import Ranker
 from triad.models.batches import Batch, Batches
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.naive import naive_losses, relative, task_weight
 from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.ranker import Ranker
 from triad.models.scoring import score_exposures
 from triad.models.warm_start import InitialModel, scales
 from triad.models.warm_start_heads import rescaled, warm_start_multitask

@@ -16,10 +16,10 @@ from scipy.special import logsumexp
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.members.sequence import Sequence
 from triad.models import losses
 from triad.models.batches import Batch, Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.sequence import Sequence
 from triad.models.warm_start import InitialModel, scales, warm_start_sequence
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit

@@ -9,8 +9,8 @@ import numpy as np
 
 from triad.features.dataset import Dataset, Floats
 from triad.kinds import KINDS
+from triad.members.network import Ranker
 from triad.models.naive import naive_losses, relative, task_weight
-from triad.models.ranker import Ranker
 
 
 def validation_rows(ranker: Ranker, data: Dataset) -> Floats:

@@ -8,8 +8,8 @@ from pathlib import Path
 from triad.errors import TriadError
 from triad.features import champion, vocabulary
 from triad.features.dataset import Dataset
+from triad.members.sequence import NETWORK
 from triad.models.networks import load_network
-from triad.models.sequence import NETWORK
 from triad.models.warm_start import InitialModel
 
 log = logging.getLogger("triad.warm")

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
-from triad.fusion.neighbours import keep_largest, taken_by, train_steps
+from triad.members.neighbours import keep_largest, taken_by, train_steps
 
 MAX_ITEMS = 25_000
 

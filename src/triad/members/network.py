@@ -11,10 +11,10 @@ import numpy as np
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.kinds import KINDS
+from triad.members.sequence import NETWORK
 from triad.models.multitask import MultiTaskNetwork, output_shape
 from triad.models.networks import load_network, save_network
 from triad.models.scoring import Scorer, score_exposures
-from triad.models.sequence import NETWORK
 
 
 class Ranker:

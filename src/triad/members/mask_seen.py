@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.members import Member
+from triad.members.registry import Member
 
 
 @dataclass(frozen=True)

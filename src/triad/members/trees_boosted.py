@@ -15,7 +15,7 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Floats
-from triad.fusion.trees import Boosted, Trees
+from triad.members.trees_stored import Boosted, Trees
 
 ONE_THREAD = 500_000
 """Rows up to which one thread serves. On a busy machine more of them wait than work: 160,000 rows × 130 columns beside

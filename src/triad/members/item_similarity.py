@@ -23,11 +23,11 @@ from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, align_vectors, align_weights
-from triad.fusion.examples import labelled
-from triad.fusion.history import closest, item_weights, look_back, pick
-from triad.fusion.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
-from triad.fusion.popularity import item_shares
+from triad.members.history import closest, item_weights, look_back, pick
+from triad.members.item_index import align_share, align_vectors, align_weights
+from triad.members.labelled import labelled
+from triad.members.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
+from triad.members.popularity import item_shares
 from triad.texts import Texts
 
 FEATURES = ("neighbours", "again", "closeness", "closest", "popularity", "steps", "is_empty")

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import logit
 
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
-from triad.fusion.history import States, look_back
-from triad.fusion.profile_features import Column
+from triad.members.history import States, look_back
+from triad.members.trees_columns import Column
 
 RECENT, FOLDS, SMOOTHING = 100, 5, 5.0
 HALF_LIVES_DAYS = (0.02, 14.0)

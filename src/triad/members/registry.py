@@ -45,18 +45,18 @@ class Member(Protocol):
 
 
 MEMBERS = {
-    "finetune": "triad.models.ranker:Ranker",
-    "pretrain": "triad.models.sequence:Sequence",
-    "similarity": "triad.fusion.similarity:Similarity",
-    "item_knn": "triad.fusion.similarity:Similarity",
-    "transitions": "triad.fusion.linear:Linear",
-    "ease": "triad.fusion.linear:Linear",
-    "successors": "triad.fusion.linear:Linear",
-    "attributes": "triad.fusion.linear:Linear",
-    "profile": "triad.fusion.profile:Profile",
-    "informed": "triad.fusion.informed:Informed",
-    "logistic": "triad.fusion.logistic:Logistic",
-    "popularity": "triad.fusion.popularity:Popularity",
+    "finetune": "triad.members.network:Ranker",
+    "pretrain": "triad.members.sequence:Sequence",
+    "similarity": "triad.members.item_similarity:Similarity",
+    "item_knn": "triad.members.item_similarity:Similarity",
+    "transitions": "triad.members.linear:Linear",
+    "ease": "triad.members.linear:Linear",
+    "successors": "triad.members.linear:Linear",
+    "attributes": "triad.members.linear:Linear",
+    "profile": "triad.members.trees:Profile",
+    "informed": "triad.members.stacked_trees:Informed",
+    "logistic": "triad.members.logistic:Logistic",
+    "popularity": "triad.members.popularity:Popularity",
 }
 """Named by text, so that asking for one imports no other's framework."""
 

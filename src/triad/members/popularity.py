@@ -11,9 +11,9 @@ import numpy as np
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share
-from triad.fusion.examples import labelled
-from triad.fusion.history import DAY
+from triad.members.history import DAY
+from triad.members.item_index import align_share
+from triad.members.labelled import labelled
 from triad.texts import Texts
 
 HALF_LIFE_DAYS = 14.0

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, hstack, vstack
 
 from triad.features.dataset import Dataset, Ints
-from triad.fusion.neighbours import keep_largest
+from triad.members.neighbours import keep_largest
 
 
 def attribute_cosine(data: Dataset, *, neighbours: int) -> csr_array:

@@ -12,13 +12,13 @@ from scipy.sparse import csr_array, load_npz, save_npz
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import LinearParams, SimilarityParams, Weights
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.alignment import align_share, align_weights
-from triad.fusion.attributes import attribute_cosine
-from triad.fusion.ease import ease, successors
-from triad.fusion.history import item_weights, look_back, pick
-from triad.fusion.neighbours import POWERS, ask_validation, to_power
-from triad.fusion.popularity import item_shares
-from triad.fusion.transitions import transitions
+from triad.members.attributes import attribute_cosine
+from triad.members.ease import ease, successors
+from triad.members.history import item_weights, look_back, pick
+from triad.members.item_index import align_share, align_weights
+from triad.members.neighbours import POWERS, ask_validation, to_power
+from triad.members.popularity import item_shares
+from triad.members.transitions import transitions
 from triad.statistics.weights import mixture_weights
 from triad.texts import Texts
 

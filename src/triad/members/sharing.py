@@ -18,7 +18,7 @@ from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Dataset, Floats, Ints
 
 if TYPE_CHECKING:
-    from triad.fusion.members import Member
+    from triad.members.registry import Member
 
 LEARNED_FROM = tuple(SPLITS.index(split) for split in ("train", "validation"))
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.history import DAY, States, item_weights, look_back
-from triad.fusion.neighbours import profile_vectors
+from triad.members.history import DAY, States, item_weights, look_back
+from triad.members.neighbours import profile_vectors
 from triad.schema import EVENT_KINDS
 
 Part = Literal["user", "taste", "item", "pair", "context", "odds"]

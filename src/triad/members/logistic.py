@@ -20,8 +20,8 @@ from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.examples import labelled
-from triad.fusion.history import look_back
+from triad.members.history import look_back
+from triad.members.labelled import labelled
 from triad.texts import Texts
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from triad.features.dataset import Dataset
-from triad.fusion.neighbours import largest, train_steps
+from triad.members.neighbours import largest, train_steps
 
 
 def transitions(

@@ -20,13 +20,13 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
-from triad.fusion import trees as stored
-from triad.fusion.alignment import align_vectors
-from triad.fusion.boosted import ONE_THREAD, count, grow, scores, versions
-from triad.fusion.encodings import Encoding, encode, encode_train
-from triad.fusion.examples import labelled
-from triad.fusion.profile_features import ANY, PARTS, Basis, Column, fit_basis, table
-from triad.fusion.trees import Trees
+from triad.members import trees_stored as stored
+from triad.members.item_index import align_vectors
+from triad.members.labelled import labelled
+from triad.members.trees_boosted import ONE_THREAD, count, grow, scores, versions
+from triad.members.trees_columns import ANY, PARTS, Basis, Column, fit_basis, table
+from triad.members.trees_encodings import Encoding, encode, encode_train
+from triad.members.trees_stored import Trees
 from triad.texts import Texts
 
 log = logging.getLogger("triad.profile")

@@ -12,9 +12,9 @@ from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.profile import Profile
-from triad.fusion.sharing import Shared, share
-from triad.fusion.similarity import Similarity
+from triad.members.item_similarity import Similarity
+from triad.members.sharing import Shared, share
+from triad.members.trees import Profile
 
 FOLDS = 4
 """The giver of a fold knows three quarters of the users: nearly as good as the one of all that scores later days."""

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, vstack
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.fusion.history import States, item_weights, look_back
+from triad.members.history import States, item_weights, look_back
 from triad.statistics.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
