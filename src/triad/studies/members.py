@@ -36,7 +36,7 @@ from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
 CODE = ("features", "encoders", "models", "members", "training")
-"""Packages that networks are fitted by."""
+"""Packages that members are fitted by."""
 
 History = list[dict[str, float]]
 Made = tuple[Any, History]
@@ -154,7 +154,7 @@ class Workshop:
     def _shelved(self, name: str) -> Member:
         read = self.params.model_dump(include=set(SECTIONS[name]))
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
-        depends = [name, self.key, cut, read, str(self.runtime), _code(name)]
+        depends = [name, self.key, cut, read, str(self.runtime), _code()]
         if self.beside and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
             depends += [digest(self.beside / part) for part in (MODELS, SOURCE)]
         text = json.dumps(depends, sort_keys=True, default=str)
@@ -185,10 +185,9 @@ class Workshop:
             self.parameters[name] = parameters
 
 
-def _code(name: str) -> list[str]:
-    """What names the code that fits the member called `name`: another revision finds nothing on the shelf."""
-    parts = CODE
-    return [code_digest(PACKAGE / part) for part in parts]
+def _code() -> list[str]:
+    """What names the code that fits members: another revision finds nothing on the shelf."""
+    return [code_digest(PACKAGE / part) for part in CODE]
 
 
 def _learned(network: Any, transfer: FinetuneParams | None) -> int:
