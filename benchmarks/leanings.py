@@ -25,9 +25,9 @@ from sklearn.metrics import roc_auc_score
 from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
 from triad.config.runtime import RuntimeParams
+from triad.datasets.tabular import read, tasks
+from triad.datasets.tabular.form import TabularForm
 from triad.features.dataset import Ints
-from triad.studies.tabular import read, tasks
-from triad.studies.tabular_form import TabularForm
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import settle
 

@@ -4,7 +4,7 @@
 
 Leave-one-out, the full catalogue ranked, items of the history masked. Everything is chosen before the test item:
 members on one half of the users' last item but one, calibrations and weights on the other half; then every member is
-fitted again on all but the last item, with what was chosen (`triad.studies.sequences`). Seeds are the Transformer's:
+fitted again on all but the last item, with what was chosen (`triad.datasets.sequences`). Seeds are the Transformer's:
 its first seed gives the weights, and every seed is fitted again. The rest is the same each time.
 
 Fitted members lie in the folder, so that a second call goes on where the first was stopped. Prints Markdown: intervals
@@ -30,6 +30,7 @@ from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
+from triad.datasets.sequences import SequencesForm, read, read_refit
 from triad.features.dataset import Dataset
 from triad.fusion.crossfit import Answer, Question, Trial, solve
 from triad.fusion.fitting import ranking_question
@@ -42,7 +43,6 @@ from triad.members.registry import Member, load_member
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.statistics.bootstrap import Draws, draw, interval
-from triad.studies.sequences import SequencesForm, read, read_refit
 
 K = 10
 MEMBERS = ("popularity", "item_knn", *WEIGHTS, "pretrain")

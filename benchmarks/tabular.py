@@ -42,6 +42,7 @@ from triad.config.pretrain import TrunkParams
 from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
+from triad.datasets.tabular import TabularForm, read, tasks
 from triad.features.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
 from triad.members.logistic import Logistic
@@ -49,7 +50,6 @@ from triad.members.registry import Member
 from triad.members.trees import Profile
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw, interval
-from triad.studies.tabular import TabularForm, read, tasks
 
 if TYPE_CHECKING:
     from triad.training.runtime import Runtime

@@ -38,14 +38,14 @@ from resume import kept_in
 from triad.artifacts import replacing, replacing_file
 from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
+from triad.datasets.markets import MarketsForm, read
+from triad.datasets.markets.features import list_features
+from triad.datasets.markets.joined import initial_rows, together
+from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
 from triad.evaluation.source import judge_source
 from triad.features.dataset import Dataset
 from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
-from triad.studies.markets import MarketsForm, read
-from triad.studies.markets_features import list_features
-from triad.studies.markets_joined import initial_rows, together
-from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import settle
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from triad.ablations.spec import load as load_study
 from triad.config.ingest import IngestParams
 from triad.config.params import load, parse
 from triad.errors import TriadError
-from triad.studies.spec import load as load_study
 
 FILES = """
 ingest:

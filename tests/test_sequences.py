@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from triad.datasets.sequences import SequencesForm, read, read_refit
+from triad.datasets.streams import DAY, LAST_DAY
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS
-from triad.studies.sequences import SequencesForm, read, read_refit
-from triad.studies.streams import DAY, LAST_DAY
 
 LINES = "ann pen cup tea\nbob tea\ncy cup tea pen ink\n\ndan ink pen\n"
 FORM = SequencesForm(form="sequences", path="log.txt", hash_buckets=2)

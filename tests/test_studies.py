@@ -16,21 +16,21 @@ import yaml
 from click.testing import CliRunner, Result
 from make_dataset import make_dataset
 from scipy.stats import spearmanr
-from test_architecture import SOURCE, reach
+from test_architecture import SOURCE, module_file, reach
 from test_warm_start import lay_out
 
+from triad.ablations import plan
+from triad.ablations.compare import difference, estimates, holm, status
+from triad.ablations.data import starts, taught, thinned
+from triad.ablations.outcome import Answers, Outcome
+from triad.ablations.page import document, render
+from triad.ablations.prepare import prepare
+from triad.ablations.results import results
+from triad.ablations.spec import FORMS, Study, Unit, load, load_all
 from triad.artifacts import write_json
 from triad.errors import TriadError
 from triad.features import dataset
 from triad.features.dataset import SPLITS
-from triad.studies import plan
-from triad.studies.compare import difference, estimates, holm, status
-from triad.studies.data import starts, taught, thinned
-from triad.studies.outcome import Answers, Outcome
-from triad.studies.page import document, render
-from triad.studies.prepare import prepare
-from triad.studies.results import results
-from triad.studies.spec import FORMS, Study, Unit, load, load_all
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
@@ -172,16 +172,21 @@ def test_the_first_seeds_of_named_studies_are_wanted() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "modules"),
-    [("data", ["prepare", *FORMS]), ("unit", ["run"]), ("compare", ["results"]), ("page", ["page"])],
+    [
+        ("data", ["ablations.prepare", *(f"datasets.{form}" for form in FORMS)]),
+        ("unit", ["ablations.run"]),
+        ("compare", ["ablations.results"]),
+        ("page", ["ablations.page"]),
+    ],
 )
 def test_a_stage_lists_just_the_code_it_imports(stage: str, modules: list[str]) -> None:
     stages = yaml.safe_load((ROOT / "ablations" / "dvc.yaml").read_text())["stages"]
     stages[stage] = stages[stage].get("do", stages[stage])
     listed = [(ROOT / "ablations" / dep).resolve() for dep in stages[stage]["deps"] if "/src/" in dep]
     covered = {path for dep in listed for path in ([dep] if dep.is_file() else dep.rglob("*.py"))}
-    needed = set().union(*(reach(SOURCE / "triad" / "studies" / f"{name}.py") for name in modules))
+    needed = set().union(*(reach(module_file(f"triad.{name}")) for name in modules))
     needed = {path for path in needed if path.parent.name not in ("config", "triad")}
-    needed -= {SOURCE / "triad" / "studies" / "spec.py"}  # what a unit's settings come to is in its digest
+    needed -= {SOURCE / "triad" / "ablations" / "spec.py"}  # what a unit's settings come to is in its digest
     assert not needed - covered, sorted(str(path) for path in needed - covered)
     assert not [dep for dep in listed if not needed & ({dep, *dep.rglob("*.py")}) and "templates" not in str(dep)]
 
@@ -268,7 +273,7 @@ def test_only_the_labels_of_the_tasks_are_taught() -> None:
 def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triad.studies import members
+    from triad.ablations import members
 
     data, params = make_dataset(), study(params={"similarity": {"linear": {"members": ["ease"]}}}).settings("mmoe")
     for code in ("old", "old", "new"):
@@ -280,8 +285,8 @@ def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
 def test_a_variant_starts_from_a_registered_model_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triad.studies import members
-    from triad.studies.run import run
+    from triad.ablations import members
+    from triad.ablations.run import run
     from triad.training.finetuning import finetune_network
     from triad.training.runtime import settle
 
@@ -355,7 +360,7 @@ def test_only_a_variant_asks_for_a_registered_model(tmp_path: Path) -> None:
 def test_a_run_leaves_out_and_names_what_no_registered_model_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from triad.studies import commands, jobs
+    from triad.ablations import commands, jobs
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_XLA_FLAGS", "")
@@ -381,7 +386,7 @@ def test_seeds_run_at_once_each_on_its_cores_and_one_that_fails_harms_no_other(
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         pytest.skip("needs two cores")
-    from triad.studies.jobs import at_once
+    from triad.ablations.jobs import at_once
 
     monkeypatch.chdir(tmp_path)
     subprocess.run(["dvc", "init", "-q", "--no-scm"], check=True)
@@ -415,7 +420,7 @@ def test_seeds_run_at_once_each_on_its_cores_and_one_that_fails_harms_no_other(
 
 
 def test_data_sets_are_found_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triad.studies import commands
+    from triad.ablations import commands
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRIAD_DATASETS", "sets")
@@ -441,8 +446,8 @@ def test_the_studies_in_the_guide_fit() -> None:
 def test_what_was_compiled_in_one_process_is_not_compiled_in_the_next(tmp_path: Path) -> None:
     code = f"""if True:
         from pathlib import Path
-        from triad.studies.commands import _keep_compiled
-        _keep_compiled(Path({str(tmp_path)!r}))
+        from triad.ablations.commands import keep_compiled
+        keep_compiled(Path({str(tmp_path)!r}))
         import tensorflow as tf
         print(float(tf.function(lambda x: tf.reduce_sum(tf.tanh(x @ x)), jit_compile=True)(tf.ones((3, 3)))))
     """
@@ -471,7 +476,7 @@ def claims_without_a_task_are_of_each_that_both_answer(rows: list[dict], by_seed
 
 
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triad.studies.run import run  # the one that needs a framework
+    from triad.ablations.run import run  # the one that needs a framework
 
     monkeypatch.chdir(tmp_path)
     trees = {"fuse": {"members": ["profile", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
@@ -537,7 +542,7 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
 
 def _pages_and_docs(checkout: Path, found: dict, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Running a study writes no page of docs/; asked to, it writes its own and keeps those it has no results for."""
-    from triad.studies import commands
+    from triad.ablations import commands
 
     shipped = checkout / "docs" / "results" / "studies"
     for folder in (checkout / "ablations" / "results", shipped):

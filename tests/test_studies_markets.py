@@ -9,18 +9,18 @@ import pytest
 from pydantic import ValidationError
 from test_training import PARAMS, RUNTIME
 
+from triad.ablations.data import laid
+from triad.ablations.members import Workshop
+from triad.ablations.prepare import offered, prepare
+from triad.ablations.spec import Study
+from triad.datasets.markets import MarketsForm, read
+from triad.datasets.markets.joined import initial_rows, together
+from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
+from triad.datasets.streams import DAY
 from triad.errors import TriadError
 from triad.features.dataset import load
 from triad.members.registry import load_member
 from triad.models.warm_start import InitialModel
-from triad.studies.data import laid
-from triad.studies.markets import MarketsForm, read
-from triad.studies.markets_joined import initial_rows, together
-from triad.studies.markets_lists import Candidates, ndcg, run_of, sampled
-from triad.studies.members import Workshop
-from triad.studies.prepare import offered, prepare
-from triad.studies.spec import Study
-from triad.studies.streams import DAY
 from triad.training.pretraining import pretrain_network, targets
 
 HEAD = "userId\titemId\trating\n"

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from triad.datasets.tabular import TabularForm, read, tasks
 from triad.errors import TriadError
 from triad.features.dataset import load, save
-from triad.studies.tabular import TabularForm, read, tasks
 
 HEADER = "who,town,age,spent,offer,came,bought,level,part,paid\n"
 ROWS = [

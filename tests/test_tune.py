@@ -12,16 +12,16 @@ from click.testing import CliRunner
 from make_dataset import make_dataset
 from optuna.trial import TrialState
 
+from triad.ablations.data import taught
+from triad.ablations.spec import StudyParams
 from triad.config.params import merge, parse
 from triad.errors import TriadError
 from triad.features import dataset
-from triad.studies import commands
-from triad.studies import tune as searching
-from triad.studies.commands import tune as command
-from triad.studies.data import taught
-from triad.studies.space import Space, blind, load_space, overlay
-from triad.studies.spec import StudyParams
 from triad.tracking.store import client
+from triad.tuning import commands
+from triad.tuning import search as searching
+from triad.tuning.commands import tune as command
+from triad.tuning.space import Space, blind, load_space, overlay
 from triad.workspace import laid
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def test_a_killed_search_goes_on_and_ends_with_what_it_would_have_found(
 
     def search(curve: Curve, name: str):
         monkeypatch.setattr(searching, "_loss", curve)
-        return searching.tune(data, PARAMS, SPACE, name=name, folder=Path(name), experiment="tuning")
+        return searching.search(data, PARAMS, SPACE, name=name, folder=Path(name), experiment="tuning")
 
     whole, killed, rest = Curve(), Curve(killed_at=6), Curve()
     best, loss = search(whole, "whole")
@@ -142,7 +142,7 @@ def test_a_killed_search_goes_on_and_ends_with_what_it_would_have_found(
 
     other = PARAMS.model_copy(update={"finetune": PARAMS.finetune.model_copy(update={"dropout": 0.4})})
     with pytest.raises(TriadError, match="begun on other data, params or dials"):
-        searching.tune(data, other, SPACE, name="whole", folder=Path("whole"), experiment="tuning")
+        searching.search(data, other, SPACE, name="whole", folder=Path("whole"), experiment="tuning")
 
 
 def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.ablations.spec import Study
+from triad.ablations.spec import load as load_study
 from triad.features.dataset import SPLITS, Dataset, load
-from triad.studies.spec import Study
-from triad.studies.spec import load as load_study
 
 FOLDER = Path("ablations")
 PRICES = 20

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from triad.studies.compare import difference, estimates
-from triad.studies.outcome import Answers, Outcome
-from triad.studies.spec import Unit
-from triad.studies.spec import load as load_study
+from triad.ablations.compare import difference, estimates
+from triad.ablations.outcome import Answers, Outcome
+from triad.ablations.spec import Unit
+from triad.ablations.spec import load as load_study
 
 FOLDER = Path("ablations")
 

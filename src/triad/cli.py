@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from triad import machine, plain
+from triad.ablations.commands import ablations
 from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
@@ -21,7 +22,7 @@ from triad.paths import entry
 from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected
 from triad.retraining.commands import retraining
-from triad.studies.commands import ablations, tune
+from triad.tuning.commands import tune
 
 STAGES = (
     "ingest",

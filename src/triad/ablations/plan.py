@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
+from triad.ablations.data import digest, night_of, starts
+from triad.ablations.spec import Study, Unit, datasets
 from triad.artifacts import replacing_file
 from triad.errors import TriadError
-from triad.studies.data import digest, night_of, starts
-from triad.studies.spec import Study, Unit, datasets
 
 PARAMS = Path("params.yaml")
 

@@ -28,8 +28,8 @@ from triad.config.texts import unquoted
 from triad.errors import TriadError
 
 FORMS = ("shop", "tabular", "sequences", "markets")
-"""Forms of data. Each is a module of this package with a section `<Form>Form`, which says what it is `read_from`, and
-`read(form, folder)`.
+"""Forms of data. Each is a module of `triad.datasets` with a section `<Form>Form`, which says what it is `read_from`,
+and `read(form, folder)`.
 """
 
 TARGET = "target"
@@ -119,7 +119,7 @@ class Study(Section):
         if not isinstance(values, dict) or isinstance(values.get("data"), Section):
             return values
         form = form_of(values.get("data"))
-        module: Any = importlib.import_module(f"triad.studies.{values['data']['form']}")
+        module: Any = importlib.import_module(f"triad.datasets.{values['data']['form']}")
         tasks = module.tasks(form) if hasattr(module, "tasks") else {}  # such a form says what may be predicted
         return {"tasks": tasks, **values, "data": form}
 
@@ -253,7 +253,7 @@ def form_of(values: Any) -> Section:
     name = values.get("form") if isinstance(values, Mapping) else None
     if name not in FORMS:
         raise ValueError(f"form: {name!r} is none of {', '.join(FORMS)}")
-    kind = getattr(importlib.import_module(f"triad.studies.{name}"), f"{name.title()}Form")
+    kind = getattr(importlib.import_module(f"triad.datasets.{name}"), f"{name.title()}Form")
     found: Section = kind.model_validate(values)
     return found
 

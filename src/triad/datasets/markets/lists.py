@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.datasets.markets.files import read_ratings, read_run
+from triad.datasets.markets.form import MarketsForm
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.redaction import shown
-from triad.studies.markets import MarketsForm
-from triad.studies.markets_files import read_ratings, read_run
 from triad.texts import Texts
 
 CUT = 10

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
-from triad.studies.columns import Epoch, File
-from triad.studies.splits import ByModulo, Split
+from triad.datasets.columns import Epoch, File
+from triad.datasets.splits import ByModulo, Split
 
 
 class Steps(Section):

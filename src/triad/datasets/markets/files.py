@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
+from triad.datasets.columns import File, Written, read_columns
 from triad.errors import TriadError
-from triad.studies.columns import File, Written, read_columns
 
 Names = NDArray[np.object_]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from triad.ablations.data import MODELS, ROWS, SOURCE, SUMMARY, digest, night_of, starts
+from triad.ablations.spec import TARGET, Study, datasets
 from triad.artifacts import replacing, write_json
+from triad.datasets.markets import MarketsForm
+from triad.datasets.markets.joined import source_of
 from triad.errors import TriadError
 from triad.features import dataset
 from triad.features.dataset import SPLITS, Dataset
-from triad.studies.data import MODELS, ROWS, SOURCE, SUMMARY, digest, night_of, starts
-from triad.studies.markets import MarketsForm
-from triad.studies.markets_joined import source_of
-from triad.studies.spec import TARGET, Study, datasets
 
 
 def prepare(study: Study, target: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def prepare(study: Study, target: Path) -> dict[str, Any]:
             lists to be ranked.
     """
     form: Any = study.data
-    found = importlib.import_module(f"triad.studies.{form.form}").read(form, datasets())
+    found = importlib.import_module(f"triad.datasets.{form.form}").read(form, datasets())
     sets = {TARGET: found} if isinstance(found, Dataset) else dict(found)
     if study.market not in sets:
         raise TriadError(f"holds {', '.join(sets)}, not {study.market!r}", where="market of the study", mend="name one")

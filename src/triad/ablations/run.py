@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from triad.ablations.data import summary, taught, thinned
+from triad.ablations.members import Workshop
+from triad.ablations.outcome import Answers, Outcome
+from triad.ablations.spec import Study, StudyParams, Unit
 from triad.evaluation.assess import NAIVE, ORACLE
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
@@ -17,10 +21,6 @@ from triad.fusion.fitting import fit_fusion
 from triad.members.registry import Member
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
-from triad.studies.data import summary, taught, thinned
-from triad.studies.members import Workshop
-from triad.studies.outcome import Answers, Outcome
-from triad.studies.spec import Study, StudyParams, Unit
 from triad.training.diagnostics import cosines, expert_use, gradient_grams
 from triad.training.runtime import settle
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from triad.datasets.markets.form import MarketsForm
+from triad.datasets.streams import items_of, users_of
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Streams
 from triad.features.vocabulary import Vocabulary
-from triad.studies.markets import MarketsForm
-from triad.studies.streams import items_of, users_of
 from triad.texts import Texts, joined
 
 

@@ -81,7 +81,7 @@ def load_space(path: Path) -> Space:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             where, message = f"{path}: {'.'.join(map(str, first['loc'])) or 'space'}", first["msg"]
-        raise TriadError(message, where=where, mend="see src/triad/studies/space.py") from error
+        raise TriadError(message, where=where, mend="see src/triad/tuning/space.py") from error
 
 
 def overlay(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from triad.ablations.compare import Difference, difference, estimates, holm, oriented, status
+from triad.ablations.outcome import Answers, Outcome
+from triad.ablations.spec import ALONE, Claim, Study, Unit
 from triad.errors import TriadError
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
 from triad.statistics.bootstrap import Estimate
 from triad.statistics.metrics import PRIMARY
-from triad.studies.compare import Difference, difference, estimates, holm, oriented, status
-from triad.studies.outcome import Answers, Outcome
-from triad.studies.spec import ALONE, Claim, Study, Unit
 
 Outcomes = Mapping[Unit, Outcome]
 Rows = list[dict[str, Any]]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from triad.datasets.columns import Columns
+from triad.datasets.tabular.form import TabularForm
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
 from triad.features.vocabulary import Vocabulary, grow
-from triad.studies.columns import Columns
-from triad.studies.tabular_form import TabularForm
 from triad.texts import Texts
 
 HOUR = 3_600_000_000

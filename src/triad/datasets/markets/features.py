@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 
+from triad.datasets.markets.lists import Candidates
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.studies.markets_lists import Candidates
 
 LEAN = 0.7
 """How much of the normalisation falls on what the user took: 0.5 is the cosine, above it popular candidates gain."""

@@ -25,16 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.config.tasks import TaskParams
+from triad.datasets.columns import Columns, read_columns
+from triad.datasets.splits import deal
+from triad.datasets.tabular.form import TabularForm
+from triad.datasets.tabular.parts import HOUR, make_context, make_items, make_labels
 from triad.features.dataset import SPLITS, Bools, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
-from triad.studies.columns import Columns, read_columns
-from triad.studies.splits import deal
-from triad.studies.tabular_form import TabularForm
-from triad.studies.tabular_parts import HOUR, make_context, make_items, make_labels
 from triad.texts import Texts
 
-log = logging.getLogger("triad.studies")
+log = logging.getLogger("triad.datasets")
 
 KIND = EVENT_KINDS.index("click")
 NOTHING = "-"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
+from triad.datasets.columns import Columns
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Floats, Ints
-from triad.studies.columns import Columns
 from triad.texts import Texts
 
 

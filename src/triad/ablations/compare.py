@@ -24,11 +24,11 @@ from typing import Literal
 import numpy as np
 from scipy.stats import t as student
 
+from triad.ablations.outcome import Answers
 from triad.errors import TriadError
 from triad.evaluation.assess import NAIVE
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw
-from triad.studies.outcome import Answers
 
 Status = Literal["holds", "does not hold", "not shown"]
 

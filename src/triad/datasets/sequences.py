@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from triad.datasets.columns import File, Written, read_columns
+from triad.datasets.splits import chance
+from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Dataset, Ints, Queries
 from triad.features.vocabulary import Vocabulary, grow
 from triad.redaction import shown
 from triad.sources.reading import read_text
-from triad.studies.columns import File, Written, read_columns
-from triad.studies.splits import chance
-from triad.studies.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 from triad.texts import Texts
 
 TRAIN, VALIDATION, FUSION, TEST = range(len(SPLITS))

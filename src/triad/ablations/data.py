@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from triad.ablations.spec import Study
 from triad.artifacts import read_json
 from triad.config.tasks import Tasks
 from triad.features import champion
 from triad.features.dataset import Dataset
-from triad.studies.spec import Study
 
 SUMMARY = "data.json"
 

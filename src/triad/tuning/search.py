@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import TrialState
 
+from triad.ablations.members import Workshop
+from triad.ablations.spec import StudyParams
 from triad.config.params import merge
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
 from triad.paths import sqlite_url
-from triad.studies.members import Workshop
-from triad.studies.space import Space, blind, overlay
-from triad.studies.spec import StudyParams
 from triad.tracking.runs import safe
 from triad.tracking.store import client, experiment_id
 from triad.training.checkpoints import fingerprint
 from triad.training.runtime import settle
+from triad.tuning.space import Space, blind, overlay
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,7 +37,7 @@ log = logging.getLogger("triad.tune")
 PARENT = "mlflow_run"
 
 
-def tune(
+def search(
     data: Dataset,
     params: StudyParams,
     space: Space,

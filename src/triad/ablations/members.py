@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from triad.ablations.data import MODELS, ROWS, SOURCE, digest, laid
+from triad.ablations.spec import REGISTERED, StudyParams
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
@@ -27,8 +29,6 @@ from triad.members.registry import MEMBERS, Member, load_member
 from triad.members.stacked_trees import Informed
 from triad.members.trees import Profile
 from triad.models.warm_start import InitialModel
-from triad.studies.data import MODELS, ROWS, SOURCE, digest, laid
-from triad.studies.spec import REGISTERED, StudyParams
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime

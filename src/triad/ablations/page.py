@@ -22,7 +22,7 @@ def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
         studies: name → what `results.results` gave, with `lineage`.
     """
     environment = Environment(
-        loader=PackageLoader("triad.studies", "templates"),
+        loader=PackageLoader("triad.ablations", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
