@@ -27,11 +27,11 @@ from scipy.special import expit, softmax
 
 from triad.config.evaluate import EvaluateParams
 from triad.evaluation.gate import Comparison, judge
+from triad.kinds import KINDS
 from triad.ranking import ranking_values
 from triad.sources.simulated.sizes import SIZES
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw
-from triad.statistics.calibration import calibrate, fit_calibration
 
 Array = np.ndarray
 Random = np.random.Generator
@@ -75,14 +75,14 @@ def read(random: Random, user: Array, truth: Array, shared: float, gain: float) 
 
 def binary_task(name: str, gain: float, random: Random, user: Array) -> tuple[Array, Models]:
     """Labels (n,), and each model's calibrated probabilities."""
-    truth = noise(random, user, TRUTH[name])
+    truth, kind = noise(random, user, TRUTH[name]), KINDS["binary"]
     start = np.log(RATES[name] / (1 - RATES[name])) - TRUTH[name] ** 2 / 2.6
     labels = (random.random(len(user)) < expit(start + truth)).astype(float)
     seen, fusion = read(random, user, truth, SHARED[name], gain), np.arange(min(len(user), 40_000))
 
     def probability(score: Array) -> Array:  # calibrated as the fusion does, on rows of another draw of labels
         raw, drawn = expit(start + score), random.random(len(fusion)) < expit(start + truth[fusion])
-        return calibrate("binary", fit_calibration("binary", raw[fusion], drawn.astype(float)), raw)
+        return kind.calibrate(kind.fit_calibration(raw[fusion], drawn.astype(float)), raw)
 
     return labels, Models(*(probability(each) for each in (seen.champion, seen.twin, seen.better)))
 

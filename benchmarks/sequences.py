@@ -32,9 +32,10 @@ from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.datasets.sequences import SequencesForm, read, read_refit
 from triad.features.dataset import Dataset
-from triad.fusion.crossfit import Answer, Question, Trial, solve
+from triad.fusion.crossfit import solve
 from triad.fusion.fitting import ranking_question
-from triad.fusion.fused import calibrated_ranking
+from triad.fusion.question import Answer, Question, Trial
+from triad.kinds import KINDS
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import Unseen
 from triad.members.neighbours import item_neighbours
@@ -148,8 +149,9 @@ def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str,
             scores = {name: Unseen(member).rank(data, user, history) for name, member in members.items()}
             fused = {}
             for name, answer in fusions.items():
-                shown = {each: scores[each] for each in answer.calibrations}
-                fused[name] = answer.blend.mix("ranking", calibrated_ranking(answer.calibrations, shown), history)
+                kind = KINDS["ranking"]
+                shown = {each: kind.calibrate(how, scores[each]) for each, how in answer.calibrations.items()}
+                fused[name] = answer.blend.mix(kind, shown, history)
             for name, values in {**scores, **fused}.items():
                 ranks[name].append(target_ranks(values, np.arange(len(part)), target[start : start + block]))
             for name, values in scores.items():
@@ -199,7 +201,7 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
             member, fitted.seconds["pretrain"] = fit_transformer(again, folder / f"refit/pretrain_{seed}", params)
             refits.append(member)
     masked = {each: Unseen(member) for each, member in fitted.chosen.items()}
-    question = ranking_question(data, masked, "next", FUSE.model_copy(update={"combine": "stacked"}))
+    question = ranking_question(data, masked, "next", KINDS["ranking"], FUSE.model_copy(update={"combine": "stacked"}))
     fusions = answers(question, list(masked))
 
     by_seed: dict[str, list[np.ndarray]] = {}

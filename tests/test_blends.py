@@ -8,17 +8,13 @@ from scipy.special import expit, log_softmax, logit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from triad.config.fuse import FuseParams
-from triad.fusion.blends import (
-    Blend,
-    convex_weights,
-    log_choices,
-    stacked_binary,
-    stacked_classes,
-    stacked_ranking,
-)
-from triad.fusion.crossfit import Question, Trial, solve
+from triad.fusion.blends import Blend, convex_weights
+from triad.fusion.crossfit import solve
 from triad.fusion.lists import Part, candidates
+from triad.fusion.question import Question, Trial
+from triad.kinds import KINDS
 from triad.statistics.calibration import log_powers
+from triad.statistics.stacking import log_choices, stacked_binary, stacked_classes, stacked_ranking
 from triad.statistics.weights import mixture_weights
 
 STACKED = Trial(5, 100, 0.95, 1, combine="stacked")
@@ -27,15 +23,15 @@ STACKED = Trial(5, 100, 0.95, 1, combine="stacked")
 def test_a_blend_by_hand() -> None:
     scores = {"a": np.array([0.2, 0.2]), "b": np.array([0.6, 0.6])}
     by_segment = Blend(({"a": 1.0, "b": 0.0}, {"a": 0.25, "b": 0.75}), (5,))
-    assert by_segment.mix("binary", scores, np.array([4, 5])) == pytest.approx([0.2, 0.5])
+    assert by_segment.mix(KINDS["binary"], scores, np.array([4, 5])) == pytest.approx([0.2, 0.5])
     assert by_segment.overall(np.array([0, 1, 2, 9])) == pytest.approx({"a": 0.8125, "b": 0.1875})
     stacked = Blend(({"a": 2.0, "b": 0.5},), bias=(0.1,))
     expected = expit(2 * logit(0.2) + 0.5 * logit(0.6) + 0.1)
-    assert stacked.mix("binary", scores, np.zeros(2)) == pytest.approx([expected] * 2)
+    assert stacked.mix(KINDS["binary"], scores, np.zeros(2)) == pytest.approx([expected] * 2)
     lists = {"a": np.array([[0.5, 0.5, 0.0]]), "b": np.array([[0.2, 0.8, 0.0]])}
-    pooled = Blend(({"a": 1.0, "b": 2.0},), bias=()).mix("ranking", lists, np.zeros(1))
+    pooled = Blend(({"a": 1.0, "b": 2.0},), bias=()).mix(KINDS["ranking"], lists, np.zeros(1))
     assert pooled == pytest.approx(np.array([[0.2**2, 0.8**2, 0]]) / (0.2**2 + 0.8**2))
-    classes = Blend(({"a": 1.0, "b": 2.0},), bias=(0.0, 0.0, np.log(3))).mix("multiclass", lists, np.zeros(1))
+    classes = Blend(({"a": 1.0, "b": 2.0},), bias=(0.0, 0.0, np.log(3))).mix(KINDS["multiclass"], lists, np.zeros(1))
     assert classes[0, 1] / classes[0, 0] == pytest.approx(16)
     for blend in (by_segment, stacked):
         assert Blend.from_json(asdict(blend)) == blend
@@ -57,7 +53,7 @@ def test_each_segment_finds_its_own_weights_and_an_empty_one_has_the_wholes() ->
     good, poor = random.uniform(0.5, 0.9, 6000), random.uniform(0.1, 0.5, 6000)
     contributions = np.where((segment == 0)[:, None], np.stack([good, poor], 1), np.stack([poor, good], 1))
     ones = np.ones(6000)
-    found = convex_weights("binary", contributions, ones, ones, segment=segment, segments=3)
+    found = convex_weights(KINDS["binary"], contributions, ones, ones, segment=segment, segments=3)
     assert found.sum(axis=1) == pytest.approx(1)
     assert found[0, 0] > 0.9 and found[1, 0] < 0.1
     assert found[2] == pytest.approx([0.5, 0.5], abs=0.05)
@@ -105,7 +101,7 @@ def test_a_stacked_fusion_beats_the_best_and_says_so() -> None:
     first, second = random.normal(0, 1.5, (2, 3000))
     label = (random.random(3000) < expit(first + second)).astype(float)
     scores = {"first": expit(first), "second": expit(second)}
-    question = Question("click", "binary", scores, label, random.integers(300, size=3000))
+    question = Question("click", KINDS["binary"], scores, label, random.integers(300, size=3000))
     stacked, convex = solve(question, replace(STACKED, calibrate=False)), solve(question, Trial(5, 100, 0.95, 1))
     assert not stacked.record["fallback"]
     assert stacked.record["fused"] < convex.record["fused"] - 0.01  # the logits really add up
@@ -120,11 +116,11 @@ def test_a_stacked_multiclass_and_a_regression_that_stays_convex() -> None:
     chance = softmax(parts.sum(axis=0), axis=1)
     label = (random.random((2000, 1)) > chance.cumsum(axis=1)).sum(axis=1).astype(float)
     scores = {"a": softmax(parts[0], axis=1), "b": softmax(parts[1], axis=1)}
-    record = solve(Question("profile", "multiclass", scores, label, np.arange(2000) % 200), STACKED).record
+    record = solve(Question("profile", KINDS["multiclass"], scores, label, np.arange(2000) % 200), STACKED).record
     assert not record["fallback"]
     target = random.normal(size=500)
     guess = {"a": target + random.normal(0, 0.3, 500), "b": target + random.normal(0, 0.3, 500)}
-    answer = solve(Question("price", "regression", guess, target, np.arange(500)), STACKED)
+    answer = solve(Question("price", KINDS["regression"], guess, target, np.arange(500)), STACKED)
     assert answer.blend.bias is None
     assert sum(answer.weights.values()) == pytest.approx(1)
 
@@ -139,7 +135,7 @@ def test_a_stacked_ranking_is_fitted_on_candidates() -> None:
     part = Part(None, query, query, target)  # type: ignore[arg-type]  # asked for no rows
     question = Question(
         "next",
-        "ranking",
+        KINDS["ranking"],
         {name: log_powers(values, query, target) for name, values in scores.items()},
         np.ones(400),
         query,

@@ -9,8 +9,10 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from triad.errors import TriadError
-from triad.fusion.crossfit import Answer, Judged, Mix, Question, Trial, solve
-from triad.statistics.calibration import POWERS, calibrate, fit_calibration, log_powers
+from triad.fusion.crossfit import solve
+from triad.fusion.question import Answer, Judged, Mix, Question, Trial
+from triad.kinds import KINDS
+from triad.statistics.calibration import POWERS, log_powers
 from triad.statistics.weights import absolute_line, absolute_weights, mixture_weights
 
 TRIAL = Trial(folds=5, bootstrap=200, confidence=0.95, seed=1)
@@ -60,21 +62,21 @@ def test_platt_finds_the_map_that_spoilt_the_probabilities() -> None:
     true = expit(random.normal(-2, 1.5, 40_000))
     label = (random.random(40_000) < true).astype(float)
     spoilt = expit((logit(true) + 1) * 2)
-    found = fit_calibration("binary", spoilt, label)
+    found = KINDS["binary"].fit_calibration(spoilt, label)
     assert found is not None
     assert (found["slope"], found["intercept"]) == pytest.approx((0.5, -1), abs=0.04)
-    assert calibrate("binary", found, spoilt) == pytest.approx(true, abs=0.02)
+    assert KINDS["binary"].calibrate(found, spoilt) == pytest.approx(true, abs=0.02)
 
 
 def test_binary_calibration_stays_finite_and_never_turns_the_order() -> None:
     score = np.linspace(0.1, 0.9, 50)
-    apart = fit_calibration("binary", score, (score > 0.5).astype(float))  # separable: no maximum without a pull
-    reversed_ = fit_calibration("binary", score, (score < 0.5).astype(float))
+    apart = KINDS["binary"].fit_calibration(score, (score > 0.5).astype(float))  # separable: no maximum without a pull
+    reversed_ = KINDS["binary"].fit_calibration(score, (score < 0.5).astype(float))
     assert apart is not None
     assert reversed_ is not None
     assert np.isfinite([apart["slope"], apart["intercept"]]).all()
     assert reversed_["slope"] == 0
-    assert np.isfinite(calibrate("binary", apart, np.array([0.0, 1.0]))).all()
+    assert np.isfinite(KINDS["binary"].calibrate(apart, np.array([0.0, 1.0]))).all()
 
 
 def test_multiclass_calibration_finds_temperature_and_bias() -> None:
@@ -83,10 +85,10 @@ def test_multiclass_calibration_finds_temperature_and_bias() -> None:
     label = (random.random((30_000, 1)) > true.cumsum(axis=1)).sum(axis=1)
     spoilt = true**2 * np.array([1, 2, 0.5])
     spoilt /= spoilt.sum(axis=1, keepdims=True)
-    found = fit_calibration("multiclass", spoilt, label.astype(float))
+    found = KINDS["multiclass"].fit_calibration(spoilt, label.astype(float))
     assert found is not None
     assert found["slope"] == pytest.approx(0.5, abs=0.02)
-    mapped = calibrate("multiclass", found, spoilt)
+    mapped = KINDS["multiclass"].calibrate(found, spoilt)
     assert mapped.sum(axis=1) == pytest.approx(1)
     assert np.abs(mapped - true).mean() < 0.01
 
@@ -97,13 +99,13 @@ def test_the_table_of_powers_is_the_renormalised_power() -> None:
     query, target = np.array([0, 0, 3]), np.array([1, 5, 2])
     table = log_powers(probabilities, query, target)
     for column, power in enumerate(POWERS):
-        mapped = calibrate("ranking", {"power": power}, probabilities)
+        mapped = KINDS["ranking"].calibrate({"power": power}, probabilities)
         assert mapped.sum(axis=1) == pytest.approx(1)
         assert table[:, column] == pytest.approx(np.log(mapped[query, target]))
     assert 1.0 in POWERS
     flat = random.integers(6, size=5)  # nothing is known: the flattest power wins
     table = log_powers(probabilities, np.repeat(np.arange(5), 1), flat)
-    assert fit_calibration("ranking", table, np.ones(5)) == {"power": POWERS[int(np.argmax(table.sum(axis=0)))]}
+    assert KINDS["ranking"].fit_calibration(table, np.ones(5)) == {"power": POWERS[int(np.argmax(table.sum(axis=0)))]}
 
 
 def two_halves(seed: int = 0, rows: int = 4000) -> Question:
@@ -112,7 +114,7 @@ def two_halves(seed: int = 0, rows: int = 4000) -> Question:
     first, second = random.normal(0, 1.5, (2, rows))
     label = (random.random(rows) < expit(first + second)).astype(float)
     scores = {"first": expit(first), "second": expit(second), "nothing": np.full(rows, 0.5)}
-    return Question("click", "binary", scores, label, random.integers(300, size=rows))
+    return Question("click", KINDS["binary"], scores, label, random.integers(300, size=rows))
 
 
 def test_members_that_know_different_things_are_fused() -> None:
@@ -133,7 +135,7 @@ def test_where_the_gain_is_not_sure_the_best_alone_serves() -> None:
     score = random.normal(0, 2, 500)
     label = (random.random(500) < expit(score)).astype(float)
     scores = {"rough": expit(score + random.normal(0, 2, 500)), "best": expit(score)}
-    answer = solve(Question("click", "binary", scores, label, np.arange(500) % 60), TRIAL)
+    answer = solve(Question("click", KINDS["binary"], scores, label, np.arange(500) % 60), TRIAL)
     assert answer.record["fallback"]
     assert answer.record["best"] == "best"
     assert answer.weights == {"rough": 0, "best": 1}
@@ -146,7 +148,7 @@ def test_evidence_is_the_same_each_time_and_knows_no_row_it_scores() -> None:
     # noise with one cluster a row: in-sample calibration of useless members would show a gain
     random = np.random.default_rng(5)
     scores = {f"m{i}": random.dirichlet(np.ones(3), 60) for i in range(4)}
-    noise = Question("profile", "multiclass", scores, random.integers(3, size=60).astype(float), np.arange(60))
+    noise = Question("profile", KINDS["multiclass"], scores, random.integers(3, size=60).astype(float), np.arange(60))
     assert solve(noise, TRIAL).record["fallback"]
 
 
@@ -154,7 +156,7 @@ def test_a_calibration_is_kept_only_where_it_helps() -> None:
     random = np.random.default_rng(6)
     target = random.normal(0, 1, 800)
     scores = {"biased": 2 * target + 1 + random.normal(0, 0.3, 800), "sound": target + random.normal(0, 0.2, 800)}
-    question = Question("price", "regression", scores, target, np.arange(800) % 80)
+    question = Question("price", KINDS["regression"], scores, target, np.arange(800) % 80)
     answer = solve(question, TRIAL)
     assert answer.record["members"]["biased"]["is_calibrated"]
     calibration = answer.calibrations["biased"]
@@ -173,7 +175,7 @@ def test_rankings_count_each_query_once() -> None:
     query = np.repeat(np.arange(200), 2)
     target = np.concatenate([random.choice(8, 2, p=p) for p in probabilities.mean(axis=0)])
     scores = {name: log_powers(p, query, target) for name, p in zip("ab", probabilities, strict=True)}
-    record = solve(Question("next", "ranking", scores, np.full(400, 0.5), query), TRIAL).record
+    record = solve(Question("next", KINDS["ranking"], scores, np.full(400, 0.5), query), TRIAL).record
     assert record["rows"] == 400
     assert record["clusters"] == 200
     assert not record["fallback"]
@@ -181,13 +183,13 @@ def test_rankings_count_each_query_once() -> None:
 
 def test_one_member_serves_alone_and_one_user_is_refused() -> None:
     question = two_halves(rows=200)
-    alone = Question("click", "binary", {"first": question.scores["first"]}, question.target, question.cluster)
+    alone = Question("click", KINDS["binary"], {"first": question.scores["first"]}, question.target, question.cluster)
     answer = solve(alone, TRIAL)
     assert answer.weights == {"first": 1}
     assert answer.record["members"]["first"]["cost_of_leaving_out"] is None
     assert not answer.record["fallback"]
     with pytest.raises(TriadError, match=r"task click.*1 user"):
-        solve(Question("click", "binary", alone.scores, alone.target, np.zeros(200, int)), TRIAL)
+        solve(Question("click", KINDS["binary"], alone.scores, alone.target, np.zeros(200, int)), TRIAL)
 
 
 def test_a_ranking_is_served_by_what_its_lists_are_worth() -> None:
@@ -203,7 +205,7 @@ def test_a_ranking_is_served_by_what_its_lists_are_worth() -> None:
         fused = np.repeat(worth["b"][:, None] - 0.01, len(mixes[0].blends), axis=1)
         return Judged("NDCG@10", np.stack([worth["a"], worth["b"]], axis=1), fused, np.arange(300))
 
-    answer = solve(Question("next", "ranking", scores, np.ones(300), query, judge), TRIAL)
+    answer = solve(Question("next", KINDS["ranking"], scores, np.ones(300), query, judge), TRIAL)
     assert asked == [(5, (300,))]
     assert answer.record["fallback"]
     assert answer.record["best"] == "b"
@@ -225,7 +227,9 @@ def without_one(gain: float, looks: dict[str, float], rows: int = 400) -> Answer
         more = np.array([0.0, *(looks.get(out, -1.0) for out in "abc")])
         return Judged("NDCG@10", alone, fused + more, np.arange(rows))
 
-    return solve(Question("next", "ranking", scores, np.ones(rows), query, judge), replace(TRIAL, bootstrap=4000))
+    return solve(
+        Question("next", KINDS["ranking"], scores, np.ones(rows), query, judge), replace(TRIAL, bootstrap=4000)
+    )
 
 
 def test_a_member_without_which_lists_are_better_is_left_out() -> None:

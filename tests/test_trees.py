@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from triad.config.profile import ProfileParams
-from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.kinds import KINDS
 from triad.members.trees_boosted import grow, scores
 from triad.members.trees_stored import load, save
 
-KINDS = {
-    "binary": TaskParams(kind="binary", label="clicked"),
-    "multiclass": TaskParams(kind="multiclass", label="user_attribute", column="segment"),
-    "regression": TaskParams(kind="regression", label="spend"),
-}
+POINTWISE = ["binary", "multiclass", "regression"]
 
 
 def grown(trees: str, kind: str):
@@ -30,7 +26,7 @@ def grown(trees: str, kind: str):
 
 
 @pytest.mark.parametrize("trees", ["hist", "lightgbm"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POINTWISE)
 def test_they_come_back_bit_for_bit_and_as_the_same_bytes(trees: str, kind: str, tmp_path: Path) -> None:
     models, matrix = grown(trees, kind)
     classes = 4 if kind == "multiclass" else 0  # one that train never showed

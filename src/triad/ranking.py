@@ -46,13 +46,23 @@ def _at_least(row: Floats, own: Floats) -> Ints:
     return len(row) - np.searchsorted(np.sort(row), own)
 
 
+def ndcg(scores: Floats, query: Ints, target: Ints, k: int) -> Floats:
+    """(q,) NDCG@k of each query's list under `scores` (q, width); arguments as `target_ranks`."""
+    return _ndcg(target_ranks(scores, query, target), query, len(scores), k)
+
+
+def _ndcg(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:
+    """(queries,) from `target_ranks`; 0 where a query has no target."""
+    gain = np.bincount(query, (ranks <= k) / np.log2(ranks + 1), minlength=queries)
+    targets = np.bincount(query, minlength=queries)
+    return gain / np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(targets, k) - 1]
+
+
 def ranking_values(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:
     """(queries, 4) ndcg, hit, recall at `k` and mrr of each query, from `target_ranks`; every query has a target."""
     seen = ranks <= k
-    gain = np.bincount(query, seen / np.log2(ranks + 1), minlength=queries)
     targets = np.bincount(query, minlength=queries)
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(targets, k) - 1]
     hits = np.bincount(query, seen, minlength=queries)
     first = np.full(queries, np.inf)
     np.minimum.at(first, query, ranks)
-    return np.stack([gain / ideal, hits > 0, hits / targets, 1 / first], axis=1)
+    return np.stack([_ndcg(ranks, query, queries, k), hits > 0, hits / targets, 1 / first], axis=1)

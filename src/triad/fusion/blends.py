@@ -6,8 +6,7 @@
 | convex, by segment | Σ wₘ(s) fₘ, s by how long the history is | each segment's own, drawn toward the whole's |
 | stacked | σ(Σ wₘ logit fₘ + b); softmax(Σ wₘ log fₘ + b) over classes, and without b over the catalogue | w ≥ 0 |
 
-The last is stacking by logistic regression (Wolpert 1992; Ting & Witten 1999), for many classes the log-linear pool. A
-regression has no logistic: it stays convex. A pull toward the members' mean, worth one row, keeps every fit finite.
+A regression has no logistic: it stays convex. The fits are those of the task's kind.
 """
 
 from __future__ import annotations
@@ -17,17 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logit, softmax
 
-from triad.features.dataset import Floats, Ints
-from triad.statistics.calibration import Kind
-from triad.statistics.weights import absolute_weights, mixture_weights
-
-PULL = 200.0
-"""Rows of the whole window that a segment's weights are drawn by."""
-
-_LEAST = 1e-7
+from triad.arrays import Floats, Ints
+from triad.kinds.base import Kind
 
 
 @dataclass(frozen=True)
@@ -63,15 +54,8 @@ class Blend:
                 if weight.any()
             ]
             return np.sum(parts, axis=0)
-        slopes = self.weights[0]
-        if kind == "binary":
-            total = sum(slopes[name] * logit(_inside(values)) for name, values in scores.items() if slopes[name])
-            return expit(total + self.bias[0])
-        total = sum(slopes[name] * np.log(np.maximum(values, 1e-12)) for name, values in scores.items() if slopes[name])
-        if kind == "multiclass":
-            return softmax(total + np.array(self.bias), axis=1)
-        possible = np.any([values > 0 for values in scores.values()], axis=0)  # what all leave out stays out
-        return softmax(np.where(possible, total, -np.inf), axis=1)
+        assert kind.stacking is not None
+        return kind.stacking.pool(scores, self.weights[0], self.bias)
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Blend:
@@ -86,104 +70,15 @@ def convex_weights(
     """(segments, m) weights on the simplex with the least loss.
 
     Args:
-        contributions: (n, m) probability that each member gave to what happened; for a regression its prediction.
+        contributions: (n, m) as `Kind.contribution` gives them.
         target, counts: (n,) labels, and each row's weight.
         segment: (n,) each row's segment; one without rows has the whole's weights.
     """
     members = contributions.shape[1]
     if members == 1:
         return np.ones((segments, 1))
-    if kind == "regression":
-        whole = absolute_weights(contributions, target)
-        enough = [np.count_nonzero(segment == s) >= PULL for s in range(segments)]
-        return np.stack(
-            [
-                absolute_weights(contributions[segment == s], target[segment == s]) if known else whole
-                for s, known in enumerate(enough)
-            ]
-        )
-    whole = mixture_weights(contributions, counts)
+    whole = kind.convex_weights(contributions, target, counts)
     if segments == 1:
         return whole[None]
-    return np.stack(
-        [
-            mixture_weights(contributions[segment == s], counts[segment == s], toward=whole, pull=PULL)
-            if (segment == s).any()
-            else whole
-            for s in range(segments)
-        ]
-    )
-
-
-def stacked_binary(probabilities: Floats, target: Floats) -> tuple[Floats, tuple[float, ...]]:
-    """(m,) slopes and the bias of a logistic regression on the members' logits, of probabilities (n, m)."""
-    logits, members = logit(_inside(probabilities)), probabilities.shape[1]
-    start = np.r_[np.full(members, 1 / members), 0.0]
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        z = logits @ theta[:-1] + theta[-1]
-        wrong = expit(z) - target
-        pull = theta - start
-        slope = np.r_[logits.T @ wrong, wrong.sum()] + pull
-        return (np.logaddexp(0, z).sum() - target @ z + pull @ pull / 2) / len(target), slope / len(target)
-
-    theta = _least(loss, start, members)
-    return theta[:-1], (float(theta[-1]),)
-
-
-def stacked_classes(log: Floats, target: Ints) -> tuple[Floats, tuple[float, ...]]:
-    """(m,) slopes and (classes,) biases of a softmax regression on members' log probabilities (n, classes, m)."""
-    members, classes = log.shape[2], log.shape[1]
-    start = np.r_[np.full(members, 1 / members), np.zeros(classes)]
-    row = np.arange(len(target))
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        found = log_softmax(log @ theta[:members] + theta[members:], axis=1)
-        wrong = np.exp(found)
-        wrong[row, target] -= 1
-        pull = theta - start
-        slope = np.r_[np.einsum("ncm,nc->m", log, wrong), wrong.sum(axis=0)] + pull
-        return (pull @ pull / 2 - found[row, target].sum()) / len(target), slope / len(target)
-
-    theta = _least(loss, start, members)
-    return theta[:members], tuple(float(b) for b in theta[members:])
-
-
-def stacked_ranking(log: Floats, counts: Floats) -> Floats:
-    """(m,) slopes of the conditional logit (McFadden 1974) that chooses place 0 among candidates.
-
-    Args:
-        log: (n, candidates, m) members' log probabilities; a padded candidate is −inf in every member.
-        counts: (n,) each choice's weight.
-    """
-    members = log.shape[2]
-    start = np.full(members, 1 / members)
-    known = np.where(np.isfinite(log), log, 0)
-
-    def loss(slopes: Floats) -> tuple[float, Floats]:
-        found = log_choices(log, slopes)
-        wrong = np.exp(found)
-        wrong[:, 0] -= 1
-        wrong *= counts[:, None]
-        pull = slopes - start
-        slope = np.einsum("ncm,nc->m", known, wrong) + pull
-        return (pull @ pull / 2 - counts @ found[:, 0]) / len(log), slope / len(log)
-
-    return _least(loss, start, members)
-
-
-def log_choices(log: Floats, slopes: Floats) -> Floats:
-    """(n, candidates) log probability of each candidate under the pool of `log` (n, candidates, members)."""
-    real = np.isfinite(log)
-    return log_softmax(np.where(real[:, :, 0], np.where(real, log, 0) @ slopes, -np.inf), axis=1)
-
-
-def _least(loss: Any, start: Floats, members: int) -> Floats:
-    """All three losses are convex; slopes are bounded by 0, so that no member is turned round."""
-    bounds = [(0.0, None)] * members + [(None, None)] * (len(start) - members)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8})
-    return np.asarray(found.x)
-
-
-def _inside(probability: Floats) -> Floats:
-    return np.clip(probability, _LEAST, 1 - _LEAST)
+    parts = [segment == s for s in range(segments)]
+    return np.stack([kind.convex_weights(contributions[p], target[p], counts[p], toward=whole) for p in parts])

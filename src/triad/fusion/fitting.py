@@ -11,9 +11,12 @@ from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats
-from triad.fusion.crossfit import Question, Trial, solve
+from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth
+from triad.fusion.question import Question, Trial
+from triad.kinds import KINDS
+from triad.kinds.base import Kind
 from triad.members.labelled import labelled
 from triad.members.mask_seen import Unseen
 from triad.members.registry import Member
@@ -37,9 +40,9 @@ def fit_fusion(
     if params.mask_seen:
         members = {name: Unseen(member) for name, member in members.items()}
     questions = _pointwise(data, members, tasks)
-    ranking = next((name for name, task in tasks.items() if task.kind == "ranking"), None)
+    ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:
-        questions.append(ranking_question(data, members, ranking, params))
+        questions.append(ranking_question(data, members, ranking, KINDS[tasks[ranking].kind], params))
     answers = {}
     with Progress("fuse", len(questions), "tasks") as progress:
         for question in questions:
@@ -60,9 +63,9 @@ def fit_fusion(
 
 def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams]) -> list[Question]:
     asked = {
-        name: labelled(data, name, "fusion", both=task.kind == "binary")
+        name: labelled(data, name, "fusion", both=KINDS[task.kind].is_event)
         for name, task in tasks.items()
-        if task.kind != "ranking"
+        if not KINDS[task.kind].ranks
     }
     if not asked:
         return []
@@ -72,6 +75,7 @@ def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str,
         scores[name] = member.predict(data, rows) if set(member.tasks) & set(asked) else {}
     questions = []
     for task, (found, label) in asked.items():
+        kind = KINDS[tasks[task].kind]
         place = np.searchsorted(rows, found)
         given: dict[str, Floats] = {
             name: np.asarray(by_task[task], np.float64)[place] for name, by_task in scores.items() if task in by_task
@@ -80,11 +84,13 @@ def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str,
         # moves of one item's price overlap from day to day; everything else varies with the user
         cluster = data.exposures.item if tasks[task].label == "price_move" else data.exposures.user
         history = np.asarray(data.exposures.history)[found]
-        questions.append(Question(task, tasks[task].kind, given, label, np.asarray(cluster)[found], history=history))
+        questions.append(Question(task, kind, given, label, np.asarray(cluster)[found], history=history))
     return questions
 
 
-def ranking_question(data: Dataset, members: Mapping[str, Member], task: str, params: FuseParams) -> Question:
+def ranking_question(
+    data: Dataset, members: Mapping[str, Member], task: str, kind: Kind, params: FuseParams
+) -> Question:
     """What `solve` needs of the ranking task, on the fusion window's queries, sampled where they are too many.
 
     Raises:
@@ -99,7 +105,7 @@ def ranking_question(data: Dataset, members: Mapping[str, Member], task: str, pa
         )
     if len(rows) > params.max_queries:
         rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
-    lists = Lists(data, {name: member for name, member in members.items() if member.ranks}, rows)
+    lists = Lists(data, {name: member for name, member in members.items() if member.ranks}, rows, kind)
     tables: dict[str, list[Floats]] = {name: [] for name in lists.members}
     best: list[Floats] = []
     with Progress("rank", len(rows), "queries") as progress:
@@ -117,7 +123,7 @@ def ranking_question(data: Dataset, members: Mapping[str, Member], task: str, pa
     judge = partial(worth, lists, params.k)
     history = np.asarray(data.queries.history)[rows][place]
     chosen_from = np.concatenate(best) if best else None
-    return Question(task, "ranking", scores, weight, lists.user[place], judge, history, chosen_from)
+    return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from)
 
 
 def _check(task: str, scores: dict[str, Floats]) -> None:

@@ -14,9 +14,10 @@ from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
+from triad.kinds import KINDS
+from triad.kinds.base import Calibration
 from triad.members.mask_seen import Unseen
 from triad.members.registry import Member, load_member
-from triad.statistics.calibration import Calibration, Kind, calibrate
 
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
@@ -27,7 +28,7 @@ class Fused:
     """Members and how each task mixes them. `record` is the evidence that `crossfit` gathered."""
 
     members: Mapping[str, Member]
-    kinds: dict[str, Kind]
+    kinds: dict[str, str]
     given: dict[str, str]  # task → the task whose event it needs
     calibrations: dict[str, dict[str, Calibration]]  # task → member
     weights: dict[str, dict[str, float]]  # task → member
@@ -37,12 +38,12 @@ class Fused:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(task for task in self.weights if self.kinds[task] != "ranking")
+        return tuple(task for task in self.weights if not KINDS[self.kinds[task]].ranks)
 
     @property
     def ranking(self) -> str | None:
         """The task that `rank` answers."""
-        return next((task for task in self.weights if self.kinds[task] == "ranking"), None)
+        return next((task for task in self.weights if KINDS[self.kinds[task]].ranks), None)
 
     @property
     def ranks(self) -> bool:
@@ -72,7 +73,7 @@ class Fused:
         for name in self.members if names is None else names:
             scores = self.members[name].predict(data, rows, tasks) if self.members[name].tasks else {}
             found[name] = {
-                task: calibrate(self.kinds[task], self.calibrations[task][name], np.asarray(values, np.float64))
+                task: KINDS[self.kinds[task]].calibrate(self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()
                 if name in self.weights.get(task, {})
             }
@@ -88,7 +89,7 @@ class Fused:
         for task in self.tasks:
             by_member = {name: scores[name][task] for name in scores if task in scores[name]}
             if by_member:
-                fused[task] = self.blend(task).mix(self.kinds[task], by_member, history)
+                fused[task] = self.blend(task).mix(KINDS[self.kinds[task]], by_member, history)
         for task in list(fused):  # what needs a click is no likelier than the click
             for parent in self._parents(task):
                 fused[task] = np.minimum(fused[task], fused[parent])
@@ -112,15 +113,17 @@ class Fused:
 
     def mix_lists(self, scores: Mapping[str, Floats], history: Ints) -> Floats:
         """What `rank` makes of `rank_members`."""
-        return self.blend(self._ranking()).mix("ranking", scores, history)
+        ranking = self._ranking()
+        return self.blend(ranking).mix(KINDS[self.kinds[ranking]], scores, history)
 
     def rank_members(
         self, data: Dataset, users: Ints, history: Ints, names: Iterable[str] | None = None
     ) -> dict[str, Floats]:
         """Calibrated (q, n_items) probabilities of each member that ranks."""
         ranking = self._ranking()
+        kind = KINDS[self.kinds[ranking]]
         return {
-            name: calibrate("ranking", self.calibrations[ranking][name], self.members[name].rank(data, users, history))
+            name: kind.calibrate(self.calibrations[ranking][name], self.members[name].rank(data, users, history))
             for name in (self.weights[ranking] if names is None else names)
         }
 
@@ -169,11 +172,6 @@ class _Folder(Mapping[str, Member]):
         return len(self._names)
 
 
-def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, Kind], dict[str, str]]:
+def relations(tasks: Mapping[str, TaskParams]) -> tuple[dict[str, str], dict[str, str]]:
     """(kind of each task, the task each one is given)."""
     return {name: task.kind for name, task in tasks.items()}, given(tasks)
-
-
-def calibrated_ranking(calibrations: Mapping[str, Calibration], scores: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Members' probabilities (q, n_items), calibrated."""
-    return {name: calibrate("ranking", calibrations[name], values) for name, values in scores.items()}

@@ -10,11 +10,11 @@ import numpy as np
 
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.fusion.blends import Blend
-from triad.fusion.crossfit import Judged, Mix
-from triad.fusion.fused import calibrated_ranking
+from triad.fusion.question import Judged, Mix
+from triad.kinds.base import Kind
 from triad.members.registry import Member
 from triad.progress import Progress
-from triad.ranking import ranking_values, target_ranks
+from triad.ranking import ndcg
 
 _CELLS = 4_000_000
 """Scores a member gives at once: queries × items."""
@@ -47,6 +47,7 @@ class Lists:
     data: Dataset
     members: Mapping[str, Member]
     rows: Ints
+    kind: Kind
 
     @cached_property
     def place(self) -> Ints:
@@ -99,30 +100,30 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
             of_part = by_query[start : start + len(part.rows)]
             start += len(part.rows)
             calibrated = {
-                f: calibrated_ranking(
-                    mixes[f].calibrations, {name: each[of_part == f] for name, each in scores.items()}
-                )
+                f: {
+                    name: lists.kind.calibrate(mixes[f].calibrations[name], each[of_part == f])
+                    for name, each in scores.items()
+                }
                 for f in np.unique(of_part)
             }
-            alone.append(np.stack([_ndcg(part, found, k) for found in scores.values()], axis=1))
-            told = []
+            alone.append(np.stack([ndcg(each, part.query, part.target, k) for each in scores.values()], axis=1))
+            quality, chance = [], []
             for blends in zip(*(mix.blends for mix in mixes), strict=True):
-                mixed = _by_fold(part, of_part, blends, calibrated)
-                told.append((_ndcg(part, mixed, k), mixed[part.query, part.target]))
-            fused.append(np.stack([ndcg for ndcg, _ in told], axis=1))
-            likelihood.append(np.stack([chance for _, chance in told], axis=1))
+                mixed = _by_fold(lists, part, of_part, blends, calibrated)
+                quality.append(ndcg(mixed, part.query, part.target, k))
+                chance.append(mixed[part.query, part.target])
+            fused.append(np.stack(quality, axis=1))
+            likelihood.append(np.stack(chance, axis=1))
             progress.advance(len(part.rows))
     values = np.concatenate(alone), np.concatenate(fused)
     return Judged(f"NDCG@{k}", *values, lists.user, np.concatenate(likelihood))
 
 
-def _by_fold(part: Part, fold: Ints, blends: Sequence[Blend], calibrated: Mapping[int, Mapping[str, Floats]]) -> Floats:
+def _by_fold(
+    lists: Lists, part: Part, fold: Ints, blends: Sequence[Blend], calibrated: Mapping[int, Mapping[str, Floats]]
+) -> Floats:
     """(q, n_items) each query mixed by the blend of its fold."""
     mixed = np.empty((len(part.rows), len(part.data.items.item_id)))
     for f, scores in calibrated.items():
-        mixed[fold == f] = blends[f].mix("ranking", scores, part.history[fold == f])
+        mixed[fold == f] = blends[f].mix(lists.kind, scores, part.history[fold == f])
     return mixed
-
-
-def _ndcg(part: Part, scores: Floats, k: int) -> Floats:
-    return ranking_values(target_ranks(scores, part.query, part.target), part.query, len(part.rows), k)[:, 0]

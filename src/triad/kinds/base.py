@@ -6,16 +6,36 @@ methods that need it, so that whoever needs no network does not wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from triad.arrays import Floats
+
+Calibration = dict[str, Any] | None
+"""Plain numbers, fit for JSON; None is the identity."""
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """A logistic regression on members' calibrated scores.
+
+    Args:
+        fit: (m,) slopes ≥ 0 and the bias, of scores (n, *shape, m) and labels (n,); of rankings, log probabilities of
+            candidates (n, candidates, m), of which place 0 was chosen, and the weight of each choice.
+        pool: (n, *shape) scores of members' scores, by their slopes and the bias.
+    """
+
+    fit: Callable[[Floats, Floats], tuple[Floats, tuple[float, ...]]]
+    pool: Callable[[Mapping[str, Floats], Mapping[str, float], tuple[float, ...]], Floats]
 
 
 class Kind(Protocol):
     """A kind of answer. A row's scores have `shape`; n rows are (n, *shape)."""
 
     name: str
+    ranks: bool
+    """The answer orders the whole catalogue; else it scores a row."""
     is_event: bool
     """The answer is the probability that something happens: another task may be `given` it, a threshold makes it a yes
     or no, and a network's output may begin as the dot product of user and item."""
@@ -47,9 +67,55 @@ class Kind(Protocol):
             task: the network's own description, with its classes, mean and scale.
         """
 
+    # calibration
+    def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
+        """The map of `scores` that fits `labels` best, and keeps their order.
+
+        Args:
+            scores: (n, *shape); of rankings, whose lists would not fit in memory, (n, powers) as `log_powers`.
+            labels: (n,); of rankings the weight of each target.
+        """
+
+    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
+        """`scores` (n, *shape) mapped."""
+
     # loss of scores
     def contribution(self, scores: Floats, labels: Floats) -> Floats:
         """(n,) what a loss is of, and what weights mix: the probability given to what happened, or the prediction."""
 
     def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
         """Loss of each row, shaped as `contribution` (n,) or (n, members). No probability counts for under `least`."""
+
+    def calibrated_contribution(self, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:
+        """(n,) `contribution` of calibrated scores; both arguments as those of `fit_calibration`."""
+
+    loss_name: str
+
+    def row_weights(self, labels: Floats) -> Floats:
+        """(n,) weight of each row in means, of labels as those of `fit_calibration`."""
+
+    # mixing of members
+    def convex_weights(
+        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
+    ) -> Floats:
+        """(m,) weights w ≥ 0, Σ w = 1, of the least loss of `contributions` (n, m).
+
+        Args:
+            toward: (m,) the whole's weights, where the rows are those of a segment.
+        """
+
+    stacking: Stacking | None
+    """The logistic regression on members' scores; None where there is none."""
+
+    # boosted trees
+    is_classification: bool
+    """Whether labels are classes, so that a classifier learns them."""
+    tree_loss: Mapping[str, str | None]
+    """Library of boosted trees → what they lower; None is the library's own choice by the number of classes."""
+
+
+class WholeRows:
+    """The part of `Kind` where the scores of a row are at hand whole."""
+
+    def calibrated_contribution(self: Kind, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:
+        return self.contribution(self.calibrate(calibration, scores), labels)

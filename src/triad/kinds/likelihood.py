@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,10 @@ from triad.arrays import Floats
 
 class Likelihood:
     """The parts of `Kind` that follow from this loss."""
+
+    ranks = False
+    loss_name = "log loss"
+    tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "log_loss", "lightgbm": None})
 
     def scaling(self, labels: Floats) -> tuple[float, float]:
         return 0.0, 1.0
@@ -27,6 +33,19 @@ class Likelihood:
 
     def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
         return -np.log(np.maximum(contribution, least))
+
+    def row_weights(self, labels: Floats) -> Floats:
+        return np.ones(len(labels))
+
+    def convex_weights(
+        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
+    ) -> Floats:
+        """A segment's weights are drawn toward the whole's, by as much as `PULL` rows."""
+        from triad.statistics.weights import PULL, mixture_weights
+
+        if toward is None:
+            return mixture_weights(contributions, row_weights)
+        return mixture_weights(contributions, row_weights, toward=toward, pull=PULL) if len(labels) else toward
 
 
 def share_loss(train: Floats, labels: Floats, classes: int) -> float:

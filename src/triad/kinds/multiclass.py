@@ -8,14 +8,37 @@ from typing import Any
 import numpy as np
 
 from triad.arrays import Floats
+from triad.kinds.base import Calibration, Stacking, WholeRows
 from triad.kinds.likelihood import Likelihood, share_loss
 
 
-class Multiclass(Likelihood):
+def fit_logs(scores: Floats, labels: Floats) -> tuple[Floats, tuple[float, ...]]:
+    """A softmax regression on the members' log probabilities."""
+    from triad.statistics.stacking import stacked_classes
+
+    return stacked_classes(np.log(np.maximum(scores, 1e-12)), labels.astype(int))
+
+
+def log_pool(scores: Mapping[str, Floats], slopes: Mapping[str, float]) -> Floats:
+    """Σ wₘ log fₘ over the members with a slope."""
+    parts = (slopes[name] * np.log(np.maximum(values, 1e-12)) for name, values in scores.items() if slopes[name])
+    return np.asarray(sum(parts))
+
+
+def pool_logs(scores: Mapping[str, Floats], slopes: Mapping[str, float], bias: tuple[float, ...]) -> Floats:
+    """softmax(Σ wₘ log fₘ + b)."""
+    from scipy.special import softmax
+
+    return softmax(log_pool(scores, slopes) + np.array(bias), axis=1)
+
+
+class Multiclass(WholeRows, Likelihood):
     """Labels are places among the classes."""
 
     name = "multiclass"
     is_event = False
+    is_classification = True
+    stacking = Stacking(fit_logs, pool_logs)
 
     def shape(self, classes: int) -> tuple[int, ...]:
         return (classes,)
@@ -37,6 +60,23 @@ class Multiclass(Likelihood):
 
     def contribution(self, scores: Floats, labels: Floats) -> Floats:
         return scores[np.arange(len(scores)), labels.astype(int)]
+
+    def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
+        from triad.statistics.calibration import temperature
+
+        slope, bias = temperature(scores, labels.astype(int))
+        return {"slope": slope, "bias": bias}
+
+    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
+        """log p → slope · log p + bias, renormalised."""
+        from scipy.special import log_softmax
+
+        from triad.statistics.solving import inside
+
+        if calibration is None:
+            return scores
+        log = calibration["slope"] * np.log(inside(scores)) + np.array(calibration["bias"])
+        return np.exp(log_softmax(log, axis=1))
 
 
 KIND = Multiclass()

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from triad.arrays import Floats
+from triad.kinds.base import Calibration, WholeRows
 
 
-class Regression:
+class Regression(WholeRows):
     """The loss is the absolute error: its minimiser is the conditional median."""
 
     name = "regression"
+    ranks = False
     is_event = False
+    loss_name = "absolute error"
+    stacking = None
+    is_classification = False
+    tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "absolute_error", "lightgbm": "mae"})
 
     def shape(self, classes: int) -> tuple[int, ...]:
         return ()
@@ -48,6 +55,27 @@ class Regression:
 
     def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
         return np.abs(contribution - (labels if contribution.ndim == 1 else labels[:, None]))
+
+    def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
+        from triad.statistics.weights import absolute_line
+
+        scale, shift = absolute_line(scores, labels)
+        return {"scale": scale, "shift": shift}
+
+    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
+        """x → scale · x + shift."""
+        return scores if calibration is None else calibration["scale"] * scores + calibration["shift"]
+
+    def row_weights(self, labels: Floats) -> Floats:
+        return np.ones(len(labels))
+
+    def convex_weights(
+        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
+    ) -> Floats:
+        """A segment of fewer than `PULL` rows has the whole's weights."""
+        from triad.statistics.weights import PULL, absolute_weights
+
+        return toward if toward is not None and len(labels) < PULL else absolute_weights(contributions, labels)
 
 
 KIND = Regression()

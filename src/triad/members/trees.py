@@ -20,6 +20,7 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, Ints, Meta
+from triad.kinds import KINDS
 from triad.members import trees_stored as stored
 from triad.members.item_index import align_vectors
 from triad.members.labelled import labelled
@@ -98,7 +99,8 @@ class Profile:
             matrix, held = _matrix(columns), _take(asked, read[name])
             with _threads(len(rows)):
                 trees[name] = [
-                    grow(task, params, seed, (matrix, label), (held, later_label)) for seed in _seeds(params, len(rows))
+                    grow(KINDS[task.kind], params, seed, (matrix, label), (held, later_label))
+                    for seed in _seeds(params, len(rows))
                 ]
             counts = ", ".join(str(count(model)) for model in trees[name])
             log.info("%s: %s trees on %d rows × %d columns", name, counts, len(rows), len(columns))

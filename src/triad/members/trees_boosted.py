@@ -12,9 +12,9 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from triad.config.profile import ProfileParams
-from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features.dataset import Floats
+from triad.kinds.base import Kind
 from triad.members.trees_stored import Boosted, Trees
 
 ONE_THREAD = 500_000
@@ -23,11 +23,11 @@ eight other processes on two cores took 36 s on one thread, 219 s on two."""
 
 
 def grow(
-    task: TaskParams, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
+    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
 ) -> Trees:
     """As many trees as lower the loss on `held`: log loss, or absolute error. Both are (n, columns) and (n,) labels."""
     if params.trees == "lightgbm":
-        return _lightgbm(task, params, seed, train, held)
+        return _lightgbm(kind, params, seed, train, held)
     settings = {
         "learning_rate": params.learning_rate,
         "max_iter": params.max_iterations,
@@ -39,10 +39,8 @@ def grow(
         "n_iter_no_change": params.patience,
         "random_state": seed,
     }
-    if task.kind == "regression":
-        model = HistGradientBoostingRegressor(loss="absolute_error", **settings)
-    else:
-        model = HistGradientBoostingClassifier(**settings)
+    learner = HistGradientBoostingClassifier if kind.is_classification else HistGradientBoostingRegressor
+    model = learner(loss=kind.tree_loss["hist"], **settings)
     return model.fit(*train, X_val=held[0], y_val=held[1])
 
 
@@ -74,7 +72,7 @@ def versions(trees: str) -> dict[str, str]:
 
 
 def _lightgbm(
-    task: TaskParams, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
+    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
 ) -> Trees:
     library = _library()
     settings = {
@@ -93,15 +91,14 @@ def _lightgbm(
         "verbose": -1,
     }
     stop = [library.early_stopping(params.patience, verbose=False)]
-    if task.kind == "regression":
-        model = library.LGBMRegressor(objective="mae", **settings)
-    else:
+    if kind.is_classification:
         # a class that only validation shows cannot be judged by trees that do not know it
         known = np.isin(held[1], train[1])
         held = held[0][known], held[1][known]
-        model = library.LGBMClassifier(**settings)
+    learner = library.LGBMClassifier if kind.is_classification else library.LGBMRegressor
+    model = learner(objective=kind.tree_loss["lightgbm"], **settings)
     model.fit(*train, eval_X=held[0], eval_y=held[1], callbacks=stop)
-    return Boosted(model.booster_, None if task.kind == "regression" else np.asarray(model.classes_))
+    return Boosted(model.booster_, np.asarray(model.classes_) if kind.is_classification else None)
 
 
 def _library() -> Any:

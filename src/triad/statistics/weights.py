@@ -8,6 +8,9 @@ from scipy.optimize import linprog
 from triad.arrays import Floats
 from triad.errors import TriadError
 
+PULL = 200.0
+"""Rows of the whole window that a segment's weights are drawn by."""
+
 
 def mixture_weights(
     likelihood: Floats,
