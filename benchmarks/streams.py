@@ -24,7 +24,7 @@ from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset, Exposures, Items, Meta, Queries, Streams, Users
 from triad.models.multitask import multi_task
-from triad.models.networks import trunk_config
+from triad.models.trunk import trunk_config
 from triad.texts import Texts
 from triad.training.finetuning import ExposureFeed, make_loss
 from triad.training.loop import make_step

@@ -93,7 +93,7 @@ def prepare(source: str, params: Params, data: Dataset, state: State, runtime: R
     trunk = pretrain_network(theirs, params.pretrain, runtime)[0].network
     ranker, _ = learn(theirs, params, runtime, {"pretrained": trunk})
     rows = origins(known.vocabularies, state.vocabularies, params.champion.market.apart)
-    return {"initial": InitialModel(ranker.network, rows, known.meta.context)}
+    return {"initial": InitialModel(ranker.network, rows)}
 
 
 def learn(data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]) -> tuple[Ranker, dict[str, float]]:

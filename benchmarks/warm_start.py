@@ -78,7 +78,7 @@ def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str]
         data, state = fit(session, params.features, params.tasks, window, champion)
 
     def initial(network) -> InitialModel:
-        return InitialModel(network, origins(champion.vocabularies, state.vocabularies), champion.meta.context)
+        return InitialModel(network, origins(champion.vocabularies, state.vocabularies))
 
     began = time.perf_counter()
     start = initial(before.sequence.network) if warm else None

@@ -141,7 +141,7 @@ def networks(asked: argparse.Namespace) -> None:
             source = Sequence.load(keep / f"source-{seed}")
             starts = {
                 "scratch": None,
-                "pretrained": InitialModel(source.network, initial_rows(one, target, source_data), ()),
+                "pretrained": InitialModel(source.network, initial_rows(one, target, source_data)),
             }
             for name, path in files.items():
                 began = time.perf_counter()

@@ -10,7 +10,8 @@ from scipy.special import softmax
 from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.members.sequence import Sequence
-from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
 from triad.training import pretraining
 from triad.training.distillation import Peers, divergence, make_joint_loss
 from triad.training.runtime import settle

@@ -10,7 +10,8 @@ from test_training import PARAMS, RUNTIME
 
 from triad.features.dataset import Dataset, Streams
 from triad.models.batches import HiddenBatches
-from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
 from triad.training.pretraining import InTurn, TargetFeed, item_loss, pretrain_network, targets
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from triad.encoders.base import Block, Table
+from triad.encoders.base import Table
+from triad.encoders.history import Block
 from triad.kinds import KINDS
 from triad.models import losses
 

@@ -17,7 +17,8 @@ from triad.features.dataset import Dataset
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task
-from triad.models.networks import SequenceNetwork, load_network, trunk_config
+from triad.models.networks import SequenceNetwork, load_network
+from triad.models.trunk import trunk_config
 
 TRUNK = TrunkParams(dim=8, layers=2, heads=2, max_steps=8, dropout=0.3)
 TASKS = {
@@ -64,9 +65,9 @@ def with_changed_future(data: Dataset, user: int, history: int) -> Dataset:
 def test_weight_shapes(data, sequence) -> None:
     shapes = {weight.path: tuple(weight.shape) for weight in sequence.network.trainable_variables}
     rows = data.meta.vocabulary_rows
-    assert shapes["trunk/tower/item/weight"] == (rows["item"], 8)
-    assert shapes["trunk/country/weight"] == (rows["country"] + 1, 8)
-    assert shapes["trunk/place/weight"] == (TRUNK.max_steps + 2, 8)
+    assert shapes["trunk/tower/ids/item/weight"] == (rows["item"], 8)
+    assert shapes["trunk/user/country/weight"] == (rows["country"] + 1, 8)
+    assert shapes["trunk/history/place/weight"] == (TRUNK.max_steps + 2, 8)
     assert not any(len(data.items.item_id) in shape for shape in shapes.values()), "the catalogue must be no weight"
 
 
@@ -231,8 +232,7 @@ def test_tasks_are_chained_over_the_entire_space(data) -> None:
     network = MultiTaskNetwork(
         trunk=trunk_config(data, TRUNK),
         tasks=filled,
-        context_mean=[0.0],
-        context_std=[1.0],
+        context={"columns": ["position"], "mean": [0.0], "std": [1.0]},
         body="shared_bottom",
         experts=1,
         expert_dim=2,
@@ -258,8 +258,7 @@ def test_bad_input_is_refused_by_name(data) -> None:
         MultiTaskNetwork(
             trunk=config,
             tasks={},
-            context_mean=[],
-            context_std=[],
+            context={"columns": [], "mean": [], "std": []},
             body="moe",
             experts=1,
             expert_dim=2,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from make_dataset import make_dataset
 
-from triad.models.batches import GAPS, Batches, gap_rows
+from triad.encoders.history import GAPS, gap_rows
+from triad.models.batches import Batches
 from triad.models.segments import segment
 
 

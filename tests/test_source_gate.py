@@ -13,7 +13,8 @@ from triad.features.dataset import Dataset, save
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
-from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
 from triad.stages.finetune import finetune
 from triad.training.sourcing import relative_losses, validation_rows
 

@@ -191,11 +191,11 @@ def test_a_source_network_starts_a_targets(folder) -> None:
     markets = read(one, folder)
     dials = PARAMS.pretrain.model_copy(update={"max_epochs": 1, "warm_epochs": 1})
     source, _ = pretrain_network(markets["source"], dials, RUNTIME)
-    initial = InitialModel(source.network, initial_rows(one, markets["target"], markets["source"]), ())
+    initial = InitialModel(source.network, initial_rows(one, markets["target"], markets["source"]))
     target, _ = pretrain_network(markets["target"], dials, RUNTIME, initial=initial)
     assert len(targets(markets["target"], "validation").item) > 5
     rows = markets["target"].items.vocabulary_row
-    ours, theirs = (n.network.trunk.tower.tables[0].weight.numpy() for n in (target, source))
+    ours, theirs = (n.network.trunk.tower.inputs["ids"].tables["item"].weight.numpy() for n in (target, source))
     both = rows < len(theirs)
     assert both.any() and not both.all()
     near = [np.linalg.norm(ours[row] - theirs[row]) / np.linalg.norm(theirs[row]) for row in rows[both]]
@@ -273,7 +273,9 @@ def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeyp
     assert seconds[0] == seconds[1] and sorted(seconds[0]) == ["pretrain", "source"]
     source = load_member("pretrain", next((folder / "shelf").glob("source-*")))
     rows = data.items.vocabulary_row
-    theirs, *ours = (each.network.trunk.tower.tables[0].weight.numpy() for each in (source, *members))
+    theirs, *ours = (
+        each.network.trunk.tower.inputs["ids"].tables["item"].weight.numpy() for each in (source, *members)
+    )
     for table_ in ours:
         both = rows[rows < len(theirs)]
         assert 0 < len(both) < len(rows)

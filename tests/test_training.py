@@ -23,7 +23,8 @@ from triad.features.dataset import Dataset, Streams, load, save
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
-from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training import checkpoints

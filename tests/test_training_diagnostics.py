@@ -9,7 +9,7 @@ from test_training_gradients import TASKS
 
 from triad.errors import TriadError
 from triad.models.multitask import multi_task
-from triad.models.networks import trunk_config
+from triad.models.trunk import trunk_config
 from triad.training.diagnostics import cosines, expert_use, gradient_grams, lambdas, negative_transfer, over_seeds
 
 

@@ -10,7 +10,7 @@ from triad.config.tasks import TaskParams
 from triad.features.dataset import Dataset
 from triad.models.batches import Batch
 from triad.models.multitask import MultiTaskNetwork, multi_task
-from triad.models.networks import trunk_config
+from triad.models.trunk import trunk_config
 from triad.training.finetuning import ExposureFeed
 from triad.training.gradients import measure
 

@@ -15,7 +15,8 @@ from triad.members.network import Ranker
 from triad.models.batches import Batches
 from triad.models.delta import add_delta
 from triad.models.multitask import MultiTaskNetwork, multi_task
-from triad.models.networks import SequenceNetwork, load_network, trunk_config
+from triad.models.networks import SequenceNetwork, load_network
+from triad.models.trunk import trunk_config
 from triad.training import finetuning
 from triad.training.finetuning import ExposureFeed, finetune_network
 from triad.training.optimizers import Pace
@@ -74,14 +75,14 @@ def test_paces_by_hand(data) -> None:
     assert set(read("frozen").values()) == {Pace(0.0, 0)}
     gradual = read("gradual")
     embedded = {at for path, at in gradual.items() if "block" not in path and "normalization" not in path}
-    tops = {at for path, at in gradual.items() if "block_1" in path or path.startswith("layer_normalization")}
+    tops = {at for path, at in gradual.items() if "block_1" in path or path.startswith("history/layer_normalization")}
     below = {at for path, at in gradual.items() if "block_0" in path}
     assert (tops, below, embedded) == ({Pace(0.5, 1)}, {Pace(0.25, 2)}, {Pace(0.125, 3)})
     network = network_of(data, "delta")
     prepare(network.trunk, dials("delta"))
     assert {paces(network.trunk, dials("delta"))(w) for w in network.trunk.trainable_variables} == {Pace(1.0, 0)}
     scratch = paces(network.trunk, None)
-    assert scratch(network.trunk.kind.weight) == Pace(), "a trunk that has learned nothing learns like all else"
+    assert scratch(network.trunk.history.kind.weight) == Pace(), "a trunk that has learned nothing learns like all else"
 
 
 @pytest.mark.parametrize("mode", ["frozen", "delta"])
@@ -113,7 +114,7 @@ def test_a_layer_is_unfrozen_an_epoch_after_the_one_above(data, pretrained, monk
 
 
 def _part(path: str) -> str:
-    part = path.split("/")[1]
+    part = path.split("/")[2]
     return "norm" if part.startswith("layer_normalization") else part
 
 
@@ -148,7 +149,9 @@ def test_a_delta_is_nothing_at_first_and_counts_few(data) -> None:
 
 
 def _tables(trunk):
-    return [*trunk.tower.tables, *trunk.attributes, trunk.kind, trunk.gap, trunk.place]
+    item, history = trunk.tower.inputs, trunk.history
+    names = [*item["ids"].tables.values(), item["words"].table, *trunk.user.tables.values()]
+    return [*names, history.kind, history.gap, history.place]
 
 
 def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
@@ -160,13 +163,16 @@ def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
     expected, found = ranker.predict(data, rows), served.predict(data, rows)
     for task in expected:
         np.testing.assert_allclose(found[task], expected[task], atol=1e-6)
-    table, merged = ranker.network.trunk.tower.tables[0], served.network.trunk.tower.tables[0]
+    table, merged = (
+        ranker.network.trunk.tower.inputs["ids"].tables["item"],
+        served.network.trunk.tower.inputs["ids"].tables["item"],
+    )
     left, right = (ops.convert_to_numpy(factor) for factor in table.delta)
-    theta = ops.convert_to_numpy(pretrained.trunk.tower.tables[0].weight)
+    theta = ops.convert_to_numpy(pretrained.trunk.tower.inputs["ids"].tables["item"].weight)
     np.testing.assert_allclose(ops.convert_to_numpy(merged.weight), theta + left @ right, atol=1e-6)
     assert np.linalg.matrix_rank(left @ right) == RANK
-    query = served.network.trunk.blocks[0].attend.query_dense.get_weights()[0]
-    assert np.abs(query - pretrained.trunk.blocks[0].attend.query_dense.get_weights()[0]).max() > 1e-4
+    query = served.network.trunk.history.blocks[0].attend.query_dense.get_weights()[0]
+    assert np.abs(query - pretrained.trunk.history.blocks[0].attend.query_dense.get_weights()[0]).max() > 1e-4
     unseen = np.setdiff1d(np.arange(table.rows), data.items.vocabulary_row)
     assert len(unseen) and not left[unseen].any(), "a row that no example names stays"
     load_network(tmp_path / "network.keras").save(tmp_path / "again.keras")

@@ -17,8 +17,9 @@ from triad.features.vocabulary import Vocabulary
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task_config
-from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.warm_start import InitialModel, scales, warm_start_sequence
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
+from triad.models.warm_start import InitialModel
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
@@ -97,10 +98,10 @@ def ranker(data, request) -> Ranker:
 
 def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> None:
     tonight, origin = night_two
-    initial = InitialModel(sequence.network, origin, data.meta.context)
-    network = SequenceNetwork(trunk_config(tonight, PARAMS.pretrain.trunk) | scales(initial))
+    initial = InitialModel(sequence.network, origin)
+    network = SequenceNetwork(initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)))
     fresh = len(origin["item"]) - data.meta.vocabulary_rows["item"]
-    assert warm_start_sequence(network, initial) == [f"{fresh} rows of item", "1 rows of country"]
+    assert initial.start(network.trunk) == [f"{fresh} rows of item", "1 rows of country"]
     users, history = data.queries.user, data.queries.history
     expected = sequence.logits(before(data), users, history)
     np.testing.assert_allclose(Sequence(network).logits(tonight, users, history), expected, atol=1e-5)
@@ -108,13 +109,13 @@ def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> 
 
 def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None:
     tonight, origin = night_two
-    initial = InitialModel(ranker.network, origin, data.meta.context)
+    initial = InitialModel(ranker.network, origin)
     tasks = TASKS | {"cart": TASKS["click"]}
     body = ranker.network.get_config()["body"]
     dials = PARAMS.finetune.model_copy(update={"body": body})
-    fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(initial), dials, tasks)
-    network = MultiTaskNetwork(**rescaled(fresh, initial, tonight.meta.context))
-    new = warm_start_multitask(network, initial, tonight.meta.context)
+    fresh = multi_task_config(tonight, initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)), dials, tasks)
+    network = MultiTaskNetwork(**rescaled(fresh, initial))
+    new = warm_start_multitask(network, initial)
     assert new[2:] == ["context surface_new", "task cart", "class profile=keen"]
     rows = data.rows("test")
     expected, found = ranker.predict(before(data), rows), Ranker(network).predict(tonight, rows)
@@ -133,9 +134,9 @@ def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     wider = params_with(pretrain={"trunk": {"dim": 32, "layers": 1, "max_steps": 16}}).pretrain
     with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the network to start from .* 16"):
-        pretrain_network(data, wider, RUNTIME, None, InitialModel(sequence.network, origin, data.meta.context))
+        pretrain_network(data, wider, RUNTIME, None, InitialModel(sequence.network, origin))
     deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["body"]})
-    initial = InitialModel(ranker.network, origin, data.meta.context)
+    initial = InitialModel(ranker.network, origin)
     with pytest.raises(TriadError, match=r"finetune\.head_dim: is 8, but"):
         finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, initial=initial)
 
@@ -152,10 +153,10 @@ def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, b
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
 
     def carried(tonight: Dataset, origin: dict, tasks: dict) -> MultiTaskNetwork:
-        known = InitialModel(initial, origin, data.meta.context)
-        fresh = multi_task_config(tonight, trunk_config(tonight, PARAMS.pretrain.trunk) | scales(known), dials, tasks)
-        network = MultiTaskNetwork(**rescaled(fresh, known, tonight.meta.context))
-        warm_start_multitask(network, known, tonight.meta.context)
+        known = InitialModel(initial, origin)
+        fresh = multi_task_config(tonight, known.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)), dials, tasks)
+        network = MultiTaskNetwork(**rescaled(fresh, known))
+        warm_start_multitask(network, known)
         return network
 
     if body != "stem":
@@ -232,14 +233,14 @@ def test_another_markets_network_is_a_start(data, sequence, ranker, tmp_path, mo
     own = len(known["item"].ids)
     found = initial_model("market", "finetune", Path("artifacts"), data)
     assert (found.rows["item"][-own:] <= BUCKETS).all(), "no item there is one of ours"
-    fresh = warm_start_sequence(SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk)), found)
+    fresh = found.start(SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk)).trunk)
     assert fresh == [f"{own} rows of item"]
     assert found.rows["country"].tolist() == list(range(known["country"].rows)), "countries are"
     for stage, run, _, member in STAGES:
         run(given)
         assert len(Path("artifacts", stage, "history.csv").read_text().splitlines()) == 1 + 2, "as many as from nothing"
-        config = member.load(Path("artifacts", stage)).network.trunk.get_config()
-        assert config["price_mean"] == sequence.network.trunk.get_config()["price_mean"]
+        price = member.load(Path("artifacts", stage)).network.trunk.tower.inputs["price"]
+        assert price.mean == sequence.network.trunk.tower.inputs["price"].mean
     (theirs / "finetune" / "network.keras").unlink()
     with pytest.raises(TriadError, match=r"champion\.market: elsewhere, version 5: it was fused without .* finetune"):
         finetune(given)

@@ -115,7 +115,7 @@ class Workshop:
             return initial_model(init, name, self.beside / MODELS, self.data)
         source = self._part("source")
         with np.load(self.beside / SOURCE / ROWS) as rows:
-            return InitialModel(source.network, dict(rows), ())
+            return InitialModel(source.network, dict(rows))
 
     def _has_markets(self, name: str) -> bool:
         """Whether the one called `name` starts from a network of other markets of the same form."""

@@ -1,1 +1,18 @@
-"""Inputs of the networks, one a file: its arrays, its Keras layer, its warm start."""
+"""Inputs of the networks, one a file: its arrays, its Keras layer, its warm start. They need Keras."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from triad.discovery import Registry, discover
+from triad.encoders.base import Encoder
+
+ENCODERS: Registry[Any] = discover(__name__, "ENCODER", Encoder)
+
+
+def inputs_of(source: Any) -> list[str]:
+    """Names of the encoders that read nothing but arrays of `source`, a dataclass, in the order of its fields."""
+    order = {field.name: place for place, field in enumerate(fields(source))}
+    names = [name for name, encoder in ENCODERS.items() if order.keys() >= set(encoder.reads)]
+    return sorted(names, key=lambda name: order[ENCODERS[name].reads[0]])

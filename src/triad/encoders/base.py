@@ -1,17 +1,78 @@
-"""Embedding tables and the Transformer block. They use only `keras.ops`, so they run on every backend.
+"""What an input of the networks declares, and the embedding table that most of them are made of.
 
-Layers make their weights in `build`; the networks build all of them at once, from sizes known beforehand, so that a
-saved network loads without an example of its input.
+An encoder uses only `keras.ops`, so it runs on every backend. It makes its weights in `build`; the networks build all
+layers at once, from sizes known beforehand, so that a saved network loads without an example of its input.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+
+from triad.config.pretrain import TrunkParams
+from triad.features.dataset import Dataset, Ints
 
 PACKAGE = "triad"
+
+
+class Encoder(Protocol):
+    """An input: a Keras layer class that also says what a batch carries of it and how an earlier night's continues.
+
+    Called with a mapping of arrays (n, …) it gives (n, dim); one that `is_wide` gives raw columns, (n, columns), which
+    the last layers read too.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]  # the arrays it needs: of items, users, streams, or the rows of a unit
+    is_wide: ClassVar[bool]
+
+    @classmethod
+    def config(cls, data: Dataset, sizes: TrunkParams) -> dict[str, Any]:
+        """What the layer for `data` is made from."""
+        ...
+
+    @classmethod
+    def arrays(cls, source: Any, rows: Ints | slice = slice(None)) -> dict[str, Any]:
+        """What a batch carries of `rows` of `source`, which holds what the encoder `reads`."""
+        ...
+
+    @classmethod
+    def rescaled(cls, config: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+        """`config` with the scales that the weights of an earlier layer, made from `theirs`, know."""
+        ...
+
+    def warm_start(self, theirs: Any, origins: Mapping[str, Ints]) -> list[str]:
+        """Take the function of an earlier layer; returns what is new, by name.
+
+        Args:
+            origins: table → (rows,) the row of its table that each of tonight's starts from.
+        """
+        ...
+
+
+class Input(keras.layers.Layer):
+    """What most encoders have in common: a batch carries their arrays as they are, and they know no scale."""
+
+    reads: ClassVar[tuple[str, ...]]
+    is_wide: ClassVar[bool] = False
+
+    @classmethod
+    def arrays(cls, source: Any, rows: Ints | slice = slice(None)) -> dict[str, Any]:
+        return {name: as_input(getattr(source, name)[rows]) for name in cls.reads}
+
+    @classmethod
+    def rescaled(cls, config: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+        return config
+
+
+def as_input(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as networks read them: int32 or float32."""
+    return np.asarray(values, np.int32 if np.issubdtype(values.dtype, np.integer) else np.float32)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -61,40 +122,18 @@ class Table(keras.layers.Layer):
         return {**super().get_config(), "rows": self.rows, "dim": self.dim}
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class Block(keras.layers.Layer):
-    """Pre-norm Transformer block (Vaswani et al. 2017; Xiong et al. 2020), (batch, steps, dim) → the same.
-
-    Causal, unless `heard` (batch, 1, steps) says which steps every step hears.
-    """
-
-    def __init__(self, dim: int, heads: int, dropout: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if dim % heads:
-            raise ValueError(f"dim {dim} must be a multiple of heads {heads}")
-        self.dim, self.heads, self.dropout = dim, heads, dropout
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
-        self.attend = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
-        self.widen = keras.layers.Dense(4 * dim, activation="gelu")
-        self.narrow = keras.layers.Dense(dim)
-        self.drop = keras.layers.Dropout(dropout)
-
-    def build(self, _: Any = None) -> None:
-        states = (None, None, self.dim)
-        for norm in self.norms:
-            norm.build(states)
-        self.attend.build(states, states)
-        self.widen.build(states)
-        self.narrow.build((None, None, 4 * self.dim))
-        self.drop.build(states)
-        self.built = True
-
-    def call(self, states: Any, heard: Any = None, training: bool = False) -> Any:
-        normed = self.norms[0](states)
-        found = self.attend(normed, normed, attention_mask=heard, use_causal_mask=heard is None, training=training)
-        states = states + self.drop(found, training=training)
-        thought = self.narrow(self.widen(self.norms[1](states)))
-        return states + self.drop(thought, training=training)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dim": self.dim, "heads": self.heads, "dropout": self.dropout}
+def warm_start_tables(
+    tables: Mapping[str, Table], theirs: Mapping[str, Table], origins: Mapping[str, Ints]
+) -> list[str]:
+    """Rows follow their ids; returns what is new, by name. A new id starts from the row that read it before."""
+    new = []
+    for name, table in tables.items():
+        if name not in theirs:
+            new.append(f"table {name}")
+            table.weight.assign(np.zeros(table.weight.shape))
+            continue
+        origin = origins[name]
+        table.weight.assign(np.asarray(theirs[name].weight)[origin])
+        fresh = len(origin) - len(np.unique(origin))  # ids that had no row of their own
+        new += [f"{fresh} rows of {name}"] if fresh else []
+    return new

@@ -39,6 +39,10 @@ class Items:
     available_from: Ints  # µs since the epoch, UTC
 
 
+ITEM_VOCABULARIES = ("item", "category", "brand", "token")
+"""Vocabularies of what items are; all others are user attributes."""
+
+
 @dataclass(frozen=True)
 class Users:
     """(n_users,) unless said otherwise."""
@@ -97,11 +101,16 @@ class Meta:
     context: tuple[str, ...]  # names of context features
     context_mean: tuple[float, ...]  # over train rows, NaN left out
     context_std: tuple[float, ...]  # likewise, 1 where constant
-    vocabulary_rows: dict[str, int]  # rows of each embedding table: item, category, brand, token, and each attribute
+    vocabulary_rows: dict[str, int]  # rows of each embedding table: `ITEM_VOCABULARIES`, then each attribute
     target_kind: int  # kind of interaction that queries and pretraining predict
     windows: dict[str, tuple[int, int]]  # split → [first, last) in µs
     negatives_sampled: bool  # whether rows that were never shown stand for "not taken"
     oov_rate: float  # share of train interactions whose item has no own row
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the users' attributes, in the order of their columns."""
+        return tuple(name for name in self.vocabulary_rows if name not in ITEM_VOCABULARIES)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Logistic:
         Raises:
             TriadError: a task has too few labels in train or validation.
         """
-        names = [name for name in data.meta.vocabulary_rows if name not in ("item", "category", "brand", "token")]
+        names = data.meta.attributes
         space = Space(
             data.items.item_id[data.items.item_id.order()],
             data.meta.vocabulary_rows["category"],

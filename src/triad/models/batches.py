@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triad.features.dataset import Dataset, Floats, Ints, Items
+from triad.encoders.history import History
+from triad.encoders.user import User
+from triad.features.dataset import Dataset, Floats, Ints
 from triad.models.segments import segment
-
-GAPS = 34
-"""Rows of the time-gap embedding: 0 unknown, then one a doubling of the seconds since the interaction before."""
+from triad.models.trunk import item_arrays
 
 Batch = dict[str, Any]
 
@@ -27,27 +27,6 @@ class Shape:
     steps: int
     slots: int
     items: int
-
-
-def gap_rows(time: Ints, offsets: Ints) -> Ints:
-    """(n,) rows of the time-gap embedding of interactions at `time` (µs); a stream's first one has row 0."""
-    time = np.asarray(time, np.int64)
-    seconds = np.diff(time, prepend=time[:1]) / 1e6
-    rows = np.clip(1 + np.floor(np.log2(1 + np.maximum(seconds, 0))), 1, GAPS - 1).astype(np.int32)
-    starts = np.asarray(offsets)[:-1]
-    rows[starts[starts < len(rows)]] = 0
-    return rows
-
-
-def item_features(items: Items, rows: Ints | slice = slice(None)) -> Batch:
-    """What the item tower reads of catalogue `rows`."""
-    return {
-        "vocabulary_row": np.asarray(items.vocabulary_row[rows], np.int32),
-        "category": np.asarray(items.category[rows], np.int32),
-        "brand": np.asarray(items.brand[rows], np.int32),
-        "tokens": np.asarray(items.tokens[rows], np.int32),
-        "log_price": np.asarray(items.log_price[rows], np.float32),
-    }
 
 
 class Batches:
@@ -80,13 +59,13 @@ class Batches:
     ) -> None:
         self.segments = segment(user, history, max_steps)
         self._data, self._item, self._columns = data, np.asarray(item), columns or {}
-        self._gap = gap_rows(data.streams.time, data.streams.offsets)
+        self._events = History.arrays(data.streams)
         rows, segments = len(self._item), len(self.segments.user)
         # as many segments as fill the slots on average, so that neither runs out long before the other
         width = min(math.ceil(slots * segments / max(rows * density, 1)), slots, max(segments, 1))
         named = width * max_steps + slots + extra_items
         self.shape = Shape(width, max_steps, slots, min(named, len(data.items.item_id)))
-        self._catalogue = item_features(data.items) if self.shape.items == len(data.items.item_id) else None
+        self._catalogue = item_arrays(data.items) if self.shape.items == len(data.items.item_id) else None
         self._order = np.argsort(self.segments.segment, kind="stable")
         self._bounds = np.searchsorted(self.segments.segment[self._order], np.arange(segments + 1))
 
@@ -144,8 +123,8 @@ class Batches:
         wide, long = self.shape.segments - len(chosen), self.shape.slots - len(rows)
 
         def events(values: NDArray[Any]) -> Ints:
-            found = np.where(real, values[place], 0) if len(values) else np.zeros(place.shape)
-            return np.pad(found.astype(np.int32), ((0, wide), (0, 0)))
+            taken = np.where(real, values[place], 0) if len(values) else np.zeros(place.shape)
+            return np.pad(taken.astype(np.int32), ((0, wide), (0, 0)))
 
         def slots(values: NDArray[Any], fill: float = 0) -> NDArray[Any]:
             return np.pad(values, ((0, long),) + ((0, 0),) * (values.ndim - 1), constant_values=fill)
@@ -155,14 +134,12 @@ class Batches:
         named = {"item": events(streams.item), "candidate": slots(self._item[rows]).astype(np.int32)}
         if negatives is not None:
             named["negatives"] = np.asarray(negatives, np.int32)
-        features, local = self._name_items(named)
+        items, local = self._name_items(named)
+        users = User.arrays(self._data.users, segments.user[chosen])
         return {
-            "items": features,
-            "attributes": np.pad(
-                self._data.users.attributes[segments.user[chosen]].astype(np.int32), ((0, wide), (0, 0))
-            ),
-            "kind": events(streams.kind),
-            "gap": events(self._gap),
+            "items": items,
+            **{name: np.pad(values, ((0, wide), (0, 0))) for name, values in users.items()},
+            **{name: events(values) for name, values in self._events.items()},
             "segment": slots(where).astype(np.int32),
             "step": slots(segments.step[rows]).astype(np.int32),
             "mask": slots(np.ones(len(rows), np.float32)),
@@ -176,7 +153,7 @@ class Batches:
             return self._catalogue, named
         items = np.unique(np.concatenate([values.reshape(-1) for values in named.values()]))
         local = {name: np.searchsorted(items, values).astype(np.int32) for name, values in named.items()}
-        return item_features(self._data.items, np.pad(items, (0, self.shape.items - len(items)))), local
+        return item_arrays(self._data.items, np.pad(items, (0, self.shape.items - len(items)))), local
 
     def __call__(self, seed: tuple[int, ...] | None = None) -> Iterator[tuple[Ints, Batch]]:
         """Each batch of an epoch, beside the rows its slots hold."""

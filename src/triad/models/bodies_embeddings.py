@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from triad.encoders.base import PACKAGE, Table
+from triad.encoders.base import PACKAGE
+from triad.encoders.user import User
 from triad.models.bodies import Experts
 from triad.models.trunk import ItemTower, Trunk
 
@@ -69,29 +70,23 @@ class Embeddings(keras.layers.Layer):
     def __init__(self, trunk: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.trunk = dict(trunk)
-        rows, dim = trunk["rows"], trunk["dim"]
-        own = {name: rows[name] for name in ("item", "category", "brand", "token")}
-        self.tower = ItemTower(own, dim, trunk["price_mean"], trunk["price_std"], name="tower")
-        self.attributes = [Table(1 + count, dim, name=name) for name, count in rows.items() if name not in own]
+        self.tower = ItemTower(trunk["item"], name="tower")
+        self.user = User(**trunk["user"], name="user")
 
     def build(self, _: Any = None) -> None:
         self.tower.build()
-        for table in self.attributes:
-            table.build()
+        self.user.build()
         self.built = True
 
     def call(self, batch: Any) -> tuple[Any, Any]:
         """(slots, dim) of each slot's candidate, and of its user."""
         item = self.tower({name: ops.take(value, batch["candidate"], axis=0) for name, value in batch["items"].items()})
-        rows = ops.take(batch["attributes"], batch["segment"], axis=0)
-        user = sum((table(1 + rows[:, place]) for place, table in enumerate(self.attributes)), ops.zeros_like(item))
-        return item, user
+        return item, self.user({"attributes": ops.take(batch["attributes"], batch["segment"], axis=0)})
 
     def start_as(self, trunk: Trunk) -> None:
         """Take the trunk's tables."""
         self.tower.set_weights(trunk.tower.get_weights())
-        for table, other in zip(self.attributes, trunk.attributes, strict=True):
-            table.set_weights(other.get_weights())
+        self.user.set_weights(trunk.user.get_weights())
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "trunk": self.trunk}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from triad.encoders.base import Table
 from triad.models.trunk import Trunk
 
 
@@ -15,18 +16,13 @@ def add_delta(trunk: Trunk, rank: int) -> None:
 
     A matrix that is itself no larger than its factors (the price's column) gets none.
     """
-    tables = [*trunk.tower.tables, *trunk.attributes, trunk.kind, trunk.gap, trunk.place]
     for weight in trunk.trainable_variables:  # and no layer: one that is frozen would hide its factors
         weight.trainable = False
-    for table in tables:
-        if _is_worth_it(table.weight.shape, rank):
-            table.enable_lora(rank)
-    for block in trunk.blocks:
-        attend = block.attend
-        dense: list[Any] = [attend.query_dense, attend.key_dense, attend.value_dense, attend.output_dense]
-        for layer in (*dense, block.widen, block.narrow):
-            if _is_worth_it(layer.kernel.shape, rank):
-                layer.enable_lora(rank)
+    layers: list[Any] = [layer for layer in trunk._flatten_layers() if hasattr(layer, "enable_lora")]
+    for layer in layers:
+        matrix = layer.weight if isinstance(layer, Table) else layer.kernel
+        if _is_worth_it(matrix.shape, rank):
+            layer.enable_lora(rank)
 
 
 def _is_worth_it(shape: tuple[int, ...], rank: int) -> bool:

@@ -11,8 +11,11 @@ import numpy as np
 from keras import ops
 
 from triad.config.finetune import FinetuneParams
+from triad.config.pretrain import TrunkParams
 from triad.config.tasks import Tasks
 from triad.encoders.base import PACKAGE
+from triad.encoders.context import Context
+from triad.encoders.history import read_states
 from triad.errors import TriadError
 from triad.features.dataset import Dataset
 from triad.kinds import KINDS
@@ -22,7 +25,7 @@ from triad.models.bodies_embeddings import STEM, Embeddings
 from triad.models.bodies_extraction import PLE
 from triad.models.bodies_transfer import AITM
 from triad.models.naive import naive_losses
-from triad.models.trunk import Trunk, read_states
+from triad.models.trunk import Trunk
 from triad.models.weighting import DWA, FAMO, Fixed, Uncertainty
 from triad.models.weighting_gradients import CAGrad, GradNorm, PCGrad
 
@@ -58,7 +61,7 @@ class MultiTaskNetwork(keras.Model):
         trunk: configuration of the trunk.
         tasks: pointwise tasks in order, each {"kind", "given", "classes", "mean", "scale", "weight", "naive"}; mean and
             scale standardise a regression's label, and naive is what the best constant leaves of the loss.
-        context_mean, context_std: standardise the context, whose missing values then read 0.
+        context: what `Context` is made from.
         body: a name of `BODIES`.
         weighting: a name of `WEIGHTINGS`.
         counterfactual: "none", "ips" or "dr".
@@ -69,8 +72,7 @@ class MultiTaskNetwork(keras.Model):
         *,
         trunk: dict[str, Any],
         tasks: dict[str, dict[str, Any]],
-        context_mean: list[float],
-        context_std: list[float],
+        context: dict[str, Any],
         body: str,
         experts: int,
         expert_dim: int,
@@ -92,8 +94,7 @@ class MultiTaskNetwork(keras.Model):
         self._config: dict[str, Any] = {
             "trunk": dict(trunk),
             "tasks": {name: dict(task) for name, task in tasks.items()},
-            "context_mean": list(context_mean),
-            "context_std": list(context_std),
+            "context": dict(context),
             "body": body,
             **size,
             "head_dim": head_dim,
@@ -106,6 +107,9 @@ class MultiTaskNetwork(keras.Model):
         self.tasks: dict[str, dict[str, Any]] = self._config["tasks"]
         self.trunk = Trunk(**trunk, name="trunk")
         self.trunk.build()
+        self.context = Context(**context, name="context")
+        self.context.build()
+        columns = len(self.context.columns)
         names = list(tasks)
         given = [task["given"] for task in tasks.values()]
         self.body = BODIES[body](size, [None if name is None else names.index(name) for name in given])
@@ -114,7 +118,7 @@ class MultiTaskNetwork(keras.Model):
             each.build()
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="joined")
         self.norm.build((None, 4 * self.trunk.dim))
-        width = 4 * self.trunk.dim + len(context_mean)
+        width = 4 * self.trunk.dim + columns
         self.body.build((None, len(tasks) + 1, width) if self.own else (None, width))
         self.drop = keras.layers.Dropout(dropout)
         self.drop.build((None, expert_dim))
@@ -131,7 +135,7 @@ class MultiTaskNetwork(keras.Model):
         for tower in self.towers:
             tower.build((None, expert_dim))
         for output in (*self.outputs_of, *self.imputing.values()):
-            output.build((None, head_dim + 1 + len(context_mean)))
+            output.build((None, head_dim + 1 + columns))
         kinds, weights = [task["kind"] for task in tasks.values()], [task["weight"] for task in tasks.values()]
         for output, kind in zip(self.outputs_of, kinds, strict=True):
             if KINDS[kind].is_event and dot_product_init:  # at 0 the two that match have no gradient to begin with
@@ -153,15 +157,13 @@ class MultiTaskNetwork(keras.Model):
         """(slots, 3, dim) what all tasks share: the user's state, the candidate, and the user's attributes."""
         states, items = self.trunk(batch, training=training)
         item = ops.take(items, batch["candidate"], axis=0)
-        user = ops.take(self.trunk.user(batch["attributes"]), batch["segment"], axis=0)
+        user = ops.take(self.trunk.user(batch), batch["segment"], axis=0)
         return ops.stack([read_states(states, batch), item, user], axis=1)
 
     def features(self, shared: Any, batch: Any) -> tuple[Any, Any]:
         """What the body reads of `represent`'s result, and (slots, 1 + context) what the last layers do beside it."""
         state, item, user = (shared[:, place] for place in range(3))
-        mean, std = (ops.convert_to_tensor(self._config[f"context_{part}"], "float32") for part in ("mean", "std"))
-        known = (batch["context"] - mean) / std
-        context = ops.cast(ops.where(ops.isnan(known), ops.zeros_like(known), known), state.dtype)
+        context = self.context({"context": batch["context"]})
 
         def joined(item: Any, user: Any) -> Any:
             return ops.concatenate([self.norm(ops.concatenate([state, item, state * item, user], axis=1)), context], 1)
@@ -297,8 +299,7 @@ def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetunePara
     return {
         "trunk": trunk,
         "tasks": described,
-        "context_mean": list(data.meta.context_mean),
-        "context_std": list(data.meta.context_std),
+        "context": Context.config(data, TrunkParams(**trunk["history"])),
         **params.model_dump(include=DIALS),
     }
 

@@ -8,26 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE
+from triad.encoders.history import read_states
 from triad.errors import TriadError
-from triad.features.dataset import Dataset
-from triad.models.trunk import Trunk, read_states
-
-
-def trunk_config(data: Dataset, trunk: TrunkParams) -> dict[str, Any]:
-    """What a `Trunk` for `data` is made from."""
-    price = np.asarray(data.items.log_price, np.float64)
-    spread = float(price.std()) if len(price) else 0.0
-    mean = float(price.mean()) if len(price) else 0.0
-    return {
-        "rows": dict(data.meta.vocabulary_rows),
-        **trunk.model_dump(),
-        "price_mean": mean,
-        "price_std": spread if spread > 0 else 1.0,
-    }
+from triad.models.trunk import Trunk
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from triad.features.dataset import Dataset, Floats, Ints
-from triad.models.batches import Batches, item_features
+from triad.models.batches import Batches
+from triad.models.trunk import item_arrays
 
 SLOTS = 4096
 """Rows a batch holds where there are as many."""
@@ -44,7 +45,7 @@ class Scorer:
         """(n_items, dim) the tower's outputs for the whole catalogue."""
         count = len(data.items.item_id)
         pieces = [
-            self._tower(item_features(data.items, np.arange(start, min(start + SLOTS, count)))).numpy()
+            self._tower(item_arrays(data.items, np.arange(start, min(start + SLOTS, count)))).numpy()
             for start in range(0, count, SLOTS)
         ]
         return np.concatenate(pieces).astype(np.float32)

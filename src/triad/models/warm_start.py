@@ -10,12 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from triad.errors import TriadError
 from triad.features.dataset import Ints
-from triad.models.networks import SequenceNetwork
-from triad.models.trunk import Trunk
+from triad.models.trunk import Config, Trunk, rescaled_trunk
 
 
 @dataclass(frozen=True)
@@ -24,63 +21,36 @@ class InitialModel:
 
     Attributes:
         rows: table → (rows,) the row of the network's table that each of tonight's starts from.
-        context: names of the context columns it reads.
     """
 
     network: Any
     rows: Mapping[str, Ints]
-    context: tuple[str, ...]
 
     @property
-    def meaning(self) -> list[Any]:
+    def meaning(self) -> dict[str, Any]:
         """JSON-able; with `arrays` and the dials, all that a network started from this one follows from."""
-        return [self.network.get_config(), self.context]
+        config: dict[str, Any] = self.network.get_config()
+        return config
 
     @property
     def arrays(self) -> list[Any]:
         """Weights and rows."""
         return [*self.network.get_weights(), *(self.rows[name] for name in sorted(self.rows))]
 
+    def rescaled(self, trunk: Config) -> Config:
+        """The configuration of tonight's trunk, with the scales that the earlier one's weights know."""
+        return rescaled_trunk(trunk, self.network.trunk.get_config())
 
-def scales(initial: InitialModel) -> dict[str, float]:
-    """How the initial trunk scales prices: its weights know them so."""
-    config = initial.network.trunk.get_config()
-    return {name: config[name] for name in ("price_mean", "price_std")}
+    def start(self, trunk: Trunk) -> list[str]:
+        """Give `trunk` the function of the earlier one; returns what is new in it, by name.
 
-
-def warm_start_sequence(network: SequenceNetwork, initial: InitialModel) -> list[str]:
-    """Give `network` the initial one's function; returns what is new in it, by name.
-
-    Raises:
-        TriadError: the two differ in size.
-    """
-    return warm_start_trunk(network.trunk, initial)
-
-
-def warm_start_trunk(trunk: Trunk, initial: InitialModel) -> list[str]:
-    """Give `trunk` the function of the initial network's; returns what is new in it, by name.
-
-    Raises:
-        TriadError: the two differ in size.
-    """
-    theirs: Trunk = initial.network.trunk
-    same_sizes(trunk.get_config(), theirs.get_config(), ("dim", "layers", "heads", "max_steps"), "pretrain.trunk")
-    new = []
-    known = {table.name: table for table in (*theirs.tower.tables, *theirs.attributes)}
-    for table in (*trunk.tower.tables, *trunk.attributes):
-        if table.name not in known:
-            new.append(f"table {table.name}")
-            table.weight.assign(np.zeros(table.weight.shape))
-            continue
-        origin = initial.rows[table.name]
-        if table in trunk.attributes:  # whose rows begin one later, see `Trunk`
-            origin = np.r_[0, 1 + origin]
-        table.weight.assign(np.asarray(known[table.name].weight)[origin])
-        fresh = len(origin) - len(np.unique(origin))  # ids that had no row of their own
-        new += [f"{fresh} rows of {table.name}"] if fresh else []
-    for part, other in zip(_others(trunk), _others(theirs), strict=True):
-        part.set_weights(other.get_weights())
-    return new
+        Raises:
+            TriadError: the two differ in size.
+        """
+        theirs: Trunk = self.network.trunk
+        sizes = ("dim", "layers", "heads", "max_steps")
+        same_sizes(trunk.history.get_config(), theirs.history.get_config(), sizes, "pretrain.trunk")
+        return trunk.warm_start(theirs, self.rows)
 
 
 def same_sizes(ours: Mapping[str, Any], theirs: Mapping[str, Any], dials: Iterable[str], section: str) -> None:
@@ -92,8 +62,3 @@ def same_sizes(ours: Mapping[str, Any], theirs: Mapping[str, Any], dials: Iterab
                 where=f"{section}.{dial}",
                 mend="keep its size, or let init be another value until a model of the new size serves",
             )
-
-
-def _others(trunk: Trunk) -> list[Any]:
-    """The trunk's parts whose rows mean the same every night."""
-    return [trunk.tower.price, trunk.kind, trunk.gap, trunk.place, *trunk.blocks, trunk.norm]

@@ -7,34 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from triad.encoders.context import Context
 from triad.errors import TriadError
 from triad.features.dataset import Floats, Ints
 from triad.models.multitask import MultiTaskNetwork
-from triad.models.warm_start import InitialModel, same_sizes, warm_start_trunk
+from triad.models.warm_start import InitialModel, same_sizes
 from triad.models.weighting import Uncertainty
 
 SIZES = {"mmoe": ("experts",), "ple": ("experts", "own_experts", "levels"), "stem": ("experts", "own_experts")}
 """Further dials of a body that its weights' shapes follow from."""
 
 
-def rescaled(config: Mapping[str, Any], initial: InitialModel, context: Sequence[str]) -> dict[str, Any]:
-    """`config` of a network for tonight, with the scales of columns and labels that the initial one's weights know.
-
-    Args:
-        context: tonight's columns.
-    """
-    theirs, places = initial.network.get_config(), _places(context, initial.context)
+def rescaled(config: Mapping[str, Any], initial: InitialModel) -> dict[str, Any]:
+    """`config` of a network for tonight, with the scales of columns and labels that the initial one's weights know."""
+    theirs = initial.network.get_config()
     tasks = {name: dict(task) for name, task in config["tasks"].items()}
     for name in _kept(config, theirs):
         tasks[name] |= {part: theirs["tasks"][name][part] for part in ("mean", "scale")}
-    parts = {
-        part: [theirs[part][at] if at >= 0 else own for at, own in zip(places, config[part], strict=True)]
-        for part in ("context_mean", "context_std")
-    }
-    return {**config, **parts, "tasks": tasks}
+    return {**config, "context": Context.rescaled(config["context"], theirs["context"]), "tasks": tasks}
 
 
-def warm_start_multitask(network: MultiTaskNetwork, initial: InitialModel, context: Sequence[str]) -> list[str]:
+def warm_start_multitask(network: MultiTaskNetwork, initial: InitialModel) -> list[str]:
     """Give `network`, made from `rescaled`, the initial one's function; returns what is new in it, by name.
 
     Raises:
@@ -43,10 +36,10 @@ def warm_start_multitask(network: MultiTaskNetwork, initial: InitialModel, conte
     ours, other = network.get_config(), initial.network
     theirs = other.get_config()
     same_sizes(ours, theirs, ("body", "expert_dim", "head_dim", *SIZES.get(ours["body"], ())), "finetune")
-    columns = _places(context, initial.context)
+    columns = _places(network.context.columns, other.context.columns)
     kept, order = _kept(ours, theirs), list(theirs["tasks"])
     tasks = np.array([order.index(name) if name in kept else -1 for name in ours["tasks"]])
-    new = warm_start_trunk(network.trunk, initial) + _missing("context ", context, columns)
+    new = initial.start(network.trunk) + network.context.warm_start(other.context, initial.rows)
     new += _missing("task ", ours["tasks"], tasks)
 
     network.norm.set_weights(other.norm.get_weights())
@@ -63,7 +56,7 @@ def warm_start_multitask(network: MultiTaskNetwork, initial: InitialModel, conte
         classes = _places(names, theirs["tasks"][name]["classes"] or [""])
         new += _missing(f"class {name}=", names, classes)
         kernel, bias = other.outputs_of[there].get_weights()
-        rows = _after(len(kernel) - len(initial.context), columns)
+        rows = _after(len(kernel) - len(other.context.columns), columns)
         network.outputs_of[here].set_weights([_take(_take(kernel, rows).T, classes).T, _take(bias, classes)])
     return new
 

@@ -42,7 +42,7 @@ def finetune(params: Params) -> None:
         pretrained = Sequence.load(ARTIFACTS / "pretrain").network
     dials = [params.finetune.model_dump(), params.pretrain.trunk.model_dump(), str(params.tasks), str(runtime)]
     if initial is not None:
-        name = fingerprint(data, *dials, *initial.meaning, arrays=initial.arrays)
+        name = fingerprint(data, *dials, initial.meaning, arrays=initial.arrays)
     else:
         name = fingerprint(data, *dials, arrays=pretrained.get_weights() if pretrained is not None else [])
     inputs: dict[str, Any] = {

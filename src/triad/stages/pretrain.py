@@ -33,7 +33,7 @@ def pretrain(params: Params) -> None:
     log.info("%s · %s", params.pretrain, runtime)
     data = load(ARTIFACTS / "features")
     initial = initial_model(params.pretrain.init, "pretrain", ARTIFACTS, data)
-    meaning, start = (initial.meaning, initial.arrays) if initial else ([], [])
+    meaning, start = ([initial.meaning], initial.arrays) if initial else ([], [])
     name = fingerprint(data, params.pretrain.model_dump(), str(runtime), *meaning, arrays=start)
     member, history = pretrain_network(data, params.pretrain, runtime, checkpoint_folder("pretrain", name), initial)
     best = min(history, key=lambda row: row[f"validation_{chosen_by(params.pretrain, data)}"])

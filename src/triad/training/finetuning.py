@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from triad.members.network import Ranker
 from triad.models.batches import Batch, Batches
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.naive import naive_losses, relative, task_weight
-from triad.models.networks import SequenceNetwork, trunk_config
+from triad.models.networks import SequenceNetwork
 from triad.models.scoring import score_exposures
-from triad.models.warm_start import InitialModel, scales
+from triad.models.trunk import rescaled_trunk, trunk_config
+from triad.models.warm_start import InitialModel
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
@@ -120,12 +121,11 @@ def finetune_network(
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, trunk)
     if pretrained is not None:  # its weights know prices as it scaled them
-        config |= {key: pretrained.trunk_config[key] for key in ("price_mean", "price_std")}
+        config = rescaled_trunk(config, pretrained.trunk_config)
     if initial is not None:
-        config |= scales(initial)
-        fresh = multi_task_config(data, config, params, tasks)
-        network = MultiTaskNetwork(**rescaled(fresh, initial, data.meta.context))
-        new = warm_start_multitask(network, initial, data.meta.context)
+        fresh = multi_task_config(data, initial.rescaled(config), params, tasks)
+        network = MultiTaskNetwork(**rescaled(fresh, initial))
+        new = warm_start_multitask(network, initial)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     else:
         network = multi_task(data, config, params, tasks)
@@ -173,8 +173,8 @@ def finetune_network(
 
 def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
     """Copy the pretrained trunk's weights."""
-    ours, theirs = network.trunk.get_config(), pretrained.trunk_config
-    differing = [key for key in theirs if key != "dropout" and ours[key] != theirs[key]]
+    ours, theirs = (_sizes(each.trunk.get_config()) for each in (network, pretrained))
+    differing = [key for key in theirs if ours[key] != theirs[key]]
     if differing:
         raise TriadError(
             f"the pretrained trunk differs in {differing}", where="pretrain.trunk", mend="run the stage pretrain again"
@@ -182,3 +182,8 @@ def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
     network.trunk.set_weights(pretrained.trunk.get_weights())
     for own in network.own:
         own.start_as(network.trunk)
+
+
+def _sizes(trunk: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weights of a trunk depend on."""
+    return {**{name: trunk[name] for name in ("item", "user")}, **trunk["history"], "dropout": None}

@@ -19,8 +19,9 @@ from triad.features.dataset import SPLITS, Dataset, Floats, Ints
 from triad.members.sequence import Sequence
 from triad.models import losses
 from triad.models.batches import Batch, Batches, HiddenBatches
-from triad.models.networks import SequenceNetwork, trunk_config
-from triad.models.warm_start import InitialModel, scales, warm_start_sequence
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
+from triad.models.warm_start import InitialModel
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
@@ -232,9 +233,9 @@ def pretrain_network(
         )
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, params.trunk)
-    network = SequenceNetwork(config if initial is None else config | scales(initial))
+    network = SequenceNetwork(config if initial is None else initial.rescaled(config))
     if initial is not None:
-        new = warm_start_sequence(network, initial)
+        new = initial.start(network.trunk)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     catalogue = len(data.items.item_id)
     loss = params.loss_for(catalogue)

@@ -51,9 +51,9 @@ def _pace(params: FinetuneParams, depth: int) -> Pace:
 
 def _depths(trunk: Trunk) -> list[tuple[Any, int]]:
     """The weights that can learn, each with its layer counted from the heads: 1 the top block, last what embeds."""
-    top = len(trunk.blocks)
-    above = {id(weight): top - place for place, block in enumerate(trunk.blocks) for weight in block.weights}
-    above |= {id(weight): 1 for weight in trunk.norm.weights}
+    top = len(trunk.history.blocks)
+    above = {id(weight): top - place for place, block in enumerate(trunk.history.blocks) for weight in block.weights}
+    above |= {id(weight): 1 for weight in trunk.history.norm.weights}
     return [(weight, above.get(id(weight), top + 1)) for weight in trunk.trainable_variables]
 
 

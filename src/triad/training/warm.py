@@ -26,18 +26,18 @@ def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> Init
     if init not in ("champion", "market"):
         return None
     folder = artifacts / "champion" / (champion.MARKET if init == "market" else "")
-    found = champion.read(folder)
-    if found is None:
+    initial = champion.read(folder)
+    if initial is None:
         log.warning("champion.version names no champion yet: %s starts without one", stage)
         return None
-    champion.check_days(found, data.meta.windows)
+    champion.check_days(initial, data.meta.windows)
     path = folder / stage / NETWORK
     if not path.is_file():
         raise TriadError(
             f"it was fused without the member {stage}",
-            where=found.dial,
+            where=initial.dial,
             mend=f"name a version that has it, or set {stage}.init to another value",
         )
     tonight = vocabulary.load(artifacts / "features" / "state" / "vocabularies")
-    rows = champion.origins(found.vocabularies, tonight, found.apart)
-    return InitialModel(load_network(path), rows, found.meta.context)
+    rows = champion.origins(initial.vocabularies, tonight, initial.apart)
+    return InitialModel(load_network(path), rows)
