@@ -44,9 +44,9 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def reach(path: Path) -> set[Path]:
-    """All of the project's modules that `path` imports, itself and its packages included."""
-    seen, todo = set(), [path]
+def reach(path: Path, without: frozenset[Path] = frozenset()) -> set[Path]:
+    """All of the project's modules that `path` imports, itself and its packages included; not by way of `without`."""
+    seen, todo = set(without), [path]
     while todo:
         current = todo.pop()
         if current in seen:
@@ -55,7 +55,7 @@ def reach(path: Path) -> set[Path]:
         parents = [folder / "__init__.py" for folder in current.parents if SOURCE in folder.parents]
         named = [module_file(name) for name in imports(current) if name.startswith("triad")]
         todo += [p for p in (*parents, *named, *discovered(current)) if p is not None and p.is_file()]
-    return {p for p in seen if not says_nothing(p)}
+    return {p for p in seen - without if not says_nothing(p)}
 
 
 @cache

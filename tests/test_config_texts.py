@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from triad.ablations.spec import load as load_study
+from triad.ablations.files import load as load_study
 from triad.config.ingest import IngestParams
 from triad.config.params import load, parse
 from triad.errors import TriadError

@@ -11,7 +11,7 @@ from test_training import PARAMS, RUNTIME
 
 from triad.ablations.data import laid
 from triad.ablations.members import Workshop
-from triad.ablations.prepare import offered, prepare
+from triad.ablations.prepare import prepare
 from triad.ablations.spec import Study
 from triad.datasets.markets import MarketsForm, read
 from triad.datasets.markets.joined import initial_rows, together
@@ -257,12 +257,12 @@ def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeyp
 
     with pytest.raises(TriadError, match="'next' has nothing to rank in test"):
         prepare(study("target"), folder / "data")
-    assert offered(study("source")) == offered(study("elsewhere")) == set()
+    assert study("source").offered == study("elsewhere").offered == {}
     with pytest.raises(TriadError, match="holds source, target, not 'elsewhere'"):
         prepare(study("elsewhere"), folder / "data")
     asked = study("target", test=0.4)
     prepare(asked, folder / "data")
-    assert offered(asked) == laid(folder / "data") == {"market"}
+    assert set(asked.offered) == laid(folder / "data") == {"market"}
     members, seconds = [], []
     for _ in range(2):  # the second from the shelf
         data = load(folder / "data" / "target")

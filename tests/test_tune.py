@@ -13,7 +13,7 @@ from make_dataset import make_dataset
 from optuna.trial import TrialState
 
 from triad.ablations.data import taught
-from triad.ablations.spec import StudyParams
+from triad.ablations.params import StudyParams
 from triad.config.params import merge, parse
 from triad.errors import TriadError
 from triad.features import dataset

@@ -118,9 +118,3 @@ def test_many_categories_are_pooled_and_new_ones_are_told() -> None:
     told = check_drift([found], PARAMS, "since 2026-01-01")
     assert [(c.name, c.severity, c.passed) for c in told] == [("drift", "warning", True), ("new_values", "info", False)]
     assert told[1].samples == ({"brand": "brand new"},)
-
-
-def test_holm_by_hand() -> None:
-    assert drift.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
-    assert drift.holm([0.9, 0.8]).tolist() == [1.0, 1.0]
-    assert len(drift.holm([])) == 0

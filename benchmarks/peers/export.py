@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.ablations.files import load as load_study
 from triad.ablations.spec import Study
-from triad.ablations.spec import load as load_study
 from triad.features.dataset import SPLITS, Dataset, load
 
 FOLDER = Path("ablations")

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from triad.ablations.compare import difference, estimates
+from triad.ablations.files import load as load_study
 from triad.ablations.outcome import Answers, Outcome
 from triad.ablations.spec import Unit
-from triad.ablations.spec import load as load_study
 
 FOLDER = Path("ablations")
 

@@ -20,11 +20,11 @@ log = logging.getLogger("triad.ablations")
 
 @click.group(help=__doc__)
 def ablations() -> None:
-    from triad.ablations.spec import DATASETS, datasets
     from triad.artifacts import recover
+    from triad.datasets.base import DATASETS, folder
 
     if (FOLDER / "dvc.yaml").is_file():
-        os.environ[DATASETS] = str(datasets().resolve())  # which may be relative to where we are
+        os.environ[DATASETS] = str(folder().resolve())  # which may be relative to where we are
         os.chdir(FOLDER)
         for kept in (DATA, OUTCOMES, SHELF):
             recover(kept)
@@ -40,12 +40,11 @@ def ablations() -> None:
 )
 def run(studies: tuple[str, ...], seeds: int | None, jobs: int) -> None:
     from triad.ablations import plan
+    from triad.ablations.files import load_all
     from triad.ablations.jobs import at_once, repro
-    from triad.ablations.prepare import offered
-    from triad.ablations.spec import load_all
 
     every = load_all(STUDIES)
-    known = {name: study.startable(offered(study)) for name, study in every.items()}
+    known = {name: study.startable(study.offered) for name, study in every.items()}
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
     for name in wanted:
@@ -79,8 +78,8 @@ def keep_compiled(folder: Path) -> None:
 
 @ablations.command(help="Write params.yaml, the list of units for DVC, without running anything.")
 def plan() -> None:
+    from triad.ablations.files import load_all
     from triad.ablations.plan import write
-    from triad.ablations.spec import load_all
 
     found = write(load_all(STUDIES))
     click.echo(f"{len(found['studies'])} studies, {len(found['units'])} units")
@@ -89,8 +88,8 @@ def plan() -> None:
 @ablations.command(help="Read STUDY's data into data/STUDY.")
 @click.argument("study")
 def data(study: str) -> None:
+    from triad.ablations.files import load
     from triad.ablations.prepare import prepare
-    from triad.ablations.spec import load
 
     start = time.monotonic()
     found = prepare(load(STUDIES / f"{study}.yaml"), DATA / study)
@@ -103,8 +102,9 @@ def data(study: str) -> None:
 @click.argument("share", type=float)
 @click.argument("seed", type=int)
 def unit(study: str, variant: str, share: float, seed: int) -> None:
+    from triad.ablations.files import load
     from triad.ablations.run import run as fit
-    from triad.ablations.spec import Unit, load
+    from triad.ablations.spec import Unit
     from triad.locking import held
 
     asked, start = Unit(study, variant, share, seed), time.monotonic()
@@ -118,9 +118,9 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
 @click.argument("study")
 def compare(study: str) -> None:
     from triad.ablations.data import laid, summary
+    from triad.ablations.files import load
     from triad.ablations.outcome import Outcome
     from triad.ablations.results import results
-    from triad.ablations.spec import load
     from triad.artifacts import write_json
 
     asked = load(STUDIES / f"{study}.yaml").startable(laid(DATA / study))

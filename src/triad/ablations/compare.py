@@ -106,16 +106,6 @@ def difference(pairs: Sequence[Estimate], confidence: float, seed: int) -> Diffe
     return Difference(value, value - reach, value + reach, p, spread, seeds)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values that may be read one by one (Holm 1979); an undefined one stays so and counts for no test."""
-    order = sorted((value, place) for place, value in enumerate(p) if math.isfinite(value))
-    found, highest = [math.nan] * len(p), 0.0
-    for rank, (value, place) in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * value))
-        found[place] = highest
-    return found
-
-
 def status(value: float, corrected: float, confidence: float) -> Status:
     """Of "the difference is above zero"."""
     if math.isfinite(corrected) and corrected < 1 - confidence:

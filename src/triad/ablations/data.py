@@ -9,37 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from triad.ablations.spec import Study
 from triad.artifacts import read_json
 from triad.config.tasks import Tasks
-from triad.features import champion
+from triad.datasets.base import REGISTERED, SOURCE, registered
 from triad.features.dataset import Dataset
 
 SUMMARY = "data.json"
 
-MODELS = "registered"
-"""Inside a study's data, laid out as a night's artifacts: the registered models that variants start from."""
-
-SOURCE, ROWS = "_source", "rows.npz"
-"""Inside a study's data: the markets whose network variants start from, and which of its rows each row starts from."""
-
-
-def night_of(study: Study) -> Path:
-    """The artifacts of the night that the study reads; of data that no night made, a folder that is not there."""
-    return Path(getattr(study.data, "features", "none/features")).parent
-
 
 def laid(folder: Path) -> set[str]:
     """Of `champion` and `market`, what networks can start from on data that `prepare` wrote."""
-    return starts(folder / MODELS) | ({"market"} if (folder / SOURCE).is_dir() else set())
-
-
-def starts(night: Path) -> set[str]:
-    """Of `champion` and `market`, the registered models that lie among a night's artifacts."""
-    places = {"champion": night / "champion", "market": night / "champion" / champion.MARKET}
-    return {
-        name for name, place in places.items() if (place / champion.NAME).is_file() and champion.read(place) is not None
-    }
+    return registered(folder / REGISTERED) | ({"market"} if (folder / SOURCE).is_dir() else set())
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from triad.ablations.data import MODELS, ROWS, SOURCE, digest, laid
-from triad.ablations.spec import REGISTERED, StudyParams
+from triad.ablations.data import digest, laid
+from triad.ablations.params import REGISTERED, StudyParams
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
+from triad.datasets import base
 from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
 from triad.features.dataset import Dataset, Floats, load
@@ -112,14 +113,14 @@ class Workshop:
                 mend="name one in the params' section champion and run `dvc repro features`",
             )
         if not self._has_markets(name):
-            return initial_model(init, name, self.beside / MODELS, self.data)
+            return initial_model(init, name, self.beside / base.REGISTERED, self.data)
         source = self._part("source")
-        with np.load(self.beside / SOURCE / ROWS) as rows:
+        with np.load(self.beside / base.SOURCE / base.ROWS) as rows:
             return InitialModel(source.network, dict(rows))
 
     def _has_markets(self, name: str) -> bool:
         """Whether the one called `name` starts from a network of other markets of the same form."""
-        return self.beside is not None and self._init(name) == "market" and (self.beside / SOURCE).is_dir()
+        return self.beside is not None and self._init(name) == "market" and (self.beside / base.SOURCE).is_dir()
 
     def _init(self, name: str) -> str:
         return getattr(self.params, name).init if name in ("pretrain", "finetune") else "none"
@@ -156,7 +157,7 @@ class Workshop:
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
         depends = [name, self.key, cut, read, str(self.runtime), _code()]
         if self.beside and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
-            depends += [digest(self.beside / part) for part in (MODELS, SOURCE)]
+            depends += [digest(self.beside / part) for part in (base.REGISTERED, base.SOURCE)]
         text = json.dumps(depends, sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
         with held(folder, wait=True):  # another unit may be making it just now
@@ -205,7 +206,7 @@ def _pretrain(shop: Workshop) -> Made:
 def _source(shop: Workshop) -> Made:
     assert shop.beside is not None, "asked for where `_has_markets`"
     params = shop.params.pretrain.model_copy(update={"init": "scratch"})
-    return pretrain_network(load(shop.beside / SOURCE), params, shop.runtime)
+    return pretrain_network(load(shop.beside / base.SOURCE), params, shop.runtime)
 
 
 def _finetune(shop: Workshop) -> Made:

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from triad.ablations.data import digest, night_of, starts
-from triad.ablations.spec import Study, Unit, datasets
+from triad.ablations.data import digest
+from triad.ablations.spec import Study, Unit
 from triad.artifacts import replacing_file
+from triad.datasets.base import folder
 from triad.errors import TriadError
 
 PARAMS = Path("params.yaml")
@@ -35,10 +36,9 @@ def settings(study: Study, unit: Unit) -> str:
 
 def _data(study: Study) -> str:
     """A short name for what the data is read from: its form, and the bytes of what it names."""
-    form: Any = study.data
-    night = night_of(study)
-    begun = [night / "champion"] if study.all_starts() & starts(night) else []
-    return _short([form.model_dump(), *map(digest, [*form.read_from(datasets()), *begun])])
+    read = study.form.read_from(study.data, folder())
+    started_from = {path: None for name in study.all_starts() for path in study.offered.get(name, ())}
+    return _short([study.data.model_dump(), *map(digest, [*read, *started_from])])
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from triad.ablations.data import summary, taught, thinned
 from triad.ablations.members import Workshop
 from triad.ablations.outcome import Answers, Outcome
-from triad.ablations.spec import Study, StudyParams, Unit
+from triad.ablations.params import StudyParams
+from triad.ablations.spec import Study, Unit
 from triad.evaluation.assess import NAIVE, ORACLE
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive

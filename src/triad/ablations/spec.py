@@ -1,75 +1,25 @@
-"""The typed form of a study, `ablations/studies/<name>.yaml`. Nothing here reads data or fits anything."""
+"""The typed form of a study. Nothing here reads data or fits anything."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
+from triad.ablations.params import REGISTERED, StudyParams
 from triad.config.base import Section
-from triad.config.evaluate import EvaluateParams
-from triad.config.finetune import FinetuneParams
-from triad.config.fuse import FuseParams
 from triad.config.params import merge
-from triad.config.pretrain import PretrainParams
-from triad.config.profile import ProfileParams
-from triad.config.runtime import RuntimeParams
-from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
-from triad.config.texts import unquoted
-from triad.errors import TriadError
-
-FORMS = ("shop", "tabular", "sequences", "markets")
-"""Forms of data. Each is a module of `triad.datasets` with a section `<Form>Form`, which says what it is `read_from`,
-and `read(form, folder)`.
-"""
-
-TARGET = "target"
-"""The dataset of a form that gives just one."""
-
-REGISTERED = ("champion", "market")
-"""Values of `init` that start a network from a registered model, or (`market`) from markets of the same form."""
-
-DATASETS = "TRIAD_DATASETS"
-"""The environment variable that names the folder of data sets that no night made."""
+from triad.datasets.base import TARGET, Form, Starts
+from triad.datasets.registry import FORMS, keys_of
 
 ALONE = "-alone-"
 """Between a variant's name and a task's: that variant, taught this task and no other."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-class StudyParams(Section):
-    """The sections of `params.yaml` that fit and judge models. A variant is an overlay over them."""
-
-    tasks: Tasks
-    runtime: RuntimeParams = RuntimeParams()
-    pretrain: PretrainParams = PretrainParams()
-    finetune: FinetuneParams = FinetuneParams()
-    similarity: SimilarityParams = SimilarityParams()
-    profile: ProfileParams = ProfileParams()
-    fuse: FuseParams = FuseParams()
-    evaluate: EvaluateParams = EvaluateParams()
-
-    @model_validator(mode="after")
-    def _given(self) -> StudyParams:
-        for name, task in self.tasks.items():
-            if task.given is not None and task.given not in self.tasks:
-                raise ValueError(f"tasks.{name}.given: {task.given!r} is no task")
-        return self
-
-    def seeded(self, seed: int) -> StudyParams:
-        """The same with `seed` wherever chance rules a fit. How answers are judged keeps its own."""
-        sections = ("pretrain", "finetune", "similarity", "profile", "fuse")
-        return self.model_copy(update={n: getattr(self, n).model_copy(update={"seed": seed}) for n in sections})
 
 
 class Claim(Section):
@@ -118,10 +68,8 @@ class Study(Section):
     def _of_form(cls, values: Any) -> Any:
         if not isinstance(values, dict) or isinstance(values.get("data"), Section):
             return values
-        form = form_of(values.get("data"))
-        module: Any = importlib.import_module(f"triad.datasets.{values['data']['form']}")
-        tasks = module.tasks(form) if hasattr(module, "tasks") else {}  # such a form says what may be predicted
-        return {"tasks": tasks, **values, "data": form}
+        keys = keys_of(values.get("data"))
+        return {"tasks": FORMS[values["data"]["form"]].tasks(keys), **values, "data": keys}
 
     @model_validator(mode="after")
     def _fits(self) -> Study:
@@ -142,6 +90,17 @@ class Study(Section):
                 name, share = min(lacking[0])
                 raise ValueError(f"claims: {name!r} at share {share:g} is not among the units")
         return self
+
+    @property
+    def form(self) -> Form[Any]:
+        """What reads the study's data."""
+        keys: Any = self.data
+        return FORMS[keys.form]
+
+    @property
+    def offered(self) -> Starts:
+        """What the study's networks can start from."""
+        return self.form.starts(self.data, self.market)
 
     def all_tasks(self) -> list[str]:
         """Tasks of the study and those that only a variant has."""
@@ -237,70 +196,3 @@ class Unit:
     def entry(self) -> dict[str, Any]:
         """What `ablations/dvc.yaml` reads of it."""
         return {"study": self.study, "variant": self.variant, "share": self.share, "seed": self.seed}
-
-
-def datasets() -> Path:
-    """The folder below which forms name their files."""
-    return Path(os.environ.get(DATASETS, "datasets"))
-
-
-def form_of(values: Any) -> Section:
-    """The form's section.
-
-    Raises:
-        ValueError: there is no such form.
-    """
-    name = values.get("form") if isinstance(values, Mapping) else None
-    if name not in FORMS:
-        raise ValueError(f"form: {name!r} is none of {', '.join(FORMS)}")
-    kind = getattr(importlib.import_module(f"triad.datasets.{name}"), f"{name.title()}Form")
-    found: Section = kind.model_validate(values)
-    return found
-
-
-def load(path: Path) -> Study:
-    """The study in `path`.
-
-    Raises:
-        TriadError: the file is missing, is no YAML, or does not fit.
-    """
-    try:
-        return Study.model_validate(_on_base(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent.parent))
-    except FileNotFoundError as error:
-        known = sorted(each.stem for each in path.parent.glob("*.yaml"))
-        near = difflib.get_close_matches(path.stem, known, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
-        raise TriadError("no such study", where=str(path), mend=mend) from error
-    except yaml.YAMLError as error:
-        raise TriadError(f"not readable as YAML: {error}", where=str(path), mend="correct the syntax") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"] and first["loc"][0] not in Study.model_fields:  # it is the form's
-            first["loc"] = ("data", *first["loc"])
-        where = f"{path}: {'.'.join(str(part) for part in first['loc']) or 'study'}"
-        said = unquoted(first, str(path)) or (first["msg"], "correct it; the keys are those of params.yaml")
-        raise TriadError(said[0], where=where, mend=said[1]) from error
-
-
-def _on_base(values: Any, folder: Path) -> Any:
-    """`values` with the sections of the file that their key `base` names, relative to `folder`, laid below them."""
-    if not isinstance(values, dict) or "base" not in values:
-        return values
-    base = yaml.safe_load((folder / values["base"]).read_text(encoding="utf-8"))
-    sections = {name: base[name] for name in StudyParams.model_fields if name in base and name != "tasks"}
-    return {"tasks": base["tasks"], **values, "params": merge(unregistered(sections), values.get("params") or {})}
-
-
-def unregistered(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """`sections` of a night's params, whose networks start from no registered model: only a variant asks for one."""
-    return {
-        name: {key: value for key, value in section.items() if key != "init" or value not in REGISTERED}
-        if isinstance(section, Mapping)
-        else section
-        for name, section in sections.items()
-    }
-
-
-def load_all(folder: Path) -> dict[str, Study]:
-    """Every study of `folder`, by the file's name."""
-    return {path.stem: load(path) for path in sorted(folder.glob("*.yaml"))}

@@ -1,1 +1,1 @@
-"""Data that the stages did not make, read into a `Dataset`: each form is a module, or a package, of its own."""
+"""Data that the pipeline did not make, read into a `Dataset`. A form of data is a module, or a package, of its own."""

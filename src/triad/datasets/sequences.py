@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from triad.datasets.base import Form, single
 from triad.datasets.columns import File, Written, read_columns
 from triad.datasets.splits import chance
 from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
@@ -201,3 +202,6 @@ def _padded(rows: list[Ints]) -> Ints:
     for place, row in enumerate(rows):
         padded[place, : len(row)] = row
     return padded
+
+
+FORM = Form(name="sequences", keys=SequencesForm, read_from=SequencesForm.read_from, read=single(read))

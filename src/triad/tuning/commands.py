@@ -22,7 +22,8 @@ from triad.renewal import renew_when_full
 def tune(space: Path, trials: int | None, study: str | None, name: str | None, target: Path | None) -> None:
     import yaml
 
-    from triad.ablations.spec import StudyParams, load, unregistered
+    from triad.ablations.files import load
+    from triad.ablations.params import StudyParams, unregistered
     from triad.artifacts import ARTIFACTS, replacing_file
     from triad.config.params import read
     from triad.errors import TriadError

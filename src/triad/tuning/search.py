@@ -18,7 +18,7 @@ import optuna
 from optuna.trial import TrialState
 
 from triad.ablations.members import Workshop
-from triad.ablations.spec import StudyParams
+from triad.ablations.params import StudyParams
 from triad.config.params import merge
 from triad.errors import TriadError
 from triad.features.dataset import Dataset

@@ -127,15 +127,6 @@ def numeric(
     return Drift(column, "numeric", distance, p_value, len(codes), f"median and quartiles {told[0]} → {told[1]}")
 
 
-def holm(p_values: Sequence[float]) -> NDArray[np.floating]:
-    """p-values corrected for their number: rejecting those ≤ α errs at all with probability ≤ α (Holm, 1979)."""
-    plain = np.asarray(p_values, float)
-    order = np.argsort(plain, kind="stable")
-    corrected = np.empty(len(plain))
-    corrected[order] = np.minimum(np.maximum.accumulate(plain[order] * np.arange(len(plain), 0, -1)), 1)
-    return corrected
-
-
 @dataclass(frozen=True)
 class _Difference:
     before: NDArray[np.floating]  # (bins,) shares

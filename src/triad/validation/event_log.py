@@ -15,6 +15,7 @@ import numpy as np
 from triad.config.validate import ValidateParams
 from triad.redaction import Privacy
 from triad.schema import EVENT_KINDS, USERS
+from triad.statistics.multiple import holm
 from triad.validation import drift, leaks, volume
 from triad.validation.checks import Check, Severity
 from triad.validation.sampling import Columns, pick_users, read_events, read_impressions
@@ -127,7 +128,7 @@ def _check_drift(
 def check_drift(found: list[drift.Drift], params: ValidateParams, when: str) -> list[Check]:
     """A warning a column that drifted surely and by much; an info a column with categories never seen before."""
     checks = []
-    corrected = drift.holm([one.p_value for one in found])
+    corrected = holm([one.p_value for one in found])
     for one, p_value in zip(found, corrected, strict=True):
         table, _, column = one.column.partition(".")
         measure = "Cramér's V" if one.kind == "categorical" else "Kolmogorov-Smirnov distance"

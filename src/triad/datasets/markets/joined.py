@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
+from triad.datasets.base import ROWS, SOURCE
 from triad.datasets.markets.form import MarketsForm
 from triad.datasets.streams import items_of, users_of
 from triad.errors import TriadError
+from triad.features import dataset
 from triad.features.dataset import SPLITS, Dataset, Ints, Streams
 from triad.features.vocabulary import Vocabulary
 from triad.texts import Texts, joined
@@ -32,11 +34,16 @@ def initial_rows(form: MarketsForm, target: Dataset, source: Dataset) -> dict[st
     return {name: item if name == "item" else np.arange(count) for name, count in target.meta.vocabulary_rows.items()}
 
 
-def source_of(form: MarketsForm, markets: Mapping[str, Dataset], target: str) -> tuple[Dataset, dict[str, Any]]:
-    """The markets before `target` as one, and the rows of it that the target's tables start from (`initial_rows`)."""
+def save_source(
+    form: MarketsForm, markets: Mapping[str, Dataset], target: str, started_from: Collection[str], folder: Path
+) -> None:
+    """The markets before `target` as one, if it starts from them, and the rows that the target's start from."""
+    if not started_from:
+        return
     names = form.sources(target)
     source = together({name: markets[name] for name in names}, names[-1], hold_all=True)
-    return source, initial_rows(form, markets[target], source)
+    dataset.save(source, folder / SOURCE)
+    np.savez(folder / SOURCE / ROWS, **initial_rows(form, markets[target], source))  # type: ignore[arg-type]
 
 
 def together(markets: Mapping[str, Dataset], target: str, *, hold_all: bool = False) -> Dataset:

@@ -1,0 +1,56 @@
+"""The sections of a night's params that a study's variants and a search's dials lay others over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import model_validator
+
+from triad.config.base import Section
+from triad.config.evaluate import EvaluateParams
+from triad.config.finetune import FinetuneParams
+from triad.config.fuse import FuseParams
+from triad.config.pretrain import PretrainParams
+from triad.config.profile import ProfileParams
+from triad.config.runtime import RuntimeParams
+from triad.config.similarity import SimilarityParams
+from triad.config.tasks import Tasks
+
+REGISTERED = ("champion", "market")
+"""Values of `init` that start a network from a registered model, or (`market`) from markets of the same form."""
+
+
+class StudyParams(Section):
+    """The sections of `params.yaml` that fit and judge models. A variant is an overlay over them."""
+
+    tasks: Tasks
+    runtime: RuntimeParams = RuntimeParams()
+    pretrain: PretrainParams = PretrainParams()
+    finetune: FinetuneParams = FinetuneParams()
+    similarity: SimilarityParams = SimilarityParams()
+    profile: ProfileParams = ProfileParams()
+    fuse: FuseParams = FuseParams()
+    evaluate: EvaluateParams = EvaluateParams()
+
+    @model_validator(mode="after")
+    def _given(self) -> StudyParams:
+        for name, task in self.tasks.items():
+            if task.given is not None and task.given not in self.tasks:
+                raise ValueError(f"tasks.{name}.given: {task.given!r} is no task")
+        return self
+
+    def seeded(self, seed: int) -> StudyParams:
+        """The same with `seed` wherever chance rules a fit. How answers are judged keeps its own."""
+        sections = ("pretrain", "finetune", "similarity", "profile", "fuse")
+        return self.model_copy(update={n: getattr(self, n).model_copy(update={"seed": seed}) for n in sections})
+
+
+def unregistered(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """`sections` of a night's params, whose networks start from no registered model: only a variant asks for one."""
+    return {
+        name: {key: value for key, value in section.items() if key != "init" or value not in REGISTERED}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in sections.items()
+    }
