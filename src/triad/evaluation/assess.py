@@ -1,8 +1,4 @@
-"""Scores every model on every task, with the same resamples for all comparisons. Pure.
-
-Clusters are users; for the move of a price they are items, because its rows say something of an item and a day, and
-the same item's overlapping weeks are anything but independent.
-"""
+"""Scores every model on every task, with the same resamples for all comparisons. Pure."""
 
 from __future__ import annotations
 
@@ -18,19 +14,12 @@ from triad.features.dataset import Bools, Dataset, Floats, Ints
 from triad.ranking import ranking_values
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw
+from triad.tasks import LABELS
 
 FUSED, NAIVE, ORACLE, CHAMPION = "fused", "naive", "oracle", "champion"
 """Names of models that are no members."""
 
 _FEWEST = 10  # of the rarer class: below, an AUC says nothing
-
-# what a label is about: a row of another thing than that is arbitrary, and no slice of it means anything
-_GROUPS = {
-    "price_move": ("items", "category"),
-    "user_attribute": ("users", "market"),
-    "spend": ("users", "market"),
-    "next_item": ("users", "items", "category", "market"),
-}
 
 
 @dataclass(frozen=True)
@@ -77,16 +66,17 @@ def assess(
     params: EvaluateParams,
 ) -> dict[str, TaskResult]:
     """The result of each task, in the order of `tasks`. `models` must hold `fused` and `naive`; any may lack tasks."""
-    by_user = draw(asked.users, params.bootstrap, params.seed)
-    by_item = draw(asked.items, params.bootstrap, params.seed + 1)
+    draws = {
+        "user": draw(asked.users, params.bootstrap, params.seed),
+        "item": draw(asked.items, params.bootstrap, params.seed + 1),
+    }
     found = {}
     for name, task in tasks.items():
-        about = [part for part in parts if part.group in _GROUPS.get(task.label, (part.group,))]
+        label = LABELS[task.label]
+        about = [part for part in parts if part.group in label.slices]
         if task.kind == "ranking":
-            found[name] = _ranking(name, task, asked, models, parts=about, params=params, draws=by_user)
+            found[name] = _ranking(name, task, asked, models, parts=about, params=params, draws=draws[label.cluster])
         else:
-            of_item = task.label == "price_move"
-            cluster, draws = (asked.item, by_item) if of_item else (asked.user, by_user)
             labels = np.asarray(data.labels(name), np.float64)[asked.rows]
             found[name] = _pointwise(
                 name,
@@ -96,8 +86,8 @@ def assess(
                 parts=about,
                 params=params,
                 threshold=thresholds.get(name),
-                cluster=cluster,
-                draws=draws,
+                cluster=getattr(asked, label.cluster),
+                draws=draws[label.cluster],
             )
     return found
 

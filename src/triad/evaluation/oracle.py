@@ -22,8 +22,8 @@ from triad.evaluation.window import Scored, Window, rank_targets
 from triad.features.dataset import Dataset, Floats, Ints
 from triad.paths import pattern
 from triad.tables import confine
-
-_CHANCES = {"clicked": "p_click", "carted": "p_cart", "purchased": "p_purchase"}
+from triad.tasks import LABELS
+from triad.tasks.base import Truth
 
 _NOWHERE = -1e12  # logit of a product the shop could not show
 
@@ -52,7 +52,8 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: 
     for name, task in tasks.items():
         if task.kind == "ranking":
             continue
-        truth = _truth(folder, data, name, task, asked)
+        told = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
+        truth = None if told is None else _truth(folder, data, told, asked.rows)
         if truth is not None:
             known = np.isfinite(np.asarray(data.labels(name))[asked.rows])
             if np.isfinite(truth[known]).all():
@@ -63,22 +64,17 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: 
     return Scored(found, ranks)
 
 
-def _truth(folder: Path, data: Dataset, name: str, task: TaskParams, asked: Window) -> Floats | None:
-    """(n,) or (n, classes) true probability or median of each row of the window, NaN where unknown; None: not told."""
+def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints) -> Floats | None:
+    """(n,) or (n, classes) true probability or median of each exposure, NaN where unknown; None: not told."""
     exposures = data.exposures
-    if task.label in _CHANCES:
-        keys = {"event_id": exposures.event_id[asked.rows]}
-        return _column(folder / "exposures.parquet", keys, [_CHANCES[task.label]])
-    if task.label == "user_attribute":
-        users = data.users.user_id[np.asarray(exposures.user)[asked.rows]]
-        if task.column != "segment":
-            return None
-        return _lookup(folder / "users.parquet", {"user_id": users}, [f"p_{c}" for c in data.meta.classes[name]])
-    if task.label == "price_move":
-        items = data.items.item_id[np.asarray(exposures.item)[asked.rows]]
-        days = (np.asarray(exposures.time)[asked.rows] // 86_400_000_000).astype("datetime64[D]")
-        return _column(folder / "prices.parquet", {"item_id": items, "day": days}, [f"price_move_{task.horizon_days}d"])
-    return None
+    keys = {
+        "event_id": lambda: exposures.event_id[rows],
+        "user_id": lambda: data.users.user_id[np.asarray(exposures.user)[rows]],
+        "item_id": lambda: data.items.item_id[np.asarray(exposures.item)[rows]],
+        "day": lambda: (np.asarray(exposures.time)[rows] // 86_400_000_000).astype("datetime64[D]"),
+    }
+    values = _lookup(folder / f"{truth.table}.parquet", {name: keys[name]() for name in truth.key}, truth.columns)
+    return values[:, 0] if values is not None and len(truth.columns) == 1 else values
 
 
 def _affinity(folder: Path, data: Dataset) -> Affinity:
@@ -92,11 +88,6 @@ def _affinity(folder: Path, data: Dataset) -> Affinity:
     rows, items = vectors("items", "item_id", data.items.item_id)
     bias = rows["bias"].to_numpy(zero_copy_only=False).astype(np.float64)
     return Affinity(users, items, np.where(np.isfinite(bias), bias, _NOWHERE))
-
-
-def _column(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> Floats | None:
-    found = _lookup(path, keys, columns)
-    return None if found is None else found[:, 0]
 
 
 def _lookup(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> Floats | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triad.config.tasks import TaskParams
+from triad.tasks import LABELS
 
 METRICS = {
     "auc": "AUC",
@@ -58,17 +59,6 @@ GLOSSARY = {
     "Cold item, new customer": "an item with hardly an interaction to learn from; a customer with none before.",
 }
 
-_MEANINGS = {
-    "clicked": "Will the customer click on the product they are shown?",
-    "carted": "Will the customer put the product they are shown into the cart?",
-    "purchased": "Will the customer buy the product they are shown?",
-    "spend": "How much will the customer spend over the next {days} days? (as log of 1 + cents)",
-    "user_attribute": "Which {column} does the customer belong to?",
-    "price_move": "How will the product's price move over the next {days} days? (as log of the ratio)",
-    "column": "What will {column} be?",
-    "next_item": "Which product of the whole catalogue will the customer turn to next?",
-}
-
 _VERDICTS = {
     "PASS": ("The new model may serve.", "It is shown to be better, and nothing speaks against it."),
     "FAIL": ("The new model must not serve.", "It is shown to do harm."),
@@ -91,7 +81,7 @@ _FIRST = {
 
 def meaning(task: TaskParams) -> str:
     """The question a task answers."""
-    return _MEANINGS[task.label].format(days=task.horizon_days, column=task.column)
+    return LABELS[task.label].question.format(days=task.horizon_days, column=task.column)
 
 
 def metric_name(metric: str, k: int) -> str:
@@ -129,7 +119,7 @@ def sentence(task: TaskParams, found: Mapping[str, Any], k: int) -> str:
         gain = found.get("relative_gain", {}).get("value", 0.0)
         change = f"{abs(gain):.1%} {'smaller' if gain >= 0 else 'larger'}"
         miss = found["mae"]["value"]
-        share = f", about {miss:.1%} of the price" if task.label == "price_move" else ""
+        share = LABELS[task.label].miss(miss)
         return f"The average miss is {number('mae', miss)}{share}: {change} than that of the naive guess."
     if kind == "ranking" and "hit" in found:
         naive = found.get("naive", {}).get("hit")

@@ -22,6 +22,7 @@ from triad.members.mask_seen import Unseen
 from triad.members.registry import Member
 from triad.progress import Progress
 from triad.statistics.calibration import log_powers
+from triad.tasks import LABELS
 
 CANDIDATES = 30
 """Of each member's list, what a stacked ranking learns to choose among."""
@@ -81,8 +82,7 @@ def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str,
             name: np.asarray(by_task[task], np.float64)[place] for name, by_task in scores.items() if task in by_task
         }
         _check(task, given)
-        # moves of one item's price overlap from day to day; everything else varies with the user
-        cluster = data.exposures.item if tasks[task].label == "price_move" else data.exposures.user
+        cluster = getattr(data.exposures, LABELS[tasks[task].label].cluster)
         history = np.asarray(data.exposures.history)[found]
         questions.append(Question(task, kind, given, label, np.asarray(cluster)[found], history=history))
     return questions

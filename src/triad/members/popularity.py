@@ -14,6 +14,7 @@ from triad.features.dataset import Dataset, Floats, Ints
 from triad.members.history import DAY
 from triad.members.item_index import align_share
 from triad.members.labelled import labelled
+from triad.tasks import LABELS
 from triad.texts import Texts
 
 HALF_LIFE_DAYS = 14.0
@@ -51,7 +52,7 @@ class Popularity:
     def fit(
         cls, data: Dataset, tasks: Mapping[str, TaskParams], *, half_life_days: float = HALF_LIFE_DAYS
     ) -> Popularity:
-        """Train rates, class shares and medians; "no change" for moves of a price.
+        """Train rates, class shares and medians; what the label says where it knows better.
 
         Raises:
             TriadError: a task has no label in train.
@@ -94,4 +95,5 @@ def _constant(data: Dataset, name: str, task: TaskParams) -> list[float]:
         return [float(share) for share in count / count.sum()]
     if task.kind == "binary":
         return [float(label.mean())]
-    return [0.0 if task.label == "price_move" else float(np.median(label))]
+    naive = LABELS[task.label].naive
+    return [float(np.median(label)) if naive is None else naive]

@@ -25,14 +25,13 @@ from triad.members import trees_stored as stored
 from triad.members.item_index import align_vectors
 from triad.members.labelled import labelled
 from triad.members.trees_boosted import ONE_THREAD, count, grow, scores, versions
-from triad.members.trees_columns import ANY, PARTS, Basis, Column, fit_basis, table
+from triad.members.trees_columns import Basis, Column, fit_basis, table
 from triad.members.trees_encodings import Encoding, encode, encode_train
 from triad.members.trees_stored import Trees
+from triad.tasks import LABELS
 from triad.texts import Texts
 
 log = logging.getLogger("triad.profile")
-ENCODED = ("column",)
-"""Labels whose trees also read the odds of the user's steps: labels that describe the row or its user."""
 ARRAYS = ("vectors", "axes", "price")
 ROWS = 100_000
 """Exposures whose columns are made at once, which keeps memory flat."""
@@ -86,9 +85,9 @@ class Profile:
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=task.kind != "regression", within=within)
             later, later_label = labelled(data, name, "validation", within=within)
-            parts = PARTS.get(task.label, ANY)
+            parts = LABELS[task.label].reads
             found, asked = table(data, rows, aligned, basis), table(data, later, aligned, basis)
-            if task.label in ENCODED and task.kind != "regression" and len(data.streams.item):
+            if "odds" in parts and task.kind != "regression" and len(data.streams.item):
                 classes = len(data.meta.classes.get(name, ()))
                 encodings[name], own = encode_train(data, rows, label, place=place, classes=classes, seed=params.seed)
                 found += own

@@ -7,7 +7,6 @@ train is left out on purpose: in train rows it would hold the row's own label. `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -15,19 +14,7 @@ from triad.features.dataset import Dataset, Floats, Ints
 from triad.members.history import DAY, States, item_weights, look_back
 from triad.members.neighbours import profile_vectors
 from triad.schema import EVENT_KINDS
-
-Part = Literal["user", "taste", "item", "pair", "context", "odds"]
-
-PARTS: dict[str, tuple[Part, ...]] = {
-    "user_attribute": ("user", "taste", "context"),
-    "spend": ("user", "taste", "context"),
-    "price_move": ("item", "context"),
-    "column": ("user", "item", "pair", "context", "odds"),
-}
-"""By a task's label, the parts of the table it reads; `ANY` for a label not named."""
-ANY: tuple[Part, ...] = ("user", "item", "pair", "context")
-"""Not taste, for labels of the funnel: in train rows the pretrained vectors have learnt from the very steps to be
-predicted, so trees would trust them more than a later day bears out (0.001 of AUC on the simulated shop)."""
+from triad.tasks.base import Part
 
 RECENT, HALF_LIFE_DAYS, CATEGORIES = 100, 14.0, 12
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from triad.arrays import Bools, Floats, Ints
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from triad.config.tasks import TaskParams
 
 Entity = Literal["user", "item"]
+Slice = Literal["users", "items", "category", "market", "surface"]
+EVERY_SLICE: tuple[Slice, ...] = get_args(Slice)
+Part = Literal["user", "taste", "item", "pair", "context", "odds"]
+"""Of the table that trees read: what was before of the user and the item, their match, what `context` says of the row,
+and the odds that the user's steps give (`fusion/encodings.py`)."""
 
 
 class Rows(Protocol):
@@ -77,6 +82,17 @@ class Needs:
     """Whether it tells what was taken of what was shown: impressions, or sampled items in their place."""
 
 
+@dataclass(frozen=True)
+class Truth:
+    """Where a simulated shop tells the true probabilities or medians: columns of one of the oracle's tables."""
+
+    table: str
+    key: tuple[str, ...]
+    """Of `event_id`, `user_id`, `item_id` and `day`, what names a row."""
+    columns: tuple[str, ...]
+    """One, or one a class."""
+
+
 class Label(Protocol):
     """What a task predicts. Code elsewhere asks it and never compares its name."""
 
@@ -92,9 +108,29 @@ class Label(Protocol):
     make: Make | None
     """How values are made of the tables; None where its unit's rows already hold them."""
 
+    cluster: Entity
+    """What rows of one are not independent of: whose rows the bootstrap draws together."""
+    slices: tuple[Slice, ...]
+    """Parts of the test window that mean something. A row stands for what its label is about; it is arbitrary of the
+    rest."""
+    reads: tuple[Part, ...]
+    """Parts of their table that trees read."""
+    naive: float | None = None
+    """What to answer without learning, where that is not the constant of the kind."""
+    question: str
+    """What a task answers, in a merchant's words; {days} and {column} stand for its options."""
+
     def needs(self, task: TaskParams) -> Needs:
         """Checked before any work."""
 
     def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
         """Names of the classes of a multiclass task, from the `values` of a column of users."""
         return ()
+
+    def truth(self, task: TaskParams, classes: Sequence[str]) -> Truth | None:
+        """What the simulated shop knows of it; None: nothing."""
+        return None
+
+    def miss(self, value: float) -> str:
+        """What an average miss of `value` means, to follow the figure in a sentence."""
+        return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triad.tasks.base import Label, Needs
+from triad.tasks.base import EVERY_SLICE, Label, Needs
 
 if TYPE_CHECKING:
     from triad.config.tasks import TaskParams
@@ -17,6 +17,10 @@ class Column(Label):
     kinds = ("binary", "multiclass", "regression")
     unit = "exposures"
     options = ("column",)
+    cluster = "user"
+    slices = EVERY_SLICE
+    reads = ("user", "item", "pair", "context", "odds")
+    question = "What will {column} be?"
     make = None
 
     def needs(self, task: TaskParams) -> Needs:

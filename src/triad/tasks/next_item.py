@@ -17,6 +17,10 @@ class NextItem(Label):
     kinds = ("ranking",)
     unit = "lists"
     options = ()
+    cluster = "user"
+    slices = ("users", "items", "category", "market")
+    reads = ()
+    question = "Which product of the whole catalogue will the customer turn to next?"
     make = None
 
     def needs(self, task: TaskParams) -> Needs:

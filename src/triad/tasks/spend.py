@@ -21,6 +21,10 @@ class Spend(Label):
     kinds = ("regression",)
     unit = "exposures"
     options = ("horizon_days",)
+    cluster = "user"
+    slices = ("users", "market")
+    reads = ("user", "taste", "context")
+    question = "How much will the customer spend over the next {days} days? (as log of 1 + cents)"
 
     def needs(self, task: TaskParams) -> Needs:
         return Needs(events=("purchase",))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triad.arrays import Floats
-from triad.tasks.base import Label, Needs, Rows
+from triad.tasks.base import Label, Needs, Rows, Truth
 
 if TYPE_CHECKING:
     from triad.config.tasks import TaskParams
@@ -21,6 +21,10 @@ class UserAttribute(Label):
     kinds = ("multiclass",)
     unit = "exposures"
     options = ("column",)
+    cluster = "user"
+    slices = ("users", "market")
+    reads = ("user", "taste", "context")
+    question = "Which {column} does the customer belong to?"
 
     def needs(self, task: TaskParams) -> Needs:
         return Needs(columns=(str(task.column),))
@@ -33,6 +37,12 @@ class UserAttribute(Label):
         shown = (rows.split >= 0) & rows.in_fold & (value >= 0)
         unit = np.where(rows.in_train, rows.day, -1 - rows.split.astype(np.int64))
         return rows.once("user", value, shown, unit=unit)
+
+    def truth(self, task: TaskParams, classes: Sequence[str]) -> Truth | None:
+        # the simulated shop draws its users from segments; their other columns are chance
+        if task.column != "segment":
+            return None
+        return Truth("users", ("user_id",), tuple(f"p_{name}" for name in classes))
 
 
 LABEL = UserAttribute()
