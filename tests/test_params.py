@@ -42,6 +42,7 @@ def circle(*names: str) -> dict:
 
 
 PRICE, PROFILE = SHIPPED["tasks"]["price"], SHIPPED["tasks"]["profile"]
+SEEN = {"kind": "binary", "label": "column", "column": "seen", "given": "click"}
 SPEND = {"kind": "regression", "label": "spend"}
 
 
@@ -62,6 +63,20 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
             r"'click' is no binary task; known",
         ),
         ({"tasks": {"p": {"kind": "binary", "label": "price_move"}}}, r"tasks.p: .*is of kind 'regression'"),
+        ({"tasks": {"p": {"kind": "binary", "label": "clickd"}}}, r"tasks.p.label: .*'clickd'; did you mean 'clicked'"),
+        ({"tasks": {"p": {"kind": "multiclass", "label": "user_attribute"}}}, r"tasks.p.column: goes with .* column"),
+        ({"tasks": {"p": {"kind": "binary", "label": "clicked", "column": "a"}}}, r"tasks.p.column: goes with"),
+        (
+            {"tasks": SHIPPED["tasks"] | {"price": PRICE | {"given": "click"}}},
+            r"tasks.price.given: is for tasks whose answer is an event, not 'regression'",
+        ),
+        (
+            {
+                "tasks": SHIPPED["tasks"]
+                | {"seen": {"kind": "binary", "label": "column", "column": "a", "given": "click"}}
+            },
+            r"tasks.seen.given: label 'column' does not follow label 'clicked'",
+        ),
         ({"features": {"user_attributes": ["segment"]}}, r"'segment' is also in features.user_attributes"),
         ({"recommend": {"order_by": "profile"}}, r"'profile' is no binary task"),
         (

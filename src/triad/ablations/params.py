@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import model_validator
 
 from triad.config.base import Section
+from triad.config.cross import check_tasks
 from triad.config.evaluate import EvaluateParams
 from triad.config.finetune import FinetuneParams
 from triad.config.fuse import FuseParams
@@ -34,10 +35,8 @@ class StudyParams(Section):
     evaluate: EvaluateParams = EvaluateParams()
 
     @model_validator(mode="after")
-    def _given(self) -> StudyParams:
-        for name, task in self.tasks.items():
-            if task.given is not None and task.given not in self.tasks:
-                raise ValueError(f"tasks.{name}.given: {task.given!r} is no task")
+    def _labels(self) -> StudyParams:
+        check_tasks(self.tasks)
         return self
 
     def seeded(self, seed: int) -> StudyParams:

@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from triad.config.base import near
+from triad.config.files import DERIVED
 from triad.config.fuse import POINTWISE_MEMBERS
 from triad.config.ingest import SIMULATED_ATTRIBUTES
 from triad.config.tasks import chain, given
+from triad.kinds import KINDS
 from triad.schema import TABLES
+from triad.tasks import LABELS
 
 if TYPE_CHECKING:
     from triad.config.params import Params
-
-STEPS = {"clicked": "click", "carted": "cart", "purchased": "purchase", "spend": "purchase"}
-"""Label → the kind of event that it is made of."""
+    from triad.config.tasks import Tasks
 
 
 def check(params: Params) -> None:
@@ -24,12 +25,39 @@ def check(params: Params) -> None:
         rule(params)
 
 
-def _chains(params: Params) -> None:
-    tasks, needed = params.tasks, given(params.tasks)
+def _labels(params: Params) -> None:
+    check_tasks(params.tasks)
+
+
+def check_tasks(tasks: Tasks) -> None:
+    """Raises ValueError, with the key's place, where a task has a kind or an option that is none of its label's."""
     for name, task in tasks.items():
-        if task.given is not None and (task.given not in tasks or tasks[task.given].kind != "binary"):
-            binary = [other for other, each in tasks.items() if each.kind == "binary" and other != name]
-            raise ValueError(f"tasks.{name}.given: {task.given!r} is no binary task{near(task.given, binary)}")
+        where = f"tasks.{name}"
+        if task.label not in LABELS:
+            raise ValueError(f"{where}.label: there is no {task.label!r}{near(task.label, LABELS)}")
+        label = LABELS[task.label]
+        if task.kind not in label.kinds:
+            raise ValueError(
+                f"{where}: label {task.label!r} is of kind {' or '.join(label.kinds)!r}, not {task.kind!r}"
+            )
+        if ("column" in label.options) != (task.column is not None):
+            having = " and ".join(name for name, each in LABELS.items() if "column" in each.options)
+            raise ValueError(f"{where}.column: goes with the labels {having}, and with no other")
+        if task.given is not None and not KINDS[task.kind].is_event:
+            raise ValueError(f"{where}.given: is for tasks whose answer is an event, not {task.kind!r}")
+    _check_chains(tasks)
+
+
+def _check_chains(tasks: Tasks) -> None:
+    needed = given(tasks)
+    for name, other in needed.items():
+        events = [each for each, task in tasks.items() if KINDS[task.kind].is_event]
+        if other not in events:
+            known = [each for each in events if each != name]
+            raise ValueError(f"tasks.{name}.given: {other!r} is no binary task{near(other, known)}")
+        own, before = LABELS[tasks[name].label], LABELS[tasks[other].label]
+        if not own.chains or type(own) is not type(before):
+            raise ValueError(f"tasks.{name}.given: label {own.name!r} does not follow label {before.name!r}")
         steps = chain(name, needed)
         if needed.get(steps[-1]) is not None:
             raise ValueError(f"tasks.{name}.given: {' needs '.join([*steps, needed[steps[-1]]])}: a circle")
@@ -50,13 +78,13 @@ def _windows(params: Params) -> None:
         raise ValueError(f"features.split_days take {later} days of ingest.window_days={params.ingest.window_days}")
     split, shortest = min([*days.items(), ("train", params.ingest.window_days - later)], key=lambda each: each[1])
     for name, task in params.tasks.items():
-        if task.label in ("price_move", "spend") and task.horizon_days >= shortest:
+        if "horizon_days" in LABELS[task.label].options and task.horizon_days >= shortest:
             raise ValueError(
                 f"tasks.{name}.horizon_days: the {task.horizon_days} days after an exposure must end inside its split, "
                 f"and {split} has {shortest}; shorten it, or widen features.split_days"
             )
-    funnel = any(task.label in STEPS for task in params.tasks.values())
-    if funnel and params.features.attribution_hours >= 24 * shortest:
+    of_events = any(LABELS[task.label].needs(task).events for task in params.tasks.values())
+    if of_events and params.features.attribution_hours >= 24 * shortest:
         raise ValueError(
             f"features.attribution_hours: {params.features.attribution_hours} hours after an exposure must end inside "
             f"its split, and {split} has {shortest} days"
@@ -69,12 +97,11 @@ def _attributes(params: Params) -> None:
         if name not in known:
             raise ValueError(f"features.user_attributes: users has no column {name!r}{near(name, known)}")
     for name, task in params.tasks.items():
-        if task.label != "user_attribute":
-            continue
-        if task.column in params.features.user_attributes:
-            raise ValueError(f"tasks.{name}: its label {task.column!r} is also in features.user_attributes")
-        if task.column not in known:
-            raise ValueError(f"tasks.{name}.column: users has no column {task.column!r}{near(str(task.column), known)}")
+        for column in LABELS[task.label].needs(task).columns:
+            if column in params.features.user_attributes:
+                raise ValueError(f"tasks.{name}: its label {column!r} is also in features.user_attributes")
+            if column not in known:
+                raise ValueError(f"tasks.{name}.column: users has no column {column!r}{near(column, known)}")
 
 
 def _known_attributes(params: Params) -> Collection[str]:
@@ -90,10 +117,14 @@ def _sources(params: Params) -> None:
         return
     constant = files.events.columns["kind"].constant
     for name, task in params.tasks.items():
-        if task.label == "price_move" and files.prices is None:
-            raise ValueError(f"tasks.{name}: needs the table prices; map ingest.files.prices, say {{from: events}}")
-        if constant is not None and STEPS.get(task.label, constant) != constant:
-            raise ValueError(f"tasks.{name}: needs {STEPS[task.label]} events, and all events are {constant!r}")
+        needs = LABELS[task.label].needs(task)
+        for table in needs.tables:
+            if getattr(files, table) is None:
+                derived = ", say {from: events}" if table in DERIVED else ""
+                raise ValueError(f"tasks.{name}: needs the table {table}; map ingest.files.{table}{derived}")
+        for event in needs.events:
+            if constant not in (None, event):
+                raise ValueError(f"tasks.{name}: needs {event} events, and all events are {constant!r}")
 
 
 def _members(params: Params) -> None:
@@ -121,7 +152,7 @@ def _lists(params: Params) -> None:
 
 
 _RULES: Iterable[Callable[[Params], None]] = (
-    _chains,
+    _labels,
     _one_ranking,
     _windows,
     _attributes,

@@ -20,7 +20,7 @@ from triad.schema import TABLES, Column, Table
 OFFSET = r"[+-](?:(?:0?\d|1[0-4])(?::[0-5]\d)?|(?:0\d|1[0-4])[0-5]\d)"
 """An RE2 and Python expression of what may stand behind a time: +01:00, +0100, +01, -1."""
 
-_DERIVED = {
+DERIVED = {
     "users": (),
     "items": ("title", "description", "category", "brand", "image_path"),
     "prices": (),
@@ -229,7 +229,7 @@ class FilesParams(Section):
     @model_validator(mode="after")
     def _fits(self) -> FilesParams:
         for name, table in self.tables.items():
-            if table.from_ and name not in _DERIVED:
+            if table.from_ and name not in DERIVED:
                 raise ValueError(f"{name} cannot be derived; name a path")
             _check_columns(TABLES[name], table)
         events = self.events
@@ -250,7 +250,7 @@ class FilesParams(Section):
 
 def _check_columns(table: Table, params: TableParams) -> None:
     """Whether the columns named are the contract's, and each carries what its kind needs."""
-    names: tuple[str, ...] = _DERIVED[table.name] if params.from_ else table.names
+    names: tuple[str, ...] = DERIVED[table.name] if params.from_ else table.names
     for name, column in params.columns.items():
         where = f"{table.name}.columns.{name}"
         if name not in table.names and table.open:

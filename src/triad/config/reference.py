@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
@@ -12,9 +12,13 @@ from pydantic.fields import FieldInfo
 from triad.config.base import Section
 from triad.config.params import Params
 from triad.config.tasks import TaskParams
+from triad.tasks import LABELS
 
 _APART = ("ingest.files", "tasks")
 """Sections whose keys a shop names itself: docs/your_data.md has the one, `tasks.<name>` stands for the other."""
+
+_NAMED = {"tasks.<name>.label": LABELS}
+"""Keys whose values are the names in a registry."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def _below(section: type[Section], path: str) -> Iterator[Key]:
         if inner is not None:
             yield from _below(inner, f"{place}.")
         else:
-            yield Key(place, _default(field), _values(field.annotation), field.description or "")
+            values = _these(_NAMED[place]) if place in _NAMED else _values(field.annotation)
+            yield Key(place, _default(field), values, field.description or "")
 
 
 def _section(annotation: Any) -> type[Section] | None:
@@ -74,10 +79,14 @@ def _default(field: FieldInfo) -> str:
 
 def _values(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(annotation))
+        return _these(get_args(annotation))
     if isinstance(annotation, type) and not get_args(annotation):
         words = {"str": "text", "int": "whole number", "float": "number", "bool": "true, false", "date": "day"}
         return words.get(annotation.__name__, "" if annotation is type(None) else annotation.__name__)
     kinds = [_values(kind) for kind in get_args(annotation) if kind is not ...]
     inner = " or ".join(dict.fromkeys(filter(None, kinds)))
     return f"list of {inner}" if get_origin(annotation) is tuple else inner
+
+
+def _these(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)

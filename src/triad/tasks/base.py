@@ -103,6 +103,8 @@ class Label(Protocol):
     """The unit of examples that its rows are."""
     options: tuple[str, ...]
     """Keys of a task that it reads: `column`, `horizon_days`."""
+    chains: bool = False
+    """Whether a task of it may be `given` another of the same file: it is then true only where both happened."""
     step: str | None = None
     """The kind of event that it predicts after an exposure."""
     make: Make | None

@@ -15,6 +15,7 @@ class Column(Label):
 
     name = "column"
     kinds = ("binary", "multiclass", "regression")
+    chains = True
     unit = "exposures"
     options = ("column",)
     cluster = "user"

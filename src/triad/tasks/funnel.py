@@ -22,6 +22,7 @@ class Step(Label):
 
     step: str
     kinds = ("binary",)
+    chains = True
     unit = "exposures"
     options = ()
     cluster = "user"
