@@ -22,6 +22,7 @@ from triad.features.dataset import SPLITS
 from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 from triad.statistics.bootstrap import value
+from triad.tasks.base import EVERY_SLICE
 from triad.texts import Texts
 
 PLOTS = ("members", "slices", "calibration", "roc", "ranking")
@@ -88,7 +89,8 @@ def test_slices_part_users_items_categories_and_surfaces(data, asked) -> None:
     parts = window.slices(data, asked, category, surface, market, cold_market=0.1, largest=2)
     names = [(part.group, part.name) for part in parts]
     assert ("users", "new users") in names and ("items", "cold items") in names and ("surface", "home") in names
-    for group in ("users", "items", "category", "surface", "market"):
+    assert {part.group for part in parts} == set(EVERY_SLICE)
+    for group in EVERY_SLICE:
         members = [part for part in parts if part.group == group and part.name != "cold markets"]
         assert np.array_equal(np.sum([part.rows for part in members], axis=0), np.ones(len(asked.rows)))
         if group != "surface":

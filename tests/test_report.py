@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from html.parser import HTMLParser
-from typing import get_args
 
 import pytest
 from make_evaluation import Served, make_fused, make_params, write_artifacts
 
 from triad.artifacts import read_json
-from triad.config.tasks import Label, TaskParams
+from triad.config.tasks import TaskParams
 from triad.evaluation import charts, story
 from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
@@ -133,16 +132,6 @@ def test_charts_are_the_same_each_time_and_take_the_pages_colours() -> None:
     other = charts.forest(rows, "AUC", "fused", "price: every model")
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, other)]
     assert ids[0] and not ids[0] & ids[1]
-
-
-@pytest.mark.parametrize("label", get_args(Label))
-def test_every_label_has_a_meaning_in_words(label) -> None:
-    kind = {"spend": "regression", "user_attribute": "multiclass", "price_move": "regression", "next_item": "ranking"}
-    column = "loyalty" if label in ("user_attribute", "column") else None
-    task = TaskParams(kind=kind.get(label, "binary"), label=label, column=column, horizon_days=5)
-    words = story.meaning(task)
-    assert words.endswith(("?", ")")) and "{" not in words
-    assert ("5 days" in words) == (label in ("spend", "price_move"))
 
 
 def test_sentences_and_verdicts_for_all_outcomes() -> None:
