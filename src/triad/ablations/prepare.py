@@ -12,6 +12,7 @@ from triad.datasets.base import folder
 from triad.errors import TriadError
 from triad.features import dataset
 from triad.features.dataset import SPLITS, Dataset
+from triad.kinds import KINDS
 
 
 def prepare(study: Study, target: Path) -> dict[str, Any]:
@@ -44,13 +45,14 @@ def _can_be_asked(study: Study, data: Dataset) -> None:
     """Refuse data that one of the study's tasks finds nothing in."""
     where = f"tasks of the study on {study.market}"
     for name, task in study.tasks.items():
-        if task.kind != "ranking" and name not in data.meta.tasks:
+        ranks = KINDS[task.kind].ranks
+        if not ranks and name not in data.meta.tasks:
             raise TriadError(
                 f"the data has no labels of {name!r}, but of {', '.join(data.meta.tasks) or 'no task'}",
                 where=where,
                 mend="name tasks of this shop in the study's `tasks`",
             )
-        empty = [split for split in SPLITS[1:] if task.kind == "ranking" and not len(data.query_rows(split))]
+        empty = [split for split in SPLITS[1:] if ranks and not len(data.query_rows(split))]
         if empty:
             raise TriadError(
                 f"{name!r} has nothing to rank in {', '.join(empty)}",

@@ -19,6 +19,7 @@ from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
 from triad.features.dataset import Dataset, Floats, load
 from triad.fusion.fitting import fit_fusion
+from triad.kinds import KINDS
 from triad.members.registry import Member
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
@@ -51,7 +52,7 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
     )
     members: dict[str, Member] = {name: shop.member(name) for name in params.fuse.members}
     if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
-        pointwise = {name: task for name, task in params.tasks.items() if task.kind != "ranking"}
+        pointwise = {name: task for name, task in params.tasks.items() if not KINDS[task.kind].ranks}
         params = params.model_copy(update={"tasks": pointwise})
     fused = fit_fusion(data, members, params.tasks, params.fuse)
     asked = window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
@@ -100,7 +101,7 @@ def _plain(values: Floats) -> list[list[float | None]]:
 def _answers(data: Dataset, params: StudyParams, asked: Window, models: dict[str, Scored]) -> dict[str, Answers]:
     found = {}
     for name, task in params.tasks.items():
-        if task.kind == "ranking":
+        if KINDS[task.kind].ranks:
             count, k = len(asked.queries), params.evaluate.k
             ranks = {model: scored.ranks for model, scored in models.items() if scored.ranks is not None}
             lists = {model: ranking_values(places, asked.query, count, k) for model, places in ranks.items()}

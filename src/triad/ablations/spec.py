@@ -15,6 +15,7 @@ from triad.config.params import merge
 from triad.config.tasks import Tasks
 from triad.datasets.base import TARGET, Form, Starts
 from triad.datasets.registry import FORMS, keys_of
+from triad.kinds import KINDS
 
 ALONE = "-alone-"
 """Between a variant's name and a task's: that variant, taught this task and no other."""
@@ -172,7 +173,7 @@ class Study(Section):
             names = [variant]
             if variant in self.alone:
                 tasks = self.settings(variant).tasks
-                names += [f"{variant}{ALONE}{task}" for task, entry in tasks.items() if entry.kind != "ranking"]
+                names += [f"{variant}{ALONE}{task}" for task, entry in tasks.items() if not KINDS[entry.kind].ranks]
             for name in names:
                 for share in self.shares:
                     yield from (Unit(study, name, share, seed) for seed in self.seeds)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from triad.config.base import Section
 from triad.datasets.columns import Epoch, File
 from triad.datasets.splits import ByModulo, Split
+from triad.kinds import KINDS
 
 
 class Steps(Section):
@@ -40,6 +41,11 @@ class LabelColumn(Section):
     kind: Literal["binary", "multiclass", "regression"]
     positive: str | None = Field(default=None, description="binary: the value that means yes, where it is not 1")
     given: str | None = Field(default=None, description="the task whose event this one needs")
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it says that something happened."""
+        return KINDS[self.kind].is_event
 
 
 class TabularForm(Section):
@@ -82,9 +88,9 @@ class TabularForm(Section):
             if label.column in inputs:
                 raise ValueError(f"labels.{name}: {label.column!r} is an input too, which would tell what is asked for")
             parent = self.labels.get(label.given) if label.given else None
-            if label.given and (label.kind != "binary" or parent is None or parent.kind != "binary"):
+            if label.given and not (label.is_event and parent is not None and parent.is_event):
                 raise ValueError(f"labels.{name}.given: {label.given!r} and {name!r} must be binary labels")
-            if label.positive is not None and label.kind != "binary":
+            if label.positive is not None and not label.is_event:
                 raise ValueError(f"labels.{name}.positive is for binary labels")
         return self
 
@@ -94,7 +100,7 @@ class TabularForm(Section):
             return
         if self.steps.column is not None:
             raise ValueError("steps: `column` and `label` exclude one another")
-        if label not in self.labels or self.labels[label].kind != "binary" or self.item is None:
+        if label not in self.labels or not self.labels[label].is_event or self.item is None:
             raise ValueError(f"steps.label: {label!r} must be a binary label, of rows with an `item`")
         if self.split.rule == "modulo":
             raise ValueError(

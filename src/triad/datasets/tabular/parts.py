@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from triad.datasets.columns import Columns
-from triad.datasets.tabular.form import TabularForm
+from triad.datasets.tabular.form import LabelColumn, TabularForm
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
 from triad.features.vocabulary import Vocabulary, grow
+from triad.kinds import KINDS
 from triad.texts import Texts
 
 HOUR = 3_600_000_000
@@ -99,38 +100,43 @@ def _indicators(name: str, table: Columns, train: Bools) -> dict[str, Bools]:
 
 def make_labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
     """(rows, tasks) labels, NaN where empty or of a class that train lacks; and each multiclass task's classes."""
-    found = np.full((table.rows, len(form.labels)), np.nan, np.float32)
+    labels = np.full((table.rows, len(form.labels)), np.nan, np.float32)
     classes: dict[str, tuple[str, ...]] = {}
     for column, (name, label) in enumerate(form.labels.items()):
-        where = f"{table.where}, column {label.column}"
-        if label.kind == "regression":
-            found[:, column] = table.numbers(label.column)
-        elif label.kind == "binary" and label.positive is None:
-            mend = f"give labels.{name}.positive, the value that means yes"
-            values = table.numbers(label.column, mend)
-            if bad := _others(values):
-                raise TriadError(f"holds {bad[0]:g}, not 0 or 1", where=where, mend=mend)
-            found[:, column] = values
+        kind = KINDS[label.kind]
+        if kind.is_event:
+            labels[:, column] = _events(table, name, label, split)
+        elif kind.is_classification:
+            classes[name] = _texts(table, label, split)
+            place = {each: float(number) for number, each in enumerate(classes[name])}
+            labels[:, column] = [place.get(each, np.nan) for each in table.texts(label.column).tolist()]
         else:
-            said = table.texts(label.column)
-            names = tuple(sorted(set(said[split == 0].tolist()) - {""}))
-            if label.kind == "multiclass":
-                classes[name] = names
-                place = {each: float(number) for number, each in enumerate(names)}
-                found[:, column] = [place.get(each, np.nan) for each in said.tolist()]
-            else:
-                if label.positive not in names:
-                    raise TriadError(
-                        f"train holds {', '.join(names)}, never {label.positive!r}",
-                        where=where,
-                        mend="correct positive",
-                    )
-                found[:, column] = np.where(said == "", np.nan, said == label.positive)
+            labels[:, column] = table.numbers(label.column)
         for number, part in enumerate(SPLITS):
-            if not np.isfinite(found[split == number, column]).any():
+            if not np.isfinite(labels[split == number, column]).any():
+                where = f"{table.where}, column {label.column}"
                 raise TriadError(f"the split {part} has no label", where=where, mend="leave the task out")
-    return found, classes
+    return labels, classes
 
 
-def _others(values: Floats) -> list[float]:
-    return sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0})
+def _events(table: Columns, name: str, label: LabelColumn, split: Ints) -> Floats:
+    """(rows,) 1 where the column says yes, 0 where it says no, NaN where it is empty."""
+    where = f"{table.where}, column {label.column}"
+    if label.positive is None:
+        mend = f"give labels.{name}.positive, the value that means yes"
+        values = table.numbers(label.column, mend)
+        others = sorted(set(np.unique(values[np.isfinite(values)]).tolist()) - {0.0, 1.0})
+        if others:
+            raise TriadError(f"holds {others[0]:g}, not 0 or 1", where=where, mend=mend)
+        return values
+    known = _texts(table, label, split)
+    if label.positive not in known:
+        said = f"train holds {', '.join(known)}, never {label.positive!r}"
+        raise TriadError(said, where=where, mend="correct positive")
+    texts = table.texts(label.column)
+    return np.where(texts == "", np.nan, texts == label.positive)
+
+
+def _texts(table: Columns, label: LabelColumn, split: Ints) -> tuple[str, ...]:
+    """The texts of the column in train, sorted."""
+    return tuple(sorted(set(table.texts(label.column)[split == 0].tolist()) - {""}))
