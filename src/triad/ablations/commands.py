@@ -81,8 +81,8 @@ def plan() -> None:
     from triad.ablations.files import load_all
     from triad.ablations.plan import write
 
-    found = write(load_all(STUDIES))
-    click.echo(f"{len(found['studies'])} studies, {len(found['units'])} units")
+    written = write(load_all(STUDIES))
+    click.echo(f"{len(written['studies'])} studies, {len(written['units'])} units")
 
 
 @ablations.command(help="Read STUDY's data into data/STUDY.")
@@ -92,8 +92,8 @@ def data(study: str) -> None:
     from triad.ablations.prepare import prepare
 
     start = time.monotonic()
-    found = prepare(load(STUDIES / f"{study}.yaml"), DATA / study)
-    log.info("%s · %.1f s · %s", found, time.monotonic() - start, DATA / study)
+    summary = prepare(load(STUDIES / f"{study}.yaml"), DATA / study)
+    log.info("%s · %.1f s · %s", summary, time.monotonic() - start, DATA / study)
 
 
 @ablations.command(help="Fit VARIANT of STUDY on SHARE of its train rows with SEED, and score the test split.")
@@ -107,10 +107,10 @@ def unit(study: str, variant: str, share: float, seed: int) -> None:
     from triad.ablations.spec import Unit
     from triad.locking import held
 
-    asked, start = Unit(study, variant, share, seed), time.monotonic()
-    target = OUTCOMES / study / asked.name
+    fitted, start = Unit(study, variant, share, seed), time.monotonic()
+    target = OUTCOMES / study / fitted.name
     with held(target):
-        fit(load(STUDIES / f"{study}.yaml"), asked, DATA / study, SHELF / study).save(target)
+        fit(load(STUDIES / f"{study}.yaml"), fitted, DATA / study, SHELF / study).save(target)
     log.info("%.0f s · %s", time.monotonic() - start, target)
 
 
@@ -123,12 +123,12 @@ def compare(study: str) -> None:
     from triad.ablations.results import results
     from triad.artifacts import write_json
 
-    asked = load(STUDIES / f"{study}.yaml").startable(laid(DATA / study))
-    folders = {unit: OUTCOMES / study / unit.name for unit in asked.units(study)}
-    found = results(asked, {unit: Outcome.load(path) for unit, path in folders.items() if path.is_dir()})
-    digest = summary(DATA / study)[asked.market]["digest"]
-    write_json(RESULTS / f"{study}.json", found | {"lineage": _lineage() | {"data": digest}})
-    for row in found["claims"]:
+    startable = load(STUDIES / f"{study}.yaml").startable(laid(DATA / study))
+    folders = {unit: OUTCOMES / study / unit.name for unit in startable.units(study)}
+    figures = results(startable, {unit: Outcome.load(path) for unit, path in folders.items() if path.is_dir()})
+    digest = summary(DATA / study)[startable.market]["digest"]
+    write_json(RESULTS / f"{study}.json", figures | {"lineage": _lineage() | {"data": digest}})
+    for row in figures["claims"]:
         log.info("%s over %s, %s: %s (%s)", *(row[key] for key in ("better", "than", "task", "status", "value")))
 
 
@@ -144,12 +144,12 @@ def page() -> None:
     from triad.ablations.page import document, render
     from triad.artifacts import replacing
 
-    found = _found()
+    studies = _all_results()
     with replacing(PAGES) as folder:
-        (folder / "ablations.html").write_text(render(found), encoding="utf-8")
-        for name, results in found.items():
+        (folder / "ablations.html").write_text(render(studies), encoding="utf-8")
+        for name, results in studies.items():
             (folder / f"{name}.md").write_text(document(name, results), encoding="utf-8")
-    log.info("%d studies · %s", len(found), (PAGES / "ablations.html").resolve())
+    log.info("%d studies · %s", len(studies), (PAGES / "ablations.html").resolve())
 
 
 @ablations.command(help="Write the tables of STUDIES (by default all with results) into docs/results/studies.")
@@ -159,17 +159,17 @@ def docs(studies: tuple[str, ...]) -> None:
     from triad.artifacts import replacing_file
     from triad.errors import TriadError
 
-    found = _found()
-    for name in studies or found:
-        if name not in found:
-            mend = f"run `triad ablations run {name}`; there are {', '.join(found) or 'none'}"
+    finished = _all_results()
+    for name in studies or finished:
+        if name not in finished:
+            mend = f"run `triad ablations run {name}`; there are {', '.join(finished) or 'none'}"
             raise TriadError("has no results", where=f"study {name}", mend=mend)
         with replacing_file(DOCS / f"{name}.md") as path:
-            path.write_text(document(name, found[name]), encoding="utf-8")
+            path.write_text(document(name, finished[name]), encoding="utf-8")
         log.info("%s", (DOCS / f"{name}.md").resolve())
 
 
-def _found() -> dict[str, Any]:
+def _all_results() -> dict[str, Any]:
     from triad.artifacts import read_json
 
     return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}

@@ -24,19 +24,19 @@ def laid(folder: Path) -> set[str]:
 
 def summary(folder: Path) -> dict[str, Any]:
     """What `prepare` said of `folder`."""
-    found: dict[str, Any] = read_json(folder / SUMMARY)
-    return found
+    summary: dict[str, Any] = read_json(folder / SUMMARY)
+    return summary
 
 
 def digest(folder: Path) -> str:
     """A short name for the bytes of all files below `folder`, which may be just one, or not there."""
-    found = hashlib.blake2b(digest_size=8)
+    hashed = hashlib.blake2b(digest_size=8)
     for path in sorted(each for each in (folder, *folder.rglob("*")) if each.is_file()):
-        found.update(str(path.relative_to(folder)).encode())
+        hashed.update(str(path.relative_to(folder)).encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
-                found.update(block)
-    return found.hexdigest()
+                hashed.update(block)
+    return hashed.hexdigest()
 
 
 def taught(data: Dataset, tasks: Tasks) -> Dataset:

@@ -36,8 +36,8 @@ def load(path: Path) -> Study:
         if first["loc"] and first["loc"][0] not in Study.model_fields:  # it is the form's
             first["loc"] = ("data", *first["loc"])
         where = f"{path}: {'.'.join(str(part) for part in first['loc']) or 'study'}"
-        said = unquoted(first, str(path)) or (first["msg"], "correct it; the keys are those of params.yaml")
-        raise TriadError(said[0], where=where, mend=said[1]) from error
+        message = unquoted(first, str(path)) or (first["msg"], "correct it; the keys are those of params.yaml")
+        raise TriadError(message[0], where=where, mend=message[1]) from error
 
 
 def _on_base(values: Any, folder: Path) -> Any:

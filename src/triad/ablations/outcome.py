@@ -32,9 +32,9 @@ class Outcome:
     def save(self, folder: Path) -> None:
         """One file of arrays, one of facts."""
         arrays: dict[str, Any] = {}
-        for task, found in self.tasks.items():
-            arrays |= {f"{task}/labels": found.labels, f"{task}/cluster": found.cluster}
-            arrays |= {f"{task}/scores/{model}": scores for model, scores in found.scores.items()}
+        for task, answers in self.tasks.items():
+            arrays |= {f"{task}/labels": answers.labels, f"{task}/cluster": answers.cluster}
+            arrays |= {f"{task}/scores/{model}": scores for model, scores in answers.scores.items()}
         with replacing(folder) as fresh:
             np.savez_compressed(fresh / "answers.npz", **arrays)
             write_json(fresh / "facts.json", self.facts | {"kinds": {t: a.kind for t, a in self.tasks.items()}})

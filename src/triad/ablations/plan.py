@@ -51,12 +51,12 @@ def _units(studies: Mapping[str, Study]) -> Iterable[tuple[Study, Unit]]:
 
 def write(studies: Mapping[str, Study], path: Path = PARAMS) -> dict[str, Any]:
     """Write the plan to `path`, where it differs from what stands there; gives the plan."""
-    found = plan(studies)
-    text = yaml.safe_dump(found, sort_keys=False)
+    planned = plan(studies)
+    text = yaml.safe_dump(planned, sort_keys=False)
     if not path.is_file() or path.read_text() != text:
         with replacing_file(path) as fresh:
             fresh.write_text(text)
-    return found
+    return planned
 
 
 def wanted(studies: Mapping[str, Study], names: Iterable[str], seeds: int | None) -> dict[str, list[Unit]]:

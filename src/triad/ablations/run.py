@@ -55,12 +55,12 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         pointwise = {name: task for name, task in params.tasks.items() if not KINDS[task.kind].ranks}
         params = params.model_copy(update={"tasks": pointwise})
     fused = fit_fusion(data, members, params.tasks, params.fuse)
-    asked = window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
+    tested = window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
     began = time.monotonic()
-    models = score_members(fused, data, asked)
+    models = score_members(fused, data, tested)
     scoring = time.monotonic() - began
-    models[NAIVE] = score_naive(fused, data, params.tasks, asked)
-    best = oracle(folder / "oracle", data, params.tasks, asked)
+    models[NAIVE] = score_naive(fused, data, params.tasks, tested)
+    best = oracle(folder / "oracle", data, params.tasks, tested)
     if best is not None:
         models[ORACLE] = best
     network = getattr(fused.members.get("finetune"), "network", None)
@@ -74,7 +74,7 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         "weights": fused.weights,
         "record": fused.record,
     }
-    return Outcome(_answers(data, params, asked, models), facts)
+    return Outcome(_answers(data, params, tested, models), facts)
 
 
 def diagnosis(network: MultiTaskNetwork, data: Dataset) -> dict[str, Any] | None:
@@ -85,11 +85,11 @@ def diagnosis(network: MultiTaskNetwork, data: Dataset) -> dict[str, Any] | None
     if len(network.tasks) < 2:
         return None
     rows = data.rows("validation")[:DIAGNOSED]
-    found = {name: _plain(values) for name, values in cosines(gradient_grams(network, data, rows)).items()}
+    of_gradients = {name: _plain(values) for name, values in cosines(gradient_grams(network, data, rows)).items()}
     gated = hasattr(network.body, "mix")
     return {
         "tasks": list(network.tasks),
-        **found,
+        **of_gradients,
         "experts": _plain(expert_use(network, data, rows)) if gated else None,
     }
 
@@ -98,18 +98,18 @@ def _plain(values: Floats) -> list[list[float | None]]:
     return [[float(value) if np.isfinite(value) else None for value in row] for row in values]
 
 
-def _answers(data: Dataset, params: StudyParams, asked: Window, models: dict[str, Scored]) -> dict[str, Answers]:
-    found = {}
+def _answers(data: Dataset, params: StudyParams, tested: Window, models: dict[str, Scored]) -> dict[str, Answers]:
+    answers = {}
     for name, task in params.tasks.items():
         if KINDS[task.kind].ranks:
-            count, k = len(asked.queries), params.evaluate.k
+            count, k = len(tested.queries), params.evaluate.k
             ranks = {model: scored.ranks for model, scored in models.items() if scored.ranks is not None}
-            lists = {model: ranking_values(places, asked.query, count, k) for model, places in ranks.items()}
-            found[name] = Answers(task.kind, np.zeros(0), asked.query_user, lists)
+            lists = {model: ranking_values(places, tested.query, count, k) for model, places in ranks.items()}
+            answers[name] = Answers(task.kind, np.zeros(0), tested.query_user, lists)
             continue
-        labels = np.asarray(data.labels(name), np.float64)[asked.rows]
+        labels = np.asarray(data.labels(name), np.float64)[tested.rows]
         known = np.isfinite(labels)
-        cluster = asked.item if task.label == "price_move" else asked.user
+        cluster = tested.item if task.label == "price_move" else tested.user
         scores = {model: scored.tasks[name][known] for model, scored in models.items() if name in scored.tasks}
-        found[name] = Answers(task.kind, labels[known], cluster[known], scores)
-    return found
+        answers[name] = Answers(task.kind, labels[known], cluster[known], scores)
+    return answers

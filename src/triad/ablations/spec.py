@@ -137,13 +137,13 @@ class Study(Section):
         """Of `REGISTERED`, what any variant starts from."""
         return set().union(*map(self.starts, self.variants))
 
-    def startable(self, found: Collection[str]) -> Study:
-        """The study without the variants, and the claims on them, that start from what is not among `found`."""
-        there = {*found}
+    def startable(self, offered: Collection[str]) -> Study:
+        """The study without the variants, and the claims on them, that start from what is not among `offered`."""
+        known = {*offered}
         kept = {
             name: overlay
             for name, overlay in self.variants.items()
-            if self.starts(name) <= there or name == self.reference
+            if self.starts(name) <= known or name == self.reference
         }
 
         def stays(side: str) -> bool:

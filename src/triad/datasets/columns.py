@@ -83,9 +83,9 @@ class Columns:
         Raises:
             TriadError: a cell is empty.
         """
-        found = self.texts(name)
-        self._full(name, int((found == "").sum()))
-        return found
+        texts = self.texts(name)
+        self._full(name, int((texts == "").sum()))
+        return texts
 
     def numbers(self, name: str, mend: str = "mend the cell, or leave it empty") -> Floats:
         """(rows,) float64, NaN where empty; true is 1 and false 0.
@@ -108,9 +108,9 @@ class Columns:
             ticks = self.numbers(name)
             self._full(name, int(np.isnan(ticks).sum()))
             return (ticks * MICROSECONDS[epoch]).astype(np.int64)
-        found = self._cast(name, "is no time such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z", *TIMES)
+        times = self._cast(name, "is no time such as 2026-01-31 23:59:59 or 2026-01-31T23:59:59Z", *TIMES)
         self._full(name, self.columns[name].null_count)
-        return np.asarray(found.cast(pa.int64()).to_numpy())
+        return np.asarray(times.cast(pa.int64()).to_numpy())
 
     def order(self, name: str) -> Ints:
         """(rows,) rows from the first to the last by numbers or times; equal ones keep the file's order.
@@ -118,9 +118,9 @@ class Columns:
         Raises:
             TriadError: a cell is empty, or neither a number nor a time.
         """
-        found = self._cast(name, "is neither a number nor a time", pa.int64(), pa.float64(), *TIMES)
+        values = self._cast(name, "is neither a number nor a time", pa.int64(), pa.float64(), *TIMES)
         self._full(name, self.columns[name].null_count)
-        return np.argsort(found.to_numpy(), kind="stable")
+        return np.argsort(values.to_numpy(), kind="stable")
 
     def _full(self, name: str, empty: int) -> None:
         if empty:
@@ -165,22 +165,22 @@ def read_columns(files: Sequence[File], names: Collection[str], folder: Path) ->
     where = ", ".join(str(folder / path) for file in files for path in file.paths)
     counts = [[part.num_rows for part in below] for below in parts]
     if any(count != counts[0] for count in counts):
-        said = {", ".join(file.paths): count for file, count in zip(files, counts, strict=True)}
-        raise TriadError(f"rows differ: {said}", where=where, mend="give files whose rows belong together")
+        rows = {", ".join(file.paths): count for file, count in zip(files, counts, strict=True)}
+        raise TriadError(f"rows differ: {rows}", where=where, mend="give files whose rows belong together")
     ends = [0, *accumulate(counts[0])]
     if not ends[-1]:
         raise TriadError("holds no row", where=where, mend="name a file with data")
-    found: dict[str, pa.ChunkedArray] = {}
+    columns: dict[str, pa.ChunkedArray] = {}
     for file, below in zip(files, parts, strict=True):
-        found |= _stacked(file, below, names)
-    if missing := [name for name in names if name not in found]:
+        columns |= _stacked(file, below, names)
+    if missing := [name for name in names if name not in columns]:
         known = ", ".join(name for below in sources for name in below[0].names())
         # where no column is known, the first line may be of data
-        others = f"but {known}" if found else "nor any other that is asked for: see whether it has a header"
+        others = f"but {known}" if columns else "nor any other that is asked for: see whether it has a header"
         raise TriadError(f"has no column {missing[0]!r}, {others}", where=where, mend="correct the form's columns")
     spans = [slice(*span) for span in pairwise(ends)]
     rows_of = {path: span for file in files for path, span in zip(file.paths, spans, strict=True)}
-    return Columns(found, ends[-1], rows_of, where)
+    return Columns(columns, ends[-1], rows_of, where)
 
 
 def _stacked(file: File, parts: Sequence[pa.Table], names: Collection[str]) -> dict[str, pa.ChunkedArray]:

@@ -123,7 +123,7 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
     split[decides] = middle[user[decides]]
     split[(left == 0) & (length[user] > 1)] = TEST
     time = (LAST_DAY - left) * DAY
-    asked = np.flatnonzero(split != TRAIN)
+    held = np.flatnonzero(split != TRAIN)
     vocabulary = grow(Vocabulary((), form.hash_buckets), Counter(item_id[item[split == TRAIN]].tolist()), 1)
     named = [log.attributes.get(each, []) for each in item_id]
     tokens = grow(Vocabulary((), 0), Counter(name for names in named for name in names), 1)
@@ -133,12 +133,12 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
         users_of(log.user_id),
         purchases(log.offsets, item, time, split),
         Queries(
-            user=user[asked].astype(np.int32),
-            history=(asked - log.offsets[user[asked]]).astype(np.int32),
-            time=time[asked],
-            split=split[asked].astype(np.int8),
-            offsets=np.arange(len(asked) + 1),
-            target=item[asked].astype(np.int32),
+            user=user[held].astype(np.int32),
+            history=(held - log.offsets[user[held]]).astype(np.int32),
+            time=time[held],
+            split=split[held].astype(np.int8),
+            offsets=np.arange(len(held) + 1),
+            target=item[held].astype(np.int32),
         ),
         rows={"item": vocabulary.rows, "token": tokens.rows},
         windows={
@@ -179,12 +179,12 @@ def _in_order(path: Path, form: SequencesForm) -> tuple[NDArray[np.object_], NDA
 
 def _attributes(path: Path, form: SequencesForm) -> dict[str, list[str]]:
     """Item → its attributes."""
-    found: dict[str, list[str]] = {}
+    attributes: dict[str, list[str]] = {}
     if _is_table(path):
         table = read_columns([File(path=path.name)], [form.item, form.attribute], path.parent)
         for item, name in zip(table.ids(form.item).tolist(), table.ids(form.attribute).tolist(), strict=True):
-            found.setdefault(item, []).append(name)
-        return found
+            attributes.setdefault(item, []).append(name)
+        return attributes
     mend = "give JSON of the shape {item: [attribute, …]}, or a table"
     try:
         raw = json.loads(read_text(path, "data.path"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -15,6 +16,22 @@ from triad.datasets.columns import Columns
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS, Floats, Ints
 from triad.texts import Texts
+
+TEST = SPLITS.index("test")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What rows are dealt by."""
+
+    table: Columns
+    user: NDArray[np.object_]  # (rows,)
+    time: Ints  # (rows,)
+
+    def chance(self, seed: int) -> Floats:
+        """(rows,) a number in [0, 1), the same for all rows of a user."""
+        names, inverse = Texts.of(self.user).codes()
+        return chance(names, seed)[inverse]
 
 
 class ByModulo(Section):
@@ -34,6 +51,14 @@ class ByModulo(Section):
         if len(taken) == self.modulo:
             raise ValueError("no remainder is left for train")
         return self
+
+    def deal(self, rows: Rows) -> Ints:
+        """(rows,) place in SPLITS, -1 where left out."""
+        row = np.arange(rows.table.rows)
+        split = np.where(np.isin(row % self.modulo, self.held), 1 + row // self.modulo % 2, 0)
+        split[np.isin(row % self.modulo, self.test)] = TEST
+        split[np.isin(row % self.modulo, self.left_out)] = -1
+        return split
 
 
 class _Shares(Section):
@@ -59,11 +84,20 @@ class ByShare(_Shares):
     rule: Literal["share"]
     seed: int = Field(default=1, ge=0)
 
+    def deal(self, rows: Rows) -> Ints:
+        """(rows,) place in SPLITS."""
+        return np.searchsorted(self.ends, rows.chance(self.seed), side="right")
+
 
 class ByTime(_Shares):
     """From the earliest rows to the latest; rows of one time are in one split."""
 
     rule: Literal["time"]
+
+    def deal(self, rows: Rows) -> Ints:
+        """(rows,) place in SPLITS."""
+        starts = np.sort(rows.time)[(self.ends * rows.table.rows).astype(int)]  # of all but train
+        return np.searchsorted(starts, rows.time, side="right")
 
 
 class ByFile(Section):
@@ -84,6 +118,17 @@ class ByFile(Section):
     def named(self) -> tuple[str, ...]:
         return (*self.test, *self.held)
 
+    def deal(self, rows: Rows) -> Ints:
+        """(rows,) place in SPLITS."""
+        ends = np.array([1 - self.share, 1 - self.share / 2]) if not self.held else np.ones(2)
+        split = np.searchsorted(ends, rows.chance(self.seed), side="right")
+        for path in self.held:
+            span = rows.table.rows_of[path]
+            split[span] = 1 + np.arange(span.stop - span.start) % 2
+        for path in self.test:
+            split[rows.table.rows_of[path]] = TEST
+        return split
+
 
 class ByColumn(Section):
     """By what a column says; rows with another value are left out."""
@@ -95,53 +140,29 @@ class ByColumn(Section):
     fusion: str = "fusion"
     test: str = "test"
 
+    def deal(self, rows: Rows) -> Ints:
+        """(rows,) place in SPLITS, -1 where left out."""
+        texts = rows.table.texts(self.column)
+        split = np.full(rows.table.rows, -1)
+        for place, name in enumerate(SPLITS):
+            split[texts == getattr(self, name)] = place
+        return split
+
 
 Split = Annotated[ByModulo | ByShare | ByTime | ByFile | ByColumn, Field(discriminator="rule")]
 
 
-def deal(rule: Split, table: Columns, user: NDArray[np.object_], time: Ints) -> Ints:
+def deal(rule: Split, rows: Rows) -> Ints:
     """(rows,) place in SPLITS of each row, -1 where it is left out.
-
-    Args:
-        user: (rows,) each row's user.
-        time: (rows,) when it was.
 
     Raises:
         TriadError: a split gets no row.
     """
-    if rule.rule == "modulo":
-        row = np.arange(table.rows)
-        held = 1 + row // rule.modulo % 2
-        found = np.where(np.isin(row % rule.modulo, rule.held), held, 0)
-        found[np.isin(row % rule.modulo, rule.test)] = SPLITS.index("test")
-        found[np.isin(row % rule.modulo, rule.left_out)] = -1
-    elif rule.rule == "share":
-        found = np.searchsorted(rule.ends, _by_user(user, rule.seed), side="right")
-    elif rule.rule == "time":
-        starts = np.sort(time)[(rule.ends * table.rows).astype(int)]  # of all but train
-        found = np.searchsorted(starts, time, side="right")
-    elif rule.rule == "file":
-        ends = np.array([1 - rule.share, 1 - rule.share / 2]) if not rule.held else np.ones(2)
-        found = np.searchsorted(ends, _by_user(user, rule.seed), side="right")
-        for path in rule.held:
-            span = table.rows_of[path]
-            found[span] = 1 + np.arange(span.stop - span.start) % 2
-        for path in rule.test:
-            found[table.rows_of[path]] = SPLITS.index("test")
-    else:
-        said = table.texts(rule.column)
-        found = np.full(table.rows, -1)
-        for place, name in enumerate(SPLITS):
-            found[said == getattr(rule, name)] = place
+    split = rule.deal(rows)
     for place, name in enumerate(SPLITS):
-        if not (found == place).any():
-            raise TriadError(f"the split {name} gets no row", where=table.where, mend="correct the form's `split`")
-    return found.astype(np.int8)
-
-
-def _by_user(user: NDArray[np.object_], seed: int) -> Floats:
-    names, inverse = Texts.of(user).codes()
-    return chance(names, seed)[inverse]
+        if not (split == place).any():
+            raise TriadError(f"the split {name} gets no row", where=rows.table.where, mend="correct the form's `split`")
+    return split.astype(np.int8)
 
 
 def chance(names: Iterable[str], seed: int) -> Floats:

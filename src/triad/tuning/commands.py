@@ -31,9 +31,9 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     from triad.locking import held
     from triad.tuning.space import load_space
 
-    asked = load_space(space)
+    searched = load_space(space)
     if trials is not None:
-        asked = asked.model_copy(update={"trials": trials})
+        searched = searched.model_copy(update={"trials": trials})
     if study is None:
         from triad.config.params import load as load_params
 
@@ -55,7 +55,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
         best, loss = search(
             load_data(source),
             base,
-            asked,
+            searched,
             name=name,
             folder=folder,
             experiment=experiment,
@@ -71,7 +71,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
 
 
 def _flat(values: dict[str, Any], start: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
-        found |= _flat(value, f"{start}{key}.") if isinstance(value, dict) else {start + key: value}
-    return found
+        flat |= _flat(value, f"{start}{key}.") if isinstance(value, dict) else {start + key: value}
+    return flat

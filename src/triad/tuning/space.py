@@ -86,14 +86,14 @@ def load_space(path: Path) -> Space:
 
 def overlay(chosen: dict[str, Any]) -> dict[str, Any]:
     """`section.key` → value, as nested sections."""
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for name, value in chosen.items():
         *sections, key = name.split(".")
-        inner = found
+        inner = nested
         for section in sections:
             inner = inner.setdefault(section, {})
         inner[key] = value
-    return found
+    return nested
 
 
 def blind(data: Dataset) -> Dataset:

@@ -46,14 +46,14 @@ def read(form: MarketsForm, folder: Path) -> dict[str, Dataset]:
     Raises:
         TriadError: a file or column is missing or unreadable, a market is empty, or a run does not fit its qrel.
     """
-    found: dict[str, Dataset] = {}
+    markets: dict[str, Dataset] = {}
     vocabulary = Vocabulary((), form.hash_buckets)
     for name, files in form.markets.items():
         wanted, listed = _test(form, files, folder)
         log = _log(form, files, folder, list(wanted))
         vocabulary = grow(vocabulary, Counter(log.item[log.split == TRAIN].tolist()), form.min_count)
-        found[name] = _dataset(log, vocabulary, Texts.of([*log.item, *listed]).codes()[0], wanted)
-    return found
+        markets[name] = _dataset(log, vocabulary, Texts.of([*log.item, *listed]).codes()[0], wanted)
+    return markets
 
 
 def _test(form: MarketsForm, files: MarketFiles, folder: Path) -> tuple[dict[str, list[str]], list[str]]:

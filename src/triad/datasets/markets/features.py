@@ -27,20 +27,20 @@ def list_features(joined: Dataset, markets: Mapping[str, Dataset], target: str, 
     users, market = _taken(joined, size), _market_of(joined, markets, target)
     history = _before(joined, lists, size)
     at = np.arange(len(lists.query))[:, None], lists.item
-    found: dict[str, Floats] = {"steps": np.repeat(history.sum(axis=1)[:, None], lists.item.shape[1], axis=1)}
+    features: dict[str, Floats] = {"steps": np.repeat(history.sum(axis=1)[:, None], lists.item.shape[1], axis=1)}
     for name in ("all", *markets):
         rows = users if name == "all" else users[np.flatnonzero(market == name)]
-        found[f"popularity {name}"] = np.log1p(rows.sum(axis=0))[lists.item]
-        found[f"neighbours {name}"] = (history @ neighbours(rows, LEAN))[at]
+        features[f"popularity {name}"] = np.log1p(rows.sum(axis=0))[lists.item]
+        features[f"neighbours {name}"] = (history @ neighbours(rows, LEAN))[at]
     for name in ("all", target):
         rows = users if name == "all" else users[np.flatnonzero(market == name)]
-        found[f"ease {name}"] = (history @ ridge_weights(rows, RIDGE))[at]
+        features[f"ease {name}"] = (history @ ridge_weights(rows, RIDGE))[at]
         near = neighbours(rows, 0.5)
-        found[f"closest {name}"] = np.stack(
+        features[f"closest {name}"] = np.stack(
             [near[_row(history, q)][:, items].max(axis=0, initial=0) for q, items in enumerate(lists.item)]
         )
-        found[f"twice {name}"] = (history @ near @ near)[at]
-    return found
+        features[f"twice {name}"] = (history @ near @ near)[at]
+    return features
 
 
 def neighbours(users: csr_array, lean: float) -> Floats:
@@ -93,5 +93,5 @@ def _market_of(joined: Dataset, markets: Mapping[str, Dataset], target: str) -> 
 
 
 def _row(matrix: csr_array, row: int) -> Ints:
-    found: Ints = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-    return found
+    columns: Ints = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+    return columns

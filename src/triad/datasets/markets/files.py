@@ -61,9 +61,9 @@ def read_ratings(path: Path, columns: RatingColumns, least: float = -np.inf) -> 
         TriadError: the file or a column is missing or unreadable, a cell is empty, or no rating is as high.
     """
     names = [name for name in (columns.user, columns.item, columns.rating) if name is not None]
-    found = read_columns([columns.file(path)], names, path.parent)
-    user, item = found.texts(columns.user), found.texts(columns.item)
-    rating = np.zeros(found.rows) if columns.rating is None else found.numbers(columns.rating)
+    table = read_columns([columns.file(path)], names, path.parent)
+    user, item = table.texts(columns.user), table.texts(columns.item)
+    rating = np.zeros(table.rows) if columns.rating is None else table.numbers(columns.rating)
     empty = (user == "") | (item == "") | np.isnan(rating)
     if empty.any():
         first = int(empty.argmax()) + 1
@@ -85,11 +85,11 @@ def read_run(path: Path) -> dict[str, list[str]]:
         TriadError: the file is missing or unreadable, or names a user twice.
     """
     file = File(path=path.name, columns=("user", "items"), delimiter="\t")
-    found = read_columns([file], ["user", "items"], path.parent)
-    users = found.texts("user").tolist()
+    table = read_columns([file], ["user", "items"], path.parent)
+    users = table.texts("user").tolist()
     if len(set(users)) < len(users):
         raise TriadError("names a user twice", where=str(path), mend="put a user's candidates on one line")
-    return {user: items.split(",") for user, items in zip(users, found.texts("items").tolist(), strict=True)}
+    return {user: items.split(",") for user, items in zip(users, table.texts("items").tolist(), strict=True)}
 
 
 def pairs_of(files: MarketFiles, columns: RatingColumns, folder: Path) -> tuple[Names, Names]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from triad.config.tasks import TaskParams
 from triad.datasets.columns import Columns, read_columns
-from triad.datasets.splits import deal
+from triad.datasets.splits import Rows, deal
 from triad.datasets.tabular.form import TabularForm
 from triad.datasets.tabular.parts import HOUR, make_context, make_items, make_labels
 from triad.features.dataset import SPLITS, Bools, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
@@ -69,7 +69,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     table = read_columns(form.files, form.columns, folder)
     start = table.times(form.clock.start, form.clock.epoch) if form.clock else np.arange(table.rows) * HOUR
     who = _who(form, table)
-    split = deal(form.split, table, who, start)
+    split = deal(form.split, Rows(table, who, start))
     first = {name: place for place, name in reversed(list(enumerate(who.tolist())))}  # users in order of appearance
     order = np.lexsort((start, np.array([first[name] for name in who.tolist()])))
     fresh = np.r_[True, who[order][1:] != who[order][:-1]]
@@ -183,8 +183,8 @@ def _taken(form: TabularForm, labels: Floats, split: Ints) -> Bools:
     """(rows,) whether a row's item is a step of its user. Of rows that are left out nothing is known."""
     if form.steps.label is None:
         return np.zeros(len(labels), bool)
-    found: Bools = (labels[:, list(form.labels).index(form.steps.label)] == 1) & (split >= 0)
-    return found
+    is_true: Bools = (labels[:, list(form.labels).index(form.steps.label)] == 1) & (split >= 0)
+    return is_true
 
 
 def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Paths:
@@ -195,9 +195,9 @@ def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Pat
         part, path = form.steps.separator, form.steps.path_separator
         cells = table.texts(form.steps.column)[order].tolist()
         steps = [[step.strip().strip(path or "") for step in cell.split(part)] for cell in cells]
-        steps = [[step for step in found if step] for found in steps]
-    count = np.array([len(found) for found in steps])
-    item_id, place = Texts.of([*(step for found in steps for step in found), *offered.tolist()]).codes()
+        steps = [[step for step in own if step] for own in steps]
+    count = np.array([len(own) for own in steps])
+    item_id, place = Texts.of([*(step for own in steps for step in own), *offered.tolist()]).codes()
     own, others = np.split(place.astype(np.int32), [count.sum()])
     return _Paths(item_id, own, count, others)
 
@@ -205,8 +205,8 @@ def _paths(form: TabularForm, table: Columns, order: Ints, taken: Bools) -> _Pat
 def _first_at_once(start: Ints, user: Ints) -> Ints:
     """(rows,) the first of the rows of the same user and time: what is shown at once tells nothing of one another."""
     same = np.r_[False, (user[1:] == user[:-1]) & (start[1:] == start[:-1])]
-    found: Ints = np.maximum.accumulate(np.where(same, 0, np.arange(len(user))))
-    return found
+    first: Ints = np.maximum.accumulate(np.where(same, 0, np.arange(len(user))))
+    return first
 
 
 def _apart(start: Ints, count: Ints, user: Ints) -> Ints:

@@ -114,8 +114,8 @@ class TabularForm(Section):
     @property
     def columns(self) -> list[str]:
         """All that are read."""
-        found = [self.id, self.user, self.user_restarts, self.item, self.steps.column, *self.categorical, *self.numeric]
-        found += [self.clock.start, self.clock.end] if self.clock else []
-        found += [label.column for label in self.labels.values()]
-        found += [self.split.column] if self.split.rule == "column" else []
-        return list(dict.fromkeys(name for name in found if name is not None))
+        names = [self.id, self.user, self.user_restarts, self.item, self.steps.column, *self.categorical, *self.numeric]
+        names += [self.clock.start, self.clock.end] if self.clock else []
+        names += [label.column for label in self.labels.values()]
+        names += [self.split.column] if self.split.rule == "column" else []
+        return list(dict.fromkeys(name for name in names if name is not None))

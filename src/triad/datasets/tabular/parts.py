@@ -28,12 +28,12 @@ def make_items(form: TabularForm, item_id: Texts, seen: Mapping[str, int]) -> tu
     prefixes = [_prefixes(name, part) for name in item_id]
     category = grow(
         Vocabulary((), 0),
-        Counter({each: seen[name] for name, found in zip(item_id, prefixes, strict=True) for each in found}),
+        Counter({each: seen[name] for name, paths in zip(item_id, prefixes, strict=True) for each in paths}),
         1,
     )
     codes = np.zeros((len(item_id), max(map(len, prefixes))), np.int32)
-    for row, found in enumerate(prefixes):
-        codes[row, : len(found)] = category.look_up(found)
+    for row, paths in enumerate(prefixes):
+        codes[row, : len(paths)] = category.look_up(paths)
     own = grow(Vocabulary((), form.hash_buckets), seen, form.min_count)
     zeros = np.zeros(len(item_id), np.int32)
     items = Items(
@@ -57,45 +57,46 @@ def make_context(
     form: TabularForm, table: Columns, start: Ints, steps: Ints, *, train: Bools
 ) -> tuple[tuple[str, ...], Floats]:
     """What is known of each row: n_context names, and (rows, n_context) numbers, NaN where unknown."""
-    found: dict[str, Floats | Ints | Bools] = {}
+    context: dict[str, Floats | Ints | Bools] = {}
     for name, scale in form.numeric.items():
         if scale == "indicators":
-            found |= _indicators(name, table, train)
+            context |= _indicators(name, table, train)
             continue
         values = table.numbers(name)
         if scale == "log1p" and (values < 0).any():
             raise TriadError(
                 "holds numbers below 0", where=f"{table.where}, column {name}", mend="write `plain`, not `log1p`"
             )
-        found[name] = np.log1p(values) if scale == "log1p" else values
+        context[name] = np.log1p(values) if scale == "log1p" else values
     if form.clock:
         hour = start / HOUR % 24
         day = start // (24 * HOUR)
-        found |= {"hour": hour, "hour_sin": np.sin(hour * np.pi / 12), "hour_cos": np.cos(hour * np.pi / 12)}
-        found |= {"weekday": (day + 3) % 7, "day": day - day[train].min()}  # the epoch began on a Thursday; 0 is Monday
+        context |= {"hour": hour, "hour_sin": np.sin(hour * np.pi / 12), "hour_cos": np.cos(hour * np.pi / 12)}
+        weekday = (day + 3) % 7  # the epoch began on a Thursday; 0 is Monday
+        context |= {"weekday": weekday, "day": day - day[train].min()}
         if form.clock.end:
             seconds = (table.times(form.clock.end, form.clock.epoch) - start) / 1e6
             if (seconds < 0).any():
                 row = int(np.flatnonzero(seconds < 0)[0])
                 raise TriadError(f"row {row} ends before it starts", where=table.where, mend="correct `clock`")
-            found["log_seconds"] = np.log1p(seconds)
+            context["log_seconds"] = np.log1p(seconds)
     if form.steps.column:
-        found["log_steps"] = np.log1p(steps)
-    if not found:
+        context["log_steps"] = np.log1p(steps)
+    if not context:
         return (), np.zeros((table.rows, 0), np.float32)
-    return tuple(found), np.stack(list(found.values()), axis=1).astype(np.float32)
+    return tuple(context), np.stack(list(context.values()), axis=1).astype(np.float32)
 
 
 def _indicators(name: str, table: Columns, train: Bools) -> dict[str, Bools]:
-    said = table.texts(name)
-    known = sorted(set(said[train].tolist()) - {""})
+    texts = table.texts(name)
+    known = sorted(set(texts[train].tolist()) - {""})
     if len(known) > MAX_INDICATORS:
         raise TriadError(
             f"holds {len(known):,} different texts",
             where=f"{table.where}, column {name}",
             mend=f"`indicators` are for {MAX_INDICATORS} at most: make it `categorical`, or the `item`",
         )
-    return {f"{name}={each}": said == each for each in known}
+    return {f"{name}={each}": texts == each for each in known}
 
 
 def make_labels(form: TabularForm, table: Columns, split: Ints) -> tuple[Floats, dict[str, tuple[str, ...]]]:
@@ -131,8 +132,8 @@ def _events(table: Columns, name: str, label: LabelColumn, split: Ints) -> Float
         return values
     known = _texts(table, label, split)
     if label.positive not in known:
-        said = f"train holds {', '.join(known)}, never {label.positive!r}"
-        raise TriadError(said, where=where, mend="correct positive")
+        what = f"train holds {', '.join(known)}, never {label.positive!r}"
+        raise TriadError(what, where=where, mend="correct positive")
     texts = table.texts(label.column)
     return np.where(texts == "", np.nan, texts == label.positive)
 
