@@ -27,7 +27,7 @@ from triad.config.params import Params, merge, parse
 from triad.digests import digest
 from triad.features.dataset import Dataset, load
 from triad.members.sequence import Sequence
-from triad.renewal import renew_when_full
+from triad.reexec import reexec_when_full
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value
 from triad.training.diagnostics import cosines, expert_use, gradient_grams, lambdas, over_seeds
@@ -112,7 +112,7 @@ def main() -> None:
                 with replacing_file(path) as fresh:
                     fresh.write_text(json.dumps(found))
                 print(f"{variant} {seed}: {found['seconds']:.0f} s {found['choosing']}", file=sys.stderr)
-                renew_when_full()
+                reexec_when_full()
     kept = {v: [json.loads((out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
     for window in WINDOWS:

@@ -44,7 +44,7 @@ from triad.features.dataset import SPLITS, Dataset
 from triad.features.state import State
 from triad.members.network import Ranker
 from triad.models.warm_start import InitialModel
-from triad.renewal import renew_when_full
+from triad.reexec import reexec_when_full
 from triad.sources.simulated import simulate
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, draw, interval
@@ -144,7 +144,7 @@ def main() -> None:
         for (share, mode), (found, gain) in run(asked, seed, runtime).items():
             table.setdefault((share, mode), []).append(found)
             gates.setdefault((share, mode), []).append(gain)
-        renew_when_full()
+        reexec_when_full()
     report(table, gates)
 
 

@@ -30,7 +30,7 @@ from triad.config.validate import ValidateParams
 from triad.errors import TriadError
 from triad.evaluation.report import Evidence, render
 from triad.redaction import KEY, Formatter, Privacy, masked, tell_unexpected
-from triad.retraining import fence, outcome
+from triad.retraining import outcome, process_group
 from triad.stages.evaluate import evaluate
 from triad.stages.ingest import ingest
 from triad.stages.publish import publish
@@ -332,7 +332,7 @@ def test_no_password_of_a_url_is_told(
     messages: list[str] = []
     monkeypatch.setattr(notify, "notifier", lambda: lambda context: messages.append(context["message"]))
     notify.tell({}, f"it failed at {url}")
-    fence.run(["echo", url], tmp_path, dict(os.environ))
+    process_group.run(["echo", url], tmp_path, dict(os.environ))
     try:
         raise ValueError(f"cannot read {url}") from OSError(url)
     except ValueError as raised:

@@ -11,7 +11,7 @@ from make_evaluation import Served, make_fused, make_params, write_artifacts
 
 from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
-from triad.evaluation import charts, story
+from triad.evaluation import charts, wording
 from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 
@@ -136,10 +136,10 @@ def test_charts_are_the_same_each_time_and_take_the_pages_colours() -> None:
 
 def test_sentences_and_verdicts_for_all_outcomes() -> None:
     worse = {"mae": {"value": 0.2}, "relative_gain": {"value": -0.1}}
-    assert "10.0% larger" in story.sentence(TaskParams(kind="regression", label="price_move"), worse, 10)
-    assert "too few cases" in story.sentence(TaskParams(kind="binary", label="clicked"), {}, 10)
+    assert "10.0% larger" in wording.sentence(TaskParams(kind="regression", label="price_move"), worse, 10)
+    assert "too few cases" in wording.sentence(TaskParams(kind="binary", label="clicked"), {}, 10)
     cases = [(o, c) for o in ("PASS", "FAIL", "INCONCLUSIVE") for c in (None, "3")]
-    heads = {story.verdict_words({"verdict": o, "champion": c}) for o, c in cases}
-    tried = story.verdict_words({"verdict": "PASS", "champion": "3", "experiment": "wordy-hart"})
+    heads = {wording.verdict_words({"verdict": o, "champion": c}) for o, c in cases}
+    tried = wording.verdict_words({"verdict": "PASS", "champion": "3", "experiment": "wordy-hart"})
     assert "the experiment wordy-hart" in tried[1] and "promotes nothing" in tried[1]
     assert len(heads) == 6

@@ -8,7 +8,7 @@ import pytest
 
 from triad.config.cross import check_tasks
 from triad.config.tasks import TaskParams
-from triad.evaluation import story
+from triad.evaluation import wording
 from triad.kinds import KINDS
 from triad.schema import EVENT_KINDS, TABLES
 from triad.tasks import LABELS
@@ -38,7 +38,7 @@ def test_a_label_names_what_there_is(name: str) -> None:
         needs = label.needs(task)
         assert set(needs.tables) <= set(TABLES) and set(needs.events) <= set(EVENT_KINDS)
         assert set(needs.columns) <= {"loyalty"}
-        words = story.meaning(task)
+        words = wording.meaning(task)
         assert words.endswith(("?", ")")) and "{" not in words
         assert ("5 days" in words) == ("horizon_days" in label.options)
         assert ("loyalty" in words) == ("column" in label.options)

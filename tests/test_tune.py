@@ -159,7 +159,7 @@ def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, m
     rates = {"dials": dials, "trials": 2, "seed": 3}
     Path("rates.yaml").write_text(yaml.safe_dump(rates))
     trials: list[None] = []
-    monkeypatch.setattr(commands, "renew_when_full", lambda: trials.append(None))
+    monkeypatch.setattr(commands, "reexec_when_full", lambda: trials.append(None))
     said = CliRunner().invoke(command, ["rates.yaml"], catch_exceptions=False).stdout
     assert len(trials) == 2  # after each, the process may be replaced
     found = yaml.safe_load(Path("configs/tuned_rates.yaml").read_text())

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from triad.evaluation import charts
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
-from triad.evaluation.story import METRICS
+from triad.evaluation.wording import METRICS
 
 Rows = list[dict[str, Any]]
 

@@ -15,8 +15,8 @@ from sklearn.metrics import roc_curve
 from triad.config.evaluate import EvaluateParams
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE, TaskResult
 from triad.evaluation.gate import Comparison
-from triad.evaluation.story import METRICS
 from triad.evaluation.window import Scored, Window
+from triad.evaluation.wording import METRICS
 from triad.features.dataset import Dataset, Floats
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Estimate, interval, normal_interval, value

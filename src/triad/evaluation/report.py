@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from triad.config.evaluate import EvaluateParams
 from triad.config.tasks import TaskParams
-from triad.evaluation import charts, story
+from triad.evaluation import charts, wording
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
 from triad.evaluation.figures import Rows
 from triad.statistics.metrics import PRIMARY
@@ -51,7 +51,7 @@ def render(evidence: Evidence) -> str:
         lstrip_blocks=True,
     )
     k = evidence.params.k
-    headline, why = story.verdict_words(evidence.verdict)
+    headline, why = wording.verdict_words(evidence.verdict)
     return environment.get_template("report.html.j2").render(
         headline=headline,
         why=why,
@@ -66,12 +66,12 @@ def render(evidence: Evidence) -> str:
         examples=evidence.examples,
         pretrain=evidence.pretrain,
         source=evidence.source,
-        glossary=story.GLOSSARY,
+        glossary=wording.GLOSSARY,
         has_oracle=any(ORACLE in entry for entry in evidence.metrics.values()),
         k=k,
-        metric_name=lambda metric: story.metric_name(metric, k),
-        number=story.number,
-        signed=story.signed,
+        metric_name=lambda metric: wording.metric_name(metric, k),
+        number=wording.number,
+        signed=wording.signed,
     )
 
 
@@ -83,10 +83,10 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "task": task,
         "kind": task.kind,
         "primary": primary,
-        "meaning": story.meaning(task),
-        "sentence": story.sentence(task, found, k),
+        "meaning": wording.meaning(task),
+        "sentence": wording.sentence(task, found, k),
         "found": found,
-        "shown": sorted((m for m in story.METRICS if m in found), key=lambda metric: metric != primary),
+        "shown": sorted((m for m in wording.METRICS if m in found), key=lambda metric: metric != primary),
         "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in found],
         "members": _members(name, primary, evidence),
         "fusion": evidence.fusion["record"].get(name),
@@ -111,7 +111,7 @@ def _members(name: str, primary: str, evidence: Evidence) -> list[dict[str, Any]
 
 
 def _charts(name: str, task: TaskParams, primary: str, evidence: Evidence) -> list[dict[str, Any]]:
-    label, found = story.metric_name(primary, evidence.params.k), []
+    label, found = wording.metric_name(primary, evidence.params.k), []
     rows = [row for row in evidence.models if row["task"] == name and row["metric"] == primary]
     if rows:
         ordered = sorted(rows, key=lambda row: (row["model"] != FUSED, -row["value"]))

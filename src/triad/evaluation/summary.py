@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from triad.artifacts import need, read_json
-from triad.evaluation.story import metric_name, number, verdict_words
+from triad.evaluation.wording import metric_name, number, verdict_words
 
 _HEAD = ("task", "metric", "model", "naive", "best possible", "share", "gain of fusing")
 

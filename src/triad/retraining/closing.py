@@ -10,7 +10,7 @@ from typing import Any
 
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
-from triad.retraining import delivery, fence
+from triad.retraining import delivery, process_group
 from triad.retraining.branch import keep, uncached
 from triad.retraining.outcome import LISTS, PUBLISHED
 from triad.retraining.run import CLOSED, MARK, Run, in_use
@@ -30,7 +30,7 @@ def close_run(run: Run) -> dict[str, Any]:
         TriadError: a stage is not done, or the push failed (which may pass).
     """
     with in_use(run.folder):
-        fence.end_leftovers(MARK, f"{run.workspace}:{_STEP}")
+        process_group.end_leftovers(MARK, f"{run.workspace}:{_STEP}")
         _check_done(run)
         published = read_json(run.folder / PUBLISHED) if (run.folder / PUBLISHED).is_file() else {}
         delivered, why = _deliver(run)
@@ -49,7 +49,7 @@ def close_run(run: Run) -> dict[str, Any]:
 
 def _dvc(run: Run, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    return fence.run(command, run.folder, run.environment(_STEP))
+    return process_group.run(command, run.folder, run.environment(_STEP))
 
 
 def _check_done(run: Run) -> None:

@@ -1,7 +1,7 @@
 """Releases the path locks of dead DVC processes in a workspace.
 
 DVC notes in `.dvc/tmp/rwlock` who works on which path, and takes a lock for held while its process number exists. A
-killed DVC whose parent does not bury it (a container's first process seldom does) keeps its number for ever, and after
+killed DVC whose parent does not reap it (a container's first process seldom does) keeps its number for ever, and after
 a restart of the machine another program may have it.
 """
 

@@ -15,7 +15,7 @@ from triad import removal, worktree
 from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.locking import held
-from triad.retraining import delivery, fence, retention
+from triad.retraining import delivery, process_group, retention
 from triad.retraining.run import CLOSED, MARK, RECORD, Run, checkout, exclusive, workspaces
 from triad.retraining.seeding import BRANCHES
 from triad.tracking import retained
@@ -103,7 +103,7 @@ def _remove(run: Run, here: Path) -> bool:
         except BlockingIOError:
             log.info("%s is in use", run.folder)
             return False
-        if fence.marked(MARK, run.workspace):
+        if process_group.marked(MARK, run.workspace):
             log.info("%s: processes of a killed attempt are at work there", run.folder)
             return False
         try:

@@ -1,4 +1,4 @@
-"""Runs one stage of an opened run by DVC, under the fence, and reports the result."""
+"""Runs one stage of an opened run by DVC, in a process group of its own, and reports the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from triad.artifacts import read_json, replacing_file
 from triad.durable import sync
-from triad.retraining import fence
+from triad.retraining import process_group
 from triad.retraining.graph import stages
 from triad.retraining.locks import free_stale_locks
 from triad.retraining.outcome import data_docs, outcome
@@ -42,7 +42,7 @@ def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, An
     start = time.monotonic()
     force = force or any(stage.name == name and stage.meta.get("reads_source") for stage in stages(run.folder))
     with in_use(run.folder):
-        if gone := fence.end_leftovers(MARK, f"{run.workspace}:{name}"):
+        if gone := process_group.end_leftovers(MARK, f"{run.workspace}:{name}"):
             log.warning("%d processes of an earlier attempt at %s were still there: ended", gone, name)
         free_stale_locks(run.folder)
         _mend_lock(run.folder)
@@ -75,7 +75,7 @@ def _reproduce(name: str, run: Run, *, under: str, force: bool) -> tuple[int, st
     elif _lost(run.folder, name):
         # made on an earlier night: from the shared cache or the remote, if its dependencies are the same
         command += ["--pull", "--no-run-cache"]
-    return fence.run(command, run.folder, run.environment(under))
+    return process_group.run(command, run.folder, run.environment(under))
 
 
 def _error(run: Run, name: str, text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from triad.ablations.commands import DATA, FOLDER, STUDIES, keep_compiled
-from triad.renewal import renew_when_full
+from triad.reexec import reexec_when_full
 
 
 @click.command(help="Search the dials of SPACE for the smallest validation loss, and write the best as a config file.")
@@ -59,7 +59,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
             name=name,
             folder=folder,
             experiment=experiment,
-            after_trial=renew_when_full,
+            after_trial=reexec_when_full,
         )
     target = target or Path("configs") / f"tuned_{name}.yaml"
     with replacing_file(target) as fresh:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from make_pipeline import ended, make_repository, opened, retraining, start, wait_for
 
-from triad.retraining import fence
+from triad.retraining import process_group
 from triad.retraining.locks import free_stale_locks
 from triad.retraining.run import MARK
 
@@ -23,7 +23,7 @@ SLOW = '{"prepare": {"sleep": 60}}'
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("fence") / "shop")
+    return make_repository(tmp_path_factory.mktemp("process_group") / "shop")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def undisturbed(shop: Path) -> str:
 
 
 def living(folder: Path) -> list[int]:
-    return fence.marked(MARK, f"{folder}:prepare")
+    return process_group.marked(MARK, f"{folder}:prepare")
 
 
 def parent(pid: int) -> int:
@@ -76,7 +76,7 @@ def test_after_a_kill_the_stage_succeeds_at_once(shop: Path, undisturbed: str, v
     finally:
         attempt.kill()
         attempt.communicate()
-        fence.end_leftovers(MARK, f"{folder}:prepare")
+        process_group.end_leftovers(MARK, f"{folder}:prepare")
 
 
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
@@ -147,7 +147,7 @@ def finished(shop: Path) -> Path:
 
 def test_output_reads_well_in_a_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bar = r"import sys; sys.stdout.write('10%\r50%\r100%\nthe end\r\n'); sys.stderr.write('é no line end')"
-    code, text = fence.run([sys.executable, "-c", bar], tmp_path, dict(os.environ))
+    code, text = process_group.run([sys.executable, "-c", bar], tmp_path, dict(os.environ))
     assert code == 0
     assert text == capfd.readouterr().err
     assert sorted(text.splitlines()) == ["100%", "the end", "é no line end"]
@@ -156,9 +156,9 @@ def test_output_reads_well_in_a_log(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_a_process_that_left_the_group_is_found_by_its_mark(tmp_path: Path) -> None:
     mark = {"A_MARK": f"{tmp_path}:x"}
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, **mark}, start_new_session=True)
-    assert fence.marked("A_MARK", str(tmp_path)) == [process.pid]
-    assert fence.marked("A_MARK", f"{tmp_path}:xy") == []
-    assert fence.end_leftovers("A_MARK", f"{tmp_path}:x") == 1
+    assert process_group.marked("A_MARK", str(tmp_path)) == [process.pid]
+    assert process_group.marked("A_MARK", f"{tmp_path}:xy") == []
+    assert process_group.end_leftovers("A_MARK", f"{tmp_path}:x") == 1
     assert process.wait(5) == -signal.SIGTERM
 
 

@@ -9,14 +9,14 @@ import pytest
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from triad import renewal
+from triad import reexec
 
-renewal.FULL = float(sys.argv[1])
+reexec.FULL = float(sys.argv[1])
 done = Path("done")
 done.write_text(done.read_text() + "x" if done.exists() else "x")
 print(os.getpid(), *sys.argv[1:])
 if len(done.read_text()) < 3:
-    renewal.renew_when_full()
+    reexec.reexec_when_full()
 """
 
 

@@ -49,14 +49,14 @@ def run(command: list[str], cwd: Path, environment: Mapping[str, str]) -> tuple[
         with suppress(ProcessLookupError):
             os.kill(guard.pid, signal.SIGTERM)
 
-    def bury() -> None:  # what a killed guard left would hold the output open, and go on working
+    def kill_group() -> None:  # what a killed guard left would hold the output open, and go on working
         guard.wait()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(guard.pid, signal.SIGKILL)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    burial = threading.Thread(target=bury)
-    burial.start()
+    killer = threading.Thread(target=kill_group)
+    killer.start()
     try:
         assert guard.stdout is not None
         text = ""
@@ -66,7 +66,7 @@ def run(command: list[str], cwd: Path, environment: Mapping[str, str]) -> tuple[
             sys.stderr.write(shown_path(shown))
             sys.stderr.flush()
             text = (text + shown)[-_KEPT:]
-        burial.join()
+        killer.join()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,7 +10,7 @@ FULL = 0.5
 """Of the memory mappings that Linux allows a process, by default 65,530."""
 
 
-def renew_when_full() -> None:
+def reexec_when_full() -> None:
     """Replace this process by one that was asked the same, where it has taken `FULL` of its memory mappings.
 
     A network that XLA compiles for CPUs takes about a thousand, which are never given back; where none is left, LLVM
