@@ -28,7 +28,7 @@ import numpy as np
 import yaml
 
 from triad.config.params import merge, parse
-from triad.features.dataset import Dataset, load
+from triad.examples.dataset import Dataset, load
 from triad.members.network import Ranker
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value

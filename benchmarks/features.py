@@ -27,7 +27,7 @@ import pyarrow.dataset as ds
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES
 from triad.cli import ENVIRONMENT
 from triad.config.params import Params, parse
-from triad.features import dataset
+from triad.examples import dataset
 from triad.stages.champion import champion
 from triad.stages.features import features
 from triad.stages.ingest import ingest
@@ -122,7 +122,7 @@ def _child(what: str, params: Params, share: float) -> dict[str, Any]:
     shared = [name for name in data.meta.context if name in found]
     pairs = {name: (data.exposures.context[:, data.meta.context.index(name)], found[name]) for name in shared}
     sure = np.asarray(data.exposures.split) >= 0
-    pairs |= {task: (data.labels(task)[sure], found[task].to_numpy()[sure]) for task in data.meta.tasks}
+    pairs |= {task: (data.labels(task)[sure], found[task].to_numpy()[sure]) for task in data.meta.tasks["exposures"]}
     _same(pairs | {"history": (data.exposures.history, found["history"])})
     return {"seconds": seconds, "peak": peak, "columns": len(shared)}
 

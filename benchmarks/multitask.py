@@ -25,7 +25,7 @@ from resume import kept_in
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.digests import digest
-from triad.features.dataset import Dataset, load
+from triad.examples.dataset import Dataset, load
 from triad.members.sequence import Sequence
 from triad.reexec import reexec_when_full
 from triad.statistics import metrics
@@ -102,7 +102,7 @@ def main() -> None:
     runtime = settle(params.runtime, 1)
     data = load(asked.artifacts / "features")
     out = kept_in(asked.out, params, *(digest(asked.artifacts / name) for name in ("features", "pretrain")))
-    variants = VARIANTS | {TWIN + task: {"tasks": (task,)} for task in data.meta.tasks}
+    variants = VARIANTS | {TWIN + task: {"tasks": (task,)} for task in data.meta.tasks["exposures"]}
     chosen = asked.variants or list(variants)
     for seed in asked.seeds:
         for variant in chosen:
@@ -116,7 +116,7 @@ def main() -> None:
     kept = {v: [json.loads((out / f"{v}_{s}.json").read_text()) for s in asked.seeds] for v in chosen}
     print(f"{len(asked.seeds)} seeds, {os.cpu_count()} cores; more is better; gain over the twins, 95 % over seeds\n")
     for window in WINDOWS:
-        for task in data.meta.tasks:
+        for task in data.meta.tasks["exposures"]:
             print(f"{window} · {task}")
             alone = [each[window][task] for each in kept.get(TWIN + task, [])]
             for variant, runs in kept.items():
@@ -129,7 +129,7 @@ def main() -> None:
                     row += f"  {gain['gain']:+.5f} [{gain['lo']:+.5f}, {gain['hi']:+.5f}]"
                 print(f"{row}  {np.mean([each['seconds'] for each in runs]):6.0f} s")
     if asked.report in kept:
-        print(f"\n{asked.report}, seed {asked.seeds[0]}, tasks {', '.join(data.meta.tasks)}")
+        print(f"\n{asked.report}, seed {asked.seeds[0]}, tasks {', '.join(data.meta.tasks['exposures'])}")
         for name, values in kept[asked.report][0]["within"].items():
             print(f"{name}\n{np.array(values).round(3)}")
 

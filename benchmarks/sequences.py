@@ -31,7 +31,7 @@ from triad.config.pretrain import PretrainParams, TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.datasets.sequences import SequencesForm, read, read_refit
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.fusion.crossfit import solve
 from triad.fusion.fitting import ranking_question
 from triad.fusion.question import Answer, Question, Trial
@@ -137,7 +137,7 @@ def answers(question: Question, names: list[str]) -> dict[str, Answer]:
 
 def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str, Answer], split: str = "test"):
     """Each query's rank of its item by every member and fusion, and the members' lists of K."""
-    rows, queries = data.query_rows(split), data.queries
+    rows, queries = data.rows(split, "lists"), data.lists
     target = np.asarray(queries.target)[rows]
     ranks: dict[str, list] = {name: [] for name in (*members, *fusions)}
     lists: dict[str, list] = {name: [] for name in members}
@@ -213,7 +213,7 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
             by_seed.setdefault(each, []).append(worth(found))
     report(name, by_seed, lists, fusions, fitted)
     chosen, _ = lists_of(data, fitted.chosen, {}, "validation")
-    print(f"\nNDCG@{K} where members are chosen, {len(data.query_rows('validation')):,} users:")
+    print(f"\nNDCG@{K} where members are chosen, {len(data.rows('validation', 'lists')):,} users:")
     print("; ".join(f"{member} {shown([worth(found)], 1)}" for member, found in chosen.items()), flush=True)
     if "pretrain" in names:
         print(marks(json.loads((folder / "chosen" / "pretrain" / "history.json").read_text())), flush=True)

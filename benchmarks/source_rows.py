@@ -24,8 +24,9 @@ from sklearn.metrics import roc_auc_score
 from triad.artifacts import ARTIFACTS, read_json, write_json
 from triad.config.params import Params, load, merge, parse
 from triad.digests import digest
-from triad.features.dataset import SPLITS, Dataset
-from triad.features.dataset import load as load_data
+from triad.examples.dataset import Dataset
+from triad.examples.dataset import load as load_data
+from triad.features.dataset import SPLITS
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime, settle
@@ -46,7 +47,7 @@ def exposures_of(data: Dataset, users: np.ndarray) -> Dataset:
     """`data` whose target tasks learn from the exposures of `users` (mask) alone."""
     split = np.array(data.exposures.split)
     split[(split == TRAIN) & ~users[np.asarray(data.exposures.user)]] = -1
-    return replace(data, exposures=replace(data.exposures, split=split))
+    return data.replaced(exposures=replace(data.exposures, split=split))
 
 
 def measure(data: Dataset, params: Params, task: str, runtime: Runtime, seed: int) -> dict[str, dict[str, float]]:

@@ -22,7 +22,10 @@ from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
-from triad.features.dataset import Dataset, Exposures, Items, Meta, Queries, Streams, Users
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
+from triad.examples.lists import Lists
+from triad.features.dataset import Items, Meta, Streams, Users
 from triad.models.multitask import multi_task
 from triad.models.trunk import trunk_config
 from triad.texts import Texts
@@ -73,21 +76,23 @@ def workload(*, apart: bool) -> Dataset:
             Texts.of(np.arange(people).astype(str)), attributes, np.zeros(people, np.int64), np.zeros(people, np.int64)
         ),
         Streams(offsets, item, kind, time_, np.zeros(len(item), np.int64)),
-        Exposures(
-            event_id=Texts.of(np.arange(n).astype(str)),
-            user=user,
-            item=random.integers(0, ITEMS, n),
-            time=zeros,
-            split=zeros,
-            history=history,
-            context=random.normal(size=(n, CONTEXT)).astype(np.float32),
-            labels=labels.astype(np.float32),
-            is_new_user=zeros > 0,
-            is_cold_item=zeros > 0,
-        ),
-        Queries(none, none, none, none, np.zeros(1, np.int64), none),
+        {
+            "exposures": Exposures(
+                event_id=Texts.of(np.arange(n).astype(str)),
+                user=user,
+                item=random.integers(0, ITEMS, n),
+                time=zeros,
+                split=zeros,
+                history=history,
+                context=random.normal(size=(n, CONTEXT)).astype(np.float32),
+                labels=labels.astype(np.float32),
+                is_new_user=zeros > 0,
+                is_cold_item=zeros > 0,
+            ),
+            "lists": Lists(none, none, none, none, np.zeros(1, np.int64), none),
+        },
         Meta(
-            tasks=tuple(TASKS),
+            tasks={"exposures": tuple(TASKS)},
             classes={"profile": ("a", "b", "c")},
             context=names,
             context_mean=(0.0,) * CONTEXT,

@@ -43,7 +43,7 @@ from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.datasets.tabular import TabularForm, read, tasks
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
 from triad.members.logistic import Logistic
 from triad.members.registry import Member
@@ -118,9 +118,11 @@ Answers = dict[tuple[str, str], np.ndarray]
 
 def only(data: Dataset, names: list[str]) -> Dataset:
     """`data` with these of its tasks alone."""
-    columns = [data.meta.tasks.index(name) for name in names]
+    columns = [data.meta.tasks["exposures"].index(name) for name in names]
     labels = np.asarray(data.exposures.labels)[:, columns]
-    return replace(data, exposures=replace(data.exposures, labels=labels), meta=replace(data.meta, tasks=tuple(names)))
+    return data.replaced(
+        exposures=replace(data.exposures, labels=labels), meta=replace(data.meta, tasks={"exposures": tuple(names)})
+    )
 
 
 def network(data: Dataset, asked: dict[str, TaskParams], kind: str, seed: int, runtime: Runtime) -> Member:

@@ -38,9 +38,10 @@ from resume import kept_in
 from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.evaluation.source import judge_source
+from triad.examples.dataset import Dataset
 from triad.features.build import fit
 from triad.features.champion import origins
-from triad.features.dataset import SPLITS, Dataset
+from triad.features.dataset import SPLITS
 from triad.features.state import State
 from triad.members.network import Ranker
 from triad.models.warm_start import InitialModel
@@ -72,7 +73,7 @@ def kept(data: Dataset, split: str, share: float, seed: int) -> Dataset:
     users = np.unique(owner)
     chosen = np.random.default_rng((seed, SPLITS.index(split))).permutation(users)[: max(round(share * len(users)), 1)]
     marks[rows[~np.isin(owner, chosen)]] = -1
-    return replace(data, exposures=replace(data.exposures, split=marks))
+    return data.replaced(exposures=replace(data.exposures, split=marks))
 
 
 def read(params: Params) -> tuple[Dataset, State]:

@@ -29,9 +29,9 @@ import numpy as np
 import yaml
 
 from triad.config.params import Params, merge, parse
+from triad.examples.dataset import Dataset
 from triad.features.build import fit
 from triad.features.champion import Champion, origins
-from triad.features.dataset import Dataset
 from triad.features.state import State
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
@@ -116,8 +116,8 @@ def measured(data: Dataset, sequence: Sequence, ranker: Ranker) -> dict[tuple[st
                 labels[known] > 0,
                 scores[task][known],
             )
-        asked = data.query_rows(split)
-        queries, count = data.queries, np.diff(data.queries.offsets)
+        asked = data.rows(split, "lists")
+        queries, count = data.lists, np.diff(data.lists.offsets)
         values = []
         for start in range(0, len(asked), 2048):
             part = asked[start : start + 2048]

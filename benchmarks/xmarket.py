@@ -43,7 +43,7 @@ from triad.datasets.markets.features import list_features
 from triad.datasets.markets.joined import initial_rows, together
 from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
 from triad.evaluation.source import judge_source
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.training.pretraining import pretrain_network
@@ -106,7 +106,7 @@ def lists_of(one: MarketsForm, data: Dataset, judge: str) -> Candidates:
 
 def scores(member: Sequence, data: Dataset, lists: Candidates) -> np.ndarray:
     """(q, width) logits of the candidates."""
-    users, history = data.queries.user[lists.query], data.queries.history[lists.query]
+    users, history = data.lists.user[lists.query], data.lists.history[lists.query]
     items = member.scorer.items(data)
     return np.einsum("qd,qwd->qw", member.states(data, users, history), items[lists.item])
 
@@ -120,7 +120,7 @@ def networks(asked: argparse.Namespace) -> None:
     target = markets[TARGET]
     source_data = together({name: markets[name] for name in SOURCES}, SOURCES[-1], hold_all=True)
     lists = lists_of(one, target, asked.judge)
-    user, length = target.queries.user[lists.query], target.queries.history[lists.query]
+    user, length = target.lists.user[lists.query], target.lists.history[lists.query]
     known = np.isin(np.arange(len(target.items.item_id)), target.streams.item[target.streams.split == 0])
     slices = {
         "all": np.ones(len(user), bool),
@@ -177,7 +177,7 @@ def features(asked: argparse.Namespace, judge: str, seed: int) -> tuple[dict[str
         for name in ("scratch", "pretrained"):
             files = sorted(asked.networks.glob(f"{judge}-{name}-*.npy"))
             found[f"network {name}"] = np.mean([np.load(file) for file in files], axis=0)
-    return found, lists, joined.users.user_id[joined.queries.user[lists.query]]
+    return found, lists, joined.users.user_id[joined.lists.user[lists.query]]
 
 
 def table(found: Mapping[str, np.ndarray], without: list[str]) -> tuple[np.ndarray, list[str]]:

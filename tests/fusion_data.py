@@ -6,7 +6,9 @@ import numpy as np
 from make_dataset import make_dataset
 
 from triad.config.tasks import TaskParams
-from triad.features.dataset import SPLITS, Dataset, Queries
+from triad.examples.dataset import Dataset
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS
 from triad.texts import Texts
 
 TASKS = {
@@ -33,12 +35,11 @@ def other_night(data: Dataset, *, order: np.ndarray, unknown: int = 0) -> Datase
     items = replace(items, item_id=Texts.of([*(f"new{i}" for i in range(unknown)), *items.item_id[unknown:]]))
     to = np.empty(len(order), int)
     to[order] = np.arange(unknown, unknown + len(order))
-    return replace(
-        data,
+    return data.replaced(
         items=items,
         streams=replace(data.streams, item=to[data.streams.item]),
         exposures=replace(data.exposures, item=to[data.exposures.item]),
-        queries=replace(data.queries, target=to[data.queries.target]),
+        lists=replace(data.lists, target=to[data.lists.target]),
     )
 
 
@@ -51,8 +52,8 @@ def with_other_future(data: Dataset, rows: np.ndarray) -> Dataset:
     assert future.any()
     item = np.where(future, (data.streams.item + 7) % len(data.items.item_id), data.streams.item)
     labels = np.where(np.isnan(data.exposures.labels), 0.0, 1 - data.exposures.labels)
-    return replace(
-        data, streams=replace(data.streams, item=item), exposures=replace(data.exposures, labels=labels.astype("f4"))
+    return data.replaced(
+        streams=replace(data.streams, item=item), exposures=replace(data.exposures, labels=labels.astype("f4"))
     )
 
 
@@ -70,8 +71,7 @@ def make_chance(users: int = 150, pages: int = 60, items: int = 30, seed: int = 
     count = users * pages
     zeros, empty = np.zeros(count, int), np.zeros(0, int)
     labels = np.stack([clicked.ravel(), zeros, zeros, zeros], axis=1).astype("f4")
-    return replace(
-        data,
+    return data.replaced(
         users=replace(
             data.users,
             user_id=Texts.of(f"u{i:04d}" for i in range(users)),
@@ -100,7 +100,7 @@ def make_chance(users: int = 150, pages: int = 60, items: int = 30, seed: int = 
             is_new_user=zeros > 0,
             is_cold_item=zeros > 0,
         ),
-        queries=Queries(empty, empty, empty, empty, np.zeros(1, int), empty),
+        lists=Lists(empty, empty, empty, empty, np.zeros(1, int), empty),
     )
 
 

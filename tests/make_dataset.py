@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from triad.features.dataset import SPLITS, Dataset, Exposures, Items, Meta, Queries, Streams, Users
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS, Items, Meta, Streams, Users
 from triad.texts import Texts
 
 DAY = 86_400_000_000
@@ -114,21 +117,23 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
             time=START + s_time,
             split=s_split.astype(np.int8),
         ),
-        exposures=Exposures(
-            event_id=Texts.of(f"e{row:06d}" for row in range(len(e_user))),
-            user=e_user.astype(np.int32),
-            item=e_item.astype(np.int32),
-            time=START + e_time,
-            split=e_split.astype(np.int8),
-            history=history.astype(np.int32),
-            context=context,
-            labels=labels,
-            is_new_user=first_time[e_user] >= first_split[np.maximum(e_split, 0)],
-            is_cold_item=~frequent[e_item],
-        ),
-        queries=_queries(offsets, s_user, s_item, s_time, np.where(s_kind == 1, s_split, 0)),
+        units={
+            "exposures": Exposures(
+                event_id=Texts.of(f"e{row:06d}" for row in range(len(e_user))),
+                user=e_user.astype(np.int32),
+                item=e_item.astype(np.int32),
+                time=START + e_time,
+                split=e_split.astype(np.int8),
+                history=history.astype(np.int32),
+                context=context,
+                labels=labels,
+                is_new_user=first_time[e_user] >= first_split[np.maximum(e_split, 0)],
+                is_cold_item=~frequent[e_item],
+            ),
+            "lists": _lists(offsets, s_user, s_item, s_time, np.where(s_kind == 1, s_split, 0)),
+        },
         meta=Meta(
-            tasks=("click", "conversion", "profile", "price"),
+            tasks={"exposures": ("click", "conversion", "profile", "price")},
             classes={"profile": SEGMENTS},
             context=CONTEXT,
             context_mean=tuple(float(v) for v in np.nanmean(context[train], axis=0)),
@@ -162,7 +167,7 @@ def _own(user, day, split, fold):
     return np.r_[own[in_train][a_day], later[a_user]]
 
 
-def _queries(offsets, user, item, time, split) -> Queries:
+def _lists(offsets, user, item, time, split) -> Lists:
     """One query a click after train that has a history; clicks of one moment are one query."""
     rows = np.flatnonzero(split > 0)
     spans = zip(offsets[user[rows]], offsets[user[rows] + 1], time[rows], strict=True)
@@ -170,7 +175,7 @@ def _queries(offsets, user, item, time, split) -> Queries:
     rows, before = rows[before > 0], before[before > 0]
     new = np.r_[True, (user[rows][1:] != user[rows][:-1]) | (time[rows][1:] != time[rows][:-1])]
     starts = np.flatnonzero(new)
-    return Queries(
+    return Lists(
         user=user[rows][starts].astype(np.int32),
         history=before[starts].astype(np.int32),
         time=START + time[rows][starts],

@@ -16,8 +16,9 @@ from make_dataset import make_dataset
 from triad.artifacts import write_json
 from triad.config.params import Params, parse
 from triad.evaluation.answers import Answers, Question, answer
-from triad.features import dataset
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples import dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused, relations
 from triad.members.popularity import Popularity
 from triad.tables import write_table

@@ -18,7 +18,7 @@ from triad.config.fuse import FuseParams
 from triad.config.params import Params, parse
 from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
-from triad.features import dataset
+from triad.examples import dataset
 from triad.features.build import fit
 from triad.fusion.fitting import fit_fusion
 from triad.members.item_similarity import Similarity

@@ -152,20 +152,21 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "statistics": set(),
     "tasks": set(),
     "sources": set(),
-    "features": {"validation"},  # the leak sentinels
+    "examples": {"features"},
+    "features": {"examples", "validation"},  # the leak sentinels
     "validation": set(),
-    "encoders": {"features"},
-    "models": {"features", "encoders"},
-    "training": {"features", "encoders", "models", "members"},
-    "members": {"features", "encoders", "models"},
-    "fusion": {"features", "members"},
-    "evaluation": {"features", "members", "fusion"},
-    "tracking": {"features", "members", "fusion", "evaluation"},
+    "encoders": {"examples", "features"},
+    "models": {"examples", "features", "encoders"},
+    "training": {"examples", "features", "encoders", "models", "members"},
+    "members": {"examples", "features", "encoders", "models"},
+    "fusion": {"examples", "features", "members"},
+    "evaluation": {"examples", "features", "members", "fusion"},
+    "tracking": {"examples", "features", "members", "fusion", "evaluation"},
     "config": set(),
     "retraining": {"tracking"},
     "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
-    "datasets": {"features", "sources"},
+    "datasets": {"examples", "features", "sources"},
 }
 
 

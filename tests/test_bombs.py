@@ -26,9 +26,10 @@ from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation.window import slices, window
+from triad.examples.dataset import Dataset
 from triad.features import searches
 from triad.features.build import fit, transform
-from triad.features.dataset import Dataset, Floats, Ints, Streams
+from triad.features.dataset import Floats, Ints, Streams
 from triad.features.labels import reached
 from triad.features.state import State
 from triad.members import neighbours

@@ -68,7 +68,7 @@ def test_the_joint_loss_by_hand(data) -> None:
 @pytest.mark.proof
 def test_peers_come_to_agree_and_lose_nothing_by_it(data, runtime, monkeypatch) -> None:
     """What `pretrain_network` gives is the first; its peer is caught on the way."""
-    users, history = data.queries.user[:50], data.queries.history[:50]
+    users, history = data.lists.user[:50], data.lists.history[:50]
     caught = []
     monkeypatch.setattr(pretraining, "Peers", lambda networks: caught.append(Peers(networks)) or caught[-1])
 

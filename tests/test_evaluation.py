@@ -58,14 +58,14 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 def test_the_window_holds_the_splits_rows_and_each_querys_targets(data, asked) -> None:
     assert np.array_equal(asked.rows, data.rows("test"))
-    queries = data.query_rows("test")
+    queries = data.rows("test", "lists")
     assert np.array_equal(asked.queries, queries)
     for place in (0, 3, len(queries) - 1):
-        first, last = data.queries.offsets[queries[place]], data.queries.offsets[queries[place] + 1]
-        assert set(asked.target[asked.query == place]) == set(data.queries.target[first:last])
+        first, last = data.lists.offsets[queries[place]], data.lists.offsets[queries[place] + 1]
+        assert set(asked.target[asked.query == place]) == set(data.lists.target[first:last])
     # a user is one cluster, as exposures and as queries
     user = {int(u): int(c) for u, c in zip(data.exposures.user[asked.rows], asked.user, strict=True)}
-    assert all(user.get(int(data.queries.user[q]), c) == c for q, c in zip(queries, asked.query_user, strict=True))
+    assert all(user.get(int(data.lists.user[q]), c) == c for q, c in zip(queries, asked.query_user, strict=True))
 
 
 def test_many_queries_are_sampled_the_same_way_each_time(data) -> None:
@@ -97,11 +97,11 @@ def test_slices_part_users_items_categories_and_surfaces(data, asked) -> None:
             assert np.array_equal(np.sum([part.queries for part in members], axis=0), np.ones(len(asked.queries)))
     cold = next(part for part in parts if part.name == "cold markets")
     assert np.array_equal(cold.rows, data.exposures.user[asked.rows] == 0)
-    assert np.array_equal(cold.queries, data.queries.user[asked.queries] == 0) and cold.queries.any()
+    assert np.array_equal(cold.queries, data.lists.user[asked.queries] == 0) and cold.queries.any()
     assert names.count(("category", "all others")) == 1 and sum(group == "category" for group, _ in names) == 3
     begin = data.meta.windows["test"][0]
     for place in (0, 7):
-        user = data.queries.user[asked.queries[place]]
+        user = data.lists.user[asked.queries[place]]
         mine = slice(data.streams.offsets[user], data.streams.offsets[user + 1])
         assert asked.first_step[place] == np.sum(data.streams.time[mine] < begin)
     assert (
@@ -133,7 +133,7 @@ def test_thresholds_come_from_the_fusion_window_only(data) -> None:
     assert set(found) == {"click", "conversion"} and 0 < found["click"] < 1
     labels = np.array(data.exposures.labels)
     labels[data.rows("test")] = 1 - labels[data.rows("test")]
-    assert scoring.thresholds(fused, replace(data, exposures=replace(data.exposures, labels=labels)), tasks) == found
+    assert scoring.thresholds(fused, data.replaced(exposures=replace(data.exposures, labels=labels)), tasks) == found
 
 
 def test_the_champion_is_asked_in_its_own_rows_and_answers_in_ours(data, asked) -> None:
@@ -142,8 +142,7 @@ def test_the_champion_is_asked_in_its_own_rows_and_answers_in_ours(data, asked) 
     shuffled = np.random.default_rng(0).permutation(len(data.exposures.user))
     exposures = {name: v[shuffled] for name, v in vars(data.exposures).items()}
     exposures["item"] = 39 - exposures["item"]
-    theirs = replace(
-        data,
+    theirs = data.replaced(
         items=replace(data.items, **fields),
         exposures=replace(data.exposures, **exposures),
         streams=replace(data.streams, item=39 - np.asarray(data.streams.item)),
@@ -166,7 +165,7 @@ def test_a_champion_with_other_classes_is_read_by_their_names(data, asked) -> No
 def test_a_champion_that_lacks_our_exposures_is_refused_with_their_number(data, asked) -> None:
     kept = replace(data.exposures, event_id=Texts.of(f"{name}x" for name in data.exposures.event_id))
     with pytest.raises(TriadError, match=f"lacks {len(asked.rows):,} of {len(asked.rows):,} exposures"):
-        scoring.score_champion(Served(make_fused(data), replace(data, exposures=kept)), TABLES, data, asked)
+        scoring.score_champion(Served(make_fused(data), data.replaced(exposures=kept)), TABLES, data, asked)
 
 
 def test_the_truth_is_lined_up_with_the_rows(data, asked, tmp_path) -> None:
@@ -303,7 +302,7 @@ def test_a_window_with_one_class_is_reported_as_such(shop) -> None:
     data = make_dataset(users=150, items=40, seed=0)
     labels = np.array(data.exposures.labels)
     labels[data.rows("test"), 1] = 0
-    write_artifacts(shop, replace(data, exposures=replace(data.exposures, labels=labels)))
+    write_artifacts(shop, data.replaced(exposures=replace(data.exposures, labels=labels)))
     stage.evaluate(make_params())
     metrics = read_json(shop / "artifacts/evaluate/metrics.json")
     assert "auc" not in metrics["conversion"] and "log_loss" in metrics["conversion"]
@@ -320,7 +319,7 @@ def test_bad_input_leaves_the_last_evaluation_as_it_was(shop) -> None:
     stage.evaluate(make_params())
     before = {p: p.read_bytes() for p in (shop / "artifacts/evaluate").rglob("*") if p.is_file()}
     split = np.where(np.asarray(data.exposures.split) == SPLITS.index("test"), -1, data.exposures.split)
-    write_artifacts(shop, replace(data, exposures=replace(data.exposures, split=split)))
+    write_artifacts(shop, data.replaced(exposures=replace(data.exposures, split=split)))
     with pytest.raises(TriadError, match="no exposure lies in it"):
         stage.evaluate(make_params())
     write_artifacts(shop, data, noise=9e307)  # overflows

@@ -22,11 +22,13 @@ from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
 from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
-from triad.features import catalogue, dataset, exposures, prices, rates, searches, streams
+from triad.examples import dataset
+from triad.examples.dataset import Dataset
+from triad.features import catalogue, exposures, prices, rates, searches, streams
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.champion import Champion
-from triad.features.dataset import SPLITS, Dataset, Floats
+from triad.features.dataset import SPLITS, Floats, Streams
 from triad.features.labels import LabelRows
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
 from triad.features.state import State
@@ -407,7 +409,7 @@ def test_questions_group_what_happens_at_one_time() -> None:
     )
     with connect(log(*rows)) as session:
         data, _ = fit(session, params, {"next": TASKS["next"]}, (START, date(2026, 1, 13)))
-    asked = data.queries
+    asked = data.lists
     assert asked.user.tolist() == [0, 0, 1, 1, 1]
     assert asked.history.tolist() == [1, 4, 2, 3, 4]
     assert asked.split.tolist() == [1, 1, 1, 2, 3]
@@ -585,8 +587,8 @@ def test_the_stage_writes_all_or_nothing(tmp_path, monkeypatch, caplog) -> None:
 def test_an_item_that_stands_twice_in_a_basket_is_one_target() -> None:
     spans = {split: (10 * place, 10 * place + 10) for place, split in enumerate(SPLITS)}
     item, time, user = [4, 7, 7, 2, 7, 5, 5], [1, 12, 12, 12, 13, 2, 12], [0, 0, 0, 0, 0, 1, 1]
-    stream = dataset.Streams(*map(np.array, ([0, 5, 7], item, [3] * 7, time, [0, 1, 1, 1, 1, 0, 1])))
-    asked = streams.queries(stream, np.array(user), 3, spans)
+    stream = Streams(*map(np.array, ([0, 5, 7], item, [3] * 7, time, [0, 1, 1, 1, 1, 0, 1])))
+    asked = streams.lists(stream, np.array(user), 3, spans)
     assert (asked.user.tolist(), asked.time.tolist(), asked.history.tolist()) == ([0, 0, 1], [12, 13, 12], [1, 4, 1])
     assert (asked.target.tolist(), asked.offsets.tolist()) == ([2, 7, 7, 5], [0, 2, 3, 4])
 

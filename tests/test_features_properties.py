@@ -15,8 +15,8 @@ from make_tables import DAY, END, START, ZERO, make_tables
 
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
+from triad.examples.dataset import Dataset
 from triad.features.build import fit, transform
-from triad.features.dataset import Dataset
 from triad.features.state import State
 from triad.tables import connect
 
@@ -115,7 +115,7 @@ def test_no_feature_sees_its_future(shop: tuple[bool, bool], seconds: int, seed:
     np.testing.assert_array_equal(data.exposures.history[rows[known]], other.exposures.history[others[known]])
     np.testing.assert_array_equal(data.exposures.context[rows[known]], other.exposures.context[others[known]])
     done = now + 24 * 3600 * 1_000_000 <= moment  # labels whose whole time lies before
-    column = data.meta.tasks.index("conversion")
+    column = data.meta.tasks["exposures"].index("conversion")
     np.testing.assert_array_equal(
         data.exposures.labels[rows[done], column], other.exposures.labels[others[done], column]
     )

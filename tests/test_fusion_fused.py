@@ -14,7 +14,7 @@ from triad.config.fuse import FuseParams
 from triad.config.params import Params, parse
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
-from triad.features.dataset import save
+from triad.examples.dataset import save
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.members.item_similarity import Similarity
@@ -116,9 +116,9 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     # whoever has the members' scores gets the fusion's from them
     again = fused.combine(alone, data.exposures.history[rows])
     assert all((again[task] == found[task]).all() for task in found)
-    ranked = fused.rank(data, data.queries.user[:6], data.queries.history[:6])
+    ranked = fused.rank(data, data.lists.user[:6], data.lists.history[:6])
     assert ranked.sum(axis=1) == pytest.approx(1)
-    parts = fused.rank_members(data, data.queries.user[:6], data.queries.history[:6])
+    parts = fused.rank_members(data, data.lists.user[:6], data.lists.history[:6])
     assert set(parts) == {"similarity", "popularity"}
     assert ranked == pytest.approx(sum(fused.weights["next"][name] * part for name, part in parts.items()))
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_fused_is_refused(data) -> None:
     with pytest.raises(TriadError, match=r"task click, member a: .* no finite numbers"):
         fit_fusion(data, {"a": Says({"click": np.nan})}, {"click": TASKS["click"]}, FuseParams())
     none = np.zeros(0, int)
-    silent = replace(data, queries=replace(data.queries, user=none, history=none, time=none, split=none, target=none))
+    silent = data.replaced(lists=replace(data.lists, user=none, history=none, time=none, split=none, target=none))
     with pytest.raises(TriadError, match="task next, split fusion"):
         fit_fusion(silent, naive, {"next": TASKS["next"]}, FuseParams())
 
@@ -190,7 +190,7 @@ def test_the_stages_end_to_end(data, tmp_path, monkeypatch, caplog) -> None:
     fused = Fused.load(ARTIFACTS / "fuse")
     rows = data.rows("test")
     first = fused.predict(data, rows)
-    assert set(first) == set(data.meta.tasks)
+    assert set(first) == set(data.meta.tasks["exposures"])
     assert "the fusion serves" in caplog.text or "the best alone serves" in caplog.text
 
     fuse(settings)  # again: the same numbers

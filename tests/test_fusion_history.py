@@ -68,7 +68,7 @@ def test_ids_find_their_place_and_strangers_are_told_apart() -> None:
 
 def test_a_task_without_labels_is_named() -> None:
     data = make_dataset(20, 12, 0)
-    column = data.meta.tasks.index("click")
+    column = data.meta.tasks["exposures"].index("click")
     data.exposures.labels[data.rows("fusion"), column] = 1
     with pytest.raises(TriadError, match=r"task click, split fusion: all .* labels are 1"):
         labelled(data, "click", "fusion", both=True)

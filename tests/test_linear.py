@@ -9,7 +9,8 @@ from make_dataset import make_dataset
 
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Streams
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Streams
 from triad.members import ease as module
 from triad.members.attributes import attribute_cosine
 from triad.members.ease import ease, successors
@@ -102,7 +103,7 @@ def test_attributes_by_hand(data) -> None:
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_each_ranks_as_a_distribution_and_lives_through_a_night(data, name, tmp_path) -> None:
     member = Linear.fit(data, WEIGHTS[name](data, PARAMS.linear), PARAMS)
-    users, history = data.queries.user[:60], data.queries.history[:60]
+    users, history = data.lists.user[:60], data.lists.history[:60]
     ranked = member.rank(data, users, history)
     assert ranked.sum(axis=1) == pytest.approx(1)
     assert (ranked > 0).all()
@@ -115,10 +116,10 @@ def test_each_ranks_as_a_distribution_and_lives_through_a_night(data, name, tmp_
 
 def test_what_is_learnt_beats_popularity_and_chooses_on_validation_alone(data) -> None:
     member = Linear.fit(data, WEIGHTS["transitions"](data, PARAMS.linear), PARAMS)
-    rows = data.query_rows("fusion")
-    rows = rows[np.diff(data.queries.offsets)[rows] == 1]
-    users, history = data.queries.user[rows], data.queries.history[rows]
-    place = np.arange(len(rows)), data.queries.target[data.queries.offsets[rows]]
+    rows = data.rows("fusion", "lists")
+    rows = rows[np.diff(data.lists.offsets)[rows] == 1]
+    users, history = data.lists.user[rows], data.lists.history[rows]
+    place = np.arange(len(rows)), data.lists.target[data.lists.offsets[rows]]
     naive = Popularity.fit(data, TASKS, half_life_days=14).rank(data, users, history)
     assert np.log(member.rank(data, users, history)[place]).mean() > np.log(naive[place]).mean() + 0.1
     later = data.streams.split > 1
@@ -138,7 +139,7 @@ def test_refitting_keeps_what_was_chosen(data) -> None:
 
 def test_what_was_taken_is_left_out(data) -> None:
     member = Popularity.fit(data, TASKS, half_life_days=14)
-    users, history = data.queries.user[:20], data.queries.history[:20]
+    users, history = data.lists.user[:20], data.lists.history[:20]
     found = Unseen(member).rank(data, users, history)
     plain = member.rank(data, users, history)
     for row, (user, steps) in enumerate(zip(users, history, strict=True)):

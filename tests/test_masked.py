@@ -8,7 +8,8 @@ from keras import ops
 from make_dataset import make_dataset
 from test_training import PARAMS, RUNTIME
 
-from triad.features.dataset import Dataset, Streams
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Streams
 from triad.models.batches import HiddenBatches
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
@@ -98,4 +99,4 @@ def test_it_learns(task: str) -> None:
     best = min(row["validation_loss"] for row in history)
     assert item_loss(member, data, held_out, masked=task == "masked") == pytest.approx(best, rel=1e-5)
     assert best < naive - 0.02
-    assert np.isfinite(member.logits(data, data.queries.user, data.queries.history)).all()
+    assert np.isfinite(member.logits(data, data.lists.user, data.lists.history)).all()

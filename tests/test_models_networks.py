@@ -13,7 +13,7 @@ from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task
@@ -90,7 +90,7 @@ def test_the_start_state_is_the_users_attributes(data, sequence) -> None:
 
 
 def test_rank_is_a_distribution_over_the_catalogue(data, sequence) -> None:
-    queries = data.queries
+    queries = data.lists
     chances = sequence.rank(data, queries.user[:50], queries.history[:50])
     assert chances.shape == (50, len(data.items.item_id)) and (chances > 0).all()
     np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-5)
@@ -109,7 +109,7 @@ def test_new_items_are_served_by_the_weights_there_are(data, sequence) -> None:
 def test_scores_are_what_the_contract_says(data, ranker) -> None:
     rows = data.rows("test")[::-1]
     scores = ranker.predict(data, rows)
-    assert tuple(scores) == ranker.tasks == data.meta.tasks
+    assert tuple(scores) == ranker.tasks == data.meta.tasks["exposures"]
     assert scores["profile"].shape == (len(rows), 3) and scores["price"].shape == (len(rows),)
     np.testing.assert_allclose(scores["profile"].sum(axis=1), 1, rtol=1e-5)
     assert (scores["conversion"] < scores["click"]).all(), "the entire space: no purchase without its click"
@@ -133,7 +133,7 @@ def test_unknown_context_reads_as_the_mean(data, ranker) -> None:
     context = np.array(data.exposures.context)
     known = np.broadcast_to(np.array(data.meta.context_mean, np.float32), context.shape)
     scores = [
-        ranker.predict(replace(data, exposures=replace(data.exposures, context=values)), rows)["click"]
+        ranker.predict(data.replaced(exposures=replace(data.exposures, context=values)), rows)["click"]
         for values in (np.full_like(context, np.nan), known)
     ]
     np.testing.assert_allclose(*scores, rtol=1e-5)
@@ -147,7 +147,7 @@ def test_saved_and_loaded_networks_predict_the_same(data, sequence, ranker, tmp_
     assert again.tasks == ranker.tasks and again.network.get_config() == ranker.network.get_config()
     for name, values in ranker.predict(data, rows).items():
         np.testing.assert_array_equal(values, again.predict(data, rows)[name])
-    ask = data.queries.user[:9], data.queries.history[:9]
+    ask = data.lists.user[:9], data.lists.history[:9]
     np.testing.assert_array_equal(sequence.rank(data, *ask), Sequence.load(tmp_path / "sequence").rank(data, *ask))
 
 
@@ -253,7 +253,7 @@ def test_bad_input_is_refused_by_name(data) -> None:
     labels = np.array(data.exposures.labels)
     labels[data.rows("train"), 2] = np.nan
     with pytest.raises(TriadError, match=r"tasks\.profile: no train row has a label"):
-        multi_task(replace(data, exposures=replace(data.exposures, labels=labels)), config, params, TASKS)
+        multi_task(data.replaced(exposures=replace(data.exposures, labels=labels)), config, params, TASKS)
     with pytest.raises(ValueError, match=r"body must be one of .*'mmoe'.*, not 'moe'"):
         MultiTaskNetwork(
             trunk=config,

@@ -26,7 +26,7 @@ def test_constants_are_those_of_train(tmp_path) -> None:
     rows = DATA.rows("test")
     train = DATA.rows("train")
     scores = member.predict(DATA, rows)
-    assert set(scores) == set(DATA.meta.tasks) == set(member.tasks)
+    assert set(scores) == set(DATA.meta.tasks["exposures"]) == set(member.tasks)
     assert set(scores["click"]) == {DATA.labels("click")[train].mean(dtype=np.float64)}
     segment = DATA.labels("profile")[train]
     expected = np.array([(segment == k).sum() + 1 for k in range(3)])
@@ -40,7 +40,7 @@ def test_constants_are_those_of_train(tmp_path) -> None:
     member.save(tmp_path)
     again = Popularity.load(tmp_path)
     assert again.constants == member.constants
-    users, history = DATA.queries.user[:7], DATA.queries.history[:7]
+    users, history = DATA.lists.user[:7], DATA.lists.history[:7]
     ranked = again.rank(DATA, users, history)
     assert ranked.shape == (7, 20)
     assert (ranked == member.rank(DATA, users, history)).all()

@@ -33,7 +33,7 @@ def member(data):
 def test_it_beats_the_naive_member_on_every_task(data, member) -> None:
     rows = rows_of(data, "fusion", "test")
     scores, naive = member.predict(data, rows), Popularity.fit(data, TASKS, half_life_days=14).predict(data, rows)
-    assert set(scores) == set(member.tasks) == set(data.meta.tasks)
+    assert set(scores) == set(member.tasks) == set(data.meta.tasks["exposures"])
     for task in scores:
         only = member.predict(data, rows, [task])
         assert list(only) == [task] and (only[task] == scores[task]).all()
@@ -136,7 +136,7 @@ def test_trees_stop_where_validation_stops_falling(data) -> None:
     labels = data.exposures.labels.copy()
     rows = data.rows("validation")
     labels[rows, 0] = np.random.default_rng(0).permutation(labels[rows, 0])
-    chance = replace(data, exposures=replace(data.exposures, labels=labels))
+    chance = data.replaced(exposures=replace(data.exposures, labels=labels))
     (stopped,) = Profile.fit(chance, make_vectors(data), click, many).trees["click"]
     assert stopped.n_iter_ < trees.n_iter_
 
@@ -162,7 +162,7 @@ def test_a_class_that_train_never_showed_has_a_probability(data) -> None:
     train = data.exposures.split == 0
     labels[train & (labels[:, 2] == 1), 2] = np.nan
     labels[(data.exposures.split == 1) & (labels[:, 2] == 1), 2] = np.nan
-    known = replace(data, exposures=replace(data.exposures, labels=labels))
+    known = data.replaced(exposures=replace(data.exposures, labels=labels))
     scores = Profile.fit(known, make_vectors(data), {"profile": TASKS["profile"]}, PARAMS).predict(data, np.arange(5))
     assert scores["profile"].sum(axis=1) == pytest.approx(1)
     assert (scores["profile"][:, 1] > 0).all()
@@ -176,13 +176,13 @@ def test_spend_reads_the_user_and_one_label_is_refused(data) -> None:
     labels = data.exposures.labels.copy()
     labels[:, 0] = 0
     with pytest.raises(TriadError, match=r"task click, split train: all .* labels are 0"):
-        Profile.fit(replace(data, exposures=replace(data.exposures, labels=labels)), make_vectors(data), TASKS, PARAMS)
+        Profile.fit(data.replaced(exposures=replace(data.exposures, labels=labels)), make_vectors(data), TASKS, PARAMS)
 
 
 def test_a_column_that_no_row_knows_is_left_out(data) -> None:
     context = np.array(data.exposures.context)
     context[:, 0] = np.nan  # a shop without prices, say
-    blind = replace(data, exposures=replace(data.exposures, context=context))
+    blind = data.replaced(exposures=replace(data.exposures, context=context))
     member = Profile.fit(blind, make_vectors(data), {"click": TASKS["click"]}, PARAMS)
     assert data.meta.context[0] not in member.columns["click"]
     assert np.isfinite(member.predict(blind, rows_of(data, "test"))["click"]).all()

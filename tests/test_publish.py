@@ -23,7 +23,7 @@ from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.scoring import ask
 from triad.evaluation.window import window
-from triad.features import dataset
+from triad.examples import dataset
 from triad.fusion.fused import Fused
 from triad.stages.publish import publish
 from triad.tracking import lineage, registry, runs

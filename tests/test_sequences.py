@@ -41,7 +41,7 @@ def test_the_last_is_the_test_and_the_one_before_decides(tmp_path) -> None:
     assert data.items.item_id[data.streams.item[cy]].tolist() == ["cup", "tea", "pen", "ink"]
     assert (data.streams.time[cy] // DAY).tolist() == [LAST_DAY - 3, LAST_DAY - 2, LAST_DAY - 1, LAST_DAY]
 
-    queries = data.queries
+    queries = data.lists
     asked = [
         (data.users.user_id[u], int(h), data.items.item_id[t])
         for u, h, t in zip(queries.user, queries.history, queries.target, strict=True)
@@ -61,7 +61,7 @@ def test_half_of_many_users_validate_and_refitting_takes_all_but_the_last(tmp_pa
     counts = Counter(data.streams.split.tolist())
     assert (counts[0], counts[3]) == (800 - counts[1], 400)
     assert 20 < counts[1] < 60
-    assert len(data.query_rows("test")) == 400
+    assert len(data.rows("test", "lists")) == 400
 
 
 def test_items_that_train_lacks_share_rows(tmp_path) -> None:
@@ -106,7 +106,7 @@ def test_a_table_without_a_header_or_an_order(tmp_path) -> None:
     (tmp_path / "u.data").write_text("cy|5|cup\nann|4|pen\ncy|1|tea\nann|2|cup\ncy|3|pen\nann|3|tea\ncy|3|ink\n")
     form = {"columns": ("user", "rating", "item"), "delimiter": "|", "order": None, "hash_buckets": 2}
     table = read(SequencesForm(form="sequences", path="u.data", **form), tmp_path)
-    assert (table.streams.item == lines.streams.item).all() and (table.queries.target == lines.queries.target).all()
+    assert (table.streams.item == lines.streams.item).all() and (table.lists.target == lines.lists.target).all()
     (tmp_path / "u.data").write_text("user|rating|item\n" + (tmp_path / "u.data").read_text())
     headed = read(SequencesForm(form="sequences", path="u.data", **form | {"columns": None}), tmp_path)
     assert (headed.streams.item == lines.streams.item).all()
@@ -142,7 +142,7 @@ def test_a_table_is_sorted_by_its_order_column(tmp_path, name: str, order: str) 
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     form = SequencesForm(form="sequences", path=name, user="who", item="what", order="when", hash_buckets=2)
     table = read(form, tmp_path)
-    for part, array in (("streams", "item"), ("streams", "split"), ("queries", "target"), ("users", "user_id")):
+    for part, array in (("streams", "item"), ("streams", "split"), ("lists", "target"), ("users", "user_id")):
         assert (getattr(getattr(table, part), array) == getattr(getattr(lines, part), array)).all()
 
 

@@ -61,8 +61,8 @@ def test_nothing_of_a_left_out_user_is_learned_from() -> None:
     fitted = Similarity.fit(rest, make_vectors(data), {"click": TASKS["click"]}, params)
     item = np.where(np.repeat(gone, np.diff(data.streams.offsets)), 0, data.streams.item)
     labels = np.where(gone[data.exposures.user][:, None], 1 - data.exposures.labels, data.exposures.labels)
-    other = replace(
-        data, streams=replace(data.streams, item=item), exposures=replace(data.exposures, labels=labels.astype("f4"))
+    other = data.replaced(
+        streams=replace(data.streams, item=item), exposures=replace(data.exposures, labels=labels.astype("f4"))
     )
     again = Similarity.fit(without(other, gone), make_vectors(data), {"click": TASKS["click"]}, params)
     assert (fitted.neighbours != again.neighbours).nnz == 0

@@ -53,15 +53,15 @@ def test_it_beats_chance_where_there_is_something_to_find(data, member) -> None:
 
 
 def test_the_ranking_is_a_distribution_and_beats_popularity(data, member) -> None:
-    rows = data.query_rows("fusion")
-    rows = rows[np.diff(data.queries.offsets)[rows] == 1]
-    users, history, target = data.queries.user[rows], data.queries.history[rows], data.queries.offsets[rows]
+    rows = data.rows("fusion", "lists")
+    rows = rows[np.diff(data.lists.offsets)[rows] == 1]
+    users, history, target = data.lists.user[rows], data.lists.history[rows], data.lists.offsets[rows]
     ranked = member.rank(data, users, history)
     assert ranked.shape == (len(rows), 48)
     assert ranked.sum(axis=1) == pytest.approx(1)
     assert (ranked > 0).all()
     naive = Popularity.fit(data, TASKS, half_life_days=14).rank(data, users, history)
-    place = np.arange(len(rows)), data.queries.target[target]
+    place = np.arange(len(rows)), data.lists.target[target]
     assert np.log(ranked[place]).mean() > np.log(naive[place]).mean() + 0.2
     new = member.rank(data, users[:1], np.zeros(1, int))[0]  # a user who did nothing yet
     assert new == pytest.approx(member._space(data).share)
@@ -106,7 +106,7 @@ def test_another_night_has_other_rows_but_the_same_scores(data, member, tmp_path
     before, after = member.predict(data, rows), again.predict(later, rows)
     for task in member.tasks:
         assert after[task] == pytest.approx(before[task], abs=1e-6)
-    users, history = data.queries.user[:9], data.queries.history[:9]
+    users, history = data.lists.user[:9], data.lists.history[:9]
     assert again.rank(later, users, history) == pytest.approx(member.rank(data, users, history)[:, order], abs=1e-6)
 
     grown = other_night(data, order=order, unknown=3)
@@ -126,7 +126,7 @@ def test_few_positives_get_a_strong_ridge_and_none_are_refused(data) -> None:
     labels = data.exposures.labels.copy()
     rows = data.rows("validation")
     labels[rows, 0] = 0
-    few = replace(data, exposures=replace(data.exposures, labels=labels))
+    few = data.replaced(exposures=replace(data.exposures, labels=labels))
     tasks = {"click": TASKS["click"]}
     with pytest.raises(TriadError, match=r"task click, split validation: all .* labels are 0"):
         Similarity.fit(few, make_vectors(data), tasks, PARAMS)
@@ -145,7 +145,7 @@ def test_many_queries_are_sampled_and_none_give_equal_parts(data) -> None:
 
 def test_item_knn_is_its_neighbours_alone(data, member) -> None:
     plain = member.item_knn()
-    users, history = data.queries.user[:50], data.queries.history[:50]
+    users, history = data.lists.user[:50], data.lists.history[:50]
     found = plain.rank(data, users, history)
     assert plain.tasks == () and found.sum(axis=1) == pytest.approx(1)
     states = look_back(data, users, history, recent=member.recent, half_life_days=member.half_life_days)

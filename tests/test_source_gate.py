@@ -9,7 +9,7 @@ from test_training import PARAMS, params_with, run_finetune
 
 from triad.artifacts import read_json
 from triad.evaluation.source import judge_source
-from triad.features.dataset import Dataset, save
+from triad.examples.dataset import Dataset, save
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses

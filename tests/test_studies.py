@@ -33,7 +33,7 @@ from triad.artifacts import write_json
 from triad.datasets.base import registered
 from triad.datasets.registry import FORMS
 from triad.errors import TriadError
-from triad.features import dataset
+from triad.examples import dataset
 from triad.features.dataset import SPLITS
 
 ROOT = Path(__file__).parents[1]
@@ -304,7 +304,7 @@ def test_a_task_without_labels_is_named_before_anything_is_fitted(tmp_path: Path
 def test_only_the_labels_of_the_tasks_are_taught() -> None:
     data = make_dataset()
     found = taught(data, study().settings("mmoe-alone-price").tasks)
-    assert found.meta.tasks == ("price",) and found.meta.classes == {}
+    assert found.meta.tasks["exposures"] == ("price",) and found.meta.classes == {}
     assert np.array_equal(found.labels("price"), data.labels("price"), equal_nan=True)
 
 

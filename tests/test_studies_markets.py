@@ -18,7 +18,7 @@ from triad.datasets.markets.joined import initial_rows, together
 from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
 from triad.datasets.streams import DAY
 from triad.errors import TriadError
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.members.registry import load_member
 from triad.models.warm_start import InitialModel
 from triad.training.pretraining import pretrain_network, targets
@@ -69,8 +69,8 @@ def test_markets_are_examples_with_one_vocabulary(folder) -> None:
     held = np.flatnonzero(target.streams.split)  # of two items none is held out
     assert held.tolist() == [2] and target.streams.time[2] == target.streams.time[4] == 20_000 * DAY
     assert np.diff(target.streams.time[:3]).tolist() == [DAY, DAY]
-    test = target.query_rows("test")
-    queries = target.queries
+    test = target.rows("test", "lists")
+    queries = target.lists
     asked = [
         (
             target.users.user_id[queries.user[q]],
@@ -158,7 +158,7 @@ def test_lists_made_like_a_run(tmp_path) -> None:
     for lists in splits:
         assert lists.item.shape == (len(lists.query), 100) and (lists.wanted.sum(axis=1) == 1).all()
         for query, listed, wanted in zip(lists.query, lists.item, lists.wanted, strict=True):
-            user = data.queries.user[query]
+            user = data.lists.user[query]
             taken = data.streams.item[data.streams.offsets[user] : data.streams.offsets[user + 1]]
             assert set(listed) & set(taken) == set(listed[wanted]) and len(set(listed)) == 100
             assert max(data.items.item_id[listed[~wanted]].tolist()) < "i120"
@@ -217,19 +217,19 @@ def test_a_share_of_the_users_is_the_test_where_nobody_gives_one(folder) -> None
     files = crowd(folder)
     before = read(form(markets=files), folder)["target"]
     data = read(form(markets={**files, "target": {**files["target"], "test": 0.4}}), folder)["target"]
-    test = data.query_rows("test")
-    asked = data.queries.user[test]
+    test = data.rows("test", "lists")
+    asked = data.lists.user[test]
     assert 12 < len(test) < 36 and len(data.users.user_id) == 60
     for split in ("validation", "fusion"):  # whom one decides by does not follow from the test
-        chosen = [each.queries.user[each.query_rows(split)].tolist() for each in (before, data)]
+        chosen = [each.lists.user[each.rows(split, "lists")].tolist() for each in (before, data)]
         assert chosen[0] == chosen[1] and not set(chosen[0]) & set(asked.tolist())
     ends = data.streams.offsets[asked + 1] - 1
-    assert (data.streams.item[ends] == data.queries.target[data.queries.offsets[test]]).all()
+    assert (data.streams.item[ends] == data.lists.target[data.lists.offsets[test]]).all()
     assert (data.streams.split[ends] == 3).all() and (data.streams.split == 3).sum() == len(test)
-    assert (data.streams.time[ends] == data.queries.time[test]).all()
+    assert (data.streams.time[ends] == data.lists.time[test]).all()
     first, last = data.meta.windows["test"]
-    assert first <= data.queries.time[test].min() and data.queries.time[test].max() < last
-    assert (data.queries.history[test] == 5).all()
+    assert first <= data.lists.time[test].min() and data.lists.time[test].max() < last
+    assert (data.lists.history[test] == 5).all()
     with pytest.raises(ValueError, match="are more than all users"):
         form(markets={"target": {"ratings": ["a"], "hold": 0.7, "test": 0.4}})
     with pytest.raises(ValueError, match="either what `run` asks or a share"):
@@ -295,6 +295,6 @@ def test_xmarket(folder) -> None:
     data = read(one, root / "t1")["t1"]
     lists = run_of(one, "t1", root / "t1", data)
     assert lists.item.shape == (2697, 100) and (lists.wanted.sum(axis=1) == 1).all()
-    assert 2500 < len(data.query_rows("validation")) + len(data.query_rows("fusion")) <= 2697
+    assert 2500 < len(data.rows("validation", "lists")) + len(data.rows("fusion", "lists")) <= 2697
     popular = np.bincount(data.streams.item, minlength=len(data.items.item_id))
     assert 0.29 < ndcg(popular[lists.item], lists).mean() < 0.32

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from triad.datasets.tabular import TabularForm, read, tasks
 from triad.errors import TriadError
-from triad.features.dataset import load, save
+from triad.examples.dataset import load, save
 
 HEADER = "who,town,age,spent,offer,came,bought,level,part,paid\n"
 ROWS = [
@@ -76,7 +76,7 @@ def test_each_row_is_a_user_who_is_offered_an_item(folder: Path) -> None:
 
 def test_the_labels_are_tasks(folder: Path) -> None:
     found = tasks(form())
-    assert list(found) == list(read(form(), folder).meta.tasks)
+    assert list(found) == list(read(form(), folder).meta.tasks["exposures"])
     assert (found["bought"].kind, found["bought"].given, found["bought"].column) == ("binary", "came", "bought")
     assert found["level"].kind == "multiclass" and found["spend"].kind == "regression"
 

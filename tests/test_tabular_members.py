@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.members.logistic import Logistic
 from triad.members.registry import load_member
 from triad.members.trees import Profile
@@ -37,8 +37,7 @@ def table(taken: list[list[int]], label: list[float], users: list[int] | None = 
     count = len(taken)
     zeros = np.zeros(count, np.int32)
     split = (np.arange(count) >= count // 2).astype(np.int8)
-    return replace(
-        data,
+    return data.replaced(
         users=replace(
             data.users,
             user_id=Texts.of(np.arange(count).astype(str)),
@@ -63,7 +62,7 @@ def table(taken: list[list[int]], label: list[float], users: list[int] | None = 
             is_new_user=zeros > 0,
             is_cold_item=zeros > 0,
         ),
-        meta=replace(data.meta, tasks=("man",), classes={}),
+        meta=replace(data.meta, tasks={"exposures": ("man",)}, classes={}),
     )  # fmt: skip
 
 
@@ -126,7 +125,7 @@ def test_lightgbm_scores_every_kind_of_task_and_sees_no_future(data, tmp_path) -
     member = Profile.fit(data, make_vectors(data), TASKS, TREES)
     rows = rows_of(data, "fusion", "test")
     found = member.predict(data, rows)
-    assert set(found) == set(data.meta.tasks) and (found["conversion"] <= found["click"]).all()
+    assert set(found) == set(data.meta.tasks["exposures"]) and (found["conversion"] <= found["click"]).all()
     assert roc_auc_score(data.labels("click")[rows], found["click"]) > 0.7
     assert found["profile"].sum(axis=1) == pytest.approx(1)
     error = [np.nanmean(np.abs(data.labels("price")[rows] - each)) for each in (found["price"], 0)]
@@ -155,7 +154,7 @@ def test_logistic_beats_chance_keeps_and_refuses(data, tmp_path) -> None:
         assert again[task] == pytest.approx(found[task], abs=1e-9)
     with pytest.raises(TriadError, match="does not rank"):
         member.rank(data, np.zeros(1, int), np.ones(1, int))
-    narrow = replace(data, exposures=replace(data.exposures, context=data.exposures.context[:, :2]))
+    narrow = data.replaced(exposures=replace(data.exposures, context=data.exposures.context[:, :2]))
     with pytest.raises(TriadError, match="2 context columns and 2 attributes, fitted on 4 and 2"):
         member.predict(narrow, rows)
 

@@ -19,7 +19,8 @@ from triad.config.params import Params, parse
 from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Streams, load, save
+from triad.examples.dataset import Dataset, load, save
+from triad.features.dataset import Streams
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
@@ -167,7 +168,7 @@ def test_the_best_constants_losses_by_hand(data) -> None:
         "profile": {"kind": "multiclass", "classes": ["a", "b"]},
         "price": {"kind": "regression", "classes": [], "mean": 2.0, "scale": 0.5},
     }
-    found = naive_losses(replace(data, exposures=replace(data.exposures, labels=labels)), tasks, rows)
+    found = naive_losses(data.replaced(exposures=replace(data.exposures, labels=labels)), tasks, rows)
     assert found == pytest.approx({"click": -(np.log(0.2) + np.log(0.8)) / 2, "price": 1.5 / 0.5})
 
 
@@ -199,18 +200,18 @@ def test_the_best_epoch_is_that_of_the_best_lists_or_of_the_least_loss(data, mar
 
 def test_few_lists_to_judge_by_are_warned_of(data, caplog) -> None:
     run_pretrain(data, choose_by="lists", max_epochs=1)
-    assert f"only {len(data.query_rows('validation'))} validation lists tell the best epoch" in caplog.text
+    assert f"only {len(data.rows('validation', 'lists'))} validation lists tell the best epoch" in caplog.text
 
 
 def test_without_lists_to_judge_by_the_loss_tells_the_best_epoch(data) -> None:
-    none = replace(data, queries=replace(data.queries, split=np.full_like(np.asarray(data.queries.split), -1)))
+    none = data.replaced(lists=replace(data.lists, split=np.full_like(np.asarray(data.lists.split), -1)))
     _, history = run_pretrain(none, max_epochs=1)
     assert "validation_missed" not in history[0] and np.isfinite(history[0]["validation_loss"])
 
 
 def _popularity_hits(data: Dataset, popular) -> float:
     top = np.argsort(-popular, kind="stable")[:10]
-    queries, rows = data.queries, data.query_rows("validation")
+    queries, rows = data.lists, data.rows("validation", "lists")
     return float(
         np.mean([np.isin(queries.target[queries.offsets[r] : queries.offsets[r + 1]], top).any() for r in rows])
     )
@@ -227,7 +228,7 @@ def test_ranking_by_hand(data) -> None:
             return np.tile(np.arange(40.0), (len(users), 1))
 
     queries = replace(
-        data.queries,
+        data.lists,
         user=np.zeros(3, int),
         history=np.ones(3, int),
         time=np.zeros(3, int),
@@ -235,7 +236,7 @@ def test_ranking_by_hand(data) -> None:
         offsets=np.array([0, 1, 3, 4]),
         target=np.array([39, 37, 5, 20]),
     )
-    found = ranking(Fixed(), replace(data, queries=queries), "validation")
+    found = ranking(Fixed(), data.replaced(lists=queries), "validation")
     second = (1 / np.log2(4)) / (1 + 1 / np.log2(3))  # one of two targets, in the third place
     assert found == pytest.approx({"hit_at_10": 2 / 3, "ndcg_at_10": (1 + second) / 3, "queries": 3})
 
@@ -271,7 +272,7 @@ def test_nothing_to_learn_from_is_an_error(data) -> None:
     no_train = replace(data, streams=replace(data.streams, split=np.maximum(data.streams.split, 1)))
     with pytest.raises(TriadError, match="no example of the train split"):
         run_pretrain(no_train)
-    late = replace(data, exposures=replace(data.exposures, split=np.where(data.exposures.split == 1, 2, 0)))
+    late = data.replaced(exposures=replace(data.exposures, split=np.where(data.exposures.split == 1, 2, 0)))
     with pytest.raises(TriadError, match="no labelled exposure"):
         run_finetune(late)
 
@@ -279,7 +280,7 @@ def test_nothing_to_learn_from_is_an_error(data) -> None:
 def test_a_loss_that_is_no_number_stops_the_run(data) -> None:
     context = np.array(data.exposures.context)
     context[:, 0] = np.inf
-    absurd = replace(data, exposures=replace(data.exposures, context=context))
+    absurd = data.replaced(exposures=replace(data.exposures, context=context))
     with pytest.raises(TriadError, match=r"the loss is nan at epoch 1, step \d"):
         run_finetune(absurd)
 
@@ -351,7 +352,7 @@ def test_other_inputs_get_another_checkpoint(data) -> None:
         fingerprint(data, {"a": 1}),
         fingerprint(data, {"a": 2}),
         fingerprint(data, {"a": 1}, arrays=[np.ones(2)]),
-        fingerprint(replace(data, exposures=exposures), {"a": 1}),
+        fingerprint(data.replaced(exposures=exposures), {"a": 1}),
         fingerprint(replace(data, meta=replace(data.meta, target_kind=3)), {"a": 1}),
     }
     assert len(names) == 5 and fingerprint(make_dataset(), {"a": 1}) in names

@@ -7,7 +7,7 @@ from make_dataset import make_dataset
 from test_training import PARAMS
 
 from triad.config.tasks import TaskParams
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.models.batches import Batch
 from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.trunk import trunk_config

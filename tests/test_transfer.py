@@ -10,7 +10,7 @@ from make_kill import killed_at
 from test_training import PARAMS, RUNTIME, same_weights
 
 from triad.config.pretrain import TrunkParams
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.members.network import Ranker
 from triad.models.batches import Batches
 from triad.models.delta import add_delta

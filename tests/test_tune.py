@@ -16,7 +16,7 @@ from triad.ablations.data import taught
 from triad.ablations.params import StudyParams
 from triad.config.params import merge, parse
 from triad.errors import TriadError
-from triad.features import dataset
+from triad.examples import dataset
 from triad.tracking.store import client
 from triad.tuning import commands
 from triad.tuning import search as searching
@@ -75,14 +75,14 @@ def test_a_search_sees_no_label_and_no_question_of_later_windows() -> None:
     data = make_dataset()
     found = blind(data)
     for split in ("fusion", "test"):
-        assert not len(found.rows(split)) and not len(found.query_rows(split))
+        assert not len(found.rows(split)) and not len(found.rows(split, "lists"))
         assert np.isnan(found.exposures.labels[data.rows(split)]).all()
     for split in ("train", "validation"):
         assert np.array_equal(found.rows(split), data.rows(split))
-    rows = data.query_rows("validation")
+    rows = data.rows("validation", "lists")
     for new, old in enumerate(rows):
         kept, before = (
-            d.queries.target[d.queries.offsets[at] : d.queries.offsets[at + 1]] for d, at in ((found, new), (data, old))
+            d.lists.target[d.lists.offsets[at] : d.lists.offsets[at + 1]] for d, at in ((found, new), (data, old))
         )
         assert np.array_equal(kept, before)
 

@@ -11,8 +11,8 @@ from test_training import PARAMS, RUNTIME, params_with, same_weights
 
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
+from triad.examples.dataset import Dataset, save
 from triad.features import vocabulary
-from triad.features.dataset import Dataset, save
 from triad.features.vocabulary import Vocabulary
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
@@ -53,19 +53,18 @@ def night_two(data) -> tuple[Dataset, dict[str, np.ndarray]]:
     was[:7, 0] = 0
 
     labels, context = np.array(data.exposures.labels), np.array(data.exposures.context)
-    profile = labels[:, data.meta.tasks.index("profile")]
-    labels[:, data.meta.tasks.index("profile")] = np.where(profile >= 1, profile + 1, profile)
+    profile = labels[:, data.meta.tasks["exposures"].index("profile")]
+    labels[:, data.meta.tasks["exposures"].index("profile")] = np.where(profile >= 1, profile + 1, profile)
     meta = replace(
         data.meta,
-        tasks=("price", "cart", "conversion", "click", "profile"),
+        tasks={"exposures": ("price", "cart", "conversion", "click", "profile")},
         classes={"profile": ("bargain", "keen", "loyal", "rare")},
         context=("surface_new", *data.meta.context[::-1]),
         context_mean=(0.0, *np.add(data.meta.context_mean[::-1], 3)),
         context_std=(1.0, *np.multiply(data.meta.context_std[::-1], 2)),
         vocabulary_rows={name: len(rows) for name, rows in origin.items()},
     )
-    tonight = replace(
-        data,
+    tonight = data.replaced(
         items=replace(data.items, vocabulary_row=rows),
         users=replace(data.users, attributes=attributes),
         exposures=replace(
@@ -102,7 +101,7 @@ def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> 
     network = SequenceNetwork(initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)))
     fresh = len(origin["item"]) - data.meta.vocabulary_rows["item"]
     assert initial.start(network.trunk) == [f"{fresh} rows of item", "1 rows of country"]
-    users, history = data.queries.user, data.queries.history
+    users, history = data.lists.user, data.lists.history
     expected = sequence.logits(before(data), users, history)
     np.testing.assert_allclose(Sequence(network).logits(tonight, users, history), expected, atol=1e-5)
 
@@ -149,7 +148,7 @@ def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, b
     initial.set_weights([w + random.normal(0, 0.1, w.shape).astype(w.dtype) for w in initial.get_weights()])
     context = np.array(data.exposures.context)[:, ::-1]
     mirrored = {name: getattr(data.meta, name)[::-1] for name in ("context", "context_mean", "context_std")}
-    tonight = replace(data, exposures=replace(data.exposures, context=context), meta=replace(data.meta, **mirrored))
+    tonight = data.replaced(exposures=replace(data.exposures, context=context), meta=replace(data.meta, **mirrored))
     origin = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
 
     def carried(tonight: Dataset, origin: dict, tasks: dict) -> MultiTaskNetwork:

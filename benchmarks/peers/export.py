@@ -16,7 +16,8 @@ import numpy as np
 
 from triad.ablations.files import load as load_study
 from triad.ablations.spec import Study
-from triad.features.dataset import SPLITS, Dataset, load
+from triad.examples.dataset import Dataset, load
+from triad.features.dataset import SPLITS
 
 FOLDER = Path("ablations")
 PRICES = 20
@@ -39,7 +40,9 @@ def columns(data: Dataset) -> dict[str, np.ndarray]:
 
 def export(study: Study, data: Dataset) -> dict[str, np.ndarray]:
     """All arrays of the file."""
-    tasks = [name for name, task in study.tasks.items() if task.kind == "binary" and name in data.meta.tasks]
+    tasks = [
+        name for name, task in study.tasks.items() if task.kind == "binary" and name in data.meta.tasks["exposures"]
+    ]
     given = [study.tasks[name].given or "" for name in tasks]
     sparse = columns(data)
     return {

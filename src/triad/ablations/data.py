@@ -12,7 +12,7 @@ import numpy as np
 from triad.artifacts import read_json
 from triad.config.tasks import Tasks
 from triad.datasets.base import REGISTERED, SOURCE, registered
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 
 SUMMARY = "data.json"
 
@@ -41,14 +41,13 @@ def digest(folder: Path) -> str:
 
 def taught(data: Dataset, tasks: Tasks) -> Dataset:
     """`data` with the labels of `tasks` alone."""
-    kept = [place for place, name in enumerate(data.meta.tasks) if name in tasks]
-    names = tuple(data.meta.tasks[place] for place in kept)
+    kept = [place for place, name in enumerate(data.meta.tasks["exposures"]) if name in tasks]
+    names = tuple(data.meta.tasks["exposures"][place] for place in kept)
     classes = {name: known for name, known in data.meta.classes.items() if name in names}
     labels = np.asarray(data.exposures.labels)[:, kept]
-    return replace(
-        data,
+    return data.replaced(
         exposures=replace(data.exposures, labels=labels),
-        meta=replace(data.meta, tasks=names, classes=classes),
+        meta=replace(data.meta, tasks={**data.meta.tasks, "exposures": names}, classes=classes),
     )
 
 
@@ -62,4 +61,4 @@ def thinned(data: Dataset, share: float, seed: int) -> Dataset:
     count = max(1, round(share * len(users)))
     kept = np.random.default_rng((seed, 1)).permutation(users)[:count]
     split[rows[~np.isin(owner, kept)]] = -1
-    return replace(data, exposures=replace(data.exposures, split=split))
+    return data.replaced(exposures=replace(data.exposures, split=split))

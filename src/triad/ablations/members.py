@@ -20,7 +20,8 @@ from triad.config.similarity import Weights
 from triad.datasets import base
 from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, load
+from triad.examples.dataset import Dataset, load
+from triad.features.dataset import Floats
 from triad.locking import held
 from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS, Linear

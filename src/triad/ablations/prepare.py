@@ -10,8 +10,9 @@ from triad.ablations.spec import Study
 from triad.artifacts import replacing, write_json
 from triad.datasets.base import folder
 from triad.errors import TriadError
-from triad.features import dataset
-from triad.features.dataset import SPLITS, Dataset
+from triad.examples import dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
 from triad.kinds import KINDS
 
 
@@ -33,7 +34,7 @@ def prepare(study: Study, target: Path) -> dict[str, Any]:
         for name, data in sets.items():
             dataset.save(data, fresh / name)
             rows = {split: len(data.rows(split)) for split in SPLITS}
-            queries = {split: len(data.query_rows(split)) for split in SPLITS[1:]}
+            queries = {split: len(data.rows(split, "lists")) for split in SPLITS[1:]}
             summary[name] = {"digest": digest(fresh / name), "rows": rows, "queries": queries}
         started_from = study.all_starts() & study.offered.keys()
         study.form.save_beside(study.data, sets, study.market, started_from, fresh)
@@ -46,13 +47,13 @@ def _can_be_asked(study: Study, data: Dataset) -> None:
     where = f"tasks of the study on {study.market}"
     for name, task in study.tasks.items():
         ranks = KINDS[task.kind].ranks
-        if not ranks and name not in data.meta.tasks:
+        if not ranks and name not in data.meta.tasks["exposures"]:
             raise TriadError(
-                f"the data has no labels of {name!r}, but of {', '.join(data.meta.tasks) or 'no task'}",
+                f"the data has no labels of {name!r}, but of {', '.join(data.meta.tasks['exposures']) or 'no task'}",
                 where=where,
                 mend="name tasks of this shop in the study's `tasks`",
             )
-        empty = [split for split in SPLITS[1:] if ranks and not len(data.query_rows(split))]
+        empty = [split for split in SPLITS[1:] if ranks and not len(data.rows(split, "lists"))]
         if empty:
             raise TriadError(
                 f"{name!r} has nothing to rank in {', '.join(empty)}",

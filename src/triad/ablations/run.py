@@ -17,7 +17,8 @@ from triad.evaluation.assess import NAIVE, ORACLE
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
-from triad.features.dataset import Dataset, Floats, load
+from triad.examples.dataset import Dataset, load
+from triad.features.dataset import Floats
 from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
 from triad.members.registry import Member

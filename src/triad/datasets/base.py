@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 
 from triad.config.base import Section
 from triad.config.tasks import TaskParams
+from triad.examples.dataset import Dataset
 from triad.features import champion
-from triad.features.dataset import Dataset
 
 DATASETS = "TRIAD_DATASETS"
 """The environment variable that names the folder of data sets that no night made."""

@@ -23,7 +23,9 @@ from triad.datasets.columns import File, Written, read_columns
 from triad.datasets.splits import chance
 from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Ints, Queries
+from triad.examples.dataset import Dataset
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS, Ints
 from triad.features.vocabulary import Vocabulary, grow
 from triad.redaction import shown
 from triad.sources.reading import read_text
@@ -132,7 +134,7 @@ def examples(log: Log, form: SequencesForm, *, refit: bool = False) -> Dataset:
         items_of(item_id, vocabulary.look_up(item_id), _padded([tokens.look_up(names) for names in named])),
         users_of(log.user_id),
         purchases(log.offsets, item, time, split),
-        Queries(
+        Lists(
             user=user[held].astype(np.int32),
             history=(held - log.offsets[user[held]]).astype(np.int32),
             time=time[held],

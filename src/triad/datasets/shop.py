@@ -12,7 +12,7 @@ from pydantic import Field
 from triad.config.base import Section
 from triad.datasets.base import REGISTERED, Form, Starts, registered, single
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, load
+from triad.examples.dataset import Dataset, load
 
 
 class ShopForm(Section):

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from triad.features.dataset import Dataset, Exposures, Ints, Items, Meta, Queries, Streams, Users
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
+from triad.examples.lists import Lists
+from triad.features.dataset import Ints, Items, Meta, Streams, Users
 from triad.schema import EVENT_KINDS
 from triad.texts import Texts
 
@@ -24,7 +27,7 @@ def of_streams(
     items: Items,
     users: Users,
     streams: Streams,
-    queries: Queries,
+    lists: Lists,
     *,
     rows: Mapping[str, int],
     windows: Mapping[str, tuple[int, int]],
@@ -35,7 +38,7 @@ def of_streams(
         rows: of the embedding tables of items and tokens.
     """
     meta = Meta(
-        tasks=(),
+        tasks={"exposures": ()},
         classes={},
         context=(),
         context_mean=(),
@@ -56,7 +59,7 @@ def of_streams(
         is_cold_item=np.zeros(0, bool),
         **none,
     )
-    return Dataset(items=items, users=users, streams=streams, exposures=exposures, queries=queries, meta=meta)
+    return Dataset(items=items, users=users, streams=streams, units={"exposures": exposures, "lists": lists}, meta=meta)
 
 
 def purchases(offsets: Ints, item: Ints, time: Ints, split: Ints) -> Streams:

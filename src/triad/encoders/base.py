@@ -15,7 +15,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from triad.config.pretrain import TrunkParams
-from triad.features.dataset import Dataset, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints
 
 PACKAGE = "triad"
 

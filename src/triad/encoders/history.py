@@ -11,7 +11,8 @@ from keras import ops
 
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input, Table, as_input
-from triad.features.dataset import Dataset, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints
 from triad.schema import EVENT_KINDS
 
 GAPS = 34

@@ -11,7 +11,8 @@ from keras import ops
 
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input, Table, warm_start_tables
-from triad.features.dataset import Dataset, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -10,7 +10,8 @@ from keras import ops
 
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input, Table, warm_start_tables
-from triad.features.dataset import Dataset, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints
 
 TABLE = "token"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
 from triad.ranking import target_ranks
 from triad.texts import Texts

@@ -10,7 +10,8 @@ import numpy as np
 from triad.config.evaluate import EvaluateParams
 from triad.config.tasks import TaskParams
 from triad.evaluation.window import Scored, Slice, Window
-from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Bools, Floats, Ints
 from triad.ranking import ranking_values
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw

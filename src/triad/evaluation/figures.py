@@ -17,7 +17,8 @@ from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE, TaskResult
 from triad.evaluation.gate import Comparison
 from triad.evaluation.window import Scored, Window
 from triad.evaluation.wording import METRICS
-from triad.features.dataset import Dataset, Floats
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Estimate, interval, normal_interval, value
 

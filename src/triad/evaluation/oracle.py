@@ -19,7 +19,8 @@ from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, rank_targets
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.paths import pattern
 from triad.tables import confine
 from triad.tasks import LABELS

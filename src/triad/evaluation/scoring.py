@@ -12,7 +12,8 @@ import numpy as np
 from triad.config.tasks import TaskParams
 from triad.evaluation.answers import Answers, Question
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
 from triad.members.popularity import Popularity
 from triad.members.registry import Member
@@ -33,7 +34,7 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
-        user, history = (np.asarray(values)[asked.queries] for values in (data.queries.user, data.queries.history))
+        user, history = (np.asarray(values)[asked.queries] for values in (data.lists.user, data.lists.history))
         with Progress("rank", len(asked.queries), "queries") as progress:
             for part, query, target in ranking_blocks(data, asked, models=models):
                 lists = fused.rank_members(data, user[part], history[part])
@@ -64,8 +65,8 @@ def ask(data: Dataset, asked: Window) -> Question:
     return Question(
         event_id=data.exposures.event_id[asked.rows],
         item_id=data.items.item_id,
-        user_id=data.users.user_id[np.asarray(data.queries.user)[asked.queries]],
-        history=np.asarray(data.queries.history)[asked.queries],
+        user_id=data.users.user_id[np.asarray(data.lists.user)[asked.queries]],
+        history=np.asarray(data.lists.history)[asked.queries],
         query=asked.query,
         target=asked.target,
     )
@@ -104,10 +105,10 @@ def examples(
     """`people` customers drawn at random from the queries: last and suggested titles, and what they turned to next."""
     if fused.ranking is None or not len(asked.queries) or not people:
         return []
-    history = np.asarray(data.queries.history)[asked.queries]
+    history = np.asarray(data.lists.history)[asked.queries]
     lively = np.flatnonzero(history >= min(3, history.max()))
     drawn = np.sort(np.random.default_rng(seed).choice(lively, min(people, len(lively)), replace=False))
-    user = np.asarray(data.queries.user)[asked.queries[drawn]]
+    user = np.asarray(data.lists.user)[asked.queries[drawn]]
     found = []
     for q, u, steps, scores in zip(drawn, user, history[drawn], fused.rank(data, user, history[drawn]), strict=True):
         start = int(data.streams.offsets[u])

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Bools, Floats, Ints
 from triad.ranking import target_ranks
 
 _CELLS = 1 << 23  # scores of (query, item) held at once
@@ -47,14 +48,14 @@ class Scored:
 
 def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
     """The rows of `split`, and its queries; of more than `max_queries` a random sample, the same for the same seed."""
-    rows, queries = data.rows(split), data.query_rows(split)
+    rows, queries = data.rows(split), data.rows(split, "lists")
     if len(queries) > max_queries:
         queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
     row_user = np.asarray(data.exposures.user)[rows]
-    query_user = np.asarray(data.queries.user)[queries]
+    query_user = np.asarray(data.lists.user)[queries]
     users, user = np.unique(np.r_[row_user, query_user], return_inverse=True)
     items, item = np.unique(np.asarray(data.exposures.item)[rows], return_inverse=True)
-    offsets = np.asarray(data.queries.offsets)
+    offsets = np.asarray(data.lists.offsets)
     counts = offsets[queries + 1] - offsets[queries]
     query = np.repeat(np.arange(len(queries)), counts)
     place = offsets[queries][query] + np.arange(len(query)) - np.r_[0, np.cumsum(counts)][query]
@@ -70,7 +71,7 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
         queries=queries,
         query_user=user[len(rows) :],
         query=query,
-        target=np.asarray(data.queries.target)[place],
+        target=np.asarray(data.lists.target)[place],
         first_step=earlier[steps[query_user + 1]] - earlier[steps[query_user]],
     )
 
@@ -85,8 +86,8 @@ def ranking_blocks(data: Dataset, asked: Window, models: int = 1) -> Iterator[tu
 
 def rank_targets(model: Ranker, data: Dataset, asked: Window) -> Ints:
     """(t,) place of each target among all items, for `Scored.ranks`."""
-    users = np.asarray(data.queries.user)[asked.queries]
-    history = np.asarray(data.queries.history)[asked.queries]
+    users = np.asarray(data.lists.user)[asked.queries]
+    history = np.asarray(data.lists.history)[asked.queries]
     found: list[Ints] = [np.zeros(0, np.int64)]
     for part, query, target in ranking_blocks(data, asked):
         found.append(target_ranks(model.rank(data, users[part], history[part]), query, target))
@@ -136,7 +137,7 @@ def slices(
     ]
     found += _largest("category", category[np.asarray(exposures.item)[asked.rows]], category[first], largest)
     if market is not None and len(np.unique(market)) > 1:
-        of_row, of_query = market[np.asarray(exposures.user)], market[np.asarray(data.queries.user)[asked.queries]]
+        of_row, of_query = market[np.asarray(exposures.user)], market[np.asarray(data.lists.user)[asked.queries]]
         names, count = np.unique(of_row[data.rows("train")], return_counts=True)
         warm = names[count >= cold_market * count.sum()]
         of_row = of_row[asked.rows]

@@ -14,11 +14,13 @@ import pyarrow as pa
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
 from triad.features import catalogue, entities, exposures, labels, prices, searches, signals, streams
 from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
 from triad.features.context import Known, Rows, block, learn
-from triad.features.dataset import SPLITS, Dataset, Exposures, Floats, Ints, Meta
+from triad.features.dataset import SPLITS, Floats, Ints, Meta
 from triad.features.labels import LabelRows
 from triad.features.rates import Strengths
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
@@ -119,9 +121,9 @@ def _learn(
         )
     kinds = columns(session, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
     funnel = Funnel(tuple(kinds.tolist()), labels.predicted(tasks))
-    pointwise = tuple(name for name, task in tasks.items() if task.kind != "ranking")
+    pointwise = tuple(name for name, task in tasks.items() if LABELS[task.label].unit == "exposures")
     meta = Meta(
-        tasks=pointwise,
+        tasks={"exposures": pointwise},
         classes={
             name: LABELS[tasks[name].label].classes(tasks[name], partial(entities.user_values, session))
             for name in pointwise
@@ -201,19 +203,21 @@ def _assemble(
         items=entities.items(known, state.vocabularies, params.title_tokens, grid.first),
         users=users,
         streams=stream,
-        exposures=Exposures(
-            event_id=event_id,
-            user=user,
-            item=rows.item,
-            time=time,
-            split=split,
-            history=rows.history,
-            context=context,
-            labels=label,
-            is_new_user=streams.history(stream, stream_user, user, begins) == 0,
-            is_cold_item=(Texts.of(state.warm_items).places(known.item_id) < 0)[rows.item],
-        ),
-        queries=streams.queries(stream, stream_user, funnel.target, meta.windows),
+        units={
+            "exposures": Exposures(
+                event_id=event_id,
+                user=user,
+                item=rows.item,
+                time=time,
+                split=split,
+                history=rows.history,
+                context=context,
+                labels=label,
+                is_new_user=streams.history(stream, stream_user, user, begins) == 0,
+                is_cold_item=(Texts.of(state.warm_items).places(known.item_id) < 0)[rows.item],
+            ),
+            "lists": streams.lists(stream, stream_user, funnel.target, meta.windows),
+        },
         meta=replace(meta, context=names),
     )
     return data, source.strengths
@@ -240,8 +244,8 @@ def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
 
 def _labels(rows: LabelRows, state: State) -> Floats:
     """(n, n_tasks) labels, NaN where missing."""
-    values = np.full((len(rows.user), len(state.meta.tasks)), np.nan, np.float32)
-    for column, name in enumerate(state.meta.tasks):
+    values = np.full((len(rows.user), len(state.meta.tasks["exposures"])), np.nan, np.float32)
+    for column, name in enumerate(state.meta.tasks["exposures"]):
         make = LABELS[state.tasks[name].label].make
         assert make is not None, name  # `check_tables` refused it
         values[:, column] = make(name, state.tasks, rows, state.meta.classes.get(name, ()))

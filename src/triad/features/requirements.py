@@ -10,7 +10,8 @@ import numpy as np
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
 from triad.features.sql import columns, scalar
 from triad.redaction import shown
 from triad.schema import MOST_CATEGORIES, REQUIRED, TABLES
@@ -123,7 +124,7 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
     for name, task in tasks.items():
         for split in SPLITS:
             if task.kind == "ranking":
-                if split != "train" and not len(data.query_rows(split)):
+                if split != "train" and not len(data.rows(split, "lists")):
                     raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")
                 continue
             label = data.labels(name)[data.rows(split)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 
-from triad.features.dataset import Floats, Ints, Queries, Streams
+from triad.examples.lists import Lists
+from triad.features.dataset import Floats, Ints, Streams
 from triad.features.signals import IMPRESSION
 from triad.features.splits import Windows, split_of
 from triad.features.sql import HOUR, columns
@@ -43,7 +44,7 @@ def hours_since_last(streams: Streams, user: Ints, time: Ints, earlier: Ints) ->
     return np.where(earlier > 0, (time - last) / HOUR, np.nan).astype(np.float32)
 
 
-def queries(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows) -> Queries:
+def lists(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows) -> Lists:
     """The items a user takes by `target_kind` at one time, in the splits after train, as one question.
 
     An item that stands twice in a basket is one target: a list holds it once.
@@ -57,7 +58,7 @@ def queries(streams: Streams, stream_user: Ints, target_kind: int, spans: Window
     earlier = history(streams, stream_user, user[starts], time[starts])
     asked = earlier > 0
     sizes = np.diff(np.r_[starts, len(rows)])
-    return Queries(
+    return Lists(
         user=user[starts][asked],
         history=earlier[asked],
         time=time[starts][asked],

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from triad.features.dataset import SPLITS, Dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
 
 
 def summarise(data: Dataset, shared_rows: int) -> dict[str, Any]:
@@ -15,8 +16,8 @@ def summarise(data: Dataset, shared_rows: int) -> dict[str, Any]:
     split = np.asarray(data.streams.split)
     return {
         "rows": {name: len(data.rows(name)) for name in SPLITS} | {"left_out": int((data.exposures.split < 0).sum())},
-        "questions": {name: len(data.query_rows(name)) for name in SPLITS[1:]},
-        "labels": {task: {name: _label(data, task, name) for name in SPLITS} for task in data.meta.tasks},
+        "questions": {name: len(data.rows(name, "lists")) for name in SPLITS[1:]},
+        "labels": {task: {name: _label(data, task, name) for name in SPLITS} for task in data.meta.tasks["exposures"]},
         "oov_rate": {name: _share(shared[data.streams.item[split == place]]) for place, name in enumerate(SPLITS)},
         "new_user_rows": {name: _share(data.exposures.is_new_user[data.rows(name)]) for name in SPLITS},
         "cold_item_rows": {name: _share(data.exposures.is_cold_item[data.rows(name)]) for name in SPLITS},

@@ -10,7 +10,8 @@ import numpy as np
 from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats
 from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth
@@ -96,7 +97,7 @@ def ranking_question(
     Raises:
         TriadError: there is no such query, or no member ranks.
     """
-    rows = data.query_rows("fusion")
+    rows = data.rows("fusion", "lists")
     if not len(rows):
         raise TriadError(
             "no user with a history interacts with anything",
@@ -121,7 +122,7 @@ def ranking_question(
     place = lists.place
     weight = (1 / np.bincount(place))[place]
     judge = partial(worth, lists, params.k)
-    history = np.asarray(data.queries.history)[rows][place]
+    history = np.asarray(data.lists.history)[rows][place]
     chosen_from = np.concatenate(best) if best else None
     return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from)
 

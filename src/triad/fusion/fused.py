@@ -12,7 +12,8 @@ import numpy as np
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.fusion.question import Judged, Mix
 from triad.kinds.base import Kind
@@ -31,13 +32,13 @@ class Part:
 
     def rank(self, member: Member) -> Floats:
         """(q, n_items) the member's probabilities."""
-        queries = self.data.queries
+        queries = self.data.lists
         return member.rank(self.data, np.asarray(queries.user)[self.rows], self.history)
 
     @property
     def history(self) -> Ints:
         """(q,) interactions before each query."""
-        return np.asarray(self.data.queries.history)[self.rows]
+        return np.asarray(self.data.lists.history)[self.rows]
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,17 @@ class Lists:
     @cached_property
     def place(self) -> Ints:
         """(targets,) which of `rows` each target belongs to."""
-        offsets = np.asarray(self.data.queries.offsets)
+        offsets = np.asarray(self.data.lists.offsets)
         return np.repeat(np.arange(len(self.rows)), offsets[self.rows + 1] - offsets[self.rows])
 
     @cached_property
     def user(self) -> Ints:
         """(queries,)."""
-        return np.asarray(self.data.queries.user)[self.rows]
+        return np.asarray(self.data.lists.user)[self.rows]
 
     def parts(self) -> Iterator[Part]:
         """All queries in order, in parts that fit in memory."""
-        offsets, targets = np.asarray(self.data.queries.offsets), np.asarray(self.data.queries.target)
+        offsets, targets = np.asarray(self.data.lists.offsets), np.asarray(self.data.lists.target)
         block = max(1, _CELLS // len(self.data.items.item_id))
         for rows in np.split(self.rows, range(block, len(self.rows), block)):
             query = np.repeat(np.arange(len(rows)), offsets[rows + 1] - offsets[rows])

@@ -11,7 +11,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats
 from triad.members.neighbours import keep_largest, taken_by, train_steps
 
 MAX_ITEMS = 25_000

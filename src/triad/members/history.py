@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from triad.features.dataset import Bools, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Bools, Floats, Ints
 
 DAY = 86_400_000_000
 """µs"""

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled

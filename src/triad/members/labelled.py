@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 
 
 def labelled(

@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.history import look_back
 from triad.members.labelled import labelled
 from triad.texts import Texts

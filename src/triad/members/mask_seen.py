@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.registry import Member
 
 

@@ -12,7 +12,8 @@ from itertools import product
 import numpy as np
 from scipy.sparse import csr_array, diags_array, vstack
 
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.history import States, item_weights, look_back
 from triad.statistics.weights import mixture_weights
 
@@ -124,15 +125,15 @@ class Asked:
 
 def ask_validation(data: Dataset, max_queries: int, seed: int) -> Asked:
     """The validation queries, sampled where there are more than `max_queries`."""
-    queries = data.query_rows("validation")
+    queries = data.rows("validation", "lists")
     if len(queries) > max_queries:
         queries = np.sort(np.random.default_rng(seed).choice(queries, max_queries, replace=False))
-    offsets = np.asarray(data.queries.offsets)
+    offsets = np.asarray(data.lists.offsets)
     length = offsets[queries + 1] - offsets[queries]
     query = np.repeat(np.arange(len(queries)), length)
     start = np.cumsum(length) - length
-    target = np.asarray(data.queries.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
-    users, history = np.asarray(data.queries.user)[queries], np.asarray(data.queries.history)[queries]
+    target = np.asarray(data.lists.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
+    users, history = np.asarray(data.lists.user)[queries], np.asarray(data.lists.history)[queries]
     return Asked(users, history, query, target, 1.0 / length[query])
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.sequence import NETWORK
 from triad.models.multitask import MultiTaskNetwork, output_shape

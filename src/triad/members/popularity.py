@@ -10,7 +10,8 @@ import numpy as np
 
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.history import DAY
 from triad.members.item_index import align_share
 from triad.members.labelled import labelled

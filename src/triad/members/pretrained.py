@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats
 
 
 def item_vectors(folder: Path, data: Dataset) -> Floats:

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 
 
 class Member(Protocol):

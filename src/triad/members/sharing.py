@@ -15,7 +15,8 @@ import numpy as np
 from scipy.special import logit
 
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Bools, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     from triad.members.registry import Member
@@ -72,13 +73,12 @@ def without(data: Dataset, users: Bools) -> Dataset:
 
     Their interactions stay, as what other code may score by, but count as test.
     """
-    exposures, streams, queries = data.exposures, data.streams, data.queries
+    exposures, streams, queries = data.exposures, data.streams, data.lists
     owner = np.repeat(users, np.diff(streams.offsets))
-    return replace(
-        data,
+    return data.replaced(
         exposures=replace(exposures, split=np.where(users[exposures.user], -1, exposures.split)),
         streams=replace(streams, split=np.where(owner, len(SPLITS) - 1, streams.split)),
-        queries=replace(queries, split=np.where(users[queries.user], -1, queries.split)),
+        lists=replace(queries, split=np.where(users[queries.user], -1, queries.split)),
     )
 
 
@@ -94,8 +94,7 @@ def _with_context(data: Dataset, columns: Floats, tasks: tuple[str, ...]) -> Dat
     known = np.asarray(np.isfinite(train).any(axis=0))
     mean = [float(np.nanmean(train[:, t])) if known[t] else 0.0 for t in range(len(tasks))]
     std = [float(np.nanstd(train[:, t])) if known[t] else 1.0 for t in range(len(tasks))]
-    return replace(
-        data,
+    return data.replaced(
         exposures=replace(data.exposures, context=np.concatenate([data.exposures.context, columns], axis=1)),
         meta=replace(
             meta,

@@ -11,7 +11,8 @@ from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.item_similarity import Similarity
 from triad.members.sharing import Shared, share
 from triad.members.trees import Profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.members.neighbours import largest, train_steps
 
 

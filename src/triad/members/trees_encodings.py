@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS, Floats, Ints
 from triad.members.history import States, look_back
 from triad.members.trees_columns import Column
 

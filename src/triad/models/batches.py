@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from triad.encoders.history import History
 from triad.encoders.user import User
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.models.segments import segment
 from triad.models.trunk import item_arrays
 

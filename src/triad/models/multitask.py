@@ -17,7 +17,7 @@ from triad.encoders.base import PACKAGE
 from triad.encoders.context import Context
 from triad.encoders.history import read_states
 from triad.errors import TriadError
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.models import losses
 from triad.models.bodies import MMoE, SharedBottom, SingleTask
@@ -261,16 +261,20 @@ DIALS = {
 
 def multi_task_config(data: Dataset, trunk: dict[str, Any], params: FinetuneParams, tasks: Tasks) -> dict[str, Any]:
     """A network's configuration for the pointwise tasks of `data`, its labels' scales taken from the train split."""
-    unknown = [name for name in data.meta.tasks if name not in tasks]
+    unknown = [name for name in data.meta.tasks["exposures"] if name not in tasks]
     if unknown:
         raise TriadError(
             f"examples hold tasks {unknown} that the parameters lack", where="tasks", mend="run features again"
         )
-    asked = data.meta.tasks if params.tasks is None else params.tasks
-    strange = [name for name in asked if name not in data.meta.tasks]
+    asked = data.meta.tasks["exposures"] if params.tasks is None else params.tasks
+    strange = [name for name in asked if name not in data.meta.tasks["exposures"]]
     if strange:
-        raise TriadError(f"{strange} are not among {list(data.meta.tasks)}", where="finetune.tasks", mend="correct it")
-    learned = [name for name in data.meta.tasks if name in asked]
+        raise TriadError(
+            f"{strange} are not among {list(data.meta.tasks['exposures'])}",
+            where="finetune.tasks",
+            mend="correct it",
+        )
+    learned = [name for name in data.meta.tasks["exposures"] if name in asked]
     if params.body == "aitm" and not any(tasks[name].given in learned for name in learned):
         raise TriadError(
             "aitm passes on what a task with `given` needs, and there is none",

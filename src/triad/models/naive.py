@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 
 Number = TypeVar("Number", float, Floats)

@@ -15,7 +15,8 @@ from triad.encoders import ENCODERS, inputs_of
 from triad.encoders.base import PACKAGE
 from triad.encoders.history import History
 from triad.encoders.user import User
-from triad.features.dataset import Dataset, Ints, Items
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints, Items
 
 Config = dict[str, Any]
 

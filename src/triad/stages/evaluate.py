@@ -26,7 +26,8 @@ from triad.evaluation.scoring import examples, score_champion, score_members, sc
 from triad.evaluation.source import Gain
 from triad.evaluation.summary import summary
 from triad.evaluation.window import Scored, Window, slices, window
-from triad.features.dataset import SPLITS, Dataset, load
+from triad.examples.dataset import Dataset, load
+from triad.features.dataset import SPLITS
 from triad.features.sql import columns
 from triad.fusion.fused import Fused
 from triad.progress import Progress

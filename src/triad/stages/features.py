@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
 from triad.errors import TriadError
-from triad.features import build, dataset
+from triad.examples import dataset
+from triad.features import build
 from triad.features.champion import read
 from triad.features.summary import summarise
 from triad.tables import connect, present
@@ -43,7 +44,7 @@ def features(params: Params) -> None:
         rows.context,
         meta.context,
         rows.labels,
-        meta.tasks,
+        meta.tasks["exposures"],
         params.validate_.leak_auc,
         split=rows.split,
         owners=(rows.user, rows.item),
@@ -58,7 +59,7 @@ def features(params: Params) -> None:
         f"{len(data.exposures.user):,}",
         len(data.meta.context),
         f"{len(data.streams.item):,}",
-        len(data.queries.user),
+        len(data.lists.user),
         summary["rows"],
         time.monotonic() - started,
         OUTPUT,

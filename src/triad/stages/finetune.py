@@ -10,7 +10,7 @@ import numpy as np
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.evaluation.source import judge_source
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.members.sequence import Sequence
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.finetuning import finetune_network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
 from triad.errors import TriadError
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.fusion.fitting import fit_fusion
 from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
 from triad.training.pretraining import chosen_by, pretrain_network, ranking

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.members.pretrained import item_vectors
 from triad.members.stacked_trees import Informed
 from triad.members.trees import Profile

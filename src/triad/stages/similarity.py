@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
-from triad.features.dataset import load
+from triad.examples.dataset import load
 from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.pretrained import item_vectors

@@ -16,8 +16,9 @@ import pyarrow as pa
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.evaluation.answers import Answers, Question, answer
+from triad.examples.dataset import Dataset
 from triad.features.build import transform
-from triad.features.dataset import Dataset, Ints
+from triad.features.dataset import Ints
 from triad.features.state import State
 from triad.fusion.fused import Fused
 from triad.progress import Progress

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from triad.artifacts import recover, replacing
 from triad.digests import PACKAGE, code_digest
 from triad.durable import remove, sweep
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.texts import Texts
 
 CHECKPOINTS = Path(".triad") / "checkpoints"
@@ -34,7 +34,7 @@ def fingerprint(data: Dataset, *inputs: Any, arrays: Sequence[NDArray[Any]] = ()
 
 
 def _parts(data: Dataset) -> tuple[Any, ...]:
-    return data.items, data.users, data.streams, data.exposures, data.queries
+    return data.items, data.users, data.streams, *(data.units[name] for name in sorted(data.units))
 
 
 def checkpoint_folder(stage: str, name: str) -> Path:

@@ -14,7 +14,8 @@ import tensorflow as tf
 from scipy import stats
 
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.models.batches import Batches
 from triad.models.multitask import MultiTaskNetwork
 from triad.training.gradients import measure
@@ -103,7 +104,7 @@ def expert_use(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int 
 
 
 def _batches(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int) -> Batches:
-    seen, places = data.exposures, [data.meta.tasks.index(name) for name in network.tasks]
+    seen, places = data.exposures, [data.meta.tasks["exposures"].index(name) for name in network.tasks]
     return Batches(
         data,
         seen.user[rows],

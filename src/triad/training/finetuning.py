@@ -15,7 +15,8 @@ from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
 from triad.config.tasks import Tasks
 from triad.errors import TriadError
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 from triad.members.network import Ranker
 from triad.models.batches import Batch, Batches
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
@@ -60,7 +61,7 @@ class ExposureFeed:
 
 def labels_of(data: Dataset, rows: Ints, tasks: Collection[str] | None) -> Floats:
     """(rows, tasks) labels of `tasks` in the order of the dataset's; of None, all."""
-    kept = [place for place, name in enumerate(data.meta.tasks) if tasks is None or name in tasks]
+    kept = [place for place, name in enumerate(data.meta.tasks["exposures"]) if tasks is None or name in tasks]
     return np.asarray(data.exposures.labels[rows], np.float32)[:, kept]
 
 

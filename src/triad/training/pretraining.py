@@ -15,7 +15,8 @@ from scipy.special import logsumexp
 
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS, Floats, Ints
 from triad.members.sequence import Sequence
 from triad.models import losses
 from triad.models.batches import Batch, Batches, HiddenBatches
@@ -179,16 +180,16 @@ def ranking(member: Sequence, data: Dataset, split: str, about: int | None = Non
     Args:
         about: how many queries are looked at, evenly spaced, and at most twice as many; None: all.
     """
-    items, queries = member.scorer.items(data), data.query_rows(split)
+    items, queries = member.scorer.items(data), data.rows(split, "lists")
     if about is not None:
         queries = queries[:: max(1, len(queries) // about)]
     ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
     hits, gains = [], []
     for start in range(0, len(queries), BLOCK):
         rows = queries[start : start + BLOCK]
-        logits = member.logits(data, data.queries.user[rows], data.queries.history[rows], items)
+        logits = member.logits(data, data.lists.user[rows], data.lists.history[rows], items)
         for scores, row in zip(logits, rows, strict=True):
-            wanted = data.queries.target[data.queries.offsets[row] : data.queries.offsets[row + 1]]
+            wanted = data.lists.target[data.lists.offsets[row] : data.lists.offsets[row + 1]]
             place = (scores >= scores[wanted][:, None]).sum(axis=1)  # 1 is first
             place = np.sort(place)
             inside = place[place <= CUT]
@@ -199,7 +200,7 @@ def ranking(member: Sequence, data: Dataset, split: str, about: int | None = Non
 
 def chosen_by(params: PretrainParams, data: Dataset) -> str:
     """The value of an epoch's validation that is least at the best one."""
-    by_lists = params.choose_by == "lists" and params.task != "masked" and len(data.query_rows("validation")) > 0
+    by_lists = params.choose_by == "lists" and params.task != "masked" and len(data.rows("validation", "lists")) > 0
     return "missed" if by_lists else "loss"
 
 
@@ -245,7 +246,7 @@ def pretrain_network(
         taught = Peers([network, SequenceNetwork(network.trunk_config)])
         loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
-    mark, lists = chosen_by(params, data), len(data.query_rows("validation"))
+    mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))
     if mark == "missed" and lists < FEW:
         log.warning("only %d validation lists tell the best epoch: pretrain.choose_by: loss is steadier", lists)
 

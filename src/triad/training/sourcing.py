@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from triad.features.dataset import Dataset, Floats
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats
 from triad.kinds import KINDS
 from triad.members.network import Ranker
 from triad.models.naive import naive_losses, relative, task_weight

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from triad.errors import TriadError
+from triad.examples.dataset import Dataset
 from triad.features import champion, vocabulary
-from triad.features.dataset import Dataset
 from triad.members.sequence import NETWORK
 from triad.models.networks import load_network
 from triad.models.warm_start import InitialModel

@@ -27,7 +27,7 @@ def tune(space: Path, trials: int | None, study: str | None, name: str | None, t
     from triad.artifacts import ARTIFACTS, replacing_file
     from triad.config.params import read
     from triad.errors import TriadError
-    from triad.features.dataset import load as load_data
+    from triad.examples.dataset import load as load_data
     from triad.locking import held
     from triad.tuning.space import load_space
 

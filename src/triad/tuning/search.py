@@ -21,7 +21,7 @@ from triad.ablations.members import Workshop
 from triad.ablations.params import StudyParams
 from triad.config.params import merge
 from triad.errors import TriadError
-from triad.features.dataset import Dataset
+from triad.examples.dataset import Dataset
 from triad.paths import sqlite_url
 from triad.tracking.runs import safe
 from triad.tracking.store import client, experiment_id

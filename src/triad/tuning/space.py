@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from triad.config.base import Section
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
 
 SECTIONS = {"pretrain": ("pretrain",), "finetune": ("pretrain", "finetune")}
 """Objective → sections whose dials it depends on."""
@@ -103,14 +104,14 @@ def blind(data: Dataset) -> Dataset:
     hidden = split >= later
     labels = np.array(data.exposures.labels)
     split[hidden], labels[hidden] = -1, np.nan
-    kept = np.flatnonzero(np.asarray(data.queries.split) < later)
-    offsets = np.asarray(data.queries.offsets)
+    kept = np.flatnonzero(np.asarray(data.lists.split) < later)
+    offsets = np.asarray(data.lists.offsets)
     counts = (offsets[1:] - offsets[:-1])[kept]
-    target = [np.asarray(data.queries.target)[offsets[row] : offsets[row + 1]] for row in kept]
+    target = [np.asarray(data.lists.target)[offsets[row] : offsets[row + 1]] for row in kept]
     queries = replace(
-        data.queries,
-        **{name: np.asarray(getattr(data.queries, name))[kept] for name in ("user", "history", "time", "split")},
+        data.lists,
+        **{name: np.asarray(getattr(data.lists, name))[kept] for name in ("user", "history", "time", "split")},
         offsets=np.r_[0, np.cumsum(counts)],
-        target=np.concatenate([np.zeros(0, data.queries.target.dtype), *target]),
+        target=np.concatenate([np.zeros(0, data.lists.target.dtype), *target]),
     )
-    return replace(data, exposures=replace(data.exposures, split=split, labels=labels), queries=queries)
+    return data.replaced(exposures=replace(data.exposures, split=split, labels=labels), lists=queries)

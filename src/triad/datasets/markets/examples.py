@@ -22,7 +22,9 @@ from triad.datasets.markets.form import MarketsForm
 from triad.datasets.splits import chance
 from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchases, users_of
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Ints, Queries
+from triad.examples.dataset import Dataset
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS, Ints
 from triad.features.vocabulary import Vocabulary, grow
 from triad.redaction import shown
 from triad.texts import Texts
@@ -107,7 +109,7 @@ def _dataset(log: _Log, vocabulary: Vocabulary, item_id: Texts, wanted: dict[str
         items_of(item_id, vocabulary.look_up(item_id)),
         users_of(log.user_id),
         purchases(log.offsets, item, time, log.split),
-        Queries(
+        Lists(
             user=np.r_[user[held], tested].astype(np.int32),
             history=np.r_[held - log.offsets[user[held]], length[tested]].astype(np.int32),
             time=np.r_[time[held], np.full(len(tested), last)],

@@ -9,7 +9,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 
 from triad.datasets.markets.lists import Candidates
-from triad.features.dataset import Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
 
 LEAN = 0.7
 """How much of the normalisation falls on what the user took: 0.5 is the cosine, above it popular candidates gain."""
@@ -77,7 +78,7 @@ def _taken(joined: Dataset, size: int) -> csr_array:
 
 def _before(joined: Dataset, lists: Candidates, size: int) -> csr_array:
     """(q, size) what each query's user took before it, held-out steps of earlier splits among it."""
-    queries, streams = joined.queries, joined.streams
+    queries, streams = joined.lists, joined.streams
     count = queries.history[lists.query].astype(np.int64)
     first = streams.offsets[queries.user[lists.query]]
     row = np.repeat(np.arange(len(count)), count)

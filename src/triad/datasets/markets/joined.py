@@ -12,8 +12,9 @@ from triad.datasets.base import ROWS, SOURCE
 from triad.datasets.markets.form import MarketsForm
 from triad.datasets.streams import items_of, users_of
 from triad.errors import TriadError
-from triad.features import dataset
-from triad.features.dataset import SPLITS, Dataset, Ints, Streams
+from triad.examples import dataset
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS, Ints, Streams
 from triad.features.vocabulary import Vocabulary
 from triad.texts import Texts, joined
 

@@ -10,7 +10,8 @@ import numpy as np
 from triad.datasets.markets.files import read_ratings, read_run
 from triad.datasets.markets.form import MarketsForm
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Dataset, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS, Floats, Ints
 from triad.redaction import shown
 from triad.texts import Texts
 
@@ -45,8 +46,8 @@ def run_of(form: MarketsForm, market: str, folder: Path, data: Dataset) -> Candi
     listed = read_run(folder / files.run)
     if len({len(items) for items in listed.values()}) > 1:
         raise TriadError("lists differ in length", where=str(folder / files.run), mend="give as many to each user")
-    query = data.query_rows("test")
-    names = data.users.user_id[data.queries.user[query]].tolist()
+    query = data.rows("test", "lists")
+    names = data.users.user_id[data.lists.user[query]].tolist()
     ids = Texts.of(item for name in names for item in listed[name])
     item = data.items.item_id.places(ids).reshape(len(names), -1)
     return Candidates(query, item, _wanted(data, query, item))
@@ -60,7 +61,7 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
     Raises:
         TriadError: somebody has taken so much that no 99 are left.
     """
-    width, query = 100, data.query_rows(split)
+    width, query = 100, data.rows(split, "lists")
     random = np.random.default_rng((form.seed, SPLITS.index(split)))
     asked = form.markets[market].asked
     pool = np.unique(data.streams.item)
@@ -68,9 +69,9 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
         pool = np.flatnonzero(Texts.of(read_ratings(folder / asked, form)[1]).places(data.items.item_id) >= 0)
     item = np.empty((len(query), width), np.int64)
     for at, row in enumerate(query.tolist()):
-        user = data.queries.user[row]
+        user = data.lists.user[row]
         taken = data.streams.item[data.streams.offsets[user] : data.streams.offsets[user + 1]]
-        target = data.queries.target[data.queries.offsets[row]]
+        target = data.lists.target[data.lists.offsets[row]]
         free = np.setdiff1d(pool, taken)
         if len(free) < width - 1:
             raise TriadError(
@@ -92,6 +93,6 @@ def ndcg(scores: Floats, lists: Candidates) -> Floats:
 
 
 def _wanted(data: Dataset, query: Ints, item: Ints) -> np.ndarray:
-    offsets, target = data.queries.offsets, data.queries.target
+    offsets, target = data.lists.offsets, data.lists.target
     rows = zip(query.tolist(), item, strict=True)
     return np.stack([np.isin(listed, target[offsets[row] : offsets[row + 1]]) for row, listed in rows])

@@ -29,7 +29,10 @@ from triad.datasets.columns import Columns, read_columns
 from triad.datasets.splits import Rows, deal
 from triad.datasets.tabular.form import TabularForm
 from triad.datasets.tabular.parts import HOUR, make_context, make_items, make_labels
-from triad.features.dataset import SPLITS, Bools, Dataset, Exposures, Floats, Ints, Meta, Queries, Streams, Users
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS, Bools, Floats, Ints, Meta, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
 from triad.texts import Texts
@@ -108,21 +111,23 @@ def read(form: TabularForm, folder: Path) -> Dataset:
             time=np.repeat(begin, paths.count) + at + follows,
             split=np.repeat(np.maximum(split[order], 0), paths.count),
         ),
-        exposures=Exposures(
-            event_id=Texts.of((table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order]),
-            user=user,
-            item=paths.offered,
-            time=asked_at,
-            split=split[order],
-            history=(reads - offsets[user]).astype(np.int32),
-            context=context[order],
-            labels=labels[order],
-            is_new_user=fresh,
-            is_cold_item=np.array([seen[name] < form.min_count for name in paths.item_id])[paths.offered],
-        ),
-        queries=Queries(none, none, none.astype(np.int64), none, np.zeros(1, np.int64), none),
+        units={
+            "exposures": Exposures(
+                event_id=Texts.of((table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order]),
+                user=user,
+                item=paths.offered,
+                time=asked_at,
+                split=split[order],
+                history=(reads - offsets[user]).astype(np.int32),
+                context=context[order],
+                labels=labels[order],
+                is_new_user=fresh,
+                is_cold_item=np.array([seen[name] < form.min_count for name in paths.item_id])[paths.offered],
+            ),
+            "lists": Lists(none, none, none.astype(np.int64), none, np.zeros(1, np.int64), none),
+        },
         meta=Meta(
-            tasks=tuple(form.labels),
+            tasks={"exposures": tuple(form.labels)},
             classes=classes,
             context=known,
             context_mean=mean,

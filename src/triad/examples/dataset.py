@@ -1,0 +1,111 @@
+"""A night's examples: the arrays and texts that training, members and evaluation read, memory-mapped.
+
+It contains no paths and no SQL; `features/build.py` makes a `Dataset` from tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.arrays import Floats, Ints
+from triad.artifacts import read_json, write_json
+from triad.errors import TriadError
+from triad.examples import UNITS
+from triad.examples.exposures import Exposures
+from triad.examples.lists import Lists
+from triad.features.dataset import SPLITS, Items, Meta, Streams, Users, meta_from, meta_to
+from triad.texts import Texts
+
+SHARED = {"items": Items, "users": Users, "streams": Streams}
+"""What several units read."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One night's examples. `units` holds each unit's arrays by the unit's name."""
+
+    items: Items
+    users: Users
+    streams: Streams
+    units: Mapping[str, Any]
+    meta: Meta
+
+    @property
+    def exposures(self) -> Exposures:
+        """The unit of that name."""
+        exposures: Exposures = self.units["exposures"]
+        return exposures
+
+    @property
+    def lists(self) -> Lists:
+        """The unit of that name."""
+        lists: Lists = self.units["lists"]
+        return lists
+
+    def replaced(self, **parts: Any) -> Dataset:
+        """With other `parts`: fields, or units by name."""
+        own = {name: part for name, part in parts.items() if name in (*SHARED, "meta")}
+        return replace(self, **own, units={**self.units, **{n: part for n, part in parts.items() if n not in own}})
+
+    def rows(self, split: str, unit: str = "exposures") -> Ints:
+        """Rows of `unit` in `split`, in order."""
+        return np.flatnonzero(np.asarray(self.units[unit].split) == SPLITS.index(split))
+
+    def unit_of(self, task: str) -> str:
+        """The unit whose rows are labelled for `task`.
+
+        Raises:
+            TriadError: none has its labels.
+        """
+        unit = next((unit for unit, names in self.meta.tasks.items() if task in names), None)
+        if unit is None:
+            raise TriadError("no unit has its labels", where=f"tasks.{task}", mend="run the stage features again")
+        return unit
+
+    def labels(self, task: str) -> Floats:
+        """(n,) labels of `task` on its unit's rows, NaN where missing."""
+        unit = self.unit_of(task)
+        labels: Floats = self.units[unit].labels[:, self.meta.tasks[unit].index(task)]
+        return labels
+
+
+def save(dataset: Dataset, folder: Path) -> None:
+    """Write one .npy an array and one .arrow a column of texts under `folder/<part>/`, and `folder/meta.json`."""
+    shared = {name: getattr(dataset, name) for name in SHARED}
+    for name, part in (shared | dict(dataset.units)).items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for array in fields(part):
+            values = getattr(part, array.name)
+            if isinstance(values, Texts):
+                values.save(folder / name / f"{array.name}.arrow")
+            else:
+                np.save(folder / name / f"{array.name}.npy", values, allow_pickle=False)
+    write_json(folder / "meta.json", meta_to(dataset.meta))
+
+
+def load(folder: Path) -> Dataset:
+    """The dataset in `folder`, its arrays memory-mapped and read-only."""
+    units = {name: unit.arrays for name, unit in UNITS.items() if (folder / name).is_dir()}
+    parts = {name: _load(folder / name, arrays) for name, arrays in (SHARED | units).items()}
+    shared = {name: parts.pop(name) for name in SHARED}
+    return Dataset(**shared, units=parts, meta=meta_from(read_json(folder / "meta.json")))
+
+
+def _load(folder: Path, arrays: type) -> Any:
+    return arrays(**{each.name: _read(folder, each.name, is_text=each.type == "Texts") for each in fields(arrays)})
+
+
+def _read(folder: Path, name: str, *, is_text: bool) -> Any:
+    return Texts.load(folder / f"{name}.arrow") if is_text else _map(folder / f"{name}.npy")
+
+
+def _map(path: Path) -> NDArray[Any]:
+    # an empty array cannot be mapped
+    header = np.load(path, mmap_mode=None, allow_pickle=False) if path.stat().st_size < 4096 else None
+    return header if header is not None else np.load(path, mmap_mode="r", allow_pickle=False)
