@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
 
+import numpy as np
+import pyarrow.compute as pc
 import pytest
+from make_tables import DAY, make_tables
 
+from triad import tasks
 from triad.config.cross import check_tasks
 from triad.config.tasks import TaskParams
+from triad.errors import TriadError
 from triad.evaluation import wording
+from triad.evaluation.assess import NAIVE, assess
+from triad.evaluation.figures import metrics_json
+from triad.evaluation.scoring import score_members, score_naive
+from triad.evaluation.window import slices, window
+from triad.features.requirements import check_tables
+from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
+from triad.members.logistic import Logistic
+from triad.members.popularity import Popularity
+from triad.members.trees import Profile
+from triad.models.multitask import multi_task_config
+from triad.models.trunk import trunk_config
 from triad.schema import EVENT_KINDS, TABLES
+from triad.tables import connect
 from triad.tasks import LABELS
 from triad.tasks.base import EVERY_SLICE, Entity, Label, Part
 
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "docs" / "examples"
 UNITS = ("exposures", "lists")
 
 
@@ -42,3 +64,53 @@ def test_a_label_names_what_there_is(name: str) -> None:
         assert words.endswith(("?", ")")) and "{" not in words
         assert ("5 days" in words) == ("horizon_days" in label.options)
         assert ("loyalty" in words) == ("column" in label.options)
+
+
+@pytest.fixture(scope="module")
+def added() -> Iterator[dict[str, Any]]:
+    """What docs/examples/add_label.py has made, while its label is registered."""
+    folders = list(tasks.__path__)
+    yield runpy.run_path(str(EXAMPLES / "add_label.py"), run_name="__main__")
+    tasks.__path__[:] = folders
+    LABELS.reload()
+    assert "comes_back" not in LABELS
+
+
+def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(added: dict[str, Any]) -> None:
+    params, data = added["params"], added["data"]
+    test_a_label_names_what_there_is("comes_back")
+
+    label = data.labels("back")
+    assert {*np.unique(label[np.isfinite(label)])} == {0, 1} and np.isnan(label).any()
+    shown = np.flatnonzero(np.isfinite(label))
+    owner = np.stack([data.exposures.user[shown], data.exposures.time[shown] // DAY], axis=1)
+    assert len(np.unique(owner, axis=0)) == len(shown)
+    tables = make_tables()
+    tables["events"] = tables["events"].filter(pc.field("kind") != "click")
+    with connect(tables) as session, pytest.raises(TriadError, match=r"tasks\.back: needs click events"):
+        check_tables(session, params.features, params.tasks)
+
+    described = multi_task_config(data, trunk_config(data, params.pretrain.trunk), params.finetune, params.tasks)
+    assert described["tasks"]["back"]["kind"] == "binary" and 0.3 < described["tasks"]["back"]["naive"] < 0.7
+
+    vectors = np.random.default_rng(0).normal(size=(len(data.items.item_id), 4)).astype(np.float32)
+    members = {
+        "popularity": Popularity.fit(data, params.tasks),
+        "logistic": Logistic.fit(data, params.tasks),
+        "profile": Profile.fit(data, vectors, params.tasks, params.profile),
+    }
+    train = label[data.rows("train")]
+    assert members["popularity"].constants["back"] == pytest.approx([np.nanmean(train)])
+    fused = fit_fusion(data, members, params.tasks, params.fuse)
+    assert set(fused.calibrations["back"]) == set(members)
+
+    asked = window(data, "test", 10, 0)
+    models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, params.tasks, asked)}
+    parts = slices(data, asked, np.array(["all"])[np.zeros(len(data.items.item_id), int)])
+    results = assess(data, params.tasks, asked, models, parts=parts, thresholds={"back": 0.5}, params=params.evaluate)
+    assert {part.group for part in results["back"].slices} == {"users"}
+    assert results["back"].clusters == len(np.unique(asked.user[np.isfinite(label[asked.rows])]))
+    figures = metrics_json(results, params.evaluate, {})["back"]
+    assert figures["auc"]["value"] > 0.5
+    assert wording.sentence(params.tasks["back"], figures, 10).startswith("Of two cases, one where it happened")
+    assert not [path for path in (ROOT / "src").rglob("*.py") if "comes_back" in path.read_text()]

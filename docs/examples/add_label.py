@@ -13,7 +13,7 @@ import numpy as np
 
 from triad import tasks
 from triad.config.params import parse
-from triad.evaluation.story import meaning
+from triad.evaluation.wording import meaning
 from triad.features.build import fit
 from triad.sources.simulated import simulate
 from triad.tables import connect

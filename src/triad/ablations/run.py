@@ -24,6 +24,7 @@ from triad.kinds import KINDS
 from triad.members.registry import Member
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
+from triad.tasks import LABELS
 from triad.training.diagnostics import cosines, expert_use, gradient_grams
 from triad.training.runtime import settle
 
@@ -110,7 +111,7 @@ def _answers(data: Dataset, params: StudyParams, tested: Window, models: dict[st
             continue
         labels = np.asarray(data.labels(name), np.float64)[tested.rows]
         known = np.isfinite(labels)
-        cluster = tested.item if task.label == "price_move" else tested.user
+        cluster = getattr(tested, LABELS[task.label].cluster)
         scores = {model: scored.tasks[name][known] for model, scored in models.items() if name in scored.tasks}
         answers[name] = Answers(task.kind, labels[known], cluster[known], scores)
     return answers
