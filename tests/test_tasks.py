@@ -21,6 +21,7 @@ from triad.evaluation.assess import NAIVE, assess
 from triad.evaluation.figures import metrics_json
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import slices, window
+from triad.examples import UNITS
 from triad.features.requirements import check_tables
 from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
@@ -36,7 +37,6 @@ from triad.tasks.base import EVERY_SLICE, Entity, Label, Part
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
-UNITS = ("exposures", "lists")
 
 
 def task_of(label: Label, kind: str) -> TaskParams:
