@@ -41,7 +41,7 @@ from triad.config.runtime import RuntimeParams
 from triad.datasets.markets import MarketsForm, read
 from triad.datasets.markets.features import list_features
 from triad.datasets.markets.joined import initial_rows, together
-from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
+from triad.datasets.markets.lists import Candidates, run_of, sampled
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import Dataset
 from triad.members.sequence import Sequence
@@ -150,7 +150,7 @@ def networks(asked: argparse.Namespace) -> None:
                     np.save(fresh, scores(member, target, lists))
                 print(f"seed {seed} {name}: {told(history)}, {time.perf_counter() - began:.0f} s", flush=True)
         for name, path in files.items():
-            gains[name].append(ndcg(np.load(path), lists))
+            gains[name].append(lists.ndcg(np.load(path)))
         print(f"seed {seed}: " + ", ".join(f"{name} {each[-1].mean():.4f}" for name, each in gains.items()), flush=True)
     for cut, inside in slices.items():
         mean = {name: np.mean(values, axis=0)[inside] for name, values in gains.items()}
@@ -198,7 +198,7 @@ def lists(asked: argparse.Namespace) -> None:
     """Fit on lists of train ratings; print the members alone and the fusion."""
     made = [features(asked, "choose", seed) for seed in ([1] if asked.networks else (1, 2, 3))]
     judged, own, user = features(asked, "test", 1) if asked.judge == "test" else made[0]
-    alone = {name: float(ndcg(values, own).mean()) for name, values in judged.items()}
+    alone = {name: float(own.ndcg(values).mean()) for name, values in judged.items()}
     print("alone: " + ", ".join(f"{name} {value:.4f}" for name, value in alone.items()), flush=True)
     x, names = table(judged, asked.without)
     inputs = [(table(found, asked.without)[0], these.wanted, users) for found, these, users in made]
@@ -223,11 +223,11 @@ def lists(asked: argparse.Namespace) -> None:
             else:  # a user's list is judged by the model that has not seen the user
                 mine = np.array([fold[each] == number for each in user.tolist()])
                 total[mine] = found[mine]
-        gains.append(ndcg(total, own))
+        gains.append(own.ndcg(total))
         print(f"seed {seed}: {gains[-1].mean():.4f}, rounds {rounds}", flush=True)
     best = max(alone, key=lambda name: alone[name])
     mean, by_seed = np.mean(gains, axis=0), np.array([each.mean() for each in gains])
-    gain = judge_source(-ndcg(judged[best], own), -mean, np.arange(len(mean)), seed=1)
+    gain = judge_source(-own.ndcg(judged[best]), -mean, np.arange(len(mean)), seed=1)
     level = judge_source(np.zeros(len(mean)), -mean, np.arange(len(mean)), seed=1)
     print(f"fused {mean.mean():.4f} [{level.low:.4f}, {level.high:.4f}], ± {by_seed.std(ddof=1):.4f} over seeds")
     print(f"over {best}: {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")

@@ -15,7 +15,7 @@ from triad.ablations.prepare import prepare
 from triad.ablations.spec import Study
 from triad.datasets.markets import MarketsForm, read
 from triad.datasets.markets.joined import initial_rows, together
-from triad.datasets.markets.lists import Candidates, ndcg, run_of, sampled
+from triad.datasets.markets.lists import Candidates, run_of, sampled
 from triad.datasets.streams import DAY
 from triad.errors import TriadError
 from triad.examples.dataset import load
@@ -135,10 +135,10 @@ def test_lists_and_their_gains(folder) -> None:
     lists = run_of(form(), "target", folder, data)
     assert np.asarray(data.items.item_id)[lists.item].tolist() == [RUN["t1"], RUN["t3"]]
     assert lists.wanted.tolist() == [[False, True], [False, True]]
-    np.testing.assert_allclose(ndcg(np.array([[1.0, 2.0], [2.0, 1.0]]), lists), [1, 1 / np.log2(3)])
-    np.testing.assert_allclose(ndcg(np.zeros((2, 2)), lists), 1 / np.log2(3))  # ties count against
+    np.testing.assert_allclose(lists.ndcg(np.array([[1.0, 2.0], [2.0, 1.0]])), [1, 1 / np.log2(3)])
+    np.testing.assert_allclose(lists.ndcg(np.zeros((2, 2))), 1 / np.log2(3))  # ties count against
     two = Candidates(np.arange(1), np.arange(12)[None], np.isin(np.arange(12), [0, 11])[None])
-    np.testing.assert_allclose(ndcg(-np.arange(12.0)[None], two), 1 / (1 + 1 / np.log2(3)))
+    np.testing.assert_allclose(two.ndcg(-np.arange(12.0)[None]), 1 / (1 + 1 / np.log2(3)))
     with pytest.raises(TriadError, match=r"markets\.source\.run: names no candidates"):
         run_of(form(), "source", folder, read(form(), folder)["source"])
 
@@ -297,4 +297,4 @@ def test_xmarket(folder) -> None:
     assert lists.item.shape == (2697, 100) and (lists.wanted.sum(axis=1) == 1).all()
     assert 2500 < len(data.rows("validation", "lists")) + len(data.rows("fusion", "lists")) <= 2697
     popular = np.bincount(data.streams.item, minlength=len(data.items.item_id))
-    assert 0.29 < ndcg(popular[lists.item], lists).mean() < 0.32
+    assert 0.29 < lists.ndcg(popular[lists.item]).mean() < 0.32

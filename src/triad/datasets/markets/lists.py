@@ -12,6 +12,7 @@ from triad.datasets.markets.form import MarketsForm
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS, Floats, Ints
+from triad.ranking import ndcg
 from triad.redaction import shown
 from triad.texts import Texts
 
@@ -32,6 +33,10 @@ class Candidates:
     query: Ints
     item: Ints
     wanted: np.ndarray
+
+    def ndcg(self, scores: Floats) -> Floats:
+        """(q,) NDCG@10 of each list under `scores` (q, width); a tie counts against what is wanted."""
+        return ndcg(scores, *np.nonzero(self.wanted), CUT)
 
 
 def run_of(form: MarketsForm, market: str, folder: Path, data: Dataset) -> Candidates:
@@ -82,14 +87,6 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
         item[at] = np.r_[target, random.choice(free, width - 1, replace=False)]
     item = random.permuted(item, axis=1)
     return Candidates(query, item, _wanted(data, query, item))
-
-
-def ndcg(scores: Floats, lists: Candidates) -> Floats:
-    """(q,) NDCG@10 of each list under `scores` (q, width); a tie counts against what is wanted."""
-    rank = np.where(lists.wanted, (scores[:, None, :] >= scores[:, :, None]).sum(axis=2), np.inf)
-    gain = np.where(rank <= CUT, 1 / np.log2(1 + rank), 0).sum(axis=1)
-    ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
-    return gain / ideal[np.minimum(lists.wanted.sum(axis=1), CUT) - 1]
 
 
 def _wanted(data: Dataset, query: Ints, item: Ints) -> np.ndarray:
