@@ -268,12 +268,13 @@ def test_differences_are_paired_by_the_same_draws() -> None:
     random = np.random.default_rng(0)
     labels, cluster = (random.random(400) < 0.4).astype(float), np.repeat(np.arange(40), 10)
     score = random.random(400) * 0.5 + labels * 0.3
-    answers = Answers("binary", labels, cluster, {"a": score, "b": 0.5 * score})
+    scores = {"a": score, "b": 0.5 * score, "naive": np.full(400, 0.4)}
+    answers = Answers("binary", labels, cluster, scores)
     one, other = (estimates(answers, model, "auc", 60, 1) for model in "ab")
     assert np.array_equal(one, other) and one[1:].std() > 0
     with pytest.raises(TriadError, match="no metric 'ndcg'"):
         estimates(answers, "a", "ndcg", 60, 1)
-    with pytest.raises(TriadError, match="known are a, b"):
+    with pytest.raises(TriadError, match="known are a, b, naive"):
         estimates(answers, "c", "auc", 60, 1)
 
 

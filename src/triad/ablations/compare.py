@@ -27,7 +27,8 @@ from scipy.stats import t as student
 from triad.ablations.outcome import Answers
 from triad.errors import TriadError
 from triad.evaluation.assess import NAIVE
-from triad.statistics import metrics
+from triad.kinds import KINDS, find_metric
+from triad.kinds.base import Cases
 from triad.statistics.bootstrap import Draws, Estimate, draw
 
 Status = Literal["holds", "does not hold", "not shown"]
@@ -68,16 +69,10 @@ def estimates(answers: Answers, model: str, metric: str, resamples: int, seed: i
 
 
 def _measure(answers: Answers, model: str, metric: str, draws: Draws) -> Mapping[str, Estimate]:
-    said, labels, cluster = answers.scores[model], answers.labels, answers.cluster
-    if answers.kind == "binary":
-        if metric == "auc":  # the one of many
-            return {"auc": metrics.auc(labels > 0.5, said, cluster, draws)}
-        return metrics.binary(labels, said, cluster, draws)
-    if answers.kind == "multiclass":
-        return metrics.multiclass(labels, said, cluster, draws, guess=model == NAIVE)
-    if answers.kind == "regression":
-        return metrics.regression(labels, said, answers.scores[NAIVE], cluster, draws)
-    return metrics.ranking(said, cluster, draws)
+    kind, cases = KINDS[answers.kind], Cases(answers.labels, answers.scores[NAIVE], answers.cluster, draws)
+    if metric == kind.metrics[0].name and model != NAIVE:  # the one of many
+        return {metric: kind.gated(cases, answers.scores[model])}
+    return kind.measure(cases, answers.scores[model], is_naive=model == NAIVE)
 
 
 def difference(pairs: Sequence[Estimate], confidence: float, seed: int) -> Difference:
@@ -115,4 +110,5 @@ def status(value: float, corrected: float, confidence: float) -> Status:
 
 def oriented(metric: str, estimate: Estimate) -> Estimate:
     """`estimate` turned so that more is better."""
-    return -estimate if metric in metrics.LOWER_IS_BETTER else estimate
+    known = find_metric(metric)
+    return -estimate if known is not None and known.lower_is_better else estimate

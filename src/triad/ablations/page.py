@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from triad.evaluation import charts
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
-from triad.evaluation.wording import METRICS
+from triad.kinds import find_metric
 
 Rows = list[dict[str, Any]]
 
@@ -41,7 +41,8 @@ def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
 
 def metric_name(name: str) -> str:
     """As readers know it."""
-    return METRICS.get(name, name)
+    metric = find_metric(name)
+    return name if metric is None else metric.title
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -15,7 +15,7 @@ from triad.ablations.compare import Difference, status
 from triad.ablations.evidence import Evidence, Outcomes
 from triad.ablations.spec import ALONE, Claim, Study
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
-from triad.statistics.metrics import PRIMARY
+from triad.kinds import KINDS
 from triad.statistics.multiple import holm
 
 Rows = list[dict[str, Any]]
@@ -71,7 +71,7 @@ def claims(evidence: Evidence) -> Rows:
 
 def _metric(evidence: Evidence, claim: Claim) -> str:
     kind = evidence.study.settings(claim.better.partition("/")[0]).tasks[str(claim.task)].kind
-    return claim.metric or PRIMARY[kind]
+    return claim.metric or KINDS[kind].metrics[0].name
 
 
 def _corrected(rows: Rows, found: Sequence[Difference | None], confidence: float) -> Rows:
@@ -98,7 +98,7 @@ def _asked(evidence: Evidence) -> Iterable[tuple[str, float, str, str, str]]:
             units = evidence.units(variant, share)
             for task, answers in evidence.outcome(units[0]).tasks.items() if units else ():
                 for model in answers.scores:
-                    yield variant, share, task, model, PRIMARY[answers.kind]
+                    yield variant, share, task, model, KINDS[answers.kind].metrics[0].name
 
 
 def against_reference(evidence: Evidence) -> Rows:
@@ -123,7 +123,7 @@ def negative_transfer(evidence: Evidence) -> Rows:
             continue
         answers = evidence.outcome(evidence.units(name)[0]).tasks[task]
         model = "finetune" if "finetune" in answers.scores else FUSED
-        metric = PRIMARY[answers.kind]
+        metric = KINDS[answers.kind].metrics[0].name
         rows.append({"variant": variant, "task": task, "metric": metric, "model": model})
         found.append(evidence.between(f"{variant}/{model}", f"{name}/{model}", task, metric))
     return _corrected(rows, found, evidence.confidence)
@@ -165,8 +165,7 @@ def diversity(evidence: Evidence) -> Rows:
 
 
 def _alike(scores: Mapping[str, Any], one: str, other: str, kind: str) -> float:
-    # of a ranking the reciprocal rank of what followed, of classes all their probabilities
-    a, b = ((scores[name][:, 3] if kind == "ranking" else scores[name].ravel()) for name in (one, other))
+    a, b = (KINDS[kind].alike(scores[name]) for name in (one, other))
     return float(spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else math.nan
 
 

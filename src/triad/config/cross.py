@@ -64,7 +64,7 @@ def _check_chains(tasks: Tasks) -> None:
 
 
 def _one_ranking(params: Params) -> None:
-    rankings = [name for name, task in params.tasks.items() if task.kind == "ranking"]
+    rankings = [name for name, task in params.tasks.items() if KINDS[task.kind].ranks]
     if len(rankings) > 1:
         raise ValueError(f"tasks: {' and '.join(rankings)} are rankings, and there is one list a customer: keep one")
     if rankings and not set(params.fuse.members) - set(POINTWISE_MEMBERS):
@@ -128,7 +128,7 @@ def _sources(params: Params) -> None:
 
 
 def _members(params: Params) -> None:
-    pointwise = [name for name, task in params.tasks.items() if task.kind != "ranking"]
+    pointwise = [name for name, task in params.tasks.items() if not KINDS[task.kind].ranks]
     for name in params.finetune.tasks or ():
         if name not in pointwise:
             raise ValueError(f"finetune.tasks: {name!r} is no task with rows of its own{near(name, pointwise)}")
@@ -146,7 +146,7 @@ def _starts(params: Params) -> None:
 
 
 def _lists(params: Params) -> None:
-    order, binary = params.recommend.order_by, [n for n, task in params.tasks.items() if task.kind == "binary"]
+    order, binary = params.recommend.order_by, [n for n, task in params.tasks.items() if KINDS[task.kind].is_event]
     if order is not None and order not in binary:
         raise ValueError(f"recommend.order_by: {order!r} is no binary task{near(order, binary)}")
 

@@ -12,15 +12,14 @@ from triad.config.tasks import TaskParams
 from triad.evaluation.window import Scored, Slice, Window
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Bools, Floats, Ints
+from triad.kinds import KINDS
+from triad.kinds.base import Cases
 from triad.ranking import ranking_values
-from triad.statistics import metrics
-from triad.statistics.bootstrap import Draws, Estimate, draw
+from triad.statistics.bootstrap import Estimate, draw
 from triad.tasks import LABELS
 
 FUSED, NAIVE, ORACLE, CHAMPION = "fused", "naive", "oracle", "champion"
 """Names of models that are no members."""
-
-_FEWEST = 10  # of the rarer class: below, an AUC says nothing
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class TaskResult:
     @property
     def primary(self) -> str:
         """The metric that is gated."""
-        return metrics.PRIMARY[self.task.kind]
+        return KINDS[self.task.kind].metrics[0].name
 
     def difference(self, model: str, other: str, metric: str | None = None) -> Estimate:
         """Paired difference, model less other."""
@@ -71,111 +70,57 @@ def assess(
         "user": draw(asked.users, params.bootstrap, params.seed),
         "item": draw(asked.items, params.bootstrap, params.seed + 1),
     }
-    found = {}
+    results = {}
     for name, task in tasks.items():
-        label = LABELS[task.label]
+        label, kind = LABELS[task.label], KINDS[task.kind]
         about = [part for part in parts if part.group in label.slices]
-        if task.kind == "ranking":
-            found[name] = _ranking(name, task, asked, models, parts=about, params=params, draws=draws[label.cluster])
+        if kind.ranks:
+            values = {m: ranking_values(r, asked.query, len(asked.queries), params.k) for m, r in _ranks(models)}
+            labels, cluster = np.zeros(len(asked.queries)), asked.query_user
+            sliced = [(part, part.queries) for part in about]
         else:
+            values = {m: np.asarray(scored.tasks[name]) for m, scored in models.items() if name in scored.tasks}
             labels = np.asarray(data.labels(name), np.float64)[asked.rows]
-            found[name] = _pointwise(
-                name,
-                task,
-                labels,
-                models,
-                parts=about,
-                params=params,
-                threshold=thresholds.get(name),
-                cluster=getattr(asked, label.cluster),
-                draws=draws[label.cluster],
-            )
-    return found
+            cluster = getattr(asked, label.cluster)
+            sliced = [(part, part.rows) for part in about]
+        cases = Cases(labels, values[NAIVE], cluster, draws[label.cluster])
+        results[name] = _result(
+            name, task, cases, values, sliced, threshold=thresholds.get(name), fewest=params.min_slice_rows
+        )
+    return results
 
 
-def _pointwise(
+def _result(
     name: str,
     task: TaskParams,
-    labels: Floats,
-    models: Mapping[str, Scored],
+    cases: Cases,
+    values: Mapping[str, Floats],
+    sliced: Sequence[tuple[Slice, Bools]],
     *,
-    parts: Sequence[Slice],
-    params: EvaluateParams,
     threshold: float | None,
-    cluster: Ints,
-    draws: Draws,
+    fewest: int,
 ) -> TaskResult:
-    known = np.isfinite(labels)
-    able = {model: np.asarray(scored.tasks[name]) for model, scored in models.items() if name in scored.tasks}
-    naive = able[NAIVE]
+    kind, known = KINDS[task.kind], np.isfinite(cases.labels)
+    shown = [model for model in (FUSED, CHAMPION) if model in values]
+    slices = []
+    for part, inside in sliced:
+        rows = inside & known
+        enough = rows.sum() >= fewest and kind.enough(cases.labels[rows])
+        primary = {model: kind.gated(cases[rows], values[model][rows]) for model in shown} if enough else {}
+        slices.append(SliceResult(part.group, part.name, int(rows.sum()), primary))
 
-    def measure(model: str, rows: Bools) -> dict[str, Estimate]:
-        truth, said, of = labels[rows], able[model][rows], cluster[rows]
-        if task.kind == "binary":
-            return metrics.binary(truth, said, of, draws, threshold if model == FUSED else None)
-        if task.kind == "multiclass":
-            return metrics.multiclass(truth, said, of, draws, guess=model == NAIVE)
-        return metrics.regression(truth, said, naive[rows], of, draws)
+    def measure(model: str) -> dict[str, Estimate]:
+        bar = threshold if model == FUSED else None
+        return kind.measure(cases[known], values[model][known], is_naive=model == NAIVE, threshold=bar)
 
-    def primary(model: str, rows: Bools) -> Estimate:
-        if task.kind == "binary":  # the one metric of many that a slice needs
-            return metrics.auc(labels[rows] > 0.5, able[model][rows], cluster[rows], draws)
-        return measure(model, rows)[metrics.PRIMARY[task.kind]]
-
-    def large_enough(rows: Bools) -> bool:
-        if rows.sum() < params.min_slice_rows:
-            return False
-        positives = int((labels[rows] > 0.5).sum())
-        return task.kind != "binary" or min(positives, int(rows.sum()) - positives) >= _FEWEST
-
-    shown = [m for m in (FUSED, CHAMPION) if m in able]
-    sliced = []
-    for part in parts:
-        rows = part.rows & known
-        results = {m: primary(m, rows) for m in shown} if large_enough(rows) else {}
-        sliced.append(SliceResult(part.group, part.name, int(rows.sum()), results))
     return TaskResult(
         name=name,
         task=task,
         rows=int(known.sum()),
-        clusters=len(np.unique(cluster[known])),
-        models={model: measure(model, known) for model in able},
-        slices=sliced,
+        clusters=len(np.unique(cases.cluster[known])),
+        models={model: measure(model) for model in values},
+        slices=slices,
         threshold=threshold,
-    )
-
-
-def _ranking(
-    name: str,
-    task: TaskParams,
-    asked: Window,
-    models: Mapping[str, Scored],
-    *,
-    parts: Sequence[Slice],
-    params: EvaluateParams,
-    draws: Draws,
-) -> TaskResult:
-    queries = len(asked.queries)
-    values = {m: ranking_values(r, asked.query, queries, params.k) for m, r in _ranks(models)}
-
-    def measure(model: str, chosen: Bools) -> dict[str, Estimate]:
-        return metrics.ranking(values[model][chosen], asked.query_user[chosen], draws)
-
-    primary = metrics.PRIMARY["ranking"]
-    shown = [m for m in (FUSED, CHAMPION) if m in values]
-    sliced = []
-    for part in parts:
-        rows = int(part.queries.sum())
-        results = {m: measure(m, part.queries)[primary] for m in shown} if rows >= params.min_slice_rows else {}
-        sliced.append(SliceResult(part.group, part.name, rows, results))
-    everything = np.ones(queries, bool)
-    return TaskResult(
-        name=name,
-        task=task,
-        rows=queries,
-        clusters=len(np.unique(asked.query_user)),
-        models={model: measure(model, everything) for model in values},
-        slices=sliced,
     )
 
 

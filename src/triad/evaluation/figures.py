@@ -6,27 +6,23 @@ One number is computed in one place: the report reads these tables and computes 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_curve
 
 from triad.config.evaluate import EvaluateParams
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE, TaskResult
 from triad.evaluation.gate import Comparison
 from triad.evaluation.window import Scored, Window
-from triad.evaluation.wording import METRICS
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
-from triad.statistics import metrics
+from triad.kinds import KINDS, find_metric
 from triad.statistics.bootstrap import Estimate, interval, normal_interval, value
 
 Rows = list[dict[str, Any]]
 
 NOT_MEMBERS = (FUSED, NAIVE, ORACLE, CHAMPION)
 
-_ROC_POINTS = 200
 _DEEPEST = 50  # length up to which lists are compared
 
 
@@ -92,33 +88,23 @@ def slices_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Ro
     return found
 
 
-def calibration_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> Rows:
-    """task, predicted, observed, rows: each equal-mass bin of the fused probabilities against what happened."""
-    found: Rows = []
-    for name, labels, scores in _binary(data, results, asked, fused):
-        place = metrics.bins(scores)
-        for k in np.unique(place):
-            inside = place == k
-            point = {"predicted": scores[inside].mean(), "observed": labels[inside].mean()}
-            found.append({"task": name, **_plain(point), "rows": int(inside.sum())})
-    return found
-
-
-def roc_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> Rows:
-    """task, false_positive_rate, true_positive_rate, at most some hundred points a task."""
-    found: Rows = []
-    for name, labels, scores in _binary(data, results, asked, fused):
-        if labels.min() == labels.max():
-            continue
-        false, true, _ = roc_curve(labels, scores)
-        for at in np.unique(np.linspace(0, len(false) - 1, _ROC_POINTS).astype(int)):
-            found.append({"task": name, **_plain({"false_positive_rate": false[at], "true_positive_rate": true[at]})})
+def curve_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> dict[str, Rows]:
+    """Curve → task and the numbers of each of its points: "calibration" and "roc" of the fused scores of events."""
+    found: dict[str, Rows] = {"calibration": [], "roc": []}
+    for name, result in results.items():
+        kind = KINDS[result.task.kind]
+        if kind.is_event and result.rows:
+            labels = np.asarray(data.labels(name), np.float64)[asked.rows]
+            known = np.isfinite(labels)
+            curves = kind.curves(labels[known], np.asarray(fused.tasks[name], np.float64)[known])
+            for curve, points in curves.items():
+                found[curve] += [{"task": name, **_plain(point)} for point in points]
     return found
 
 
 def ranking_rows(results: Mapping[str, TaskResult], asked: Window, models: Mapping[str, Scored]) -> Rows:
     """task, model, k, hit: share of queries with a target among the first k, for k to 50."""
-    names = [name for name, result in results.items() if result.task.kind == "ranking"]
+    names = [name for name, result in results.items() if KINDS[result.task.kind].ranks]
     found: Rows = []
     for name in names if len(asked.queries) else []:
         for model, scored in models.items():
@@ -140,7 +126,7 @@ def comparisons(results: Mapping[str, TaskResult], *, champion: bool) -> list[Co
         found.append(
             Comparison(
                 task=name,
-                metric=METRICS[result.primary],
+                metric=KINDS[result.task.kind].metrics[0].title,
                 difference=result.difference(FUSED, other),
                 calibration=result.models[FUSED].get("calibration_error"),
                 slices={
@@ -153,18 +139,9 @@ def comparisons(results: Mapping[str, TaskResult], *, champion: bool) -> list[Co
     return found
 
 
-def _binary(
-    data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored
-) -> Iterable[tuple[str, Floats, Floats]]:
-    for name, result in results.items():
-        if result.task.kind == "binary" and result.rows:
-            labels = np.asarray(data.labels(name), np.float64)[asked.rows]
-            known = np.isfinite(labels)
-            yield name, labels[known], np.asarray(fused.tasks[name], np.float64)[known]
-
-
 def _bounds(estimate: Estimate, confidence: float, metric: str = "") -> dict[str, float]:
-    low, high = interval(estimate, confidence, reflected=metric == "calibration_error")
+    known = find_metric(metric)
+    low, high = interval(estimate, confidence, reflected=known is not None and known.is_pushed_up)
     return _all_or_nothing({"value": value(estimate), "lo": low, "hi": high})
 
 
@@ -184,4 +161,4 @@ def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
 
 def _plain(numbers: Mapping[str, Any]) -> dict[str, float]:
     # sums in another order differ in the last digits, and a diff of metrics should show none of that
-    return {key: float(f"{float(number):.9g}") for key, number in numbers.items()}
+    return {key: each if isinstance(each, int) else float(f"{float(each):.9g}") for key, each in numbers.items()}

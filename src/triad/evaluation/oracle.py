@@ -21,6 +21,7 @@ from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, rank_targets
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
+from triad.kinds import KINDS
 from triad.paths import pattern
 from triad.tables import confine
 from triad.tasks import LABELS
@@ -51,7 +52,7 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: 
         return None
     found = {}
     for name, task in tasks.items():
-        if task.kind == "ranking":
+        if KINDS[task.kind].ranks:
             continue
         told = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
         truth = None if told is None else _truth(folder, data, told, asked.rows)
@@ -60,7 +61,7 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: 
             if np.isfinite(truth[known]).all():
                 found[name] = np.where(np.isfinite(truth), truth, 0.0)
     ranks = None
-    if any(task.kind == "ranking" for task in tasks.values()) and (folder / "items.parquet").is_file():
+    if any(KINDS[task.kind].ranks for task in tasks.values()) and (folder / "items.parquet").is_file():
         ranks = rank_targets(_affinity(folder, data), data, asked)
     return Scored(found, ranks)
 

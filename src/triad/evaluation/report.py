@@ -15,7 +15,8 @@ from triad.config.tasks import TaskParams
 from triad.evaluation import charts, wording
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
 from triad.evaluation.figures import Rows
-from triad.statistics.metrics import PRIMARY
+from triad.kinds import KINDS
+from triad.kinds.base import Metric
 
 _SHOWN = {FUSED: "fused", NAIVE: "naive", ORACLE: "best possible", CHAMPION: "champion"}
 
@@ -69,7 +70,6 @@ def render(evidence: Evidence) -> str:
         glossary=wording.GLOSSARY,
         has_oracle=any(ORACLE in entry for entry in evidence.metrics.values()),
         k=k,
-        metric_name=lambda metric: wording.metric_name(metric, k),
         number=wording.number,
         signed=wording.signed,
     )
@@ -77,21 +77,23 @@ def render(evidence: Evidence) -> str:
 
 def _task(name: str, evidence: Evidence) -> dict[str, Any]:
     task, found, k = evidence.tasks[name], evidence.metrics[name], evidence.params.k
-    primary = PRIMARY[task.kind]
+    kind = KINDS[task.kind]
+    first, primary = kind.metrics[0], kind.metrics[0].name
     return {
         "name": name,
         "task": task,
-        "kind": task.kind,
+        "kind": kind,
         "primary": primary,
+        "heading": first.heading(k),
         "meaning": wording.meaning(task),
         "sentence": wording.sentence(task, found, k),
         "found": found,
-        "shown": sorted((m for m in wording.METRICS if m in found), key=lambda metric: metric != primary),
+        "headings": {metric.name: metric.heading(k) for metric in kind.metrics if metric.name in found},
         "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in found],
         "members": _members(name, primary, evidence),
         "fusion": evidence.fusion["record"].get(name),
         "best": evidence.fusion["record"].get(name, {}).get("best"),
-        "charts": _charts(name, task, primary, evidence),
+        "charts": _charts(name, first, evidence),
         "slices": [row for row in evidence.slices if row["task"] == name],
     }
 
@@ -110,9 +112,9 @@ def _members(name: str, primary: str, evidence: Evidence) -> list[dict[str, Any]
     ]
 
 
-def _charts(name: str, task: TaskParams, primary: str, evidence: Evidence) -> list[dict[str, Any]]:
-    label, found = wording.metric_name(primary, evidence.params.k), []
-    rows = [row for row in evidence.models if row["task"] == name and row["metric"] == primary]
+def _charts(name: str, primary: Metric, evidence: Evidence) -> list[dict[str, Any]]:
+    label, found = primary.heading(evidence.params.k), []
+    rows = [row for row in evidence.models if row["task"] == name and row["metric"] == primary.name]
     if rows:
         ordered = sorted(rows, key=lambda row: (row["model"] != FUSED, -row["value"]))
         named = [{**row, "name": _SHOWN.get(row["model"], row["model"])} for row in ordered]

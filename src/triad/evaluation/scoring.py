@@ -15,11 +15,11 @@ from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
+from triad.kinds import KINDS
 from triad.members.popularity import Popularity
 from triad.members.registry import Member
 from triad.progress import Progress
 from triad.ranking import target_ranks
-from triad.statistics.metrics import best_threshold
 
 
 class Answering(Protocol):
@@ -87,16 +87,17 @@ def score_champion(champion: Answering, tables: Path, data: Dataset, asked: Wind
 
 
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
-    """Binary task → the score from which "yes" had the highest F1 on the fusion window."""
+    """Task of an event → the score from which "yes" had the highest F1 on the fusion window."""
     rows = data.rows("fusion")
-    scores = fused.predict(data, rows, [name for name, task in tasks.items() if task.kind == "binary"])
-    found = {}
-    for name, task in tasks.items():
-        if task.kind == "binary" and name in scores:
-            labels = np.asarray(data.labels(name), np.float64)[rows]
-            known = np.isfinite(labels)
-            found[name] = best_threshold(labels[known], scores[name][known])
-    return found
+    scores = fused.predict(data, rows, [name for name, task in tasks.items() if KINDS[task.kind].is_event])
+    thresholds = {}
+    for name in scores:
+        labels = np.asarray(data.labels(name), np.float64)[rows]
+        known = np.isfinite(labels)
+        threshold = KINDS[tasks[name].kind].threshold(labels[known], scores[name][known])
+        if threshold is not None:
+            thresholds[name] = threshold
+    return thresholds
 
 
 def examples(

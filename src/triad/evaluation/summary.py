@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from triad.artifacts import need, read_json
-from triad.evaluation.wording import metric_name, number, verdict_words
+from triad.evaluation.wording import heading, number, verdict_words
 
 _HEAD = ("task", "metric", "model", "naive", "best possible", "share", "gain of fusing")
 
@@ -50,7 +50,7 @@ def _row(name: str, found: Mapping[str, Any], judged: Mapping[str, Any]) -> tupl
     own, share, gain = found.get(metric), found.get("oracle_share"), found.get("gain_over_best_member")
     return (
         name,
-        metric_name(metric, judged["k"]),
+        heading(metric, judged["k"]),
         _interval(metric, own) if own else "too few cases",
         beside("naive"),
         beside("oracle"),

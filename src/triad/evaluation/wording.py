@@ -6,29 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from triad.config.tasks import TaskParams
+from triad.kinds import KINDS, find_metric
+from triad.kinds.base import Metric
 from triad.tasks import LABELS
 
-METRICS = {
-    "auc": "AUC",
-    "gauc": "AUC within a customer",
-    "log_loss": "Log loss",
-    "calibration_error": "Calibration error",
-    "accuracy": "Accuracy",
-    "recall": "Recall",
-    "f1": "F1",
-    "macro_recall": "Macro recall",
-    "macro_f1": "Macro F1",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean squared error",
-    "relative_gain": "Naive error removed",
-    "ndcg": "NDCG",
-    "hit": "HIT",
-    "mrr": "MRR",
-}
-"""Metric → name as shown; `recall` of a ranking is named by `metric_name`."""
-
-AT_K = {"ndcg", "hit", "recall"}
-PERCENT = {"accuracy", "relative_gain", "oracle_share"}
+SHARES = {"oracle_share"}
+"""Figures in percent that are no metric."""
 
 GLOSSARY = {
     "Interval": "where the true value lies with the stated confidence: customers were drawn again and again at random "
@@ -84,49 +67,29 @@ def meaning(task: TaskParams) -> str:
     return LABELS[task.label].question.format(days=task.horizon_days, column=task.column)
 
 
-def metric_name(metric: str, k: int) -> str:
-    """A metric as shown."""
-    name = METRICS[metric]
-    return f"{name}@{k}" if metric in AT_K - {"recall"} else name
+def heading(metric: str, k: int) -> str:
+    """A metric's name as shown."""
+    return _shown(metric).heading(k)
 
 
 def number(metric: str, value: float) -> str:
-    """A figure as shown: shares in percent, others with digits enough to tell models apart."""
-    if metric in PERCENT:
-        return f"{value:.1%}"
-    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.4f}"
+    """A figure as shown."""
+    return _shown(metric).number(value)
 
 
 def signed(metric: str, value: float) -> str:
     """A difference as shown."""
-    return f"{100 * value:+.1f} points" if metric in PERCENT else f"{value:+.4f}"
+    return _shown(metric).signed(value)
 
 
-def sentence(task: TaskParams, found: Mapping[str, Any], k: int) -> str:
-    """A task's main figure in a sentence, from its entry in metrics.json; "" where it could not be measured."""
-    kind = task.kind
-    if kind == "binary" and "auc" in found:
-        best = f"; the best possible is {found['oracle']['auc']:.1%}" if "auc" in found.get("oracle", {}) else ""
-        return (
-            "Of two cases, one where it happened and one where it did not, the model scores the first higher "
-            f"in {found['auc']['value']:.1%} of pairs (chance: 50%{best})."
-        )
-    if kind == "multiclass" and "accuracy" in found:
-        naive = found.get("naive", {}).get("accuracy")
-        beside = f"; always naming the commonest class would be right for {naive:.1%}" if naive is not None else ""
-        return f"The model names the right class for {found['accuracy']['value']:.1%} of customers{beside}."
-    if kind == "regression" and "mae" in found:
-        gain = found.get("relative_gain", {}).get("value", 0.0)
-        change = f"{abs(gain):.1%} {'smaller' if gain >= 0 else 'larger'}"
-        miss = found["mae"]["value"]
-        share = LABELS[task.label].miss(miss)
-        return f"The average miss is {number('mae', miss)}{share}: {change} than that of the naive guess."
-    if kind == "ranking" and "hit" in found:
-        naive = found.get("naive", {}).get("hit")
-        beside = f"; a list of the most popular items holds it for {naive:.1%}" if naive is not None else ""
-        hit = found["hit"]["value"]
-        return f"A list of {k} items holds what the customer turns to next for {hit:.1%} of cases{beside}."
-    return "This test window holds too few cases to measure it."
+def _shown(name: str) -> Metric:
+    return find_metric(name) or Metric(name, name, in_percent=name in SHARES)
+
+
+def sentence(task: TaskParams, figures: Mapping[str, Any], k: int) -> str:
+    """A task's main figure in a sentence, from its entry in metrics.json."""
+    told = KINDS[task.kind].sentence(figures, k, LABELS[task.label].miss)
+    return told or "This test window holds too few cases to measure it."
 
 
 def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from triad.features.signals import Funnel
 from triad.features.splits import ends_inside, split_of, windows
 from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
 from triad.features.state import State
+from triad.kinds import KINDS
 from triad.tasks import LABELS
 from triad.texts import Texts
 
@@ -127,7 +128,7 @@ def _learn(
         classes={
             name: LABELS[tasks[name].label].classes(tasks[name], partial(entities.user_values, session))
             for name in pointwise
-            if tasks[name].kind == "multiclass"
+            if KINDS[tasks[name].kind].has_classes
         },
         context=(),
         context_mean=(),

@@ -13,6 +13,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS
 from triad.features.sql import columns, scalar
+from triad.kinds import KINDS
 from triad.redaction import shown
 from triad.schema import MOST_CATEGORIES, REQUIRED, TABLES
 from triad.tasks import LABELS
@@ -122,8 +123,9 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
         TriadError: a task has no labelled row in a split, or a label of one class.
     """
     for name, task in tasks.items():
+        kind = KINDS[task.kind]
         for split in SPLITS:
-            if task.kind == "ranking":
+            if kind.ranks:
                 if split != "train" and not len(data.rows(split, "lists")):
                     raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")
                 continue
@@ -131,12 +133,8 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
             label = label[np.isfinite(label)]
             if not len(label):
                 raise _unlearnable(name, f"no labelled row in split {split}")
-            if task.kind == "binary" or (task.kind == "multiclass" and split == "train"):
-                found = np.unique(label)
-                if len(found) < 2:
-                    raise _unlearnable(
-                        name, f"all {len(label)} labels of split {split} are of one class ({found[0]:g})"
-                    )
+            if lack := kind.lack(label, split):
+                raise _unlearnable(name, lack)
 
 
 def _filled(session: duckdb.DuckDBPyConnection) -> set[str]:

@@ -8,12 +8,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from triad.arrays import Floats
+import numpy as np
+
+from triad.arrays import Floats, Ints
+
+if TYPE_CHECKING:
+    from triad.statistics.bootstrap import Draws, Estimate
 
 Calibration = dict[str, Any] | None
 """Plain numbers, fit for JSON; None is the identity."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit, and how it is shown."""
+
+    name: str
+    title: str
+    lower_is_better: bool = False
+    in_percent: bool = False
+    at_k: bool = False
+    """Whether it looks at the first k of a list."""
+    is_pushed_up: bool = False
+    """Whether resampling itself pushes it upwards, so that its interval is reflected."""
+
+    def heading(self, k: int) -> str:
+        """The metric's name as shown."""
+        return f"{self.title}@{k}" if self.at_k else self.title
+
+    def number(self, value: float) -> str:
+        """A figure as shown: shares in percent, others with digits enough to tell models apart."""
+        if self.in_percent:
+            return f"{value:.1%}"
+        return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.4f}"
+
+    def signed(self, value: float) -> str:
+        """A difference as shown."""
+        return f"{100 * value:+.1f} points" if self.in_percent else f"{value:+.4f}"
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Labelled rows of a window; of a ranking its queries, whose scores are the `ranking_values` of their lists."""
+
+    labels: Floats  # (n,); of a ranking of no meaning
+    naive: Floats  # (n, …) what is answered without learning
+    cluster: Ints  # (n,) whose rows are drawn together
+    draws: Draws
+
+    def __getitem__(self, rows: Any) -> Cases:
+        return Cases(self.labels[rows], self.naive[rows], self.cluster[rows], self.draws)
 
 
 @dataclass(frozen=True)
@@ -40,6 +86,9 @@ class Kind(Protocol):
     """The answer is the probability that something happens: another task may be `given` it, a threshold makes it a yes
     or no, and a network's output may begin as the dot product of user and item."""
 
+    has_classes: bool
+    """Labels are places among a few named classes."""
+
     # the network
     def shape(self, classes: int) -> tuple[int, ...]:
         """Shape of one row's scores, and of the network's outputs for it."""
@@ -60,6 +109,9 @@ class Kind(Protocol):
         """The `log_scale` at which `uncertainty` is least, for a task whose loss is `loss` > 0."""
 
     # without learning
+    def constant(self, labels: Floats, classes: int) -> Floats:
+        """(*shape) the best constant score for train `labels`."""
+
     def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
         """Mean loss on `labels` of the best constant of the `train` labels, as the network's loss counts it.
 
@@ -113,9 +165,76 @@ class Kind(Protocol):
     tree_loss: Mapping[str, str | None]
     """Library of boosted trees → what they lower; None is the library's own choice by the number of classes."""
 
+    # examples
+    def lack(self, labels: Floats, split: str) -> str:
+        """What the `labels` of a split, at least one, lack to be learned, calibrated or measured; "" if nothing."""
 
-class WholeRows:
-    """The part of `Kind` where the scores of a row are at hand whole."""
+    # evaluation
+    metrics: tuple[Metric, ...]
+    """In the order in which they are shown; more of the first, which the gate and the slices look at, is better."""
+    noun: str
+    """What rows are called."""
+
+    def measure(
+        self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
+    ) -> dict[str, Estimate]:
+        """Metric → its value and resamples.
+
+        Args:
+            scores: (n, *shape); of a ranking (n, 4).
+            is_naive: whether these are the naive scores.
+            threshold: the score from which an event is called; None leaves out the metrics that need one.
+        """
+
+    def gated(self, cases: Cases, scores: Floats) -> Estimate:
+        """The first of the metrics alone."""
+
+    def enough(self, labels: Floats) -> bool:
+        """Whether a slice of such labels can be judged."""
+
+    def threshold(self, labels: Floats, scores: Floats) -> float | None:
+        """The score from which an event is called; None where there are none."""
+
+    def curves(self, labels: Floats, scores: Floats) -> Mapping[str, list[dict[str, float]]]:
+        """Points of the curves that are drawn, "calibration" and "roc"; of other kinds none."""
+
+    def alike(self, scores: Floats) -> Floats:
+        """(m,) numbers whose order tells how alike two members are, of scores as `measure` takes them."""
+
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+        """The main figure in words, from a task's entry in metrics.json; "" where it could not be measured.
+
+        Args:
+            k: length of lists.
+            miss: what a mean absolute error means for the task's label, in words to add.
+        """
+
+
+class Plain:
+    """The parts of `Kind` that most kinds share: a row's scores are at hand whole, and any label will do."""
+
+    ranks = False
+    is_event = False
+    has_classes = False
+    noun = "labelled cases"
 
     def calibrated_contribution(self: Kind, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:
         return self.contribution(self.calibrate(calibration, scores), labels)
+
+    def row_weights(self, labels: Floats) -> Floats:
+        return np.ones(len(labels))
+
+    def lack(self, labels: Floats, split: str) -> str:
+        return ""
+
+    def enough(self, labels: Floats) -> bool:
+        return True
+
+    def threshold(self, labels: Floats, scores: Floats) -> float | None:
+        return None
+
+    def curves(self, labels: Floats, scores: Floats) -> Mapping[str, list[dict[str, float]]]:
+        return {}
+
+    def alike(self, scores: Floats) -> Floats:
+        return scores.ravel()

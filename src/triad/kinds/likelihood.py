@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from triad.arrays import Floats
+from triad.kinds.base import Metric, Plain
+
+LOG_LOSS = Metric("log_loss", "Log loss", lower_is_better=True)
 
 
-class Likelihood:
+class Likelihood(Plain):
     """The parts of `Kind` that follow from this loss."""
 
-    ranks = False
     loss_name = "log loss"
     tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "log_loss", "lightgbm": None})
 
@@ -34,9 +36,6 @@ class Likelihood:
     def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
         return -np.log(np.maximum(contribution, least))
 
-    def row_weights(self, labels: Floats) -> Floats:
-        return np.ones(len(labels))
-
     def convex_weights(
         self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
     ) -> Floats:
@@ -46,6 +45,14 @@ class Likelihood:
         if toward is None:
             return mixture_weights(contributions, row_weights)
         return mixture_weights(contributions, row_weights, toward=toward, pull=PULL) if len(labels) else toward
+
+
+def one_class(labels: Floats, split: str) -> str:
+    """What labels of one class lack; "" where there are two."""
+    classes = np.unique(labels)
+    if len(classes) > 1:
+        return ""
+    return f"all {len(labels)} labels of split {split} are of one class ({classes[0]:g})"
 
 
 def share_loss(train: Floats, labels: Floats, classes: int) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from triad.arrays import Floats
-from triad.kinds.base import Calibration, Stacking, WholeRows
-from triad.kinds.likelihood import Likelihood, share_loss
+from triad.kinds.base import Calibration, Cases, Metric, Stacking
+from triad.kinds.likelihood import LOG_LOSS, Likelihood, one_class, share_loss
+
+if TYPE_CHECKING:
+    from triad.statistics.bootstrap import Estimate
 
 
 def fit_logs(scores: Floats, labels: Floats) -> tuple[Floats, tuple[float, ...]]:
@@ -32,13 +35,19 @@ def pool_logs(scores: Mapping[str, Floats], slopes: Mapping[str, float], bias: t
     return softmax(log_pool(scores, slopes) + np.array(bias), axis=1)
 
 
-class Multiclass(WholeRows, Likelihood):
+class Multiclass(Likelihood):
     """Labels are places among the classes."""
 
     name = "multiclass"
-    is_event = False
+    has_classes = True
     is_classification = True
     stacking = Stacking(fit_logs, pool_logs)
+    metrics: tuple[Metric, ...] = (
+        Metric("macro_f1", "Macro F1"),
+        LOG_LOSS,
+        Metric("accuracy", "Accuracy", in_percent=True),
+        Metric("macro_recall", "Macro recall"),
+    )
 
     def shape(self, classes: int) -> tuple[int, ...]:
         return (classes,)
@@ -54,6 +63,11 @@ class Multiclass(WholeRows, Likelihood):
         from scipy.special import softmax
 
         return softmax(outputs, axis=1)
+
+    def constant(self, labels: Floats, classes: int) -> Floats:
+        """The classes' shares, with one row added to each."""
+        count = np.bincount(labels.astype(int), minlength=classes) + 1.0
+        return count / count.sum()
 
     def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
         return share_loss(train, labels, len(task["classes"]))
@@ -77,6 +91,27 @@ class Multiclass(WholeRows, Likelihood):
             return scores
         log = calibration["slope"] * np.log(inside(scores)) + np.array(calibration["bias"])
         return np.exp(log_softmax(log, axis=1))
+
+    def lack(self, labels: Floats, split: str) -> str:
+        return one_class(labels, split) if split == "train" else ""
+
+    def measure(
+        self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
+    ) -> dict[str, Estimate]:
+        """The naive answer draws a class by its share."""
+        from triad.statistics import metrics
+
+        return metrics.multiclass(cases.labels, scores, cases.cluster, cases.draws, guess=is_naive)
+
+    def gated(self, cases: Cases, scores: Floats) -> Estimate:
+        return self.measure(cases, scores)[self.metrics[0].name]
+
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+        if "accuracy" not in figures:
+            return ""
+        naive = figures.get("naive", {}).get("accuracy")
+        beside = f"; always naming the commonest class would be right for {naive:.1%}" if naive is not None else ""
+        return f"The model names the right class for {figures['accuracy']['value']:.1%} of customers{beside}."
 
 
 KIND = Multiclass()

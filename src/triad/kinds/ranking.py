@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from triad.arrays import Floats
-from triad.kinds.base import Calibration, Stacking
+from triad.kinds.base import Calibration, Cases, Metric, Stacking
 from triad.kinds.multiclass import Multiclass, log_pool
+
+if TYPE_CHECKING:
+    from triad.statistics.bootstrap import Estimate
 
 
 def fit_choices(scores: Floats, labels: Floats) -> tuple[Floats, tuple[float, ...]]:
@@ -31,7 +35,16 @@ class Ranking(Multiclass):
 
     name = "ranking"
     ranks = True
+    has_classes = False
+    is_classification = False
+    noun = "lists"
     stacking = Stacking(fit_choices, pool_possible)
+    metrics = (
+        Metric("ndcg", "NDCG", at_k=True),
+        Metric("recall", "Recall", at_k=True),
+        Metric("hit", "HIT", at_k=True),
+        Metric("mrr", "MRR"),
+    )
 
     def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
         from triad.statistics.calibration import POWERS
@@ -54,6 +67,28 @@ class Ranking(Multiclass):
 
     def row_weights(self, labels: Floats) -> Floats:
         return labels
+
+    def lack(self, labels: Floats, split: str) -> str:
+        return ""
+
+    def measure(
+        self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
+    ) -> dict[str, Estimate]:
+        from triad.statistics import metrics
+
+        return metrics.ranking(scores, cases.cluster, cases.draws)
+
+    def alike(self, scores: Floats) -> Floats:
+        """The reciprocal rank of what followed."""
+        return scores[:, 3]
+
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+        if "hit" not in figures:
+            return ""
+        naive = figures.get("naive", {}).get("hit")
+        beside = f"; a list of the most popular items holds it for {naive:.1%}" if naive is not None else ""
+        hit = figures["hit"]["value"]
+        return f"A list of {k} items holds what the customer turns to next for {hit:.1%} of cases{beside}."
 
 
 def exponent(calibration: Calibration) -> float:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from triad.arrays import Floats
-from triad.kinds.base import Calibration, WholeRows
+from triad.kinds.base import Calibration, Cases, Metric, Plain
+
+if TYPE_CHECKING:
+    from triad.statistics.bootstrap import Estimate
 
 
-class Regression(WholeRows):
+class Regression(Plain):
     """The loss is the absolute error: its minimiser is the conditional median."""
 
     name = "regression"
-    ranks = False
-    is_event = False
     loss_name = "absolute error"
     stacking = None
+    metrics = (
+        Metric("relative_gain", "Naive error removed", in_percent=True),
+        Metric("mae", "Mean absolute error", lower_is_better=True),
+        Metric("rmse", "Root mean squared error", lower_is_better=True),
+    )
     is_classification = False
     tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "absolute_error", "lightgbm": "mae"})
 
@@ -47,6 +53,9 @@ class Regression(WholeRows):
     def settled_log_scale(self, loss: float) -> float:
         return math.log(loss)
 
+    def constant(self, labels: Floats, classes: int) -> Floats:
+        return np.asarray(np.median(labels))
+
     def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
         return float(np.abs(labels - task["mean"]).mean() / task["scale"])
 
@@ -66,9 +75,6 @@ class Regression(WholeRows):
         """x → scale · x + shift."""
         return scores if calibration is None else calibration["scale"] * scores + calibration["shift"]
 
-    def row_weights(self, labels: Floats) -> Floats:
-        return np.ones(len(labels))
-
     def convex_weights(
         self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
     ) -> Floats:
@@ -76,6 +82,24 @@ class Regression(WholeRows):
         from triad.statistics.weights import PULL, absolute_weights
 
         return toward if toward is not None and len(labels) < PULL else absolute_weights(contributions, labels)
+
+    def measure(
+        self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
+    ) -> dict[str, Estimate]:
+        from triad.statistics import metrics
+
+        return metrics.regression(cases.labels, scores, cases.naive, cases.cluster, cases.draws)
+
+    def gated(self, cases: Cases, scores: Floats) -> Estimate:
+        return self.measure(cases, scores)[self.metrics[0].name]
+
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+        if "mae" not in figures:
+            return ""
+        gain, mae = figures.get("relative_gain", {}).get("value", 0.0), figures["mae"]["value"]
+        change = f"{abs(gain):.1%} {'smaller' if gain >= 0 else 'larger'}"
+        shown = self.metrics[1].number(mae)
+        return f"The average miss is {shown}{miss(mae)}: {change} than that of the naive guess."
 
 
 KIND = Regression()

@@ -24,6 +24,7 @@ from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
+from triad.kinds import KINDS
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
@@ -92,7 +93,7 @@ class Similarity:
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
             for name, task in tasks.items()
-            if task.kind == "binary"
+            if KINDS[task.kind].is_event
             for rows, label in [labelled(data, name, "validation", both=True)]
         }
         return cls(*known, logits, blend, *look)

@@ -21,6 +21,7 @@ from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
+from triad.kinds import KINDS
 from triad.members.history import look_back
 from triad.members.labelled import labelled
 from triad.texts import Texts
@@ -73,7 +74,7 @@ class Logistic:
         )
         weights = {}
         for name, task in tasks.items():
-            if task.kind not in ("binary", "multiclass"):
+            if not KINDS[task.kind].is_classification:
                 continue
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=True, within=within)

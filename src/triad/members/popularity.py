@@ -12,6 +12,7 @@ from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
+from triad.kinds import KINDS
 from triad.members.history import DAY
 from triad.members.item_index import align_share
 from triad.members.labelled import labelled
@@ -59,7 +60,7 @@ class Popularity:
             TriadError: a task has no label in train.
         """
         order = data.items.item_id.order()
-        constants = {name: _constant(data, name, task) for name, task in tasks.items() if task.kind != "ranking"}
+        constants = {name: _constant(data, name, task) for name, task in tasks.items() if not KINDS[task.kind].ranks}
         return cls(data.items.item_id[order], item_shares(data, half_life_days)[order], constants)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
@@ -90,11 +91,7 @@ class Popularity:
 
 
 def _constant(data: Dataset, name: str, task: TaskParams) -> list[float]:
-    _, label = labelled(data, name, "train", both=task.kind == "binary")
-    if task.kind == "multiclass":
-        count = np.bincount(label.astype(int), minlength=len(data.meta.classes[name])) + 1.0
-        return [float(share) for share in count / count.sum()]
-    if task.kind == "binary":
-        return [float(label.mean())]
-    naive = LABELS[task.label].naive
-    return [float(np.median(label)) if naive is None else naive]
+    kind, naive = KINDS[task.kind], LABELS[task.label].naive
+    _, label = labelled(data, name, "train", both=kind.is_event)
+    constant = kind.constant(label, len(data.meta.classes.get(name, ()))) if naive is None else naive
+    return [float(each) for each in np.atleast_1d(constant)]

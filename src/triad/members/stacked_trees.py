@@ -13,6 +13,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
+from triad.kinds import KINDS
 from triad.members.item_similarity import Similarity
 from triad.members.sharing import Shared, share
 from triad.members.trees import Profile
@@ -51,7 +52,7 @@ class Informed:
         Raises:
             TriadError: a task has too few labels in train or validation, or there are fewer users than folds.
         """
-        heard = tuple(name for name, task in tasks.items() if task.kind == "binary")
+        heard = tuple(name for name, task in tasks.items() if KINDS[task.kind].is_event)
 
         def give(part: Dataset) -> Similarity:
             return Similarity.fit(part, vectors, {name: tasks[name] for name in heard}, similarity)

@@ -81,14 +81,15 @@ class Profile:
         read: dict[str, list[str]] = {}
         encodings: dict[str, Encoding] = {}
         for name, task in tasks.items():
-            if task.kind == "ranking":
+            kind = KINDS[task.kind]
+            if kind.ranks:
                 continue
             within = task.given if task.given in tasks else None
-            rows, label = labelled(data, name, "train", both=task.kind != "regression", within=within)
+            rows, label = labelled(data, name, "train", both=kind.is_classification, within=within)
             later, later_label = labelled(data, name, "validation", within=within)
             parts = LABELS[task.label].reads
             found, asked = table(data, rows, aligned, basis), table(data, later, aligned, basis)
-            if "odds" in parts and task.kind != "regression" and len(data.streams.item):
+            if "odds" in parts and kind.is_classification and len(data.streams.item):
                 classes = len(data.meta.classes.get(name, ()))
                 encodings[name], own = encode_train(data, rows, label, place=place, classes=classes, seed=params.seed)
                 found += own
@@ -99,8 +100,7 @@ class Profile:
             matrix, held = _matrix(columns), _take(asked, read[name])
             with _threads(len(rows)):
                 trees[name] = [
-                    grow(KINDS[task.kind], params, seed, (matrix, label), (held, later_label))
-                    for seed in _seeds(params, len(rows))
+                    grow(kind, params, seed, (matrix, label), (held, later_label)) for seed in _seeds(params, len(rows))
                 ]
             counts = ", ".join(str(count(model)) for model in trees[name])
             log.info("%s: %s trees on %d rows × %d columns", name, counts, len(rows), len(columns))

@@ -78,8 +78,7 @@ def evaluate(params: Params) -> None:
     tables = {
         "members": figures.models_rows(results, settings),
         "slices": figures.slices_rows(results, settings),
-        "calibration": figures.calibration_rows(data, results, asked, models[FUSED]),
-        "roc": figures.roc_rows(data, results, asked, models[FUSED]),
+        **figures.curve_rows(data, results, asked, models[FUSED]),
         "ranking": figures.ranking_rows(results, asked, models),
     }
     shown = examples(fused, data, asked, titles, people=settings.examples, k=settings.k, seed=settings.seed)

@@ -14,11 +14,6 @@ from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.statistics.bootstrap import Draws, Estimate
 
-PRIMARY = {"binary": "auc", "multiclass": "macro_f1", "regression": "relative_gain", "ranking": "ndcg"}
-"""What the gate and the slices look at; more is better for each."""
-
-LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "mae", "rmse"})
-
 BINS = 10
 """Equal-mass bins of the calibration error and curve."""
 
@@ -112,6 +107,26 @@ def calibration_error(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, d
     member = bins(scores)[:, None] == np.arange(BINS)
     total = draws.totals(cluster, np.c_[member * (scores - taken)[:, None], np.ones(len(scores))])
     return _ratio(np.abs(total[:, :-1]).sum(axis=1), total[:, -1])
+
+
+def calibration_points(labels: Floats, scores: Floats) -> list[dict[str, float]]:
+    """predicted, observed, rows: each equal-mass bin of the scores (n,) against what happened."""
+    place = bins(scores)
+    return [
+        {"predicted": scores[inside].mean(), "observed": labels[inside].mean(), "rows": int(inside.sum())}
+        for inside in (place == each for each in np.unique(place))
+    ]
+
+
+def roc_points(labels: Floats, scores: Floats, most: int = 200) -> list[dict[str, float]]:
+    """false_positive_rate, true_positive_rate, at most some hundred points; none of labels of one class."""
+    from sklearn.metrics import roc_curve
+
+    if labels.min() == labels.max():
+        return []
+    false, true, _ = roc_curve(labels, scores)
+    places = np.unique(np.linspace(0, len(false) - 1, most).astype(int))
+    return [{"false_positive_rate": false[at], "true_positive_rate": true[at]} for at in places]
 
 
 def best_threshold(labels: Floats, scores: Floats) -> float:

@@ -36,7 +36,8 @@ class Candidates:
 
     def ndcg(self, scores: Floats) -> Floats:
         """(q,) NDCG@10 of each list under `scores` (q, width); a tie counts against what is wanted."""
-        return ndcg(scores, *np.nonzero(self.wanted), CUT)
+        query, target = np.nonzero(self.wanted)
+        return ndcg(scores, query, target, CUT)
 
 
 def run_of(form: MarketsForm, market: str, folder: Path, data: Dataset) -> Candidates:
