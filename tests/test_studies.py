@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -321,6 +322,17 @@ def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
     assert len(list((tmp_path / "shelf").iterdir())) == 2
 
 
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Networks of a few steps each, which tracing would take longer than running."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_a_variant_starts_from_a_registered_model_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -514,6 +526,7 @@ def claims_without_a_task_are_of_each_that_both_answer(rows: list[dict], by_seed
     ]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triad.ablations.run import run  # the one that needs a framework
 

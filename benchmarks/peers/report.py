@@ -17,6 +17,7 @@ from triad.ablations.compare import difference, estimates
 from triad.ablations.files import load as load_study
 from triad.ablations.outcome import Answers, Outcome
 from triad.ablations.spec import Unit
+from triad.evaluation.assess import NAIVE
 
 FOLDER = Path("ablations")
 
@@ -42,9 +43,9 @@ def main() -> None:
             theirs, gains = [], []
             for seed, scores in found.items():
                 known = ours[seed].tasks[task]
-                said = {"peer": scores[task], "triad": known.scores["fused"]}
-                both = Answers("binary", known.labels, known.cluster, said)
-                other, own = (estimates(both, model, "auc", params.bootstrap, params.seed) for model in said)
+                compared = {"peer": scores[task], "triad": known.scores["fused"]}
+                both = Answers("binary", known.labels, known.cluster, compared | {NAIVE: known.scores[NAIVE]})
+                other, own = (estimates(both, model, "auc", params.bootstrap, params.seed) for model in compared)
                 theirs.append(other)
                 gains.append(own - other)
             alone, gain = (difference(each, params.confidence, params.seed) for each in (theirs, gains))

@@ -60,12 +60,12 @@ def estimates(answers: Answers, model: str, metric: str, resamples: int, seed: i
         )
     clusters = int(answers.cluster.max()) + 1 if len(answers.cluster) else 0
     draws = draw(clusters, resamples, seed)
-    found = _measure(answers, model, metric, draws)
-    if metric not in found:
+    measured = _measure(answers, model, metric, draws)
+    if metric not in measured:
         raise TriadError(
-            f"no metric {metric!r} of a {answers.kind} task", where="claims", mend=f"known are {', '.join(found)}"
+            f"no metric {metric!r} of a {answers.kind} task", where="claims", mend=f"known are {', '.join(measured)}"
         )
-    return found[metric]
+    return measured[metric]
 
 
 def _measure(answers: Answers, model: str, metric: str, draws: Draws) -> Mapping[str, Estimate]:

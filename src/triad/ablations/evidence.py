@@ -54,8 +54,8 @@ class Evidence:
             model = self.outcome(unit).facts["record"][task]["best"]
         key = unit, task, model, metric
         if key not in self._made:
-            found = estimates(self._answers(unit, task), model, metric, self.resamples, self.seed)
-            self._made[key] = oriented(metric, found)
+            estimated = estimates(self._answers(unit, task), model, metric, self.resamples, self.seed)
+            self._made[key] = oriented(metric, estimated)
         return self._made[key]
 
     def _answers(self, unit: Unit, task: str) -> Answers:
@@ -66,8 +66,8 @@ class Evidence:
 
     def alone(self, variant: str, task: str, model: str, metric: str, share: float = 1.0) -> Difference:
         """The metric itself, over seeds."""
-        found = [self.estimate(unit, task, model, metric) for unit in self.units(variant, share)]
-        return difference(found, self.confidence, self.seed)
+        by_seed = [self.estimate(unit, task, model, metric) for unit in self.units(variant, share)]
+        return difference(by_seed, self.confidence, self.seed)
 
     def between(self, better: str, than: str, task: str, metric: str, share: float = 1.0) -> Difference | None:
         """`variant/model` less `variant/model` over the seeds that both have; None where there is none."""
@@ -76,8 +76,8 @@ class Evidence:
         pairs = [(unit, by_seed[unit.seed]) for unit in self.units(left, share) if unit.seed in by_seed]
         if not pairs:
             return None
-        found = [self.estimate(a, task, ours, metric) - self.estimate(b, task, theirs, metric) for a, b in pairs]
-        return difference(found, self.confidence, self.seed)
+        differences = [self.estimate(a, task, ours, metric) - self.estimate(b, task, theirs, metric) for a, b in pairs]
+        return difference(differences, self.confidence, self.seed)
 
 
 def sides(better: str, than: str) -> tuple[tuple[str, str], tuple[str, str]]:

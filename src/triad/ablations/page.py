@@ -29,7 +29,7 @@ def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("ablations.html.j2").render(
-        studies={name: {**found, "charts": _charts(name, found)} for name, found in studies.items()},
+        studies={name: {**results, "charts": _charts(name, results)} for name, results in studies.items()},
         number=number,
         signed=signed,
         interval=interval,
@@ -69,28 +69,28 @@ def verdict(row: Mapping[str, Any]) -> str:
     return words.get(row["status"], row["status"])
 
 
-def _charts(study: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _charts(study: str, results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of each task every variant's fused answers, and by share of the rows; and λ over time of the reference."""
-    drawn, reference = [], found["reference"]
-    for task in dict.fromkeys(row["task"] for row in found["figures"]):
-        of_task = [row for row in found["figures"] if row["task"] == task and row["model"] == FUSED]
+    drawn, reference = [], results["reference"]
+    for task in dict.fromkeys(row["task"] for row in results["figures"]):
+        of_task = [row for row in results["figures"] if row["task"] == task and row["model"] == FUSED]
         metric = metric_name(of_task[0]["metric"])
         if rows := _bars(row for row in of_task if row["share"] == 1):
             svg = charts.forest(rows, metric, reference, f"{study} {task} variants")
             drawn.append(_chart(f"{task}: every variant, fused; more is better", svg))
         # a mean over fewer seeds is of other draws, and would stand apart for that alone
-        whole = [row for row in found["curve"] if row["task"] == task and row["seeds"] == len(found["seeds"])]
+        whole = [row for row in results["curve"] if row["task"] == task and row["seeds"] == len(results["seeds"])]
         if lines := _lines(whole, "variant", "share", "value"):
             svg = charts.trends(lines, "share of the train rows", metric, f"{study} {task} curve", log_x=True)
             drawn.append(_chart(f"{task}: learning curves", svg))
-            against = [row for row in found["against_reference"] if row["task"] == task]
+            against = [row for row in results["against_reference"] if row["task"] == task]
             panels = {
                 f"{100 * share:g} %": _bars(row for row in against if row["share"] == share)
                 for share in sorted({row["share"] for row in against})
             }
             svg = charts.differences(panels, f"{metric} less {reference}", f"{study} {task} differences")
             drawn.append(_chart(f"{task}: each variant less {reference}, by share of the train rows", svg, wide=True))
-    history = [row for row in found["history"] if row["variant"] == reference]
+    history = [row for row in results["history"] if row["variant"] == reference]
     names = sorted({key for row in history for key in row if key.startswith("validation_lambda_")})
     weights = {
         name.removeprefix("validation_lambda_"): ([row["epoch"] for row in history], [row[name] for row in history])
@@ -121,42 +121,44 @@ def _bars(rows: Iterable[Mapping[str, Any]]) -> Rows:
 
 
 def _lines(rows: Rows, name: str, x: str, y: str) -> dict[str, tuple[list[float], list[float]]]:
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    lines: dict[str, tuple[list[float], list[float]]] = {}
     for row in sorted(rows, key=lambda row: row[x]):
         if row[y] is not None:
-            xs, ys = found.setdefault(row[name], ([], []))
+            xs, ys = lines.setdefault(row[name], ([], []))
             xs.append(row[x])
             ys.append(row[y])
-    return found
+    return lines
 
 
-def document(name: str, found: Mapping[str, Any]) -> str:
+def document(name: str, results: Mapping[str, Any]) -> str:
     """Markdown of one study: its lineage, its claims and every variant's fused figures."""
-    lineage = found["lineage"]
-    seeds = ", ".join(map(str, found["seeds"]))
-    said = f"{found['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}."
-    if found["missing"]:
-        variants = dict.fromkeys(unit.removeprefix(f"{name}_").rpartition("_")[0] for unit in found["missing"])
-        said += f" **{len(found['missing'])} units were not run**, of {', '.join(variants)}."
-    parts = [f"# {name}", said]
-    if found["claims"]:
-        parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(found))))
+    lineage = results["lineage"]
+    seeds = ", ".join(map(str, results["seeds"]))
+    opening = (
+        f"{results['about']} {lineage['date']}, commit {lineage['commit']}, data {lineage['data']}, seeds {seeds}."
+    )
+    if results["missing"]:
+        variants = dict.fromkeys(unit.removeprefix(f"{name}_").rpartition("_")[0] for unit in results["missing"])
+        opening += f" **{len(results['missing'])} units were not run**, of {', '.join(variants)}."
+    parts = [f"# {name}", opening]
+    if results["claims"]:
+        parts.append("\n".join(_table(("Claim", "Task", "Metric", "Difference", "p (Holm)", ""), _claims(results))))
     head = ("Variant", "Task", "Metric", "Fused", "Spread over seeds", "Less the reference")
-    parts.append("\n".join(_table(head, _variants(found))))
+    parts.append("\n".join(_table(head, _variants(results))))
     return "\n\n".join(parts) + "\n"
 
 
-def _claims(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    for row in found["claims"]:
+def _claims(results: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    for row in results["claims"]:
         part = "" if row["share"] == 1 else f" at {row['share']:.0%} of the rows"
         claim = f"{row['better']} over {row['than']}{part}"
         gain = f"{signed(row['value'])} {interval(row)}"
         yield claim, row["task"], metric_name(row["metric"]), gain, number(row["p_holm"]), row["status"]
 
 
-def _variants(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
-    against = {(row["variant"], row["task"], row["share"]): row for row in found["against_reference"]}
-    for row in found["figures"]:
+def _variants(results: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    against = {(row["variant"], row["task"], row["share"]): row for row in results["against_reference"]}
+    for row in results["figures"]:
         if row["model"] == FUSED:
             less = against.get((row["variant"], row["task"], row["share"]))
             shown = "" if less is None else f"{signed(less['value'])} {interval(less)}, {verdict(less)}"

@@ -63,10 +63,10 @@ def claims(evidence: Evidence) -> Rows:
     """Each claim with its difference, the corrected p and whether it holds."""
     explicit = evidence.study.claims
     judged = [claim for claim in evidence.study.judged if claim in explicit or evidence.answers(claim)]
-    asked = [(claim, _metric(evidence, claim)) for claim in judged]
-    found = [evidence.between(c.better, c.than, str(c.task), metric, c.share) for c, metric in asked]
-    rows = [{**c.model_dump(), "metric": metric} for c, metric in asked]
-    return _corrected(rows, found, evidence.confidence)
+    with_metric = [(claim, _metric(evidence, claim)) for claim in judged]
+    differences = [evidence.between(c.better, c.than, str(c.task), metric, c.share) for c, metric in with_metric]
+    rows = [{**c.model_dump(), "metric": metric} for c, metric in with_metric]
+    return _corrected(rows, differences, evidence.confidence)
 
 
 def _metric(evidence: Evidence, claim: Claim) -> str:
@@ -74,25 +74,26 @@ def _metric(evidence: Evidence, claim: Claim) -> str:
     return claim.metric or KINDS[kind].metrics[0].name
 
 
-def _corrected(rows: Rows, found: Sequence[Difference | None], confidence: float) -> Rows:
-    p = holm([math.nan if each is None else each.p for each in found]).tolist()
-    verdicts = [status(0.0 if each is None else each.value, q, confidence) for each, q in zip(found, p, strict=True)]
+def _corrected(rows: Rows, differences: Sequence[Difference | None], confidence: float) -> Rows:
+    p = holm([math.nan if each is None else each.p for each in differences]).tolist()
+    values = [0.0 if each is None else each.value for each in differences]
+    verdicts = [status(value, q, confidence) for value, q in zip(values, p, strict=True)]
     return [
         {**row, **_plain(each), "p_holm": _number(q), "status": verdict}
-        for row, each, q, verdict in zip(rows, found, p, verdicts, strict=True)
+        for row, each, q, verdict in zip(rows, differences, p, verdicts, strict=True)
     ]
 
 
 def figures(evidence: Evidence) -> Rows:
     """variant, share, task, metric, model: the primary metric of every model, over seeds."""
-    found = []
-    for variant, share, task, model, metric in _asked(evidence):
+    rows = []
+    for variant, share, task, model, metric in _primary(evidence):
         row = {"variant": variant, "share": share, "task": task, "metric": metric, "model": model}
-        found.append({**row, **_plain(evidence.alone(variant, task, model, metric, share))})
-    return found
+        rows.append({**row, **_plain(evidence.alone(variant, task, model, metric, share))})
+    return rows
 
 
-def _asked(evidence: Evidence) -> Iterable[tuple[str, float, str, str, str]]:
+def _primary(evidence: Evidence) -> Iterable[tuple[str, float, str, str, str]]:
     for variant in evidence.variants():
         for share in evidence.study.shares:
             units = evidence.units(variant, share)
@@ -103,20 +104,20 @@ def _asked(evidence: Evidence) -> Iterable[tuple[str, float, str, str, str]]:
 
 def against_reference(evidence: Evidence) -> Rows:
     """Each variant's fused answers less the reference's, on each task that both learn."""
-    rows, found = [], []
-    for variant, share, task, model, metric in _asked(evidence):
+    rows, differences = [], []
+    for variant, share, task, model, metric in _primary(evidence):
         if model != FUSED or variant == evidence.study.reference or ALONE in variant:
             continue
         reference = evidence.units(evidence.study.reference, share)
         if reference and task in evidence.outcome(reference[0]).tasks:
             rows.append({"variant": variant, "share": share, "task": task, "metric": metric})
-            found.append(evidence.between(variant, evidence.study.reference, task, metric, share))
-    return _corrected(rows, found, evidence.confidence)
+            differences.append(evidence.between(variant, evidence.study.reference, task, metric, share))
+    return _corrected(rows, differences, evidence.confidence)
 
 
 def negative_transfer(evidence: Evidence) -> Rows:
     """Each task learned with the others less its twin learned alone, the network's own answers."""
-    rows, found = [], []
+    rows, differences = [], []
     for name in evidence.variants():
         variant, _, task = name.partition(ALONE)
         if not task or not evidence.units(variant):
@@ -125,8 +126,8 @@ def negative_transfer(evidence: Evidence) -> Rows:
         model = "finetune" if "finetune" in answers.scores else FUSED
         metric = KINDS[answers.kind].metrics[0].name
         rows.append({"variant": variant, "task": task, "metric": metric, "model": model})
-        found.append(evidence.between(f"{variant}/{model}", f"{name}/{model}", task, metric))
-    return _corrected(rows, found, evidence.confidence)
+        differences.append(evidence.between(f"{variant}/{model}", f"{name}/{model}", task, metric))
+    return _corrected(rows, differences, evidence.confidence)
 
 
 def curve(evidence: Evidence) -> Rows:
@@ -138,7 +139,7 @@ def curve(evidence: Evidence) -> Rows:
 
 def without(evidence: Evidence) -> Rows:
     """What leaving a member out costs on the fusion window, out of fold, and its weight; means over seeds."""
-    found = []
+    rows = []
     for variant in evidence.variants():
         units = evidence.units(variant)
         records = [evidence.outcome(unit).facts["record"] for unit in units]
@@ -148,20 +149,20 @@ def without(evidence: Evidence) -> Rows:
                 row = {"variant": variant, "task": task, "member": member, "loss": first["loss"]}
                 cost = np.array([entry["cost_of_leaving_out"] for entry in entries])
                 row |= {"cost": float(cost.mean()), "spread": _spread(cost)}
-                found.append(row | {"weight": float(np.mean([entry["weight"] for entry in entries]))})
-    return found
+                rows.append(row | {"weight": float(np.mean([entry["weight"] for entry in entries]))})
+    return rows
 
 
 def diversity(evidence: Evidence) -> Rows:
     """Rank correlation of two members' answers on the test rows, of the reference: 1 is no diversity at all."""
-    units, found = evidence.units(evidence.study.reference), []
+    units, rows = evidence.units(evidence.study.reference), []
     for task, answers in evidence.outcome(units[0]).tasks.items() if units else ():
         members = [name for name in answers.scores if name not in (FUSED, NAIVE, ORACLE)]
         for one, other in combinations(members, 2):
             alike = [_alike(evidence.outcome(u).tasks[task].scores, one, other, answers.kind) for u in units]
             if np.isfinite(alike).all():
-                found.append({"task": task, "one": one, "other": other, "correlation": float(np.mean(alike))})
-    return found
+                rows.append({"task": task, "one": one, "other": other, "correlation": float(np.mean(alike))})
+    return rows
 
 
 def _alike(scores: Mapping[str, Any], one: str, other: str, kind: str) -> float:
@@ -171,30 +172,30 @@ def _alike(scores: Mapping[str, Any], one: str, other: str, kind: str) -> float:
 
 def cost(evidence: Evidence) -> Rows:
     """Seconds of fitting and parameters of each member, means over seeds."""
-    found = []
+    rows = []
     for variant in evidence.variants():
         facts = [evidence.outcome(unit).facts for unit in evidence.units(variant)]
         for member in facts[0]["seconds"] if facts else ():
             seconds = np.array([each["seconds"][member] for each in facts])
             row = {"variant": variant, "member": member, "seconds": float(seconds.mean()), "spread": _spread(seconds)}
-            found.append(row | {"parameters": facts[0]["parameters"].get(member)})
-    return found
+            rows.append(row | {"parameters": facts[0]["parameters"].get(member)})
+    return rows
 
 
 def histories(evidence: Evidence) -> Rows:
     """variant, epoch, and each column of the network's losses and λ: means over the seeds that got so far."""
-    found: Rows = []
+    epochs: Rows = []
     for variant in evidence.variants():
         runs = [evidence.outcome(unit).facts["history"].get("finetune", []) for unit in evidence.units(variant)]
         for epoch in range(max(map(len, runs), default=0)):
             rows = [run[epoch] for run in runs if len(run) > epoch]
-            found.append({"variant": variant, **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]}})
-    return found
+            epochs.append({"variant": variant, **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]}})
+    return epochs
 
 
 def diagnoses(evidence: Evidence) -> Rows:
     """variant, title, columns, rows (name → figures): what tasks do to one another, means over seeds."""
-    found: Rows = []
+    shown: Rows = []
     for variant in evidence.variants():
         facts = [evidence.outcome(unit).facts.get("diagnosis") for unit in evidence.units(variant)]
         known = [each for each in facts if each is not None]
@@ -204,15 +205,15 @@ def diagnoses(evidence: Evidence) -> Rows:
                 continue
             tasks, mean = known[0]["tasks"], np.mean(tables, axis=0)
             columns = tasks if key != "experts" else [f"expert {place + 1}" for place in range(mean.shape[1])]
-            rows = {task: [_number(float(value)) for value in row] for task, row in zip(tasks, mean, strict=True)}
-            found.append({"variant": variant, "title": title, "columns": columns, "rows": rows})
-    return found
+            by_task = {task: [_number(float(value)) for value in row] for task, row in zip(tasks, mean, strict=True)}
+            shown.append({"variant": variant, "title": title, "columns": columns, "rows": by_task})
+    return shown
 
 
-def _plain(found: Difference | None) -> dict[str, Any]:
-    if found is None:
+def _plain(difference: Difference | None) -> dict[str, Any]:
+    if difference is None:
         return {"value": None, "low": None, "high": None, "p": None, "spread": None, "seeds": 0}
-    return {key: _number(value) for key, value in asdict(found).items()}
+    return {key: _number(value) for key, value in asdict(difference).items()}
 
 
 def _number(value: float) -> float | None:

@@ -128,25 +128,25 @@ class Columns:
                 f"{empty:,} cells are empty", where=f"{self.where}, column {name}", mend="leave such rows out"
             )
 
-    def _cast(self, name: str, wrong: str, *kinds: pa.DataType, mend: str = "mend the cell") -> pa.ChunkedArray:
-        """The column as the first of `kinds` that all of its cells are."""
-        for kind in kinds:
+    def _cast(self, name: str, wrong: str, *types: pa.DataType, mend: str = "mend the cell") -> pa.ChunkedArray:
+        """The column as the first of `types` that all of its cells are."""
+        for each in types:
             try:
-                return self.columns[name].cast(kind)
+                return self.columns[name].cast(each)
             except pa.ArrowException:
                 continue
-        row = _first_unlike(self.columns[name], kinds[0])
+        row = _first_unlike(self.columns[name], types[0])
         cell = shown(self.columns[name][row].as_py())
         raise TriadError(f"a cell {wrong}: row {row + 1} {cell}", where=f"{self.where}, column {name}", mend=mend)
 
 
-def _first_unlike(column: pa.ChunkedArray, kind: pa.DataType) -> int:
-    """The first row whose cell is not of a kind that the column as a whole is not of."""
+def _first_unlike(column: pa.ChunkedArray, wanted: pa.DataType) -> int:
+    """The first row whose cell is not of the type that is `wanted`, which the column as a whole is not of."""
     first, end = 0, len(column)
     while end - first > 1:
         middle = (first + end) // 2
         try:
-            column.slice(first, middle - first).cast(kind)
+            column.slice(first, middle - first).cast(wanted)
         except pa.ArrowException:
             end = middle
         else:

@@ -35,6 +35,7 @@ from triad.examples.lists import Lists
 from triad.features.dataset import SPLITS, Bools, Floats, Ints, Meta, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
+from triad.tasks.column import LABEL as COLUMN
 from triad.texts import Texts
 
 log = logging.getLogger("triad.datasets")
@@ -47,7 +48,7 @@ NOTHING = "-"
 def tasks(form: TabularForm) -> dict[str, TaskParams]:
     """The tasks that the labels of `form` make."""
     return {
-        name: TaskParams(kind=label.kind, label="column", column=label.column, given=label.given)
+        name: TaskParams(kind=label.kind, label=COLUMN.name, column=label.column, given=label.given)
         for name, label in form.labels.items()
     }
 
