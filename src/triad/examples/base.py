@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from triad.features.source import Source
+
+
+@dataclass(frozen=True)
+class Made:
+    """A unit's arrays, with what follows from them."""
+
+    arrays: Any
+    learned: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able: what serving needs to make later rows in the same terms."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Meta`."""
 
 
 class Unit(Protocol):
@@ -10,5 +28,18 @@ class Unit(Protocol):
 
     name: str
     arrays: type
-    """A frozen dataclass of arrays. Its `split` (n,) is each row's place in SPLITS, -1 where it is left out; a unit
-    with tasks of its own has `labels` (n, tasks), the columns as `Meta.tasks` names them."""
+    """A frozen dataclass of arrays. Its `split` (n,) is each row's place in SPLITS, -1 where it is left out. A unit
+    whose rows are labelled has `labels` (n, tasks), the columns as `Meta.tasks` names them, and for each label's
+    `cluster` an array (n,) of that name. A `history` (n,) counts the interactions before a row."""
+    key: str | None
+    """The array of ids by which another model finds the same rows; None where no row is labelled."""
+    always: bool
+    """Whether it is made though no task asks for it, because members read it."""
+    tables: tuple[str, ...]
+    """What must be given, beyond users, items and events."""
+
+    def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
+        """The texts in `column`, "" where there is none: classes are named after them."""
+
+    def make(self, source: Source) -> Made:
+        """The rows of a night's tables. `source.learned(name)` is empty while the state is fitted."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from triad.arrays import Bools, Floats, Ints
+from triad.examples.base import Made, Unit
 from triad.texts import Texts
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from triad.features.source import Source
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,22 @@ class Exposures:
     is_cold_item: Bools  # fewer than min_count train interactions
 
 
-@dataclass(frozen=True)
-class _Unit:
-    name: str = "exposures"
-    arrays: type = Exposures
+class _Unit(Unit):
+    name = "exposures"
+    arrays = Exposures
+    key = "event_id"
+    always = True
+    tables = ()
+
+    def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
+        from triad.features.entities import user_values
+
+        return user_values(session, column).tolist()
+
+    def make(self, source: Source) -> Made:
+        from triad.features.exposure_arrays import make
+
+        return make(source)
 
 
 UNIT = _Unit()

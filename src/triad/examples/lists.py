@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from triad.arrays import Ints
+from triad.examples.base import Made, Unit
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from triad.features.source import Source
 
 
 @dataclass(frozen=True)
@@ -19,10 +27,21 @@ class Lists:
     target: Ints  # catalogue rows; query i's are target[offsets[i]:offsets[i + 1]], each once, ascending
 
 
-@dataclass(frozen=True)
-class _Unit:
-    name: str = "lists"
-    arrays: type = Lists
+class _Unit(Unit):
+    name = "lists"
+    arrays = Lists
+    key = None
+    always = True
+    tables = ()
+
+    def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
+        return ()
+
+    def make(self, source: Source) -> Made:
+        from triad.features.streams import lists
+
+        meta = source.state.meta
+        return Made(lists(source.streams, source.stream_user, meta.target_kind, meta.windows))
 
 
 UNIT = _Unit()

@@ -14,29 +14,20 @@ import pyarrow as pa
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.examples.exposures import Exposures
-from triad.features import catalogue, entities, exposures, labels, prices, searches, signals, streams
+from triad.features import catalogue, entities, exposures, labels, prices, streams
 from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
-from triad.features.context import Known, Rows, block, learn
-from triad.features.dataset import SPLITS, Floats, Ints, Meta
-from triad.features.labels import LabelRows
-from triad.features.rates import Strengths
+from triad.features.dataset import SPLITS, Meta
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
-from triad.features.splits import ends_inside, split_of, windows
-from triad.features.sql import DAY, HOUR, bound, columns, scalar, texts
+from triad.features.source import Source
+from triad.features.splits import windows
+from triad.features.sql import bound, columns, scalar
 from triad.features.state import State
 from triad.kinds import KINDS
 from triad.tasks import LABELS
-from triad.texts import Texts
-
-BLOCK = 50_000
-"""Exposures whose context is made at once. From 20,000 to 200,000 the time is the same, the memory is not."""
-
-LEARNED = 200_000
-"""Train exposures whose entities say how far rates are to be trusted."""
 
 MOST_DAYS = 3_660
 """From the first day to the last: a price is known for each item and day, so one wrong year would cost millions."""
@@ -68,10 +59,9 @@ def fit(
     check_keys(session)
     known = catalogue.read(session, params.category_levels)
     state = _learn(session, params, tasks, window, known, champion=champion)
-    data, strengths = _assemble(session, state, known)
+    data, state = _assemble(session, state, known)
     check_labels(data, tasks)
-    meta = _standardised(data)
-    return replace(data, meta=meta), replace(state, meta=meta, strengths=strengths)
+    return data, state
 
 
 def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table | None = None) -> Dataset:
@@ -122,14 +112,9 @@ def _learn(
         )
     kinds = columns(session, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
     funnel = Funnel(tuple(kinds.tolist()), labels.predicted(tasks))
-    pointwise = tuple(name for name, task in tasks.items() if LABELS[task.label].unit == "exposures")
     meta = Meta(
-        tasks={"exposures": pointwise},
-        classes={
-            name: LABELS[tasks[name].label].classes(tasks[name], partial(entities.user_values, session))
-            for name in pointwise
-            if KINDS[tasks[name].kind].has_classes
-        },
+        tasks=_columns(tasks),
+        classes=_classes(session, tasks),
         context=(),
         context_mean=(),
         context_std=(),
@@ -148,109 +133,52 @@ def _learn(
         surfaces=_surfaces(session, funnel, spans["train"]),
         prices_given=has_prices(session),
         queries_given=funnel.shown and scalar(session, "SELECT count(*) FROM query_row") > 0,
-        strengths={},
+        learned={},
         warm_items=tuple(id_ for id_, n in counts["item"].items() if n >= params.min_count),
     )
 
 
 def _assemble(
     session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, asked: pa.Table | None = None
-) -> tuple[Dataset, Strengths]:
-    """Both ways end here, so that training and serving cannot differ. A state without strengths gets them."""
-    params, meta, funnel = state.params, state.meta, Funnel(state.kinds, labels.predicted(state.tasks))
-    negatives = 0 if funnel.shown else params.sampled_negatives
-    exposures.build(session, funnel.kinds[0], negatives, params.seed)
+) -> tuple[Dataset, State]:
+    """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
+    params, meta = state.params, state.meta
     last_day = max(_last_day(session, state), -1 if asked is None else exposures.last_day(asked))
     grid = prices.build(session, state.prices_given, last_day, known)
-    signals.measure(session, funnel, params.attribution_hours)
-    if asked is not None:  # what places on the page bring was measured on the log's own exposures
-        exposures.replace(session, asked, negatives)
     stream, stream_user = streams.read(session, len(known.user_id), meta.windows)
-
-    found = exposures.read(session, state.surfaces, funnel.shown)
-    user, time = found["user"], found["time"]
-    rows = Rows(**found, history=streams.history(stream, stream_user, user, time))
-    days = split_of(time, meta.windows)
-    whole = ends_inside(time, days, params.attribution_hours * HOUR, meta.windows)
-    split = np.where(whole, days, -1).astype(np.int8)
-    # -1 takes the last of these: what is later than every split is new to all of them
-    begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
-
     users = entities.users(session, known, {name: state.vocabularies[name] for name in params.user_attributes})
-    known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
-    for_labels = LabelRows(
-        session, user, rows.item, time, split, users.fold, meta.windows, params.attribution_hours, known_until, grid
-    )
-    label = _labels(for_labels, state)
-    source = Known(
-        funnel=funnel,
-        surfaces=state.surfaces,
-        catalogue=known,
-        streams=stream,
-        daily=signals.daily_sums(session, funnel, known),
-        grid=grid,
-        searches=searches.read(session, known) if state.queries_given else None,
-        places=signals.places(session) if funnel.shown else None,
-        strengths=dict(state.strengths),
-        # a sold item's own price of the day would tell it from a sampled one's
-        price_lag=0 if state.prices_given and funnel.shown else 1,
-    )
-    event_id = texts(session, "event_id", "exposure", "row")
-    signals.forget(session)
-    if not source.strengths:
-        source = replace(source, strengths=_strengths(source, rows, split, meta.windows["train"][1]))
-    names, context = _context(source, rows)
-    data = Dataset(
-        items=entities.items(known, state.vocabularies, params.title_tokens, grid.first),
-        users=users,
-        streams=stream,
-        units={
-            "exposures": Exposures(
-                event_id=event_id,
-                user=user,
-                item=rows.item,
-                time=time,
-                split=split,
-                history=rows.history,
-                context=context,
-                labels=label,
-                is_new_user=streams.history(stream, stream_user, user, begins) == 0,
-                is_cold_item=(Texts.of(state.warm_items).places(known.item_id) < 0)[rows.item],
-            ),
-            "lists": streams.lists(stream, stream_user, funnel.target, meta.windows),
-        },
-        meta=replace(meta, context=names),
-    )
-    return data, source.strengths
+    source = Source(session, state, known, users, stream, stream_user, grid, asked)
+    # the exposures last: they drop the tables of the log to make room for their columns
+    made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
+    meta = replace(meta, **{field: value for each in made.values() for field, value in each.meta.items()})
+    items = entities.items(known, state.vocabularies, params.title_tokens, grid.first)
+    data = Dataset(items, users, stream, {name: each.arrays for name, each in made.items()}, meta)
+    learned = {name: dict(each.learned) for name, each in made.items() if each.learned}
+    return data, replace(state, meta=meta, learned=learned)
 
 
-def _strengths(source: Known, rows: Rows, split: Ints, end: int) -> Strengths:
-    """Learned of the entities in train, by their counts at its end."""
-    train = np.flatnonzero(split == SPLITS.index("train"))
-    seen = rows.take(train[:: 1 + len(train) // LEARNED])
-    return learn(source, replace(seen, time=np.full(len(seen.time), end, np.int64)))
+def units(tasks: Mapping[str, TaskParams]) -> list[str]:
+    """Units to be made: those that tasks ask for, and those that members read."""
+    asked = {LABELS[task.label].unit for task in tasks.values()}
+    return [name for name, unit in UNITS.items() if unit.always or name in asked]
 
 
-def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
-    """Names and (n, n_context) values, block by block: no whole column ever stands beside the matrix."""
-    names = tuple(block(source, rows.take(slice(0))))
-    context = np.empty((len(rows.user), len(names)), np.float32)
-    for start in range(0, len(rows.user), BLOCK):
-        part = slice(start, start + BLOCK)
-        found = block(source, rows.take(part))
-        for column, name in enumerate(names):
-            context[part, column] = found[name]
-    return names, context
+def _classes(session: duckdb.DuckDBPyConnection, tasks: Mapping[str, TaskParams]) -> dict[str, tuple[str, ...]]:
+    """Names of each task's classes, where it has some."""
+    return {
+        name: LABELS[task.label].classes(task, partial(UNITS[LABELS[task.label].unit].values, session))
+        for name, task in tasks.items()
+        if KINDS[task.kind].has_classes
+    }
 
 
-def _labels(rows: LabelRows, state: State) -> Floats:
-    """(n, n_tasks) labels, NaN where missing."""
-    values = np.full((len(rows.user), len(state.meta.tasks["exposures"])), np.nan, np.float32)
-    for column, name in enumerate(state.meta.tasks["exposures"]):
-        make = LABELS[state.tasks[name].label].make
-        assert make is not None, name  # `check_tables` refused it
-        values[:, column] = make(name, state.tasks, rows, state.meta.classes.get(name, ()))
-    return values
+def _columns(tasks: Mapping[str, TaskParams]) -> dict[str, tuple[str, ...]]:
+    """Unit → its tasks, in the order of the params. A unit whose rows hold their own answers has none."""
+    by_unit: dict[str, tuple[str, ...]] = {name: () for name in units(tasks) if UNITS[name].key is not None}
+    for name, task in tasks.items():
+        if (unit := LABELS[task.label].unit) in by_unit:
+            by_unit[unit] += (name,)
+    return by_unit
 
 
 def _surfaces(session: duckdb.DuckDBPyConnection, funnel: Funnel, train: tuple[int, int]) -> tuple[str, ...]:
@@ -280,19 +208,3 @@ def _last_day(session: duckdb.DuckDBPyConnection, state: State) -> int:
             mend="leave out the rows whose time is wrong, or shorten ingest.window_days",
         )
     return last
-
-
-def _standardised(data: Dataset) -> Meta:
-    """`data.meta` with each context column's mean and deviation over train rows, NaN left out."""
-    rows, width = data.rows("train"), len(data.meta.context)
-    count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
-    for start in range(0, len(rows), BLOCK):
-        values = data.exposures.context[rows[start : start + BLOCK]].astype(np.float64)
-        known = np.isfinite(values)
-        values[~known] = 0
-        count, total, square = count + known.sum(0), total + values.sum(0), square + (values**2).sum(0)
-    mean = total / np.maximum(count, 1)
-    std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))
-    return replace(
-        data.meta, context_mean=tuple(mean.tolist()), context_std=tuple(np.where(std > 1e-5, std, 1.0).tolist())
-    )

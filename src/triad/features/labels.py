@@ -15,9 +15,10 @@ from triad.features.dataset import SPLITS, Bools, Floats, Ints
 from triad.features.prices import PriceGrid
 from triad.features.splits import Windows, ends_inside
 from triad.features.sql import DAY, HOUR, columns, nan
+from triad.features.state import State
 from triad.schema import EVENT_KINDS
 from triad.tasks import LABELS
-from triad.tasks.base import Entity
+from triad.tasks.base import Entity, Rows
 
 _ALL, _NAMELESS, _NAMED = range(3)
 """Among which events an exposure looks for its own: all, those that name no session, those of its session."""
@@ -78,6 +79,17 @@ class LabelRows:
         label = nan(len(values))
         label[rows] = values[rows]
         return label
+
+
+def values_of(unit: str, rows: Rows, count: int, state: State) -> Floats:
+    """(count, tasks) labels of the unit's tasks on its `rows`, NaN where missing."""
+    names = state.meta.tasks[unit]
+    values = np.full((count, len(names)), np.nan, np.float32)
+    for column, name in enumerate(names):
+        make = LABELS[state.tasks[name].label].make
+        assert make is not None, name  # `check_tables` refused it
+        values[:, column] = make(name, state.tasks, rows, state.meta.classes.get(name, ()))
+    return values
 
 
 def predicted(tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ class State:
     surfaces: tuple[str, ...]  # the surfaces most seen in train
     prices_given: bool  # whether the source has a table of prices
     queries_given: bool  # whether exposures carry what was searched for
-    strengths: Mapping[str, float]  # how far each rate is trusted, see `rates.lifts`
+    learned: Mapping[str, Any]  # unit → what it learned of its train rows, as JSON holds it
     warm_items: tuple[str, ...]  # ids with min_count train interactions
 
     def save(self, folder: Path) -> None:
@@ -48,7 +49,7 @@ class State:
                 "surfaces": self.surfaces,
                 "prices_given": self.prices_given,
                 "queries_given": self.queries_given,
-                "strengths": dict(self.strengths),
+                "learned": dict(self.learned),
             },
         )
 
@@ -65,6 +66,6 @@ class State:
             surfaces=tuple(raw["surfaces"]),
             prices_given=raw["prices_given"],
             queries_given=raw["queries_given"],
-            strengths=raw["strengths"],
+            learned=raw["learned"],
             warm_items=tuple(pq.read_table(folder / "warm_items.parquet")["item_id"].to_pylist()),
         )

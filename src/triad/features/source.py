@@ -1,0 +1,33 @@
+"""What every unit of examples is made from: the tables, and what all units read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from triad.features.catalogue import Catalogue
+from triad.features.dataset import Ints, Streams, Users
+from triad.features.prices import PriceGrid
+from triad.features.state import State
+
+
+@dataclass(frozen=True)
+class Source:
+    """A night's tables. `session` also has the temporary tables `activity`, `user_row` and `item_row`."""
+
+    session: duckdb.DuckDBPyConnection
+    state: State
+    catalogue: Catalogue
+    users: Users
+    streams: Streams
+    stream_user: Ints  # (n,) whose each interaction is
+    grid: PriceGrid
+    asked: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
+
+    def learned(self, unit: str) -> Mapping[str, Any]:
+        """What `unit` learned when the state was fitted; nothing while it is being fitted."""
+        return self.state.learned.get(unit, {})
