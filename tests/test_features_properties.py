@@ -182,7 +182,7 @@ def test_transform_repeats_fit_array_for_array(shop: tuple[bool, bool], tmp_path
     }
     with connect(shuffled, threads=1) as session:
         again = transform(session, loaded)
-    for part in ("items", "users", "streams", "exposures", "queries"):
+    for part in ("items", "users", "streams", "exposures", "lists"):
         for name, values in vars(getattr(data, part)).items():
             other = getattr(getattr(again, part), name)
             assert type(values) is type(other) and np.asarray(values).dtype == np.asarray(other).dtype
