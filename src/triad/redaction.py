@@ -62,7 +62,7 @@ class Privacy:
         if column not in TABLES[table].names:
             return column not in self.public
         found = TABLES[table].column(column)
-        return (found.personal and found.kind == "string") or f"{table}.{column}" in self.made
+        return (found.personal and found.type == "string") or f"{table}.{column}" in self.made
 
     def value(self, table: str, column: str, value: Any) -> Any:
         """A value as reports may hold it: numbers and times as they are, a text as it is or by its shape."""
@@ -96,8 +96,8 @@ def _shape(text: str) -> str:
 
 
 def _letter(match: re.Match[str]) -> str:
-    kind = unicodedata.category(match[0])
-    return "9" if kind == "Nd" else "_" if match[0] == "_" else "A" if kind == "Lu" else "a"
+    category = unicodedata.category(match[0])
+    return "9" if category == "Nd" else "_" if match[0] == "_" else "A" if category == "Lu" else "a"
 
 
 def _cut(text: str, quoted: str, mark: str = "") -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["string", "int64", "float64", "bool", "timestamp", "date"]
+Type = Literal["string", "int64", "float64", "bool", "timestamp", "date"]
 
 EVENT_KINDS = ("impression", "click", "cart", "purchase")
 """The funnel, in order. A kind's place in this tuple is its code in feature arrays."""
@@ -24,13 +24,13 @@ MOST_CATEGORIES = 10_000
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` is its type, `unit` what a number counts, `personal` whether it says something of a person.
+    """One column: `type` is its values', `unit` what a number counts, `personal` whether it says something of a person.
 
     A text of more than `max_length` characters is no name and no title but an accident, or an attack.
     """
 
     name: str
-    kind: Kind
+    type: Type
     meaning: str
     unit: str = ""
     nullable: bool = False

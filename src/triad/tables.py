@@ -35,7 +35,7 @@ _ARROW = {
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The Arrow schema of a contract table, without a shop's own attributes."""
-    return pa.schema([pa.field(c.name, _ARROW[c.kind], nullable=c.nullable) for c in table.columns])
+    return pa.schema([pa.field(c.name, _ARROW[c.type], nullable=c.nullable) for c in table.columns])
 
 
 def conform(name: str, data: pa.Table) -> pa.Table:
@@ -53,7 +53,7 @@ def conform(name: str, data: pa.Table) -> pa.Table:
     data = settled(data, f"table {name}")
     columns, fields = [], []
     for column in table.columns:
-        kind = _ARROW[column.kind]
+        kind = _ARROW[column.type]
         if column.name in data.column_names:
             values = _typed(column, data[column.name], f"table {name}, column {column.name}")
         elif column.nullable:
@@ -73,14 +73,14 @@ def conform(name: str, data: pa.Table) -> pa.Table:
 
 
 def _typed(column: Column, values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    if column.kind == "string":
+    if column.type == "string":
         return texts(values, where, ids=column.name.endswith("_id"))
     try:
-        return values.cast(_ARROW[column.kind])
+        return values.cast(_ARROW[column.type])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         mend = "convert it in the source or in the column mapping"
         raise TriadError(
-            f"expected {column.kind}, found {values.type}: {masked(str(error))}", where=where, mend=mend
+            f"expected {column.type}, found {values.type}: {masked(str(error))}", where=where, mend=mend
         ) from error
 
 
@@ -177,7 +177,7 @@ LOCK = "SET lock_configuration = true"
 
 def _brought(folder: Path, name: str) -> pa.Table | None:
     """A table that others have written, brought to the contract's types; None where it has them all."""
-    kinds = {c.name: _ARROW[c.kind] for c in TABLES[name].columns}
+    kinds = {c.name: _ARROW[c.type] for c in TABLES[name].columns}
     files = sorted(folder.rglob("*.parquet"))
     schemas = [pq.read_schema(file) for file in files]
     if all(

@@ -36,7 +36,7 @@ def check_tasks(tasks: Tasks) -> None:
         if task.label not in LABELS:
             raise ValueError(f"{where}.label: there is no {task.label!r}{near(task.label, LABELS)}")
         label = LABELS[task.label]
-        if task.kind not in label.kinds:
+        if {task.kind}.isdisjoint(label.kinds):
             raise ValueError(
                 f"{where}: label {task.label!r} is of kind {' or '.join(label.kinds)!r}, not {task.kind!r}"
             )

@@ -269,9 +269,9 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(f"{where}.constant: a text is meant, and YAML reads {is_as}; quote it as it should be")
         if column.round and column.unit != "major":
             raise ValueError(f"{where}: `round` is for money of `unit: major`")
-        if declared.kind not in ("timestamp", "date") and (column.format or column.epoch or column.timezone):
+        if declared.type not in ("timestamp", "date") and (column.format or column.epoch or column.timezone):
             raise ValueError(f"{where}: `format`, `epoch` and `timezone` are for times")
-        if declared.kind != "string" and (column.key or column.row_number):
+        if declared.type != "string" and (column.key or column.row_number):
             raise ValueError(f"{where}: `key` and `row_number` make texts")
     if params.path:
         lacking = [c.name for c in table.columns if not c.nullable and c.name not in params.columns]
@@ -286,5 +286,5 @@ def _wrong_constant(column: Column, constant: str | bool | float | None) -> str 
     fitting: dict[str, type | tuple[type, ...]] = {"int64": (int, float), "float64": (int, float), "bool": bool}
     if constant is None or isinstance(constant, str):
         return None
-    fits = isinstance(constant, fitting.get(column.kind, ())) and isinstance(constant, bool) == (column.kind == "bool")
+    fits = isinstance(constant, fitting.get(column.type, ())) and isinstance(constant, bool) == (column.type == "bool")
     return None if fits else read_as(constant)

@@ -41,7 +41,7 @@ class Funnel:
 
     @property
     def interactions(self) -> tuple[int, ...]:
-        return tuple(kind for kind in self.kinds if kind != IMPRESSION)
+        return tuple(code for code in self.kinds if code != IMPRESSION)
 
     @property
     def target(self) -> int:
@@ -52,13 +52,13 @@ class Funnel:
     def told(self) -> tuple[int, ...]:
         """Kinds that users' columns count: the first two, the last, and what tasks predict. Streams hold them all."""
         known = {*self.kinds[:1], self.target, self.kinds[-1], *self.predicted}
-        return tuple(kind for kind in self.kinds if kind in known)
+        return tuple(code for code in self.kinds if code in known)
 
     @property
     def steps(self) -> tuple[tuple[int, int], ...]:
         """Pairs of kinds whose ratio is a rate: first to second step, second to each later one."""
         first = ((IMPRESSION, self.target),) if self.shown else ()
-        return first + tuple((self.target, kind) for kind in self.interactions[1:] if kind in self.told)
+        return first + tuple((self.target, code) for code in self.interactions[1:] if code in self.told)
 
 
 def plural(kind: int) -> str:

@@ -52,7 +52,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
         return np.array(["" if v is None or v is np.ma.masked else v for v in values.tolist()], dtype=object)
     if not isinstance(values, np.ma.MaskedArray):
         return values
-    if values.dtype.kind == "f":
+    if np.issubdtype(values.dtype, np.floating):
         return values.filled(np.nan)
     if values.mask.any():
         raise ValueError("a whole-number column holds a null; cast it to a float or give it a value in the query")

@@ -50,7 +50,8 @@ def lists(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows)
     An item that stands twice in a basket is one target: a list holds it once.
     """
     inside = split_of(streams.time, spans)
-    rows = np.flatnonzero((streams.kind == target_kind) & (inside > 0))
+    event = streams.kind
+    rows = np.flatnonzero((event == target_kind) & (inside > 0))
     asked_for = np.stack([stream_user[rows], streams.time[rows], streams.item[rows]])
     rows = rows[np.unique(asked_for, axis=1, return_index=True)[1]]
     user, time = stream_user[rows], streams.time[rows]

@@ -79,7 +79,7 @@ def table(data: Dataset, rows: Ints, vectors: Floats, basis: Basis) -> list[Colu
 
 def _user(data: Dataset, states: States, taste: Floats, relative: Floats, basis: Basis) -> list[Column]:
     """Columns that depend on the state alone, one row a state."""
-    item, kind = np.asarray(data.streams.item)[states.step], np.asarray(data.streams.kind)[states.step]
+    item, event = np.asarray(data.streams.item)[states.step], np.asarray(data.streams.kind)[states.step]
     empty = np.diff(states.start) == 0
     price = np.asarray(data.items.log_price, np.float64)[item]
     level, spread = states.total(price), np.sqrt(np.maximum(states.total(price**2) - states.total(price) ** 2, 0))
@@ -87,9 +87,9 @@ def _user(data: Dataset, states: States, taste: Floats, relative: Floats, basis:
     columns += [Column("price_level", "user", level), Column("price_spread", "user", spread)]
     columns += [Column("relative_price_level", "user", states.total(relative[item]))]
     bought = EVENT_KINDS.index("purchase")
-    share = np.maximum(states.total(kind == bought), 1e-9)
-    columns += [Column("bought_relative_price", "user", states.total((kind == bought) * relative[item]) / share)]
-    columns += [Column(f"{name}_share", "user", states.total(kind == k)) for k, name in enumerate(EVENT_KINDS) if k]
+    share = np.maximum(states.total(event == bought), 1e-9)
+    columns += [Column("bought_relative_price", "user", states.total((event == bought) * relative[item]) / share)]
+    columns += [Column(f"{name}_share", "user", states.total(event == k)) for k, name in enumerate(EVENT_KINDS) if k]
     broad = np.asarray(data.items.category)[:, :1].ravel()
     columns += [Column(f"category_{row}_share", "user", states.total(broad[item] == row)) for row in basis.categories]
     variety = np.diff(item_weights(data, states).indptr) / np.maximum(np.diff(states.start), 1)

@@ -49,18 +49,18 @@ class Names:
             log.warning("%s cannot be read, so perhaps there too (%s)", path, type(error).__name__)
             return 0
 
-    def _count(self, path: Path, kind: str) -> int:
-        if kind == ".parquet":
+    def _count(self, path: Path, suffix: str) -> int:
+        if suffix == ".parquet":
             file = pq.ParquetFile(path)
             columns = [field.name for field in file.schema_arrow if _is_text(field.type)]
             return sum(map(self._batch, file.iter_batches(columns=columns))) if columns else 0
-        if kind == ".arrow":
+        if suffix == ".arrow":
             with pa.memory_map(str(path)) as source:
                 reader = pa.ipc.open_file(source)
                 return sum(self._batch(reader.get_batch(n)) for n in range(reader.num_record_batches))
-        if kind in (".npy", ".npz"):
+        if suffix in (".npy", ".npz"):
             return self._arrays(path)
-        return sum(1 for _ in self.pattern.finditer(path.read_bytes())) if kind in _WRITTEN else 0
+        return sum(1 for _ in self.pattern.finditer(path.read_bytes())) if suffix in _WRITTEN else 0
 
     def below(self, folder: Path, without: Collection[Path] = ()) -> dict[Path, int]:
         """Files below `folder`, but not below those `without`, that name one of them, and how often.
@@ -78,7 +78,7 @@ class Names:
         with path.open("rb") as handle:
             loaded = np.load(handle, allow_pickle=False)
             arrays = [loaded[name] for name in loaded.files] if hasattr(loaded, "files") else [loaded]
-        texts = [array.astype(str) for array in arrays if array.dtype.kind in "US"]
+        texts = [array.astype(str) for array in arrays if np.issubdtype(array.dtype, np.character)]
         return sum(int(np.isin(array, self.exact.to_pylist()).sum()) for array in texts)
 
 

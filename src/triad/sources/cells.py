@@ -40,7 +40,7 @@ class Cell:
     """A source's name for a column and its DuckDB type; SQL for its value as it stands and as changed text."""
 
     source: str
-    kind: str
+    type: str
     raw: str
     text: str
     table: TableParams

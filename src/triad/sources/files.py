@@ -204,7 +204,7 @@ def _personal(name: str, files: FilesParams, source: str) -> bool:
 
 
 def _says_who(column: Column) -> bool:
-    return column.personal and column.kind == "string"
+    return column.personal and column.type == "string"
 
 
 def _leave_out(session: duckdb.DuckDBPyConnection, name: str, rules: Sequence[str], where: str) -> None:

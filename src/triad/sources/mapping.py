@@ -43,13 +43,13 @@ def value(column: Column, params: ColumnParams, table: TableParams, types: Mappi
 
 def _single(column: Column, params: ColumnParams, table: TableParams, types: Mapping[str, str], currency: str) -> Value:
     cell = _cell(params, table, types)
-    if column.kind == "string":
+    if column.type == "string":
         faults = _event_kinds(cell) if column.name == "kind" else ()
         return Value(cell.text, (*faults, *_texts(cell, is_id=column.name.endswith("_id"))))
-    if column.kind == "bool":
+    if column.type == "bool":
         mend = "name them in `map`"
         return cell.convertible(f"TRY_CAST({cell.text} AS BOOLEAN)", "neither true nor false", mend)
-    if column.kind in ("timestamp", "date"):
+    if column.type in ("timestamp", "date"):
         return moment(column, params, cell)
     return amount(cell, currency, rounds=params.round) if params.unit == "major" else whole(column, cell)
 
@@ -83,12 +83,12 @@ def _texts(cell: Cell, *, is_id: bool) -> tuple[Fault, ...]:
         return _infinite(cell)
     mend = "if it means missing, name it in null_values; if it is an id, give it another in `map`"
     words = cell.fault(f"{cell.text} IN ({', '.join(map(literal, _NO_IDS))})", "a program's word for missing", mend)
-    bad = canonical.unclear(cell.raw, cell.kind)
+    bad = canonical.unclear(cell.raw, cell.type)
     return (words, *([cell.fault(bad, canonical.UNCLEAR, canonical.MEND_UNCLEAR)] if bad else []))
 
 
 def _infinite(cell: Cell) -> tuple[Fault, ...]:
-    if cell.kind not in ("FLOAT", "DOUBLE"):
+    if cell.type not in ("FLOAT", "DOUBLE"):
         return ()
     return (cell.fault(f"isinf({cell.raw})", "infinite", "leave it empty"),)
 

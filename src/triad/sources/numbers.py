@@ -22,14 +22,14 @@ _NOISE = 1e-6  # of a minor unit: what a float can be off by
 
 def number(cell: Cell) -> str:
     """SQL for the cell as a finite DOUBLE, NULL where it is none."""
-    if cell.kind == "VARCHAR":
+    if cell.type == "VARCHAR":
         decimal, group = cell.table.decimal, _SIGNS.get(cell.table.thousands or "", "")
         whole = r"\d+" + (rf"|\d{{1,3}}({group}\d{{3}})+" if group else "")
         pattern = rf"[{_BLANK}]*[+-]?(({whole})([{decimal}]\d*)?|[{decimal}]\d+)([eE][+-]?\d+)?[{_BLANK}]*"
         bare = f"regexp_replace({cell.text}, {literal(f'[{_BLANK}]|{group}' if group else f'[{_BLANK}]')}, '', 'g')"
         made = f"TRY_CAST(replace({bare}, {literal(decimal)}, '.') AS DOUBLE)"
         made = f"CASE WHEN regexp_full_match({cell.text}, {literal(pattern)}) THEN {made} END"
-    elif cell.kind == "FLOAT":  # by its digits: 12.99 is 12.9899997… as a double
+    elif cell.type == "FLOAT":  # by its digits: 12.99 is 12.9899997… as a double
         made = f"CAST(CAST({cell.raw} AS VARCHAR) AS DOUBLE)"
     else:
         made = f"TRY_CAST({cell.raw} AS DOUBLE)"
@@ -38,7 +38,7 @@ def number(cell: Cell) -> str:
 
 def grouping(cell: Cell, *, decimals: bool = False) -> tuple[Fault, ...]:
     """The fault of a text whose sign may group its digits; with `decimals`, the decimal sign is known to do no such."""
-    if cell.kind != "VARCHAR" or cell.table.thousands is not None:
+    if cell.type != "VARCHAR" or cell.table.thousands is not None:
         return ()
     signs = "".join(s for s in ".,'\u2019" if not (decimals and s == cell.table.decimal)) + _BLANK
     pattern = rf"[{_BLANK}]*[+-]?[1-9]\d{{0,2}}([{signs}]\d{{3}})+([.,]\d*)?[{_BLANK}]*"
@@ -72,7 +72,7 @@ def amount(cell: Cell, currency: str, *, rounds: bool) -> Value:
 
 def whole(column: Column, cell: Cell) -> Value:
     """An exact BIGINT."""
-    if cell.kind in _WHOLE:
+    if cell.type in _WHOLE:
         return Value(f"CAST({cell.raw} AS BIGINT)")
     made = number(cell)
     hint = "amounts with a fraction are `unit: major`; " if column.unit == "cents" else ""

@@ -30,7 +30,7 @@ def moment(column: Column, params: ColumnParams, cell: Cell) -> Value:
     zone = params.timezone or cell.table.timezone
     mend = "say how they are written: format: '%d/%m/%Y %H:%M', or epoch: seconds"
     zoned, naive = _readings(params, cell)
-    if column.kind == "date":  # a day is a day wherever it was written
+    if column.type == "date":  # a day is a day wherever it was written
         day = f"CAST(coalesce({', '.join(filter(None, (naive, zoned)))}) AS DATE)"
         return cell.convertible(day, "not a day", mend)
     made = [zoned] if zoned else []
@@ -63,9 +63,9 @@ def _readings(params: ColumnParams, cell: Cell) -> tuple[str | None, str | None]
     if params.epoch:
         ticks = f"floor({number(cell)} * {_EPOCH[params.epoch]})"
         return f"CASE WHEN abs({ticks}) < 9e18 THEN make_timestamptz(CAST({ticks} AS BIGINT)) END", None
-    if cell.kind == "TIMESTAMP WITH TIME ZONE":
+    if cell.type == "TIMESTAMP WITH TIME ZONE":
         return cell.raw, None
-    if cell.kind in ("TIMESTAMP", "DATE"):
+    if cell.type in ("TIMESTAMP", "DATE"):
         return None, f"CAST({cell.raw} AS TIMESTAMP)"
     if params.format and params.format.endswith(("%z", "%Z")):
         wall = f"try_strptime({_part(cell, _BEHIND, 1)}, {literal(params.format[:-2].rstrip())})"

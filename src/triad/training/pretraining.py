@@ -67,7 +67,8 @@ def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
     fresh = np.ones(len(time), bool)
     fresh[1:] = (time[1:] != time[:-1]) | (user[1:] != user[:-1])
     moment = np.maximum.accumulate(np.where(fresh, place, 0))  # first interaction of the same moment
-    rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (streams.kind == data.meta.target_kind))
+    event = np.asarray(streams.kind)
+    rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (event == data.meta.target_kind))
     state = (place + 1 if masked else moment) - offsets[user]
     return Targets(user[rows], state[rows], np.asarray(streams.item)[rows])
 
@@ -142,18 +143,18 @@ class InTurn:
         return self._feeds[number].build(batch, epoch, step)
 
 
-def make_loss(network: SequenceNetwork, kind: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
-    """A batch's mean loss, `kind` as `PretrainParams.loss_for` says."""
+def make_loss(network: SequenceNetwork, loss: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+    """A batch's mean loss, `loss` as `PretrainParams.loss_for` says."""
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
         states, items = network(batch, training=True)
         target, drawn = batch["candidate"], batch["negatives"]
-        if kind == "softmax":  # the batch's list is the whole catalogue
+        if loss == "softmax":  # the batch's list is the whole catalogue
             values = losses.softmax(states, items, target)
         else:
             positive, negatives = ops.take(items, target, axis=0), ops.take(items, drawn, axis=0)
             is_target = ops.cast(target[:, None] == drawn[None, :], "float32")
-            if kind == "gbce":
+            if loss == "gbce":
                 values = losses.gbce(states, positive, negatives, is_target, catalogue=catalogue)
             else:
                 values = losses.sampled_softmax(states, positive, negatives, is_target, batch["log_q"])

@@ -40,7 +40,7 @@ class Drift:
     """
 
     column: str
-    kind: Literal["categorical", "numeric"]
+    scale: Literal["categorical", "numeric"]
     effect: float
     p_value: float
     rows: int

@@ -131,7 +131,7 @@ def check_drift(found: list[drift.Drift], params: ValidateParams, when: str) -> 
     corrected = holm([one.p_value for one in found])
     for one, p_value in zip(found, corrected, strict=True):
         table, _, column = one.column.partition(".")
-        measure = "Cramér's V" if one.kind == "categorical" else "Kolmogorov-Smirnov distance"
+        measure = "Cramér's V" if one.scale == "categorical" else "Kolmogorov-Smirnov distance"
         drifted = p_value <= params.drift_alpha and one.effect >= params.drift_effect
         message = (
             f"{'drifted' if drifted else 'no drift that matters'} {when}: {measure} {one.effect:.3f} "

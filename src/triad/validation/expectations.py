@@ -220,21 +220,21 @@ def _check(
     *,
     privacy: Privacy,
 ) -> Check:
-    kind, severity, passed = expectation["type"], expectation["severity"], bool(result["success"])
+    type_, severity, passed = expectation["type"], expectation["severity"], bool(result["success"])
     if raised := _exception(result):
-        message = f"expectations/{table}.json: expectations[{place}] ({kind}) could not be asked: "
+        message = f"expectations/{table}.json: expectations[{place}] ({type_}) could not be asked: "
         message += masked(raised, [value for value in expectation["kwargs"].values() if isinstance(value, str)])
-        return Check(kind, table, _column(expectation), "critical", False, message, broken=True)
+        return Check(type_, table, _column(expectation), "critical", False, message, broken=True)
     found = result["result"]
     if not passed and not samples:
-        values = observed(found.get("partial_unexpected_list", []), kind, table, str(_column(expectation)), privacy)
+        values = observed(found.get("partial_unexpected_list", []), type_, table, str(_column(expectation)), privacy)
         samples = tuple({str(_column(expectation)): value} for value in values)
-    seen = observed(found.get("observed_value"), kind, table, str(_column(expectation)), privacy)
-    counted = seen if kind == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
+    seen = observed(found.get("observed_value"), type_, table, str(_column(expectation)), privacy)
+    counted = seen if type_ == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
     message = expectation.get("description") or _words(expectation)
     if not passed and not counted and seen is not None:
         message += f"; found {seen}"
-    return Check(kind, table, _column(expectation), severity, passed, message, int(counted or 0), samples)
+    return Check(type_, table, _column(expectation), severity, passed, message, int(counted or 0), samples)
 
 
 def _words(expectation: Expectation) -> str:

@@ -56,21 +56,21 @@ def once(page: str) -> str:
     return page
 
 
-def _public(result: dict[str, Any], kind: str, table: str, column: str, privacy: Privacy) -> dict[str, Any]:
+def _public(result: dict[str, Any], type_: str, table: str, column: str, privacy: Privacy) -> dict[str, Any]:
     kept = {name: result[name] for name in _COUNTS if name in result}
     if "observed_value" in result:
-        kept["observed_value"] = observed(result["observed_value"], kind, table, column, privacy)
+        kept["observed_value"] = observed(result["observed_value"], type_, table, column, privacy)
     return kept
 
 
-def observed(value: Any, kind: str, table: str, column: str, privacy: Privacy) -> Any:
-    """What an expectation of type `kind` found, each text shown as a value of `column`, if it is no name."""
-    if value is None or kind.startswith("expect_table_") or "_type" in kind:
+def observed(value: Any, type_: str, table: str, column: str, privacy: Privacy) -> Any:
+    """What an expectation of type `type_` found, each text shown as a value of `column`, if it is no name."""
+    if value is None or type_.startswith("expect_table_") or "_type" in type_:
         return value
     if isinstance(value, list | tuple):
-        return [observed(inner, kind, table, column, privacy) for inner in value]
+        return [observed(inner, type_, table, column, privacy) for inner in value]
     if isinstance(value, dict):
-        return {name: observed(inner, kind, table, column, privacy) for name, inner in value.items()}
+        return {name: observed(inner, type_, table, column, privacy) for name, inner in value.items()}
     return privacy.value(table, column, value)
 
 

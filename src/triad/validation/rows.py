@@ -43,19 +43,19 @@ def rows_of(table: str, expectation: Mapping[str, Any], window: Mapping[str, str
     Of rows that are the same in every column one stays; of rows that share a key and differ none does, for nothing
     tells which is right.
     """
-    kind, meta = expectation["type"], expectation.get("meta") or {}
+    type_, meta = expectation["type"], expectation.get("meta") or {}
     arguments = {name: _bound(value, window) for name, value in expectation["kwargs"].items()}
     if meta.get("row") is False:
         return None
-    if kind == "unexpected_rows_expectation":
+    if type_ == "unexpected_rows_expectation":
         query = str(arguments["unexpected_rows_query"]).replace("{batch}", numbered(table))
         return f"SELECT {FILE}, {ROW} FROM ({query})" if meta.get("row") else None
     # an argument such as `mostly` is a limit of the shop's own, which stays as it was
-    if kind not in _ARGUMENTS or set(arguments) - _ARGUMENTS[kind] - {"column", "column_list"}:
+    if type_ not in _ARGUMENTS or set(arguments) - _ARGUMENTS[type_] - {"column", "column_list"}:
         return None
-    if "unique" in kind:
+    if "unique" in type_:
         return _repeated(table, arguments.get("column_list") or [arguments["column"]])
-    condition = _condition(kind, quoted(arguments["column"]), arguments)
+    condition = _condition(type_, quoted(arguments["column"]), arguments)
     return None if condition is None else places(table, condition)
 
 
@@ -92,10 +92,10 @@ def unexpected_rows(table: str, expectation: Mapping[str, Any], window: Mapping[
     return f"SELECT {', '.join(shown)} FROM {table} WHERE {condition}"
 
 
-def _condition(kind: str, column: str, arguments: Mapping[str, Any]) -> str | None:
+def _condition(type_: str, column: str, arguments: Mapping[str, Any]) -> str | None:
     """When a value of `column` is unexpected."""
     values = ", ".join(map(_literal, arguments.get("value_set", [])))
-    match kind.removeprefix("expect_column_"):
+    match type_.removeprefix("expect_column_"):
         case "values_to_not_be_null":
             condition = f"{column} IS NULL"
         case "values_to_be_null":

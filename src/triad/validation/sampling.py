@@ -12,9 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from triad.tables import quote
+from triad.tasks import LABELS
 
 MAX_ROWS = 1_000_000
 """Events taken. Whole users, in the order of their id's md5, so that the same data give the same sample."""
+
+_ANSWERS = ("click", "purchase")
+"""Events that answer an impression; the columns have the names of the labels that predict them."""
 
 _HOURS = 24  # a click later than this after an impression is not its answer
 
@@ -68,6 +72,7 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
 
     A column that may be null also comes as `<column> is known`.
     """
+    labels = {label.name: label.step for label in LABELS.values() if label.step in _ANSWERS}
     rows = session.sql(
         f"""
         WITH mine AS (
@@ -79,12 +84,11 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
                shown.session_id IS NOT NULL AS "session_id is known", shown.query IS NOT NULL AS "query is known",
                shown.position IS NOT NULL AS "position is known", shown.quantity IS NOT NULL AS "quantity is known",
                shown.price_cents IS NOT NULL AS "price_cents is known", shown.surface IS NOT NULL AS "surface is known",
-               {_in_time("click")} AS clicked, {_in_time("purchase")} AS purchased
-        FROM (SELECT * FROM mine WHERE kind = 'impression') AS shown {_next("click")} {_next("purchase")}
+               {", ".join(f"{_in_time(step)} AS {label}" for label, step in labels.items())}
+        FROM (SELECT * FROM mine WHERE kind = 'impression') AS shown {" ".join(map(_next, labels.values()))}
         ORDER BY shown.event_id
         """
     ).to_arrow_table()
-    labels = ("clicked", "purchased")
     columns = {name: _array(rows[name]) for name in rows.column_names if name not in (*labels, "user", "item")}
     item = rows["item"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     owners = [rows["user"].to_numpy().astype(np.int64), item]

@@ -52,7 +52,7 @@ def _faults(table: Table, schemas: dict[Path, pa.Schema]) -> list[tuple[tuple[st
     faults: dict[tuple[str, str], list[dict[str, str]]] = {}
     for file, found in schemas.items():
         for field in arrow_schema(table):
-            kind = table.column(field.name).kind
+            kind = table.column(field.name).type
             if field.name not in found.names:
                 fault = f"column is missing; found {found.names}"
             elif not _same(found.field(field.name).type, field.type):

@@ -112,10 +112,10 @@ def write_missing(folder: Path = EXPECTATIONS) -> list[Path]:
 
 def _of_column(table: Table, column: Column) -> list[Expectation]:
     name = column.name
-    found = [_expect("expect_column_values_to_be_in_type_list", "critical", column=name, type_list=_TYPES[column.kind])]
+    found = [_expect("expect_column_values_to_be_in_type_list", "critical", column=name, type_list=_TYPES[column.type])]
     if not column.nullable:
         found.append(_expect("expect_column_values_to_not_be_null", "critical", column=name))
-    if column.kind == "string":
+    if column.type == "string":
         severity: Severity = "warning" if column.nullable else "critical"
         found.append(_expect("expect_column_value_lengths_to_be_between", severity, column=name, min_value=1))
     if name in _TEXT:

@@ -44,23 +44,23 @@ def day_of(world: World, day: int) -> Day:
     came = outcomes(world, shown, chances, day)
     masks = (np.ones(len(shown.user), bool), came.clicked, came.carted, came.bought)
     row = np.concatenate([np.flatnonzero(mask) for mask in masks])
-    kind = np.repeat(np.arange(len(EVENT_KINDS)), [int(mask.sum()) for mask in masks])
+    step = np.repeat(np.arange(len(EVENT_KINDS)), [int(mask.sum()) for mask in masks])
     times = (shown.time, came.click_time, came.cart_time, came.buy_time)
     time = np.concatenate([stamp[mask] for stamp, mask in zip(times, masks, strict=True)])
-    order = np.lexsort((row, kind, time))
-    row, kind, time = row[order], kind[order], time[order]
+    order = np.lexsort((row, step, time))
+    row, step, time = row[order], step[order], time[order]
 
     stamp = f"{calendar(day):%Y%m%d}-"
     event_id = numbered("e" + stamp, np.arange(len(row)), 7)
     item, user = shown.item[row], shown.user[row]
-    bought = kind == EVENT_KINDS.index("purchase")
+    bought = step == EVENT_KINDS.index("purchase")
     events = pa.table(
         {
             "event_id": event_id,
             "user_id": numbered("u", world.people.number[user], 7),
             "item_id": numbered("i", item, 6),
             "occurred_at": pa.array(time, pa.timestamp("us", tz="UTC")),
-            "kind": _named(EVENT_KINDS, kind),
+            "kind": _named(EVENT_KINDS, step),
             "session_id": numbered("s" + stamp, shown.visit[row], 6),
             "position": shown.position[row],
             "surface": _named(SURFACES, shown.surface[row]),
@@ -69,7 +69,7 @@ def day_of(world: World, day: int) -> Day:
             "quantity": np.where(bought, came.quantity[row], 1),
         }
     )
-    first = np.flatnonzero(kind == 0)
+    first = np.flatnonzero(step == 0)
     at = row[first]
     carting = chances.click * chances.cart
     exposures = pa.table(
