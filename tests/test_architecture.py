@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from triad.cli import STAGES
+from triad.tasks import LABELS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -185,3 +186,76 @@ def test_packages_depend_in_one_direction(package: str) -> None:
 def test_no_deep_learning_framework_where_none_is_needed(package: str) -> None:
     for path in (SOURCE / "triad" / package).rglob("*.py"):
         assert not {name.split(".")[0] for name in imports(path)} & FRAMEWORKS, path
+
+
+EQUALITY = ast.Eq | ast.NotEq | ast.In | ast.NotIn
+
+
+def modules_outside(package: str) -> list[Path]:
+    return [p for p in (SOURCE / "triad").rglob("*.py") if SOURCE / "triad" / package not in p.parents]
+
+
+def stands_for(node: ast.expr, name: str) -> bool:
+    """Whether an expression is a variable, an attribute or an entry called `name`."""
+    return (
+        (isinstance(node, ast.Name) and node.id == name)
+        or (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name)
+    )
+
+
+def comparisons(tree: ast.AST, name: str) -> list[tuple[int, list[ast.expr]]]:
+    """Line and operands of each comparison by ==, != or in, or match, of what is called `name`."""
+    asked: list[tuple[int, list[ast.expr]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and any(isinstance(op, EQUALITY) for op in node.ops):
+            asked.append((node.lineno, [node.left, *node.comparators]))
+        elif isinstance(node, ast.Match):
+            asked.append((node.lineno, [node.subject]))
+    return [(line, operands) for line, operands in asked if any(stands_for(each, name) for each in operands)]
+
+
+def test_no_kind_is_compared_outside_kinds() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in modules_outside("kinds")
+        for line, _ in comparisons(ast.parse(path.read_text()), "kind")
+    ]
+    assert not found, "ask KINDS[…], and call what is no task's kind something else"
+
+
+def test_no_label_is_named_outside_tasks() -> None:
+    names = set(LABELS) - {"column"}  # which is an ordinary word, too; as a label it is found where labels are compared
+    found = []
+    for path in modules_outside("tasks"):
+        tree = ast.parse(path.read_text())
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno} {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and node.value in names
+        ]
+        found += [
+            f"{path.relative_to(ROOT)}:{line}"
+            for line, operands in comparisons(tree, "label")
+            if any(
+                isinstance(part, ast.Constant) and isinstance(part.value, str)
+                for each in operands
+                for part in ast.walk(each)
+            )
+        ]
+    assert not found, "ask LABELS[…]"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('task.kind == "binary"', 1),
+        ('kind not in ("binary",)', 1),
+        ('"binary" != task["kind"]', 1),
+        ('match kind:\n    case "binary":\n        pass', 1),
+        ("KINDS[task.kind].ranks and kind is None", 0),
+        ("kinds == other.kinds or 0 < kind", 0),
+    ],
+)
+def test_what_counts_as_a_comparison(text: str, count: int) -> None:
+    assert len(comparisons(ast.parse(text), "kind")) == count
