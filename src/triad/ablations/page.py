@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from triad.evaluation import charts
 from triad.evaluation.assess import FUSED, NAIVE, ORACLE
+from triad.evaluation.pages import template
 from triad.kinds import find_metric
 
 Rows = list[dict[str, Any]]
@@ -21,14 +21,7 @@ def render(studies: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         studies: name → what `results.results` gave, with `lineage`.
     """
-    environment = Environment(
-        loader=PackageLoader("triad.ablations", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("ablations.html.j2").render(
+    return template("triad.ablations", "ablations.html.j2").render(
         studies={name: {**results, "charts": _charts(name, results)} for name, results in studies.items()},
         number=number,
         signed=signed,

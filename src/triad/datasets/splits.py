@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,27 @@ class Rows:
         return chance(names, seed)[inverse]
 
 
-class ByModulo(Section):
+class Rule(Section):
+    """What a rule needs of a table: most need nothing."""
+
+    by_row: ClassVar[bool] = False
+    by_time: ClassVar[bool] = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Files."""
+        return ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that no other key names."""
+        return ()
+
+
+class ByModulo(Rule):
     """By row number in file order: its remainder says which; of `held`, every second row is fusion."""
 
+    by_row = True
     rule: Literal["modulo"] = "modulo"
     modulo: int = Field(default=5, ge=2)
     held: tuple[int, ...] = Field(default=(3,), min_length=1, description="remainders of validation and fusion")
@@ -61,7 +79,7 @@ class ByModulo(Section):
         return split
 
 
-class _Shares(Section):
+class _Shares(Rule):
     train: float = Field(default=0.6, gt=0, lt=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
     fusion: float = Field(default=0.1, gt=0, lt=1, description="test is what is left")
@@ -92,6 +110,7 @@ class ByShare(_Shares):
 class ByTime(_Shares):
     """From the earliest rows to the latest; rows of one time are in one split."""
 
+    by_time = True
     rule: Literal["time"]
 
     def deal(self, rows: Rows) -> Ints:
@@ -100,7 +119,7 @@ class ByTime(_Shares):
         return np.searchsorted(starts, rows.time, side="right")
 
 
-class ByFile(Section):
+class ByFile(Rule):
     """By the file, of several one below the other, that a row stands in: those not named here are train."""
 
     rule: Literal["file"]
@@ -130,7 +149,7 @@ class ByFile(Section):
         return split
 
 
-class ByColumn(Section):
+class ByColumn(Rule):
     """By what a column says; rows with another value are left out."""
 
     rule: Literal["column"]
@@ -139,6 +158,10 @@ class ByColumn(Section):
     validation: str = "validation"
     fusion: str = "fusion"
     test: str = "test"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
 
     def deal(self, rows: Rows) -> Ints:
         """(rows,) place in SPLITS, -1 where left out."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from triad.config.evaluate import EvaluateParams
@@ -15,6 +14,7 @@ from triad.config.tasks import TaskParams
 from triad.evaluation import charts, wording
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
 from triad.evaluation.figures import Rows
+from triad.evaluation.pages import template
 from triad.kinds import KINDS
 from triad.kinds.base import Metric
 
@@ -44,16 +44,9 @@ class Evidence:
 
 def render(evidence: Evidence) -> str:
     """The page's HTML; the same text for the same evidence."""
-    environment = Environment(
-        loader=PackageLoader("triad.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     k = evidence.params.k
     headline, why = wording.verdict_words(evidence.verdict)
-    return environment.get_template("report.html.j2").render(
+    return template("triad.evaluation", "report.html.j2").render(
         headline=headline,
         why=why,
         verdict=evidence.verdict,

@@ -78,9 +78,9 @@ class TabularForm(Section):
         if self.user and self.user_restarts:
             raise ValueError("`user` and `user_restarts` exclude one another")
         named = {path for file in self.files for path in file.paths}
-        if self.split.rule == "file" and (unknown := [path for path in self.split.named if path not in named]):
+        if unknown := [path for path in self.split.named if path not in named]:
             raise ValueError(f"split: {unknown[0]!r} is none of `files`")
-        if self.split.rule == "time" and self.clock is None:
+        if self.split.by_time and self.clock is None:
             raise ValueError("split: by time asks for a `clock`")
         self._fits_steps()
         inputs = {self.item, *self.categorical, *self.numeric, self.steps.column}
@@ -102,7 +102,7 @@ class TabularForm(Section):
             raise ValueError("steps: `column` and `label` exclude one another")
         if label not in self.labels or not self.labels[label].is_event or self.item is None:
             raise ValueError(f"steps.label: {label!r} must be a binary label, of rows with an `item`")
-        if self.split.rule == "modulo":
+        if self.split.by_row:
             raise ValueError(
                 "steps.label: by row, train would read what the test asks for; split by time, file, column or share"
             )
@@ -117,5 +117,5 @@ class TabularForm(Section):
         names = [self.id, self.user, self.user_restarts, self.item, self.steps.column, *self.categorical, *self.numeric]
         names += [self.clock.start, self.clock.end] if self.clock else []
         names += [label.column for label in self.labels.values()]
-        names += [self.split.column] if self.split.rule == "column" else []
+        names += self.split.columns
         return list(dict.fromkeys(name for name in names if name is not None))
