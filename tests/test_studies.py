@@ -310,6 +310,15 @@ def test_only_the_labels_of_the_tasks_are_taught() -> None:
     assert np.array_equal(found.labels("price"), data.labels("price"), equal_nan=True)
 
 
+def test_the_shelf_knows_a_member_by_all_packages_that_fit_it() -> None:
+    from triad.ablations.members import CODE
+
+    settings = frozenset(SOURCE / "triad" / "ablations" / f"{name}.py" for name in ("spec", "params"))
+    files = reach(module_file("triad.ablations.members"), settings)
+    packages = {path.relative_to(SOURCE / "triad").parts[0] for path in files if path.parent.name != "triad"}
+    assert packages - {"ablations", "config", "datasets"} == set(CODE)  # what the others say is in a member's params
+
+
 def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

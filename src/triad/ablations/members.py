@@ -37,7 +37,7 @@ from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
-CODE = ("features", "encoders", "models", "members", "training")
+CODE = ("encoders", "examples", "features", "kinds", "members", "models", "statistics", "tasks", "training")
 """Packages that members are fitted by."""
 
 History = list[dict[str, float]]
@@ -53,7 +53,7 @@ class Workshop:
         key: names the data.
         cut: names what of its train exposures is left.
         beside: the study's data, in which lies what networks may start from.
-        on_epoch: told of each epoch's losses of the network called `told`; what it raises ends the training.
+        on_epoch: takes each epoch's losses of the network called `reported`; what it raises ends the training.
     """
 
     data: Dataset
@@ -63,7 +63,7 @@ class Workshop:
     key: str
     cut: str = ""
     beside: Path | None = None
-    told: str = "finetune"
+    reported: str = "finetune"
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None
     seconds: dict[str, float] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Workshop:
 
     def listener(self, name: str) -> Callable[[dict[str, float]], None]:
         """The listener for the epochs of `name`."""
-        return self.on_epoch if name == self.told else lambda _: None
+        return self.on_epoch if name == self.reported else lambda _: None
 
     def _timed(self, name: str) -> tuple[Any, dict[str, Any]]:
         """The member, and what is noted of it."""

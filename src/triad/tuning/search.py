@@ -161,7 +161,7 @@ def _loss(
     settings = StudyParams.model_validate(merge(params.model_dump(), laid))
     section = settings.pretrain if space.objective == "pretrain" else settings.finetune
     runtime = settle(settings.runtime, section.seed)
-    shop = Workshop(data, settings, runtime, folder / "shelf", key, told=space.objective, on_epoch=run.epoch)
+    shop = Workshop(data, settings, runtime, folder / "shelf", key, reported=space.objective, on_epoch=run.epoch)
     try:
         shop.member(space.objective)
     except optuna.TrialPruned:
