@@ -30,7 +30,6 @@ from triad.examples.dataset import Dataset
 from triad.features import searches
 from triad.features.build import fit, transform
 from triad.features.dataset import Floats, Ints, Streams
-from triad.features.labels import reached
 from triad.features.state import State
 from triad.members import neighbours
 from triad.members.ease import ease, successors
@@ -39,6 +38,7 @@ from triad.members.neighbours import item_neighbours
 from triad.members.transitions import transitions
 from triad.ranking import target_ranks
 from triad.tables import connect
+from triad.tasks.following import reached
 from triad.texts import Texts
 from triad.validation.sampling import pick_users, read_events, read_impressions
 
@@ -87,7 +87,7 @@ def test_many_clicks_of_one_user_on_one_item_are_not_multiplied(visit: str) -> N
             session.execute(f"CREATE TABLE exposure AS SELECT i AS row, 0 AS user_no, 0 AS item_no, "
                             f"({visit})::UBIGINT AS visit, i * 2 AS time FROM range({n}) r(i)")  # fmt: skip
             session.execute("CREATE TABLE activity AS SELECT *, time + 1 AS at, 1 AS kind FROM exposure")
-            return _rows(session, reached((1, 1), 24))
+            return _rows(session, reached((1, 1), 86_400_000_000))
 
     assert 4000 < work(4000) <= 6 * work(1000)
 

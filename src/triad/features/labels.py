@@ -19,9 +19,7 @@ from triad.features.state import State
 from triad.schema import EVENT_KINDS
 from triad.tasks import LABELS
 from triad.tasks.base import Entity, Rows
-
-_ALL, _NAMELESS, _NAMED = range(3)
-"""Among which events an exposure looks for its own: all, those that name no session, those of its session."""
+from triad.tasks.following import reached
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class LabelRows:
     def followed(self, events: Sequence[str]) -> Floats:
         kinds = tuple(EVENT_KINDS.index(event) for event in events)
         label = np.zeros(len(self.time), np.float32)
-        label[columns(self.session, f"SELECT row FROM ({reached(kinds, self.hours)}) ORDER BY row")["row"]] = 1
+        label[columns(self.session, f"SELECT row FROM ({reached(kinds, self.hours * HOUR)}) ORDER BY row")["row"]] = 1
         label[(self.time + self.hours * HOUR > self.known_until) & (label == 0)] = np.nan
         return label
 
@@ -96,39 +94,6 @@ def predicted(tasks: Mapping[str, TaskParams]) -> tuple[int, ...]:
     """Kinds of event that tasks predict."""
     steps = {LABELS[task.label].step for task in tasks.values()}
     return tuple(sorted(EVENT_KINDS.index(step) for step in steps if step is not None))
-
-
-def reached(kinds: tuple[int, ...], hours: int) -> str:
-    """A query of the exposures followed by events of `kinds`, in that order, within `hours`: `row`, the last's `time`.
-
-    An event belongs to an exposure of the same user and item, in the same session where both name one. Each exposure is
-    joined with the first such event alone: however often one user turns to one item, the work is that of sorting.
-    """
-    source = "SELECT row, time FROM exposure"
-    for kind in kinds:
-        # who names no session looks at all events; who names one at those of that session, and at those that name none
-        source = f"""
-            SELECT x.row, min(a.time) AS time
-            FROM (
-                SELECT x.row, user_no, item_no, visit, before.time AS since, x.time + {hours * HOUR} AS until,
-                    unnest(CASE WHEN visit IS NULL THEN [{_ALL}] ELSE [{_NAMELESS}, {_NAMED}] END) AS among
-                FROM exposure x JOIN ({source}) before ON before.row = x.row
-                SEMI JOIN activity a ON a.kind = {kind} AND a.user_no = x.user_no AND a.item_no = x.item_no
-            ) x
-            ASOF JOIN (
-                SELECT user_no, item_no, visit, time,
-                    unnest([{_ALL}, CASE WHEN visit IS NULL THEN {_NAMELESS} ELSE {_NAMED} END]) AS among
-                FROM activity WHERE kind = {kind}
-            ) a ON a.user_no = x.user_no AND a.item_no = x.item_no AND a.among = x.among
-                AND {_session("a")} = {_session("x")} AND a.time >= x.since
-            WHERE a.time < x.until
-            GROUP BY x.row
-        """
-    return source
-
-
-def _session(side: str) -> str:
-    return f"CASE WHEN {side}.among = {_NAMED} THEN {side}.visit ELSE 0 END"
 
 
 def last_of(entity: Ints, unit: Ints, eligible: np.ndarray) -> Ints:

@@ -12,9 +12,9 @@ import duckdb
 
 from triad.features.aggregates import Daily, daily
 from triad.features.catalogue import Catalogue
-from triad.features.labels import reached
-from triad.features.sql import DAY, MICRO
+from triad.features.sql import DAY, HOUR, MICRO
 from triad.schema import EVENT_KINDS
+from triad.tasks.following import reached
 
 IMPRESSION = EVENT_KINDS.index("impression")
 SLOTS = 30
@@ -100,7 +100,7 @@ def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> N
         CREATE OR REPLACE TEMP TABLE place_day AS
         SELECT place_no, a.day, count(*) AS shown, count(r.row) AS taken
         FROM exposure a {AT_PLACE}
-        LEFT JOIN ({reached((target,), hours)}) r ON r.row = a.row AND r.time // {DAY} = a.day
+        LEFT JOIN ({reached((target,), hours * HOUR)}) r ON r.row = a.row AND r.time // {DAY} = a.day
         GROUP BY place_no, a.day
     """)
     session.execute(f"""

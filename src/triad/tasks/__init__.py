@@ -5,4 +5,4 @@ from __future__ import annotations
 from triad.discovery import Registry, discover
 from triad.tasks.base import Label
 
-LABELS: Registry[Label] = discover(__name__, "LABEL", Label)
+LABELS: Registry[Label] = discover(__name__, "LABEL", Label, beside=("base", "following"))

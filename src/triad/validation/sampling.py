@@ -11,16 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from triad.schema import EVENT_KINDS
 from triad.tables import quote
 from triad.tasks import LABELS
+from triad.tasks.following import reached
 
 MAX_ROWS = 1_000_000
 """Events taken. Whole users, in the order of their id's md5, so that the same data give the same sample."""
 
-_ANSWERS = ("click", "purchase")
-"""Events that answer an impression; the columns have the names of the labels that predict them."""
-
-_HOURS = 24  # a click later than this after an impression is not its answer
+_WITHIN = 86_400_000_000  # µs: a click later than this after an impression is not its answer
 
 Columns = dict[str, NDArray]
 
@@ -67,46 +66,51 @@ def read_events(
 
 
 def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Columns, list[NDArray[np.integer]]]:
-    """Raw columns of the sampled users' impressions, and whether each was answered within a day: by label, (n,) each;
-    and each one's user and item.
+    """Raw columns of the sampled users' impressions, and whether each was answered within a day, (n,) each: by the
+    label of each step that the log records; and each one's user and item.
 
     A column that may be null also comes as `<column> is known`.
     """
-    labels = {label.name: label.step for label in LABELS.values() if label.step in _ANSWERS}
-    rows = session.sql(
+    kinds = ", ".join(f"'{kind}'" for kind in EVENT_KINDS)
+    keys = """user AS user_no, item_id AS item_no, epoch_us(occurred_at) AS time,
+        CASE WHEN session_id IS NOT NULL THEN hash(session_id) END AS visit"""
+    session.execute(
         f"""
-        WITH mine AS (
-            SELECT events.*, user, session_id IS NULL AS is_apart, coalesce(session_id, '') AS visit
-            FROM events JOIN sampled USING (user_id)
-        )
-        SELECT shown.position, shown.price_cents, shown.quantity, shown.surface,
-               hour(shown.occurred_at)::BIGINT AS "occurred_at (hour)", shown.user, shown.item_id AS item,
-               shown.session_id IS NOT NULL AS "session_id is known", shown.query IS NOT NULL AS "query is known",
-               shown.position IS NOT NULL AS "position is known", shown.quantity IS NOT NULL AS "quantity is known",
-               shown.price_cents IS NOT NULL AS "price_cents is known", shown.surface IS NOT NULL AS "surface is known",
-               {", ".join(f"{_in_time(step)} AS {label}" for label, step in labels.items())}
-        FROM (SELECT * FROM mine WHERE kind = 'impression') AS shown {" ".join(map(_next, labels.values()))}
-        ORDER BY shown.event_id
+        CREATE OR REPLACE TEMP TABLE activity AS
+        SELECT (list_position([{kinds}], kind) - 1)::TINYINT AS kind, {keys} FROM events JOIN sampled USING (user_id)
+        """
+    )
+    session.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE exposure AS
+        SELECT row_number() OVER (ORDER BY event_id) - 1 AS row, * EXCLUDE (user_id, user), {keys}
+        FROM events JOIN sampled USING (user_id) WHERE kind = '{EVENT_KINDS[0]}'
+        """
+    )
+    rows = session.sql(
+        """
+        SELECT position, price_cents, quantity, surface, hour(occurred_at)::BIGINT AS "occurred_at (hour)",
+               session_id IS NOT NULL AS "session_id is known", query IS NOT NULL AS "query is known",
+               position IS NOT NULL AS "position is known", quantity IS NOT NULL AS "quantity is known",
+               price_cents IS NOT NULL AS "price_cents is known", surface IS NOT NULL AS "surface is known",
+               user_no, item_id
+        FROM exposure ORDER BY row
         """
     ).to_arrow_table()
-    columns = {name: _array(rows[name]) for name in rows.column_names if name not in (*labels, "user", "item")}
-    item = rows["item"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    owners = [rows["user"].to_numpy().astype(np.int64), item]
-    return columns, {name: _array(rows[name]).astype(bool) for name in labels}, owners
+    *names, user, item = rows.column_names
+    columns = {name: _array(rows[name]) for name in names}
+    owners = [rows[user].to_numpy().astype(np.int64), np.unique(rows[item].to_numpy(), return_inverse=True)[1]]
+    recorded = {kind for (kind,) in session.execute("SELECT DISTINCT kind FROM activity").fetchall()}
+    steps = {label.name: EVENT_KINDS.index(label.step) for label in LABELS.values() if label.step is not None}
+    answered = {name: _followed(session, kind, rows.num_rows) for name, kind in steps.items() if kind in recorded}
+    session.execute("DROP TABLE exposure; DROP TABLE activity")
+    return columns, answered, owners
 
 
-def _next(kind: str) -> str:
-    """SQL: joins an impression with the first `kind` after it of the same user, item and session."""
-    keys = ("user", "item_id", "is_apart", "visit")
-    same = " AND ".join(f"{kind}.{key} = shown.{key}" for key in keys)
-    return (
-        f"ASOF LEFT JOIN (SELECT {', '.join(keys)}, occurred_at FROM mine WHERE kind = '{kind}') AS {kind} "
-        f"ON {same} AND {kind}.occurred_at > shown.occurred_at"
-    )
-
-
-def _in_time(kind: str) -> str:
-    return f"coalesce({kind}.occurred_at <= shown.occurred_at + INTERVAL {_HOURS} HOUR, false)"
+def _followed(session: duckdb.DuckDBPyConnection, kind: int, impressions: int) -> NDArray[np.bool_]:
+    answered = np.zeros(impressions, bool)
+    answered[session.execute(f"SELECT row FROM ({reached((kind,), _WITHIN)})").fetchnumpy()["row"]] = True
+    return answered
 
 
 def _array(column: pa.ChunkedArray) -> NDArray:
