@@ -64,6 +64,7 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ),
         ({"tasks": {"p": {"kind": "binary", "label": "price_move"}}}, r"tasks.p: .*is of kind 'regression'"),
         ({"tasks": {"p": {"kind": "binary", "label": "clickd"}}}, r"tasks.p.label: .*'clickd'; did you mean 'clicked'"),
+        ({"tasks": {"p": {"kind": "binry", "label": "clicked"}}}, r"tasks.p.kind: .*'binry'; did you mean 'binary'"),
         ({"tasks": {"p": {"kind": "multiclass", "label": "user_attribute"}}}, r"tasks.p.column: goes with .* column"),
         ({"tasks": {"p": {"kind": "binary", "label": "clicked", "column": "a"}}}, r"tasks.p.column: goes with"),
         (

@@ -33,13 +33,13 @@ def check_tasks(tasks: Tasks) -> None:
     """Raises ValueError, with the key's place, where a task has a kind or an option that is none of its label's."""
     for name, task in tasks.items():
         where = f"tasks.{name}"
-        if task.label not in LABELS:
-            raise ValueError(f"{where}.label: there is no {task.label!r}{near(task.label, LABELS)}")
+        for key, value, known in (("kind", task.kind, KINDS), ("label", task.label, LABELS)):
+            if value not in known:
+                raise ValueError(f"{where}.{key}: there is no {value!r}{near(value, known)}")
         label = LABELS[task.label]
-        if {task.kind}.isdisjoint(label.kinds):
-            raise ValueError(
-                f"{where}: label {task.label!r} is of kind {' or '.join(label.kinds)!r}, not {task.kind!r}"
-            )
+        if not {task.kind} <= set(label.kinds):
+            kinds = " or ".join(label.kinds)
+            raise ValueError(f"{where}: label {task.label!r} is of kind {kinds!r}, not {task.kind!r}")
         if ("column" in label.options) != (task.column is not None):
             having = " and ".join(name for name, each in LABELS.items() if "column" in each.options)
             raise ValueError(f"{where}.column: goes with the labels {having}, and with no other")

@@ -12,12 +12,13 @@ from pydantic.fields import FieldInfo
 from triad.config.base import Section
 from triad.config.params import Params
 from triad.config.tasks import TaskParams
+from triad.kinds import KINDS
 from triad.tasks import LABELS
 
 _APART = ("ingest.files", "tasks")
 """Sections whose keys a shop names itself: docs/your_data.md has the one, `tasks.<name>` stands for the other."""
 
-_NAMED = {"tasks.<name>.label": LABELS}
+_NAMED: dict[str, Iterable[str]] = {"tasks.<name>.kind": KINDS, "tasks.<name>.label": LABELS}
 """Keys whose values are the names in a registry."""
 
 

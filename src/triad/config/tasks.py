@@ -6,7 +6,7 @@ Plain fields: whether a task's label has its kind and options is checked in `cro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ from triad.config.base import Section
 class TaskParams(Section):
     """One thing to predict."""
 
-    kind: Literal["binary", "multiclass", "regression", "ranking"]
     label: str = Field(description="what is predicted")
+    kind: str = Field(description="what kind of answer that is")
     column: str | None = Field(
         default=None, description="the column that a label reads: of users, or of a study's table"
     )

@@ -9,8 +9,8 @@ _ALL, _NAMELESS, _NAMED = range(3)
 def reached(kinds: tuple[int, ...], within: int) -> str:
     """A query of the exposures followed by events of `kinds`, in that order, `within` µs: `row`, the last's `time`.
 
-    It reads the tables `exposure` (row, user_no, item_no, visit, time) and `activity` (kind and the same keys). Times are
-    µs, `visit` is a number a session, null where none is named.
+    It reads the tables `exposure` (row, user_no, item_no, visit, time) and `activity` (kind, and the same keys). Times
+    are µs, `visit` is a number a session, null where none is named.
 
     An event belongs to an exposure of the same user and item, in the same session where both name one. Each exposure is
     joined with the first such event alone: however often one user turns to one item, the work is that of sorting.

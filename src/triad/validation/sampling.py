@@ -100,16 +100,16 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
     *names, user, item = rows.column_names
     columns = {name: _array(rows[name]) for name in names}
     owners = [rows[user].to_numpy().astype(np.int64), np.unique(rows[item].to_numpy(), return_inverse=True)[1]]
-    recorded = {kind for (kind,) in session.execute("SELECT DISTINCT kind FROM activity").fetchall()}
+    recorded = {step for (step,) in session.execute("SELECT DISTINCT kind FROM activity").fetchall()}
     steps = {label.name: EVENT_KINDS.index(label.step) for label in LABELS.values() if label.step is not None}
-    answered = {name: _followed(session, kind, rows.num_rows) for name, kind in steps.items() if kind in recorded}
+    answered = {name: _followed(session, step, rows.num_rows) for name, step in steps.items() if step in recorded}
     session.execute("DROP TABLE exposure; DROP TABLE activity")
     return columns, answered, owners
 
 
-def _followed(session: duckdb.DuckDBPyConnection, kind: int, impressions: int) -> NDArray[np.bool_]:
+def _followed(session: duckdb.DuckDBPyConnection, step: int, impressions: int) -> NDArray[np.bool_]:
     answered = np.zeros(impressions, bool)
-    answered[session.execute(f"SELECT row FROM ({reached((kind,), _WITHIN)})").fetchnumpy()["row"]] = True
+    answered[session.execute(f"SELECT row FROM ({reached((step,), _WITHIN)})").fetchnumpy()["row"]] = True
     return answered
 
 
