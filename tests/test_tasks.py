@@ -114,3 +114,8 @@ def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(a
     assert figures["auc"]["value"] > 0.5
     assert wording.sentence(params.tasks["back"], figures, 10).startswith("Of two cases, one where it happened")
     assert not [path for path in (ROOT / "src").rglob("*.py") if "comes_back" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", EXAMPLES.glob("*.py"), ids=lambda path: path.stem)
+def test_an_example_fits_on_a_screen(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60
