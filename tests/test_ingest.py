@@ -15,6 +15,7 @@ from triad.artifacts import INGESTED, ORACLE, read_json
 from triad.config.params import Params, parse
 from triad.errors import TriadError
 from triad.sources import files
+from triad.sources.contract import check
 from triad.sources.simulated import simulate
 from triad.stages import ingest as stage
 from triad.tables import connect, present
@@ -182,7 +183,7 @@ def test_repeated_keys_are_shown_and_those_of_persons_by_their_shape(name: str, 
     tables = shop_tables()
     id_ = tables[name].column(0)[4].as_py()
     with pytest.raises(TriadError, match="such as") as raised:
-        stage.check(name, pa.concat_tables([tables[name], tables[name].slice(4, 1)]), params().ingest)
+        check(name, pa.concat_tables([tables[name], tables[name].slice(4, 1)]), params().ingest)
     assert (seen or repr(id_)) in raised.value.what
     assert (id_ in raised.value.what) is (seen is None)
 
