@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -329,16 +328,6 @@ def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
         monkeypatch.setattr(members, "code_digest", lambda folder, code=code: code)
         members.Workshop(data, params, None, tmp_path / "shelf", "key").member("ease")
     assert len(list((tmp_path / "shelf").iterdir())) == 2
-
-
-@pytest.fixture
-def eagerly() -> Iterator[None]:
-    """Networks of a few steps each, which tracing would take longer than running."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.usefixtures("eagerly")

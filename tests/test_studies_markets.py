@@ -186,6 +186,7 @@ def test_bad_files_are_refused_by_name(folder, name: str, text: str | None, mess
         read(form(), folder)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_source_network_starts_a_targets(folder) -> None:
     one = form(markets=crowd(folder))
     markets = read(one, folder)
@@ -236,6 +237,7 @@ def test_a_share_of_the_users_is_the_test_where_nobody_gives_one(folder) -> None
         form(markets={"target": {"ratings": ["a"], "run": "r", "qrel": "q", "test": 0.4}})
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeypatch) -> None:
     monkeypatch.setenv("TRIAD_DATASETS", str(folder))
     files = crowd(folder)

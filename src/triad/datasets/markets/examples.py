@@ -80,13 +80,13 @@ def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str])
     name, item = pairs_of(files, form, folder)
     user_id, user = Texts.of([*name, *tested]).codes()
     user, share = user[: len(name)], chance(user_id, form.seed)
-    asked = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
+    candidates = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
     # of a user's steps the one whose lot is least, among those that could be candidates
-    lot = np.where(np.isin(item, asked[1]), chance(name + "\t" + item, form.seed), 2.0)
+    lot = np.where(np.isin(item, candidates[1]), chance(name + "\t" + item, form.seed), 2.0)
     order = np.lexsort((lot, user))
     first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
     count = np.bincount(user, minlength=len(user_id))
-    held = first[(lot[first] < 1) & (count[user[first]] > 2) & np.isin(name[first], asked[0])]
+    held = first[(lot[first] < 1) & (count[user[first]] > 2) & np.isin(name[first], candidates[0])]
     ends = np.array([files.hold / 2, files.hold, 1 - files.test])
     split = np.full(len(user), TRAIN, np.int8)
     split[held] = np.array([VALIDATION, FUSION, TRAIN, TEST])[np.searchsorted(ends, share[user[held]], side="right")]
