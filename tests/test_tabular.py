@@ -438,3 +438,9 @@ def test_pakdd_loads_by_its_columns_alone() -> None:
     data = read(TabularForm.model_validate(SEEN | changes), Path(os.environ["TRIAD_DATASETS"]))
     assert np.bincount(data.exposures.split).tolist() == [9000, 1500, 1500, 3000]
     assert data.labels("male").mean() == pytest.approx(0.2198)
+
+
+@pytest.mark.parametrize("kind", ["ranking", "bool"])
+def test_a_column_has_a_kind_of_a_columns_label(kind: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{kind}' is none of binary, multiclass, regression"):
+        form(labels={"y": {"column": "y", "kind": kind}})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triad.config.base import Section
 from triad.datasets.columns import Epoch, File
 from triad.datasets.splits import ByModulo, Split
 from triad.kinds import KINDS
+from triad.tasks.column import LABEL as COLUMN
 
 
 class Steps(Section):
@@ -38,9 +39,16 @@ class LabelColumn(Section):
     """What is to be predicted."""
 
     column: str
-    kind: Literal["binary", "multiclass", "regression"]
+    kind: str = Field(description="binary, multiclass, regression")
     positive: str | None = Field(default=None, description="binary: the value that means yes, where it is not 1")
     given: str | None = Field(default=None, description="the task whose event this one needs")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if {kind}.isdisjoint(COLUMN.kinds):
+            raise ValueError(f"{kind!r} is none of {', '.join(COLUMN.kinds)}")
+        return kind
 
     @property
     def is_event(self) -> bool:
