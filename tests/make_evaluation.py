@@ -15,7 +15,7 @@ from make_dataset import make_dataset
 
 from triad.artifacts import write_json
 from triad.config.params import Params, parse
-from triad.evaluation.answers import Answers, Question, answer
+from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints

@@ -109,9 +109,9 @@ def _answers(data: Dataset, params: StudyParams, tested: Window, models: dict[st
             lists = {model: ranking_values(places, tested.query, count, k) for model, places in ranks.items()}
             answers[name] = Answers(task.kind, np.zeros(0), tested.query_user, lists)
             continue
-        labels = np.asarray(data.labels(name), np.float64)[tested.rows]
+        labels = np.asarray(data.labels(name), np.float64)[tested.of(LABELS[task.label].unit)]
         known = np.isfinite(labels)
-        cluster = getattr(tested, LABELS[task.label].cluster)
+        cluster = tested.cluster(data, LABELS[task.label].unit, LABELS[task.label].cluster)
         scores = {model: scored.tasks[name][known] for model, scored in models.items() if name in scored.tasks}
         answers[name] = Answers(task.kind, labels[known], cluster[known], scores)
     return answers

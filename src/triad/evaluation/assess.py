@@ -80,10 +80,14 @@ def assess(
             sliced = [(part, part.queries) for part in about]
         else:
             values = {m: np.asarray(scored.tasks[name]) for m, scored in models.items() if name in scored.tasks}
-            labels = np.asarray(data.labels(name), np.float64)[asked.rows]
-            cluster = getattr(asked, label.cluster)
-            sliced = [(part, part.rows) for part in about]
-        cases = Cases(labels, values[NAIVE], cluster, draws[label.cluster])
+            labels = np.asarray(data.labels(name), np.float64)[asked.of(label.unit)]
+            cluster = asked.cluster(data, label.unit, label.cluster)
+            sliced = [(part, part.rows) for part in about if label.unit == "exposures"]
+        if label.unit in asked.beside:
+            drawn = draw(int(cluster.max(initial=-1)) + 1, params.bootstrap, params.seed + 2)
+        else:
+            drawn = draws[label.cluster]
+        cases = Cases(labels, values[NAIVE], cluster, drawn)
         results[name] = _result(
             name, task, cases, values, sliced, threshold=thresholds.get(name), fewest=params.min_slice_rows
         )

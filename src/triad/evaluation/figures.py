@@ -94,7 +94,7 @@ def curve_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, 
     for name, result in results.items():
         kind = KINDS[result.task.kind]
         if kind.is_event and result.rows:
-            labels = np.asarray(data.labels(name), np.float64)[asked.rows]
+            labels = np.asarray(data.labels(name), np.float64)[asked.of(data.unit_of(name))]
             known = np.isfinite(labels)
             curves = kind.curves(labels[known], np.asarray(fused.tasks[name], np.float64)[known])
             for curve, points in curves.items():

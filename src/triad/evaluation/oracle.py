@@ -24,7 +24,7 @@ from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.paths import pattern
 from triad.tables import confine
-from triad.tasks import LABELS
+from triad.tasks import LABELS, of_unit
 from triad.tasks.base import Truth
 
 _NOWHERE = -1e12  # logit of a product the shop could not show
@@ -51,9 +51,7 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: 
     if not (folder / "oracle.json").is_file() or not read_json(folder / "oracle.json")["known"]:
         return None
     found = {}
-    for name, task in tasks.items():
-        if KINDS[task.kind].ranks:
-            continue
+    for name, task in of_unit("exposures", tasks).items():  # the truth is told by exposure
         told = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
         truth = None if told is None else _truth(folder, data, told, asked.rows)
         if truth is not None:

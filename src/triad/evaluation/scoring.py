@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from triad.config.tasks import TaskParams
-from triad.evaluation.answers import Answers, Question
+from triad.evaluation.champion_protocol import Answers, Question
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
@@ -20,6 +21,7 @@ from triad.members.popularity import Popularity
 from triad.members.registry import Member
 from triad.progress import Progress
 from triad.ranking import target_ranks
+from triad.tasks import of_unit
 
 
 class Answering(Protocol):
@@ -30,7 +32,13 @@ class Answering(Protocol):
 
 def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Scored]:
     """Member → its calibrated answers, and "fused" → theirs together; every member is asked once."""
-    alone = fused.predict_members(data, asked.rows)
+    alone: dict[str, dict[str, Floats]] = {name: {} for name in fused.members}
+    together: dict[str, Floats] = {}
+    for unit in data.meta.tasks:
+        scores = fused.predict_members(data, asked.of(unit), tasks=fused.of_unit(data, unit))
+        together |= fused.combine(scores, data.history(unit)[asked.of(unit)])
+        for name, of_tasks in scores.items():
+            alone[name] |= of_tasks
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
@@ -43,7 +51,7 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
                     ranks.setdefault(name, []).append(target_ranks(scores, query, target))
                 progress.advance(len(user[part]))
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
-    found = {"fused": Scored(fused.combine(alone, np.asarray(data.exposures.history)[asked.rows]), joined.get("fused"))}
+    found = {"fused": Scored(together, joined.get("fused"))}
     for name, answers in alone.items():
         if answers or name in joined:
             found[name] = Scored(answers, joined.get(name))
@@ -57,13 +65,16 @@ def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], as
         naive = fused.members["popularity"]
     else:
         naive = Popularity.fit(data, tasks, half_life_days=math.inf)
-    return Scored(naive.predict(data, asked.rows), rank_targets(naive, data, asked) if fused.ranks else None)
+    scores: dict[str, Floats] = {}
+    for unit in data.meta.tasks:
+        scores |= naive.predict(data, asked.of(unit), fused.of_unit(data, unit))
+    return Scored(scores, rank_targets(naive, data, asked) if fused.ranks else None)
 
 
 def ask(data: Dataset, asked: Window) -> Question:
     """`asked` in ids."""
     return Question(
-        event_id=data.exposures.event_id[asked.rows],
+        rows={unit: getattr(data.units[unit], str(UNITS[unit].key))[asked.of(unit)] for unit in data.meta.tasks},
         item_id=data.items.item_id,
         user_id=data.users.user_id[np.asarray(data.lists.user)[asked.queries]],
         history=np.asarray(data.lists.history)[asked.queries],
@@ -88,15 +99,16 @@ def score_champion(champion: Answering, tables: Path, data: Dataset, asked: Wind
 
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
     """Task of an event → the score from which "yes" had the highest F1 on the fusion window."""
-    rows = data.rows("fusion")
-    scores = fused.predict(data, rows, [name for name, task in tasks.items() if KINDS[task.kind].is_event])
     thresholds = {}
-    for name in scores:
-        labels = np.asarray(data.labels(name), np.float64)[rows]
-        known = np.isfinite(labels)
-        threshold = KINDS[tasks[name].kind].threshold(labels[known], scores[name][known])
-        if threshold is not None:
-            thresholds[name] = threshold
+    for unit in data.meta.tasks:
+        rows = data.rows("fusion", unit)
+        events = [name for name, task in of_unit(unit, tasks).items() if KINDS[task.kind].is_event]
+        for name, scores in fused.predict(data, rows, events, unit).items():
+            labels = np.asarray(data.labels(name), np.float64)[rows]
+            known = np.isfinite(labels)
+            threshold = KINDS[tasks[name].kind].threshold(labels[known], scores[known])
+            if threshold is not None:
+                thresholds[name] = threshold
     return thresholds
 
 

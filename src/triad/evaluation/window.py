@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,11 +36,23 @@ class Window:
     query: Ints  # (t,) which of the queries each target belongs to, ascending
     target: Ints  # (t,) catalogue rows, each once a query
     first_step: Ints  # (q,) interactions of the query's user before the split began
+    beside: Mapping[str, Ints] = field(default_factory=dict)  # rows of each further unit
+
+    def of(self, unit: str) -> Ints:
+        """The rows of `unit`."""
+        return self.rows if unit == "exposures" else self.beside[unit]
+
+    def cluster(self, data: Dataset, unit: str, of: str) -> Ints:
+        """(n,) cluster of each row of `unit`, by its array `of`; users and items are those of the fields above."""
+        if unit == "exposures":
+            cluster: Ints = getattr(self, of)
+            return cluster
+        return np.unique(np.asarray(getattr(data.units[unit], of))[self.beside[unit]], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's answers: `tasks` as `Member.predict` over `Window.rows`, `ranks` (t,) the targets' places."""
+    """A model's answers: `tasks` as `Member.predict` over the rows of their units, `ranks` (t,) the targets' places."""
 
     tasks: dict[str, Floats] = field(default_factory=dict)
     ranks: Ints | None = None
@@ -73,6 +85,7 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
         query=query,
         target=np.asarray(data.lists.target)[place],
         first_step=earlier[steps[query_user + 1]] - earlier[steps[query_user]],
+        beside={unit: data.rows(split, unit) for unit in data.meta.tasks if unit != "exposures"},
     )
 
 

@@ -57,6 +57,11 @@ class Dataset:
         """Rows of `unit` in `split`, in order."""
         return np.flatnonzero(np.asarray(self.units[unit].split) == SPLITS.index(split))
 
+    def history(self, unit: str) -> Ints:
+        """(n,) interactions of its user before each row of `unit`; 0 where a unit does not count them."""
+        rows = self.units[unit]
+        return np.asarray(getattr(rows, "history", np.zeros(len(rows.split), np.int32)))
+
     def unit_of(self, task: str) -> str:
         """The unit whose rows are labelled for `task`.
 

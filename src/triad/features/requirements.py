@@ -10,6 +10,7 @@ import numpy as np
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS
 from triad.features.sql import columns, scalar
@@ -47,7 +48,7 @@ def check_tables(session: duckdb.DuckDBPyConnection, params: FeaturesParams, tas
         needs = label.needs(task)
         for what, needed, source, present in (
             ("the column users.{}", needs.columns, "users has", attributes),
-            ("the table {}", needs.tables, "the source gives", tables),
+            ("the table {}", (*UNITS[label.unit].tables, *needs.tables), "the source gives", tables),
             ("{} events", needs.events, "events has", kinds),
         ):
             for each in needed:
@@ -129,7 +130,7 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
                 if split != "train" and not len(data.rows(split, "lists")):
                     raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")
                 continue
-            label = data.labels(name)[data.rows(split)]
+            label = data.labels(name)[data.rows(split, data.unit_of(name))]
             label = label[np.isfinite(label)]
             if not len(label):
                 raise _unlearnable(name, f"no labelled row in split {split}")

@@ -23,7 +23,7 @@ from triad.members.mask_seen import Unseen
 from triad.members.registry import Member
 from triad.progress import Progress
 from triad.statistics.calibration import log_powers
-from triad.tasks import LABELS
+from triad.tasks import LABELS, of_unit
 
 CANDIDATES = 30
 """Of each member's list, what a stacked ranking learns to choose among."""
@@ -41,7 +41,7 @@ def fit_fusion(
     trial = Trial(*numbers, params.calibrate, params.combine, params.segments)
     if params.mask_seen:
         members = {name: Unseen(member) for name, member in members.items()}
-    questions = _pointwise(data, members, tasks)
+    questions = [each for unit in data.meta.tasks for each in _of_rows(data, members, of_unit(unit, tasks), unit)]
     ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:
         questions.append(ranking_question(data, members, ranking, KINDS[tasks[ranking].kind], params))
@@ -63,18 +63,17 @@ def fit_fusion(
     )
 
 
-def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams]) -> list[Question]:
-    asked = {
-        name: labelled(data, name, "fusion", both=KINDS[task.kind].is_event)
-        for name, task in tasks.items()
-        if not KINDS[task.kind].ranks
-    }
+def _of_rows(
+    data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams], unit: str
+) -> list[Question]:
+    """What `solve` needs of `tasks`, whose examples are rows of `unit`."""
+    asked = {name: labelled(data, name, "fusion", both=KINDS[task.kind].is_event) for name, task in tasks.items()}
     if not asked:
         return []
     rows = np.unique(np.concatenate([found for found, _ in asked.values()]))
     scores: dict[str, dict[str, Floats]] = {}
     for name, member in members.items():
-        scores[name] = member.predict(data, rows) if set(member.tasks) & set(asked) else {}
+        scores[name] = member.predict(data, rows, list(asked)) if set(member.tasks) & set(asked) else {}
     questions = []
     for task, (found, label) in asked.items():
         kind = KINDS[tasks[task].kind]
@@ -83,8 +82,8 @@ def _pointwise(data: Dataset, members: Mapping[str, Member], tasks: Mapping[str,
             name: np.asarray(by_task[task], np.float64)[place] for name, by_task in scores.items() if task in by_task
         }
         _check(task, given)
-        cluster = getattr(data.exposures, LABELS[tasks[task].label].cluster)
-        history = np.asarray(data.exposures.history)[found]
+        cluster = getattr(data.units[unit], LABELS[tasks[task].label].cluster)
+        history = data.history(unit)[found]
         questions.append(Question(task, kind, given, label, np.asarray(cluster)[found], history=history))
     return questions
 

@@ -50,29 +50,40 @@ class Fused:
     def ranks(self) -> bool:
         return self.ranking is not None
 
+    def of_unit(self, data: Dataset, unit: str) -> list[str]:
+        """Tasks whose examples are rows of `unit`."""
+        return [task for task in self.tasks if task in data.meta.tasks.get(unit, ())]
+
     def needed(self, tasks: Iterable[str]) -> list[str]:
         """Members with a weight on one of `tasks`, in order."""
         tasks = list(tasks)
         return [name for name in self.members if any(self.weights[task].get(name, 0) > 0 for task in tasks)]
 
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """Fused scores of `tasks` (of all); a member is asked what it has weight on. Shapes as `Member.predict`."""
-        asked = [task for task in self.tasks if tasks is None or task in tasks]
+    def predict(
+        self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
+    ) -> dict[str, Floats]:
+        """Fused scores of `tasks` (of all of `unit`) on its `rows`; a member is asked what it has weight on."""
+        asked = [task for task in self.of_unit(data, unit) if tasks is None or task in tasks]
         parts = list(dict.fromkeys(name for task in asked for name in (task, *self._parents(task))))
         scores: Scores = {}
         for name in self.needed(parts):
             wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
             scores |= self.predict_members(data, rows, [name], wanted)
-        fused = self.combine(scores, np.asarray(data.exposures.history)[rows])
+        fused = self.combine(scores, data.history(unit)[rows])
         return {task: fused[task] for task in asked}
 
     def predict_members(
         self, data: Dataset, rows: Ints, names: Iterable[str] | None = None, tasks: Collection[str] | None = None
     ) -> Scores:
-        """Calibrated scores of `tasks` (of all) by each member alone (of all members, or of `names`)."""
+        """Calibrated scores of `tasks`, all of one unit (of all of the exposures), by each member alone, or by `names`."""
+        tasks = self.of_unit(data, "exposures") if tasks is None else tasks
         found: Scores = {}
         for name in self.members if names is None else names:
-            scores = self.members[name].predict(data, rows, tasks) if self.members[name].tasks else {}
+            scores = (
+                self.members[name].predict(data, rows, tasks)
+                if set(self.members[name].tasks).intersection(tasks)
+                else {}
+            )
             found[name] = {
                 task: KINDS[self.kinds[task]].calibrate(self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()

@@ -30,6 +30,7 @@ from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
 from triad.members.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
 from triad.members.popularity import item_shares
+from triad.tasks import of_unit
 from triad.texts import Texts
 
 FEATURES = ("neighbours", "again", "closeness", "closest", "popularity", "steps", "is_empty")
@@ -92,7 +93,7 @@ class Similarity:
         blank = cls(*known, {}, blend, *look)
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
-            for name, task in tasks.items()
+            for name, task in of_unit("exposures", tasks).items()
             if KINDS[task.kind].is_event
             for rows, label in [labelled(data, name, "validation", both=True)]
         }

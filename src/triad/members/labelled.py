@@ -12,7 +12,7 @@ from triad.features.dataset import Floats, Ints
 def labelled(
     data: Dataset, task: str, split: str, *, both: bool = False, within: str | None = None
 ) -> tuple[Ints, Floats]:
-    """Exposure rows of `split` whose label of `task` is known, and those labels in float64.
+    """Rows of the task's unit in `split` whose label of `task` is known, and those labels in float64.
 
     Args:
         within: only rows on which this task's event happened.
@@ -21,7 +21,7 @@ def labelled(
     Raises:
         TriadError: there is no such row, or only one label where two are needed.
     """
-    rows = data.rows(split)
+    rows = data.rows(split, data.unit_of(task))
     label = np.asarray(data.labels(task)[rows], np.float64)
     known = ~np.isnan(label)
     if within is not None:

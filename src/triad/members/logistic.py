@@ -24,6 +24,7 @@ from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.history import look_back
 from triad.members.labelled import labelled
+from triad.tasks import of_unit
 from triad.texts import Texts
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -73,6 +74,7 @@ class Logistic:
             data.meta.context_std,
         )
         weights = {}
+        tasks = of_unit("exposures", tasks)
         for name, task in tasks.items():
             if not KINDS[task.kind].is_classification:
                 continue

@@ -17,6 +17,7 @@ from triad.kinds import KINDS
 from triad.members.item_similarity import Similarity
 from triad.members.sharing import Shared, share
 from triad.members.trees import Profile
+from triad.tasks import of_unit
 
 FOLDS = 4
 """The giver of a fold knows three quarters of the users: nearly as good as the one of all that scores later days."""
@@ -52,6 +53,7 @@ class Informed:
         Raises:
             TriadError: a task has too few labels in train or validation, or there are fewer users than folds.
         """
+        tasks = of_unit("exposures", tasks)
         heard = tuple(name for name, task in tasks.items() if KINDS[task.kind].is_event)
 
         def give(part: Dataset) -> Similarity:

@@ -29,7 +29,7 @@ from triad.members.trees_boosted import ONE_THREAD, count, grow, scores, version
 from triad.members.trees_columns import Basis, Column, fit_basis, table
 from triad.members.trees_encodings import Encoding, encode, encode_train
 from triad.members.trees_stored import Trees
-from triad.tasks import LABELS
+from triad.tasks import LABELS, of_unit
 from triad.texts import Texts
 
 log = logging.getLogger("triad.profile")
@@ -80,6 +80,7 @@ class Profile:
         trees: dict[str, list[Trees]] = {}
         read: dict[str, list[str]] = {}
         encodings: dict[str, Encoding] = {}
+        tasks = of_unit("exposures", tasks)
         for name, task in tasks.items():
             kind = KINDS[task.kind]
             if kind.ranks:

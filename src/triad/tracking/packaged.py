@@ -1,7 +1,7 @@
 """Runs a registered version of other code by the code in its own package, in a separate process.
 
 So the gate compares with the champion as it serves, and a change of a saved format never stops a night. The two sides
-speak in ids and numbers (`evaluation/answers.py`), in files of a temporary folder:
+speak in ids and numbers (`evaluation/champion_protocol.py`), in files of a temporary folder:
 
     python -m triad.tracking.packaged answers|recommend FOLDER TABLES EXCHANGE VERSION
 
@@ -27,7 +27,7 @@ import yaml
 import triad
 from triad.digests import code_digest
 from triad.errors import TriadError
-from triad.evaluation.answers import Answers, Question
+from triad.evaluation.champion_protocol import Answers, Question
 from triad.paths import entry
 from triad.texts import Texts
 
@@ -50,7 +50,8 @@ PASSED = (
 """All that a version's own code learns of this process's environment: how to run, and no store, key or password."""
 
 _CLASSES, _RANKS, _TASK = "classes", "ranks", "task_"
-_TEXTS = ("event_id", "item_id", "user_id")  # of a question; its numbers lie in question.npz
+_ROWS = "rows_"
+_TEXTS = ("item_id", "user_id")  # of a question; its numbers lie in question.npz
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,16 @@ def _write(question: Question, exchange: Path) -> None:
     parts = {part.name: getattr(question, part.name) for part in fields(question)}
     for name in _TEXTS:
         parts.pop(name).save(exchange / f"{name}.arrow")
+    for unit, ids in parts.pop("rows").items():
+        ids.save(exchange / f"{_ROWS}{unit}.arrow")
     np.savez(exchange / "question.npz", **parts)
 
 
 def _read(exchange: Path) -> Question:
     with np.load(exchange / "question.npz", allow_pickle=False) as held:
         parts: dict[str, Any] = {name: Texts.load(exchange / f"{name}.arrow") for name in _TEXTS}
+        files = sorted(exchange.glob(f"{_ROWS}*.arrow"))
+        parts["rows"] = {file.stem.removeprefix(_ROWS): Texts.load(file) for file in files}
         return Question(**parts, **held)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
-from triad.evaluation.answers import Answers, Question, answer
+from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples.dataset import Dataset
 from triad.features.build import transform
 from triad.features.dataset import Ints

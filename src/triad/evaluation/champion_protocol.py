@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triad.errors import TriadError
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
@@ -18,9 +19,9 @@ _CELLS = 1 << 23  # scores of (query, item) held at once
 
 @dataclass(frozen=True)
 class Question:
-    """Exposures (n) to score, and places of targets (t) to find in the lists of queries (q) over a catalogue (m)."""
+    """Rows of each unit (n) to score, and places of targets (t) in the lists of queries (q) over a catalogue (m)."""
 
-    event_id: Texts  # (n,)
+    rows: dict[str, Texts]  # unit → (n,) ids
     item_id: Texts  # (m,)
     user_id: Texts  # (q,)
     history: Ints  # (q,) interactions the user has had
@@ -30,7 +31,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answers:
-    """`tasks` as `Member.predict` over the exposures, a class's column named in `classes`; `ranks` (t,) from 1."""
+    """`tasks` as `Member.predict` over their units' rows, a class's column named in `classes`; `ranks` (t,) from 1."""
 
     tasks: dict[str, Floats]
     classes: dict[str, tuple[str, ...]]
@@ -41,10 +42,13 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
     """The answers of `fused`, which reads the tables as `theirs`.
 
     Raises:
-        TriadError: its reading lacks an exposure, user or item that is asked about.
+        TriadError: its reading lacks a row, user or item that is asked about.
     """
-    rows = _matched(theirs.exposures.event_id, question.event_id, "exposures")
-    tasks = fused.predict(theirs, rows)
+    tasks: dict[str, Floats] = {}
+    for unit, ids in question.rows.items():
+        if unit in theirs.meta.tasks:  # what it was not taught it does not answer
+            rows = _matched(getattr(theirs.units[unit], str(UNITS[unit].key)), ids, unit)
+            tasks |= fused.predict(theirs, rows, unit=unit)
     classes = {task: tuple(theirs.meta.classes[task]) for task in tasks if task in theirs.meta.classes}
     if not fused.ranks:
         return Answers(tasks, classes, None)
@@ -66,6 +70,6 @@ def _matched(known: Texts, wanted: Texts, what: str) -> Ints:
         raise TriadError(
             f"the champion's reading of the tables lacks {missing:,} of {len(found):,} {what}",
             where="evaluate, champion",
-            mend="ids or rules of exposures changed since it was trained: start a new publish.model",
+            mend="ids or rules of rows changed since it was trained: start a new publish.model",
         )
     return found
