@@ -35,10 +35,10 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
     alone: dict[str, dict[str, Floats]] = {name: {} for name in fused.members}
     together: dict[str, Floats] = {}
     for unit in data.meta.tasks:
-        scores = fused.predict_members(data, asked.of(unit), tasks=fused.of_unit(data, unit))
-        together |= fused.combine(scores, data.history(unit)[asked.of(unit)])
-        for name, of_tasks in scores.items():
-            alone[name] |= of_tasks
+        answers = fused.predict_members(data, asked.of(unit), tasks=fused.of_unit(data, unit))
+        together |= fused.combine(answers, data.history(unit)[asked.of(unit)])
+        for name, scores_of in answers.items():
+            alone[name] |= scores_of
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
@@ -52,9 +52,9 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
                 progress.advance(len(user[part]))
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
     found = {"fused": Scored(together, joined.get("fused"))}
-    for name, answers in alone.items():
-        if answers or name in joined:
-            found[name] = Scored(answers, joined.get(name))
+    for name, scores_of in alone.items():
+        if scores_of or name in joined:
+            found[name] = Scored(scores_of, joined.get(name))
     return found
 
 

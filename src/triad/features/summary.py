@@ -17,7 +17,11 @@ def summarise(data: Dataset, shared_rows: int) -> dict[str, Any]:
     return {
         "rows": {name: len(data.rows(name)) for name in SPLITS} | {"left_out": int((data.exposures.split < 0).sum())},
         "questions": {name: len(data.rows(name, "lists")) for name in SPLITS[1:]},
-        "labels": {task: {name: _label(data, task, name) for name in SPLITS} for task in data.meta.tasks["exposures"]},
+        "labels": {
+            task: {name: _label(data, task, name) for name in SPLITS}
+            for names in data.meta.tasks.values()
+            for task in names
+        },
         "oov_rate": {name: _share(shared[data.streams.item[split == place]]) for place, name in enumerate(SPLITS)},
         "new_user_rows": {name: _share(data.exposures.is_new_user[data.rows(name)]) for name in SPLITS},
         "cold_item_rows": {name: _share(data.exposures.is_cold_item[data.rows(name)]) for name in SPLITS},
@@ -25,7 +29,7 @@ def summarise(data: Dataset, shared_rows: int) -> dict[str, Any]:
 
 
 def _label(data: Dataset, task: str, split: str) -> dict[str, Any]:
-    label = data.labels(task)[data.rows(split)]
+    label = data.labels(task)[data.rows(split, data.unit_of(task))]
     label = label[np.isfinite(label)]
     if task in data.meta.classes:
         counts = np.bincount(label.astype(np.int64), minlength=len(data.meta.classes[task]))

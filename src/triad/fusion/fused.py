@@ -75,15 +75,12 @@ class Fused:
     def predict_members(
         self, data: Dataset, rows: Ints, names: Iterable[str] | None = None, tasks: Collection[str] | None = None
     ) -> Scores:
-        """Calibrated scores of `tasks`, all of one unit (of all of the exposures), by each member alone, or by `names`."""
+        """Calibrated scores of `tasks`, all of one unit (of all of the exposures), by each member alone, or `names`."""
         tasks = self.of_unit(data, "exposures") if tasks is None else tasks
         found: Scores = {}
         for name in self.members if names is None else names:
-            scores = (
-                self.members[name].predict(data, rows, tasks)
-                if set(self.members[name].tasks).intersection(tasks)
-                else {}
-            )
+            able = set(self.members[name].tasks).intersection(tasks)
+            scores = self.members[name].predict(data, rows, tasks) if able else {}
             found[name] = {
                 task: KINDS[self.kinds[task]].calibrate(self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()

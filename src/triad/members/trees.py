@@ -83,8 +83,6 @@ class Profile:
         tasks = of_unit("exposures", tasks)
         for name, task in tasks.items():
             kind = KINDS[task.kind]
-            if kind.ranks:
-                continue
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=kind.is_classification, within=within)
             later, later_label = labelled(data, name, "validation", within=within)
