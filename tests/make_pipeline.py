@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ PARAMS = 'ingest: {as_of: "2026-01-01"}\nleft: {size: 1}\n'
 
 def make_repository(folder: Path, *, dvc_yaml: str = DVC_YAML, params: str = PARAMS) -> Path:
     """A checkout with the pipeline committed and a DVC remote beside it."""
-    folder.mkdir(parents=True)
-    for command in (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"]):
-        subprocess.run(command, cwd=folder, check=True)
+    (folder / ".dvc").mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    (folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")  # what `dvc init` writes
+    (folder / ".dvcignore").write_text("")
     remote = f"    remote = store\n['remote \"store\"']\n    url = {folder.parent / 'store'}\n"
     (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n" + remote)
     files = {"dvc.yaml": dvc_yaml, "step.py": STEP, "params.yaml": params}
@@ -108,14 +110,28 @@ def retraining(checkout: Path, *words: str, code: int = 0, **more: str) -> dict[
     return said
 
 
+SHORT_YAML = """
+stages:
+  join:
+    cmd: python step.py join
+    params: [ingest.as_of, left]
+    deps: [step.py]
+    outs: [{out/join: {persist: true}}]
+    metrics: [{metrics.json: {cache: false, persist: true}}]
+"""
+"""A pipeline of one stage, for what does not depend on the graph."""
+
+
 def opened(checkout: Path, run_id: str, as_of: str = "2026-03-01", *words: str, **more: str) -> Path:
     return Path(retraining(checkout, "open", run_id, "--as-of", as_of, *words, **more)["workspace"])
 
 
-def night(checkout: Path, run_id: str, as_of: str = "2026-03-01", **more: str) -> tuple[Path, dict[str, Any]]:
+def night(
+    checkout: Path, run_id: str, as_of: str = "2026-03-01", *, stages: Sequence[str] = STAGES, **more: str
+) -> tuple[Path, dict[str, Any]]:
     """A whole run; its workspace, and what `close` said."""
     folder = opened(checkout, run_id, as_of)
-    for name in STAGES:
+    for name in stages:
         retraining(checkout, "stage", name, "--workspace", str(folder), **more)
     return folder, retraining(checkout, "close", "--workspace", str(folder), **more)
 

@@ -20,7 +20,8 @@ from triad.config.params import merge
 TINY = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 3, trunk: {layers: 1}}
-finetune: {max_epochs: 2}
+finetune: {max_epochs: 2, source_gate: false}
+profile: {max_iterations: 60}
 fuse: {bootstrap: 100}
 evaluate: {bootstrap: 100}
 tasks:
@@ -79,6 +80,7 @@ def test_artifacts_go_to_a_remote_and_come_back(night: Path, tmp_path: Path) -> 
     assert "Data and pipelines are up to date" in run(night, "dvc", "repro")
 
 
+@pytest.mark.proof
 def test_a_change_of_one_dial_runs_just_what_reads_it(night: Path) -> None:
     said = run(night, "dvc", "exp", "run", "-S", "recommend.k=5")
     assert "Running stage 'recommend'" in said

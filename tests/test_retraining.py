@@ -13,6 +13,7 @@ import pytest
 import yaml
 from make_pipeline import (
     DVC_YAML,
+    SHORT_YAML,
     STAGES,
     commit,
     ended,
@@ -33,6 +34,12 @@ from triad.retraining.run import slug
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "shop")
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """With a pipeline of one stage."""
+    return make_repository(tmp_path / "shop", dvc_yaml=SHORT_YAML)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -61,16 +68,15 @@ def test_a_night_is_restored_from_its_branch_and_the_remote_alone(shop: Path, tm
     assert git(clone, "diff", "--name-only", "HEAD~1").split() == ["dvc.lock", "metrics.json", "params.yaml"]
 
 
-def test_closing_again_changes_nothing_and_a_second_run_of_the_day_has_its_own_branch(shop: Path) -> None:
-    folder, said = night(shop, "first")
-    assert retraining(shop, "close", "--workspace", str(folder)) == said
+def test_closing_again_changes_nothing_and_a_second_run_of_the_day_has_its_own_branch(short: Path) -> None:
+    folder, said = night(short, "first", stages=["join"])
+    assert retraining(short, "close", "--workspace", str(folder)) == said
     (folder / ".triad" / "closed.json").unlink()  # killed before it was written
-    assert retraining(shop, "close", "--workspace", str(folder)) == said
-    runs = [opened(shop, name, "2026-03-01", "--set", f"left.size={size}") for size, name in ((2, "b"), (3, "c"))]
+    assert retraining(short, "close", "--workspace", str(folder)) == said
+    runs = [opened(short, name, "2026-03-01", "--set", f"left.size={size}") for size, name in ((2, "b"), (3, "c"))]
     for run in runs:
-        for name in STAGES:
-            retraining(shop, "stage", name, "--workspace", str(run))
-    both = [ended(process) for process in [start(shop, "close", "--workspace", str(run)) for run in runs]]
+        retraining(short, "stage", "join", "--workspace", str(run))
+    both = [ended(process) for process in [start(short, "close", "--workspace", str(run)) for run in runs]]
     branches = {said["branch"] for _, said, _ in both}
     assert branches == {"retrain/2026-03-01-2", "retrain/2026-03-01-3"}
 
@@ -115,22 +121,21 @@ def test_an_export_that_was_mended_is_read_again(tmp_path: Path) -> None:
     assert results(first) != results(second)
 
 
-def test_a_failed_push_is_done_again_and_leaves_no_branch(shop: Path) -> None:
-    folder = opened(shop, "night")
-    for name in STAGES:
-        retraining(shop, "stage", name, "--workspace", str(folder))
-    store = shop.parent / "store"
+def test_a_failed_push_is_done_again_and_leaves_no_branch(short: Path) -> None:
+    folder = opened(short, "night")
+    retraining(short, "stage", "join", "--workspace", str(folder))
+    store = short.parent / "store"
     store.write_text("a file where the remote's folder should be")
-    assert "dvc push failed" in retraining(shop, "close", "--workspace", str(folder), code=1)["error"]["what"]
-    assert "retrain/" not in git(shop, "branch")
+    assert "dvc push failed" in retraining(short, "close", "--workspace", str(folder), code=1)["error"]["what"]
+    assert "retrain/" not in git(short, "branch")
     store.unlink()
-    assert retraining(shop, "close", "--workspace", str(folder))["pushed"] is True
+    assert retraining(short, "close", "--workspace", str(folder))["pushed"] is True
 
 
-def test_without_a_remote_closing_says_so(shop: Path) -> None:
-    (shop / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-    commit(shop, "no remote")
-    _, said = night(shop, "night")
+def test_without_a_remote_closing_says_so(short: Path) -> None:
+    (short / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    commit(short, "no remote")
+    _, said = night(short, "night", stages=["join"])
     assert said["pushed"] is False and said["branch"] == "retrain/2026-03-01"
 
 

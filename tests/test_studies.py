@@ -524,6 +524,7 @@ def claims_without_a_task_are_of_each_that_both_answer(rows: list[dict], by_seed
     ]
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("eagerly")
 def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triad.ablations.run import run  # the one that needs a framework

@@ -42,10 +42,10 @@ def told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = None if isinstance(error, TriadError) else translated(error)
-        if found is None:
+        explained = None if isinstance(error, TriadError) else translated(error)
+        if explained is None:
             raise
-        raise found from error
+        raise explained from error
 
 
 def translated(error: BaseException) -> TriadError | None:

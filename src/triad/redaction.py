@@ -61,8 +61,8 @@ class Privacy:
         """Whether values of `column` may say something of a person. Unknown ones do, if not `public`."""
         if column not in TABLES[table].names:
             return column not in self.public
-        found = TABLES[table].column(column)
-        return (found.personal and found.type == "string") or f"{table}.{column}" in self.made
+        described = TABLES[table].column(column)
+        return (described.personal and described.type == "string") or f"{table}.{column}" in self.made
 
     def value(self, table: str, column: str, value: Any) -> Any:
         """A value as reports may hold it: numbers and times as they are, a text as it is or by its shape."""
@@ -127,10 +127,10 @@ class Formatter(logging.Formatter):
 def tell_unexpected(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """`sys.excepthook`: where an error came up and what it is, without the values that its text may quote."""
     told: list[str] = []
-    found: BaseException | None = error
-    while found is not None and len(told) < 9:
-        plain = isinstance(found, OSError | ImportError | AttributeError | NameError | TypeError)
-        text = shown_path(str(found)) if plain else masked(str(found))
-        told.append("".join(traceback.format_tb(found.__traceback__)) + f"{type(found).__name__}: {text}\n")
-        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    cause: BaseException | None = error
+    while cause is not None and len(told) < 9:
+        plain = isinstance(cause, OSError | ImportError | AttributeError | NameError | TypeError)
+        text = shown_path(str(cause)) if plain else masked(str(cause))
+        told.append("".join(traceback.format_tb(cause.__traceback__)) + f"{type(cause).__name__}: {text}\n")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     sys.stderr.write("\nThat led to:\n".join(reversed(told)))

@@ -23,16 +23,16 @@ def checked_name(name: str, where: str) -> str:
         TriadError: it is empty, `.` or `..`, too long, begins like an option, or holds a control or path character.
     """
     if not name.strip(". \t\r\n"):
-        found = "the name is empty" if not name.strip() else f"{name!r} is no name"
+        fault = "the name is empty" if not name.strip() else f"{name!r} is no name"
     elif len(name) > LONGEST:
-        found = f"the name has {len(name):,} characters; {LONGEST} are allowed"
+        fault = f"the name has {len(name):,} characters; {LONGEST} are allowed"
     elif name.startswith("-"):
-        found = f"{name!r} begins like an option"
+        fault = f"{name!r} begins like an option"
     elif any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
-        found = f"{name!r} holds a control character"
+        fault = f"{name!r} holds a control character"
     else:
         return name
-    raise TriadError(found, where=where, mend="name it with letters and digits")
+    raise TriadError(fault, where=where, mend="name it with letters and digits")
 
 
 def checked_part(name: str, where: str) -> str:

@@ -73,8 +73,8 @@ class Texts:
         return self.values if type is None else self.values.cast(type)
 
     def tolist(self) -> list[str]:
-        found: list[str] = self.values.to_pylist()
-        return found
+        texts: list[str] = self.values.to_pylist()
+        return texts
 
     def tobytes(self) -> bytes:
         """Their lengths, then they themselves: what a digest reads."""
@@ -90,12 +90,12 @@ class Texts:
 
     def codes(self) -> tuple[Texts, Ints]:
         """The distinct texts, ascending, and (n,) each one's place among them."""
-        found = self.values.dictionary_encode()
-        distinct = Texts(found.dictionary)
+        encoded = self.values.dictionary_encode()
+        distinct = Texts(encoded.dictionary)
         order = distinct.order()
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
-        return distinct[order], place[_numbers(found.indices)]
+        return distinct[order], place[_numbers(encoded.indices)]
 
     def places(self, wanted: Texts) -> Ints:
         """(len(wanted),) the first row of each wanted text, -1 where there is none."""

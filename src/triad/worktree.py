@@ -100,8 +100,8 @@ def add(checkout: Path, folder: Path, revision: str) -> None:
 def every(checkout: Path) -> list[Path]:
     """The folders of all worktrees of the repository that are there, `checkout` included."""
     listed = git(checkout, "worktree", "list", "--porcelain").splitlines()
-    found = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
-    return [folder for folder in found if folder.is_dir()]
+    folders = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def finish(checkout: Path, folder: Path, revision: str) -> None:
@@ -115,8 +115,8 @@ def mark(checkout: Path, folder: Path) -> Mark | None:
     notes = None if folder.is_symlink() else _notes(checkout, folder)
     if notes is None or not (notes / MARK).is_file():
         return None
-    found = Mark(**read_json(notes / MARK))
-    return found if found.folder == str(folder.resolve()) else None
+    recorded = Mark(**read_json(notes / MARK))
+    return recorded if recorded.folder == str(folder.resolve()) else None
 
 
 def changes(folder: Path, made: Mark, *, params: bool = True) -> list[str]:
@@ -125,23 +125,23 @@ def changes(folder: Path, made: Mark, *, params: bool = True) -> list[str]:
     That is: changed, staged and new files, a branch that was checked out, and commits that no branch holds. What stages
     write there (ignored files, `dvc.lock`) is none of it; `params=False` leaves params.yaml out too.
     """
-    found = [path for path, tracked in _differing(folder) if not _is_of_runs(path, tracked)]
-    if _PARAMS in found and (not params or _digest(folder) == made.params):
-        found.remove(_PARAMS)
+    differences = [path for path, tracked in _differing(folder) if not _is_of_runs(path, tracked)]
+    if _PARAMS in differences and (not params or _digest(folder) == made.params):
+        differences.remove(_PARAMS)
     if branch := git(folder, "branch", "--show-current"):
-        found.append(f"the branch {branch}, which is checked out")
+        differences.append(f"the branch {branch}, which is checked out")
     held = (made.revision, "--branches", "--tags", "--remotes")
     loose = git(folder, "rev-list", "--ignore-missing", "HEAD", "--not", *held).split()
-    return found + ([f"{len(loose)} commits that no branch holds"] if loose else [])
+    return differences + ([f"{len(loose)} commits that no branch holds"] if loose else [])
 
 
 def refuse_changes(folder: Path, made: Mark, mend: str, *, params: bool = True) -> None:
     """Raises:
     TriadError: somebody's work lies in `folder`.
     """
-    if found := changes(folder, made, params=params):
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        raise TriadError(f"somebody worked here: {', '.join(found[:5])}{more}", where=str(folder), mend=mend)
+    if differences := changes(folder, made, params=params):
+        more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+        raise TriadError(f"somebody worked here: {', '.join(differences[:5])}{more}", where=str(folder), mend=mend)
 
 
 def discard(folder: Path, made: Mark, *, all_of_it: bool) -> None:

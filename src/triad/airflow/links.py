@@ -32,14 +32,14 @@ def page(workspace: Path, name: str) -> Path | None:
 def links(workspace: Path, outcome: Mapping[str, Any]) -> dict[str, str]:
     """Name → address of what a task's `outcome` can be looked at by."""
     base = urlparse(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    found = {
+    addresses = {
         name: f"{base}{PREFIX}/{quote(workspace.name)}/{name}/{at.name}"
         for name in PAGES
         if (at := page(workspace, name)) is not None
     }
     if settings.mlflow_address() and outcome.get("run_id"):
-        found["mlflow"] = f"{settings.mlflow_address()}/#/runs/{outcome['run_id']}"
-    return found
+        addresses["mlflow"] = f"{settings.mlflow_address()}/#/runs/{outcome['run_id']}"
+    return addresses
 
 
 class _Link(BaseOperatorLink):

@@ -32,9 +32,9 @@ def note(dag_run: Any) -> None:
     if session is None or (written is not None and written.user_id is not None):
         return
     left = select(XComModel).filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id, key=WHY)
-    found = session.scalars(left.order_by(XComModel.timestamp)).all()
+    rows = session.scalars(left.order_by(XComModel.timestamp)).all()
     # the page shows the first line until it is opened: why a night stopped, or came to nothing, goes before the lists
-    found = sorted(found, key=lambda row: row.task_id == "delivered")
-    text = "\n\n".join(f"**{row.task_id}** · {XComModel.deserialize_value(row)}" for row in found)
+    rows = sorted(rows, key=lambda row: row.task_id == "delivered")
+    text = "\n\n".join(f"**{row.task_id}** · {XComModel.deserialize_value(row)}" for row in rows)
     if text:
         dag_run.note = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -39,9 +39,9 @@ def notifier(environment: Mapping[str, str] = os.environ) -> Notifier:
         return to_log
     module, _, name = named.rpartition(".")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        target: Any = getattr(importlib.import_module(module), name)
         arguments = json.loads(environment.get("TRIAD_NOTIFIER_ARGUMENTS") or "{}")
-        made: Any = found(**arguments) if inspect.isclass(found) else found
+        made: Any = target(**arguments) if inspect.isclass(target) else target
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise TriadError(
             f"{named}: {error}", where="TRIAD_NOTIFIER", mend="docs/airflow.md shows one for e-mail and one for Slack"

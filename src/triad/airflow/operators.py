@@ -172,10 +172,10 @@ def say_of(outlets: Sequence[Any], context: Context, outcome: Outcome) -> None:
 def parse(last: str) -> Outcome:
     """The JSON object that `triad retraining` ends with, or nothing where it ended otherwise."""
     try:
-        found = json.loads(last)
+        outcome = json.loads(last)
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return outcome if isinstance(outcome, dict) else {}
 
 
 def workspace_of(context: Context) -> str:

@@ -45,10 +45,10 @@ def application() -> Any:
 
     @made.get("/{run}/{name}/{path:path}", dependencies=[readers])
     def show(run: str, name: str, path: str) -> FileResponse:
-        found = find(run, name, path)
-        if found is None:
+        file = find(run, name, path)
+        if file is None:
             raise HTTPException(404, "This run has no such page: it was not made yet, or its workspace was pruned.")
-        return FileResponse(found, headers=HEADERS)
+        return FileResponse(file, headers=HEADERS)
 
     return made
 

@@ -33,5 +33,5 @@ def _kinds(annotation: Any) -> set[Any]:
 def near(name: str, known: Iterable[str]) -> str:
     """The end of a sentence on an unknown `name`: the nearest right one, else all that are known."""
     names = list(known)
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else f"; known are {', '.join(names) or 'none'}"
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known are {', '.join(names) or 'none'}"

@@ -215,7 +215,7 @@ class FilesParams(Section):
     @property
     def personal_ids(self) -> frozenset[str]:
         """`table.column` of the ids that are made of a source column of which something personal is made too."""
-        found: set[str] = set()
+        names: set[str] = set()
         for name, table in self.tables.items():
             columns, contract = table.columns, TABLES[name]
             others = self.users.columns if name == "events" and self.users.from_ else {}
@@ -223,8 +223,8 @@ class FilesParams(Section):
             own = [c for c in own if c is not columns.get("session_id")]  # a visit is not yet somebody
             personal = {source for c in (*own, *others.values()) for source in (c.column, *c.key)} - {None}
             ids = {n: c for n, c in columns.items() if n.endswith("_id")}
-            found |= {f"{name}.{n}" for n, c in ids.items() if personal & {c.column, *c.key}}
-        return frozenset(found)
+            names |= {f"{name}.{n}" for n, c in ids.items() if personal & {c.column, *c.key}}
+        return frozenset(names)
 
     @model_validator(mode="after")
     def _fits(self) -> FilesParams:

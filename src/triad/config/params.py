@@ -89,8 +89,8 @@ def _explained(first: ErrorDetails, where: str) -> TriadError:
         "correct the value; `triad params` explains each key",
     )
     if first["type"] == "extra_forbidden":
-        found = difflib.get_close_matches(str(first["loc"][-1]), _keys(Params), n=1, cutoff=0.5)
-        message, mend = "unknown key", f"did you mean {found[0]!r}?" if found else "remove it"
+        nearest = difflib.get_close_matches(str(first["loc"][-1]), _keys(Params), n=1, cutoff=0.5)
+        message, mend = "unknown key", f"did you mean {nearest[0]!r}?" if nearest else "remove it"
     elif first["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
         message = f"{first['input']!r} is not one of {', '.join(known)}"
@@ -153,11 +153,11 @@ def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 def _keys(section: Any) -> list[str]:
     """Every key known anywhere below `section`, for suggestions."""
-    found: list[str] = []
+    keys: list[str] = []
     for name, field in section.model_fields.items():
-        found.append(field.alias or name)
+        keys.append(field.alias or name)
         inner = field.annotation
         for kind in (inner, *getattr(inner, "__args__", ())):
             if isinstance(kind, type) and issubclass(kind, Section):
-                found += _keys(kind)
-    return found
+                keys += _keys(kind)
+    return keys

@@ -31,11 +31,11 @@ def unquoted(error: ErrorDetails, where: str) -> tuple[str, str] | None:
         return None
     is_key = error["loc"][-1] == _KEY or error["type"] == "invalid_key"
     path = [part for part in error["loc"] if part != _KEY]
-    found = _written(Path(where), path, is_key=is_key)
-    word = str(value) if found is None else found
+    written = _written(Path(where), path, is_key=is_key)
+    word = str(value) if written is None else written
     quoted = "'" + word.replace("'", "''") + "'"
     shown = f"{quoted}: …" if is_key else quoted if isinstance(path[-1], int) else f"{path[-1]}: {quoted}"
-    as_it_stands = "" if found is not None else ", as it stands in your data"
+    as_it_stands = "" if written is not None else ", as it stands in your data"
     return f"a text is meant, and YAML reads {read_as(value)}", f"quote it: {shown}{as_it_stands}"
 
 

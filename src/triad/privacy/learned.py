@@ -59,12 +59,12 @@ def tainted(learners: list[Learner]) -> dict[tuple[str, str], str]:
     return known
 
 
-def versions(found: MlflowClient, names: Names, held: Stored) -> Iterator[Place]:
+def versions(mlflow_client: MlflowClient, names: Names, held: Stored) -> Iterator[Place]:
     """Registered versions whose files name the person, or that learned from them."""
     learners = []
-    for model in found.search_registered_models():
+    for model in mlflow_client.search_registered_models():
         serving = set(map(str, model.aliases.values()))
-        for number in registry.versions(found, model.name):
+        for number in registry.versions(mlflow_client, model.name):
             where = f"version {number} of {model.name}"
             try:
                 lineage = registry.describe(model.name, number).lineage
@@ -101,16 +101,16 @@ def _files(names: Names, model: str, number: str) -> str:
         return ", ".join(str(path.relative_to(folder)) for path in names.below(folder))
 
 
-def runs(found: MlflowClient, names: Names) -> Iterator[Place]:
+def runs(mlflow_client: MlflowClient, names: Names) -> Iterator[Place]:
     """Runs, also deleted ones, whose reports name the person."""
     import mlflow
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
-    for experiment in found.search_experiments(view_type=ViewType.ALL):
+    for experiment in mlflow_client.search_experiments(view_type=ViewType.ALL):
         token = None
         while True:
-            page = found.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token)
+            page = mlflow_client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL, page_token=token)
             for run in page:
                 number = run.info.run_id
                 scratch = Path(tempfile.mkdtemp(prefix="triad-forget-"))

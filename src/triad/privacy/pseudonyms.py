@@ -56,13 +56,13 @@ def needed_key(why: str) -> Key:
     Raises:
         TriadError: it holds none. `why` is what asks for it.
     """
-    found = key()
-    if found is None:
+    secret = key()
+    if secret is None:
         mend = f"set {KEY} to the shop's key; a new one: `openssl rand -hex 32`, kept where secrets are kept"
         raise TriadError("needs a key, and the environment holds none", where=why, mend=mend)
-    if len(found.secret) < _SHORT:
+    if len(secret.secret) < _SHORT:
         log.warning("the key in %s is shorter than %d characters: hashes under it can be guessed", KEY, _SHORT)
-    return found
+    return secret
 
 
 def pseudonymised(data: pa.Table, secret: Key) -> pa.Table:

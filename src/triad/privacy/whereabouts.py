@@ -51,24 +51,24 @@ def folders(here: Path, names: Names) -> Iterator[Place]:
         mend = f"`cd {folder} && dvc repro`, which ingests without them"
         if night:
             mend = "`triad retraining prune --keep-days 0 --keep 0`, which leaves what is worked in"
-        if found := names.below(folder / ARTIFACTS):
-            yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(found, folder), mend)
+        if counts := names.below(folder / ARTIFACTS):
+            yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(counts, folder), mend)
     seen = [folder for folder in every(here) if folder != here]
     for folder in (here / "runs", here / "ablations", here / ".dvc" / "tmp" / "exps"):
-        if found := names.below(folder, without=seen):
-            yield Place(f"studies in {folder}", _summed(found, folder), "delete what lies there, or run it again")
+        if counts := names.below(folder, without=seen):
+            yield Place(f"studies in {folder}", _summed(counts, folder), "delete what lies there, or run it again")
     lists = delivery.place(here)
     for folder in sorted(lists.glob("*-v*-*")) if lists.is_dir() else []:
-        if found := names.below(folder):
+        if counts := names.below(folder):
             current = folder == (lists / delivery.CURRENT).resolve()
             mend = "`triad retraining deliver` makes the lists without them; then " if current else ""
-            yield Place(f"delivery {folder}", _summed(found, folder), f"{mend}`triad retraining prune --keep-days 0`")
+            yield Place(f"delivery {folder}", _summed(counts, folder), f"{mend}`triad retraining prune --keep-days 0`")
 
 
-def _summed(found: Mapping[Path, int], root: Path) -> str:
+def _summed(values: Mapping[Path, int], root: Path) -> str:
     """Values a folder, two levels deep."""
     total: dict[str, int] = defaultdict(int)
-    for path, count in found.items():
+    for path, count in values.items():
         total["/".join(path.relative_to(root).parts[:3])] += count
     return ", ".join(f"{name} ({count:,})" for name, count in total.items())
 
@@ -144,9 +144,9 @@ def remotes(here: Path, held: Stored) -> Iterator[Place]:
             except (DvcException, OSError) as error:
                 yield Place(f"remote {name}", f"perhaps: it does not answer ({type(error).__name__})", mend)
                 continue
-            if found := there & set(held.outputs):
-                what = sorted({held.outputs[hash_][0] for hash_ in found})
-                yield Place(f"remote {name}", f"{len(found)} folders: {'; '.join(what)}", mend)
+            if held_there := there & set(held.outputs):
+                what = sorted({held.outputs[hash_][0] for hash_ in held_there})
+                yield Place(f"remote {name}", f"{len(held_there)} folders: {'; '.join(what)}", mend)
             if unseen := there - held.looked:
                 again = f"`dvc fetch --all-branches` and ask again, or {mend}"
                 yield Place(f"remote {name}", f"perhaps: {len(unseen)} folders there are not at hand", again)

@@ -16,18 +16,18 @@ from triad.tracking.store import client
 
 def show(here: Path, ids: list[str]) -> bool:
     """Print where these persons lie; returns whether they lie anywhere."""
-    names, found = Names.of(ids), False
+    names, is_known = Names.of(ids), False
     for spot in _places(here, names):
-        if not found:
+        if not is_known:
             click.echo("They still lie here (docs/privacy.md):")
-        found = True
+        is_known = True
         click.echo(f"  {spot.name} · {spot.holds}\n      {spot.mend}")
     click.echo(
         "What others took away (backups, pushed branches, logs, the shop's own files) is not looked at."
-        if found
+        if is_known
         else "They were found nowhere. Are the ids spelled as in users.user_id?"
     )
-    return found
+    return is_known
 
 
 def _places(here: Path, names: Names) -> Iterator[whereabouts.Place]:
@@ -40,6 +40,6 @@ def _places(here: Path, names: Names) -> Iterator[whereabouts.Place]:
             yield from whereabouts.remotes(here, held)
     os.environ["MLFLOW_TRACKING_URI"] = uri = place.tracking_uri(here)
     if place.is_there(uri):
-        found = client(make=False)
-        yield from learned.versions(found, names, held)
-        yield from learned.runs(found, names)
+        mlflow_client = client(make=False)
+        yield from learned.versions(mlflow_client, names, held)
+        yield from learned.runs(mlflow_client, names)

@@ -108,7 +108,7 @@ def tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str)
     from triad.tracking.store import client
 
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(Path(run.checkout))
-    found, model, version = client(), published["model"], str(published["version"])
-    tags = found.get_model_version(model, version).tags
+    mlflow_client, model, version = client(), published["model"], str(published["version"])
+    tags = mlflow_client.get_model_version(model, version).tags
     if "branch" not in tags or tags.get("trigger") == run.asked:
-        tag(found, model, version, {"branch": branch, "branch_commit": commit})
+        tag(mlflow_client, model, version, {"branch": branch, "branch_commit": commit})

@@ -36,16 +36,16 @@ def stages(root: Path) -> tuple[Stage, ...]:
     kept = root / ".triad" / "graph.json"
     key = _key(root)
     try:
-        found = json.loads(kept.read_text())
+        graph = json.loads(kept.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
-        found = {}
-    if found.get("key") != key:
-        found = {"key": key, "stages": [asdict(stage) for stage in _ask(root)]}
+        graph = {}
+    if graph.get("key") != key:
+        graph = {"key": key, "stages": [asdict(stage) for stage in _ask(root)]}
         kept.parent.mkdir(exist_ok=True)
         fresh = kept.with_name(f"graph.json.{os.getpid()}")
-        fresh.write_text(json.dumps(found))
+        fresh.write_text(json.dumps(graph))
         fresh.replace(kept)
-    return tuple(Stage(**{**stage, "after": tuple(stage["after"])}) for stage in found["stages"])
+    return tuple(Stage(**{**stage, "after": tuple(stage["after"])}) for stage in graph["stages"])
 
 
 def _key(root: Path) -> str:
@@ -61,11 +61,11 @@ def stale(root: Path) -> dict[str, bool]:
 
     Outputs that are not there change nothing: they can be had from the cache or the remote.
     """
-    found: dict[str, bool] = {}
+    is_stale: dict[str, bool] = {}
     with _repository(root) as (repo, ordered, needs), repo.lock:
         for stage in ordered:
-            found[stage.name] = any(found[n.name] for n in needs[stage]) or stage.changed(True, needs[stage])
-    return found
+            is_stale[stage.name] = any(is_stale[n.name] for n in needs[stage]) or stage.changed(True, needs[stage])
+    return is_stale
 
 
 def _ask(root: Path) -> list[Stage]:

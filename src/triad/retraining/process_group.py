@@ -79,7 +79,7 @@ def end_leftovers(name: str, value: str) -> int:
     Raises:
         TimeoutError: one cannot be killed (it waits for a disk, say).
     """
-    found = marked(name, value)
+    leftovers = marked(name, value)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in marked(name, value):
             with suppress(ProcessLookupError):
@@ -90,7 +90,7 @@ def end_leftovers(name: str, value: str) -> int:
                 break
             time.sleep(0.05)
         else:
-            return len(found)
+            return len(leftovers)
     raise TimeoutError(f"processes {marked(name, value)} of an earlier attempt do not end")
 
 
@@ -102,11 +102,11 @@ def marked(name: str, value: str) -> list[int]:
     if not Path("/proc/self/environ").exists():
         log.warning("this system does not tell processes' environments: left-overs of a killed attempt stay")
         return []
-    wanted, found = f"{name}={value}".encode(), []
+    wanted, pids = f"{name}={value}".encode(), []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with suppress(OSError):  # it ended, or belongs to somebody else
                 variables = (folder / "environ").read_bytes().split(b"\0")
                 if any(v == wanted or v.startswith(wanted + b":") for v in variables):
-                    found.append(int(folder.name))
-    return found
+                    pids.append(int(folder.name))
+    return pids

@@ -172,10 +172,10 @@ def _revisions(here: Path, keep_days: int, gone: Collection[str]) -> list[str]:
     shown = git(
         here, "for-each-ref", "--format=%(committerdate:unix) %(objectname) %(refname)", "refs/heads", "refs/tags"
     )
-    oldest, found = time.time() - keep_days * 86400, []
+    oldest, commits = time.time() - keep_days * 86400, []
     for line in shown.splitlines():
         *stamp, commit, name = line.split()
         short = name.removeprefix("refs/heads/")
         if not (short in gone or (short.startswith(f"{BRANCHES}/") and int(stamp[0]) < oldest)):
-            found.append(commit)
-    return found
+            commits.append(commit)
+    return commits

@@ -96,11 +96,11 @@ def checkout() -> Path:
     Raises:
         TriadError: no pipeline lies there.
     """
-    found = Path(os.environ.get("TRIAD_CHECKOUT", ".")).resolve()
-    if not ((found / "dvc.yaml").is_file() and (found / ".git").exists()):
+    folder = Path(os.environ.get("TRIAD_CHECKOUT", ".")).resolve()
+    if not ((folder / "dvc.yaml").is_file() and (folder / ".git").exists()):
         mend = "set TRIAD_CHECKOUT to the checkout, or run inside it"
-        raise TriadError("no git checkout with a dvc.yaml", where=str(found), mend=mend)
-    return found
+        raise TriadError("no git checkout with a dvc.yaml", where=str(folder), mend=mend)
+    return folder
 
 
 def workspaces(of: Path) -> Path:

@@ -76,13 +76,13 @@ def read_files(params: IngestParams) -> dict[str, pa.Table]:
         session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
         session.execute(f"SET temp_directory = {literal(spill)}; SET python_enable_replacements = false")
         session.execute("SET enable_external_access = false; SET lock_configuration = true")
-        found = {n: _load(session, n, files, params.currency) for n, table in files.tables.items() if table.path}
-        check_spelling(session, tuple(found))
+        pieces_of = {n: _load(session, n, files, params.currency) for n, table in files.tables.items() if table.path}
+        check_spelling(session, tuple(pieces_of))
         derived.remove_cancelled(session, before=last)
         tables = {}
         for name, table in files.tables.items():
             if table.path:
-                query = _query(session, name, found[name], table, window)
+                query = _query(session, name, pieces_of[name], table, window)
                 if table.missing:
                     query = derived.completed(session, name, query, *window)
             else:
@@ -98,10 +98,10 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
     table = files.tables[name]
     where = f"ingest.files.{name}"
     check_texts(session, table, where)
-    found = locate(table, where)
+    source = locate(table, where)
     needed = _needed(name, files)
     plans: dict[pa.Schema, Plan] = {}
-    for raw in found.pieces(needed):
+    for raw in source.pieces(needed):
         piece = canonical.settled(raw, where)
         session.register("piece", piece)
         if piece.schema not in plans:
@@ -112,13 +112,13 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
                 session.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quote(fault)} VARCHAR")
         session.execute(f"INSERT INTO {name} BY NAME {plans[piece.schema].select('piece')}")
         session.unregister("piece")
-    where = f"{where} ({found.name})"
+    where = f"{where} ({source.name})"
     if not plans or not session.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]:
         raise TriadError("there are no rows below the header", where=where, mend="bring a file with rows")
-    _check_faults(session, name, found, {n: f for plan in plans.values() for n, f in plan.faults.items()}, files)
+    _check_faults(session, name, source, {n: f for plan in plans.values() for n, f in plan.faults.items()}, files)
     _leave_out(session, name, [said for said, _ in next(iter(plans.values())).rules], where)
-    _check_keys(session, name, found, files.personal_ids)
-    return found
+    _check_keys(session, name, source, files.personal_ids)
+    return source
 
 
 def _needed(name: str, files: FilesParams) -> list[str]:
@@ -168,7 +168,7 @@ def _column(table: str, name: str) -> Column:
 def _check_faults(
     session: duckdb.DuckDBPyConnection,
     name: str,
-    found: Files,
+    source: Files,
     faults: Mapping[str, tuple[str, Fault]],
     files: FilesParams,
 ) -> None:
@@ -180,7 +180,7 @@ def _check_faults(
             log.info("%s.%s: %s rows %s; %s", name, column, f"{count:,}", fault.what, fault.mend)
         elif count:
             query = f"SELECT {quote(ROW)}, {text} FROM {name} WHERE {bad} ORDER BY 1 LIMIT 3"
-            rows = [(*found.place(row), text) for row, text in session.execute(query).fetchall()]
+            rows = [(*source.place(row), text) for row, text in session.execute(query).fetchall()]
             personal = _personal(name, files, fault.source)
             samples = ", ".join(
                 f"row {row} {shown(text, personal=personal)}" for file, row, text in rows if file == rows[0][0]
@@ -188,7 +188,7 @@ def _check_faults(
             raise TriadError(
                 f"{fault.what} in {count:,} row{'s' * (count > 1)}: {samples}",
                 where=f"{rows[0][0]}, column {fault.source}" + (f" → {name}.{column}" if column else ""),
-                mend=f"{fault.mend} (at {found.where})",
+                mend=f"{fault.mend} (at {source.where})",
             )
 
 
@@ -220,7 +220,7 @@ def _leave_out(session: duckdb.DuckDBPyConnection, name: str, rules: Sequence[st
     session.execute(f"DELETE FROM {name} WHERE rule IS NOT NULL")
 
 
-def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files, made: frozenset[str]) -> None:
+def _check_keys(session: duckdb.DuckDBPyConnection, name: str, files: Files, made: frozenset[str]) -> None:
     key = ", ".join(map(quote, TABLES[name].key))
     twice = (
         f"SELECT {key}, count(*) AS n, min({quote(ROW)}) AS first, max({quote(ROW)}) AS last FROM {name} "
@@ -230,7 +230,7 @@ def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files, mad
     if keys:
         samples = []
         for *values, _, first, last in session.execute(f"{twice} ORDER BY first LIMIT 3").fetchall():
-            (file, row), (other, again) = found.place(first), found.place(last)
+            (file, row), (other, again) = files.place(first), files.place(last)
             columns = zip(TABLES[name].key, values, strict=True)
             key_shown = ":".join(shown(v, personal=Privacy(made=made).hides(name, n)) for n, v in columns)
             samples.append(f"{key_shown} in row {row} and row {again}" + (f" of {other}" if other != file else ""))
@@ -238,7 +238,7 @@ def _check_keys(session: duckdb.DuckDBPyConnection, name: str, found: Files, mad
         mend = "remove the repeats" + (ids if name == "events" else "")
         raise TriadError(
             f"{keys:,} duplicated id{'s' * (keys > 1)} in {rows:,} rows: {'; '.join(samples)}",
-            where=f"{found.name}, {name}.{'+'.join(TABLES[name].key)}",
+            where=f"{files.name}, {name}.{'+'.join(TABLES[name].key)}",
             mend=mend,
         )
 

@@ -39,14 +39,14 @@ def batches(
         longest = 0
         for batch in coded.iter_batches(_PROBE, row_groups=[group], columns=texts) if texts else ():
             for text, column in zip(texts, batch.columns, strict=True):
-                found = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-                if found > limits.record_bytes:
+                longest_value = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+                if longest_value > limits.record_bytes:
                     raise TriadError(
-                        f"holds a value of {found:,} bytes, more than {limits.record_bytes:,}",
+                        f"holds a value of {longest_value:,} bytes, more than {limits.record_bytes:,}",
                         where=f"{name}, column {text}",
                         mend=f"see what it is; if it is meant, raise {where}.limits.record_bytes",
                     )
-                longest += found
+                longest += longest_value
             break  # the first holds the whole dictionary
         rows = max(1, min(_ROWS, _BYTES // max(longest, 1)))
         yield from plain.iter_batches(rows, row_groups=[group], columns=list(columns))

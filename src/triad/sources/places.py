@@ -236,17 +236,17 @@ def _one_format(places: Sequence[Place], at: str, where: str) -> Format:
 
 def _refuse_lakes(system: Any, root: str, kept: Sequence[str], left: Sequence[str], at: str) -> None:
     """Parquet files of a Delta, Iceberg or Hudi table hold rows that were deleted, and rows twice."""
-    found = {mark for name in left for mark in name.split("/") if mark in ("_delta_log", ".hoodie")}
-    if not found and "http" not in system.protocol:
+    lakes = {mark for name in left for mark in name.split("/") if mark in ("_delta_log", ".hoodie")}
+    if not lakes and "http" not in system.protocol:
         tops = {root.rstrip("/")}
         for name in kept:
             parts = f"{root}{name}".split("/")[:-1]
             while len(parts) > 1 and "=" in parts[-1]:
                 parts.pop()
             tops |= {"/".join(parts), "/".join(parts[:-1])}
-        found = {mark for top in tops for mark in _LAKES if top and _is_lake(system, f"{top}/{mark}")}
-    if found:
-        kind = _LAKES[min(found)]
+        lakes = {mark for top in tops for mark in _LAKES if top and _is_lake(system, f"{top}/{mark}")}
+    if lakes:
+        kind = _LAKES[min(lakes)]
         raise TriadError(
             f"is a {kind} table: its files hold rows that were deleted since",
             where=at,

@@ -65,19 +65,19 @@ class Quotes:
         """
         spans: list[tuple[int, int]] = []
         at = start
-        while found := self._next.search(text, at, end):
-            if found[0] != self._sign:
-                if found[0] == b"\r" and found.end() == end and not last:
+        while sign := self._next.search(text, at, end):
+            if sign[0] != self._sign:
+                if sign[0] == b"\r" and sign.end() == end and not last:
                     return None  # its LF may be still to come
-                return Record(start, found.end(), tuple(spans))
-            quoted = self._quoted.match(text, found.start(), end)
+                return Record(start, sign.end(), tuple(spans))
+            quoted = self._quoted.match(text, sign.start(), end)
             if quoted is None:
                 if last:
-                    raise StrayError(found.start(), None)
+                    raise StrayError(sign.start(), None)
                 return None
             at = quoted.end()
             if at < end and not self._edge[text[at]]:
-                raise StrayError(found.start(), at)
+                raise StrayError(sign.start(), at)
             if b"\n" in quoted[0] or b"\r" in quoted[0]:
                 spans.append(quoted.span())
         return Record(start, end, tuple(spans)) if last else None
@@ -93,7 +93,7 @@ class Quotes:
         Raises:
             StrayError: as `record`.
         """
-        found: list[Record] = []
+        records: list[Record] = []
         stop = int(ends[-1])
         done = 0
         for start in self._irregular(text, ends):
@@ -101,11 +101,11 @@ class Quotes:
                 continue  # within a record that began before
             record = self.record(text, start, stop, last=last)
             if record is None:
-                return found, start
+                return records, start
             if record.spans:
-                found.append(record)
+                records.append(record)
             done = record.stop
-        return found, stop
+        return records, stop
 
     def _irregular(self, text: bytes, ends: Ints) -> list[int]:
         """Where the lines begin whose quotes do not open and close cell by cell within the line."""

@@ -238,10 +238,10 @@ def _refuse_twin(contents: dict[bytes, str], digest: bytes, place: Place) -> Non
 
 
 def _digest(file: IO[bytes]) -> bytes:
-    found = hashlib.blake2b()
+    digest = hashlib.blake2b()
     while block := file.read(1 << 20):
-        found.update(block)
-    return found.digest()
+        digest.update(block)
+    return digest.digest()
 
 
 @contextmanager

@@ -29,10 +29,10 @@ def check_spelling(session: duckdb.DuckDBPyConnection, tables: Sequence[str]) ->
         ids = " UNION ALL ".join(f"SELECT {column} AS id FROM {name}" for name in holding)
         distinct = f"SELECT DISTINCT id FROM ({ids}) WHERE id IS NOT NULL"
         twice = f"SELECT min(id), max(id) FROM ({distinct}) GROUP BY {_READ} HAVING count(*) > 1 ORDER BY ALL"
-        if found := session.execute(twice).fetchall():
-            one, other = (shown(each, personal=column == "user_id") for each in found[0])
+        if pairs := session.execute(twice).fetchall():
+            one, other = (shown(each, personal=column == "user_id") for each in pairs[0])
             raise TriadError(
-                f"ids written in two ways: {len(found):,}, such as {one} and {other}",
+                f"ids written in two ways: {len(pairs):,}, such as {one} and {other}",
                 where=f"column {column} of {', '.join(holding)}",
                 mend="make them one: remove_suffix: '.0', strip: true, remove: [a sign], or map",
             )

@@ -77,9 +77,9 @@ def _settings(model: ServingModel, k: Any) -> RecommendParams:
 def _plain(rows: pa.Table) -> pd.DataFrame:
     """`rows` as pandas, None where a value is missing or no finite number."""
     columns: dict[str, Any] = {}
-    for name, found in zip(rows.column_names, rows.columns, strict=True):
-        finite = pc.is_finite(found) if pa.types.is_floating(found.type) else True
-        values = pc.if_else(finite, found, pa.scalar(None, found.type))
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        finite = pc.is_finite(column) if pa.types.is_floating(column.type) else True
+        values = pc.if_else(finite, column, pa.scalar(None, column.type))
         columns[name] = pd.Series(values.to_pylist(), dtype=object) if values.null_count else values.to_pandas()
     return pd.DataFrame(columns)
 

@@ -20,13 +20,13 @@ def published(of: Path | None = None) -> dict[str, Path]:
     home = of.resolve() if of is not None else checkout()
     workspaces = Path(os.environ.get("TRIAD_WORKSPACES") or home / "runs" / "retraining")
     records = [path for path in sorted(workspaces.glob(f"*/{RECORD}")) if read_json(path)["checkout"] == str(home)]
-    found: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     for folder in (Path.cwd(), home, *(path.parents[1] for path in records)):
         if (folder / _OUTCOME).is_file():
-            found.setdefault(str(read_json(folder / _OUTCOME)["model"]), folder / _OUTCOME)
+            places.setdefault(str(read_json(folder / _OUTCOME)["model"]), folder / _OUTCOME)
         if (model := _locked(folder / _LOCK)) is not None:
-            found.setdefault(model, folder / _LOCK)
-    return found
+            places.setdefault(model, folder / _LOCK)
+    return places
 
 
 def _locked(lock: Path) -> str | None:

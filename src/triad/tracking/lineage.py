@@ -185,10 +185,10 @@ def why(version: str, model: str | None = None) -> str:
     from triad.tracking import explain, registry
 
     model = model or model_named()
-    found = registry.describe(model, version)
-    before = found.tags.get("compared_with")
+    described = registry.describe(model, version)
+    before = described.tags.get("compared_with")
     earlier = registry.describe(model, before) if before else None
-    return explain.explain(found, earlier)
+    return explain.explain(described, earlier)
 
 
 def diff(first: str, second: str, model: str | None = None) -> str:

@@ -30,15 +30,15 @@ class Move:
     at: str
 
 
-def move(found: MlflowClient, model: str, alias: str, old: str | None, new: str, *, back: bool = False) -> None:
+def move(mlflow_client: MlflowClient, model: str, alias: str, old: str | None, new: str, *, back: bool = False) -> None:
     """Let `alias`, which names `old`, name `new`, and write both versions' history."""
     note = Move(old, new, back, datetime.now(UTC).isoformat(timespec="milliseconds"))
-    found.set_registered_model_tag(model, _NOTE + alias, json.dumps(asdict(note)))
-    found.set_registered_model_alias(model, alias, new)
-    settle(found, model, alias)
+    mlflow_client.set_registered_model_tag(model, _NOTE + alias, json.dumps(asdict(note)))
+    mlflow_client.set_registered_model_alias(model, alias, new)
+    settle(mlflow_client, model, alias)
 
 
-def settle(found: MlflowClient, model: str, alias: str) -> Move | None:
+def settle(mlflow_client: MlflowClient, model: str, alias: str) -> Move | None:
     """End the move that was cut short, if one was; returns it where the alias had moved by then.
 
     A version that serves without a history (somebody moved the alias by hand) gets one: since now, after the version
@@ -46,31 +46,31 @@ def settle(found: MlflowClient, model: str, alias: str) -> Move | None:
     """
     happened = None
     with _unless_gone():
-        entry = found.get_registered_model(model)
+        entry = mlflow_client.get_registered_model(model)
         serving, noted = str(entry.aliases.get(alias) or ""), entry.tags.get(_NOTE + alias)
         note = Move(**json.loads(noted)) if noted else None
         happened = note if note and note.new == serving else None
         if happened:
-            _write(found, model, happened)
-        elif serving and "promoted_at" not in (tags := found.get_model_version(model, serving).tags):
+            _write(mlflow_client, model, happened)
+        elif serving and "promoted_at" not in (tags := mlflow_client.get_model_version(model, serving).tags):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            _write(found, model, Move(tags.get("compared_with"), serving, False, now))
+            _write(mlflow_client, model, Move(tags.get("compared_with"), serving, False, now))
         if note:
-            found.delete_registered_model_tag(model, _NOTE + alias)
+            mlflow_client.delete_registered_model_tag(model, _NOTE + alias)
     return happened
 
 
-def _write(found: MlflowClient, model: str, made: Move) -> None:
+def _write(mlflow_client: MlflowClient, model: str, made: Move) -> None:
     if not made.back:
         if made.old is not None:
-            found.set_model_version_tag(model, made.new, "previous_champion", made.old)
-        found.set_model_version_tag(model, made.new, "promoted_at", made.at)
+            mlflow_client.set_model_version_tag(model, made.new, "previous_champion", made.old)
+        mlflow_client.set_model_version_tag(model, made.new, "promoted_at", made.at)
         return
     if made.old is not None:
         with _unless_gone():
-            found.set_model_version_tag(model, made.old, "rolled_back_at", made.at)
-    if "rolled_back_at" in found.get_model_version(model, made.new).tags:
-        found.delete_model_version_tag(model, made.new, "rolled_back_at")
+            mlflow_client.set_model_version_tag(model, made.old, "rolled_back_at", made.at)
+    if "rolled_back_at" in mlflow_client.get_model_version(model, made.new).tags:
+        mlflow_client.delete_model_version_tag(model, made.new, "rolled_back_at")
 
 
 @contextmanager

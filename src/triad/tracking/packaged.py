@@ -67,10 +67,10 @@ class Packaged:
         with tempfile.TemporaryDirectory(prefix="triad_") as exchange:
             _write(question, Path(exchange))
             self._run("answers", tables, exchange)
-            with np.load(Path(exchange) / "answers.npz", allow_pickle=False) as found:
-                classes = json.loads(str(found[_CLASSES]))
-                tasks = {name.removeprefix(_TASK): found[name] for name in found.files if name.startswith(_TASK)}
-                ranks = found[_RANKS] if _RANKS in found.files else None
+            with np.load(Path(exchange) / "answers.npz", allow_pickle=False) as arrays:
+                classes = json.loads(str(arrays[_CLASSES]))
+                tasks = {name.removeprefix(_TASK): arrays[name] for name in arrays.files if name.startswith(_TASK)}
+                ranks = arrays[_RANKS] if _RANKS in arrays.files else None
         return Answers(tasks, {task: tuple(names) for task, names in classes.items()}, ranks)
 
     def recommend(self, tables: Path, settings: RecommendParams, as_of: int | None = None) -> pa.Table:
@@ -141,10 +141,10 @@ def _answer(what: str, folder: Path, tables: Path, exchange: Path, version: str)
 
     served = ServingModel.load(folder / "artifacts" / STATE, folder / "artifacts" / FUSE, version)
     if what == "answers":
-        found = served.answers(tables, _read(exchange))
-        arrays: dict[str, Any] = {_CLASSES: json.dumps(found.classes)}
-        arrays |= {_TASK + task: values for task, values in found.tasks.items()}
-        arrays |= {} if found.ranks is None else {_RANKS: found.ranks}
+        scores = served.answers(tables, _read(exchange))
+        arrays: dict[str, Any] = {_CLASSES: json.dumps(scores.classes)}
+        arrays |= {_TASK + task: values for task, values in scores.tasks.items()}
+        arrays |= {} if scores.ranks is None else {_RANKS: scores.ranks}
         np.savez(exchange / "answers.npz", **arrays)
         return
     asked = json.loads((exchange / "asked.json").read_text())

@@ -20,15 +20,15 @@ def promote(model: str, alias: str, version: str) -> str:
     where = f"model {model}, version {version}"
     if (name := experiment()) is not None:
         raise TriadError(f"the experiment {name} promotes nothing", where=where, mend="promote it outside of one")
-    found = client(make=False)
-    known = registry.versions(found, model)
+    mlflow_client = client(make=False)
+    known = registry.versions(mlflow_client, model)
     if version not in known:
         raise TriadError(
             f"there is no such version; known are {', '.join(known) or 'none'}",
             where=where,
             mend="name one of them by its number",
         )
-    tags, present = known[version], registry.current(found, model, alias)
+    tags, present = known[version], registry.current(mlflow_client, model, alias)
     if present == version:
         return f"{model}@{alias} serves version {version} already."
     if "rolled_back_at" in tags:
@@ -40,15 +40,15 @@ def promote(model: str, alias: str, version: str) -> str:
             where=where,
             mend="a version serves only on a PASS: make a better one; `triad why` says what held this one back",
         )
-    registry.promote(found, model, alias, version, None if restored else tags.get("compared_with"))
+    registry.promote(mlflow_client, model, alias, version, None if restored else tags.get("compared_with"))
     return f"{model}@{alias} serves version {version} now, instead of {present or 'none'}."
 
 
 def begin(model: str) -> str:
     """Register `model` without a version, so that its next night is a first one; returns what to tell the user."""
-    found = client()
-    if (versions := registry.aliases(found, model)) is not None:
+    mlflow_client = client()
+    if (versions := registry.aliases(mlflow_client, model)) is not None:
         serving = ", ".join(f"{alias}: version {number}" for alias, number in versions.items()) or "no version serves"
         return f"Model {model} is registered already ({serving}): nothing was changed."
-    found.create_registered_model(model)
+    mlflow_client.create_registered_model(model)
     return f"Model {model} begins anew: tonight's is its first."

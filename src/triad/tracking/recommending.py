@@ -87,7 +87,7 @@ def reasons(
     """
     users, place = np.unique(pairs.user, return_inverse=True)
     item, kind = _latest(data, users)
-    found: list[str] = []
+    sentences: list[str] = []
     standing = _standing(data, as_of)
     for start in range(0, len(pairs.user), 8192):
         part = slice(start, start + 8192)
@@ -98,12 +98,12 @@ def reasons(
         nearest = history[at, best], kind[place[part]][at, best], near[at, best]
         for i, h, deed, score in zip(chosen, *nearest, strict=True):
             if score <= 0:
-                found.append(f"{standing[i]} {categories[i] or 'the shop'}")
+                sentences.append(f"{standing[i]} {categories[i] or 'the shop'}")
             elif h == i:
-                found.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format('it')} before")
+                sentences.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format('it')} before")
             else:
-                found.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format(titles[h] or 'something like it')}")
-    return found
+                sentences.append(f"because you {_DEEDS[EVENT_KINDS[deed]].format(titles[h] or 'something like it')}")
+    return sentences
 
 
 def _latest(data: Dataset, users: Ints) -> tuple[Ints, Ints]:

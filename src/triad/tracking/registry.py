@@ -41,21 +41,21 @@ class Version:
     lineage: dict[str, Any]
 
 
-def aliases(found: MlflowClient, model: str) -> dict[str, str] | None:
+def aliases(mlflow_client: MlflowClient, model: str) -> dict[str, str] | None:
     """Alias → version, or None where no such model is registered."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return dict(found.get_registered_model(model).aliases)
+        return dict(mlflow_client.get_registered_model(model).aliases)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
 
 
-def current(found: MlflowClient, model: str, alias: str) -> str | None:
+def current(mlflow_client: MlflowClient, model: str, alias: str) -> str | None:
     """The version `alias` names, or None where the model or the alias is not there."""
-    version = (aliases(found, model) or {}).get(alias)
+    version = (aliases(mlflow_client, model) or {}).get(alias)
     return None if version is None else str(version)
 
 
@@ -72,11 +72,11 @@ def serving(model: str, alias: str, of: Path | None = None) -> str | None:
             this registry does not know, nor was it begun by `triad registry init`.
     """
     uri = tracking_uri(of)
-    found = client(make=False) if is_there(uri) else None
-    if found is not None and (known := aliases(found, model)) is not None:
+    mlflow_client = client(make=False) if is_there(uri) else None
+    if mlflow_client is not None and (known := aliases(mlflow_client, model)) is not None:
         if alias in known:
             return str(known[alias])
-        served = [number for number, tags in versions(found, model).items() if "promoted_at" in tags]
+        served = [number for number, tags in versions(mlflow_client, model).items() if "promoted_at" in tags]
         if served:
             raise TriadError(
                 f"no version is {alias}, but version {served[-1]} was: the alias has been removed",
@@ -85,7 +85,7 @@ def serving(model: str, alias: str, of: Path | None = None) -> str | None:
             )
         return None
     for former, source in published(of).items():
-        if found is None or aliases(found, former) is None:
+        if mlflow_client is None or aliases(mlflow_client, former) is None:
             raise TriadError(
                 f"model {former} was registered once, as {source} says, but this registry does not know it",
                 where=uri,
@@ -95,26 +95,26 @@ def serving(model: str, alias: str, of: Path | None = None) -> str | None:
     return None
 
 
-def versions(found: MlflowClient, model: str) -> dict[str, dict[str, str]]:
+def versions(mlflow_client: MlflowClient, model: str) -> dict[str, dict[str, str]]:
     """Version → its tags, oldest first."""
     quoted = model.replace("'", "''")
     rows: list[Any] = []
     token = None
     while True:
-        page = found.search_model_versions(f"name = '{quoted}'", page_token=token)
+        page = mlflow_client.search_model_versions(f"name = '{quoted}'", page_token=token)
         rows += page
         token = page.token
         if not token:
             return {str(v.version): dict(v.tags) for v in sorted(rows, key=lambda v: int(v.version))}
 
 
-def find(found: MlflowClient, model: str, lineage_key: str) -> str | None:
+def find(mlflow_client: MlflowClient, model: str, lineage_key: str) -> str | None:
     """The newest version made from this very lineage, or None."""
-    same = [n for n, tags in versions(found, model).items() if tags.get("lineage_key") == lineage_key]
+    same = [n for n, tags in versions(mlflow_client, model).items() if tags.get("lineage_key") == lineage_key]
     return same[-1] if same else None
 
 
-def promote(found: MlflowClient, model: str, alias: str, version: str, expected: str | None) -> None:
+def promote(mlflow_client: MlflowClient, model: str, alias: str, version: str, expected: str | None) -> None:
     """Let `alias` name `version`, if it still names `expected`, the champion the verdict was made against.
 
     A registry has no compare-and-set: a lock holds off other processes of this checkout, and the check and the step
@@ -124,8 +124,8 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
         TriadError: the alias names another version by now, or the version's signature does not hold.
     """
     with locked("alias"):
-        settle(found, model, alias)
-        serving = current(found, model, alias)
+        settle(mlflow_client, model, alias)
+        serving = current(mlflow_client, model, alias)
         if serving == version:
             return
         if serving != expected:
@@ -137,7 +137,7 @@ def promote(found: MlflowClient, model: str, alias: str, version: str, expected:
                 redo="evaluate",
             )
         folder_of(model, version)  # only what was signed may serve
-        move(found, model, alias, serving, version)
+        move(mlflow_client, model, alias, serving, version)
 
 
 def rollback(model: str, alias: str, to: str | None = None) -> str:
@@ -149,14 +149,14 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
     Raises:
         TriadError: there is no champion, none before it, `to` was never one, or its signature does not hold.
     """
-    found = client(make=False)
+    mlflow_client = client(make=False)
     where = f"model {model}, alias {alias}"
     with locked("alias"):
-        earlier = settle(found, model, alias)
+        earlier = settle(mlflow_client, model, alias)
         if earlier and earlier.back and to in (None, earlier.new):
             return f"{model}@{alias} serves version {earlier.new} now, instead of {earlier.old}."
-        serving = current(found, model, alias)
-        known = versions(found, model)
+        serving = current(mlflow_client, model, alias)
+        known = versions(mlflow_client, model)
         if serving is None:
             raise TriadError("no version serves", where=where, mend="promote one first: `dvc repro`")
         former = [number for number, tags in known.items() if "promoted_at" in tags and number != serving]
@@ -181,7 +181,7 @@ def rollback(model: str, alias: str, to: str | None = None) -> str:
                 mend=f"name a former champion: {', '.join(former) or 'there is none'}",
             )
         folder_of(model, target)
-        move(found, model, alias, serving, target, back=True)
+        move(mlflow_client, model, alias, serving, target, back=True)
     return f"{model}@{alias} serves version {target} now, instead of {serving}."
 
 
@@ -211,8 +211,8 @@ def describe(model: str, version: str) -> Version:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    found, number = client(make=False), number_of(model, version)
-    entry = found.get_model_version(model, number)
+    mlflow_client, number = client(make=False), number_of(model, version)
+    entry = mlflow_client.get_model_version(model, number)
     try:
         lineage = mlflow.artifacts.load_dict(f"runs:/{entry.run_id}/{LINEAGE_FILE}")
     except (MlflowException, OSError) as error:
@@ -231,9 +231,11 @@ def number_of(model: str, version: str) -> str:
     Raises:
         TriadError: there is no such version.
     """
-    found = client(make=False)
-    number = version.removeprefix("v") if version.removeprefix("v").isdigit() else current(found, model, version)
-    known = versions(found, model)
+    mlflow_client = client(make=False)
+    number = (
+        version.removeprefix("v") if version.removeprefix("v").isdigit() else current(mlflow_client, model, version)
+    )
+    known = versions(mlflow_client, model)
     if number is None or number not in known:
         raise TriadError(
             f"no version or alias {version!r}; known versions are {', '.join(known) or 'none'}",
@@ -248,10 +250,10 @@ def lineage_of(run_id: str) -> str:
     return f"lineage of run {run_id}"
 
 
-def tag(found: MlflowClient, model: str, version: str, tags: Mapping[str, str]) -> None:
+def tag(mlflow_client: MlflowClient, model: str, version: str, tags: Mapping[str, str]) -> None:
     """Write `tags` on a version."""
     for name, value in tags.items():
-        found.set_model_version_tag(model, version, name, value)
+        mlflow_client.set_model_version_tag(model, version, name, value)
 
 
 def _name(version: str | None) -> str:

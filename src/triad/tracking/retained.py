@@ -117,15 +117,15 @@ def runs(known: Registry, keep_days: int, gone: Collection[str], *, dry: bool) -
         return []
     there = known.tags if dry else [number for number in known.tags if number not in gone]
     stays = {known.client.get_model_version(known.model, number).run_id for number in there}
-    oldest, found, token = (time.time() - keep_days * _DAY) * 1000, [], None
+    oldest, old_runs, token = (time.time() - keep_days * _DAY) * 1000, [], None
     while True:
         page = known.client.search_runs(
             [experiment.experiment_id], filter_string=f"attributes.start_time < {int(oldest)}", page_token=token
         )
-        found += [run.info.run_id for run in page if run.info.run_id not in stays]
+        old_runs += [run.info.run_id for run in page if run.info.run_id not in stays]
         token = page.token
         if not token:
             break
-    for run_id in [] if dry else found:
+    for run_id in [] if dry else old_runs:
         known.client.delete_run(run_id)
-    return found
+    return old_runs

@@ -45,7 +45,7 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name)}" for name in NEEDED if _installed(name)]
 
 
-def log(found: MlflowClient, experiment: str, model: str, lineage: Lineage) -> tuple[str, str]:
+def log(client: MlflowClient, experiment: str, model: str, lineage: Lineage) -> tuple[str, str]:
     """Write a run with the model, signed as one of `model`; returns its id and the model's URI.
 
     Where writing fails the run is marked so.
@@ -55,27 +55,28 @@ def log(found: MlflowClient, experiment: str, model: str, lineage: Lineage) -> t
     with (
         quiet(),
         mlflow.start_run(
-            experiment_id=experiment_id(found, experiment), run_name=f"{lineage.data['as_of']} {lineage.key[:8]}"
+            experiment_id=experiment_id(client, experiment),
+            run_name=f"{lineage.data['as_of']} {lineage.key[:8]}",
         ) as run,
     ):
         mlflow.log_params({safe(name): value for name, value in lineage.params.items()})
         mlflow.log_input(_input(lineage), context="training")
         if REPORT.is_file():
             mlflow.log_artifact(str(REPORT))
-        update(found, run.info.run_id, lineage)
+        update(client, run.info.run_id, lineage)
         return run.info.run_id, _log_model(model, lineage)
 
 
-def update(found: MlflowClient, run_id: str, lineage: Lineage) -> None:
+def update(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
     """Write metrics, main points and the whole lineage of a run, in place of what it held."""
     import mlflow
     from mlflow.entities import Metric
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    found.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in lineage.metrics.items()])
+    client.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in lineage.metrics.items()])
     for name, value in facts(lineage).items():
-        found.set_tag(run_id, name, value)
+        client.set_tag(run_id, name, value)
     mlflow.log_dict(seal(lineage.as_dict(), lineage_of(run_id)), LINEAGE_FILE, run_id=run_id)
 
 

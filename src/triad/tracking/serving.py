@@ -146,16 +146,16 @@ class ServingModel:
         history = offsets[1:] - offsets[:-1]
         step = max(1, _RANKED_AT_ONCE // max(len(order), 1))
         count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
-        found = []
+        pairs = []
         with Progress("retrieve", len(users), "users") as progress:
             for start in range(0, len(users), step):
                 part = users[start : start + step]
                 scores = np.asarray(self.fused.rank(data, part, history[part]))
                 mask = recommending.allowed(data, part, moment, exclude_purchased=settings.exclude_purchased)
                 row, item = recommending.retrieve(scores, mask, order, count)
-                found.append(Pairs(part[row], item, scores[row, item]))
+                pairs.append(Pairs(part[row], item, scores[row, item]))
                 progress.advance(len(part))
-        return _joined(found)
+        return _joined(pairs)
 
     def _ordered(
         self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int

@@ -79,8 +79,8 @@ def verify(folder: Path, model: str, run_id: str, where: str) -> None:
     Raises:
         TriadError: it does not.
     """
-    found = _files(folder, where)
-    if found.pop(MANIFEST, None) is None:
+    digests = _files(folder, where)
+    if digests.pop(MANIFEST, None) is None:
         raise TriadError("it is not signed", where=where, mend=_MEND)
     try:
         listed = read_json(folder / MANIFEST)
@@ -88,9 +88,9 @@ def verify(folder: Path, model: str, run_id: str, where: str) -> None:
         raise TriadError(f"its {MANIFEST} is no JSON: {error}", where=where, mend=_MEND) from error
     known = opened(listed, _of(model, run_id), where)["files"]
     for files, said in (
-        (known.keys() - found.keys(), "is missing"),
-        (found.keys() - known.keys(), "was added"),
-        ({name for name in known if name in found and known[name] != found[name]}, "was changed"),
+        (known.keys() - digests.keys(), "is missing"),
+        (digests.keys() - known.keys(), "was added"),
+        ({name for name in known if name in digests and known[name] != digests[name]}, "was changed"),
     ):
         if files:
             more = f" (and {len(files) - 1} more)" if len(files) > 1 else ""
@@ -103,14 +103,14 @@ def _of(model: str, run_id: str) -> str:
 
 def _files(folder: Path, where: str) -> dict[str, str]:
     """Path below `folder` → SHA-256. Only plain files count as files: a link leads to what nobody signed."""
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise TriadError(f"{path.relative_to(folder)} is no plain file", where=where, mend=_MEND)
         if path.is_file():
             with path.open("rb") as handle:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return found
+                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return digests
 
 
 def _mac(key: bytes, value: Mapping[str, Any], of: str) -> str:

@@ -80,8 +80,8 @@ def client(*, make: bool = True) -> MlflowClient:
         if is_sqlite(uri):
             with locked("mlflow"):
                 _upgrade(uri)
-        found = mlflow.MlflowClient()
-        found.search_experiments(max_results=1)
+        mlflow_client = mlflow.MlflowClient()
+        mlflow_client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         text = str(error).strip().splitlines()
         raise machine.translated(error) or TriadError(
@@ -90,7 +90,7 @@ def client(*, make: bool = True) -> MlflowClient:
             mend="start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file",
             transient=True,
         ) from error
-    return found
+    return mlflow_client
 
 
 def _upgrade(uri: str) -> None:
@@ -120,13 +120,13 @@ def _add_default_experiment(engine: Engine) -> None:
         session.add(SqlExperiment(experiment_id=0, name="Default", artifact_location=place, lifecycle_stage="active"))
 
 
-def experiment_id(found: MlflowClient, name: str) -> str:
+def experiment_id(mlflow_client: MlflowClient, name: str) -> str:
     """The experiment called `name`, made if it is not there; a local store keeps files in `mlartifacts/` beside it."""
     with locked("mlflow"):
-        experiment = found.get_experiment_by_name(name)
+        experiment = mlflow_client.get_experiment_by_name(name)
         if experiment is None:
             place = (home() / ARTIFACTS / name).as_uri() if is_sqlite(tracking_uri()) else None
-            return found.create_experiment(name, artifact_location=place)
+            return mlflow_client.create_experiment(name, artifact_location=place)
     if experiment.lifecycle_stage != "active":
         raise TriadError(
             "the experiment was deleted",

@@ -25,10 +25,10 @@ _COUNTED = "SELECT user_id, count(*) AS events FROM events GROUP BY user_id"
 
 def check_crowds(session: duckdb.DuckDBPyConnection, most: int | None) -> list[Check]:
     """A warning that names who is far outside; who has more events than `most` is not named but to be set aside."""
-    found = session.execute(f"SELECT median(events), mad(ln(events)), sum(events) FROM ({_COUNTED})").fetchall()[0]
-    if found[0] is None:
+    statistics = session.execute(f"SELECT median(events), mad(ln(events)), sum(events) FROM ({_COUNTED})").fetchall()[0]
+    if statistics[0] is None:
         return []
-    median, scatter, total = float(found[0]), float(found[1]), int(found[2])
+    median, scatter, total = float(statistics[0]), float(statistics[1]), int(statistics[2])
     by_scatter = median * math.exp(_FAR * max(1.4826 * scatter, _SCATTER))
     far = max(min(by_scatter, max(_PART * total, _TIMES * median)), _MANY)
     users = session.execute(

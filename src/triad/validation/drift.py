@@ -78,20 +78,20 @@ def categorical(
     codes = np.minimum(rank[codes], BINS - 1)
     if len(names) > BINS:
         names = np.array([*names[: BINS - 1], "(others)"], dtype=object)
-    found = _compare(codes, len(names), recent, clusters)
-    if found is None or len(names) < 2:
+    comparison = _compare(codes, len(names), recent, clusters)
+    if comparison is None or len(names) < 2:
         return None
-    pooled = (found.before * found.rows[0] + found.after * found.rows[1]) / found.rows.sum()
-    information = 1 / (pooled * found.noise)
-    statistic = float(np.sum(found.difference**2 * information))
-    scaled = found.covariance * np.sqrt(np.outer(information, information))
+    pooled = (comparison.before * comparison.rows[0] + comparison.after * comparison.rows[1]) / comparison.rows.sum()
+    information = 1 / (pooled * comparison.noise)
+    statistic = float(np.sum(comparison.difference**2 * information))
+    scaled = comparison.covariance * np.sqrt(np.outer(information, information))
     mean, square = np.trace(scaled), np.sum(scaled**2)
     # the eigenvalues' sum and sum of squares give the χ² that has the first two moments of the statistic
     p_value = float(chi2.sf(statistic * mean / square, mean**2 / square)) if square > 0 else 1.0
-    middle = (found.before + found.after) / 2
-    effect = float(np.sqrt(np.sum(found.difference**2 / middle) / 4))
-    most = np.argsort(-np.abs(found.difference), kind="stable")[:3]
-    moved = ", ".join(f"{names[i]} {found.before[i]:.1%} → {found.after[i]:.1%}" for i in most)
+    middle = (comparison.before + comparison.after) / 2
+    effect = float(np.sqrt(np.sum(comparison.difference**2 / middle) / 4))
+    most = np.argsort(-np.abs(comparison.difference), kind="stable")[:3]
+    moved = ", ".join(f"{names[i]} {comparison.before[i]:.1%} → {comparison.after[i]:.1%}" for i in most)
     return Drift(column, "categorical", effect, p_value, len(codes), moved, new)
 
 
@@ -110,18 +110,18 @@ def numeric(
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
     edges = edges[edges < values.max()]
     codes = np.searchsorted(edges, values, side="left")
-    found = _compare(codes, len(edges) + 1, recent, clusters)
-    if found is None or not len(edges):
+    comparison = _compare(codes, len(edges) + 1, recent, clusters)
+    if comparison is None or not len(edges):
         return None
-    gaps = np.cumsum(found.difference)[:-1]
-    variance = np.diag(np.cumsum(np.cumsum(found.covariance, axis=0), axis=1))[:-1]
+    gaps = np.cumsum(comparison.difference)[:-1]
+    variance = np.diag(np.cumsum(np.cumsum(comparison.covariance, axis=0), axis=1))[:-1]
     below = np.cumsum(np.bincount(codes, minlength=len(edges) + 1))[:-1] / len(codes)
-    independent = below * (1 - below) * found.noise
+    independent = below * (1 - below) * comparison.noise
     central = (below > 0.05) & (below < 0.95)
     effects = (variance / independent)[central if central.any() else slice(None)]
     design = max(float(effects.max()), 1.0)
     distance = float(np.abs(gaps).max())
-    p_value = float(kstwobign.sf(distance / np.sqrt(found.noise * design)))
+    p_value = float(kstwobign.sf(distance / np.sqrt(comparison.noise * design)))
     quarters = [np.quantile(part, (0.25, 0.5, 0.75)) for part in (values[~recent], values[recent])]
     told = [f"{median:,.4g} ({low:,.4g} to {high:,.4g})" for low, median, high in quarters]
     return Drift(column, "numeric", distance, p_value, len(codes), f"median and quartiles {told[0]} → {told[1]}")

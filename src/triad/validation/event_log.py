@@ -125,11 +125,11 @@ def _check_drift(
     return check_drift([found for found in asked if found is not None], params, f"since {since}")
 
 
-def check_drift(found: list[drift.Drift], params: ValidateParams, when: str) -> list[Check]:
+def check_drift(drifts: list[drift.Drift], params: ValidateParams, when: str) -> list[Check]:
     """A warning a column that drifted surely and by much; an info a column with categories never seen before."""
     checks = []
-    corrected = holm([one.p_value for one in found])
-    for one, p_value in zip(found, corrected, strict=True):
+    corrected = holm([one.p_value for one in drifts])
+    for one, p_value in zip(drifts, corrected, strict=True):
         table, _, column = one.column.partition(".")
         measure = "Cramér's V" if one.scale == "categorical" else "Kolmogorov-Smirnov distance"
         drifted = p_value <= params.drift_alpha and one.effect >= params.drift_effect

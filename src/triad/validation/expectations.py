@@ -194,8 +194,8 @@ def _samples(
     if rows is None:
         return ()
     with engine.connect() as session:
-        found = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
-        names, values = list(found.keys()), found.fetchall()
+        cursor = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
+        names, values = list(cursor.keys()), cursor.fetchall()
     asked = _column(expectation)
     hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != asked}
     shown = [place for place, name in enumerate(names) if name not in hidden and name not in names[:place]]
@@ -225,12 +225,12 @@ def _check(
         message = f"expectations/{table}.json: expectations[{place}] ({type_}) could not be asked: "
         message += masked(raised, [value for value in expectation["kwargs"].values() if isinstance(value, str)])
         return Check(type_, table, _column(expectation), "critical", False, message, broken=True)
-    found = result["result"]
+    numbers = result["result"]
     if not passed and not samples:
-        values = observed(found.get("partial_unexpected_list", []), type_, table, str(_column(expectation)), privacy)
+        values = observed(numbers.get("partial_unexpected_list", []), type_, table, str(_column(expectation)), privacy)
         samples = tuple({str(_column(expectation)): value} for value in values)
-    seen = observed(found.get("observed_value"), type_, table, str(_column(expectation)), privacy)
-    counted = seen if type_ == "unexpected_rows_expectation" else found.get("unexpected_count", 0)
+    seen = observed(numbers.get("observed_value"), type_, table, str(_column(expectation)), privacy)
+    counted = seen if type_ == "unexpected_rows_expectation" else numbers.get("unexpected_count", 0)
     message = expectation.get("description") or _words(expectation)
     if not passed and not counted and seen is not None:
         message += f"; found {seen}"

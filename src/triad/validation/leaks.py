@@ -63,10 +63,10 @@ def check_features(
         rows = _thin(rows, labels[rows, place])
         label = labels[rows, place].astype(np.float64)
         for column, feature in enumerate(names):
-            found = leak(context[rows, column].astype(np.float64), label, limit)
-            if found:
+            fault = leak(context[rows, column].astype(np.float64), label, limit)
+            if fault:
                 raise TriadError(
-                    f"{found} of task {task!r}: it knows the answer",
+                    f"{fault} of task {task!r}: it knows the answer",
                     where=f"feature {feature!r}",
                     mend="take only what was known before the exposure; or raise validate.leak_auc if it is honest",
                 )

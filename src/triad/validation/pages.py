@@ -26,8 +26,8 @@ def make_presentable(context: Any, privacy: Privacy) -> None:
     """Replace each result in the store of `context` by one that pages may show."""
     store = context.validation_results_store
     for key in store.list_keys():
-        found = store.get(key)
-        for result in found.results:
+        page = store.get(key)
+        for result in page.results:
             table = key.expectation_suite_identifier.name
             config = result.expectation_config
             column = str(config.kwargs.get("column", ""))
@@ -35,7 +35,7 @@ def make_presentable(context: Any, privacy: Privacy) -> None:
             result.exception_info = escaped(_told(result.exception_info))
             config.kwargs, config.meta = escaped(config.kwargs), escaped(config.meta)
             config.description, config.notes = escaped(config.description), escaped(config.notes)
-        store.set(key, found)
+        store.set(key, page)
 
 
 def escaped(value: Any) -> Any:

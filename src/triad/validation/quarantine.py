@@ -79,8 +79,8 @@ def set_aside(
 
 def _views(session: duckdb.DuckDBPyConnection) -> list[str]:
     query = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
-    found = {row[0] for row in session.execute(query).fetchall()}
-    return [name for name in TABLES if name in found]
+    present = {row[0] for row in session.execute(query).fetchall()}
+    return [name for name in TABLES if name in present]
 
 
 def _own(
@@ -144,7 +144,7 @@ def _counted(
     session: duckdb.DuckDBPyConnection, place: int, check: Check, totals: Mapping[str, int], limits: QuarantineParams
 ) -> Check:
     """`check` with its rows by table and day; critical still where it takes too much along."""
-    found: dict[str, Any] = {}
+    by_table: dict[str, Any] = {}
     named = session.execute("SELECT DISTINCT name FROM set_aside WHERE place = ?", [place]).fetchall()
     for name in sorted((row[0] for row in named), key=lambda name: (name != check.table, name)):
         day = TABLES[name].day_of
@@ -152,25 +152,25 @@ def _counted(
             f"FROM {numbered(name)} JOIN (SELECT * FROM set_aside WHERE name = ? AND place = ?) USING ({FILE}, {ROW})"
         )
         rows = session.execute(f"SELECT count(*) {mine}", [name, place]).fetchall()[0][0]
-        found[name] = {"rows": rows, "share": round(rows / totals[name], 6)}
+        by_table[name] = {"rows": rows, "share": round(rows / totals[name], 6)}
         if day is not None:
             days = session.execute(f"SELECT {day}::DATE::TEXT, count(*) {mine} GROUP BY 1 ORDER BY 1", [name, place])
-            found[name]["days"] = {str(day): count for day, count in days.fetchall()}
+            by_table[name]["days"] = {str(day): count for day, count in days.fetchall()}
     limit = limits.limit(check.place)
-    for name, counts in found.items():
+    for name, counts in by_table.items():
         if counts["rows"] > limit * totals[name] and check.name != MANY_EVENTS:
             session.execute("DELETE FROM set_aside WHERE place = ?", [place])
             taken = _too_many(counts["rows"] / totals[name], limit)
             return replace(check, message=f"{check.message}; the {name} that refer to these rows are {taken}")
     return replace(
-        check, severity="warning", message=f"{check.message}; {_words(check, found, totals)}", set_aside=found
+        check, severity="warning", message=f"{check.message}; {_words(check, by_table, totals)}", set_aside=by_table
     )
 
 
-def _words(check: Check, found: Mapping[str, Any], totals: Mapping[str, int]) -> str:
-    own = found[check.table]["rows"]
+def _words(check: Check, by_table: Mapping[str, Any], totals: Mapping[str, int]) -> str:
+    own = by_table[check.table]["rows"]
     text = f"set aside: {own:,} of {totals[check.table]:,} rows ({own / totals[check.table]:.3%})"
-    along = [f"{counts['rows']:,} {name}" for name, counts in found.items() if name != check.table]
+    along = [f"{counts['rows']:,} {name}" for name, counts in by_table.items() if name != check.table]
     return text + (f", and with them {' and '.join(along)}" if along else "")
 
 

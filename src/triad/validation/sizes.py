@@ -19,10 +19,10 @@ def check_sizes(session: duckdb.DuckDBPyConnection, name: str) -> list[Check]:
     """A check a column of table `name` with rows at fault; one that passed where there are none."""
     asked = _questions(session, name)
     counts = ", ".join(f"count(*) FILTER ({condition})" for _, _, condition in asked)
-    found = session.execute(f"SELECT {counts} FROM {name}").fetchall()[0]
+    row_counts = session.execute(f"SELECT {counts} FROM {name}").fetchall()[0]
     faults = [
         Check("sizes", name, column, "critical", False, message, rows, rows=places(name, condition))
-        for (column, message, condition), rows in zip(asked, found, strict=True)
+        for (column, message, condition), rows in zip(asked, row_counts, strict=True)
         if rows
     ]
     message = "no text is longer than the contract allows, no id holds control characters"

@@ -50,26 +50,26 @@ def _check_table(folder: Path, table: Table) -> list[Check]:
 def _faults(table: Table, schemas: dict[Path, pa.Schema]) -> list[tuple[tuple[str, str], list[dict[str, str]]]]:
     """Each differing column and what is wrong with it → the files that show it."""
     faults: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for file, found in schemas.items():
+    for file, schema in schemas.items():
         for field in arrow_schema(table):
             kind = table.column(field.name).type
-            if field.name not in found.names:
-                fault = f"column is missing; found {found.names}"
-            elif not _same(found.field(field.name).type, field.type):
-                fault = f"expected {kind} ({field.type}), found {found.field(field.name).type}"
+            if field.name not in schema.names:
+                fault = f"column is missing; found {schema.names}"
+            elif not _same(schema.field(field.name).type, field.type):
+                fault = f"expected {kind} ({field.type}), found {schema.field(field.name).type}"
             else:
                 continue
             faults.setdefault((field.name, fault), []).append({"file": str(file)})
-        for extra in [] if table.open else sorted(set(found.names) - set(table.names)):
+        for extra in [] if table.open else sorted(set(schema.names) - set(table.names)):
             fault = f"column is unknown; known are {list(table.names)}"
             faults.setdefault((extra, fault), []).append({"file": str(file)})
     return sorted(faults.items())
 
 
-def _same(found: pa.DataType, wanted: pa.DataType) -> bool:
-    if pa.types.is_dictionary(found):
-        found = found.value_type
-    return found == wanted or (pa.types.is_large_string(found) and pa.types.is_string(wanted))
+def _same(actual: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_dictionary(actual):
+        actual = actual.value_type
+    return actual == wanted or (pa.types.is_large_string(actual) and pa.types.is_string(wanted))
 
 
 def _check(

@@ -77,9 +77,9 @@ def load(name: str, folder: Path = EXPECTATIONS) -> Suite:
         if not isinstance(expectation, dict) or not isinstance(expectation.get("type"), str):
             raise TriadError("has no `type`", where=where, mend="name an expectation of Great Expectations")
         if expectation.get("severity") not in ("critical", "warning", "info"):
-            found = expectation.get("severity")
+            severity = expectation.get("severity")
             mend = "write critical (stops the run), warning or info"
-            raise TriadError(f"unknown severity {found!r}", where=where, mend=mend)
+            raise TriadError(f"unknown severity {severity!r}", where=where, mend=mend)
     return suite
 
 
@@ -112,24 +112,30 @@ def write_missing(folder: Path = EXPECTATIONS) -> list[Path]:
 
 def _of_column(table: Table, column: Column) -> list[Expectation]:
     name = column.name
-    found = [_expect("expect_column_values_to_be_in_type_list", "critical", column=name, type_list=_TYPES[column.type])]
+    expectations = [
+        _expect("expect_column_values_to_be_in_type_list", "critical", column=name, type_list=_TYPES[column.type])
+    ]
     if not column.nullable:
-        found.append(_expect("expect_column_values_to_not_be_null", "critical", column=name))
+        expectations.append(_expect("expect_column_values_to_not_be_null", "critical", column=name))
     if column.type == "string":
         severity: Severity = "warning" if column.nullable else "critical"
-        found.append(_expect("expect_column_value_lengths_to_be_between", severity, column=name, min_value=1))
+        expectations.append(_expect("expect_column_value_lengths_to_be_between", severity, column=name, min_value=1))
     if name in _TEXT:
         query = f"SELECT * FROM {{batch}} WHERE contains({name}, chr(65533))"
-        found.append(_rows("warning", name, f"{name} was read in its own encoding: no replacement characters", query))
+        expectations.append(
+            _rows("warning", name, f"{name} was read in its own encoding: no replacement characters", query)
+        )
     if name in _RANGES:
         low, high, severity = _RANGES[name]
         bounds = {"column": name, "min_value": low, "max_value": high}
-        found.append(_expect("expect_column_values_to_be_between", severity, **bounds))
+        expectations.append(_expect("expect_column_values_to_be_between", severity, **bounds))
     if (table.name, name) in _TIMES:
         limits = {k: {"$PARAMETER": v} if isinstance(v, str) else v for k, v in _TIMES[table.name, name].items()}
-        found.append(_expect("expect_column_values_to_be_between", "critical", column=name, **limits))
+        expectations.append(_expect("expect_column_values_to_be_between", "critical", column=name, **limits))
     if name == "kind":
-        found.append(_expect("expect_column_values_to_be_in_set", "critical", column=name, value_set=list(EVENT_KINDS)))
+        expectations.append(
+            _expect("expect_column_values_to_be_in_set", "critical", column=name, value_set=list(EVENT_KINDS))
+        )
     home = _FOREIGN.get(name)
     if home not in (None, table.name):
         # NOT IN a list that holds a null is never true
@@ -141,8 +147,8 @@ def _of_column(table: Table, column: Column) -> list[Expectation]:
             f"SELECT * FROM {{batch}} WHERE {name} NOT IN ({known})",
         )
         reference["meta"]["row"] = True
-        found.append(reference)
-    return found
+        expectations.append(reference)
+    return expectations
 
 
 def _across(table: Table) -> list[Expectation]:
@@ -195,8 +201,8 @@ def _expect(kind: str, severity: Severity, **arguments: Any) -> Expectation:
 
 def _rows(severity: Severity, column: str, description: str, query: str) -> Expectation:
     """Rows that `query` returns are unexpected; `meta.column` says which column they are about."""
-    found = _expect("unexpected_rows_expectation", severity, unexpected_rows_query=query)
-    return {**found, "description": description, "meta": {"column": column}}
+    expectation = _expect("unexpected_rows_expectation", severity, unexpected_rows_query=query)
+    return {**expectation, "description": description, "meta": {"column": column}}
 
 
 if __name__ == "__main__":
