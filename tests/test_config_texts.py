@@ -69,7 +69,7 @@ def test_a_table_of_files(tmp_path: Path, table: str, place: str, quoted: str, r
     text = said(tmp_path, table=table)
     assert f"ingest.files.events.{place}: a text is meant, and YAML reads" in text
     assert f"YAML reads the {read_as}" in text or f"YAML reads {read_as}" in text
-    assert quoted in text.partition("to mend it")[2]
+    assert quoted in text.partition("to fix it")[2]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_column(tmp_path: Path, kind: str, quoted: str) -> None:
 )
 def test_other_sections(tmp_path: Path, section: str, quoted: str) -> None:
     text = said(tmp_path, section=section)
-    assert "a text is meant, and YAML reads" in text and quoted in text.partition("to mend it")[2]
+    assert "a text is meant, and YAML reads" in text and quoted in text.partition("to fix it")[2]
 
 
 def test_tasks_and_their_columns(tmp_path: Path) -> None:

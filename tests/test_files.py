@@ -354,7 +354,7 @@ def test_a_missing_file_an_empty_glob_and_an_unset_variable(tmp_path: Path, monk
     assert "ingest.files.events.path" in said(tmp_path / "no.csv") and "no such file" in said(tmp_path / "no.csv")
     assert "no such file" in said(tmp_path / "*.csv")
     monkeypatch.delenv("SHOP_NOWHERE", raising=False)
-    assert "variable SHOP_NOWHERE is not set\n  to mend it: export" in said("${SHOP_NOWHERE}/events.csv")
+    assert "variable SHOP_NOWHERE is not set\n  to fix it: export" in said("${SHOP_NOWHERE}/events.csv")
     monkeypatch.setenv("SHOP_NOWHERE", str(write(tmp_path, EVENTS).parent))
     assert read("${SHOP_NOWHERE}/events.csv")["events"].num_rows == 4
 

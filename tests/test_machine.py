@@ -84,7 +84,7 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1, done.stderr
-    assert "\nerror " in done.stderr and "to mend it: " in done.stderr
+    assert "\nerror " in done.stderr and "to fix it: " in done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
 

@@ -23,7 +23,7 @@ NO_NAMES = ["", " ", "\t", ".", "..", "...", "\n", "a\nb", "a\0b", "a\x7f", "\x1
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=repr)
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(TriadError, match="to mend it"):
+    with pytest.raises(TriadError, match="to fix it"):
         checked_name(name, "RUN_ID")
     with pytest.raises(TriadError):
         slug(name)

@@ -74,7 +74,7 @@ def refusal(said: tuple[int, Any], *parts: str) -> None:
     status, body = said
     assert status == 400, body
     assert body["error_code"] == "INVALID_PARAMETER_VALUE"
-    for part in (*parts, "; to mend it: "):
+    for part in (*parts, "; to fix it: "):
         assert part in body["message"], body["message"]
     assert len(body["message"]) < 500 and "Traceback" not in json.dumps(body)
 

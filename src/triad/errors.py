@@ -21,7 +21,7 @@ class TriadError(Exception):
 
     def __init__(self, what: str, *, where: str, mend: str, transient: bool = False, redo: str | None = None) -> None:
         what, where, mend = shown_path(what), shown_path(where), shown_path(mend)
-        super().__init__(f"{where}: {what}\n  to mend it: {mend}")
+        super().__init__(f"{where}: {what}\n  to fix it: {mend}")
         self.what, self.where, self.mend = what, where, mend
         self.transient, self.redo = transient, redo
 

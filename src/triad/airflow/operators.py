@@ -69,7 +69,7 @@ class Triad(BaseOperator):
         self.found_links = links(Path(workspace), outcome) if workspace else {}
         if code:
             error = outcome.get("error")
-            what = "{where}: {what}\n  to mend it: {mend}".format(**error) if error else f"it ended with {code}"
+            what = "{where}: {what}\n  to fix it: {mend}".format(**error) if error else f"it ended with {code}"
             context["ti"].xcom_push(key=WHY, value=what)
             raise (AirflowFailException if code == ONLY_A_PERSON else AirflowException)(what)
         say_of(self.outlets, context, outcome)

@@ -66,7 +66,7 @@ def stage(name: str, workspace: Path, force: bool) -> None:
 
     said, code = run_stage(name, Run.read(workspace), force=force)
     if code:
-        sys.stderr.write("\nerror · {where}: {what}\n  to mend it: {mend}\n".format(**said["error"]))
+        sys.stderr.write("\nerror · {where}: {what}\n  to fix it: {mend}\n".format(**said["error"]))
     say(said)
     sys.exit(code)
 

@@ -28,7 +28,7 @@ class RefusedError(MlflowException):
     def serialize_as_json(self) -> str:
         """The body of the answer. MLflow writes the whole request into `message`; here it holds the cause alone."""
         told = self._told
-        message = f"{told['where']}: {told['what']}; to mend it: {told['mend']}"
+        message = f"{told['where']}: {told['what']}; to fix it: {told['mend']}"
         return json.dumps({"error_code": self.error_code, "message": message, **told})
 
 
