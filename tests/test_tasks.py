@@ -70,10 +70,13 @@ def test_a_label_names_what_there_is(name: str) -> None:
 def added() -> Iterator[dict[str, Any]]:
     """What docs/examples/add_label.py has made, while its label is registered."""
     folders = list(tasks.__path__)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.syspath_prepend(EXAMPLES)
     yield runpy.run_path(str(EXAMPLES / "add_label.py"), run_name="__main__")
     tasks.__path__[:] = folders
     LABELS.reload()
     assert "comes_back" not in LABELS
+    monkeypatch.undo()
 
 
 def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(added: dict[str, Any]) -> None:

@@ -4,19 +4,11 @@ In a shop's project the class is `src/triad/tasks/comes_back.py`, the task an en
 changes. Here the file is copied into a folder that the registry reads too.
 """
 
-import shutil
-import tempfile
-from datetime import timedelta
-from pathlib import Path
-
 import numpy as np
+from shop import register, shop
 
-from triad import tasks
-from triad.config.params import parse
 from triad.evaluation.wording import meaning
-from triad.features.build import fit
-from triad.sources.simulated import simulate
-from triad.tables import connect
+from triad.tasks import LABELS
 from triad.tasks.base import Label, Needs
 
 
@@ -38,20 +30,10 @@ class ComesBack(Label):
 
 
 LABEL = ComesBack()
-PARAMS = {
-    "ingest": {"source": "simulated", "as_of": "2026-03-01", "window_days": 40, "simulated": {"size": "tiny"}},
-    "tasks": {"back": {"kind": "binary", "label": "comes_back", "horizon_days": 3}},
-    "recommend": {"order_by": "back"},
-}
+TASKS = {"back": {"kind": "binary", "label": "comes_back", "horizon_days": 3}}
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(__file__, Path(folder) / "comes_back.py")
-        tasks.__path__.append(folder)
-        tasks.LABELS.reload()
-        params = parse(PARAMS, "add_label.py")
-        end, days = params.ingest.as_of, timedelta(days=params.ingest.window_days)
-        with connect(simulate(params.ingest).whole()[0]) as session:
-            data, _ = fit(session, params.features, params.tasks, (end - days, end))
-        print(f"{meaning(params.tasks['back'])} In {np.nanmean(data.labels('back')):.0%} of cases.")
+    register(__file__, "comes_back", LABELS)
+    params, data, _ = shop(TASKS, order_by="back")
+    print(f"{meaning(params.tasks['back'])} In {np.nanmean(data.labels('back')):.0%} of cases.")

@@ -31,6 +31,11 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._objects)
 
+    def add(self, folder: str) -> None:
+        """Read the modules in another folder, too."""
+        sys.modules[self._package].__path__.append(folder)
+        self.reload()
+
     def reload(self) -> None:
         """Follow the package's `__path__`: import what is new in its folders, forget what is gone.
 

@@ -103,7 +103,9 @@ def load(folder: Path) -> Dataset:
 
 
 def _load(folder: Path, arrays: type) -> Any:
-    return arrays(**{each.name: _read(folder, each.name, is_text=each.type == "Texts") for each in fields(arrays)})
+    return arrays(
+        **{each.name: _read(folder, each.name, is_text=each.type in ("Texts", Texts)) for each in fields(arrays)}
+    )
 
 
 def _read(folder: Path, name: str, *, is_text: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import duckdb
 import numpy as np
@@ -65,10 +65,15 @@ def vocabularies(params: FeaturesParams, counts: Counts, earlier: Mapping[str, V
     return grown
 
 
+def tokens(texts: Iterable[str], vocabulary: Vocabulary, most: int) -> Ints:
+    """(n, most) rows of each text's first words, 0-padded."""
+    by_text = [words(text, most) for text in texts]
+    padded = [word for each in by_text for word in [*each, *[""] * (most - len(each))]]
+    return vocabulary.look_up(padded).reshape(len(by_text), most)
+
+
 def items(known: Catalogue, vocabulary: Mapping[str, Vocabulary], title_tokens: int, first_price: Floats) -> Items:
     """The items' arrays. `first_price` is (n_items,) log cents, NaN where none is known."""
-    titles = [words(title, title_tokens) for title in known.titles]
-    padded = [word for title in titles for word in [*title, *[""] * (title_tokens - len(title))]]
     listed = np.log1p(np.maximum(known.list_price, 0))
     levels = [vocabulary["category"].look_up(prefixes) for prefixes in known.paths]
     return Items(
@@ -76,7 +81,7 @@ def items(known: Catalogue, vocabulary: Mapping[str, Vocabulary], title_tokens: 
         vocabulary_row=vocabulary["item"].look_up(known.item_id),
         category=np.stack(levels, axis=1),
         brand=vocabulary["brand"].look_up(known.brands),
-        tokens=vocabulary["token"].look_up(padded).reshape(len(titles), title_tokens),
+        tokens=tokens(known.titles, vocabulary["token"], title_tokens),
         log_price=np.where(np.isfinite(first_price), np.log1p(np.exp(first_price)), listed).astype(np.float32),
         available_from=known.available_from,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from triad.features.catalogue import Catalogue
 from triad.features.dataset import Ints, Streams, Users
+from triad.features.entities import tokens
 from triad.features.prices import PriceGrid
 from triad.features.state import State
 
@@ -27,6 +28,10 @@ class Source:
     stream_user: Ints  # (n,) whose each interaction is
     grid: PriceGrid
     asked: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
+
+    def tokens(self, texts: Iterable[str], most: int) -> Ints:
+        """(n, most) rows of each text's first words in the vocabulary of titles, 0-padded."""
+        return tokens(texts, self.state.vocabularies["token"], most)
 
     def learned(self, unit: str) -> Mapping[str, Any]:
         """What `unit` learned when the state was fitted; nothing while it is being fitted."""

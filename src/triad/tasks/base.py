@@ -110,8 +110,8 @@ class Label(Protocol):
     make: Make | None
     """How values are made of the tables; None where its unit's rows already hold them."""
 
-    cluster: Entity
-    """What rows of one are not independent of: whose rows the bootstrap draws together."""
+    cluster: str
+    """The array of its unit, of what rows of one are not independent of: whose rows the bootstrap draws together."""
     slices: tuple[Slice, ...]
     """Parts of the test window that mean something. A row stands for what its label is about; it is arbitrary of the
     rest."""
@@ -124,6 +124,7 @@ class Label(Protocol):
 
     def needs(self, task: TaskParams) -> Needs:
         """Checked before any work."""
+        return Needs()
 
     def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
         """Names of the classes of a multiclass task, from the `values` of a column of users."""
