@@ -55,9 +55,8 @@ def verdict_json(
 def score_table(data: Dataset, window: Window, fused: Scored) -> pa.Table:
     """event_id and fused score a task (a column a class where there are classes) of the test rows."""
     columns: dict[str, Any] = {"event_id": pa.array(data.exposures.event_id[window.rows], pa.string())}
-    for task in data.meta.tasks["exposures"]:
-        if (scores := fused.tasks.get(task)) is None:
-            continue
+    own = {task: scores for task, scores in fused.tasks.items() if task in data.meta.tasks["exposures"]}
+    for task, scores in own.items():
         for place, name in enumerate(data.meta.classes.get(task, ())):
             columns[f"{task}_{name}"] = np.asarray(scores)[:, place]
         if task not in data.meta.classes:
