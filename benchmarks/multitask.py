@@ -80,10 +80,12 @@ def train(night: tuple[Dataset, Params, Runtime, Path], dials: dict, seed: int) 
     for window, splits in WINDOWS.items():
         rows = np.concatenate([data.rows(split) for split in splits])
         found[window] = figures(data, params, ranker.predict(data, rows), rows)
-    network, rows = ranker.network, data.rows("validation")
+    network = ranker.network
+    rows = {unit: data.rows("validation", unit) for unit in network.units}
     within = {"lambda": lambdas(history, ranker.tasks), **cosines(gradient_grams(network, data, rows))}
-    if hasattr(network.body, "mix"):
-        within["experts"] = expert_use(network, data, rows)
+    for unit, heads in network.units.items():
+        if hasattr(heads.body, "mix"):
+            within[f"experts · {unit}"] = expert_use(network, data, unit, rows[unit])
     return {**found, "seconds": seconds, "within": {name: each.tolist() for name, each in within.items()}}
 
 

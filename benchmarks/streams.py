@@ -29,7 +29,8 @@ from triad.features.dataset import Items, Meta, Streams, Users
 from triad.models.multitask import multi_task
 from triad.models.trunk import trunk_config
 from triad.texts import Texts
-from triad.training.finetuning import ExposureFeed, make_loss
+from triad.training.feeds import UnitFeed
+from triad.training.finetuning import make_loss
 from triad.training.loop import make_step
 from triad.training.optimizers import Schedule, grouped
 from triad.training.runtime import settle
@@ -112,7 +113,7 @@ class Contender:
     def __init__(self, *, apart: bool, slots: int) -> None:
         data, trunk, params = workload(apart=apart), TrunkParams(), FinetuneParams(batch_exposures=slots)
         network = multi_task(data, trunk_config(data, trunk), params, TASKS)
-        self.feed = ExposureFeed(data, params, trunk.max_steps)
+        self.feed = UnitFeed(data, params, trunk.max_steps, {"exposures": TASKS})
         self.plan = self.feed.plan(0)
         optimizers = grouped(network, Schedule(1e-3, 1e-2, 10, 3, 200), len(self.plan), lambda _: 1.0)
         self.step = make_step(make_loss(network), optimizers, xla=True)

@@ -41,7 +41,8 @@ from triad.sources.simulated import simulate
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, draw, interval
 from triad.tables import connect
-from triad.training.finetuning import ExposureFeed, finetune_network
+from triad.training.feeds import UnitFeed
+from triad.training.finetuning import finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
 from triad.training.runtime import Runtime, settle
 
@@ -96,7 +97,9 @@ def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str]
         initial=heads,
     )
     seconds = time.perf_counter() - began
-    more = len(history) * len(ExposureFeed(data, params.finetune, params.pretrain.trunk.max_steps).plan(0))
+    more = len(history) * len(
+        UnitFeed(data, params.finetune, params.pretrain.trunk.max_steps, {"exposures": params.tasks}).plan(0)
+    )
     losses |= {f"finetune {row['epoch']:.0f}": row["validation_loss"] for row in history}
     return Night(state, sequence, ranker, seconds, (steps, more), losses, measured(data, sequence, ranker))
 

@@ -16,7 +16,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.members.network import Ranker
 from triad.members.sequence import Sequence
-from triad.models.multitask import MultiTaskNetwork, multi_task
+from triad.models.multitask import DIALS, MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network
 from triad.models.trunk import trunk_config
 
@@ -175,8 +175,9 @@ def test_padding_and_missing_labels_change_no_loss(data, ranker) -> None:
     outputs = {name: random.normal(size=(6, 3) if name == "profile" else 6).astype("float32") for name in network.tasks}
     labels = np.array([[1, 0, 2, 0.5], [0, 0, np.nan, np.nan], [1, 1, np.nan, -0.2]] * 2, np.float32)
     mask = np.array([1, 1, 1, 0, 0, 0], np.float32)
-    mean, count = network.task_losses({"labels": labels, "mask": mask}, outputs)
-    short, _ = network.task_losses(
+    heads = network.units["exposures"]
+    mean, count = heads.task_losses({"labels": labels, "mask": mask}, outputs)
+    short, _ = heads.task_losses(
         {"labels": labels[:3], "mask": mask[:3]}, {name: value[:3] for name, value in outputs.items()}
     )
     assert {name: float(value) for name, value in count.items()} == {
@@ -199,14 +200,15 @@ def test_the_total_by_hand(data, weighting: str) -> None:
     tasks = {**TASKS, "price": TaskParams(kind="regression", label="price_move", weight=3.0)}
     params = FinetuneParams(weighting=weighting, experts=1, expert_dim=2, head_dim=2)
     network = multi_task(data, trunk_config(data, TRUNK), params, tasks)
+    weighting_layer = network.units["exposures"].weighting
     loss, count = np.float32([0.5, 0.1, 1.0, 0.8]), np.float32([9, 9, 0, 4])
     if weighting == "fixed":
-        assert float(network.weighting.total(loss, count)) == pytest.approx(0.5 + 0.1 + 3 * 0.8)
-        assert not network.weighting.trainable_variables
+        assert float(weighting_layer.total(loss, count)) == pytest.approx(0.5 + 0.1 + 3 * 0.8)
+        assert not weighting_layer.trainable_variables
     else:
-        network.weighting.log_scale.assign(np.log(np.array([2.0, 4.0, 1.0, 0.5], np.float32)))
+        weighting_layer.log_scale.assign(np.log(np.array([2.0, 4.0, 1.0, 0.5], np.float32)))
         expected = 0.25 + np.log(2) / 2 + 0.025 + np.log(4) / 2 + 3 * (1.6 + np.log(0.5))
-        assert float(network.weighting.total(loss, count)) == pytest.approx(expected, rel=1e-5)
+        assert float(weighting_layer.total(loss, count)) == pytest.approx(expected, rel=1e-5)
         assert network.weights_of_tasks() == pytest.approx({"click": 0.5, "conversion": 0.25, "profile": 1, "price": 6})
 
 
@@ -215,7 +217,7 @@ def test_a_match_may_be_heard_before_anything_is_learned(data, start: float) -> 
     params = FinetuneParams(dot_product_init=start, experts=1, expert_dim=2, head_dim=3)
     network = multi_task(data, trunk_config(data, TRUNK), params, TASKS)
     shared = np.random.default_rng(0).normal(size=(5, 3, TRUNK.dim)).astype("float32")
-    found, _ = network.heads(shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})
+    found, _ = network.units["exposures"](shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})
     match = (shared[:, 0] * shared[:, 1]).sum(axis=1) / TRUNK.dim**0.5
     for name, value in found.items():
         expected = start * match if TASKS[name].kind == "binary" else np.zeros(value.shape)
@@ -228,20 +230,16 @@ def test_tasks_are_chained_over_the_entire_space(data) -> None:
         "cart": {"kind": "binary", "given": "click"},
         "purchase": {"kind": "binary", "given": "cart"},
     }
-    filled = {name: {"classes": [], "mean": 0.0, "scale": 1.0, "weight": 1.0, **task} for name, task in tasks.items()}
-    network = MultiTaskNetwork(
-        trunk=trunk_config(data, TRUNK),
-        tasks=filled,
-        context={"columns": ["position"], "mean": [0.0], "std": [1.0]},
-        body="shared_bottom",
-        experts=1,
-        expert_dim=2,
-        head_dim=2,
-        dropout=0.0,
-        weighting="fixed",
-    )
+    filled = {
+        name: {"classes": [], "mean": 0.0, "scale": 1.0, "weight": 1.0, "naive": 0.7, **task}
+        for name, task in tasks.items()
+    }
+    context = {"columns": ["position"], "mean": [0.0], "std": [1.0]}
+    unit = {"inputs": ["history", "item", "user", "context"], "encoders": {"context": context}, "tasks": filled}
+    dials = FinetuneParams(body="shared_bottom", expert_dim=2, head_dim=2, weighting="fixed").model_dump(include=DIALS)
+    network = MultiTaskNetwork(trunk=trunk_config(data, TRUNK), units={"exposures": unit}, dials=dials)
     own = {"click": np.float32([0.3]), "cart": np.float32([-0.5]), "purchase": np.float32([1.0])}
-    found = network.entire_space(own)["purchase"]
+    found = network.units["exposures"].entire_space(own)["purchase"]
     chance = np.prod([1 / (1 + np.exp(-value)) for value in own.values()])
     assert float(ops.sigmoid(found)[0]) == pytest.approx(chance, rel=1e-5)
 
@@ -255,14 +253,4 @@ def test_bad_input_is_refused_by_name(data) -> None:
     with pytest.raises(TriadError, match=r"tasks\.profile: no train row has a label"):
         multi_task(data.replaced(exposures=replace(data.exposures, labels=labels)), config, params, TASKS)
     with pytest.raises(ValueError, match=r"body must be one of .*'mmoe'.*, not 'moe'"):
-        MultiTaskNetwork(
-            trunk=config,
-            tasks={},
-            context={"columns": [], "mean": [], "std": []},
-            body="moe",
-            experts=1,
-            expert_dim=2,
-            head_dim=2,
-            dropout=0.0,
-            weighting="fixed",
-        )
+        MultiTaskNetwork(trunk=config, units={}, dials=params.model_dump(include=DIALS) | {"body": "moe"})

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 from scipy.optimize import minimize
 
-from triad.models.multitask import WEIGHTINGS
+from triad.models.heads import WEIGHTINGS
 from triad.models.weighting import DWA, FAMO, Fixed, Uncertainty
 from triad.models.weighting_gradients import CAGrad, GradNorm, PCGrad, averse, project
 
@@ -68,7 +68,7 @@ def test_dwa_by_hand() -> None:
     weighting = made(DWA)
     for losses in ([1.0, 2.0, 4.0], [0.5, 2.0, 3.0]):
         assert scales(weighting, np.float32(losses)).tolist() == [1, 1, 1]
-        weighting.after_epoch()
+        weighting.after_epoch([weighting])
     pace = np.exp(np.array([0.5, 1.0, 0.75]) / 2)
     np.testing.assert_allclose(scales(weighting), 3 * pace / pace.sum(), rtol=1e-6)
 
@@ -77,10 +77,10 @@ def test_dwa_takes_an_epochs_mean_over_labelled_slots() -> None:
     weighting = made(DWA)
     weighting.total(np.float32([1, 1, 7]), np.float32([3, 1, 0]))
     weighting.total(np.float32([3, 1, 7]), np.float32([1, 1, 0]))
-    weighting.after_epoch()
+    weighting.after_epoch([weighting])
     np.testing.assert_allclose(numbers(weighting.last), [1.5, 1, 0])  # the third had no label, and has no pace
     weighting.total(np.float32([1.5, 0.5, 7]), np.float32([1, 1, 1]))
-    weighting.after_epoch()
+    weighting.after_epoch([weighting])
     pace = np.exp(np.array([1.0, 0.5, 1.0]) / 2)
     np.testing.assert_allclose(numbers(weighting.scale), 3 * pace / pace.sum(), rtol=1e-6)
 
@@ -223,7 +223,7 @@ def test_a_task_without_a_label_adds_nothing_and_spoils_nothing(name: str) -> No
     found = scales(weighting, loss, count, gram)
     assert found[1] == 0 and found[0] > 0 and np.isfinite(found).all()
     weighting.after_step(0.9 * loss, count)
-    weighting.after_epoch()
+    weighting.after_epoch([weighting])
     for weight in weighting.weights:
         assert np.isfinite(numbers(weight)).all()
         if weight.name in ("recent", "log_scale", "first"):

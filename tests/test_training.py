@@ -26,11 +26,13 @@ from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
+from triad.models.unit_batches import labels_of
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training import checkpoints
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
-from triad.training.finetuning import ExposureFeed, finetune_network, labels_of
+from triad.training.feeds import UnitFeed
+from triad.training.finetuning import finetune_network
 from triad.training.pretraining import TargetFeed, item_loss, pretrain_network, proposal, ranking, targets
 from triad.training.runtime import COMPILE_STEPS, Runtime, settle
 
@@ -155,7 +157,7 @@ def test_feeds_repeat_by_epoch_and_step(data) -> None:
     assert all(np.array_equal(one[name], two[name]) for name in one if name != "items")
     assert not np.array_equal(one["negatives"], other["negatives"])
     assert sum(len(rows) for _, rows in plan) == feed.examples == len(targets(data, "train").item)
-    assert ExposureFeed(data, PARAMS.finetune, 16).examples == len(data.rows("train"))
+    assert UnitFeed(data, PARAMS.finetune, 16, {"exposures": PARAMS.tasks}).examples == len(data.rows("train"))
 
 
 def test_the_best_constants_losses_by_hand(data) -> None:
@@ -168,7 +170,7 @@ def test_the_best_constants_losses_by_hand(data) -> None:
         "profile": {"kind": "multiclass", "classes": ["a", "b"]},
         "price": {"kind": "regression", "classes": [], "mean": 2.0, "scale": 0.5},
     }
-    found = naive_losses(data.replaced(exposures=replace(data.exposures, labels=labels)), tasks, rows)
+    found = naive_losses(data.replaced(exposures=replace(data.exposures, labels=labels)), tasks, "validation")
     assert found == pytest.approx({"click": -(np.log(0.2) + np.log(0.8)) / 2, "price": 1.5 / 0.5})
 
 
@@ -245,7 +247,7 @@ def test_finetuning_beats_the_best_constants() -> None:
     data = make_dataset(users=200)
     ranker, history = run_finetune(data, max_epochs=4, learning_rate=0.005)
     best = min(history, key=lambda row: row["validation_loss"])
-    naive = naive_losses(data, ranker.network.tasks, data.rows("validation"))
+    naive = naive_losses(data, ranker.network.tasks, "validation")
     for task in ("click", "conversion", "price"):
         assert best[f"validation_{task}"] < 0.97 * naive[task]
     assert best["validation_loss"] < 0.95
@@ -259,7 +261,7 @@ def test_the_trunk_comes_from_pretraining(data) -> None:
     assert history[0]["validation_lambda_click"] == 1.0
     for ours, theirs in zip(ranker.network.trunk.get_weights(), pretrained.trunk.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert np.abs(ranker.network.outputs_of[0].get_weights()[0]).max() > 0
+    assert np.abs(ranker.network.units["exposures"].outputs_of[0].get_weights()[0]).max() > 0
     other = SequenceNetwork(trunk_config(data, PARAMS.pretrain.trunk.model_copy(update={"dim": 8})))
     with pytest.raises(TriadError, match=r"differs in \['dim'\]"):
         run_finetune(data, pretrained=other)
@@ -324,7 +326,7 @@ def test_a_twin_learns_one_task_alone(data) -> None:
     assert ranker.tasks == ("conversion",) and "validation_click" not in history[0]
     assert ranker.network.tasks["conversion"]["given"] is None, "the event it needs is not among what it learns"
     assert set(ranker.predict(data, data.rows("test"))) == {"conversion"}
-    shown = labels_of(data, data.rows("train"), ("conversion",))
+    shown = labels_of(data, "exposures", data.rows("train"), ("conversion",))
     np.testing.assert_array_equal(shown[:, 0], data.labels("conversion")[data.rows("train")])
 
 

@@ -58,13 +58,16 @@ def test_expert_use_is_the_mean_gate(body: str, experts: int) -> None:
     params = PARAMS.finetune.model_copy(update={"body": body})
     network = multi_task(data, trunk_config(data, PARAMS.pretrain.trunk), params, TASKS)
     rows = data.rows("test")
-    found = expert_use(network, data, rows, slots=32)  # several batches, the last one padded
+    found = expert_use(network, data, "exposures", rows, slots=32)  # several batches, the last one padded
     assert found.shape == (4, experts)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(found, expert_use(network, data, rows, slots=4096), rtol=1e-4)
-    gate = (network.body.levels[-1] if body == "ple" else network.body).gate
+    np.testing.assert_allclose(found, expert_use(network, data, "exposures", rows, slots=4096), rtol=1e-4)
+    made = network.units["exposures"].body
+    gate = (made.levels[-1] if body == "ple" else made).gate
     gate.assign(np.zeros(gate.shape))
-    np.testing.assert_allclose(expert_use(network, data, rows), np.full((4, experts), 1 / experts), rtol=1e-5)
+    np.testing.assert_allclose(
+        expert_use(network, data, "exposures", rows), np.full((4, experts), 1 / experts), rtol=1e-5
+    )
 
 
 def test_a_body_without_gates_says_so() -> None:
@@ -72,7 +75,7 @@ def test_a_body_without_gates_says_so() -> None:
     params = PARAMS.finetune.model_copy(update={"body": "shared_bottom"})
     network = multi_task(data, trunk_config(data, PARAMS.pretrain.trunk), params, TASKS)
     with pytest.raises(TriadError, match=r"finetune\.body: shared_bottom has no gates"):
-        expert_use(network, data, data.rows("train"))
-    grams = gradient_grams(network, data, data.rows("train"), slots=32)
+        expert_use(network, data, "exposures", data.rows("train"))
+    grams = gradient_grams(network, data, {"exposures": data.rows("train")}, slots=32)
     assert grams.shape[1:] == (4, 4) and len(grams) > 1
     np.testing.assert_allclose(grams, grams.transpose(0, 2, 1), rtol=1e-5)

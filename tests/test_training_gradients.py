@@ -11,7 +11,7 @@ from triad.examples.dataset import Dataset
 from triad.models.batches import Batch
 from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.trunk import trunk_config
-from triad.training.finetuning import ExposureFeed
+from triad.training.feeds import UnitFeed
 from triad.training.gradients import measure
 
 TASKS = {**PARAMS.tasks, "conversion": TaskParams(kind="binary", label="purchased", given="click")}
@@ -24,7 +24,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def batch(data) -> Batch:
-    feed = ExposureFeed(data, PARAMS.finetune, PARAMS.pretrain.trunk.max_steps)
+    feed = UnitFeed(data, PARAMS.finetune, PARAMS.pretrain.trunk.max_steps, {"exposures": TASKS})
     return feed.build(feed.plan(0)[0], 0, 0)[1]
 
 
@@ -41,13 +41,14 @@ def test_the_products_are_those_over_a_last_shared_layers_weights(data, batch, b
     network = network_of(data, body=body)
     width = 3 * network.trunk.dim
     kernel, bias = tf.Variable(tf.eye(width)), tf.Variable(tf.zeros(width))
-    shared = tf.reshape(network.represent(batch), (-1, width))
+    heads, arrays = network.of(batch)
+    shared = tf.reshape(heads.represent(network.trunk, arrays), (-1, width))
     layers = []
     for name in network.tasks:
         with tf.GradientTape() as tape:
             mapped = tf.reshape(shared @ kernel + bias, (-1, 3, network.trunk.dim))
-            outputs = network.entire_space(network.heads(mapped, batch)[0])
-            loss = network.task_losses(batch, outputs)[0][name]
+            outputs = heads.entire_space(heads(mapped, arrays)[0])
+            loss = heads.task_losses(arrays, outputs)[0][name]
         layers.append(np.concatenate([each.numpy().ravel() for each in tape.gradient(loss, [kernel, bias])]))
     found = measure(network, batch, training=False, with_gram=True)
     np.testing.assert_allclose(found.gram, np.array(layers) @ np.array(layers).T, rtol=1e-3, atol=1e-7)
@@ -57,7 +58,8 @@ def test_the_products_are_those_over_a_last_shared_layers_weights(data, batch, b
 def test_without_regulariser_the_loss_is_the_tasks_own(data, batch) -> None:
     network = network_of(data)
     found = measure(network, batch, training=False)
-    mean, count = network.task_losses(batch, network(batch))
+    heads, arrays = network.of(batch)
+    mean, count = heads.task_losses(arrays, network(batch))
     assert found.gram is None and list(found.plain) == list(mean)
     np.testing.assert_allclose(found.loss, list(mean.values()), rtol=1e-6)
     np.testing.assert_array_equal(found.count, list(count.values()))
@@ -66,9 +68,10 @@ def test_without_regulariser_the_loss_is_the_tasks_own(data, batch) -> None:
 @pytest.mark.parametrize("how", ["ips", "dr"])
 def test_the_regulariser_by_hand(data, batch, how: str) -> None:
     network = network_of(data, counterfactual=how, counterfactual_weight=0.3)
-    own, errors = network.heads(network.represent(batch), batch)
+    heads, arrays = network.of(batch)
+    own, errors = heads(heads.represent(network.trunk, arrays), arrays)
     own, errors = ({name: np.asarray(value, np.float64) for name, value in part.items()} for part in (own, errors))
-    labels, real = np.asarray(batch["labels"], np.float64), np.asarray(batch["mask"]) > 0
+    labels, real = np.asarray(arrays["labels"], np.float64), np.asarray(arrays["mask"]) > 0
     click, bought = labels[real, 0], labels[real, 1]
     clicking, buying = own["click"][real], own["conversion"][real]
     error = np.log1p(np.exp(buying)) - bought * buying

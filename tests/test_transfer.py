@@ -18,7 +18,8 @@ from triad.models.multitask import MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network
 from triad.models.trunk import trunk_config
 from triad.training import finetuning
-from triad.training.finetuning import ExposureFeed, finetune_network
+from triad.training.feeds import UnitFeed
+from triad.training.finetuning import finetune_network
 from triad.training.optimizers import Pace
 from triad.training.transfer import paces, prepare, sizes
 
@@ -68,7 +69,7 @@ def test_paces_by_hand(data) -> None:
     def read(mode: str) -> dict[str, Pace]:
         network = network_of(data, mode)
         pace = paces(network.trunk, dials(mode, trunk_rate=0.1, layer_rate=0.5))
-        assert pace(network.body.gate) == Pace(1.0, 0)
+        assert pace(network.units["exposures"].body.gate) == Pace(1.0, 0)
         return {weight.path.removeprefix("trunk/"): pace(weight) for weight in network.trunk.trainable_variables}
 
     assert set(read("full").values()) == {Pace(0.1, 0)}
@@ -90,7 +91,7 @@ def test_theta_stays_as_it_was(data, pretrained, mode: str) -> None:
     before = trunk_of(pretrained)
     ranker = run(data, pretrained, mode)
     assert moved(ranker.network, before) == set()
-    assert np.abs(ranker.network.outputs_of[0].get_weights()[0]).max() > 0, "the heads have learned"
+    assert np.abs(ranker.network.units["exposures"].outputs_of[0].get_weights()[0]).max() > 0, "the heads have learned"
 
 
 @pytest.mark.proof
@@ -188,8 +189,8 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, pretrained, mode:
     changes = {"max_epochs": 3, "body": "shared_bottom", "tasks": ("click",)}
     with killed_at(epoch=2, step=3):
         whole = run(data, pretrained, mode, tmp_path / "checkpoint", **changes)
-    steps, build = [], ExposureFeed.build
-    monkeypatch.setattr(ExposureFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
+    steps, build = [], UnitFeed.build
+    monkeypatch.setattr(UnitFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
     resumed = run(data, pretrained, mode, tmp_path / "checkpoint", **changes)
     assert steps[0] == (2, 3), "resumed in mid-epoch, from the checkpoint"
     assert same_weights(whole, resumed)

@@ -23,12 +23,13 @@ from triad.models.warm_start import InitialModel
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
-from triad.training.finetuning import ExposureFeed, finetune_network
+from triad.training.feeds import UnitFeed
+from triad.training.finetuning import finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
 from triad.training.warm import initial_model
 
 TASKS = dict(PARAMS.tasks)
-STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, ExposureFeed, Ranker))
+STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, UnitFeed, Ranker))
 WARM = {"init": "champion"}
 
 
@@ -110,7 +111,7 @@ def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None
     tonight, origin = night_two
     initial = InitialModel(ranker.network, origin)
     tasks = TASKS | {"cart": TASKS["click"]}
-    body = ranker.network.get_config()["body"]
+    body = ranker.network.get_config()["dials"]["body"]
     dials = PARAMS.finetune.model_copy(update={"body": body})
     fresh = multi_task_config(tonight, initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)), dials, tasks)
     network = MultiTaskNetwork(**rescaled(fresh, initial))
@@ -134,7 +135,7 @@ def test_other_sizes_are_refused_by_name(data, sequence, ranker) -> None:
     wider = params_with(pretrain={"trunk": {"dim": 32, "layers": 1, "max_steps": 16}}).pretrain
     with pytest.raises(TriadError, match=r"pretrain\.trunk\.dim: is 32, but the network to start from .* 16"):
         pretrain_network(data, wider, RUNTIME, None, InitialModel(sequence.network, origin))
-    deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["body"]})
+    deeper = PARAMS.finetune.model_copy(update={"head_dim": 8, "body": ranker.network.get_config()["dials"]["body"]})
     initial = InitialModel(ranker.network, origin)
     with pytest.raises(TriadError, match=r"finetune\.head_dim: is 8, but"):
         finetune_network(data, TASKS, deeper, RUNTIME, trunk=PARAMS.pretrain.trunk, initial=initial)

@@ -31,7 +31,7 @@ from triad.members.registry import MEMBERS, Member, load_member
 from triad.members.stacked_trees import Informed
 from triad.members.trees import Profile
 from triad.models.warm_start import InitialModel
-from triad.training.finetuning import finetune_network
+from triad.training.apart import finetune_units
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
@@ -213,7 +213,7 @@ def _source(shop: Workshop) -> Made:
 def _finetune(shop: Workshop) -> Made:
     params = shop.params
     pretrained: Any = shop.member("pretrain") if shop.has_source("finetune") else None
-    return finetune_network(
+    ranker, histories = finetune_units(
         shop.data,
         params.tasks,
         params.finetune,
@@ -223,6 +223,7 @@ def _finetune(shop: Workshop) -> Made:
         initial=shop.initial("finetune"),
         on_epoch=shop.listener("finetune"),
     )
+    return ranker, histories[""]
 
 
 def _similarity(shop: Workshop) -> Made:

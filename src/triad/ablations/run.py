@@ -86,13 +86,15 @@ def diagnosis(network: MultiTaskNetwork, data: Dataset) -> dict[str, Any] | None
     """
     if len(network.tasks) < 2:
         return None
-    rows = data.rows("validation")[:DIAGNOSED]
-    of_gradients = {name: _plain(values) for name, values in cosines(gradient_grams(network, data, rows)).items()}
-    gated = hasattr(network.body, "mix")
+    rows = {unit: data.rows("validation", unit)[:DIAGNOSED] for unit in network.units}
+    experts: list[list[float | None]] = []
+    for unit, heads in network.units.items():
+        if hasattr(heads.body, "mix"):
+            experts += _plain(expert_use(network, data, unit, rows[unit]))
     return {
         "tasks": list(network.tasks),
-        **of_gradients,
-        "experts": _plain(expert_use(network, data, rows)) if gated else None,
+        **{name: _plain(values) for name, values in cosines(gradient_grams(network, data, rows)).items()},
+        "experts": experts or None,
     }
 
 

@@ -30,6 +30,11 @@ class FinetuneParams(Section):
         min_length=1,
         description="pointwise tasks that this network learns; null: all; a single one gives its single-task twin",
     )
+    apart: tuple[str, ...] = Field(
+        default=(),
+        description="units of examples that get a network of their own, such as [exposures]; by default all units "
+        "share one, which learns the tasks of all of them",
+    )
     body: Literal["single_task", "shared_bottom", "mmoe", "ple", "aitm", "stem"] = "mmoe"
     levels: int = Field(default=2, ge=1, description="levels of ple; one level is CGC")
     experts: int = Field(default=4, ge=1, description="shared experts of mmoe, ple and stem")

@@ -37,6 +37,9 @@ class Unit(Protocol):
     """Whether it is made though no task asks for it, because members read it."""
     tables: tuple[str, ...]
     """What must be given, beyond users, items and events."""
+    inputs: tuple[str, ...]
+    """What a network reads of a row, in order: `history`, `item` and `user` stand for arrays of these names that point
+    into streams, catalogue and users; all others are names of encoders, whose arrays the unit holds itself."""
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
         """The texts in `column`, "" where there is none: classes are named after them."""

@@ -38,6 +38,7 @@ class _Unit(Unit):
     key = "event_id"
     always = True
     tables = ()
+    inputs = ("history", "item", "user", "context")
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
         from triad.features.entities import user_values

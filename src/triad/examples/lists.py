@@ -33,6 +33,7 @@ class _Unit(Unit):
     key = None
     always = True
     tables = ()
+    inputs = ()  # the source task's network reads them, from their states
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
         return ()

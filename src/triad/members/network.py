@@ -1,8 +1,8 @@
-"""The fine-tuned network as a member: it scores exposures on every pointwise task."""
+"""The fine-tuned network as a member: it scores the rows of each unit that it has heads for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +13,68 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.sequence import NETWORK
-from triad.models.multitask import MultiTaskNetwork, output_shape
+from triad.models.heads import output_shape
+from triad.models.multitask import MultiTaskNetwork
 from triad.models.networks import load_network, save_network
-from triad.models.scoring import Scorer, score_exposures
+from triad.models.scoring import Scorer, score_rows
+
+APART = "apart"
+"""Folder of the networks that are one unit's alone."""
 
 
 class Ranker:
-    """Scores all tasks the network has heads for; orders no catalogue."""
+    """Scores all tasks that its networks have heads for; orders no catalogue.
+
+    Args:
+        network: what several units share.
+        apart: unit → a network of its own.
+    """
 
     ranks = False
 
-    def __init__(self, network: MultiTaskNetwork) -> None:
-        self.network = network
-        self.tasks: tuple[str, ...] = tuple(network.tasks)
+    def __init__(self, network: MultiTaskNetwork, apart: Mapping[str, MultiTaskNetwork] | None = None) -> None:
+        self.network, self.apart = network, dict(apart or {})
         self.scorer = Scorer(network)
+        networks = [network, *self.apart.values()]
+        self.units = {unit: tuple(heads.tasks) for each in networks for unit, heads in each.units.items()}
+        self.described: dict[str, dict[str, Any]] = {
+            name: task for each in networks for name, task in each.tasks.items()
+        }
+        self.tasks: tuple[str, ...] = tuple(self.described)
+        self._scorers = {unit: Scorer(each) for unit, each in self.apart.items()}
 
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """Scores of exposure `rows`: probabilities (n,) or (n, classes), a regression's values (n,) in its unit."""
+    def predict(
+        self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
+    ) -> dict[str, Floats]:
+        """Scores of `rows` of `unit`: probabilities (n,) or (n, classes), a regression's values (n,) in its unit."""
         rows = np.asarray(rows)
-        asked = {name: task for name, task in self.network.tasks.items() if tasks is None or name in tasks}
-        if not len(rows) or not asked:
-            return {name: _scores(task, np.zeros((0, *output_shape(task)), np.float32)) for name, task in asked.items()}
-        outputs = score_exposures(self.scorer, data, rows, self.network.trunk.max_steps)
-        return {name: _scores(task, outputs[name]) for name, task in asked.items()}
+        names = [name for name in self.units.get(unit, ()) if tasks is None or name in tasks]
+        described = {name: self.described[name] for name in names}
+        if not len(rows) or not described:
+            return {
+                name: _scores(task, np.zeros((0, *output_shape(task)), np.float32)) for name, task in described.items()
+            }
+        network, scorer = self.apart.get(unit, self.network), self._scorers.get(unit, self.scorer)
+        outputs = score_rows(scorer, data, unit, rows, network.trunk.max_steps)
+        return {name: _scores(task, outputs[name]) for name, task in described.items()}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """Never: it does not order the catalogue."""
         raise TriadError("does not rank", where="member finetune", mend="ask a member whose `ranks` is true")
 
     def save(self, folder: Path) -> None:
-        """Write the network into `folder`."""
+        """Write the networks into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         save_network(self.network, folder / NETWORK)
+        for unit, network in self.apart.items():
+            (folder / APART).mkdir(exist_ok=True)
+            save_network(network, folder / APART / f"{unit}.keras")
 
     @classmethod
     def load(cls, folder: Path) -> Ranker:
         """The member that `save` wrote."""
-        return cls(load_network(folder / NETWORK))
+        apart = {path.stem: load_network(path) for path in sorted((folder / APART).glob("*.keras"))}
+        return cls(load_network(folder / NETWORK), apart)
 
 
 def _scores(task: dict[str, Any], outputs: Floats) -> Floats:

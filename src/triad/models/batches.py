@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triad.encoders.base import as_input
 from triad.encoders.history import History
 from triad.encoders.user import User
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
+from triad.features.dataset import Ints, Items
 from triad.models.segments import segment
 from triad.models.trunk import item_arrays
 
@@ -30,6 +31,28 @@ class Shape:
     items: int
 
 
+def padded(values: NDArray[Any], more: int) -> NDArray[Any]:
+    """`values` with so many rows more: of zeros where they are whole numbers, else of NaN."""
+    fill = np.nan if np.issubdtype(values.dtype, np.floating) else 0
+    return np.pad(values, ((0, more),) + ((0, 0),) * (values.ndim - 1), constant_values=fill)
+
+
+class Catalogue:
+    """Lists of the items that batches name, at most `most` each, so that each goes through the tower once."""
+
+    def __init__(self, items: Items, most: int) -> None:
+        self.size, self._items = min(most, len(items.item_id)), items
+        self._whole = item_arrays(items) if self.size == len(items.item_id) else None
+
+    def name(self, rows: Batch) -> tuple[Batch, Batch]:
+        """The tower's input for the catalogue rows in `rows`, and `rows` as places in it."""
+        if self._whole is not None:
+            return self._whole, rows
+        items = np.unique(np.concatenate([values.reshape(-1) for values in rows.values()]))
+        local = {name: np.searchsorted(items, values).astype(np.int32) for name, values in rows.items()}
+        return item_arrays(self._items, np.pad(items, (0, self.size - len(items)))), local
+
+
 class Batches:
     """The rows that read states of `data`, cut into segments once and packed into batches as often as wanted.
 
@@ -40,7 +63,7 @@ class Batches:
         item: (n,) catalogue row each row scores.
         max_steps: interactions the trunk reads at once.
         slots: rows a batch holds.
-        columns: further arrays (n, …) that a batch carries along, floats; padding is NaN.
+        columns: further arrays (n, …) that a batch carries along, `padded`.
         extra_items: how many further catalogue rows a batch may name (negatives).
         density: the share of the rows that a `pack` takes.
     """
@@ -54,7 +77,7 @@ class Batches:
         *,
         max_steps: int,
         slots: int,
-        columns: dict[str, Floats] | None = None,
+        columns: Batch | None = None,
         extra_items: int = 0,
         density: float = 1.0,
     ) -> None:
@@ -65,14 +88,19 @@ class Batches:
         # as many segments as fill the slots on average, so that neither runs out long before the other
         width = min(math.ceil(slots * segments / max(rows * density, 1)), slots, max(segments, 1))
         named = width * max_steps + slots + extra_items
-        self.shape = Shape(width, max_steps, slots, min(named, len(data.items.item_id)))
-        self._catalogue = item_arrays(data.items) if self.shape.items == len(data.items.item_id) else None
+        self._catalogue = Catalogue(data.items, named)
+        self.shape = Shape(width, max_steps, slots, self._catalogue.size)
         self._order = np.argsort(self.segments.segment, kind="stable")
         self._bounds = np.searchsorted(self.segments.segment[self._order], np.arange(segments + 1))
 
     def __len__(self) -> int:
         """Rows in all."""
         return len(self._item)
+
+    @property
+    def slots(self) -> int:
+        """Rows a batch holds."""
+        return self.shape.slots
 
     def pack(self, seed: tuple[int, ...] | None = None, share: float = 1.0) -> list[tuple[Ints, Ints]]:
         """The batches of an epoch, each (segments, rows), shuffled by `seed`, in order without one.
@@ -127,34 +155,23 @@ class Batches:
             taken = np.where(real, values[place], 0) if len(values) else np.zeros(place.shape)
             return np.pad(taken.astype(np.int32), ((0, wide), (0, 0)))
 
-        def slots(values: NDArray[Any], fill: float = 0) -> NDArray[Any]:
-            return np.pad(values, ((0, long),) + ((0, 0),) * (values.ndim - 1), constant_values=fill)
-
         by_number = np.argsort(chosen)
         where = by_number[np.searchsorted(chosen, segments.segment[rows], sorter=by_number)]
-        named = {"item": events(streams.item), "candidate": slots(self._item[rows]).astype(np.int32)}
+        named = {"item": events(streams.item), "candidate": padded(self._item[rows], long).astype(np.int32)}
         if negatives is not None:
             named["negatives"] = np.asarray(negatives, np.int32)
-        items, local = self._name_items(named)
+        items, local = self._catalogue.name(named)
         users = User.arrays(self._data.users, segments.user[chosen])
         return {
             "items": items,
             **{name: np.pad(values, ((0, wide), (0, 0))) for name, values in users.items()},
             **{name: events(values) for name, values in self._events.items()},
-            "segment": slots(where).astype(np.int32),
-            "step": slots(segments.step[rows]).astype(np.int32),
-            "mask": slots(np.ones(len(rows), np.float32)),
+            "segment": padded(where, long).astype(np.int32),
+            "step": padded(segments.step[rows], long).astype(np.int32),
+            "mask": np.pad(np.ones(len(rows), np.float32), (0, long)),
             **local,
-            **{name: slots(np.asarray(values[rows], np.float32), np.nan) for name, values in self._columns.items()},
+            **{name: padded(as_input(values[rows]), long) for name, values in self._columns.items()},
         }
-
-    def _name_items(self, named: Batch) -> tuple[Batch, Batch]:
-        """The tower's input for the items of `named`, and `named` as places in it."""
-        if self._catalogue is not None:
-            return self._catalogue, named
-        items = np.unique(np.concatenate([values.reshape(-1) for values in named.values()]))
-        local = {name: np.searchsorted(items, values).astype(np.int32) for name, values in named.items()}
-        return item_arrays(self._data.items, np.pad(items, (0, self.shape.items - len(items)))), local
 
     def __call__(self, seed: tuple[int, ...] | None = None) -> Iterator[tuple[Ints, Batch]]:
         """Each batch of an epoch, beside the rows its slots hold."""

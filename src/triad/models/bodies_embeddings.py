@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from triad.encoders import ENCODERS
 from triad.encoders.base import PACKAGE
 from triad.encoders.user import User
 from triad.models.bodies import Experts
@@ -65,28 +67,45 @@ class STEM(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Embeddings(keras.layers.Layer):
-    """One task's own tables of items and users, in the sizes of the trunk's."""
+    """One task's own tables, in the sizes of the trunk's, for those of its unit's inputs that the trunk embeds.
 
-    def __init__(self, trunk: dict[str, Any], **kwargs: Any) -> None:
+    Args:
+        trunk: what the trunk is made from.
+        inputs: the unit's.
+    """
+
+    def __init__(self, trunk: dict[str, Any], inputs: Sequence[str], **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.trunk = dict(trunk)
-        self.tower = ItemTower(trunk["item"], name="tower")
-        self.user = User(**trunk["user"], name="user")
+        self.trunk, self.inputs = dict(trunk), list(inputs)
+        self.parts: dict[str, Any] = {}
+        for name in inputs:
+            if name == "item":
+                self.parts[name] = ItemTower(trunk["item"], name="tower")
+            elif name == "user":
+                self.parts[name] = User(**trunk["user"], name="user")
+            elif name in trunk["item"]:
+                self.parts[name] = ENCODERS[name](**trunk["item"][name], name=name)
 
     def build(self, _: Any = None) -> None:
-        self.tower.build()
-        self.user.build()
+        for part in self.parts.values():
+            part.build()
         self.built = True
 
-    def call(self, batch: Any) -> tuple[Any, Any]:
-        """(slots, dim) of each slot's candidate, and of its user."""
-        item = self.tower({name: ops.take(value, batch["candidate"], axis=0) for name, value in batch["items"].items()})
-        return item, self.user({"attributes": ops.take(batch["attributes"], batch["segment"], axis=0)})
+    def call(self, batch: Any) -> dict[str, Any]:
+        """(slots, dim) a part."""
+        arrays = {
+            "item": lambda: {
+                name: ops.take(value, batch["candidate"], axis=0) for name, value in batch["items"].items()
+            },
+            "user": lambda: {"attributes": ops.take(batch["attributes"], batch["segment"], axis=0)},
+        }
+        return {name: part(arrays[name]() if name in arrays else batch) for name, part in self.parts.items()}
 
     def start_as(self, trunk: Trunk) -> None:
         """Take the trunk's tables."""
-        self.tower.set_weights(trunk.tower.get_weights())
-        self.user.set_weights(trunk.user.get_weights())
+        theirs = {"item": trunk.tower, "user": trunk.user, **trunk.tower.inputs}
+        for name, part in self.parts.items():
+            part.set_weights(theirs[name].get_weights())
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "trunk": self.trunk}
+        return {**super().get_config(), "trunk": self.trunk, "inputs": self.inputs}

@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
+from triad.features.dataset import Floats
 from triad.kinds import KINDS
 
 Number = TypeVar("Number", float, Floats)
 
 
-def naive_losses(data: Dataset, tasks: Mapping[str, Mapping[str, Any]], rows: Ints) -> dict[str, float]:
-    """Each task's loss on `rows` of the best constant of the train split; tasks without a label there are left out."""
+def naive_losses(data: Dataset, tasks: Mapping[str, Mapping[str, Any]], split: str) -> dict[str, float]:
+    """Each task's loss on `split` of the best constant of the train split; tasks without a label there are left out."""
     losses: dict[str, float] = {}
-    train = data.rows("train")
     for name, task in tasks.items():
-        known, labels = (_present(data.labels(name)[each]) for each in (train, rows))
+        unit = data.unit_of(name)
+        known, labels = (_present(data.labels(name)[data.rows(each, unit)]) for each in ("train", split))
         if not len(labels):
             continue
         losses[name] = KINDS[task["kind"]].naive_loss(known, labels, task)

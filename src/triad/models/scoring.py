@@ -12,6 +12,7 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.models.batches import Batches
 from triad.models.trunk import item_arrays
+from triad.models.unit_batches import UnitBatches
 
 SLOTS = 4096
 """Rows a batch holds where there are as many."""
@@ -29,13 +30,12 @@ class Scorer:
         self._call = tf.function(lambda batch: read(network(batch, training=False)))
         self._tower = tf.function(network.trunk.tower.__call__)
 
-    def outputs(self, batches: Batches) -> Any:
+    def outputs(self, batches: Batches | UnitBatches) -> Any:
         """The network's outputs for every row of `batches`, each an array (rows, …) or a mapping of such."""
         parts, order = [], []
         for rows, batch in batches():
-            found = self._call(batch)
-            parts.append(tf.nest.map_structure(lambda value: value.numpy(), found))
-            order.append(np.pad(rows, (0, batches.shape.slots - len(rows)), constant_values=-1))
+            parts.append(tf.nest.map_structure(lambda value: value.numpy(), self._call(batch)))
+            order.append(np.pad(rows, (0, batches.slots - len(rows)), constant_values=-1))
         if not parts:
             raise ValueError("no rows to score")
         slot = np.concatenate(order)
@@ -57,16 +57,6 @@ def slots_for(rows: int) -> int:
     return min(SLOTS, 1 << max(rows - 1, 0).bit_length())
 
 
-def score_exposures(scorer: Scorer, data: Dataset, rows: Ints, max_steps: int) -> Any:
-    """The multi-task network's outputs for exposure `rows`."""
-    seen = data.exposures
-    batches = Batches(
-        data,
-        seen.user[rows],
-        seen.history[rows],
-        seen.item[rows],
-        max_steps=max_steps,
-        slots=slots_for(len(rows)),
-        columns={"context": seen.context[rows]},
-    )
-    return scorer.outputs(batches)
+def score_rows(scorer: Scorer, data: Dataset, unit: str, rows: Ints, max_steps: int) -> Any:
+    """The multi-task network's outputs for `rows` of `unit`."""
+    return scorer.outputs(UnitBatches(data, unit, rows, max_steps=max_steps, slots=slots_for(len(rows))))

@@ -7,7 +7,7 @@ all else that is new adds nothing until it has learned something.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from triad.errors import TriadError
@@ -21,21 +21,23 @@ class InitialModel:
 
     Attributes:
         rows: table → (rows,) the row of the network's table that each of tonight's starts from.
+        apart: units that had a network of their own.
     """
 
     network: Any
     rows: Mapping[str, Ints]
+    apart: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def meaning(self) -> dict[str, Any]:
+    def meaning(self) -> list[Config]:
         """JSON-able; with `arrays` and the dials, all that a network started from this one follows from."""
-        config: dict[str, Any] = self.network.get_config()
-        return config
+        return [network.get_config() for network in (self.network, *self.apart.values())]
 
     @property
     def arrays(self) -> list[Any]:
         """Weights and rows."""
-        return [*self.network.get_weights(), *(self.rows[name] for name in sorted(self.rows))]
+        weights = [each for network in (self.network, *self.apart.values()) for each in network.get_weights()]
+        return [*weights, *(self.rows[name] for name in sorted(self.rows))]
 
     def rescaled(self, trunk: Config) -> Config:
         """The configuration of tonight's trunk, with the scales that the earlier one's weights know."""

@@ -3,7 +3,8 @@
 Every way is one formula for λ, so each goes with every body. What a way remembers are weights of its layer, which a
 checkpoint holds like any other. `weighting_gradients.py` has the ways that look at the tasks' gradients.
 
-A task that no slot of a batch is labelled for adds nothing, and what is remembered of it stays.
+A task that no slot of a batch is labelled for adds nothing, and what is remembered of it stays. A batch holds rows of
+one unit, so each unit has a weighting of its own, which compares its tasks in a batch; an epoch compares those of all.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ class Fixed(keras.layers.Layer):
     def after_step(self, loss: Any, count: Any) -> None:
         """Learn from the same batch's losses after the step, where `looks_back`."""
 
-    def after_epoch(self) -> None:
-        """Learn from an epoch."""
+    @classmethod
+    def after_epoch(cls, weightings: Sequence[Any]) -> None:
+        """Learn from an epoch, of all `weightings` of a network, one a unit."""
 
     def shown(self) -> Any:
         """(tasks,) λ, averaged over about the last 50 steps, with the tasks' own weights."""
@@ -135,16 +137,27 @@ class DWA(Fixed):
     def scales(self, loss: Any, present: Any, gram: Any) -> Any:
         return ops.convert_to_tensor(self.scale)
 
-    def after_epoch(self) -> None:
-        sums, counts, last = (ops.convert_to_numpy(each) for each in (self.sums, self.counts, self.last))
+    @classmethod
+    def after_epoch(cls, weightings: Sequence[DWA]) -> None:
+        """The λ of all units' tasks, beside one another."""
+
+        def joined(name: str) -> Any:
+            return np.concatenate([ops.convert_to_numpy(getattr(each, name)) for each in weightings])
+
+        def assign(name: str, values: Any) -> None:
+            for each, own in zip(weightings, np.split(values, ends), strict=True):
+                getattr(each, name).assign(own)
+
+        ends = np.cumsum([len(each.kinds) for each in weightings])[:-1]
+        sums, counts, last = (joined(name) for name in ("sums", "counts", "last"))
         now = np.where(counts > 0, sums / np.maximum(counts, 1), last)
         both = (now > 0) & (last > 0)
-        pace = np.exp(np.where(both, now / np.where(both, last, 1), 1) / self.temperature)
+        pace = np.exp(np.where(both, now / np.where(both, last, 1), 1) / cls.temperature)
         if both.any():
-            self.scale.assign(len(pace) * pace / pace.sum())
-        self.last.assign(now)
-        self.sums.assign(np.zeros_like(sums))
-        self.counts.assign(np.zeros_like(counts))
+            assign("scale", len(pace) * pace / pace.sum())
+        assign("last", now)
+        assign("sums", np.zeros_like(sums))
+        assign("counts", np.zeros_like(counts))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

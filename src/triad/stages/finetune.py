@@ -6,17 +6,15 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import load
 from triad.members.sequence import Sequence
+from triad.training.apart import finetune_units
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
-from triad.training.finetuning import finetune_network
 from triad.training.history import write_history
 from triad.training.runtime import settle
-from triad.training.sourcing import validation_rows
+from triad.training.sourcing import clusters, validation_rows
 from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
@@ -51,28 +49,31 @@ def finetune(params: Params) -> None:
         "initial": initial,
         "folder": checkpoint_folder("finetune", name),
     }
-    ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
+    ranker, histories = finetune_units(data, params.tasks, params.finetune, runtime, **inputs)
     has_learned, of_source = init != "scratch", {}
     if params.finetune.source_gate and (pretrained is not None or init == "market"):
         # the twin differs in its start alone
         inputs |= {"pretrained": None, "initial": None, "folder": checkpoint_folder("finetune", f"{name}-scratch")}
-        twin, its_history = finetune_network(data, params.tasks, params.finetune, runtime, **inputs)
-        user = np.asarray(data.exposures.user)[data.rows("validation")]
+        twin, its_histories = finetune_units(data, params.tasks, params.finetune, runtime, **inputs)
         losses = validation_rows(twin, data), validation_rows(ranker, data)
-        gain = judge_source(*losses, user, seed=params.finetune.seed)
+        gain = judge_source(*losses, clusters(ranker, data), seed=params.finetune.seed)
         log.info(
             "%s: the source is %s", gain, "kept" if gain.helps else "refused; what was learned from nothing serves"
         )
         of_source = {"source_gain": gain.value, "source_gain_low": gain.low, "source_gain_high": gain.high}
         if not gain.helps:
-            ranker, history, has_learned = twin, its_history, False
-    best = min(history, key=lambda row: row["validation_loss"])
-    metrics = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
+            ranker, histories, has_learned = twin, its_histories, False
+    metrics: dict[str, Any] = {}
+    for unit, history in histories.items():
+        best = min(history, key=lambda row: row["validation_loss"])
+        named = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
+        metrics |= {f"{unit}_{name}" if unit else name: value for name, value in named.items()}
     metrics |= of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
     target = ARTIFACTS / "finetune"
     with replacing(target) as folder:
         ranker.save(folder)
         write_json(folder / "metrics.json", metrics)
-        write_history(folder / "history.csv", history)
+        for unit, history in histories.items():
+            write_history(folder / (f"history_{unit}.csv" if unit else "history.csv"), history)
     forget("finetune")
-    log.info("%s · %d epochs · %.0f s · %s", metrics, len(history), time.monotonic() - began, target)
+    log.info("%s · %d epochs · %.0f s · %s", metrics, len(histories[""]), time.monotonic() - began, target)

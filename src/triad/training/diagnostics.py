@@ -16,9 +16,9 @@ from scipy import stats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
-from triad.models.batches import Batches
 from triad.models.multitask import MultiTaskNetwork
-from triad.training.gradients import measure
+from triad.models.unit_batches import UnitBatches
+from triad.training.gradients import measure, over_trunk
 
 
 def over_seeds(together: Sequence[float], alone: Sequence[float], confidence: float = 0.95) -> dict[str, float]:
@@ -42,17 +42,17 @@ def negative_transfer(
     together: Mapping[str, Sequence[float]], alone: Mapping[str, Sequence[float]], confidence: float = 0.95
 ) -> dict[str, dict[str, Any]]:
     """Task → figures, gain over the twin, and a verdict: "helps", "harms", or "open" where the interval holds zero."""
-    found = {}
+    report = {}
     for task, figures in together.items():
         gain = over_seeds(figures, alone[task], confidence)
         verdict = "helps" if gain["lo"] > 0 else "harms" if gain["hi"] < 0 else "open"
-        found[task] = {
+        report[task] = {
             "together": float(np.mean(figures)),
             "alone": float(np.mean(alone[task])),
             **gain,
             "verdict": verdict,
         }
-    return found
+    return report
 
 
 def cosines(grams: Floats) -> dict[str, Floats]:
@@ -74,43 +74,53 @@ def lambdas(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> Flo
     return np.array([[row[f"validation_lambda_{task}"] for task in tasks] for row in history], np.float64)
 
 
-def gradient_grams(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int = 1024) -> Floats:
-    """(batches, tasks, tasks) products of the tasks' gradients (`gradients.py`) on exposure `rows`, without dropout."""
+def gradient_grams(network: MultiTaskNetwork, data: Dataset, rows: Mapping[str, Ints], slots: int = 1024) -> Floats:
+    """(batches, tasks, tasks) products of the tasks' gradients on `rows` of each unit, without dropout.
+
+    Within one unit they are those of `gradients.measure`. Tasks of several units meet in the trunk's weights alone, so
+    there the gradients are taken over these, from a batch of each unit.
+    """
 
     @tf.function
     def gram(batch: Any) -> Any:
         return measure(network, batch, training=False, with_gram=True).gram
 
-    return np.stack([gram(batch).numpy() for _, batch in _batches(network, data, rows, slots)(seed=(0,))])
+    @tf.function
+    def gradients(batch: Any) -> Any:
+        return over_trunk(network, batch)
+
+    dealt = [_batches(network, data, unit, rows[unit], slots) for unit in network.units]
+    if len(dealt) == 1:
+        return np.stack([gram(batch).numpy() for _, batch in dealt[0](seed=(0,))])
+    lists = [[batch for _, batch in batches(seed=(0,))] for batches in dealt]
+    grams = []
+    for step in range(max(map(len, lists))):
+        joined = np.concatenate([gradients(batches[step % len(batches)]).numpy() for batches in lists])
+        grams.append(joined @ joined.T)
+    return np.stack(grams)
 
 
-def expert_use(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int = 1024) -> Floats:
-    """(tasks, experts) mean weight of each expert for each task, over exposure `rows`.
+def expert_use(network: MultiTaskNetwork, data: Dataset, unit: str, rows: Ints, slots: int = 1024) -> Floats:
+    """(tasks of the unit, experts) mean weight of each expert for each task, over `rows` of `unit`.
 
     Raises:
         TriadError: the body has no gates.
     """
-    if not hasattr(network.body, "mix"):
-        raise TriadError(
-            f"{network.get_config()['body']} has no gates", where="finetune.body", mend="ask mmoe, ple or stem"
-        )
+    heads = network.units[unit]
+    if not hasattr(heads.body, "mix"):
+        body = network.get_config()["dials"]["body"]
+        raise TriadError(f"{body} has no gates", where="finetune.body", mend="ask mmoe, ple or stem")
 
     @tf.function
     def used(batch: Any) -> Any:
-        read, _ = network.features(network.represent(batch), batch)
-        return tf.einsum("n,nte->te", batch["mask"], tf.cast(network.body.mix(read)[1], tf.float32))
+        arrays = batch[unit]
+        read, _ = heads.features(heads.represent(network.trunk, arrays), arrays)
+        return tf.einsum("n,nte->te", arrays["mask"], tf.cast(heads.body.mix(read)[1], tf.float32))
 
-    return np.sum([used(batch).numpy() for _, batch in _batches(network, data, rows, slots)()], axis=0) / len(rows)
+    batches = _batches(network, data, unit, rows, slots)
+    return np.sum([used(batch).numpy() for _, batch in batches()], axis=0) / len(rows)
 
 
-def _batches(network: MultiTaskNetwork, data: Dataset, rows: Ints, slots: int) -> Batches:
-    seen, places = data.exposures, [data.meta.tasks["exposures"].index(name) for name in network.tasks]
-    return Batches(
-        data,
-        seen.user[rows],
-        seen.history[rows],
-        seen.item[rows],
-        max_steps=network.trunk.max_steps,
-        slots=min(slots, len(rows)),
-        columns={"context": seen.context[rows], "labels": np.asarray(seen.labels[rows])[:, places]},
-    )
+def _batches(network: MultiTaskNetwork, data: Dataset, unit: str, rows: Ints, slots: int) -> UnitBatches:
+    steps, tasks = network.trunk.max_steps, network.units[unit].tasks
+    return UnitBatches(data, unit, rows, max_steps=steps, slots=min(slots, len(rows)), tasks=tasks)

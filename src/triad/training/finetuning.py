@@ -1,4 +1,4 @@
-"""Trains the target tasks: all heads at once on exposures, from a pretrained trunk or from scratch."""
+"""Trains the target tasks: all heads at once, from a pretrained trunk or from scratch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.members.network import Ranker
-from triad.models.batches import Batch, Batches
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.naive import naive_losses, relative, task_weight
 from triad.models.networks import SequenceNetwork
-from triad.models.scoring import score_exposures
+from triad.models.scoring import Scorer, score_rows
 from triad.models.trunk import rescaled_trunk, trunk_config
+from triad.models.unit_batches import labels_of
 from triad.models.warm_start import InitialModel
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
+from triad.training.feeds import UnitFeed
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
@@ -35,65 +35,44 @@ from triad.training.transfer import paces, prepare, sizes
 log = logging.getLogger("triad.finetune")
 
 
-class ExposureFeed:
-    """Batches of train exposures with context and labels."""
+def make_loss(network: MultiTaskNetwork) -> Callable[[Any], tuple[Any, dict[str, Any]]]:
+    """A batch's Σ λᵢLᵢ over the tasks of its unit, with each Lᵢ beside it."""
 
-    def __init__(self, data: Dataset, params: FinetuneParams, max_steps: int) -> None:
-        rows, seen = data.rows("train"), data.exposures
-        self.examples = len(rows)
-        self._seed = params.seed
-        self._batches = Batches(
-            data,
-            seen.user[rows],
-            seen.history[rows],
-            seen.item[rows],
-            max_steps=max_steps,
-            slots=params.batch_of(self.examples),
-            columns={"context": seen.context[rows], "labels": labels_of(data, rows, params.tasks)},
-        )
-
-    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
-        return self._batches.pack((self._seed, epoch))
-
-    def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
-        return len(planned[1]), self._batches.build(*planned)
-
-
-def labels_of(data: Dataset, rows: Ints, tasks: Collection[str] | None) -> Floats:
-    """(rows, tasks) labels of `tasks` in the order of the dataset's; of None, all."""
-    kept = [place for place, name in enumerate(data.meta.tasks["exposures"]) if tasks is None or name in tasks]
-    return np.asarray(data.exposures.labels[rows], np.float32)[:, kept]
-
-
-def make_loss(network: MultiTaskNetwork) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
-    """A batch's Σ λᵢLᵢ, with each Lᵢ beside it."""
-
-    def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
-        found = measure(network, batch, with_gram=network.weighting.uses_gradients)
-        return network.weighting.total(found.loss, found.count, found.gram), found.plain
+    def loss_of(batch: Any) -> tuple[Any, dict[str, Any]]:
+        weighting = network.of(batch)[0].weighting
+        measured = measure(network, batch, with_gram=weighting.uses_gradients)
+        return weighting.total(measured.loss, measured.count, measured.gram), measured.plain
 
     return loss_of
 
 
-def make_after(network: MultiTaskNetwork) -> Callable[[Batch], None] | None:
+def make_after(network: MultiTaskNetwork) -> Callable[[Any], None] | None:
     """What a weighting learns from a batch after its step."""
 
-    def after(batch: Batch) -> None:
-        found = measure(network, batch)
-        network.weighting.after_step(found.loss, found.count)
+    def after(batch: Any) -> None:
+        measured = measure(network, batch)
+        network.of(batch)[0].weighting.after_step(measured.loss, measured.count)
 
-    return after if network.weighting.looks_back else None
+    return after if any(heads.weighting.looks_back for heads in network.units.values()) else None
 
 
-def validation_losses(ranker: Ranker, data: Dataset, rows: Ints, naive: Losses) -> Losses:
-    """Each task's loss on `rows`, and as `loss` the mean over tasks of the `relative` ones."""
-    network = ranker.network
-    outputs = score_exposures(ranker.scorer, data, rows, network.trunk.max_steps)
-    batch = {"labels": labels_of(data, rows, ranker.tasks), "mask": np.ones(len(rows), np.float32)}
-    mean, count = network.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
-    losses = {name: float(mean[name]) for name in naive}
+def validation_losses(network: MultiTaskNetwork, scorer: Scorer, data: Dataset, naive: Losses) -> Losses:
+    """Each task's loss on the validation rows of its unit, and as `loss` their mean relative to the best constant's."""
+    losses, weights = {}, {}
+    for unit, heads in network.units.items():
+        rows = data.rows("validation", unit)
+        if not naive.keys() & heads.tasks.keys():
+            continue
+        outputs = score_rows(scorer, data, unit, rows, network.trunk.max_steps)
+        batch = {"labels": labels_of(data, unit, rows, heads.tasks), "mask": np.ones(len(rows), np.float32)}
+        mean, count = heads.task_losses(batch, {name: ops.convert_to_tensor(value) for name, value in outputs.items()})
+        for name in naive.keys() & heads.tasks.keys():
+            losses[name], weights[name] = float(mean[name]), task_weight(float(count[name]))
     shares = [relative(losses[name], constant) for name, constant in naive.items()]
-    return {"loss": float(np.average(shares, weights=[task_weight(float(count[name])) for name in naive])), **losses}
+    return {
+        "loss": float(np.average(shares, weights=[weights[name] for name in naive])),
+        **{name: losses[name] for name in naive},
+    }
 
 
 def finetune_network(
@@ -103,6 +82,7 @@ def finetune_network(
     runtime: Runtime,
     *,
     trunk: TrunkParams,
+    units: Collection[str] | None = None,
     pretrained: SequenceNetwork | None = None,
     initial: InitialModel | None = None,
     folder: Path | None = None,
@@ -112,6 +92,7 @@ def finetune_network(
 
     Args:
         trunk: sizes of the trunk.
+        units: whose tasks it learns; of None, all.
         pretrained: the network whose trunk is taken over.
         initial: the network to start from, trunk and heads; with neither of the two, from scratch.
         on_epoch: told each epoch's losses; what it raises ends the training.
@@ -124,36 +105,35 @@ def finetune_network(
     if pretrained is not None:  # its weights know prices as it scaled them
         config = rescaled_trunk(config, pretrained.trunk_config)
     if initial is not None:
-        fresh = multi_task_config(data, initial.rescaled(config), params, tasks)
+        fresh = multi_task_config(data, initial.rescaled(config), params, tasks, units)
         network = MultiTaskNetwork(**rescaled(fresh, initial))
         new = warm_start_multitask(network, initial)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     else:
-        network = multi_task(data, config, params, tasks)
+        network = multi_task(data, config, params, tasks, units)
     if pretrained is not None:
         _take_over(network, pretrained)
     transfer = params if pretrained is not None or initial is not None else None
     prepare(network.trunk, transfer)
     log.info("%s", sizes(network.trunk, transfer))
     ranker = Ranker(network)
-    rows = data.rows("validation")
-    naive = naive_losses(data, network.tasks, rows)
+    naive = naive_losses(data, network.tasks, "validation")
     if not naive:
         raise TriadError(
-            "the validation split holds no labelled exposure",
+            "the validation split holds no labelled row",
             where="features.split_days.validation",
             mend="give it more days",
         )
 
     def validate() -> Losses:
-        network.weighting.after_epoch()
+        network.after_epoch()
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
-        return {**validation_losses(ranker, data, rows, naive), **weights}
+        return {**validation_losses(network, ranker.scorer, data, naive), **weights}
 
     history = fit(
         network,
         make_loss(network),
-        ExposureFeed(data, params, network.trunk.max_steps),
+        UnitFeed(data, params, network.trunk.max_steps, {unit: heads.tasks for unit, heads in network.units.items()}),
         validate,
         Schedule(
             params.learning_rate * (params.warm_rate if initial else 1),
@@ -181,8 +161,9 @@ def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
             f"the pretrained trunk differs in {differing}", where="pretrain.trunk", mend="run the stage pretrain again"
         )
     network.trunk.set_weights(pretrained.trunk.get_weights())
-    for own in network.own:
-        own.start_as(network.trunk)
+    for heads in network.units.values():
+        for embedding in heads.embeddings:
+            embedding.start_as(network.trunk)
 
 
 def _sizes(trunk: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,16 @@ def fit(
     optimizers = grouped(network.trainable_variables, schedule, len(first_plan), pace)
     best = [tf.Variable(each.value) for each in network.trainable_variables]
     checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
-    at: dict[str, Any] = {"epoch": 0, "step": 0, "examples": 0, "sums": {}, "best": None, "waited": 0, "history": []}
+    at: dict[str, Any] = {
+        "epoch": 0,
+        "step": 0,
+        "examples": 0,
+        "sums": {},
+        "counts": {},
+        "best": None,
+        "waited": 0,
+        "history": [],
+    }
     if saved := checkpoint.restore():
         at = saved
         log.info("%s goes on from its checkpoint: epoch %d, step %d", label, at["epoch"] + 1, at["step"] + 1)
@@ -103,25 +112,28 @@ def fit(
                         where=label,
                         mend="lower learning_rate, or look for absurd values in the context features",
                     )
-                at["sums"] = {name: at["sums"].get(name, 0.0) + value for name, value in parts.items()}
+                for name, value in parts.items():  # a part may be that of some batches alone
+                    at["sums"][name] = at["sums"].get(name, 0.0) + value
+                    at["counts"][name] = at["counts"].get(name, 0) + 1
                 at["step"], at["examples"] = step + 1, at["examples"] + count
                 if (step + 1) % schedule.checkpoint_steps == 0:
                     checkpoint.save(at)
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
         with learning.averaged():
-            found = validate()
-            better = at["best"] is None or found[chosen_by] < at["best"]
+            losses = validate()
+            better = at["best"] is None or losses[chosen_by] < at["best"]
             if better:
                 for kept, each in zip(best, network.trainable_variables, strict=True):
                     kept.assign(each.value)
-        row = {"epoch": float(epoch + 1), **{f"train_{name}": total / len(plan) for name, total in at["sums"].items()}}
-        row |= {f"validation_{name}": value for name, value in found.items()}
+        means = {f"train_{name}": total / at["counts"][name] for name, total in at["sums"].items()}
+        row = {"epoch": float(epoch + 1), **means, **{f"validation_{name}": value for name, value in losses.items()}}
         at = {
             "epoch": epoch + 1,
             "step": 0,
             "examples": 0,
             "sums": {},
-            "best": found[chosen_by] if better else at["best"],
+            "counts": {},
+            "best": losses[chosen_by] if better else at["best"],
             "waited": 0 if better else at["waited"] + 1,
             "history": [*at["history"], row],
         }

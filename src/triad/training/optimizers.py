@@ -65,12 +65,16 @@ class Groups:
         return [each for group in self._groups for each in group.optimizer.variables]
 
     def apply(self, gradients: list[Any]) -> None:
-        """One step, on the gradients of `weights`."""
+        """One step, on the gradients of `weights`. A weight without one, of heads that the batch is not for, stays."""
         left = iter(gradients)
         for group in self._groups:
             # given as a schedule, Keras would ask for it anew for each weight
             group.optimizer.learning_rate = group.rate(group.optimizer.iterations)
-            group.optimizer.apply(list(itertools.islice(left, len(group.weights))), group.weights)
+            pairs = zip(itertools.islice(left, len(group.weights)), group.weights, strict=True)
+            if moved := [pair for pair in pairs if pair[0] is not None]:
+                group.optimizer.apply(*map(list, zip(*moved, strict=True)))
+            else:
+                group.optimizer.iterations.assign_add(1)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -8,21 +8,45 @@ from typing import Any
 import numpy as np
 
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
+from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.network import Ranker
 from triad.models.naive import naive_losses, relative, task_weight
 
 
 def validation_rows(ranker: Ranker, data: Dataset) -> Floats:
-    """(validation rows,) what each adds to the network's relative loss, by one scale for all networks."""
-    rows, train = data.rows("validation"), data.rows("train")
-    described = {name: dict(task) for name, task in ranker.network.tasks.items()}
-    for name, task in described.items():
-        known = np.asarray(data.labels(name)[train], np.float64)
-        task["scale"] = KINDS[task["kind"]].scaling(known[~np.isnan(known)])[1]
-    labels = np.stack([np.asarray(data.labels(name), np.float64)[rows] for name in described], axis=1)
-    return relative_losses(ranker.predict(data, rows), labels, described, naive_losses(data, described, rows))
+    """(validation rows,) what each adds to the network's relative loss, by one scale for all networks.
+
+    The rows of a network's units follow one another.
+    """
+    described = {name: dict(task) for name, task in ranker.described.items()}
+    rows = {unit: data.rows("validation", unit) for unit in ranker.units}
+    total, begin = sum(map(len, rows.values())), 0
+    labels = np.full((total, len(described)), np.nan)
+    scores: dict[str, Floats] = {}
+    for unit, names in ranker.units.items():
+        place = slice(begin, begin + len(rows[unit]))
+        begin = place.stop
+        for name, values in ranker.predict(data, rows[unit], unit=unit).items():
+            scores[name] = np.zeros((total, *values.shape[1:]), values.dtype)
+            scores[name][place] = values
+        for name in names:
+            known = np.asarray(data.labels(name), np.float64)
+            labels[place, list(described).index(name)] = known[rows[unit]]
+            known = known[data.rows("train", unit)]
+            described[name]["scale"] = KINDS[described[name]["kind"]].scaling(known[~np.isnan(known)])[1]
+    return relative_losses(scores, labels, described, naive_losses(data, described, "validation"))
+
+
+def clusters(ranker: Ranker, data: Dataset) -> Ints:
+    """(validation rows,) whose each row of `validation_rows` is: its user's, or of a unit without users its own."""
+    groups: list[Ints] = []
+    for unit in ranker.units:
+        rows = data.rows("validation", unit)
+        user = getattr(data.units[unit], "user", None)
+        own = -1 - np.arange(sum(map(len, groups)), sum(map(len, groups)) + len(rows))
+        groups.append(own if user is None else np.asarray(user)[rows])
+    return np.concatenate(groups)
 
 
 def relative_losses(

@@ -8,6 +8,7 @@ from pathlib import Path
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features import champion, vocabulary
+from triad.members.network import APART
 from triad.members.sequence import NETWORK
 from triad.models.networks import load_network
 from triad.models.warm_start import InitialModel
@@ -32,6 +33,7 @@ def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> Init
         return None
     champion.check_days(initial, data.meta.windows)
     path = folder / stage / NETWORK
+    apart = {path.stem: load_network(path) for path in sorted((folder / stage / APART).glob("*.keras"))}
     if not path.is_file():
         raise TriadError(
             f"it was fused without the member {stage}",
@@ -40,4 +42,4 @@ def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> Init
         )
     tonight = vocabulary.load(artifacts / "features" / "state" / "vocabularies")
     rows = champion.origins(initial.vocabularies, tonight, initial.apart)
-    return InitialModel(load_network(path), rows)
+    return InitialModel(load_network(path), rows, apart)

@@ -1,0 +1,51 @@
+"""Batches of the target tasks: each holds rows of one unit, and an epoch deals all units' in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from triad.config.finetune import FinetuneParams
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Ints
+from triad.models.batches import Batch
+from triad.models.unit_batches import UnitBatches
+
+Planned = tuple[str, tuple[Ints, ...]]
+
+
+class UnitFeed:
+    """Batches of train rows with their labels, in a seeded order, a unit's as many as its rows are in proportion.
+
+    Args:
+        tasks: unit → the tasks whose labels a batch of it carries.
+    """
+
+    def __init__(
+        self, data: Dataset, params: FinetuneParams, max_steps: int, tasks: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        rows = {unit: data.rows("train", unit) for unit in tasks}
+        self.examples = sum(map(len, rows.values()))
+        self._seed, slots = params.seed, params.batch_of(self.examples)
+        self._batches = {
+            unit: UnitBatches(
+                data, unit, rows[unit], max_steps=max_steps, slots=max(min(slots, len(rows[unit])), 1), tasks=names
+            )
+            for unit, names in tasks.items()
+        }
+
+    def plan(self, epoch: int) -> list[Planned]:
+        """The batches of an epoch: each unit, and which of its rows."""
+        seed = (self._seed, epoch)
+        plan = [(unit, planned) for unit, batches in self._batches.items() for planned in batches.pack(seed)]
+        if len(self._batches) > 1:
+            order = np.random.default_rng((*seed, 2)).permutation(len(plan))
+            plan = [plan[place] for place in order]
+        return plan
+
+    def build(self, planned: Planned, epoch: int, step: int) -> tuple[int, dict[str, Batch]]:
+        """How many rows the batch holds, and {unit: arrays}."""
+        unit, parts = planned
+        return len(parts[-1]), self._batches[unit].build(parts)
