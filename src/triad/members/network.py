@@ -15,11 +15,8 @@ from triad.kinds import KINDS
 from triad.members.sequence import NETWORK
 from triad.models.heads import output_shape
 from triad.models.multitask import MultiTaskNetwork
-from triad.models.networks import load_network, save_network
+from triad.models.networks import APART, load_network, save_network
 from triad.models.scoring import Scorer, score_rows
-
-APART = "apart"
-"""Folder of the networks that are one unit's alone."""
 
 
 class Ranker:

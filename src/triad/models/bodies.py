@@ -43,8 +43,8 @@ class Experts(keras.layers.Layer):
 
     def call(self, features: Any) -> Any:
         kernel = ops.reshape(self.kernel, (-1, self.groups, self.experts * self.dim))
-        found = ops.relu(ops.einsum("ngf,fgd->ngd", features, kernel) + ops.reshape(self.bias, (self.groups, -1)))
-        return ops.reshape(found, (-1, self.groups, self.experts, self.dim))
+        hidden = ops.relu(ops.einsum("ngf,fgd->ngd", features, kernel) + ops.reshape(self.bias, (self.groups, -1)))
+        return ops.reshape(hidden, (-1, self.groups, self.experts, self.dim))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "experts": self.experts, "dim": self.dim}

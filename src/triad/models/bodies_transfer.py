@@ -75,14 +75,14 @@ class AITM(keras.layers.Layer):
 
     def call(self, features: Any) -> Any:
         own = self.own(features)
-        found: dict[int, Any] = {}
+        views: dict[int, Any] = {}
 
         def view(place: int) -> Any:
-            if place not in found:
+            if place not in views:
                 first = self.after[place]
                 mine = own[:, place]
-                found[place] = mine if first is None else self.transfers[place](view(first), mine)
-            return found[place]
+                views[place] = mine if first is None else self.transfers[place](view(first), mine)
+            return views[place]
 
         return ops.stack([view(place) for place in range(len(self.after))], axis=1)
 

@@ -14,6 +14,9 @@ from triad.encoders.history import read_states
 from triad.errors import TriadError
 from triad.models.trunk import Trunk
 
+APART = "apart"
+"""Folder of the networks that learned one unit alone, beside the one that several share."""
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SequenceNetwork(keras.Model):

@@ -75,14 +75,14 @@ def project(gram: Any, order: Any) -> Any:
         order: (tasks,) in which the others are gone through.
     """
     count = gram.shape[0]
-    found = ops.eye(count, dtype=gram.dtype)
+    coefficients = ops.eye(count, dtype=gram.dtype)
     for step in range(count):
         other = ops.one_hot(order[step], count, dtype=gram.dtype)
         along = ops.matmul(gram, other)
-        product = ops.matmul(found, along)  # of each row's present gradient with the other task's
+        product = ops.matmul(coefficients, along)  # of each row's present gradient with the other task's
         taken = ops.minimum(product, 0) / ops.maximum(ops.sum(along * other), EPSILON**2)
-        found = found - (taken * (1 - other))[:, None] * other[None]
-    return found
+        coefficients = coefficients - (taken * (1 - other))[:, None] * other[None]
+    return coefficients
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

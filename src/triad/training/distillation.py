@@ -29,11 +29,11 @@ class Peers(keras.Model):
 
     def call(self, batch: Batch, training: bool = False) -> list[Any]:
         """Each network's (slots, items) logits over the catalogue."""
-        found = []
+        logits = []
         for network in self.networks:
             states, items = network(batch, training=training)
-            found.append(ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
-        return found
+            logits.append(ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
+        return logits
 
 
 def divergence(teacher: Any, student: Any) -> Any:

@@ -73,10 +73,10 @@ def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
     return Targets(user[rows], state[rows], np.asarray(streams.item)[rows])
 
 
-def thinned(found: Targets, most: int) -> Targets:
-    """At most about `most` of `found`, evenly spaced, and no fewer than `LOOKED_AT`; all where there are no more."""
-    step = -(-len(found.item) // max(most, LOOKED_AT))
-    return found if step <= 1 else Targets(found.user[::step], found.history[::step], found.item[::step])
+def thinned(wanted: Targets, most: int) -> Targets:
+    """At most about `most` of `wanted`, evenly spaced, and no fewer than `LOOKED_AT`; all where there are no more."""
+    step = -(-len(wanted.item) // max(most, LOOKED_AT))
+    return wanted if step <= 1 else Targets(wanted.user[::step], wanted.history[::step], wanted.item[::step])
 
 
 def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
@@ -93,19 +93,19 @@ class TargetFeed:
     """
 
     def __init__(self, data: Dataset, params: PretrainParams, *, masked: bool = False) -> None:
-        found = targets(data, "train", masked=masked)
+        interactions = targets(data, "train", masked=masked)
         self._share = params.hidden_share if masked else 1.0
-        self.examples = round(self._share * len(found.item))
+        self.examples = round(self._share * len(interactions.item))
         self._whole = np.arange(len(data.items.item_id))
         loss = params.loss_for(len(self._whole))
         self._seed, self._sampled = params.seed, loss != "softmax"
         self._negatives = params.negatives
-        self._probability = proposal(data, found.item, loss) if self.examples else np.zeros(0)
+        self._probability = proposal(data, interactions.item, loss) if self.examples else np.zeros(0)
         self._batches = (HiddenBatches if masked else Batches)(
             data,
-            found.user,
-            found.history,
-            found.item,
+            interactions.user,
+            interactions.history,
+            interactions.item,
             max_steps=params.trunk.max_steps,
             slots=min(params.batch_targets, max(self.examples, 1)),
             extra_items=params.negatives if self._sampled else len(self._whole),
@@ -163,16 +163,16 @@ def make_loss(network: SequenceNetwork, loss: str, catalogue: int) -> Callable[[
     return loss_of
 
 
-def item_loss(member: Sequence, data: Dataset, found: Targets, *, masked: bool = False) -> float:
-    """Mean cross-entropy of `found` under the softmax over the whole catalogue."""
+def item_loss(member: Sequence, data: Dataset, interactions: Targets, *, masked: bool = False) -> float:
+    """Mean cross-entropy of `interactions` under the softmax over the whole catalogue."""
     items = member.scorer.items(data)
     total = 0.0
-    for start in range(0, len(found.item), BLOCK):
+    for start in range(0, len(interactions.item), BLOCK):
         part = slice(start, start + BLOCK)
-        asked = found.item[part] if masked else None
-        logits = member.states(data, found.user[part], found.history[part], masked=asked) @ items.T
-        total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), found.item[part]]).sum())
-    return total / len(found.item)
+        hidden = interactions.item[part] if masked else None
+        logits = member.states(data, interactions.user[part], interactions.history[part], masked=hidden) @ items.T
+        total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]]).sum())
+    return total / len(interactions.item)
 
 
 def ranking(member: Sequence, data: Dataset, split: str, about: int | None = None) -> dict[str, float]:
@@ -252,10 +252,10 @@ def pretrain_network(
         log.warning("only %d validation lists tell the best epoch: pretrain.choose_by: loss is steadier", lists)
 
     def validate() -> dict[str, float]:
-        found = {"loss": item_loss(member, data, held_out, masked=masked)}
+        figures = {"loss": item_loss(member, data, held_out, masked=masked)}
         if mark == "missed":
-            found["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
-        return found
+            figures["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
+        return figures
 
     history = fit(
         taught,

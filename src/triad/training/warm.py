@@ -8,9 +8,8 @@ from pathlib import Path
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features import champion, vocabulary
-from triad.members.network import APART
 from triad.members.sequence import NETWORK
-from triad.models.networks import load_network
+from triad.models.networks import APART, load_network
 from triad.models.warm_start import InitialModel
 
 log = logging.getLogger("triad.warm")
