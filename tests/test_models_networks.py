@@ -217,7 +217,7 @@ def test_a_match_may_be_heard_before_anything_is_learned(data, start: float) -> 
     params = FinetuneParams(dot_product_init=start, experts=1, expert_dim=2, head_dim=3)
     network = multi_task(data, trunk_config(data, TRUNK), params, TASKS)
     shared = np.random.default_rng(0).normal(size=(5, 3, TRUNK.dim)).astype("float32")
-    found, _ = network.units["exposures"](shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})
+    found, _ = network.units["exposures"].outputs(shared, {"context": np.ones((5, len(data.meta.context)), np.float32)})
     match = (shared[:, 0] * shared[:, 1]).sum(axis=1) / TRUNK.dim**0.5
     for name, value in found.items():
         expected = start * match if TASKS[name].kind == "binary" else np.zeros(value.shape)

@@ -47,7 +47,7 @@ def test_the_products_are_those_over_a_last_shared_layers_weights(data, batch, b
     for name in network.tasks:
         with tf.GradientTape() as tape:
             mapped = tf.reshape(shared @ kernel + bias, (-1, 3, network.trunk.dim))
-            outputs = heads.entire_space(heads(mapped, arrays)[0])
+            outputs = heads.entire_space(heads.outputs(mapped, arrays)[0])
             loss = heads.task_losses(arrays, outputs)[0][name]
         layers.append(np.concatenate([each.numpy().ravel() for each in tape.gradient(loss, [kernel, bias])]))
     found = measure(network, batch, training=False, with_gram=True)
@@ -69,7 +69,7 @@ def test_without_regulariser_the_loss_is_the_tasks_own(data, batch) -> None:
 def test_the_regulariser_by_hand(data, batch, how: str) -> None:
     network = network_of(data, counterfactual=how, counterfactual_weight=0.3)
     heads, arrays = network.of(batch)
-    own, errors = heads(heads.represent(network.trunk, arrays), arrays)
+    own, errors = heads.outputs(heads.represent(network.trunk, arrays), arrays)
     own, errors = ({name: np.asarray(value, np.float64) for name, value in part.items()} for part in (own, errors))
     labels, real = np.asarray(arrays["labels"], np.float64), np.asarray(arrays["mask"]) > 0
     click, bought = labels[real, 0], labels[real, 1]

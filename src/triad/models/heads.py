@@ -56,7 +56,8 @@ class Heads(keras.layers.Layer):
     """Inputs side by side → a body → one tower a task.
 
     A task's last layer also reads the wide columns and the dot product directly, a wide path beside the deep one (Cheng
-    et al. 2016): rates known beforehand, and the source task's own logit, act from the first step.
+    et al. 2016): rates known beforehand, and the source task's own logit, act from the first step. It has no `call`: a
+    scope around its operations makes TensorFlow add gradients in another order.
 
     Args:
         trunk: what the trunk is made from.
@@ -123,9 +124,9 @@ class Heads(keras.layers.Layer):
 
     def features(self, shared: Any, batch: Any) -> tuple[Any, list[Any]]:
         """What the body reads of `represent`'s result, and the columns that the last layers read beside it."""
-        return self.reader(shared, batch, [embedding(batch) for embedding in self.embeddings])
+        return self.reader.read(shared, batch, [embedding(batch) for embedding in self.embeddings])
 
-    def call(self, shared: Any, batch: Any, training: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    def outputs(self, shared: Any, batch: Any, training: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
         """Each task's own output, given that what it needs has happened; and the errors that "dr" imputes.
 
         An output is a logit (slots,), logits (slots, classes), or a standardised value (slots,).

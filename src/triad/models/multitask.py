@@ -54,7 +54,7 @@ class MultiTaskNetwork(keras.Model):
     def call(self, batch: Any, training: bool = False) -> dict[str, Any]:
         """Each task's output: a logit (slots,), logits (slots, classes), or a standardised value (slots,)."""
         heads, arrays = self.of(batch)
-        own, _ = heads(heads.represent(self.trunk, arrays, training=training), arrays, training=training)
+        own, _ = heads.outputs(heads.represent(self.trunk, arrays, training=training), arrays, training=training)
         return heads.entire_space(own)
 
     def of(self, batch: Any) -> tuple[Heads, Any]:

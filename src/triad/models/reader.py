@@ -93,7 +93,7 @@ class Reader(keras.layers.Layer):
                 sides.append(vectors[self.parts[place - 1]] * vectors[name])
         return ops.concatenate([self.norm(ops.concatenate(sides, axis=1)), *wide], axis=1)
 
-    def call(self, shared: Any, batch: Any, variants: Sequence[Mapping[str, Any]] = ()) -> tuple[Any, list[Any]]:
+    def read(self, shared: Any, batch: Any, variants: Sequence[Mapping[str, Any]] = ()) -> tuple[Any, list[Any]]:
         """What the body reads of `represent`'s result, and the columns that the last layers read beside it.
 
         Args:

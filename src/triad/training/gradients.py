@@ -34,7 +34,7 @@ def measure(network: MultiTaskNetwork, batch: Batch, *, training: bool = True, w
     shared = heads.represent(network.trunk, arrays, training=training)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(shared)
-        own, errors = heads(shared, arrays, training=training)
+        own, errors = heads.outputs(shared, arrays, training=training)
         outputs = heads.entire_space(own)
         plain, count = heads.task_losses(arrays, outputs)
         extra = heads.counterfactual_losses(arrays, own, errors, outputs)
