@@ -32,6 +32,7 @@ from triad.training.sourcing import clusters, validation_rows
 UNIT = """
 from dataclasses import dataclass
 from triad.arrays import Floats, Ints
+from triad.examples.base import Unit
 
 @dataclass(frozen=True)
 class Messages:
@@ -39,11 +40,15 @@ class Messages:
     split: Ints
     labels: Floats
 
-@dataclass(frozen=True)
-class _Unit:
-    name: str = "messages"
-    arrays: type = Messages
-    inputs: tuple[str, ...] = ("words",)
+class _Unit(Unit):
+    name, arrays, key, always, tables = "messages", Messages, None, False, ()
+    inputs = ("words",)
+
+    def values(self, session, column):
+        return ()
+
+    def make(self, source):
+        raise NotImplementedError
 
 UNIT = _Unit()
 """

@@ -94,7 +94,8 @@ def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(a
         check_tables(session, params.features, params.tasks)
 
     described = multi_task_config(data, trunk_config(data, params.pretrain.trunk), params.finetune, params.tasks)
-    assert described["tasks"]["back"]["kind"] == "binary" and 0.3 < described["tasks"]["back"]["naive"] < 0.7
+    back = described["units"]["exposures"]["tasks"]["back"]
+    assert back["kind"] == "binary" and 0.3 < back["naive"] < 0.7
 
     vectors = np.random.default_rng(0).normal(size=(len(data.items.item_id), 4)).astype(np.float32)
     members = {

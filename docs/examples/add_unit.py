@@ -28,6 +28,7 @@ class Messages:
 
 class MessagesUnit(Unit):
     name, arrays, key, always, tables = "messages", Messages, "message_id", False, ("conversations",)
+    inputs = ("words",)
 
     def values(self, session, column):
         return [value for (value,) in session.execute(f"SELECT {column} FROM conversations").fetchall()]
