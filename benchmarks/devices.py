@@ -29,7 +29,7 @@ import yaml
 
 from triad.config.params import merge, parse
 from triad.examples.dataset import Dataset, load
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value
 from triad.training.finetuning import finetune_network
@@ -57,7 +57,7 @@ def digest(weights: list[np.ndarray]) -> str:
     return hashlib.blake2b(b"".join(np.ascontiguousarray(each).tobytes() for each in weights)).hexdigest()[:12]
 
 
-def figures(ranker: Ranker, data: Dataset) -> dict[str, float]:
+def figures(ranker: NetworkScorer, data: Dataset) -> dict[str, float]:
     """AUC on validation of clicks and conversions."""
     rows, found = data.rows("validation"), {}
     scores = ranker.predict(data, rows)

@@ -37,10 +37,11 @@ from triad.fusion.fitting import ranking_question
 from triad.fusion.question import Answer, Question, Trial
 from triad.kinds import KINDS
 from triad.members.linear import WEIGHTS, Linear
-from triad.members.mask_seen import Unseen
+from triad.members.mask_seen import MaskSeen
 from triad.members.neighbours import item_neighbours
 from triad.members.popularity import Popularity
-from triad.members.registry import Member, load_member
+from triad.members.protocol import Member
+from triad.members.registry import load_member
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.statistics.bootstrap import Draws, draw, interval
@@ -146,7 +147,7 @@ def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str,
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
             user, history = queries.user[part], queries.history[part]
-            scores = {name: Unseen(member).rank(data, user, history) for name, member in members.items()}
+            scores = {name: MaskSeen(member).rank(data, user, history) for name, member in members.items()}
             fused = {}
             for name, answer in fusions.items():
                 kind = KINDS["ranking"]
@@ -200,7 +201,7 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
             params = PRETRAIN.model_copy(update={"seed": seed})
             member, fitted.seconds["pretrain"] = fit_transformer(again, folder / f"refit/pretrain_{seed}", params)
             refits.append(member)
-    masked = {each: Unseen(member) for each, member in fitted.chosen.items()}
+    masked = {each: MaskSeen(member) for each, member in fitted.chosen.items()}
     question = ranking_question(data, masked, "next", KINDS["ranking"], FUSE.model_copy(update={"combine": "stacked"}))
     fusions = answers(question, list(masked))
 

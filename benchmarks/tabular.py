@@ -46,7 +46,7 @@ from triad.datasets.tabular import TabularForm, read, tasks
 from triad.examples.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
 from triad.members.logistic import Logistic
-from triad.members.registry import Member
+from triad.members.protocol import Member
 from triad.members.trees import Profile
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw, interval

@@ -43,7 +43,7 @@ from triad.features.build import fit
 from triad.features.champion import origins
 from triad.features.dataset import SPLITS
 from triad.features.state import State
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.warm_start import InitialModel
 from triad.reexec import reexec_when_full
 from triad.sources.simulated import simulate
@@ -97,7 +97,9 @@ def prepare(source: str, params: Params, data: Dataset, state: State, runtime: R
     return {"initial": InitialModel(ranker.network, rows)}
 
 
-def learn(data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]) -> tuple[Ranker, dict[str, float]]:
+def learn(
+    data: Dataset, params: Params, runtime: Runtime, start: dict[str, object]
+) -> tuple[NetworkScorer, dict[str, float]]:
     """One mode's network, and how long it took."""
     began, trunk = time.perf_counter(), params.pretrain.trunk
     ranker, history = finetune_network(data, params.tasks, params.finetune, runtime, trunk=trunk, **start)

@@ -33,7 +33,7 @@ from triad.examples.dataset import Dataset
 from triad.features.build import fit
 from triad.features.champion import Champion, origins
 from triad.features.state import State
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.ranking import ranking_values, target_ranks
@@ -63,7 +63,7 @@ class Night:
 
     state: State
     sequence: Sequence
-    ranker: Ranker
+    ranker: NetworkScorer
     seconds: float
     steps: tuple[int, int]
     losses: dict[str, float]
@@ -104,7 +104,7 @@ def train(params: Params, tables: dict, runtime: Runtime, inits: tuple[str, str]
     return Night(state, sequence, ranker, seconds, (steps, more), losses, measured(data, sequence, ranker))
 
 
-def measured(data: Dataset, sequence: Sequence, ranker: Ranker) -> dict[tuple[str, str], tuple[np.ndarray, ...]]:
+def measured(data: Dataset, sequence: Sequence, ranker: NetworkScorer) -> dict[tuple[str, str], tuple[np.ndarray, ...]]:
     """What the metrics need of a night: labels and scores of exposures, values of queries, each with its user's id."""
     found: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
     ids = np.asarray(data.users.user_id)

@@ -33,7 +33,7 @@ from triad.features.dataset import Floats, Ints, Streams
 from triad.features.state import State
 from triad.members import neighbours
 from triad.members.ease import ease, successors
-from triad.members.mask_seen import Unseen
+from triad.members.mask_seen import MaskSeen
 from triad.members.neighbours import item_neighbours
 from triad.members.transitions import transitions
 from triad.ranking import target_ranks
@@ -161,7 +161,7 @@ def test_a_bots_many_questions_read_its_history_once() -> None:
     data, queries = _bot(40_000, 50), 400
     history = np.linspace(1, 40_000, queries).astype(int)
     found = []
-    peak = _peak(lambda: found.append(Unseen(Even()).rank(data, np.zeros(queries, int), history)))
+    peak = _peak(lambda: found.append(MaskSeen(Even()).rank(data, np.zeros(queries, int), history)))
     assert peak < 20 << 20, "of 400 × 40,000 steps: 380 MB"
     taken = np.minimum(history, 50)
     assert (found[0] == 0).sum(axis=1).tolist() == np.where(taken < 50, taken, 0).tolist()

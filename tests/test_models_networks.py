@@ -14,7 +14,7 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.multitask import DIALS, MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network
@@ -47,9 +47,9 @@ def shaken(network: MultiTaskNetwork) -> MultiTaskNetwork:
 
 
 @pytest.fixture(scope="module", params=["mmoe", "stem"])
-def ranker(data, request) -> Ranker:
+def ranker(data, request) -> NetworkScorer:
     params = FinetuneParams(body=request.param, experts=2, expert_dim=8, head_dim=4, counterfactual="dr")
-    return Ranker(shaken(multi_task(data, trunk_config(data, TRUNK), params, TASKS)))
+    return NetworkScorer(shaken(multi_task(data, trunk_config(data, TRUNK), params, TASKS)))
 
 
 def with_changed_future(data: Dataset, user: int, history: int) -> Dataset:
@@ -143,7 +143,7 @@ def test_saved_and_loaded_networks_predict_the_same(data, sequence, ranker, tmp_
     ranker.save(tmp_path / "ranker")
     sequence.save(tmp_path / "sequence")
     rows = data.rows("fusion")
-    again = Ranker.load(tmp_path / "ranker")
+    again = NetworkScorer.load(tmp_path / "ranker")
     assert again.tasks == ranker.tasks and again.network.get_config() == ranker.network.get_config()
     for name, values in ranker.predict(data, rows).items():
         np.testing.assert_array_equal(values, again.predict(data, rows)[name])

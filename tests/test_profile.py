@@ -13,6 +13,7 @@ from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.members.popularity import Popularity
+from triad.members.protocol import Retriever, RowScorer
 from triad.members.trees import Profile
 from triad.members.trees_columns import fit_basis, table
 from triad.schema import EVENT_KINDS
@@ -111,8 +112,7 @@ def test_what_does_not_fit_is_refused(data, member, tmp_path) -> None:
     other = replace(data, meta=replace(data.meta, context=("position", "item_click_rate", "price_gap", "weather")))
     with pytest.raises(TriadError, match=r"member profile: context is .*weather.*hours_since_last"):
         member.predict(other, data.rows("test"))
-    with pytest.raises(TriadError, match="does not rank"):
-        member.rank(data, np.zeros(1, int), np.ones(1, int))
+    assert isinstance(member, RowScorer) and not isinstance(member, Retriever)
     member.save(tmp_path)
     meaning = read_json(tmp_path / "profile.json")
     write_json(tmp_path / "profile.json", meaning | {"versions": {"scikit-learn": "0.1"}})

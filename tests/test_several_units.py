@@ -14,7 +14,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.heads import WEIGHTINGS
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.trunk import trunk_config
@@ -212,13 +212,13 @@ def test_a_run_killed_in_mid_epoch_ends_like_an_undisturbed_one(data, shared, mo
 def test_what_is_saved_scores_alike_and_another_night_starts_from_it(data, shared, tmp_path) -> None:
     ranker = shared[0]
     ranker.save(tmp_path)
-    again = Ranker.load(tmp_path)
+    again = NetworkScorer.load(tmp_path)
     origins = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     initial = InitialModel(again.network, origins)
     config = multi_task_config(data, trunk_config(data, PARAMS.pretrain.trunk), dials(), known_tasks())
     fresh = MultiTaskNetwork(**rescaled(config, initial))
     assert warm_start_multitask(fresh, initial) == []
-    started = Ranker(fresh)
+    started = NetworkScorer(fresh)
     for unit, names in ranker.units.items():
         rows = data.rows("test", unit)
         scores = ranker.predict(data, rows, unit=unit)
@@ -236,7 +236,7 @@ def test_a_unit_may_have_a_network_of_its_own(data, tmp_path) -> None:
     assert list(ranker.network.units) == ["exposures"] and list(ranker.apart["messages"].units) == ["messages"]
     assert list(histories) == ["", "messages"] and "validation_complaint" in histories["messages"][0]
     ranker.save(tmp_path)
-    again = Ranker.load(tmp_path)
+    again = NetworkScorer.load(tmp_path)
     assert again.units == ranker.units == {"exposures": ("click",), "messages": ("complaint",)}
     for unit in again.units:
         rows = data.rows("test", unit)

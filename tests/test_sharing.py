@@ -15,6 +15,7 @@ from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import SPLITS
 from triad.members.item_similarity import Similarity
+from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member
 from triad.members.sharing import share, without
 from triad.members.stacked_trees import Informed
@@ -26,7 +27,6 @@ class Counts:
 
     met: float
     tasks: tuple = ("click",)
-    ranks = False
 
     def predict(self, data, rows, tasks=None):
         return {"click": np.full(len(rows), self.met)}
@@ -97,7 +97,6 @@ class Neighbours:
 
     member: Similarity
     tasks: tuple = ("click",)
-    ranks = False
 
     def predict(self, data, rows, tasks=None):
         return {"click": np.clip(np.exp(self.member.features(data, rows)[:, 0]), 0, 0.99)}
@@ -126,5 +125,4 @@ def test_trees_that_hear_another_member_are_a_member(tmp_path) -> None:
     member.save(tmp_path / "informed")
     again = load_member("informed", tmp_path / "informed").predict(data, rows, ["conversion"])
     assert list(again) == ["conversion"] and np.array_equal(again["conversion"], found["conversion"])
-    with pytest.raises(TriadError, match="member informed: does not rank"):
-        member.rank(data, np.array([0]), np.array([1]))
+    assert isinstance(member, RowScorer) and not isinstance(member, Retriever)

@@ -10,7 +10,7 @@ from test_training import PARAMS, params_with, run_finetune
 from triad.artifacts import read_json
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import Dataset, save
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork
@@ -70,7 +70,7 @@ def test_a_source_that_does_not_help_is_refused(data, tmp_path, monkeypatch) -> 
     metrics = read_json(Path("artifacts/finetune/metrics.json"))
     assert metrics["source_gain_low"] <= 0
     assert metrics["trunk_parameters_learned"] == metrics["trunk_parameters"] > 0
-    served, plain = Ranker.load(Path("artifacts/finetune")), run_finetune(data)[0]
+    served, plain = NetworkScorer.load(Path("artifacts/finetune")), run_finetune(data)[0]
     for ours, theirs in zip(served.network.get_weights(), plain.network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)  # just what is learned from nothing
     assert not list(Path(".triad/checkpoints").glob("finetune-*"))

@@ -14,6 +14,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.members.logistic import Logistic
+from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member
 from triad.members.trees import Profile
 from triad.members.trees_encodings import SMOOTHING, encode, encode_train
@@ -152,8 +153,7 @@ def test_logistic_beats_chance_keeps_and_refuses(data, tmp_path) -> None:
     again = load_member("logistic", tmp_path).predict(later, rows)
     for task in found:
         assert again[task] == pytest.approx(found[task], abs=1e-9)
-    with pytest.raises(TriadError, match="does not rank"):
-        member.rank(data, np.zeros(1, int), np.ones(1, int))
+    assert isinstance(member, RowScorer) and not isinstance(member, Retriever)
     narrow = data.replaced(exposures=replace(data.exposures, context=data.exposures.context[:, :2]))
     with pytest.raises(TriadError, match="2 context columns and 2 attributes, fitted on 4 and 2"):
         member.predict(narrow, rows)

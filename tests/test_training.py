@@ -21,7 +21,7 @@ from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset, load, save
 from triad.features.dataset import Streams
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.naive import naive_losses
 from triad.models.networks import SequenceNetwork
@@ -400,14 +400,17 @@ def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_pa
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1.0", "2.0"]
 
     finetune(GATED)
-    undisturbed, expected = Ranker.load(Path("artifacts/finetune")), Path("artifacts/finetune/metrics.json").read_text()
+    undisturbed, expected = (
+        NetworkScorer.load(Path("artifacts/finetune")),
+        Path("artifacts/finetune/metrics.json").read_text(),
+    )
     script = KILLED.format(tests=str(Path(__file__).parent))
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -signal.SIGKILL
     left = list(CHECKPOINTS.glob("finetune-*"))
     assert len(left) == 2 and Path("artifacts/finetune/network.keras").is_file(), "the former output is still there"
     finetune(GATED)
-    resumed = Ranker.load(Path("artifacts/finetune"))
+    resumed = NetworkScorer.load(Path("artifacts/finetune"))
     assert same_weights(undisturbed, resumed)
     assert not list(CHECKPOINTS.glob("*-*"))
     scores = resumed.predict(mapped, mapped.rows("test"))

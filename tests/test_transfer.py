@@ -11,7 +11,7 @@ from test_training import PARAMS, RUNTIME, same_weights
 
 from triad.config.pretrain import TrunkParams
 from triad.examples.dataset import Dataset
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.batches import Batches
 from triad.models.delta import add_delta
 from triad.models.multitask import MultiTaskNetwork, multi_task
@@ -158,7 +158,7 @@ def _tables(trunk):
 def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
     ranker = run(data, pretrained, "delta")
     ranker.save(tmp_path)
-    served = Ranker.load(tmp_path)
+    served = NetworkScorer.load(tmp_path)
     assert not [w.path for w in served.network.weights if "lora_" in w.path], "a plain network again"
     rows = data.rows("test")
     expected, found = ranker.predict(data, rows), served.predict(data, rows)
@@ -177,7 +177,7 @@ def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
     unseen = np.setdiff1d(np.arange(table.rows), data.items.vocabulary_row)
     assert len(unseen) and not left[unseen].any(), "a row that no example names stays"
     load_network(tmp_path / "network.keras").save(tmp_path / "again.keras")
-    assert same_weights(served, Ranker(load_network(tmp_path / "again.keras")))
+    assert same_weights(served, NetworkScorer(load_network(tmp_path / "again.keras")))
 
 
 # --- the same again

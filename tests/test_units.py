@@ -37,7 +37,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 class Words:
     """A member of messages alone: naive Bayes on their words."""
 
-    tasks, ranks = ("intent",), False
+    tasks = ("intent",)
 
     def __init__(self, data: Any) -> None:
         rows, classes = data.rows("train", "messages"), len(data.meta.classes["intent"])

@@ -14,7 +14,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset, save
 from triad.features import vocabulary
 from triad.features.vocabulary import Vocabulary
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task_config
 from triad.models.networks import SequenceNetwork
@@ -29,7 +29,7 @@ from triad.training.pretraining import TargetFeed, pretrain_network
 from triad.training.warm import initial_model
 
 TASKS = dict(PARAMS.tasks)
-STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, UnitFeed, Ranker))
+STAGES = (("pretrain", pretrain, TargetFeed, Sequence), ("finetune", finetune, UnitFeed, NetworkScorer))
 WARM = {"init": "champion"}
 
 
@@ -91,7 +91,7 @@ def sequence(data) -> Sequence:
 
 
 @pytest.fixture(scope="module", params=["mmoe", "shared_bottom", "single_task"])
-def ranker(data, request) -> Ranker:
+def ranker(data, request) -> NetworkScorer:
     dials = PARAMS.finetune.model_copy(update={"body": request.param, "max_epochs": 1, "learning_rate": 0.01})
     return finetune_network(data, TASKS, dials, RUNTIME, trunk=PARAMS.pretrain.trunk)[0]
 
@@ -118,7 +118,7 @@ def test_tonights_scores_begin_as_the_champions(data, night_two, ranker) -> None
     new = warm_start_multitask(network, initial)
     assert new[2:] == ["context surface_new", "task cart", "class profile=keen"]
     rows = data.rows("test")
-    expected, found = ranker.predict(before(data), rows), Ranker(network).predict(tonight, rows)
+    expected, found = ranker.predict(before(data), rows), NetworkScorer(network).predict(tonight, rows)
     for task in ("click", "conversion", "price"):
         np.testing.assert_allclose(found[task], expected[task], atol=1e-5)
         assert expected[task].std() > 1e-3, "a constant would show nothing"
@@ -160,8 +160,8 @@ def test_bodies_that_know_their_tasks_carry_columns_or_refuse(data, night_two, b
         return network
 
     if body != "stem":
-        found = Ranker(carried(tonight, origin, TASKS)).predict(tonight, data.rows("test"))
-        for task, expected in Ranker(initial).predict(data, data.rows("test")).items():
+        found = NetworkScorer(carried(tonight, origin, TASKS)).predict(tonight, data.rows("test"))
+        for task, expected in NetworkScorer(initial).predict(data, data.rows("test")).items():
             np.testing.assert_allclose(found[task], expected, atol=1e-5)
     with pytest.raises(TriadError, match=rf"finetune\.body: {body} cannot start from a network with"):
         carried(*night_two, TASKS | {"cart": TASKS["click"]})
@@ -176,7 +176,7 @@ def vocabularies(data: Dataset) -> dict[str, Vocabulary]:
     return found
 
 
-def lay_out(data: Dataset, networks: dict[str, Sequence | Ranker]) -> None:
+def lay_out(data: Dataset, networks: dict[str, Sequence | NetworkScorer]) -> None:
     """`artifacts/features` of tonight; and last night's `networks` and features as those of version 5."""
     artifacts = Path("artifacts")
     save(data, artifacts / "features")

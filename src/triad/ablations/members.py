@@ -27,7 +27,8 @@ from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.logistic import Logistic
 from triad.members.popularity import Popularity
-from triad.members.registry import MEMBERS, Member, load_member
+from triad.members.protocol import Member
+from triad.members.registry import MEMBERS, load_member
 from triad.members.stacked_trees import Informed
 from triad.members.trees import Profile
 from triad.models.warm_start import InitialModel

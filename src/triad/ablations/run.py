@@ -21,7 +21,7 @@ from triad.examples.dataset import Dataset, load
 from triad.features.dataset import Floats
 from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
-from triad.members.registry import Member
+from triad.members.protocol import Member, Retriever
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
 from triad.tasks import LABELS
@@ -53,7 +53,8 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         beside=folder,
     )
     members: dict[str, Member] = {name: shop.member(name) for name in params.fuse.members}
-    if not any(member.ranks for member in members.values()):  # networks alone are asked nothing that they cannot answer
+    # networks alone are asked nothing that they cannot answer
+    if not any(isinstance(member, Retriever) for member in members.values()):
         pointwise = {name: task for name, task in params.tasks.items() if not KINDS[task.kind].ranks}
         params = params.model_copy(update={"tasks": pointwise})
     fused = fit_fusion(data, members, params.tasks, params.fuse)

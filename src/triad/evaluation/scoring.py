@@ -17,8 +17,8 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
+from triad.members.mask_seen import MaskSeen
 from triad.members.popularity import Popularity
-from triad.members.registry import Member
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.tasks import of_unit
@@ -60,15 +60,13 @@ def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Score
 
 def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], asked: Window) -> Scored:
     """What needs no learning: train rates and shares, medians, "no change", and the most popular items."""
-    naive: Member
-    if "popularity" in fused.members:
-        naive = fused.members["popularity"]
-    else:
-        naive = Popularity.fit(data, tasks, half_life_days=math.inf)
+    fitted = fused.members.get("popularity")
+    naive = fitted if isinstance(fitted, Popularity) else Popularity.fit(data, tasks, half_life_days=math.inf)
+    lists = MaskSeen(naive) if fused.mask_seen and naive is fitted else naive
     scores: dict[str, Floats] = {}
     for unit in data.meta.tasks:
         scores |= naive.predict(data, asked.of(unit), fused.of_unit(data, unit))
-    return Scored(scores, rank_targets(naive, data, asked) if fused.ranks else None)
+    return Scored(scores, rank_targets(lists, data, asked) if fused.ranks else None)
 
 
 def ask(data: Dataset, asked: Window) -> Question:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Bools, Floats, Ints
+from triad.members.protocol import Retriever
 from triad.ranking import target_ranks
 
 _CELLS = 1 << 23  # scores of (query, item) held at once
-
-
-class Ranker(Protocol):
-    """What can order the catalogue: a member, the fusion, the oracle."""
-
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ def ranking_blocks(data: Dataset, asked: Window, models: int = 1) -> Iterator[tu
         yield slice(start, start + step), asked.query[first:last] - start, asked.target[first:last]
 
 
-def rank_targets(model: Ranker, data: Dataset, asked: Window) -> Ints:
+def rank_targets(model: Retriever, data: Dataset, asked: Window) -> Ints:
     """(t,) place of each target among all items, for `Scored.ranks`."""
     users = np.asarray(data.lists.user)[asked.queries]
     history = np.asarray(data.lists.history)[asked.queries]

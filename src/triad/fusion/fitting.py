@@ -19,8 +19,8 @@ from triad.fusion.question import Question, Trial
 from triad.kinds import KINDS
 from triad.kinds.base import Kind
 from triad.members.labelled import labelled
-from triad.members.mask_seen import Unseen
-from triad.members.registry import Member
+from triad.members.mask_seen import MaskSeen
+from triad.members.protocol import Member, Retriever, RowScorer
 from triad.progress import Progress
 from triad.statistics.calibration import log_powers
 from triad.tasks import LABELS, of_unit
@@ -39,8 +39,6 @@ def fit_fusion(
     """
     numbers = params.folds, params.bootstrap, params.confidence, params.seed
     trial = Trial(*numbers, params.calibrate, params.combine, params.segments)
-    if params.mask_seen:
-        members = {name: Unseen(member) for name, member in members.items()}
     questions = [each for unit in data.meta.tasks for each in _of_rows(data, members, of_unit(unit, tasks), unit)]
     ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:
@@ -73,7 +71,9 @@ def _of_rows(
     rows = np.unique(np.concatenate([found for found, _ in asked.values()]))
     scores: dict[str, dict[str, Floats]] = {}
     for name, member in members.items():
-        scores[name] = member.predict(data, rows, list(asked)) if set(member.tasks) & set(asked) else {}
+        scores[name] = {}
+        if isinstance(member, RowScorer) and set(member.tasks).intersection(asked):
+            scores[name] = member.predict(data, rows, list(asked))
     questions = []
     for task, (found, label) in asked.items():
         kind = KINDS[tasks[task].kind]
@@ -105,7 +105,10 @@ def ranking_question(
         )
     if len(rows) > params.max_queries:
         rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
-    lists = Lists(data, {name: member for name, member in members.items() if member.ranks}, rows, kind)
+    retrievers: dict[str, Retriever] = {n: member for n, member in members.items() if isinstance(member, Retriever)}
+    if params.mask_seen:
+        retrievers = {name: MaskSeen(member) for name, member in retrievers.items()}
+    lists = Lists(data, retrievers, rows, kind)
     tables: dict[str, list[Floats]] = {name: [] for name in lists.members}
     best: list[Floats] = []
     with Progress("rank", len(rows), "queries") as progress:

@@ -17,8 +17,9 @@ from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration
-from triad.members.mask_seen import Unseen
-from triad.members.registry import Member, load_member
+from triad.members.mask_seen import MaskSeen
+from triad.members.protocol import Member, Retriever, RowScorer
+from triad.members.registry import load_member
 
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
@@ -79,8 +80,9 @@ class Fused:
         tasks = self.of_unit(data, "exposures") if tasks is None else tasks
         found: Scores = {}
         for name in self.members if names is None else names:
-            able = set(self.members[name].tasks).intersection(tasks)
-            scores = self.members[name].predict(data, rows, tasks) if able else {}
+            member, scores = self.members[name], dict[str, Floats]()
+            if isinstance(member, RowScorer) and set(member.tasks).intersection(tasks):
+                scores = member.predict(data, rows, tasks)
             found[name] = {
                 task: KINDS[self.kinds[task]].calibrate(self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()
@@ -132,9 +134,15 @@ class Fused:
         ranking = self._ranking()
         kind = KINDS[self.kinds[ranking]]
         return {
-            name: kind.calibrate(self.calibrations[ranking][name], self.members[name].rank(data, users, history))
+            name: kind.calibrate(self.calibrations[ranking][name], self._retriever(name).rank(data, users, history))
             for name in (self.weights[ranking] if names is None else names)
         }
+
+    def _retriever(self, name: str) -> Retriever:
+        member = self.members[name]
+        if not isinstance(member, Retriever):
+            raise TriadError("it ranks no items", where=f"member {name}", mend="fuse the members again")
+        return MaskSeen(member) if self.mask_seen else member
 
     def _ranking(self) -> str:
         if self.ranking is None:
@@ -156,22 +164,21 @@ class Fused:
         numbers = read_json(folder / "fusion.json")
         names, blends = tuple(numbers.pop("members")), numbers.pop("blends", {})
         numbers["blends"] = {task: Blend.from_json(blend) for task, blend in blends.items()}
-        return cls(_Folder(folder / "members", names, numbers.get("mask_seen", False)), **numbers)
+        return cls(_Folder(folder / "members", names), **numbers)
 
 
 class _Folder(Mapping[str, Member]):
     """Members by name, each read from its folder once, when first asked for."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], mask_seen: bool) -> None:
-        self._folder, self._names, self._mask_seen = folder, names, mask_seen
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self._folder, self._names = folder, names
         self._read: dict[str, Member] = {}
 
     def __getitem__(self, name: str) -> Member:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            member = load_member(name, self._folder / name)
-            self._read[name] = Unseen(member) if self._mask_seen else member
+            self._read[name] = load_member(name, self._folder / name)
         return self._read[name]
 
     def __iter__(self) -> Any:

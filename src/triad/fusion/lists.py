@@ -13,7 +13,7 @@ from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.fusion.question import Judged, Mix
 from triad.kinds.base import Kind
-from triad.members.registry import Member
+from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.ranking import ndcg
 
@@ -30,7 +30,7 @@ class Part:
     query: Ints  # (t,) place in `rows` of each target
     target: Ints  # (t,) items
 
-    def rank(self, member: Member) -> Floats:
+    def rank(self, member: Retriever) -> Floats:
         """(q, n_items) the member's probabilities."""
         queries = self.data.lists
         return member.rank(self.data, np.asarray(queries.user)[self.rows], self.history)
@@ -46,7 +46,7 @@ class Lists:
     """Queries `rows` of `data`, and the members that rank."""
 
     data: Dataset
-    members: Mapping[str, Member]
+    members: Mapping[str, Retriever]
     rows: Ints
     kind: Kind
 

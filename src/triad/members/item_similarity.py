@@ -63,8 +63,6 @@ class Similarity:
     recent: int
     half_life_days: float
 
-    ranks = True
-
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.logits)

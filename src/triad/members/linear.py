@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,9 +55,6 @@ class Linear:
     recent: int
     half_life_days: float
 
-    tasks: tuple[str, ...] = ()
-    ranks = True
-
     @classmethod
     def fit(cls, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
         """Half-life, power and floor with the least log loss on validation queries, the rest from train.
@@ -74,10 +71,6 @@ class Linear:
         share = item_shares(data)
         item_id, weights, share = _by_id(data, weights, share)
         return replace(self, item_id=item_id, weights=weights, share=share)
-
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """Nothing: it scores no pointwise task."""
-        return {}
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item; where nothing is near, what is popular."""

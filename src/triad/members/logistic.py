@@ -51,8 +51,6 @@ class Logistic:
     weights: dict[str, Floats]  # task → (columns + 1, k), the last row the intercept; k = 1 of a binary task
     given: dict[str, str]
 
-    ranks = False
-
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.weights)
@@ -101,10 +99,6 @@ class Logistic:
             name: _score(matrix, self.weights[name]) for name in {each for found in chains.values() for each in found}
         }
         return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
-
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """Never: it does not order the catalogue."""
-        raise TriadError("does not rank", where="member logistic", mend="ask a member whose `ranks` is true")
 
     def save(self, folder: Path) -> None:
         """The ids, one array a task, and the meaning."""

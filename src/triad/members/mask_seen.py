@@ -1,57 +1,34 @@
-"""A member whose lists leave out items that the user took before, for shops and benchmarks without repeat purchases."""
+"""Lists that leave out items that the user took before, for shops and benchmarks without repeat purchases."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
-from triad.members.registry import Member
+from triad.members.protocol import Retriever
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """`member`, with the probability of items in a state's history shared among all others. Asked, never saved."""
+class MaskSeen:
+    """`retriever`, with the probability of items in a state's history shared among all others."""
 
-    member: Member
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        return self.member.tasks
-
-    @property
-    def ranks(self) -> bool:
-        return self.member.ranks
-
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """As the member."""
-        return self.member.predict(data, rows, tasks)
+    retriever: Retriever
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities, rows sum to 1; 0 for what was taken before, unless that is all there is."""
         users, history = np.asarray(users, np.int64), np.asarray(history, np.int64)
-        scores = np.array(self.member.rank(data, users, history))
+        scores = np.array(self.retriever.rank(data, users, history))
         place, start, item, nth = _first_takes(data, users, history)
         for row, at, done in zip(scores, place, history, strict=True):
             mine = slice(start[at], start[at + 1])
             row[item[mine][nth[mine] < done]] = 0
         if len(full := np.flatnonzero(scores.sum(axis=1) == 0)):
-            scores[full] = self.member.rank(data, users[full], history[full])
+            scores[full] = self.retriever.rank(data, users[full], history[full])
         scores /= scores.sum(axis=1, keepdims=True)
         return scores
-
-    def save(self, folder: Path) -> None:
-        """As the member."""
-        self.member.save(folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> Unseen:
-        """Not to be called: what was saved is the member, to be wrapped again."""
-        raise NotImplementedError
 
 
 def _first_takes(data: Dataset, users: Ints, history: Ints) -> tuple[Ints, Ints, Ints, Ints]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
@@ -19,15 +18,13 @@ from triad.models.networks import APART, load_network, save_network
 from triad.models.scoring import Scorer, score_rows
 
 
-class Ranker:
+class NetworkScorer:
     """Scores all tasks that its networks have heads for; orders no catalogue.
 
     Args:
         network: what several units share.
         apart: unit → a network of its own.
     """
-
-    ranks = False
 
     def __init__(self, network: MultiTaskNetwork, apart: Mapping[str, MultiTaskNetwork] | None = None) -> None:
         self.network, self.apart = network, dict(apart or {})
@@ -55,10 +52,6 @@ class Ranker:
         outputs = score_rows(scorer, data, unit, rows, network.trunk.max_steps)
         return {name: _scores(task, outputs[name]) for name, task in described.items()}
 
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """Never: it does not order the catalogue."""
-        raise TriadError("does not rank", where="member finetune", mend="ask a member whose `ranks` is true")
-
     def save(self, folder: Path) -> None:
         """Write the networks into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +61,7 @@ class Ranker:
             save_network(network, folder / APART / f"{unit}.keras")
 
     @classmethod
-    def load(cls, folder: Path) -> Ranker:
+    def load(cls, folder: Path) -> NetworkScorer:
         """The member that `save` wrote."""
         apart = {path.stem: load_network(path) for path in sorted((folder / APART).glob("*.keras"))}
         return cls(load_network(folder / NETWORK), apart)

@@ -44,8 +44,6 @@ class Popularity:
     share: Floats  # (known,)
     constants: dict[str, list[float]]  # binary and regression: one number; multiclass: one a class
 
-    ranks = True
-
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.constants)

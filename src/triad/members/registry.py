@@ -1,52 +1,17 @@
-"""The contract of a member: one model of its own, which the fusion and all later code call in the same way.
+"""Members by name: the class of each, which is imported when it is asked for.
 
-Each member class lives beside what it is made of; `MEMBERS` names them all, by the stage that makes them.
 The stage `fuse` itself makes three: `popularity`, `logistic`, and `item_knn`, which it takes from `similarity`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
 
-from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
-
-
-class Member(Protocol):
-    """A fitted model. `tasks` are the pointwise tasks it scores; `ranks` says whether it orders the catalogue."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]: ...
-
-    @property
-    def ranks(self) -> bool: ...
-
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """Scores of exposure `rows`: binary (n,) probability; multiclass (n, classes) probability; regression (n,).
-
-        Of `tasks`, those that it scores; of None, all. What only other tasks need is not computed.
-        """
-        ...
-
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """(q, n_items) probability of the next item, rows summing to 1, after each user's first `history` steps."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write all that `load` needs into `folder`."""
-        ...
-
-    @classmethod
-    def load(cls, folder: Path) -> Member:
-        """The member that `save` wrote."""
-        ...
-
+from triad.members.protocol import Member
 
 MEMBERS = {
-    "finetune": "triad.members.network:Ranker",
+    "finetune": "triad.members.network:NetworkScorer",
     "pretrain": "triad.members.sequence:Sequence",
     "similarity": "triad.members.item_similarity:Similarity",
     "item_knn": "triad.members.item_similarity:Similarity",

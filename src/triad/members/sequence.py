@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,9 @@ NETWORK = "network.keras"
 class Sequence:
     """Orders the catalogue by the causal Transformer's next-item distribution; scores no pointwise task."""
 
-    tasks: tuple[str, ...] = ()
-    ranks = True
-
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
-
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """Nothing: it scores no pointwise task."""
-        return {}
 
     def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
         """(q, dim) states after each user's first `history` interactions, of which the last is hidden if `masked`.

@@ -19,7 +19,7 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS, Bools, Floats, Ints
 
 if TYPE_CHECKING:
-    from triad.members.registry import Member
+    from triad.members.protocol import RowScorer
 
 LEARNED_FROM = tuple(SPLITS.index(split) for split in ("train", "validation"))
 
@@ -28,7 +28,7 @@ LEARNED_FROM = tuple(SPLITS.index(split) for split in ("train", "validation"))
 class Shared:
     """A giver, and the tasks whose logits it gives as context."""
 
-    giver: Member
+    giver: RowScorer
     tasks: tuple[str, ...]
 
     def add(self, data: Dataset, rows: Ints | None = None) -> Dataset:
@@ -40,7 +40,7 @@ class Shared:
 
 
 def share(
-    data: Dataset, fit: Callable[[Dataset], Member], tasks: tuple[str, ...], *, folds: int, seed: int
+    data: Dataset, fit: Callable[[Dataset], RowScorer], tasks: tuple[str, ...], *, folds: int, seed: int
 ) -> tuple[Dataset, Shared]:
     """`data` with out-of-fold logits as context, for the reader to learn from; and what adds them to later data.
 
@@ -82,7 +82,7 @@ def without(data: Dataset, users: Bools) -> Dataset:
     )
 
 
-def _logits(member: Member, data: Dataset, rows: Ints, tasks: tuple[str, ...]) -> Floats:
+def _logits(member: RowScorer, data: Dataset, rows: Ints, tasks: tuple[str, ...]) -> Floats:
     """(rows, tasks)."""
     scores = member.predict(data, rows, tasks)
     return np.stack([logit(np.clip(scores[task], 1e-6, 1 - 1e-6)) for task in tasks], axis=1)

@@ -10,7 +10,6 @@ from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
-from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
@@ -29,8 +28,6 @@ class Informed:
 
     shared: Shared
     reader: Profile
-
-    ranks = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -66,12 +63,9 @@ class Informed:
         """Scores of the reader's tasks; shapes as `Member.predict`."""
         return self.reader.predict(self.shared.add(data, rows), rows, tasks)
 
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """Never: it does not order the catalogue."""
-        raise TriadError("does not rank", where="member informed", mend="ask a member whose `ranks` is true")
-
     def save(self, folder: Path) -> None:
         """The two, each in a folder of its own."""
+        assert isinstance(self.shared.giver, Similarity), "as `fit` and `load` make it"
         self.shared.giver.save(folder / "giver")
         self.reader.save(folder / "reader")
         write_json(folder / "informed.json", {"tasks": self.shared.tasks})

@@ -54,8 +54,6 @@ class Profile:
     inputs: dict[str, Any]  # of Meta, what the columns depend on
     library: str  # as ProfileParams.trees
 
-    ranks = False
-
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.trees)
@@ -134,10 +132,6 @@ class Profile:
                         found_scores[task].append(np.mean([scores(m, few, classes) for m in models], axis=0))
         alone = {task: np.concatenate(parts) for task, parts in found_scores.items()}
         return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
-
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """Never: it does not order the catalogue."""
-        raise TriadError("does not rank", where="member profile", mend="ask a member whose `ranks` is true")
 
     def save(self, folder: Path) -> None:
         """Arrays, one file of trees a task, and what they read."""

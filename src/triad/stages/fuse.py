@@ -14,7 +14,8 @@ from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS
 from triad.members.logistic import Logistic
 from triad.members.popularity import Popularity
-from triad.members.registry import Member, load_member
+from triad.members.protocol import Member
+from triad.members.registry import load_member
 
 if TYPE_CHECKING:
     from triad.config.params import Params

@@ -10,7 +10,7 @@ from typing import Any
 from triad.config.finetune import FinetuneParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.multitask import learned_tasks
 from triad.models.warm_start import InitialModel
 from triad.training.finetuning import finetune_network
@@ -41,7 +41,7 @@ def finetune_units(
     initial: InitialModel | None = None,
     folder: Path | None = None,
     **inputs: Any,
-) -> tuple[Ranker, Mapping[str, History]]:
+) -> tuple[NetworkScorer, Mapping[str, History]]:
     """The member of all networks, and their losses by epoch: of the shared one under "", of others under the unit.
 
     Arguments are those of `finetune_network`; each network has a checkpoint of its own.
@@ -63,4 +63,4 @@ def finetune_units(
             **inputs,
         )
         networks[unit] = alone.network
-    return Ranker(ranker.network, networks), histories
+    return NetworkScorer(ranker.network, networks), histories

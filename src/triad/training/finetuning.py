@@ -16,7 +16,7 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import Tasks
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.multitask import MultiTaskNetwork, multi_task, multi_task_config
 from triad.models.naive import naive_losses, relative, task_weight
 from triad.models.networks import SequenceNetwork
@@ -87,7 +87,7 @@ def finetune_network(
     initial: InitialModel | None = None,
     folder: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
-) -> tuple[Ranker, list[dict[str, float]]]:
+) -> tuple[NetworkScorer, list[dict[str, float]]]:
     """The multi-task network trained on `data`, and its losses and λ by epoch.
 
     Args:
@@ -116,7 +116,7 @@ def finetune_network(
     transfer = params if pretrained is not None or initial is not None else None
     prepare(network.trunk, transfer)
     log.info("%s", sizes(network.trunk, transfer))
-    ranker = Ranker(network)
+    ranker = NetworkScorer(network)
     naive = naive_losses(data, network.tasks, "validation")
     if not naive:
         raise TriadError(

@@ -10,11 +10,11 @@ import numpy as np
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
-from triad.members.network import Ranker
+from triad.members.network import NetworkScorer
 from triad.models.naive import naive_losses, relative, task_weight
 
 
-def validation_rows(ranker: Ranker, data: Dataset) -> Floats:
+def validation_rows(ranker: NetworkScorer, data: Dataset) -> Floats:
     """(validation rows,) what each adds to the network's relative loss, by one scale for all networks.
 
     The rows of a network's units follow one another.
@@ -38,7 +38,7 @@ def validation_rows(ranker: Ranker, data: Dataset) -> Floats:
     return relative_losses(scores, labels, described, naive_losses(data, described, "validation"))
 
 
-def clusters(ranker: Ranker, data: Dataset) -> Ints:
+def clusters(ranker: NetworkScorer, data: Dataset) -> Ints:
     """(validation rows,) whose each row of `validation_rows` is: its user's, or of a unit without users its own."""
     groups: list[Ints] = []
     for unit in ranker.units:

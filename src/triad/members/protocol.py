@@ -1,0 +1,52 @@
+"""What a member can do: three small protocols. A member answers at least one of them, and can be saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from triad.examples.dataset import Dataset
+from triad.features.dataset import Floats, Ints
+
+
+class Member(Protocol):
+    """A fitted model. `isinstance` with the protocols below says what it answers."""
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs into `folder`."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Member:
+        """The member that `save` wrote."""
+
+
+@runtime_checkable
+class RowScorer(Protocol):
+    """Scores rows of a unit of examples."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it scores."""
+
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """Scores of `rows`, shaped as each task's kind has them: (n, *shape).
+
+        Of `tasks`, which are of one unit, those that it scores; of None, all. What only others need is not computed.
+        """
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Ranks candidates: the items of the catalogue."""
+
+    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+        """(q, n_items) probability of the next item, rows summing to 1, after each user's first `history` steps."""
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Writes text."""
+
+    def generate(self, data: Dataset, rows: Ints, unit: str) -> list[str]:
+        """(n,) a text for each of a unit's `rows`."""
