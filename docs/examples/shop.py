@@ -10,14 +10,13 @@ from triad.features.build import fit
 from triad.sources.simulated import simulate
 from triad.tables import connect
 
-FOLDER = Path(tempfile.mkdtemp())
-
 
 def register(file, name, *registries):
     """Read `file` as the module `name` of each registry's package."""
-    shutil.copy(file, FOLDER / f"{name}.py")
+    folder = tempfile.mkdtemp()
+    shutil.copy(file, Path(folder) / f"{name}.py")
     for registry in registries:
-        registry.add(str(FOLDER))
+        registry.add(folder)
 
 
 def shop(tasks, **recommend):

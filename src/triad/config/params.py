@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from triad.config import cross
 from triad.config.base import Section, near
 from triad.config.champion import ChampionParams
 from triad.config.evaluate import EvaluateParams
@@ -55,6 +54,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> Params:
+        from triad.config import cross  # asks kinds and labels, whose NumPy no reader of DAGs should wait for
+
         cross.check(self)
         return self
 

@@ -168,4 +168,12 @@ def _take_over(network: MultiTaskNetwork, pretrained: SequenceNetwork) -> None:
 
 def _sizes(trunk: Mapping[str, Any]) -> dict[str, Any]:
     """What the weights of a trunk depend on."""
-    return {**{name: trunk[name] for name in ("item", "user")}, **trunk["history"], "dropout": None}
+    parts = {name: _without(trunk[name], "dim") for name in ("item", "user")}  # their width is the history's
+    return {**parts, **trunk["history"], "dropout": None}
+
+
+def _without(config: Any, key: str) -> Any:
+    """`config` without what it says of `key`, at any depth."""
+    if not isinstance(config, Mapping):
+        return config
+    return {name: _without(value, key) for name, value in config.items() if name != key}
