@@ -109,7 +109,8 @@ class Reader(keras.layers.Layer):
         read = self.join(vectors, wide)
         if variants:
             read = ops.stack([*(self.join({**vectors, **one}, wide) for one in variants), read], axis=1)
-        return read, beside
+        # joined once for all tasks: TensorFlow would else add their gradients in another order
+        return read, [ops.concatenate(beside, axis=1)] if beside else []
 
     def get_config(self) -> Config:
         return {**super().get_config(), **self._config}
