@@ -275,7 +275,7 @@ def test_nothing_to_learn_from_is_an_error(data) -> None:
     with pytest.raises(TriadError, match="no example of the train split"):
         run_pretrain(no_train)
     late = data.replaced(exposures=replace(data.exposures, split=np.where(data.exposures.split == 1, 2, 0)))
-    with pytest.raises(TriadError, match="no labelled exposure"):
+    with pytest.raises(TriadError, match="no labelled row"):
         run_finetune(late)
 
 
