@@ -22,12 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from triad.arrays import Ints
 from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
 from triad.config.runtime import RuntimeParams
 from triad.datasets.tabular import read, tasks
 from triad.datasets.tabular.form import TabularForm
-from triad.features.dataset import Ints
 from triad.training.finetuning import finetune_network
 from triad.training.runtime import settle
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from make_dataset import make_dataset
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import write_json
 from triad.config.params import Params, parse
 from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused, relations
 from triad.members.popularity import Popularity
 from triad.tables import write_table

@@ -22,6 +22,7 @@ from make_dataset import make_dataset
 from make_tables import END, START, make_tables
 from scipy.sparse import csr_array
 
+from triad.arrays import Floats, Ints
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
@@ -29,7 +30,7 @@ from triad.evaluation.window import slices, window
 from triad.examples.dataset import Dataset
 from triad.features import searches
 from triad.features.build import fit, transform
-from triad.features.dataset import Floats, Ints, Streams
+from triad.features.dataset import Streams
 from triad.features.state import State
 from triad.members import neighbours
 from triad.members.ease import ease, successors

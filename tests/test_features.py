@@ -18,6 +18,7 @@ import pytest
 from make_dataset import make_dataset
 from make_tables import DAY, END, START, ZERO, make_tables
 
+from triad.arrays import Floats
 from triad.config.features import FeaturesParams, SplitDays
 from triad.config.params import parse
 from triad.config.tasks import TaskParams, chain, given
@@ -28,7 +29,7 @@ from triad.features import catalogue, exposures, prices, rates, searches, stream
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.champion import Champion
-from triad.features.dataset import SPLITS, Floats, Streams
+from triad.features.dataset import SPLITS, Streams
 from triad.features.labels import LabelRows
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
 from triad.features.state import State

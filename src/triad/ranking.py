@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
-from triad.features.dataset import Floats, Ints
 
 FEW = 16
 """Targets of a query up to which comparing each with the whole list costs less than sorting the list."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Ints = NDArray[np.integer]
+from triad.arrays import Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from triad.ablations.data import digest, laid
 from triad.ablations.params import REGISTERED, StudyParams
+from triad.arrays import Floats
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
 from triad.config.similarity import Weights
@@ -21,7 +22,6 @@ from triad.datasets import base
 from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset, load
-from triad.features.dataset import Floats
 from triad.locking import held
 from triad.members.item_similarity import Similarity
 from triad.members.linear import WEIGHTS, Linear

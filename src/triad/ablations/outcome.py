@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, replacing, write_json
-from triad.features.dataset import Floats, Ints
 
 
 @dataclass(frozen=True)

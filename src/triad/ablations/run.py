@@ -13,12 +13,12 @@ from triad.ablations.members import Workshop
 from triad.ablations.outcome import Answers, Outcome
 from triad.ablations.params import StudyParams
 from triad.ablations.spec import Study, Unit
+from triad.arrays import Floats
 from triad.evaluation.assess import NAIVE, ORACLE
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import Scored, Window, window
 from triad.examples.dataset import Dataset, load
-from triad.features.dataset import Floats
 from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
 from triad.members.protocol import Member, Retriever

@@ -13,10 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from triad.arrays import Floats, Ints
 from triad.config.base import Section
 from triad.config.files import LimitsParams, check_encoding, check_quote
 from triad.errors import TriadError
-from triad.features.dataset import Floats, Ints
 from triad.redaction import masked, shown
 from triad.sources.reading import ROW, Files, locate_file
 from triad.sources.records import Dialect

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from triad.arrays import Ints
 from triad.datasets.base import Form, single
 from triad.datasets.columns import File, Written, read_columns
 from triad.datasets.splits import chance
@@ -25,7 +26,7 @@ from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchase
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.examples.lists import Lists
-from triad.features.dataset import SPLITS, Ints
+from triad.features.dataset import SPLITS
 from triad.features.vocabulary import Vocabulary, grow
 from triad.redaction import shown
 from triad.sources.reading import read_text

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from triad.arrays import Floats, Ints
 from triad.config.base import Section
 from triad.datasets.columns import Columns
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.texts import Texts
 
 TEST = SPLITS.index("test")

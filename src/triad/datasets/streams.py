@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
-from triad.features.dataset import Ints, Items, Meta, Streams, Users
+from triad.features.dataset import Items, Meta, Streams, Users
 from triad.schema import EVENT_KINDS
 from triad.texts import Texts
 

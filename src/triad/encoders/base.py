@@ -14,9 +14,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from triad.arrays import Ints
 from triad.config.pretrain import TrunkParams
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 
 PACKAGE = "triad"
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from triad.arrays import Ints
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input, Table, as_input
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 from triad.schema import EVENT_KINDS
 
 GAPS = 34

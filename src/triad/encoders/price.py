@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from triad.arrays import Ints
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

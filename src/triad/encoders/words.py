@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from triad.arrays import Ints
 from triad.config.pretrain import TrunkParams
 from triad.encoders.base import PACKAGE, Input, Table, warm_start_tables
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 
 TABLE = "token"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad.arrays import Bools, Floats, Ints
 from triad.config.evaluate import EvaluateParams
 from triad.config.tasks import TaskParams
 from triad.evaluation.window import Scored, Slice, Window
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Bools, Floats, Ints
 from triad.kinds import KINDS
 from triad.kinds.base import Cases
 from triad.ranking import ranking_values

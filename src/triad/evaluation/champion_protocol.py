@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
 from triad.ranking import target_ranks
 from triad.texts import Texts

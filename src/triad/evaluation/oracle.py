@@ -15,12 +15,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, rank_targets
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.paths import pattern
 from triad.tables import confine

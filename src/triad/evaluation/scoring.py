@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.config.tasks import TaskParams
 from triad.evaluation.champion_protocol import Answers, Question
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
 from triad.members.mask_seen import MaskSeen

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad.features.dataset import Floats, Ints
+from triad.arrays import Floats, Ints
 from triad.statistics.bootstrap import draw, interval
 
 RESAMPLES, CONFIDENCE = 500, 0.95

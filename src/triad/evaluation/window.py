@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Bools, Floats, Ints
 from triad.members.protocol import Retriever
 from triad.ranking import target_ranks
 

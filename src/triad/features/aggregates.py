@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from triad.features.dataset import Floats, Ints
+from triad.arrays import Floats, Ints
 from triad.features.sql import columns
 
 SPAN = 1 << 16

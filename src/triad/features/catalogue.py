@@ -13,8 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Ints
 from triad.errors import TriadError
-from triad.features.dataset import Ints
 from triad.features.sql import DAY, columns, scalar, texts
 from triad.schema import EVENT_KINDS
 from triad.texts import Texts

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.artifacts import read_json
 from triad.errors import TriadError
 from triad.features import vocabulary
-from triad.features.dataset import Ints, Meta, meta_from
+from triad.features.dataset import Meta, meta_from
 from triad.features.vocabulary import Vocabulary
 
 NAME, STATE, MARKET = "champion.json", "state", "market"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.features import rates
 from triad.features.aggregates import Daily
 from triad.features.catalogue import Catalogue
-from triad.features.dataset import Floats, Ints, Streams
+from triad.features.dataset import Streams
 from triad.features.prices import LONG, SHORT, PriceGrid
 from triad.features.searches import Searches
 from triad.features.signals import IMPRESSION, TASTES, Funnel, plural

@@ -9,12 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from triad import arrays
+from triad.arrays import Floats, Ints
 from triad.texts import Texts
-
-Ints = arrays.Ints
-Floats = arrays.Floats
-Bools = arrays.Bools
 
 SPLITS = ("train", "validation", "fusion", "test")
 """In time order. A row's `split` is the place in this tuple; -1 is left out (its labels reach beyond its split)."""

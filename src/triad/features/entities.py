@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 import duckdb
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.config.features import FeaturesParams
 from triad.errors import TriadError
 from triad.features.catalogue import Catalogue, words
-from triad.features.dataset import SPLITS, Floats, Ints, Items, Streams, Users
+from triad.features.dataset import SPLITS, Items, Streams, Users
 from triad.features.splits import folds
 from triad.features.sql import texts
 from triad.features.vocabulary import Vocabulary, grow

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.base import Made
 from triad.examples.exposures import Exposures
 from triad.features import exposures, labels, searches, signals, streams
 from triad.features.context import Known, Rows, block, learn
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.features.labels import LabelRows, values_of
 from triad.features.rates import Strengths
 from triad.features.signals import Funnel

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+from triad.arrays import Bools, Floats, Ints
 from triad.config.tasks import TaskParams
 from triad.features import entities
 from triad.features.aggregates import daily
-from triad.features.dataset import SPLITS, Bools, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.features.prices import PriceGrid
 from triad.features.splits import Windows, ends_inside
 from triad.features.sql import DAY, HOUR, columns, nan

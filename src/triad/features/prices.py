@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.features.aggregates import SPAN
 from triad.features.catalogue import Catalogue
-from triad.features.dataset import Floats, Ints
 from triad.features.sql import MICRO, columns
 
 LONG, SHORT = 28, 7

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad.features.dataset import Floats, Ints
+from triad.arrays import Floats, Ints
 from triad.features.signals import IMPRESSION, Funnel, plural
 from triad.features.sql import MICRO
 from triad.schema import EVENT_KINDS

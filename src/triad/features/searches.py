@@ -8,9 +8,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Floats, Ints
 from triad.features.aggregates import Daily, daily
 from triad.features.catalogue import Catalogue
-from triad.features.dataset import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from triad.arrays import Ints
 from triad.features.catalogue import Catalogue
-from triad.features.dataset import Ints, Streams, Users
+from triad.features.dataset import Streams, Users
 from triad.features.entities import tokens
 from triad.features.prices import PriceGrid
 from triad.features.state import State

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.config.features import SplitDays
-from triad.features.dataset import SPLITS, Ints
+from triad.features.dataset import SPLITS
 from triad.features.sql import DAY
 
 Windows = dict[str, tuple[int, int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 
-from triad.features.dataset import Floats, Ints
+from triad.arrays import Floats, Ints
 from triad.tables import LOCK
 from triad.texts import Texts, joined
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.lists import Lists
-from triad.features.dataset import Floats, Ints, Streams
+from triad.features.dataset import Streams
 from triad.features.signals import IMPRESSION
 from triad.features.splits import Windows, split_of
 from triad.features.sql import HOUR, columns

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from triad.arrays import Ints
 from triad.errors import TriadError
-from triad.features.dataset import Ints
 
 
 @dataclass(frozen=True)

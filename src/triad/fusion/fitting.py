@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from triad.arrays import Floats
 from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
 from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth

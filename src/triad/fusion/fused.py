@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration

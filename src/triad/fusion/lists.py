@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.fusion.blends import Blend
 from triad.fusion.question import Judged, Mix
 from triad.kinds.base import Kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array, diags_array, hstack, vstack
 
+from triad.arrays import Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 from triad.members.neighbours import keep_largest
 
 

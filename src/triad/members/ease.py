@@ -10,9 +10,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
+from triad.arrays import Floats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
 from triad.members.neighbours import keep_largest, taken_by, train_steps
 
 MAX_ITEMS = 25_000

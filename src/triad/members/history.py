@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Bools, Floats, Ints
 
 DAY = 86_400_000_000
 """µs"""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from triad.features.dataset import Floats, Ints, Items
+from triad.arrays import Floats, Ints
+from triad.features.dataset import Items
 
 
 def align_share(place: Ints, share: Floats) -> Floats:

@@ -19,11 +19,11 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights

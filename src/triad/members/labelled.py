@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 
 
 def labelled(

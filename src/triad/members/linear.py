@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array, load_npz, save_npz
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.similarity import LinearParams, SimilarityParams, Weights
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.members.attributes import attribute_cosine
 from triad.members.ease import ease, successors
 from triad.members.history import item_weights, look_back, pick

@@ -16,11 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.history import look_back
 from triad.members.labelled import labelled

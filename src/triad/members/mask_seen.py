@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.members.protocol import Retriever
 
 

@@ -12,8 +12,8 @@ from itertools import product
 import numpy as np
 from scipy.sparse import csr_array, diags_array, vstack
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.members.history import States, item_weights, look_back
 from triad.statistics.weights import mixture_weights
 

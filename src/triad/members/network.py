@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.sequence import NETWORK
 from triad.models.heads import output_shape

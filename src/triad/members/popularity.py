@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.history import DAY
 from triad.members.item_index import align_share

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Floats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
 
 
 def item_vectors(folder: Path, data: Dataset) -> Floats:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.scoring import Scorer, slots_for

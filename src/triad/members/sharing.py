@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logit
 
+from triad.arrays import Bools, Floats, Ints
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS, Bools, Floats, Ints
+from triad.features.dataset import SPLITS
 
 if TYPE_CHECKING:
     from triad.members.protocol import RowScorer

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.item_similarity import Similarity
 from triad.members.sharing import Shared, share

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints, Meta
+from triad.features.dataset import Meta
 from triad.kinds import KINDS
 from triad.members import trees_stored as stored
 from triad.members.item_index import align_vectors

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from triad.arrays import Floats
 from triad.config.profile import ProfileParams
 from triad.errors import TriadError
-from triad.features.dataset import Floats
 from triad.kinds.base import Kind
 from triad.members.trees_stored import Boosted, Trees
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.members.history import DAY, States, item_weights, look_back
 from triad.members.neighbours import profile_vectors
 from triad.schema import EVENT_KINDS

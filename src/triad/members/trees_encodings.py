@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.members.history import States, look_back
 from triad.members.trees_columns import Column
 

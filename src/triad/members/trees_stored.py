@@ -17,8 +17,8 @@ from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
-from triad.features.dataset import Floats, Ints
 
 Trees = Any
 """A fitted classifier or regressor; neither library carries types."""

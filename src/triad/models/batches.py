@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triad.arrays import Ints
 from triad.encoders.base import as_input
 from triad.encoders.history import History
 from triad.encoders.user import User
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints, Items
+from triad.features.dataset import Items
 from triad.models.segments import segment
 from triad.models.trunk import item_arrays
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from triad.arrays import Floats
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats
 from triad.kinds import KINDS
 
 Number = TypeVar("Number", float, Floats)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.models.batches import Batches
 from triad.models.trunk import item_arrays
 from triad.models.unit_batches import UnitBatches

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad.features.dataset import Ints
+from triad.arrays import Ints
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.arrays import Ints
 from triad.config.pretrain import TrunkParams
 from triad.encoders import ENCODERS, inputs_of
 from triad.encoders.base import PACKAGE
 from triad.encoders.history import History
 from triad.encoders.user import User
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints, Items
+from triad.features.dataset import Items
 
 Config = dict[str, Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.encoders import ENCODERS
 from triad.encoders.base import as_input
 from triad.encoders.user import User
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.models.batches import Batch, Batches, Catalogue, padded
 from triad.models.reader import POINTERS
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from triad.arrays import Ints
 from triad.errors import TriadError
-from triad.features.dataset import Ints
 from triad.models.trunk import Config, Trunk, rescaled_trunk
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.encoders import ENCODERS
 from triad.errors import TriadError
-from triad.features.dataset import Floats, Ints
 from triad.models.heads import Heads
 from triad.models.multitask import MultiTaskNetwork
 from triad.models.trunk import Config

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Bools, Floats, Ints
 from triad.schema import EVENT_KINDS
 
 _DAY = 86_400_000_000  # µs

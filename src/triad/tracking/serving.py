@@ -13,12 +13,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples.dataset import Dataset
 from triad.features.build import transform
-from triad.features.dataset import Ints
 from triad.features.state import State
 from triad.fusion.fused import Fused
 from triad.progress import Progress

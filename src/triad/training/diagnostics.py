@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.models.multitask import MultiTaskNetwork
 from triad.models.unit_batches import UnitBatches
 from triad.training.gradients import measure, over_trunk

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.config.finetune import FinetuneParams
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Ints
 from triad.models.batches import Batch
 from triad.models.unit_batches import UnitBatches
 

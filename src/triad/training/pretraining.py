@@ -13,10 +13,11 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
+from triad.arrays import Floats, Ints
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.members.sequence import Sequence
 from triad.models import losses
 from triad.models.batches import Batch, Batches, HiddenBatches

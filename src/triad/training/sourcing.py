@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 from triad.kinds import KINDS
 from triad.members.network import NetworkScorer
 from triad.models.naive import naive_losses, relative, task_weight

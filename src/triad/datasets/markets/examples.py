@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.datasets.markets.files import MarketFiles, Names, pairs_of, read_ratings, read_run
 from triad.datasets.markets.form import MarketsForm
 from triad.datasets.splits import chance
@@ -24,7 +25,7 @@ from triad.datasets.streams import DAY, LAST_DAY, items_of, of_streams, purchase
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.examples.lists import Lists
-from triad.features.dataset import SPLITS, Ints
+from triad.features.dataset import SPLITS
 from triad.features.vocabulary import Vocabulary, grow
 from triad.redaction import shown
 from triad.texts import Texts

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array, diags_array
 
+from triad.arrays import Floats, Ints
 from triad.datasets.markets.lists import Candidates
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Floats, Ints
 
 LEAN = 0.7
 """How much of the normalisation falls on what the user took: 0.5 is the cosine, above it popular candidates gain."""

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Ints
 from triad.datasets.base import ROWS, SOURCE
 from triad.datasets.markets.form import MarketsForm
 from triad.datasets.streams import items_of, users_of
 from triad.errors import TriadError
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS, Ints, Streams
+from triad.features.dataset import SPLITS, Streams
 from triad.features.vocabulary import Vocabulary
 from triad.texts import Texts, joined
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from triad.arrays import Floats, Ints
 from triad.datasets.markets.files import read_ratings, read_run
 from triad.datasets.markets.form import MarketsForm
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS, Floats, Ints
+from triad.features.dataset import SPLITS
 from triad.ranking import ndcg
 from triad.redaction import shown
 from triad.texts import Texts

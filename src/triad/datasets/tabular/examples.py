@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from triad.arrays import Bools, Floats, Ints
 from triad.config.tasks import TaskParams
 from triad.datasets.columns import Columns, read_columns
 from triad.datasets.splits import Rows, deal
@@ -32,7 +33,7 @@ from triad.datasets.tabular.parts import HOUR, make_context, make_items, make_la
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
-from triad.features.dataset import SPLITS, Bools, Floats, Ints, Meta, Streams, Users
+from triad.features.dataset import SPLITS, Meta, Streams, Users
 from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import EVENT_KINDS
 from triad.tasks.column import LABEL as COLUMN

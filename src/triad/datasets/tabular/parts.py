@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from triad.arrays import Bools, Floats, Ints
 from triad.datasets.columns import Columns
 from triad.datasets.tabular.form import LabelColumn, TabularForm
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Bools, Floats, Ints, Items
+from triad.features.dataset import SPLITS, Items
 from triad.features.vocabulary import Vocabulary, grow
 from triad.kinds import KINDS
 from triad.texts import Texts
