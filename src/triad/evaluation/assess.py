@@ -58,7 +58,7 @@ class TaskResult:
 def assess(
     data: Dataset,
     tasks: Mapping[str, TaskParams],
-    asked: Window,
+    window: Window,
     models: Mapping[str, Scored],
     *,
     parts: Sequence[Slice],
@@ -67,23 +67,23 @@ def assess(
 ) -> dict[str, TaskResult]:
     """The result of each task, in the order of `tasks`. `models` must hold `fused` and `naive`; any may lack tasks."""
     draws = {
-        "user": draw(asked.users, params.bootstrap, params.seed),
-        "item": draw(asked.items, params.bootstrap, params.seed + 1),
+        "user": draw(window.users, params.bootstrap, params.seed),
+        "item": draw(window.items, params.bootstrap, params.seed + 1),
     }
     results = {}
     for name, task in tasks.items():
         label, kind = LABELS[task.label], KINDS[task.kind]
         about = [part for part in parts if part.group in label.slices]
         if kind.ranks:
-            values = {m: ranking_values(r, asked.query, len(asked.queries), params.k) for m, r in _ranks(models)}
-            labels, cluster = np.zeros(len(asked.queries)), asked.query_user
+            values = {m: ranking_values(r, window.query, len(window.queries), params.k) for m, r in _ranks(models)}
+            labels, cluster = np.zeros(len(window.queries)), window.query_user
             sliced = [(part, part.queries) for part in about]
         else:
             values = {m: np.asarray(scored.tasks[name]) for m, scored in models.items() if name in scored.tasks}
-            labels = np.asarray(data.labels(name), np.float64)[asked.of(label.unit)]
-            cluster = asked.cluster(data, label.unit, label.cluster)
+            labels = np.asarray(data.labels(name), np.float64)[window.of(label.unit)]
+            cluster = window.cluster(data, label.unit, label.cluster)
             sliced = [(part, part.rows) for part in about if label.unit == "exposures"]
-        if label.unit in asked.beside:
+        if label.unit in window.beside:
             drawn = draw(int(cluster.max(initial=-1)) + 1, params.bootstrap, params.seed + 2)
         else:
             drawn = draws[label.cluster]

@@ -64,12 +64,12 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
 
 
 def _matched(known: Texts, wanted: Texts, what: str) -> Ints:
-    found = known.places(wanted)
-    missing = int((found < 0).sum())
+    places = known.places(wanted)
+    missing = int((places < 0).sum())
     if missing:
         raise TriadError(
-            f"the champion's reading of the tables lacks {missing:,} of {len(found):,} {what}",
+            f"the champion's reading of the tables lacks {missing:,} of {len(places):,} {what}",
             where="evaluate, champion",
             mend="ids or rules of rows changed since it was trained: start a new publish.model",
         )
-    return found
+    return places

@@ -37,25 +37,25 @@ def metrics_json(results: Mapping[str, TaskResult], params: EvaluateParams, best
 
 def _task_numbers(result: TaskResult, params: EvaluateParams, best: str | None) -> dict[str, Any]:
     models, primary = result.models, result.primary
-    found: dict[str, Any] = {"rows": result.rows}
+    numbers: dict[str, Any] = {"rows": result.rows}
     for metric, estimate in models[FUSED].items():
-        found[metric] = _bounds(estimate, params.confidence, metric)
+        numbers[metric] = _bounds(estimate, params.confidence, metric)
     for model in (NAIVE, ORACLE, CHAMPION):
         if model in models:
-            found[model] = _finite({metric: value(estimate) for metric, estimate in models[model].items()})
+            numbers[model] = _finite({metric: value(estimate) for metric, estimate in models[model].items()})
             if model != ORACLE:
-                found[f"gain_over_{model}"] = _gain(result.difference(FUSED, model), params.confidence)
+                numbers[f"gain_over_{model}"] = _gain(result.difference(FUSED, model), params.confidence)
     if ORACLE in models:
         lost = models[ORACLE][primary] - models[NAIVE][primary]
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(lost > 0, result.difference(FUSED, NAIVE) / lost, np.nan)
-        found["oracle_share"] = _bounds(share, params.confidence)
-    found["members"] = _finite(
+        numbers["oracle_share"] = _bounds(share, params.confidence)
+    numbers["members"] = _finite(
         {m: value(estimates[primary]) for m, estimates in models.items() if m not in NOT_MEMBERS}
     )
     if best is not None and best in models:
-        found["gain_over_best_member"] = _gain(result.difference(FUSED, best), params.confidence)
-    return {key: entry for key, entry in found.items() if entry != {}}
+        numbers["gain_over_best_member"] = _gain(result.difference(FUSED, best), params.confidence)
+    return {key: entry for key, entry in numbers.items() if entry != {}}
 
 
 def models_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Rows:
@@ -74,7 +74,7 @@ def slices_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Ro
 
     Figures are empty where a slice is too small to judge, or there is no champion.
     """
-    found: Rows = []
+    rows: Rows = []
     for name, result in results.items():
         for part in result.slices:
             start = {"task": name, "group": part.group, "slice": part.name, "rows": part.rows, "metric": result.primary}
@@ -84,46 +84,46 @@ def slices_rows(results: Mapping[str, TaskResult], params: EvaluateParams) -> Ro
             )
             names = {"value": CHAMPION, "lo": f"{CHAMPION}_lo", "hi": f"{CHAMPION}_hi"}
             empty: Mapping[str, Any] = dict.fromkeys(names, "")
-            found.append({**start, **(own or empty), **{names[key]: n for key, n in (theirs or empty).items()}})
-    return found
+            rows.append({**start, **(own or empty), **{names[key]: n for key, n in (theirs or empty).items()}})
+    return rows
 
 
-def curve_rows(data: Dataset, results: Mapping[str, TaskResult], asked: Window, fused: Scored) -> dict[str, Rows]:
+def curve_rows(data: Dataset, results: Mapping[str, TaskResult], window: Window, fused: Scored) -> dict[str, Rows]:
     """Curve → task and the numbers of each of its points: "calibration" and "roc" of the fused scores of events."""
-    found: dict[str, Rows] = {"calibration": [], "roc": []}
+    rows: dict[str, Rows] = {"calibration": [], "roc": []}
     for name, result in results.items():
         kind = KINDS[result.task.kind]
         if kind.is_event and result.rows:
-            labels = np.asarray(data.labels(name), np.float64)[asked.of(data.unit_of(name))]
+            labels = np.asarray(data.labels(name), np.float64)[window.of(data.unit_of(name))]
             known = np.isfinite(labels)
             curves = kind.curves(labels[known], np.asarray(fused.tasks[name], np.float64)[known])
             for curve, points in curves.items():
-                found[curve] += [{"task": name, **_plain(point)} for point in points]
-    return found
+                rows[curve] += [{"task": name, **_plain(point)} for point in points]
+    return rows
 
 
-def ranking_rows(results: Mapping[str, TaskResult], asked: Window, models: Mapping[str, Scored]) -> Rows:
+def ranking_rows(results: Mapping[str, TaskResult], window: Window, models: Mapping[str, Scored]) -> Rows:
     """task, model, k, hit: share of queries with a target among the first k, for k to 50."""
     names = [name for name, result in results.items() if KINDS[result.task.kind].ranks]
-    found: Rows = []
-    for name in names if len(asked.queries) else []:
+    rows: Rows = []
+    for name in names if len(window.queries) else []:
         for model, scored in models.items():
             if scored.ranks is None:
                 continue
-            first = np.full(len(asked.queries), np.iinfo(np.int64).max)
-            np.minimum.at(first, asked.query, scored.ranks)
+            first = np.full(len(window.queries), np.iinfo(np.int64).max)
+            np.minimum.at(first, window.query, scored.ranks)
             for k in range(1, _DEEPEST + 1):
-                found.append({"task": name, "model": model, "k": k, **_plain({"hit": np.mean(first <= k)})})
-    return found
+                rows.append({"task": name, "model": model, "k": k, **_plain({"hit": np.mean(first <= k)})})
+    return rows
 
 
 def comparisons(results: Mapping[str, TaskResult], *, champion: bool) -> list[Comparison]:
     """What the gate weighs: the gated tasks, those the champion also does where there is one."""
-    other, found = CHAMPION if champion else NAIVE, []
+    other, weighed = CHAMPION if champion else NAIVE, []
     for name, result in results.items():
         if not result.task.gated or other not in result.models:
             continue
-        found.append(
+        weighed.append(
             Comparison(
                 task=name,
                 metric=KINDS[result.task.kind].metrics[0].title,
@@ -136,7 +136,7 @@ def comparisons(results: Mapping[str, TaskResult], *, champion: bool) -> list[Co
                 },
             )
         )
-    return found
+    return weighed
 
 
 def _bounds(estimate: Estimate, confidence: float, metric: str = "") -> dict[str, float]:
@@ -151,8 +151,8 @@ def _gain(difference: Estimate, confidence: float) -> dict[str, float]:
 
 
 def _all_or_nothing(numbers: Mapping[str, float]) -> dict[str, float]:
-    found = _finite(numbers)
-    return found if len(found) == len(numbers) else {}
+    finite = _finite(numbers)
+    return finite if len(finite) == len(numbers) else {}
 
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float]:

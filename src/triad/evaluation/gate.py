@@ -79,9 +79,13 @@ def judge(comparisons: Sequence[Comparison], limits: EvaluateParams, *, champion
 
 
 def _judge_difference(
-    each: Comparison, limits: EvaluateParams, champion: bool, tasks: int, found: tuple[list[str], list[str], list[str]]
+    each: Comparison,
+    limits: EvaluateParams,
+    champion: bool,
+    tasks: int,
+    reasons: tuple[list[str], list[str], list[str]],
 ) -> None:
-    harms, doubts, gains = found
+    harms, doubts, gains = reasons
     low, high = normal_interval(each.difference, limits.confidence)
     if math.isnan(low):
         doubts.append(f"{each.task}: cannot be measured on this test window")
@@ -103,10 +107,10 @@ def _judge_difference(
         doubts.append(f"{each.task}: {span} against the naive baseline, which may be chance")
 
 
-def _judge_calibration(each: Comparison, limits: EvaluateParams, found: tuple[list[str], list[str]]) -> None:
+def _judge_calibration(each: Comparison, limits: EvaluateParams, reasons: tuple[list[str], list[str]]) -> None:
     if each.calibration is None or math.isnan(value(each.calibration)):
         return
-    harms, doubts = found
+    harms, doubts = reasons
     limit, error = limits.max_calibration_error, value(each.calibration)
     low, _ = interval(each.calibration, limits.confidence, reflected=True)
     text = f"{each.task}: calibration error {error:.3f} is above the limit {limit:g}"

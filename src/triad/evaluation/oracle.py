@@ -43,25 +43,25 @@ class Affinity:
         return np.asarray(self.users[users] @ self.items.T + self.bias)
 
 
-def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], asked: Window) -> Scored | None:
+def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window: Window) -> Scored | None:
     """The truth about each task that `folder` tells it of; None where the source knows none.
 
     A task is left out where the truth of one of its labelled rows is unknown (an invented negative, say).
     """
     if not (folder / "oracle.json").is_file() or not read_json(folder / "oracle.json")["known"]:
         return None
-    found = {}
+    truths = {}
     for name, task in of_unit("exposures", tasks).items():  # the truth is told by exposure
-        told = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
-        truth = None if told is None else _truth(folder, data, told, asked.rows)
+        columns = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
+        truth = None if columns is None else _truth(folder, data, columns, window.rows)
         if truth is not None:
-            known = np.isfinite(np.asarray(data.labels(name))[asked.rows])
+            known = np.isfinite(np.asarray(data.labels(name))[window.rows])
             if np.isfinite(truth[known]).all():
-                found[name] = np.where(np.isfinite(truth), truth, 0.0)
+                truths[name] = np.where(np.isfinite(truth), truth, 0.0)
     ranks = None
     if any(KINDS[task.kind].ranks for task in tasks.values()) and (folder / "items.parquet").is_file():
-        ranks = rank_targets(_affinity(folder, data), data, asked)
-    return Scored(found, ranks)
+        ranks = rank_targets(_affinity(folder, data), data, window)
+    return Scored(truths, ranks)
 
 
 def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints) -> Floats | None:
@@ -100,18 +100,18 @@ def _lookup(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> Floa
 
 def _join(path: Path, keys: Mapping[str, Any], columns: Sequence[str]) -> pa.Table:
     """`columns` of the table at `path`, one row a key, in the keys' order."""
-    asked = pa.table({"place": np.arange(len(next(iter(keys.values())))), **{k: pa.array(v) for k, v in keys.items()}})
+    keyed = pa.table({"place": np.arange(len(next(iter(keys.values())))), **{k: pa.array(v) for k, v in keys.items()}})
     with duckdb.connect() as session:
-        session.register("asked", asked)
+        session.register("keyed", keyed)
         confine(session, path.parent)
         wanted = ", ".join(f't."{column}"' for column in columns)
-        found = session.sql(
-            f"SELECT {wanted} FROM asked LEFT JOIN read_parquet(?) t USING ({', '.join(keys)}) ORDER BY place",
+        rows = session.sql(
+            f"SELECT {wanted} FROM keyed LEFT JOIN read_parquet(?) t USING ({', '.join(keys)}) ORDER BY place",
             params=[pattern(path)],
         ).to_arrow_table()
-    if found.num_rows != asked.num_rows:
+    if rows.num_rows != keyed.num_rows:
         raise TriadError(f"its key {list(keys)} is not unique", where=str(path), mend="run the stage ingest again")
-    return found
+    return rows
 
 
 def _names(path: Path) -> list[str]:

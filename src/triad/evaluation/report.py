@@ -69,7 +69,7 @@ def render(evidence: Evidence) -> str:
 
 
 def _task(name: str, evidence: Evidence) -> dict[str, Any]:
-    task, found, k = evidence.tasks[name], evidence.metrics[name], evidence.params.k
+    task, figures, k = evidence.tasks[name], evidence.metrics[name], evidence.params.k
     kind = KINDS[task.kind]
     first, primary = kind.metrics[0], kind.metrics[0].name
     return {
@@ -79,10 +79,10 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "primary": primary,
         "heading": first.heading(k),
         "meaning": wording.meaning(task),
-        "sentence": wording.sentence(task, found, k),
-        "found": found,
-        "headings": {metric.name: metric.heading(k) for metric in kind.metrics if metric.name in found},
-        "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in found],
+        "sentence": wording.sentence(task, figures, k),
+        "figures": figures,
+        "headings": {metric.name: metric.heading(k) for metric in kind.metrics if metric.name in figures},
+        "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in figures],
         "members": _members(name, primary, evidence),
         "fusion": evidence.fusion["record"].get(name),
         "best": evidence.fusion["record"].get(name, {}).get("best"),
@@ -106,19 +106,19 @@ def _members(name: str, primary: str, evidence: Evidence) -> list[dict[str, Any]
 
 
 def _charts(name: str, primary: Metric, evidence: Evidence) -> list[dict[str, Any]]:
-    label, found = primary.heading(evidence.params.k), []
+    label, drawn = primary.heading(evidence.params.k), []
     rows = [row for row in evidence.models if row["task"] == name and row["metric"] == primary.name]
     if rows:
         ordered = sorted(rows, key=lambda row: (row["model"] != FUSED, -row["value"]))
         named = [{**row, "name": _SHOWN.get(row["model"], row["model"])} for row in ordered]
         svg = charts.forest(named, label, FUSED, f"{name}: every model")
-        found.append({"title": f"Every model: {label}, more is better", "svg": Markup(svg)})
+        drawn.append({"title": f"Every model: {label}, more is better", "svg": Markup(svg)})
     points = [row for row in evidence.calibration if row["task"] == name]
     if len(points) > 1:
         svg = charts.calibration(
             [row["predicted"] for row in points], [row["observed"] for row in points], f"{name}: calibration"
         )
-        found.append({"title": "Does what is promised come true? Points on the dashed line do", "svg": Markup(svg)})
+        drawn.append({"title": "Does what is promised come true? Points on the dashed line do", "svg": Markup(svg)})
     lists = [row for row in evidence.ranking if row["task"] == name]
     if lists:
         lines = {
@@ -126,8 +126,8 @@ def _charts(name: str, primary: Metric, evidence: Evidence) -> list[dict[str, An
             for model, part in ((m, list(p)) for m, p in groupby(lists, key=lambda row: row["model"]))
         }
         svg = charts.curves(lines, FUSED, f"{name}: hits by length")
-        found.append({"title": "How long a list must be to hold the next item", "svg": Markup(svg)})
-    return found
+        drawn.append({"title": "How long a list must be to hold the next item", "svg": Markup(svg)})
+    return drawn
 
 
 def _validation(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,69 +30,69 @@ class Answering(Protocol):
     def answers(self, tables: Path, question: Question) -> Answers: ...
 
 
-def score_members(fused: Fused, data: Dataset, asked: Window) -> dict[str, Scored]:
+def score_members(fused: Fused, data: Dataset, window: Window) -> dict[str, Scored]:
     """Member → its calibrated answers, and "fused" → theirs together; every member is asked once."""
     alone: dict[str, dict[str, Floats]] = {name: {} for name in fused.members}
     together: dict[str, Floats] = {}
     for unit in data.meta.tasks:
-        answers = fused.predict_members(data, asked.of(unit), tasks=fused.of_unit(data, unit))
-        together |= fused.combine(answers, data.history(unit)[asked.of(unit)])
+        answers = fused.predict_members(data, window.of(unit), tasks=fused.of_unit(data, unit))
+        together |= fused.combine(answers, data.history(unit)[window.of(unit)])
         for name, scores_of in answers.items():
             alone[name] |= scores_of
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
-        user, history = (np.asarray(values)[asked.queries] for values in (data.lists.user, data.lists.history))
-        with Progress("rank", len(asked.queries), "queries") as progress:
-            for part, query, target in ranking_blocks(data, asked, models=models):
+        user, history = (np.asarray(values)[window.queries] for values in (data.lists.user, data.lists.history))
+        with Progress("rank", len(window.queries), "queries") as progress:
+            for part, query, target in ranking_blocks(data, window, models=models):
                 lists = fused.rank_members(data, user[part], history[part])
                 lists["fused"] = fused.mix_lists(lists, history[part])
                 for name, scores in lists.items():
                     ranks.setdefault(name, []).append(target_ranks(scores, query, target))
                 progress.advance(len(user[part]))
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
-    found = {"fused": Scored(together, joined.get("fused"))}
+    scored = {"fused": Scored(together, joined.get("fused"))}
     for name, scores_of in alone.items():
         if scores_of or name in joined:
-            found[name] = Scored(scores_of, joined.get(name))
-    return found
+            scored[name] = Scored(scores_of, joined.get(name))
+    return scored
 
 
-def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], asked: Window) -> Scored:
+def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], window: Window) -> Scored:
     """What needs no learning: train rates and shares, medians, "no change", and the most popular items."""
     fitted = fused.members.get("popularity")
     naive = fitted if isinstance(fitted, Popularity) else Popularity.fit(data, tasks, half_life_days=math.inf)
     lists = MaskSeen(naive) if fused.mask_seen and naive is fitted else naive
     scores: dict[str, Floats] = {}
     for unit in data.meta.tasks:
-        scores |= naive.predict(data, asked.of(unit), fused.of_unit(data, unit))
-    return Scored(scores, rank_targets(lists, data, asked) if fused.ranks else None)
+        scores |= naive.predict(data, window.of(unit), fused.of_unit(data, unit))
+    return Scored(scores, rank_targets(lists, data, window) if fused.ranks else None)
 
 
-def ask(data: Dataset, asked: Window) -> Question:
-    """`asked` in ids."""
+def ask(data: Dataset, window: Window) -> Question:
+    """`window` in ids."""
     return Question(
-        rows={unit: getattr(data.units[unit], str(UNITS[unit].key))[asked.of(unit)] for unit in data.meta.tasks},
+        rows={unit: getattr(data.units[unit], str(UNITS[unit].key))[window.of(unit)] for unit in data.meta.tasks},
         item_id=data.items.item_id,
-        user_id=data.users.user_id[np.asarray(data.lists.user)[asked.queries]],
-        history=np.asarray(data.lists.history)[asked.queries],
-        query=asked.query,
-        target=asked.target,
+        user_id=data.users.user_id[np.asarray(data.lists.user)[window.queries]],
+        history=np.asarray(data.lists.history)[window.queries],
+        query=window.query,
+        target=window.target,
     )
 
 
-def score_champion(champion: Answering, tables: Path, data: Dataset, asked: Window) -> Scored:
+def score_champion(champion: Answering, tables: Path, data: Dataset, window: Window) -> Scored:
     """The champion's answers, from its own reading of the same tables, with its classes in our order.
 
     Raises:
         TriadError: its reading lacks an exposure, user or item that ours has.
     """
-    found = champion.answers(tables, ask(data, asked))
+    answers = champion.answers(tables, ask(data, window))
     scores = {}
-    for task, values in found.tasks.items():
+    for task, values in answers.tasks.items():
         known = data.meta.classes.get(task)
-        scores[task] = _by_class(values, found.classes.get(task, ()), known) if known else values
-    return Scored(scores, found.ranks)
+        scores[task] = _by_class(values, answers.classes.get(task, ()), known) if known else values
+    return Scored(scores, answers.ranks)
 
 
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
@@ -111,22 +111,22 @@ def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> 
 
 
 def examples(
-    fused: Fused, data: Dataset, asked: Window, titles: Sequence[str], *, people: int, k: int, seed: int
+    fused: Fused, data: Dataset, window: Window, titles: Sequence[str], *, people: int, k: int, seed: int
 ) -> list[dict[str, Any]]:
     """`people` customers drawn at random from the queries: last and suggested titles, and what they turned to next."""
-    if fused.ranking is None or not len(asked.queries) or not people:
+    if fused.ranking is None or not len(window.queries) or not people:
         return []
-    history = np.asarray(data.lists.history)[asked.queries]
+    history = np.asarray(data.lists.history)[window.queries]
     lively = np.flatnonzero(history >= min(3, history.max()))
     drawn = np.sort(np.random.default_rng(seed).choice(lively, min(people, len(lively)), replace=False))
-    user = np.asarray(data.lists.user)[asked.queries[drawn]]
-    found = []
+    user = np.asarray(data.lists.user)[window.queries[drawn]]
+    customers = []
     for q, u, steps, scores in zip(drawn, user, history[drawn], fused.rank(data, user, history[drawn]), strict=True):
         start = int(data.streams.offsets[u])
         seen = np.asarray(data.streams.item)[start + max(steps - 20, 0) : start + steps]
         recent = list(dict.fromkeys(int(item) for item in seen[::-1]))[:5]
-        wanted = {int(item) for item in asked.target[asked.query == q]}
-        found.append(
+        wanted = {int(item) for item in window.target[window.query == q]}
+        customers.append(
             {
                 "history": [titles[item] for item in recent],
                 "suggested": [
@@ -136,12 +136,12 @@ def examples(
                 "next": [titles[item] for item in sorted(wanted)],
             }
         )
-    return found
+    return customers
 
 
 def _by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Floats:
-    found = np.zeros((len(values), len(ours)))
+    ordered = np.zeros((len(values), len(ours)))
     for place, name in enumerate(ours):
         if name in theirs:
-            found[:, place] = values[:, list(theirs).index(name)]
-    return found
+            ordered[:, place] = values[:, list(theirs).index(name)]
+    return ordered

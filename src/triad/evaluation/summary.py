@@ -21,13 +21,13 @@ def summarise(folder: Path) -> str:
     for path in (folder / "metrics.json", folder / "report" / "verdict.json"):
         need(path)
     verdict = read_json(folder / "report" / "verdict.json")
-    told = [summary(read_json(folder / "metrics.json"), verdict)]
+    paragraphs = [summary(read_json(folder / "metrics.json"), verdict)]
     published = folder.parent / "publish" / "published.json"
     name = verdict.get("experiment")
     if name and published.is_file() and (made := read_json(published)).get("experiment") == name:
         promote = f"; `triad promote {made['version']}` lets it serve" if made["verdict"] == "PASS" else ""
-        told.append(f"registered as version {made['version']} of {made['model']}, not promoted{promote}")
-    return "\n\n".join([*told, f"report: {folder / 'report' / 'report.html'}"])
+        paragraphs.append(f"registered as version {made['version']} of {made['model']}, not promoted{promote}")
+    return "\n\n".join([*paragraphs, f"report: {folder / 'report' / 'report.html'}"])
 
 
 def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
@@ -41,13 +41,13 @@ def summary(metrics: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"{verdict['verdict']}: {headline} {why}", *reasons])
 
 
-def _row(name: str, found: Mapping[str, Any], judged: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(name: str, figures: Mapping[str, Any], judged: Mapping[str, Any]) -> tuple[str, ...]:
     metric = judged["metric"]
 
     def beside(model: str) -> str:
-        return number(metric, found[model][metric]) if metric in found.get(model, {}) else "–"
+        return number(metric, figures[model][metric]) if metric in figures.get(model, {}) else "–"
 
-    own, share, gain = found.get(metric), found.get("oracle_share"), found.get("gain_over_best_member")
+    own, share, gain = figures.get(metric), figures.get("oracle_share"), figures.get("gain_over_best_member")
     return (
         name,
         heading(metric, judged["k"]),
@@ -59,11 +59,11 @@ def _row(name: str, found: Mapping[str, Any], judged: Mapping[str, Any]) -> tupl
     )
 
 
-def _gain(found: Mapping[str, float]) -> str:
-    if found["lo"] == found["hi"] == 0:
+def _gain(estimate: Mapping[str, float]) -> str:
+    if estimate["lo"] == estimate["hi"] == 0:
         return "none: one member serves"
-    return f"{found['value']:+.4f} [{found['lo']:+.4f}, {found['hi']:+.4f}]"
+    return f"{estimate['value']:+.4f} [{estimate['lo']:+.4f}, {estimate['hi']:+.4f}]"
 
 
-def _interval(metric: str, found: Mapping[str, float]) -> str:
-    return f"{number(metric, found['value'])} [{number(metric, found['lo'])}, {number(metric, found['hi'])}]"
+def _interval(metric: str, estimate: Mapping[str, float]) -> str:
+    return f"{number(metric, estimate['value'])} [{number(metric, estimate['lo'])}, {number(metric, estimate['hi'])}]"

@@ -84,22 +84,22 @@ def window(data: Dataset, split: str, max_queries: int, seed: int) -> Window:
     )
 
 
-def ranking_blocks(data: Dataset, asked: Window, models: int = 1) -> Iterator[tuple[slice, Ints, Ints]]:
+def ranking_blocks(data: Dataset, window: Window, models: int = 1) -> Iterator[tuple[slice, Ints, Ints]]:
     """Queries some at a time, so that `models` lists of each fit in memory: (their slice, query in it, target)."""
     step = max(1, _CELLS // (models * max(len(data.items.item_id), 1)))
-    for start in range(0, len(asked.queries), step):
-        first, last = np.searchsorted(asked.query, [start, start + step])
-        yield slice(start, start + step), asked.query[first:last] - start, asked.target[first:last]
+    for start in range(0, len(window.queries), step):
+        first, last = np.searchsorted(window.query, [start, start + step])
+        yield slice(start, start + step), window.query[first:last] - start, window.target[first:last]
 
 
-def rank_targets(model: Retriever, data: Dataset, asked: Window) -> Ints:
+def rank_targets(model: Retriever, data: Dataset, window: Window) -> Ints:
     """(t,) place of each target among all items, for `Scored.ranks`."""
-    users = np.asarray(data.lists.user)[asked.queries]
-    history = np.asarray(data.lists.history)[asked.queries]
-    found: list[Ints] = [np.zeros(0, np.int64)]
-    for part, query, target in ranking_blocks(data, asked):
-        found.append(target_ranks(model.rank(data, users[part], history[part]), query, target))
-    return np.concatenate(found)
+    users = np.asarray(data.lists.user)[window.queries]
+    history = np.asarray(data.lists.history)[window.queries]
+    ranks: list[Ints] = [np.zeros(0, np.int64)]
+    for part, query, target in ranking_blocks(data, window):
+        ranks.append(target_ranks(model.rank(data, users[part], history[part]), query, target))
+    return np.concatenate(ranks)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Slice:
 
 def slices(
     data: Dataset,
-    asked: Window,
+    window: Window,
     category: NDArray[Any],
     surface: NDArray[Any] | None = None,
     market: NDArray[Any] | None = None,
@@ -133,47 +133,47 @@ def slices(
         cold_market: share of the train exposures below which a market is cold.
     """
     exposures = data.exposures
-    first = asked.target[np.searchsorted(asked.query, np.arange(len(asked.queries)))]
-    fresh, cold = np.asarray(exposures.is_new_user)[asked.rows], np.asarray(exposures.is_cold_item)[asked.rows]
+    first = window.target[np.searchsorted(window.query, np.arange(len(window.queries)))]
+    fresh, cold = np.asarray(exposures.is_new_user)[window.rows], np.asarray(exposures.is_cold_item)[window.rows]
     cold_item = _cold_items(data)[first]
-    nowhere = np.zeros(len(asked.queries), bool)
-    found = [
-        Slice("users", "new users", fresh, asked.first_step == 0),
-        Slice("users", "known users", ~fresh, asked.first_step > 0),
+    nowhere = np.zeros(len(window.queries), bool)
+    parts = [
+        Slice("users", "new users", fresh, window.first_step == 0),
+        Slice("users", "known users", ~fresh, window.first_step > 0),
         Slice("items", "cold items", cold, cold_item),
         Slice("items", "known items", ~cold, ~cold_item),
     ]
-    found += _largest("category", category[np.asarray(exposures.item)[asked.rows]], category[first], largest)
+    parts += _largest("category", category[np.asarray(exposures.item)[window.rows]], category[first], largest)
     if market is not None and len(np.unique(market)) > 1:
-        of_row, of_query = market[np.asarray(exposures.user)], market[np.asarray(data.lists.user)[asked.queries]]
+        of_row, of_query = market[np.asarray(exposures.user)], market[np.asarray(data.lists.user)[window.queries]]
         names, count = np.unique(of_row[data.rows("train")], return_counts=True)
         warm = names[count >= cold_market * count.sum()]
-        of_row = of_row[asked.rows]
+        of_row = of_row[window.rows]
         cold, cold_query = ~np.isin(of_row, warm), ~np.isin(of_query, warm)
         if cold.any() or cold_query.any():
-            found.append(Slice("market", "cold markets", cold, cold_query))
-        found += _largest("market", of_row, of_query, largest)
+            parts.append(Slice("market", "cold markets", cold, cold_query))
+        parts += _largest("market", of_row, of_query, largest)
     if surface is not None and len(np.unique(surface)) > 1:
         kept = sorted(_most(surface, largest))
-        found += [Slice("surface", str(name), surface == name, nowhere) for name in kept]
+        parts += [Slice("surface", str(name), surface == name, nowhere) for name in kept]
         if (rest := ~np.isin(surface, kept)).any():
-            found.append(Slice("surface", "all others", rest, nowhere))
-    return found
+            parts.append(Slice("surface", "all others", rest, nowhere))
+    return parts
 
 
 def _largest(group: str, of_row: NDArray[Any], of_query: NDArray[Any], largest: int) -> list[Slice]:
     """A slice for each of the names that most rows have, and one for the rest."""
     kept = _most(of_row, largest)
-    found = [Slice(group, str(name) or "not named", of_row == name, of_query == name) for name in kept]
+    parts = [Slice(group, str(name) or "not named", of_row == name, of_query == name) for name in kept]
     if (rest := ~np.isin(of_row, kept)).any():
-        found.append(Slice(group, "all others", rest, ~np.isin(of_query, kept)))
-    return found
+        parts.append(Slice(group, "all others", rest, ~np.isin(of_query, kept)))
+    return parts
 
 
 def _most(names: NDArray[Any], largest: int) -> NDArray[Any]:
     """The `largest` names that most rows have, of equals the first by name."""
-    found, count = np.unique(names, return_counts=True)
-    return found[np.argsort(-count, kind="stable")][:largest]
+    unique, count = np.unique(names, return_counts=True)
+    return unique[np.argsort(-count, kind="stable")][:largest]
 
 
 def _cold_items(data: Dataset) -> Bools:

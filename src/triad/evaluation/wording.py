@@ -88,8 +88,8 @@ def _shown(name: str) -> Metric:
 
 def sentence(task: TaskParams, figures: Mapping[str, Any], k: int) -> str:
     """A task's main figure in a sentence, from its entry in metrics.json."""
-    told = KINDS[task.kind].sentence(figures, k, LABELS[task.label].miss)
-    return told or "This test window holds too few cases to measure it."
+    text = KINDS[task.kind].sentence(figures, k, LABELS[task.label].miss)
+    return text or "This test window holds too few cases to measure it."
 
 
 def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str]:

@@ -36,19 +36,19 @@ class Daily:
     def before(self, entity: Ints, day: Ints, length: int | None = None) -> dict[str, Floats]:
         """(n,) sums over the `length` days before `day` (None: all of them), by name; NaN where entity is -1."""
         entity, day = np.asarray(entity, np.int64), np.asarray(day, np.int64)
-        asked, back = np.unique(entity * SPAN + day, return_inverse=True)
-        first = asked // SPAN * SPAN if length is None else np.maximum(asked - length, asked // SPAN * SPAN)
-        low, high = np.searchsorted(self.key, first), np.searchsorted(self.key, asked)
-        unknown = asked < 0
+        unique, back = np.unique(entity * SPAN + day, return_inverse=True)
+        first = unique // SPAN * SPAN if length is None else np.maximum(unique - length, unique // SPAN * SPAN)
+        low, high = np.searchsorted(self.key, first), np.searchsorted(self.key, unique)
+        unknown = unique < 0
         return {name: _sum(total, low, high, unknown)[back] for name, total in self.running.items()}
 
     def days_since(self, entity: Ints, day: Ints) -> Floats:
         """(n,) days from the entity's last day with any row before `day`; NaN where there is none."""
         key = np.asarray(entity, np.int64) * SPAN + np.asarray(day, np.int64)
         place = np.searchsorted(self.key, key) - 1
-        found = self.key[np.maximum(place, 0)] if len(self.key) else np.full(len(key), -1)
-        same = (place >= 0) & (found // SPAN == key // SPAN) & (key >= 0)
-        return np.where(same, key - found, np.nan).astype(np.float32)
+        latest = self.key[np.maximum(place, 0)] if len(self.key) else np.full(len(key), -1)
+        same = (place >= 0) & (latest // SPAN == key // SPAN) & (key >= 0)
+        return np.where(same, key - latest, np.nan).astype(np.float32)
 
 
 def _sum(total: Ints, low: Any, high: Any, unknown: np.ndarray) -> Floats:
@@ -63,15 +63,15 @@ def daily(session: duckdb.DuckDBPyConnection, source: str, entity: str, sums: Ma
     Rows whose entity is negative are left out.
     """
     added = ", ".join(f"coalesce(sum({expression}), 0)::BIGINT AS {name}" for name, expression in sums.items())
-    found = columns(
+    totals = columns(
         session,
         f"""
         SELECT ({entity})::BIGINT * {SPAN} + day AS key, {added} FROM {source}
         WHERE ({entity}) >= 0 GROUP BY key ORDER BY key
     """,
     )
-    key = found.pop("key")
-    return Daily(key, {name: _running(found.pop(name)) for name in list(found)})
+    key = totals.pop("key")
+    return Daily(key, {name: _running(totals.pop(name)) for name in list(totals)})
 
 
 def _running(values: Ints) -> Ints:

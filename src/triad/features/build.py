@@ -64,11 +64,11 @@ def fit(
     return data, state
 
 
-def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table | None = None) -> Dataset:
+def transform(session: duckdb.DuckDBPyConnection, state: State, candidates: pa.Table | None = None) -> Dataset:
     """Examples of any later tables in the terms of `state`: what lies after its windows has split -1.
 
     Args:
-        asked: exposures that did not happen, to be scored in place of the log's: event_id, user_id, item_id,
+        candidates: exposures that did not happen, to be scored in place of the log's: event_id, user_id, item_id,
             occurred_at, position, surface. Prices after the last known day are that day's.
 
     Raises:
@@ -82,7 +82,7 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, asked: pa.Table 
         )
     bound(session)
     check_keys(session)
-    return _assemble(session, state, catalogue.read(session, state.params.category_levels), asked)[0]
+    return _assemble(session, state, catalogue.read(session, state.params.category_levels), candidates)[0]
 
 
 def _learn(
@@ -139,15 +139,15 @@ def _learn(
 
 
 def _assemble(
-    session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, asked: pa.Table | None = None
+    session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, candidates: pa.Table | None = None
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
     params, meta = state.params, state.meta
-    last_day = max(_last_day(session, state), -1 if asked is None else exposures.last_day(asked))
+    last_day = max(_last_day(session, state), -1 if candidates is None else exposures.last_day(candidates))
     grid = prices.build(session, state.prices_given, last_day, known)
     stream, stream_user = streams.read(session, len(known.user_id), meta.windows)
     users = entities.users(session, known, {name: state.vocabularies[name] for name in params.user_attributes})
-    source = Source(session, state, known, users, stream, stream_user, grid, asked)
+    source = Source(session, state, known, users, stream, stream_user, grid, candidates)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
     meta = replace(meta, **{field: value for each in made.values() for field, value in each.meta.items()})
@@ -159,8 +159,8 @@ def _assemble(
 
 def units(tasks: Mapping[str, TaskParams]) -> list[str]:
     """Units to be made: those that tasks ask for, and those that members read."""
-    asked = {LABELS[task.label].unit for task in tasks.values()}
-    return [name for name, unit in UNITS.items() if unit.always or name in asked]
+    needed = {LABELS[task.label].unit for task in tasks.values()}
+    return [name for name, unit in UNITS.items() if unit.always or name in needed]
 
 
 def _classes(session: duckdb.DuckDBPyConnection, tasks: Mapping[str, TaskParams]) -> dict[str, tuple[str, ...]]:
@@ -182,13 +182,13 @@ def _columns(tasks: Mapping[str, TaskParams]) -> dict[str, tuple[str, ...]]:
 
 
 def _surfaces(session: duckdb.DuckDBPyConnection, funnel: Funnel, train: tuple[int, int]) -> tuple[str, ...]:
-    found = columns(
+    counts = columns(
         session,
         f"""SELECT surface, count(*) AS n FROM activity
             WHERE kind = {funnel.kinds[0]} AND surface IS NOT NULL AND time >= {train[0]} AND time < {train[1]}
             GROUP BY surface ORDER BY n DESC, surface LIMIT {SURFACES}""",
     )
-    return tuple(found["surface"].tolist())
+    return tuple(counts["surface"].tolist())
 
 
 def _last_day(session: duckdb.DuckDBPyConnection, state: State) -> int:

@@ -93,7 +93,7 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
 
 def words(title: str, most: int) -> list[str]:
     """The title's first `most` words, lower case."""
-    return [found[0] for found in islice(WORD.finditer(title.lower()), most)]
+    return [match[0] for match in islice(WORD.finditer(title.lower()), most)]
 
 
 def _prefixes(paths: Texts, levels: int) -> tuple[Texts, ...]:

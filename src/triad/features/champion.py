@@ -96,7 +96,7 @@ def origins(
     Raises:
         TriadError: the two share other numbers of rows by hash.
     """
-    found = {}
+    rows = {}
     for name, grown in tonight.items():
         if name not in base:
             continue
@@ -107,8 +107,8 @@ def origins(
                 where="features.hash_buckets",
                 mend="keep that number",
             )
-        found[name] = np.r_[np.arange(1 + grown.buckets), known.look_up(grown.ids)]
-    return found
+        rows[name] = np.r_[np.arange(1 + grown.buckets), known.look_up(grown.ids)]
+    return rows
 
 
 def _dial(version: int, market: str | None) -> str:

@@ -70,15 +70,15 @@ class Known:
 def block(known: Known, rows: Rows) -> Columns:
     """All context columns of `rows`, by name, each (n,)."""
     sums = _sums(known, rows)
-    found = _moment(known, rows) | _ages(known, rows)
+    columns = _moment(known, rows) | _ages(known, rows)
     priced = _prices(known, rows)
-    found |= priced | _tastes(known, sums["user"], priced)
-    found |= _windows(known, rows)
-    found |= _rates(known, rows, sums)
-    found |= _affinity(known, rows, sums)
+    columns |= priced | _tastes(known, sums["user"], priced)
+    columns |= _windows(known, rows)
+    columns |= _rates(known, rows, sums)
+    columns |= _affinity(known, rows, sums)
     if known.searches:
-        found |= known.searches.columns(rows.query, rows.user, known.catalogue.brand[rows.item], rows.day)
-    return found
+        columns |= known.searches.columns(rows.query, rows.user, known.catalogue.brand[rows.item], rows.day)
+    return columns
 
 
 def _entities(known: Known, rows: Rows) -> dict[str, Ints]:
@@ -94,15 +94,15 @@ def _entities(known: Known, rows: Rows) -> dict[str, Ints]:
 def _moment(known: Known, rows: Rows) -> Columns:
     hour = rows.time % DAY / HOUR * (2 * np.pi / 24)
     weekday = (rows.day + 3) % 7 * (2 * np.pi / 7)  # the epoch was a Thursday
-    found = {
+    columns = {
         "hour_sin": np.sin(hour),
         "hour_cos": np.cos(hour),
         "weekday_sin": np.sin(weekday),
         "weekday_cos": np.cos(weekday),
     }
     if known.funnel.shown:
-        found["position"] = np.log1p(rows.position)
-    return found | {
+        columns["position"] = np.log1p(rows.position)
+    return columns | {
         f"surface_{name}": (rows.surface == place).astype(np.float32) for place, name in enumerate(known.surfaces)
     }
 
@@ -118,14 +118,14 @@ def _ages(known: Known, rows: Rows) -> Columns:
 
 def _prices(known: Known, rows: Rows) -> Columns:
     at = known.grid.at(rows.item, rows.day - known.price_lag)
-    asked = np.where(np.isfinite(rows.price), np.log(rows.price), at["price"])
+    price = np.where(np.isfinite(rows.price), np.log(rows.price), at["price"])
     return {
-        "price": asked,
-        "price_to_mean": asked - at["mean_long"],
-        "price_to_long_mean": asked - at["mean_ever"],
-        "price_to_category": asked - at["category_price"],
-        "price_change_1d": asked - at["before_1"],
-        f"price_change_{SHORT}d": asked - at[f"before_{SHORT}"],
+        "price": price,
+        "price_to_mean": price - at["mean_long"],
+        "price_to_long_mean": price - at["mean_ever"],
+        "price_to_category": price - at["category_price"],
+        "price_change_1d": price - at["before_1"],
+        f"price_change_{SHORT}d": price - at[f"before_{SHORT}"],
         f"price_volatility_{LONG}d": at["volatility"],
         "is_promoted": at["is_promoted"],
         "promoted_days": at["promoted_days"],
@@ -136,18 +136,18 @@ def _tastes(known: Known, user: Columns, priced: Columns) -> Columns:
     """How the price of what a user takes differs from what they are shown, and how this row's price goes with that."""
     candidate = dict(zip(TASTES, ("price_to_category", "price_to_mean", "is_promoted"), strict=True))
     shown = plural(IMPRESSION) if known.funnel.shown else None
-    found: Columns = {}
+    columns: Columns = {}
     for taste, column in candidate.items():
         usual = _mean(user, taste, shown, 0.0) if shown else np.zeros(len(priced["price"]), np.float32)
         for kind in dict.fromkeys((known.funnel.target, known.funnel.kinds[-1])):
             lean = _mean(user, taste, plural(kind), usual) - usual
-            found[f"user_{EVENT_KINDS[kind]}_{taste}_lean"] = lean
-            found[f"user_{EVENT_KINDS[kind]}_{taste}_match"] = lean * (priced[column] - usual)
+            columns[f"user_{EVENT_KINDS[kind]}_{taste}_lean"] = lean
+            columns[f"user_{EVENT_KINDS[kind]}_{taste}_match"] = lean * (priced[column] - usual)
         if taste == "relative":
-            found["price_to_usual"] = priced[column] - (
-                usual + found[f"user_{EVENT_KINDS[known.funnel.target]}_{taste}_lean"]
+            columns["price_to_usual"] = priced[column] - (
+                usual + columns[f"user_{EVENT_KINDS[known.funnel.target]}_{taste}_lean"]
             )
-    return found
+    return columns
 
 
 def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Floats:
@@ -156,45 +156,47 @@ def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Float
 
 
 def _windows(known: Known, rows: Rows) -> Columns:
-    found: Columns = {}
-    kinds = {"item": known.funnel.kinds, "user": known.funnel.told}
+    columns: Columns = {}
+    kinds = {"item": known.funnel.kinds, "user": known.funnel.counted}
     for entity, lengths in (("item", ITEM_DAYS), ("user", USER_DAYS)):
         for length in lengths:
             sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
-            found |= {f"{entity}_{plural(kind)}_{length}d": np.log1p(sums[plural(kind)]) for kind in kinds[entity]}
+            columns |= {f"{entity}_{plural(kind)}_{length}d": np.log1p(sums[plural(kind)]) for kind in kinds[entity]}
             if entity == "item" and known.funnel.shown and length > 1:
                 step = rates.steps(known.funnel, sums)[0]
                 name = f"item_{step.name}_lift"
-                found[f"{name}_{length}d"] = step.lift(sums, known.strengths[name])
-    return found
+                columns[f"{name}_{length}d"] = step.lift(sums, known.strengths[name])
+    return columns
 
 
 def _rates(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     """Lifts, the click rate of the place, and what they come to together, as logs."""
     funnel, overall = known.funnel, _overall(known, rows)
-    found: Columns = {}
+    columns: Columns = {}
     for step in rates.steps(funnel, overall):
-        found |= rates.lifts(step, _attributes(known), sums, known.strengths)
-    so_far = found[f"match_{EVENT_KINDS[funnel.target]}_lift"] if funnel.shown else np.zeros(len(rows.day), np.float32)
+        columns |= rates.lifts(step, _attributes(known), sums, known.strengths)
+    so_far = (
+        columns[f"match_{EVENT_KINDS[funnel.target]}_lift"] if funnel.shown else np.zeros(len(rows.day), np.float32)
+    )
     if known.places:
         usual = (overall[plural(funnel.target)] + 1) / (overall[plural(IMPRESSION)] + 20)
         place = known.places.before(rows.place, rows.day)
         rate = np.where(rows.place >= 0, (place["taken"] + 20 * usual) / (place["shown"] + 20), usual)
-        found["place_rate"] = np.log(rate)
-        so_far = found[f"expected_{EVENT_KINDS[funnel.target]}"] = so_far + found["place_rate"]
+        columns["place_rate"] = np.log(rate)
+        so_far = columns[f"expected_{EVENT_KINDS[funnel.target]}"] = so_far + columns["place_rate"]
     for _, kind in funnel.steps[1:] if funnel.shown else funnel.steps:
         usual = (overall[plural(kind)] + 1) / (overall[plural(funnel.target)] + 20)
-        found[f"expected_{EVENT_KINDS[kind]}"] = so_far + np.log(usual) + found[f"match_{EVENT_KINDS[kind]}_lift"]
-    return found
+        columns[f"expected_{EVENT_KINDS[kind]}"] = so_far + np.log(usual) + columns[f"match_{EVENT_KINDS[kind]}_lift"]
+    return columns
 
 
 def learn(known: Known, rows: Rows) -> rates.Strengths:
     """How far each rate is to be trusted, from the counts of `rows`' entities up to `rows.day`."""
-    found: rates.Strengths = {}
+    strengths: rates.Strengths = {}
     entities, sums = _entities(known, rows), _sums(known, rows)
     for step in rates.steps(known.funnel, _overall(known, rows)):
-        found |= rates.learn(step, _attributes(known), sums, entities)
-    return found
+        strengths |= rates.learn(step, _attributes(known), sums, entities)
+    return strengths
 
 
 def _overall(known: Known, rows: Rows) -> Columns:
@@ -214,11 +216,11 @@ def _attributes(known: Known) -> list[str]:
 def _affinity(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     """What the user did with the item, its categories and its brand before, and what share of all they did that is."""
     target = plural(known.funnel.target)
-    found: Columns = {}
+    columns: Columns = {}
     for name in [f"user_{attribute}" for attribute in _attributes(known)]:
-        found[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
-        found |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.told}
-    found |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.told}
+        columns[f"{name}_share"] = sums[name][target] / (sums["user"][target] + 1)
+        columns |= {f"{name}_{plural(kind)}": np.log1p(sums[name][plural(kind)]) for kind in known.funnel.counted}
+    columns |= {f"user_item_{plural(kind)}": np.log1p(sums["user_item"][plural(kind)]) for kind in known.funnel.counted}
     pair = rows.user.astype(np.int64) * len(known.catalogue.item_id) + rows.item
-    found["user_item_days_since"] = np.log1p(known.daily["user_item"].days_since(pair, rows.day))
-    return found
+    columns["user_item_days_since"] = np.log1p(known.daily["user_item"].days_since(pair, rows.day))
+    return columns

@@ -38,8 +38,8 @@ def make(source: Source) -> Made:
     negatives = 0 if funnel.shown else params.sampled_negatives
     exposures.build(session, funnel.kinds[0], negatives, params.seed)
     signals.measure(session, funnel, params.attribution_hours)
-    if source.asked is not None:  # what places on the page bring was measured on the log's own exposures
-        exposures.replace(session, source.asked, negatives)
+    if source.candidates is not None:  # what places on the page bring was measured on the log's own exposures
+        exposures.replace(session, source.candidates, negatives)
 
     columns = exposures.read(session, state.surfaces, funnel.shown)
     user, time = columns["user"], columns["time"]
@@ -102,9 +102,9 @@ def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
     context = np.empty((len(rows.user), len(names)), np.float32)
     for start in range(0, len(rows.user), BLOCK):
         part = slice(start, start + BLOCK)
-        found = block(source, rows.take(part))
+        values = block(source, rows.take(part))
         for column, name in enumerate(names):
-            context[part, column] = found[name]
+            context[part, column] = values[name]
     return names, context
 
 

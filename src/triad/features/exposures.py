@@ -30,9 +30,9 @@ def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, s
     """)
 
 
-def replace(session: duckdb.DuckDBPyConnection, asked: pa.Table, negatives: int) -> None:
+def replace(session: duckdb.DuckDBPyConnection, candidates: pa.Table, negatives: int) -> None:
     """Make `exposure` from exposures that did not happen (see `build.transform`), as a recorded one would read."""
-    session.register("asked", asked)
+    session.register("candidate", candidates)
     session.execute(f"""
         CREATE OR REPLACE TEMP TABLE exposure AS
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
@@ -40,10 +40,10 @@ def replace(session: duckdb.DuckDBPyConnection, asked: pa.Table, negatives: int)
                 (epoch_us(occurred_at) // {DAY})::INT AS day,
                 NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents,
                 NULL::INT AS query_no
-            FROM asked JOIN user_row USING (user_id) JOIN item_row USING (item_id)
+            FROM candidate JOIN user_row USING (user_id) JOIN item_row USING (item_id)
         )
     """)
-    session.unregister("asked")
+    session.unregister("candidate")
 
 
 def read(session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_places: bool) -> dict[str, np.ndarray]:
@@ -59,9 +59,9 @@ def read(session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_place
     )
 
 
-def last_day(asked: pa.Table) -> int:
+def last_day(candidates: pa.Table) -> int:
     """The last UTC day of these exposures, in days since the epoch; -1 without any."""
-    latest = pc.max(asked["occurred_at"]).cast(pa.int64()).as_py()
+    latest = pc.max(candidates["occurred_at"]).cast(pa.int64()).as_py()
     return -1 if latest is None else int(latest // DAY)
 
 

@@ -26,13 +26,13 @@ class PriceGrid:
 
     def at(self, item: Ints, day: Ints) -> dict[str, Floats]:
         """(n,) all values of that day, by name; NaN before the item's first price."""
-        place, found = self._places(item, day)
-        return {name: np.where(found, values[place], np.nan) for name, values in self.values.items()}
+        place, known = self._places(item, day)
+        return {name: np.where(known, values[place], np.nan) for name, values in self.values.items()}
 
     def log_price(self, item: Ints, day: Ints) -> Floats:
         """(n,) log of the price asked that day, NaN where unknown."""
-        place, found = self._places(item, day)
-        return np.where(found, self.values["price"][place], np.nan)
+        place, known = self._places(item, day)
+        return np.where(known, self.values["price"][place], np.nan)
 
     def _places(self, item: Ints, day: Ints) -> tuple[Ints, np.ndarray]:
         key = np.asarray(item, np.int64) * SPAN + day
@@ -67,11 +67,11 @@ def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, k
         WINDOW peers AS (PARTITION BY {narrow}, day),
             long AS (PARTITION BY item_no ORDER BY day ROWS {LONG - 1} PRECEDING)
     """)
-    found = columns(session, _FEATURES)
-    key = found.pop("item_no").astype(np.int64) * SPAN + found.pop("day")
-    values = {name: column.astype(np.float32) for name, column in found.items()}
+    features = columns(session, _FEATURES)
+    key = features.pop("item_no").astype(np.int64) * SPAN + features.pop("day")
+    values = {name: column.astype(np.float32) for name, column in features.items()}
     for name in ("price", "before_1", f"before_{SHORT}", "mean_long", "mean_ever", "category_price", "volatility"):
-        values[name] = (found[name] / MICRO).astype(np.float32)
+        values[name] = (features[name] / MICRO).astype(np.float32)
     return PriceGrid(key, values, _first(key, values["price"], len(known.item_id)))
 
 

@@ -64,12 +64,12 @@ def lifts(step: Step, attributes: list[str], sums: Mapping[str, Counts], strengt
         sums: the counts of every entity, see `signals.daily_sums`.
         strengths: s by name, see `learn`.
     """
-    found: dict[str, Floats] = {}
+    log_lifts: dict[str, Floats] = {}
 
     def lift(entity: str, prior: Floats | float = 0.0) -> Floats:
         name = f"{entity}_{step.name}_lift"
-        found[name] = step.lift(sums[entity], strengths[name], prior)
-        return found[name]
+        log_lifts[name] = step.lift(sums[entity], strengths[name], prior)
+        return log_lifts[name]
 
     own: dict[str, Floats] = {}
     for name in attributes:
@@ -80,14 +80,14 @@ def lifts(step: Step, attributes: list[str], sums: Mapping[str, Counts], strengt
         start = together + np.nan_to_num(own[name] - (own[attributes[level - 1]] if level else 0.0))
         pair = lift(f"user_{name}", start)
         together = np.where(np.isfinite(pair), pair, start)
-    found[f"match_{step.name}_lift"] = together + np.nan_to_num(item - own["brand"])
-    lift("user_item", found[f"match_{step.name}_lift"])
-    return found
+    log_lifts[f"match_{step.name}_lift"] = together + np.nan_to_num(item - own["brand"])
+    lift("user_item", log_lifts[f"match_{step.name}_lift"])
+    return log_lifts
 
 
 def learn(step: Step, attributes: list[str], sums: Mapping[str, Counts], entities: Mapping[str, Ints]) -> Strengths:
     """s of each lift, from counts at the end of train; `entities` number what each row's counts are of."""
-    found: Strengths = {}
+    strengths: Strengths = {}
 
     def variance(entity: str, prior: Floats | float = 0.0) -> float:
         once = np.unique(entities[entity], return_index=True)[1]
@@ -96,7 +96,7 @@ def learn(step: Step, attributes: list[str], sums: Mapping[str, Counts], entitie
 
     def lift(entity: str, excess: float, prior: Floats | float = 0.0) -> Floats:
         strength = float(1 / np.clip(excess, 1 / STRONGEST, 1 / WEAKEST))
-        found[f"{entity}_{step.name}_lift"] = strength
+        strengths[f"{entity}_{step.name}_lift"] = strength
         return step.lift(sums[entity], strength, prior)
 
     own: dict[str, Floats] = {}
@@ -112,7 +112,7 @@ def learn(step: Step, attributes: list[str], sums: Mapping[str, Counts], entitie
         whole = variance(f"user_{name}", np.nan_to_num(values))
         lift(f"user_{name}", whole - before)
         before = max(whole, before)
-    return found
+    return strengths
 
 
 def variance_of(taken: Floats, mean: Floats, trials: Floats) -> float:

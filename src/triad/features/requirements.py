@@ -67,10 +67,10 @@ def check_categories(
     Raises:
         TriadError: an attribute to be learned has more than `schema.MOST_CATEGORIES` values.
     """
-    asked = {f"features.user_attributes: {name}": name for name in params.user_attributes}
+    attributes = {f"features.user_attributes: {name}": name for name in params.user_attributes}
     for task_name, task in tasks.items():
-        asked |= {f"tasks.{task_name}.column": column for column in LABELS[task.label].needs(task).columns}
-    for where, name in asked.items():
+        attributes |= {f"tasks.{task_name}.column": column for column in LABELS[task.label].needs(task).columns}
+    for where, name in attributes.items():
         column = '"' + name.replace('"', '""') + '"'
         values = scalar(session, f"SELECT count(DISTINCT {column}) FROM users")
         if values > MOST_CATEGORIES:
@@ -146,8 +146,8 @@ def _filled(session: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
-    found = {row[0] for row in session.execute("DESCRIBE users").fetchall()}
-    return found - set(TABLES["users"].names)
+    columns = {row[0] for row in session.execute("DESCRIBE users").fetchall()}
+    return columns - set(TABLES["users"].names)
 
 
 def has_prices(session: duckdb.DuckDBPyConnection) -> bool:
@@ -155,9 +155,9 @@ def has_prices(session: duckdb.DuckDBPyConnection) -> bool:
     return "prices" in _filled(session)
 
 
-def _lacking(where: str, needed: str, found: str) -> TriadError:
+def _lacking(where: str, needed: str, there: str) -> TriadError:
     return TriadError(
-        f"needs {needed}; {found}", where=where, mend="take it out of params.yaml, or give the source what it needs"
+        f"needs {needed}; {there}", where=where, mend="take it out of params.yaml, or give the source what it needs"
     )
 
 

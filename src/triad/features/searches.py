@@ -28,12 +28,12 @@ class Searches:
         names = np.isin(key, self.naming)
         names_any = np.isin(query, self.naming // self.width)
         pair = np.where(brand >= 0, user.astype(np.int64) * self.width + brand, -1)
-        asked = self.by_brand.before(pair, day)["searches"]
+        searches = self.by_brand.before(pair, day)["searches"]
         return {
             "query_names_brand": names.astype(np.float32),
             "query_names_other_brand": (names_any & ~names).astype(np.float32),
-            "user_brand_searches": np.log1p(asked),
-            "user_brand_search_share": asked / (self.by_user.before(user, day)["searches"] + 1),
+            "user_brand_searches": np.log1p(searches),
+            "user_brand_search_share": searches / (self.by_user.before(user, day)["searches"] + 1),
         }
 
 
@@ -45,23 +45,23 @@ def read(session: duckdb.DuckDBPyConnection, known: Catalogue) -> Searches:
     session.register("brand_name", brands)
     session.execute("""
         CREATE OR REPLACE TEMP TABLE named AS
-        WITH asked AS MATERIALIZED (SELECT query_no, ' ' || lower(query) || ' ' AS text FROM query_row),
-        word AS (SELECT DISTINCT query_no, unnest(string_split(text, ' ')) AS word FROM asked),
+        WITH spaced AS MATERIALIZED (SELECT query_no, ' ' || lower(query) || ' ' AS text FROM query_row),
+        word AS (SELECT DISTINCT query_no, unnest(string_split(text, ' ')) AS word FROM spaced),
         met AS (
             SELECT query_no, brand, name
             FROM word JOIN (SELECT *, string_split(name, ' ')[1] AS first FROM brand_name WHERE brand >= 0)
                 ON word = first
         )
         SELECT query_no, brand FROM met WHERE NOT contains(name, ' ')
-        UNION SELECT query_no, brand FROM asked JOIN (SELECT * FROM met WHERE contains(name, ' ')) USING (query_no)
+        UNION SELECT query_no, brand FROM spaced JOIN (SELECT * FROM met WHERE contains(name, ' ')) USING (query_no)
             WHERE contains(text, ' ' || name || ' ')
     """)
     session.unregister("brand_name")
     width = len(known.item_id)
     source = "(SELECT DISTINCT user_no, brand, day, visit, query_no FROM activity JOIN named USING (query_no))"
-    found = session.execute(f"SELECT query_no::BIGINT * {width} + brand AS key FROM named ORDER BY key").fetchnumpy()
+    named = session.execute(f"SELECT query_no::BIGINT * {width} + brand AS key FROM named ORDER BY key").fetchnumpy()
     return Searches(
-        naming=np.asarray(found["key"]),
+        naming=np.asarray(named["key"]),
         width=width,
         by_brand=daily(session, source, f"user_no::BIGINT * {width} + brand", {"searches": "1"}),
         by_user=daily(session, source, "user_no", {"searches": "1"}),

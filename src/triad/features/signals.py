@@ -49,7 +49,7 @@ class Funnel:
         return self.interactions[0]
 
     @property
-    def told(self) -> tuple[int, ...]:
+    def counted(self) -> tuple[int, ...]:
         """Kinds that users' columns count: the first two, the last, and what tasks predict. Streams hold them all."""
         known = {*self.kinds[:1], self.target, self.kinds[-1], *self.predicted}
         return tuple(code for code in self.kinds if code in known)
@@ -58,7 +58,7 @@ class Funnel:
     def steps(self) -> tuple[tuple[int, int], ...]:
         """Pairs of kinds whose ratio is a rate: first to second step, second to each later one."""
         first = ((IMPRESSION, self.target),) if self.shown else ()
-        return first + tuple((self.target, code) for code in self.interactions[1:] if code in self.told)
+        return first + tuple((self.target, code) for code in self.interactions[1:] if code in self.counted)
 
 
 def plural(kind: int) -> str:
@@ -145,7 +145,7 @@ def entities(levels: int, n_items: int) -> dict[str, str]:
 def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalogue) -> dict[str, Daily]:
     """Daily sums of `signal` by entity: counts by kind, expected clicks, and how what a user took was priced."""
     all_counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
-    counts = {plural(kind): all_counts[plural(kind)] for kind in funnel.told}
+    counts = {plural(kind): all_counts[plural(kind)] for kind in funnel.counted}
     places = {"expected": "expected"} if funnel.shown else {}
     tastes = {}
     for kind in dict.fromkeys((*funnel.kinds[:1], funnel.target, funnel.kinds[-1])):

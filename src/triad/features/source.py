@@ -28,7 +28,7 @@ class Source:
     streams: Streams
     stream_user: Ints  # (n,) whose each interaction is
     grid: PriceGrid
-    asked: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
+    candidates: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
 
     def tokens(self, texts: Iterable[str], most: int) -> Ints:
         """(n, most) rows of each text's first words in the vocabulary of titles, 0-padded."""

@@ -31,8 +31,8 @@ def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megab
 
 def columns(session: duckdb.DuckDBPyConnection, query: str) -> dict[str, np.ndarray]:
     """The query's columns as arrays; a null is NaN in a float column and "" in a text column (of objects)."""
-    found = session.execute(query).fetchnumpy()
-    return {name: _filled(values) for name, values in found.items()}
+    arrays = session.execute(query).fetchnumpy()
+    return {name: _filled(values) for name, values in arrays.items()}
 
 
 def scalar(session: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -15,17 +15,17 @@ from triad.features.sql import HOUR, columns
 
 def read(session: duckdb.DuckDBPyConnection, n_users: int, spans: Windows) -> tuple[Streams, Ints]:
     """All streams, and the (n,) user of each interaction. What lies outside all splits counts with the nearest."""
-    found = columns(
+    events = columns(
         session,
         f"""
         SELECT user_no, item_no, time, kind FROM activity WHERE kind > {IMPRESSION} ORDER BY user_no, time, event_id
     """,
     )
-    time, user = found["time"], found["user_no"]
+    time, user = events["time"], events["user_no"]
     first, last = min(a for a, _ in spans.values()), max(b for _, b in spans.values())
     split = split_of(np.clip(time, first, last - 1), spans)
     offsets = np.searchsorted(user, np.arange(n_users + 1)).astype(np.int64)
-    return Streams(offsets=offsets, item=found["item_no"], kind=found["kind"], time=time, split=split), user
+    return Streams(offsets=offsets, item=events["item_no"], kind=events["kind"], time=time, split=split), user
 
 
 def history(streams: Streams, stream_user: Ints, user: Ints, time: Ints) -> Ints:
@@ -33,8 +33,8 @@ def history(streams: Streams, stream_user: Ints, user: Ints, time: Ints) -> Ints
     moments = np.unique(streams.time)
     width = len(moments) + 1
     done = stream_user.astype(np.int64) * width + np.searchsorted(moments, streams.time)
-    asked = np.asarray(user, np.int64) * width + np.searchsorted(moments, time)
-    return (np.searchsorted(done, asked) - streams.offsets[user]).astype(np.int32)
+    key = np.asarray(user, np.int64) * width + np.searchsorted(moments, time)
+    return (np.searchsorted(done, key) - streams.offsets[user]).astype(np.int32)
 
 
 def hours_since_last(streams: Streams, user: Ints, time: Ints, earlier: Ints) -> Floats:
@@ -58,13 +58,13 @@ def lists(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows)
     user, time = stream_user[rows], streams.time[rows]
     starts = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(time) != 0)]) if len(rows) else rows
     earlier = history(streams, stream_user, user[starts], time[starts])
-    asked = earlier > 0
+    answerable = earlier > 0
     sizes = np.diff(np.r_[starts, len(rows)])
     return Lists(
-        user=user[starts][asked],
-        history=earlier[asked],
-        time=time[starts][asked],
-        split=inside[rows][starts][asked],
-        offsets=np.r_[0, np.cumsum(sizes[asked])].astype(np.int64),
-        target=streams.item[rows][np.repeat(asked, sizes)],
+        user=user[starts][answerable],
+        history=earlier[answerable],
+        time=time[starts][answerable],
+        split=inside[rows][starts][answerable],
+        offsets=np.r_[0, np.cumsum(sizes[answerable])].astype(np.int64),
+        target=streams.item[rows][np.repeat(answerable, sizes)],
     )

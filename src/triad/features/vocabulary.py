@@ -70,10 +70,10 @@ def load(folder: Path) -> dict[str, Vocabulary]:
     Raises:
         TriadError: there is none.
     """
-    found = {path.stem: _read(path) for path in sorted(folder.glob("*.parquet"))}
-    if not found:
+    vocabularies = {path.stem: _read(path) for path in sorted(folder.glob("*.parquet"))}
+    if not vocabularies:
         raise TriadError("holds no vocabularies", where=str(folder), mend="run the stage that writes them")
-    return found
+    return vocabularies
 
 
 def _read(path: Path) -> Vocabulary:

@@ -33,7 +33,7 @@ def binary(
     taken = np.asarray(labels) > 0.5
     p = np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON)
     loss = -np.log(np.where(taken, p, 1 - p))
-    found = {
+    estimates = {
         "auc": auc(taken, p, cluster, draws),
         "gauc": gauc(taken, p, cluster, draws),
         "log_loss": _mean(loss, cluster, draws),
@@ -43,10 +43,10 @@ def binary(
         chosen = p >= threshold
         cells = [chosen & taken, chosen & ~taken, ~chosen & taken, ~chosen & ~taken]
         tp, fp, fn, tn = draws.totals(cluster, np.stack(cells, axis=1).astype(np.float64)).T
-        found["accuracy"] = _ratio(tp + tn, tp + fp + fn + tn)
-        found["recall"] = _ratio(tp, tp + fn)
-        found["f1"] = _ratio(2 * tp, 2 * tp + fp + fn)
-    return found
+        estimates["accuracy"] = _ratio(tp + tn, tp + fp + fn + tn)
+        estimates["recall"] = _ratio(tp, tp + fn)
+        estimates["f1"] = _ratio(2 * tp, 2 * tp + fp + fn)
+    return estimates
 
 
 def auc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
@@ -64,14 +64,14 @@ def auc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -
         (np.r_[share, share[tied]], (np.r_[first, after[tied]], np.r_[of_negatives, of_negatives[tied]])),
         shape=(len(positives) + 1, draws.multiplicity.shape[1]),
     )
-    found = []
+    areas = []
     for drawn in draws.blocks(max(*counted.shape)):
         every = np.ascontiguousarray(drawn.T)
         below = np.cumsum(counted @ every, axis=0)
         weights = every[of_positives]
         wins = np.einsum("pb,pb->b", weights, below[:-1])
-        found.append(_ratio(wins, weights.sum(axis=0) * below[-1]))
-    return np.concatenate(found)
+        areas.append(_ratio(wins, weights.sum(axis=0) * below[-1]))
+    return np.concatenate(areas)
 
 
 def gauc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -> Estimate:
