@@ -124,7 +124,7 @@ def test_a_version_names_the_branch_of_the_run_that_made_it(tmp_path: Path, monk
     night = Run("night", "2026-03-01", "abc", "airflow:nightly", str(tmp_path), str(tmp_path / "night"), None, "")
     found = store.client()
     found.create_registered_model("triad")
-    found.create_model_version("triad", str(tmp_path), tags={"trigger": night.asked})
+    found.create_model_version("triad", str(tmp_path), tags={"trigger": night.trigger_with_run})
     published, later = {"model": "triad", "version": 1}, replace(night, run_id="later")
     for run, branch in ((night, "retrain/2026-03-01"), (later, "retrain/2026-03-01-2")):  # kept the night's version
         tell_registry(run, published, branch, "abc")

@@ -75,9 +75,9 @@ def main() -> None:
         sys.exit(130)
     except TriadError as error:
         sys.stderr.write(f"\nerror · {error}\n")
-        if told := os.environ.get("TRIAD_FAILURE"):  # an unattended run reads the kind of error
+        if failure := os.environ.get("TRIAD_FAILURE"):  # an unattended run reads the kind of error
             with suppress(OSError):  # the disk itself may be the fault
-                error.write(Path(told))
+                error.write(Path(failure))
         sys.exit(1)
     except BrokenPipeError:  # the reader of the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,5 +92,5 @@ def discover(package: str, attribute: str, protocol: type, beside: Collection[st
 def parts(protocol: type) -> frozenset[str]:
     """The public methods and annotated attributes that a protocol asks for, its bases' included, and `name`."""
     own = [vars(base) for base in protocol.__mro__ if vars(base).get("_is_protocol") and base.__module__ != "typing"]
-    asked = {name for each in own for name in (*each, *each.get("__annotations__", ()))}
-    return frozenset({name for name in asked if not name.startswith("_")} | {"name"})
+    names = {name for each in own for name in (*each, *each.get("__annotations__", ()))}
+    return frozenset({name for name in names if not name.startswith("_")} | {"name"})

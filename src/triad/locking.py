@@ -85,19 +85,19 @@ def _lock(handle: int, target: Path, wait: bool) -> None:
 
 
 def _self() -> bytes:
-    told = {
+    holder = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "command": shlex.join(sys.orig_argv)[:200],
         "folder": str(Path.cwd())[:1000],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return json.dumps(told).encode()
+    return json.dumps(holder).encode()
 
 
 def _holder(handle: int) -> str:
     for _ in range(50):  # between taking it and saying so lies a moment
-        if told := os.pread(handle, 4096, 0):
-            return "process {pid} on {host} ({command}, in {folder}, since {since})".format(**json.loads(told))
+        if holder := os.pread(handle, 4096, 0):
+            return "process {pid} on {host} ({command}, in {folder}, since {since})".format(**json.loads(holder))
         time.sleep(0.02)
     return "another process"

@@ -126,11 +126,11 @@ class Formatter(logging.Formatter):
 
 def tell_unexpected(_: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """`sys.excepthook`: where an error came up and what it is, without the values that its text may quote."""
-    told: list[str] = []
+    traces: list[str] = []
     cause: BaseException | None = error
-    while cause is not None and len(told) < 9:
+    while cause is not None and len(traces) < 9:
         plain = isinstance(cause, OSError | ImportError | AttributeError | NameError | TypeError)
         text = shown_path(str(cause)) if plain else masked(str(cause))
-        told.append("".join(traceback.format_tb(cause.__traceback__)) + f"{type(cause).__name__}: {text}\n")
+        traces.append("".join(traceback.format_tb(cause.__traceback__)) + f"{type(cause).__name__}: {text}\n")
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    sys.stderr.write("\nThat led to:\n".join(reversed(told)))
+    sys.stderr.write("\nThat led to:\n".join(reversed(traces)))

@@ -147,8 +147,8 @@ def _for_dvc(path: Path, folder: Path) -> str:
         raise TriadError("DVC cannot work in a path with a brace", where=str(path), mend="rename the folder")
     if _COMMENT not in str(path):
         return str(path)
-    told = os.path.relpath(path, (folder / ".dvc").resolve())
-    if _COMMENT in told:
+    relative = os.path.relpath(path, (folder / ".dvc").resolve())
+    if _COMMENT in relative:
         mend = "keep the cache and the workspaces below one folder"
         raise TriadError(f"DVC's settings cannot hold a {_COMMENT!r}", where=str(path), mend=mend)
-    return told
+    return relative

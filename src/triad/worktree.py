@@ -31,7 +31,7 @@ class Mark:
     params: str | None = None
 
 
-def git(folder: Path, *arguments: str, given: str | None = None, **environment: str) -> str:
+def git(folder: Path, *arguments: str, stdin: str | None = None, **environment: str) -> str:
     """What git prints in `folder`, without blanks around it.
 
     Raises:
@@ -41,7 +41,7 @@ def git(folder: Path, *arguments: str, given: str | None = None, **environment: 
         done = subprocess.run(
             ["git", "-c", "core.fsync=all", *arguments],
             cwd=folder,
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="surrogateescape",

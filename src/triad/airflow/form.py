@@ -56,15 +56,15 @@ def arguments(context: Context) -> list[str]:
     Raises:
         AirflowFailException: the run was triggered with a key that the form does not have.
     """
-    given = context["params"]
-    # not `given`: Airflow lays the run's keys into it, known or not
+    entered = context["params"]
+    # not `entered`: Airflow lays the run's keys into it, known or not
     refuse_unknown(context["dag_run"].conf or {}, context["dag"].params)
-    as_of = given["as_of"] or context["dag_run"].run_after.date()
-    sets = [f"ingest.simulated.size={given['size']}"] if given["size"] else []
-    sets += [f"finetune.init={given['init']}"] if given["init"] else []
-    sets += given["overrides"] or []
-    named = ["--config", given["config"]] if given["config"] else []
-    named += [part for task in given["tasks"] or [] for part in ("--task", task)]
+    as_of = entered["as_of"] or context["dag_run"].run_after.date()
+    sets = [f"ingest.simulated.size={entered['size']}"] if entered["size"] else []
+    sets += [f"finetune.init={entered['init']}"] if entered["init"] else []
+    sets += entered["overrides"] or []
+    named = ["--config", entered["config"]] if entered["config"] else []
+    named += [part for task in entered["tasks"] or [] for part in ("--task", task)]
     return ["--as-of", str(as_of), *named, *(part for one in sets for part in ("--set", one))]
 
 

@@ -164,8 +164,8 @@ def prepare(environment: Mapping[str, str], home: Path) -> None:
     call(*airflow, "db", "migrate")
     # two processes that make a fresh store at once would break it
     call(sys.executable, "-c", "from triad.tracking.store import client; client()")
-    if asked := {stage.meta["pool"] for stage in stages(settings.checkout()) if "pool" in stage.meta}:
-        for pool in sorted(asked - set(call(*airflow, "pools", "list", "-o", "plain").split())):
+    if pools := {stage.meta["pool"] for stage in stages(settings.checkout()) if "pool" in stage.meta}:
+        for pool in sorted(pools - set(call(*airflow, "pools", "list", "-o", "plain").split())):
             call(*airflow, "pools", "set", pool, "1", "One at a time: stages of dvc.yaml ask for it")
 
 
@@ -230,8 +230,8 @@ def _wait_until(parts: Parts, port: int, healthy: Sequence[str]) -> None:
                 raise TriadError(f"ended with {process.returncode}:\n{tail}", where=name, mend="is its port taken?")
         try:
             with urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/monitor/health", timeout=5) as answer:
-                told = json.load(answer)
-            if all(told[part]["status"] == "healthy" for part in healthy):
+                health = json.load(answer)
+            if all(health[part]["status"] == "healthy" for part in healthy):
                 return
         except (urllib.error.URLError, OSError, ValueError):
             pass

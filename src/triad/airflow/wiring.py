@@ -68,7 +68,7 @@ def nearest(name: str, known: Mapping[str, Stage]) -> list[str]:
 
 
 def _all_needs(name: str, known: Mapping[str, Stage]) -> set[str]:
-    return {found for needed in known[name].after for found in {needed, *_all_needs(needed, known)}}
+    return {stage for needed in known[name].after for stage in {needed, *_all_needs(needed, known)}}
 
 
 def task_id(stage: str) -> str:
@@ -78,19 +78,19 @@ def task_id(stage: str) -> str:
 
 def _task(stage: Stage) -> BaseOperator:
     base = stage.name.partition("@")[0]
-    given: dict[str, Any] = {name: stage.meta[name] for name in ("pool", "retries") if name in stage.meta}
+    options: dict[str, Any] = {name: stage.meta[name] for name in ("pool", "retries") if name in stage.meta}
     if "pool" in stage.meta:
-        given["queue"] = stage.meta[
+        options["queue"] = stage.meta[
             "pool"
         ]  # of a Celery worker that has what the pool counts; elsewhere it says nothing
     if "timeout_minutes" in stage.meta:
-        given["execution_timeout"] = timedelta(minutes=stage.meta["timeout_minutes"])
+        options["execution_timeout"] = timedelta(minutes=stage.meta["timeout_minutes"])
     return RunStage(
         task_id=task_id(stage.name),
         stage=stage.name,
         outlets=[assets.OF_STAGE[base]] if base in assets.OF_STAGE else [],
         doc_md=_docstring(base) or stage.description or None,
-        **given,
+        **options,
     )
 
 

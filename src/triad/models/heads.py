@@ -149,8 +149,8 @@ class Heads(keras.layers.Layer):
         """Logits over all rows: a task's own output, times that of the event it needs."""
 
         def whole(name: str) -> Any:
-            given = self.tasks[name]["given"]
-            return own[name] if given is None else losses.product_logit(whole(given), own[name])
+            parent = self.tasks[name]["given"]
+            return own[name] if parent is None else losses.product_logit(whole(parent), own[name])
 
         return {name: whole(name) for name in own}
 
@@ -173,15 +173,15 @@ class Heads(keras.layers.Layer):
         labels, present = losses.clean(batch["labels"], batch["mask"][:, None])
         names, extra = list(self.tasks), {}
         for place, (name, task) in enumerate(self.tasks.items()):
-            given = task["given"]
-            if given is None or dials["counterfactual"] == "none":
+            parent = task["given"]
+            if parent is None or dials["counterfactual"] == "none":
                 continue
-            before = names.index(given)
+            before = names.index(parent)
             error, happened = KINDS[task["kind"]].loss(labels[:, place], own[name]), labels[:, before]
             if name in errors:
-                values = losses.doubly_robust(error, errors[name], happened, outputs[given])
+                values = losses.doubly_robust(error, errors[name], happened, outputs[parent])
             else:
-                values = losses.inverse_propensity(error, happened, outputs[given])
+                values = losses.inverse_propensity(error, happened, outputs[parent])
             mean = losses.masked_mean(values, present[:, place] * present[:, before])
             extra[name] = dials["counterfactual_weight"] * mean
         return extra

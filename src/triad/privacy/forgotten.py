@@ -114,9 +114,9 @@ def read() -> Forgotten:
             "the list of forgotten persons is damaged", where=str(path), mend="bring its copy back from your backup"
         ) from error
     if check is not None and (secret is None or secret.check != check):
-        found = "holds none" if secret is None else f"holds one of check value {secret.check}"
+        key_state = "holds none" if secret is None else f"holds one of check value {secret.check}"
         raise TriadError(
-            f"the forgotten persons are listed under the key of check value {check}, but the environment {found}: "
+            f"the forgotten persons are listed under the key of check value {check}, but the environment {key_state}: "
             "they would come back",
             where=str(path),
             mend=f"set {KEY} to that key. If it is lost, move the file away and forget all of them again",

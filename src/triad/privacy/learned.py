@@ -78,9 +78,9 @@ def versions(mlflow_client: MlflowClient, names: Names, held: Stored) -> Iterato
             learners.append(
                 Learner(model.name, number, directly, starts(model.name, lineage["params"]), number in serving)
             )
-    told = tainted(learners)
+    taints = tainted(learners)
     for one in learners:
-        if how := told.get((one.model, one.number)):
+        if how := taints.get((one.model, one.number)):
             serves = ", and it serves" if one.serves else ""
             yield Place(f"version {one.number} of {one.model}{serves}", f"learned from them: {how}", _RETRAIN)
 

@@ -39,7 +39,7 @@ def keep(run: Run, files: Iterable[str], message: str) -> tuple[str, str]:
                 return branch, known
             number += 1
             continue
-        made = made or git(folder, *_NOBODY, "commit-tree", tree, "-p", run.revision, given=f"{message}\n\n{ours}\n")
+        made = made or git(folder, *_NOBODY, "commit-tree", tree, "-p", run.revision, stdin=f"{message}\n\n{ours}\n")
         try:  # refused if another run has taken the name meanwhile
             git(folder, "update-ref", f"refs/heads/{branch}", made, _NEW)
         except TriadError:

@@ -40,8 +40,15 @@ def close_run(run: Run) -> dict[str, Any]:
         branch, commit = keep(run, files, _message(run, published))
         if published:
             tell_registry(run, published, branch, commit)
-        told = {name: published.get(name) for name in ("verdict", "promoted", "version", "run_id", "reasons")}
-        result = {"branch": branch, "commit": commit, "pushed": pushed, **told, "delivered": delivered, "delivery": why}
+        judged = {name: published.get(name) for name in ("verdict", "promoted", "version", "run_id", "reasons")}
+        result = {
+            "branch": branch,
+            "commit": commit,
+            "pushed": pushed,
+            **judged,
+            "delivered": delivered,
+            "delivery": why,
+        }
         write_json(run.folder / CLOSED, result)
     log.info("restore it: git checkout %s && dvc pull", branch)
     return result
@@ -110,5 +117,5 @@ def tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str)
     os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(Path(run.checkout))
     mlflow_client, model, version = client(), published["model"], str(published["version"])
     tags = mlflow_client.get_model_version(model, version).tags
-    if "branch" not in tags or tags.get("trigger") == run.asked:
+    if "branch" not in tags or tags.get("trigger") == run.trigger_with_run:
         tag(mlflow_client, model, version, {"branch": branch, "branch_commit": commit})

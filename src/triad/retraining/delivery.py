@@ -122,9 +122,13 @@ def _renew(checkout: Path, source: Path) -> str:
                 where=f"champion {champion}, tables in {source}",
                 mend="correct what the log above says, then `triad retraining deliver`",
             )
-        found, why = hand_over(folder / LISTS, checkout, champion)
+        delivered_to, why = hand_over(folder / LISTS, checkout, champion)
     as_of = read(source / "params.yaml")["ingest"]["as_of"]
-    return f"its lists were made from the tables as of {as_of} in {source}, and delivered to {found}" if found else why
+    return (
+        f"its lists were made from the tables as of {as_of} in {source}, and delivered to {delivered_to}"
+        if delivered_to
+        else why
+    )
 
 
 def _newest(checkout: Path) -> Path:

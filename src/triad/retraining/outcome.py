@@ -11,7 +11,7 @@ REPORT = ARTIFACTS / "evaluate" / "report"
 PUBLISHED = ARTIFACTS / "publish" / "published.json"
 LISTS = ARTIFACTS / "recommend"
 
-_TOLD = {
+_FACTS = {
     REPORT / "verdict.json": ("evaluate", ("verdict", "champion", "reasons")),
     PUBLISHED: ("publish", ("verdict", "promoted", "version", "run_id", "champion", "reasons")),
     LISTS / "summary.json": ("recommend", ("rows", "users", "model_version")),
@@ -20,16 +20,16 @@ _TOLD = {
 
 def outcome(stage: str, workspace: Path) -> dict[str, Any]:
     """What `stage` wrote in `workspace`, in short."""
-    told: dict[str, Any] = {}
-    for path, (name, fields) in _TOLD.items():
+    facts: dict[str, Any] = {}
+    for path, (name, fields) in _FACTS.items():
         if name == stage and (workspace / path).is_file():
-            found = read_json(workspace / path)
-            told |= {field: found[field] for field in fields}
+            written = read_json(workspace / path)
+            facts |= {field: written[field] for field in fields}
     if stage == "validate":
-        told |= _validation(workspace)
+        facts |= _validation(workspace)
     if stage == "evaluate" and (workspace / REPORT / "report.html").is_file():
-        told["report"] = str(workspace / REPORT / "report.html")
-    return told
+        facts["report"] = str(workspace / REPORT / "report.html")
+    return facts
 
 
 def data_docs(workspace: Path) -> Path | None:

@@ -19,8 +19,8 @@ _DAY = 86400
 def branches(here: Path, keep_days: int, needed: Collection[str], *, dry: bool) -> list[str]:
     """Delete older branches of nights, but for the newest, those checked out, and those `needed`."""
     form = "--format=%(committerdate:unix) %(objectname) %(refname:short)"
-    told = git(here, "for-each-ref", "--sort=-committerdate", form, f"refs/heads/{BRANCHES}/").splitlines()
-    listed = [line.split(" ", 2) for line in told]
+    lines = git(here, "for-each-ref", "--sort=-committerdate", form, f"refs/heads/{BRANCHES}/").splitlines()
+    listed = [line.split(" ", 2) for line in lines]
     out = {
         line.removeprefix("branch refs/heads/")
         for line in git(here, "worktree", "list", "--porcelain").splitlines()

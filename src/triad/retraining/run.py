@@ -71,13 +71,13 @@ class Run:
             **os.environ,
             "MLFLOW_TRACKING_URI": place.tracking_uri(Path(self.checkout)),
             "TRIAD_CHECKOUT": self.checkout,
-            "TRIAD_TRIGGER": self.asked,
+            "TRIAD_TRIGGER": self.trigger_with_run,
             "PATH": os.pathsep.join(path),
             **mark,
         }
 
     @property
-    def asked(self) -> str:
+    def trigger_with_run(self) -> str:
         """Who or what asked for it, with its run: the `trigger` of a version that it makes."""
         return self.trigger if self.run_id in self.trigger else f"{self.trigger}, run {self.run_id}"
 

@@ -63,7 +63,7 @@ def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, An
     if error is None:
         _keep_lock(run.folder)
         return {**said, **seconds, **outcome(name, run.folder)}, DONE
-    docs = {"data_docs": str(found)} if name == "validate" and (found := data_docs(run.folder)) else {}
+    docs = {"data_docs": str(page)} if name == "validate" and (page := data_docs(run.folder)) else {}
     return {**said, **seconds, "error": error, **docs}, RETRY if error["transient"] else PERSON
 
 

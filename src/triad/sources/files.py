@@ -258,7 +258,7 @@ def _check_complete(name: str, data: pa.Table) -> None:
 
 
 def _query(
-    session: duckdb.DuckDBPyConnection, name: str, found: Files, table: TableParams, window: tuple[datetime, datetime]
+    session: duckdb.DuckDBPyConnection, name: str, files: Files, table: TableParams, window: tuple[datetime, datetime]
 ) -> str:
     """The query for a table's rows in the window; checks that it is not empty."""
     columns = ", ".join(map(quote, table.columns))
@@ -274,7 +274,7 @@ def _query(
         raise TriadError(
             f"all {total:,} rows lie outside of the window {window[0]:%Y-%m-%d} … {window[1]:%Y-%m-%d}; "
             f"the file's go from {earliest} to {latest}",
-            where=f"{found.name}, {name}.{clock}",
+            where=f"{files.name}, {name}.{clock}",
             mend="correct ingest.as_of, ingest.window_days or the time's format",
         )
     if inside < total:

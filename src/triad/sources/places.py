@@ -87,13 +87,13 @@ def find(path: str, where: str, form: Format | None, most: int) -> tuple[list[Pl
 
 def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
     """The file system, what all paths in it begin with, the same as it may be printed, their ends, those left out."""
-    blind = _VARIABLE.sub(lambda found: "_" * len(found[0]), path)  # a variable's signs are no pattern
+    blind = _VARIABLE.sub(lambda match: "_" * len(match[0]), path)  # a variable's signs are no pattern
     magic = _MAGIC.search(blind)
     cut = path.rfind("/", 0, magic.start()) + 1 if magic else len(path)
     pattern = path[cut:].rstrip("/")
     if _VARIABLE.search(pattern):
         raise TriadError("a variable stands behind a pattern", where=at, mend="put variables before the first * ? or [")
-    url = _VARIABLE.sub(lambda found: _value(found[1], at), path)
+    url = _VARIABLE.sub(lambda match: _value(match[1], at), path)
     try:
         system, root = _opened(url)
         if system.isfile(root) and not url.endswith("/"):
@@ -109,10 +109,10 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
             pattern = root[root.rfind("/", 0, inner.start()) + 1 :]
         root = root.removesuffix(pattern)
         left: list[str] = []
-        found = sorted(set(_matches(system, root, pattern.split("/"), left)))
-        files = [name for name in found if system.isfile(root + name)]
+        names = sorted(set(_matches(system, root, pattern.split("/"), left)))
+        files = [name for name in names if system.isfile(root + name)]
         if not files:  # it is of folders
-            files, more = _sorted_out([each for name in found for each in _below(system, root, f"{name}/")])
+            files, more = _sorted_out([each for name in names for each in _below(system, root, f"{name}/")])
             left += more
         return system, root, shown_path(path[:cut]), files, left
     except ImportError as error:
@@ -184,11 +184,11 @@ def _value(name: str, at: str) -> str:
             where=at,
             mend=f"name it TRIAD_… or SHOP_…, or let the operator allow it: export {ALLOWED}={name}",
         )
-    found = os.environ.get(name)
-    if not found:
+    value = os.environ.get(name)
+    if not value:
         mend = f"export {name}=… before the run, or write the path out"
         raise TriadError(f"the environment variable {name} is not set", where=at, mend=mend)
-    return found
+    return value
 
 
 def _data(names: Sequence[str], at: str, form: Format | None, left: list[str]) -> list[str]:

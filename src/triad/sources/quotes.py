@@ -38,8 +38,8 @@ class Record:
 
     def lines(self, text: bytes, delimiter: str) -> list[list[str]]:
         """The cells of each of its lines that is not empty, as if quotes were characters like others."""
-        found = re.split("\r\n?|\n", text[self.start : self.stop].decode())
-        return [line.split(delimiter) for line in found if line]
+        lines = re.split("\r\n?|\n", text[self.start : self.stop].decode())
+        return [line.split(delimiter) for line in lines if line]
 
     def lines_have(self, text: bytes, cells: int, delimiter: str) -> bool:
         """Whether each of its lines has so many cells."""
@@ -157,8 +157,8 @@ class Look:
         # the cells before the first such value and behind the last are of this record whatever its quotes mean
         before = text[record.start : record.spans[0][0]].decode().count(delimiter)
         behind = text[record.spans[-1][1] : record.stop].decode().count(delimiter)
-        told = [self._tells(column, cell) for column, cell in cells[before : len(cells) - behind]]
-        return told.count(True) >= told.count(False)
+        verdicts = [self._tells(column, cell) for column, cell in cells[before : len(cells) - behind]]
+        return verdicts.count(True) >= verdicts.count(False)
 
     def _tells(self, column: int, cell: str) -> bool | None:
         """Whether a cell looks as the column's do; None where that says nothing."""

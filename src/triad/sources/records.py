@@ -118,7 +118,7 @@ class Records:
         ]
         if not bad:
             return self._error(f"cannot be read as CSV from line {self._line} on", "write it anew")
-        shown = ", ".join(f"line {line} has {found}" for line, found in bad[:_SHOWN])
+        shown = ", ".join(f"line {line} has {count}" for line, count in bad[:_SHOWN])
         return self._error(
             f"{_counted(len(bad), 'record')} without the expected {cells} cells: {shown}",
             "mend or remove them; if all are affected, set {where}.delimiter",
@@ -216,16 +216,16 @@ class Records:
 
     def _undecodable(self, held: bytes, error: UnicodeError) -> TriadError:
         encoding = self._dialect.encoding
-        told = ""
+        detail = ""
         if isinstance(error, UnicodeDecodeError):
             first = self._line_of(held, len(held))
             before = error.object[: error.start].decode(encoding, "replace")
-            told = f": line {first + before.count(chr(10))} holds byte 0x{error.object[error.start]:02x}"
+            detail = f": line {first + before.count(chr(10))} holds byte 0x{error.object[error.start]:02x}"
             if not encoding.startswith(("utf-16", "utf-32")):  # whose lines do not end at a byte
                 lines = error.object.removesuffix(b"\n").split(b"\n")
                 count = sum(not _decodable(line, encoding) for line in lines)
-                told += f"; {count:,} of lines {first} to {first + len(lines) - 1} cannot be read"
-        return self._error(f"is not {encoding} text{told}", "name the file's encoding, e.g. {where}.encoding: cp1252")
+                detail += f"; {count:,} of lines {first} to {first + len(lines) - 1} cannot be read"
+        return self._error(f"is not {encoding} text{detail}", "name the file's encoding, e.g. {where}.encoding: cp1252")
 
     def _error(self, what: str, mend: str) -> TriadError:
         return TriadError(what, where=self._name, mend=mend.replace("{where}", self._dialect.where))

@@ -45,9 +45,9 @@ def champion(params: Params) -> None:
             _fetch(market.model, market.version, theirs, "champion.market.version")
             _check_currency(market.model, str(market.version), params.ingest.currency)
             read(theirs)
-    found = [f"version {own} of {params.publish.model}"] if own is not None else []
-    found += [f"version {market.version} of {market.model}"] if market.version is not None else []
-    LOG.info("%s · %.1f s · %s", " and ".join(found) or "none", time.monotonic() - start, OUTPUT)
+    fetched = [f"version {own} of {params.publish.model}"] if own is not None else []
+    fetched += [f"version {market.version} of {market.model}"] if market.version is not None else []
+    LOG.info("%s · %.1f s · %s", " and ".join(fetched) or "none", time.monotonic() - start, OUTPUT)
 
 
 def _check_currency(model: str, version: str, ours: str) -> None:
@@ -64,9 +64,9 @@ def _check_currency(model: str, version: str, ours: str) -> None:
 def _fetch(model: str, version: int | None, folder: Path, dial: str) -> None:
     known = versions(client(make=False), model)
     if str(version) not in known:
-        asked = "no version is named" if version is None else f"the registry has no version {version}"
+        fault = "no version is named" if version is None else f"the registry has no version {version}"
         raise TriadError(
-            f"{asked} of model {model}; known are {', '.join(known) or 'none'}",
+            f"{fault} of model {model}; known are {', '.join(known) or 'none'}",
             where=dial,
             mend="name one of them, or start from nothing",
         )

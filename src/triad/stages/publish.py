@@ -36,11 +36,11 @@ def publish(params: Params) -> None:
     LOG.info("%s", settings)
     lineage = collect(params)
     registry.serving(settings.model, settings.alias)  # before a store is made where one is lost
-    found = client()
+    mlflow_client = client()
     with locked("publish"):
-        version, run_id = _registered(found, settings, lineage)
-    promoted, reasons = _promoted(found, settings, lineage, version)
-    champion = registry.current(found, settings.model, settings.alias)
+        version, run_id = _registered(mlflow_client, settings, lineage)
+    promoted, reasons = _promoted(mlflow_client, settings, lineage, version)
+    champion = registry.current(mlflow_client, settings.model, settings.alias)
     with replacing(OUTPUT) as folder:
         write_json(
             folder / "published.json",
@@ -67,47 +67,49 @@ def publish(params: Params) -> None:
     )
 
 
-def _registered(found: MlflowClient, settings: PublishParams, lineage: Lineage) -> tuple[str, str]:
+def _registered(mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage) -> tuple[str, str]:
     """Number and run of the version with this lineage, registered if there is none yet."""
     import mlflow
 
     against = lineage.verdict.get("champion")
     tags = runs.facts(lineage) | ({"compared_with": str(against)} if against is not None else {})
     tags |= {"experiment": name} if (name := experiment()) is not None else {}
-    version = registry.find(found, settings.model, lineage.key)
+    version = registry.find(mlflow_client, settings.model, lineage.key)
     if version is None:
-        run_id, uri = runs.log(found, settings.experiment, settings.model, lineage)
+        run_id, uri = runs.log(mlflow_client, settings.experiment, settings.model, lineage)
         # tags come with the version: written later, a kill between would leave a version that nobody finds again
         with quiet():
             made = mlflow.register_model(uri, settings.model, tags=tags)
         return str(made.version), run_id
     LOG.info("this lineage is version %s already", version)
     folder_of(settings.model, version)  # whoever registered it: it is promoted only if it was signed here
-    entry = found.get_model_version(settings.model, version)
+    entry = mlflow_client.get_model_version(settings.model, version)
     run_id = entry.run_id
     # an experiment rewrites no verdict of a night; compared with itself, a version says nothing new of its promotion
     own = experiment() is None or ("experiment" in entry.tags and "promoted_at" not in entry.tags)
     if own and version != str(against):
         made = Lineage.from_dict(registry.describe(settings.model, version).lineage)  # whose code the version carries
         judged = replace(made, metrics=lineage.metrics, verdict=lineage.verdict, validation=lineage.validation)
-        runs.update(found, run_id, judged)
-        registry.tag(found, settings.model, version, tags | runs.facts(judged))
+        runs.update(mlflow_client, run_id, judged)
+        registry.tag(mlflow_client, settings.model, version, tags | runs.facts(judged))
     return version, run_id
 
 
-def _promoted(found: MlflowClient, settings: PublishParams, lineage: Lineage, version: str) -> tuple[bool, list[str]]:
+def _promoted(
+    mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage, version: str
+) -> tuple[bool, list[str]]:
     """Whether the version serves after this, and why."""
     reasons = [str(reason) for reason in lineage.verdict.get("reasons", [])]
     with locked("alias"):
-        settle(found, settings.model, settings.alias)
-    if registry.current(found, settings.model, settings.alias) == version:
+        settle(mlflow_client, settings.model, settings.alias)
+    if registry.current(mlflow_client, settings.model, settings.alias) == version:
         return True, reasons
     if lineage.verdict["verdict"] != "PASS":
         return False, reasons
     if (name := experiment()) is not None:
         return False, [*reasons, f"the experiment {name} promotes nothing; `triad promote {version}` does"]
-    if "rolled_back_at" in found.get_model_version(settings.model, version).tags:
+    if "rolled_back_at" in mlflow_client.get_model_version(settings.model, version).tags:
         return False, [*reasons, f"it was rolled back; `triad rollback --to {version}` brings it back"]
     against = lineage.verdict.get("champion")
-    registry.promote(found, settings.model, settings.alias, version, None if against is None else str(against))
+    registry.promote(mlflow_client, settings.model, settings.alias, version, None if against is None else str(against))
     return True, reasons

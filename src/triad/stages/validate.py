@@ -85,15 +85,15 @@ def validate(params: Params) -> None:
                 "as_of": str(as_of),
                 "tables_absent": absent,
                 "rows": rows,
-                "set_aside": {name: found.num_rows for name, found in aside.tables.items()},
+                "set_aside": {name: table.num_rows for name, table in aside.tables.items()},
                 "checks": [check.to_json() for check in checks],
             }
             write_json(folder / "result.json", result)
     for check in warnings:
         log.warning("warning · %s", check.line())
     index = outputs[0] / "data_docs" / "index.html"
-    told = (len(checks), len(names), len(critical), len(warnings), time.monotonic() - started, index)
-    log.info("%d checks of %d tables, %d critical failures, %d warnings · %.1f s → %s", *told)
+    summary = (len(checks), len(names), len(critical), len(warnings), time.monotonic() - started, index)
+    log.info("%d checks of %d tables, %d critical failures, %d warnings · %.1f s → %s", *summary)
     if critical:
         raise TriadError(
             f"{len(critical)} critical checks failed{describe(critical)}",
@@ -131,7 +131,7 @@ def _ask(
             checks += run_suites(loaded, INGESTED, window, docs, privacy)
             checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)
             rows = _count(session, loaded)
-            empty = [name for name, found in rows.items() if not found["rows"]]
+            empty = [name for name, counts in rows.items() if not counts["rows"]]
             if empty:
                 message = "no row is left: all were set aside"
                 checks += [Check("structure", name, None, "critical", False, message) for name in empty]
@@ -153,6 +153,6 @@ def _count(session: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str
         total = session.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
         rows[name] = {"rows": total}
         if day is not None:
-            found = session.execute(f"SELECT {day}::DATE AS day, count(*) FROM {name} GROUP BY 1 ORDER BY 1")
-            rows[name]["days"] = {str(d): n for d, n in found.fetchall()}
+            by_day = session.execute(f"SELECT {day}::DATE AS day, count(*) FROM {name} GROUP BY 1 ORDER BY 1")
+            rows[name]["days"] = {str(d): n for d, n in by_day.fetchall()}
     return rows

@@ -79,11 +79,11 @@ def collect(params: Params) -> Lineage:
     """
     sections = json.loads(params.model_dump_json(by_alias=True))
     serving = ("publish", "recommend")  # they name and use the model, they do not make it
-    told = flatten({name: values for name, values in sections.items() if name not in serving})
+    dials = flatten({name: values for name, values in sections.items() if name not in serving})
     return Lineage(
         code={**git(), "digest": code_digest()},
         data={"as_of": sections["ingest"]["as_of"], **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
-        params={name: shown_path(value) if isinstance(value, str) else value for name, value in told.items()},
+        params={name: shown_path(value) if isinstance(value, str) else value for name, value in dials.items()},
         model=hashlib.sha256((digest(STATE) + digest(FUSE)).encode()).hexdigest()[:32],
         validation=validation_summary(needed(VALIDATION)),
         metrics={k: float(v) for k, v in flatten(needed(METRICS)).items() if _is_number(v)},

@@ -76,8 +76,8 @@ class Packaged:
     def recommend(self, tables: Path, settings: RecommendParams, as_of: int | None = None) -> pa.Table:
         """As `ServingModel.recommend`."""
         with tempfile.TemporaryDirectory(prefix="triad_") as exchange:
-            asked = {"settings": settings.model_dump(mode="json"), "as_of": as_of}
-            (Path(exchange) / "asked.json").write_text(json.dumps(asked))
+            request = {"settings": settings.model_dump(mode="json"), "as_of": as_of}
+            (Path(exchange) / "asked.json").write_text(json.dumps(request))
             self._run("recommend", tables, exchange)
             return pq.read_table(Path(exchange) / "lists.parquet")
 
@@ -85,9 +85,9 @@ class Packaged:
         paths = [entry(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
         said = [what, *map(str, (self.folder.resolve(), tables.resolve(), exchange)), self.version]
         command = [sys.executable, "-P", "-m", __name__, *said]
-        told = {name: os.environ[name] for name in PASSED if name in os.environ}
-        told |= {"PYTHONPATH": os.pathsep.join(paths), "HOME": exchange}
-        done = subprocess.run(command, env=told, cwd=exchange, stdin=subprocess.DEVNULL, check=False)
+        environment = {name: os.environ[name] for name in PASSED if name in os.environ}
+        environment |= {"PYTHONPATH": os.pathsep.join(paths), "HOME": exchange}
+        done = subprocess.run(command, env=environment, cwd=exchange, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             error = Path(exchange) / "error.txt"
             raise TriadError(
@@ -147,9 +147,9 @@ def _answer(what: str, folder: Path, tables: Path, exchange: Path, version: str)
         arrays |= {} if scores.ranks is None else {_RANKS: scores.ranks}
         np.savez(exchange / "answers.npz", **arrays)
         return
-    asked = json.loads((exchange / "asked.json").read_text())
-    known = {name: value for name, value in asked["settings"].items() if name in RecommendParams.model_fields}
-    pq.write_table(served.recommend(tables, RecommendParams(**known), asked["as_of"]), exchange / "lists.parquet")
+    request = json.loads((exchange / "asked.json").read_text())
+    known = {name: value for name, value in request["settings"].items() if name in RecommendParams.model_fields}
+    pq.write_table(served.recommend(tables, RecommendParams(**known), request["as_of"]), exchange / "lists.parquet")
 
 
 if __name__ == "__main__":

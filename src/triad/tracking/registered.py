@@ -23,13 +23,13 @@ class RefusedError(MlflowException):
 
     def __init__(self, error: TriadError) -> None:
         super().__init__(str(error), INVALID_PARAMETER_VALUE)
-        self._told = {name: getattr(error, name) for name in ("what", "where", "mend")}
+        self._cause = {name: getattr(error, name) for name in ("what", "where", "mend")}
 
     def serialize_as_json(self) -> str:
         """The body of the answer. MLflow writes the whole request into `message`; here it holds the cause alone."""
-        told = self._told
-        message = f"{told['where']}: {told['what']}; to fix it: {told['mend']}"
-        return json.dumps({"error_code": self.error_code, "message": message, **told})
+        cause = self._cause
+        message = f"{cause['where']}: {cause['what']}; to fix it: {cause['mend']}"
+        return json.dumps({"error_code": self.error_code, "message": message, **cause})
 
 
 class Registered(PythonModel):

@@ -81,13 +81,13 @@ class Registry:
 
     def _starts(self) -> dict[str, str]:
         assert self.client is not None
-        found = {}
+        starts = {}
         for number in self.tags:
             params = self.client.get_run(self.client.get_model_version(self.model, number).run_id).data.params
             inits = (params.get("pretrain.init"), params.get("finetune.init"))
             if "champion" in inits and (source := params.get("champion.version", "None")) != "None":
-                found[number] = str(source)
-        return found
+                starts[number] = str(source)
+        return starts
 
     def branches(self) -> set[str]:
         """The branches that keep the nights of versions that must stay."""

@@ -164,8 +164,8 @@ class ServingModel:
         with Progress("order", len(scores), "candidates") as progress:
             for start in range(0, len(scores), _PAIRS_AT_ONCE):
                 part = slice(start, start + _PAIRS_AT_ONCE)
-                asked = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
-                data = transform(session, self.state, _asked(known, asked, moment, surface))
+                block = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
+                data = transform(session, self.state, _asked(known, block, moment, surface))
                 place = np.array([int(name.rpartition("-")[2]) for name in data.exposures.event_id], np.int64)
                 for first in range(0, len(place), _SCORED_AT_ONCE):
                     rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))

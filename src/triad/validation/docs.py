@@ -54,9 +54,9 @@ _INDEX = """<!DOCTYPE html>
 <h1>Data validation, {{ first_day }} to {{ as_of }} (not included)</h1>
 <p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical checks failed.</strong>
 {% else %}<strong class="ok">✔ Passed.</strong>{% endif %} {{ total }} checks, warnings: {{ warnings }}.</p>
-{% for title, class, found in groups if found %}<h2 class="{{ class }}">{{ title }}</h2>
+{% for title, class, failures in groups if failures %}<h2 class="{{ class }}">{{ title }}</h2>
 <table><thead><tr><th>Where</th><th>What</th><th class="number">Unexpected</th><th>Sample rows</th></tr></thead><tbody>
-{% for c in found %}<tr><td>{% if c.table in pages %}<a href="{{ pages[c.table] }}">{{ c.place }}</a>
+{% for c in failures %}<tr><td>{% if c.table in pages %}<a href="{{ pages[c.table] }}">{{ c.place }}</a>
 {% else %}{{ c.place }}{% endif %}</td><td>{{ c.message }}<br><span class="small">{{ c.name }}</span></td>
 <td class="number">{{ "{:,}".format(c.unexpected) if c.unexpected }}</td>
 <td class="small">{% for row in c.samples %}{% for k, v in row.items() %}{{ k }}={{ v }}{{ ", " if not loop.last }}
@@ -71,8 +71,8 @@ _INDEX = """<!DOCTYPE html>
 {{- ", " if not loop.last }}{% endfor %}</td></tr>{% endfor %}</tbody></table>{% endif %}
 <h2>Expectations of each table</h2>
 <table><thead><tr><th>Table</th><th class="number">Checks</th><th class="number">Failed</th></tr></thead><tbody>
-{% for name, asked, wrong in tables %}<tr><td>{% if name in pages %}<a href="{{ pages[name] }}">{{ name }}</a>
-{% else %}{{ name }}{% endif %}</td><td class="number">{{ asked }}</td><td class="number">{{ wrong or "" }}</td></tr>
+{% for name, count, wrong in tables %}<tr><td>{% if name in pages %}<a href="{{ pages[name] }}">{{ name }}</a>
+{% else %}{{ name }}{% endif %}</td><td class="number">{{ count }}</td><td class="number">{{ wrong or "" }}</td></tr>
 {% endfor %}</tbody></table>
 <details><summary>Checks that passed ({{ passed|length }})</summary><table><tbody>
 {% for c in passed %}<tr><td>{{ c.place }}</td><td>{{ c.message }}</td></tr>{% endfor %}</tbody></table></details>
@@ -104,7 +104,7 @@ def settle(page: str, stamp: str) -> str:
     page = once(_DROPPED.sub("", page))
     page = page.replace("<head>", f"<head>{_POLICY}", 1).replace("</head>", f"<style>{_STYLE}</style></head>", 1)
     places: dict[str, str] = {}
-    page = _UUID.sub(lambda found: places.setdefault(found.group(), str(len(places))), page)
+    page = _UUID.sub(lambda match: places.setdefault(match.group(), str(len(places))), page)
     return _STAMP.sub(stamp, page)
 
 

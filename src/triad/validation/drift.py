@@ -123,8 +123,10 @@ def numeric(
     distance = float(np.abs(gaps).max())
     p_value = float(kstwobign.sf(distance / np.sqrt(comparison.noise * design)))
     quarters = [np.quantile(part, (0.25, 0.5, 0.75)) for part in (values[~recent], values[recent])]
-    told = [f"{median:,.4g} ({low:,.4g} to {high:,.4g})" for low, median, high in quarters]
-    return Drift(column, "numeric", distance, p_value, len(codes), f"median and quartiles {told[0]} → {told[1]}")
+    described = [f"{median:,.4g} ({low:,.4g} to {high:,.4g})" for low, median, high in quarters]
+    return Drift(
+        column, "numeric", distance, p_value, len(codes), f"median and quartiles {described[0]} → {described[1]}"
+    )
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def check_labels(totals: Mapping[str, int]) -> list[Check]:
     if not shown:
         return []
     checks = []
-    asked: tuple[tuple[str, Severity], ...] = (("click", "critical"), ("purchase", "warning"))
-    for kind, severity in asked:
+    severities: tuple[tuple[str, Severity], ...] = (("click", "critical"), ("purchase", "warning"))
+    for kind, severity in severities:
         count = totals.get(kind, 0)
         message = f"{shown:,} impressions, {count:,} events of kind {kind}"
         if not count:
@@ -89,20 +89,20 @@ def check_columns(
         rows = np.arange(len(answered))
         for owner in owners:
             rows = rows[leaks.spread(owner[rows], answered[rows])]
-        told, worst, positive = {}, 0.5, answered[rows]
+        leaking, worst, positive = {}, 0.5, answered[rows]
         for name, column in columns.items():
             values = column[rows]
             numbers = leaks.rates(values, positive) if values.dtype == object else values
             score = leaks.best_auc(numbers, positive)
             worst = max(worst, score)
             if score >= limit:
-                told[name] = score
-        where = ", ".join(told) or None
+                leaking[name] = score
+        where = ", ".join(leaking) or None
         message = f"no column of an impression tells whether it is {label}: best AUC {worst:.3f}, limit {limit:g}"
-        if told:
-            scores = ", ".join(f"{name} alone has AUC {score:.3f}" for name, score in told.items())
+        if leaking:
+            scores = ", ".join(f"{name} alone has AUC {score:.3f}" for name, score in leaking.items())
             message = f"{scores} for {label!r} (limit {limit:g}): the column is filled from what came after"
-        checks.append(Check("leak", "events", where, "critical", not told, message, len(told)))
+        checks.append(Check("leak", "events", where, "critical", not leaking, message, len(leaking)))
     return checks
 
 
@@ -115,14 +115,14 @@ def _check_drift(
         message = f"not asked: {before} days before the last {days} are too few to compare with"
         return [Check("drift", "events", None, "info", True, message)]
     columns, recent, clusters = read_events(session, _attributes(session), as_of, days)
-    asked = [
+    drifts = [
         drift.categorical(name, values, recent, clusters, partial(privacy.value, *name.split(".", 1)))
         if values.dtype == object
         else drift.numeric(name, values, recent, clusters)
         for name, values in columns.items()
     ]
     since = as_of - timedelta(days=days)
-    return check_drift([found for found in asked if found is not None], params, f"since {since}")
+    return check_drift([each for each in drifts if each is not None], params, f"since {since}")
 
 
 def check_drift(drifts: list[drift.Drift], params: ValidateParams, when: str) -> list[Check]:

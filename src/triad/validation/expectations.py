@@ -196,8 +196,8 @@ def _samples(
     with engine.connect() as session:
         cursor = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
         names, values = list(cursor.keys()), cursor.fetchall()
-    asked = _column(expectation)
-    hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != asked}
+    column = _column(expectation)
+    hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != column}
     shown = [place for place, name in enumerate(names) if name not in hidden and name not in names[:place]]
     return tuple(
         {names[place]: privacy.value(table, names[place], row[place]) for place in shown if row[place] is not None}

@@ -32,7 +32,7 @@ def make_presentable(context: Any, privacy: Privacy) -> None:
             config = result.expectation_config
             column = str(config.kwargs.get("column", ""))
             result.result = escaped(_public(result.result, config.type, table, column, privacy))
-            result.exception_info = escaped(_told(result.exception_info))
+            result.exception_info = escaped(_masked(result.exception_info))
             config.kwargs, config.meta = escaped(config.kwargs), escaped(config.meta)
             config.description, config.notes = escaped(config.description), escaped(config.notes)
         store.set(key, page)
@@ -74,10 +74,10 @@ def observed(value: Any, type_: str, table: str, column: str, privacy: Privacy) 
     return privacy.value(table, column, value)
 
 
-def _told(info: Any) -> Any:
+def _masked(info: Any) -> Any:
     if not isinstance(info, dict):
         return info
     if "raised_exception" not in info:
-        return {name: _told(inner) for name, inner in info.items()}
+        return {name: _masked(inner) for name, inner in info.items()}
     message = info.get("exception_message")
     return {**info, "exception_message": message and masked(message), "exception_traceback": None}

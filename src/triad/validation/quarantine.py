@@ -56,8 +56,8 @@ def set_aside(
     Args:
         session: with a view of each table in the folder `tables`, and `run_window`.
     """
-    asked = [place for place, check in enumerate(checks) if check.rows]
-    if not asked:
+    at_fault = [place for place, check in enumerate(checks) if check.rows]
+    if not at_fault:
         return list(checks), SetAside()
     names = _views(session)
     for name in names:
@@ -65,16 +65,16 @@ def set_aside(
         session.execute(f"CREATE VIEW {numbered(name)} AS SELECT * FROM {source}")
     session.execute(f"CREATE TABLE set_aside (name TEXT, {FILE} TEXT, {ROW} BIGINT, place INT, reason TEXT)")
     totals = {name: session.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in names}
-    told = list(checks)
-    for place in asked:
-        told[place] = _own(session, place, checks[place], totals, limits)
+    settled = list(checks)
+    for place in at_fault:
+        settled[place] = _own(session, place, checks[place], totals, limits)
     _take_along(session, names)
-    for place in asked:
+    for place in at_fault:
         if session.execute("SELECT 1 FROM set_aside WHERE place = ? LIMIT 1", [place]).fetchall():
-            told[place] = _counted(session, place, told[place], totals, limits)
+            settled[place] = _counted(session, place, settled[place], totals, limits)
     for name in names:
         session.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * EXCLUDE ({FILE}, {ROW}) FROM {_kept(name)}")
-    return told, _taken(session, names)
+    return settled, _taken(session, names)
 
 
 def _views(session: duckdb.DuckDBPyConnection) -> list[str]:

@@ -61,13 +61,13 @@ def rows_of(table: str, expectation: Mapping[str, Any], window: Mapping[str, str
 
 def _repeated(table: str, columns: Sequence[str]) -> str:
     key = ", ".join(map(quoted, columns))
-    given = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
+    complete = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in columns)
     return (
         f"SELECT {FILE}, {ROW} FROM ("
         f"SELECT *, count(*) OVER (PARTITION BY {key}) AS times, count(*) OVER same AS copies, "
         f"row_number() OVER (same ORDER BY {FILE}, {ROW}) AS copy FROM ("
         f"SELECT {key}, {FILE}, {ROW}, hash(*COLUMNS(* EXCLUDE ({FILE}, {ROW}))) AS content "
-        f"FROM {numbered(table)} WHERE {given}) WINDOW same AS (PARTITION BY {key}, content)"
+        f"FROM {numbered(table)} WHERE {complete}) WINDOW same AS (PARTITION BY {key}, content)"
         ") WHERE times > 1 AND NOT (copies = times AND copy = 1)"
     )
 

@@ -161,8 +161,8 @@ def _across(table: Table) -> list[Expectation]:
         "WHERE session_id IS NOT NULL GROUP BY user_id, item_id, session_id"
     )
     early = (
-        "SELECT event_id, kind, occurred_at, {told} FROM {{batch}} "
-        "JOIN (SELECT {key}, {told} FROM {home}) USING ({key}) WHERE occurred_at < {told}"
+        "SELECT event_id, kind, occurred_at, {since} FROM {{batch}} "
+        "JOIN (SELECT {key}, {since} FROM {home}) USING ({key}) WHERE occurred_at < {since}"
     )
     return [
         _rows(
@@ -184,13 +184,13 @@ def _across(table: Table) -> list[Expectation]:
             "warning",
             "user_id",
             "nobody acts before signing up",
-            early.format(told="signed_up_at", home="users", key="user_id"),
+            early.format(since="signed_up_at", home="users", key="user_id"),
         ),
         _rows(
             "warning",
             "item_id",
             "nothing happens to an item before it is available",
-            early.format(told="available_from", home="items", key="item_id"),
+            early.format(since="available_from", home="items", key="item_id"),
         ),
     ]
 

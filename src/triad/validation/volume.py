@@ -63,7 +63,7 @@ def _by_chance(customers: Mapping[date, int], opened: Sequence[date]) -> bool:
     for day in opened:
         if customers.get(day):
             counts[day.weekday()].append(customers[day])
-    usual = {weekday: float(np.median(found or [np.inf])) for weekday, found in counts.items()}
+    usual = {weekday: float(np.median(daily or [np.inf])) for weekday, daily in counts.items()}
     missing = sum(not customers.get(day) for day in opened)
     as_many = poisson.sf(missing - 1, sum(np.exp(-usual[day.weekday()]) for day in opened))
     expected, most = 0.0, 0.0  # customers of the present run of such days, and of the run that should have had most

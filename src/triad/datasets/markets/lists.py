@@ -70,10 +70,10 @@ def sampled(form: MarketsForm, market: str, folder: Path, data: Dataset, split: 
     """
     width, query = 100, data.rows(split, "lists")
     random = np.random.default_rng((form.seed, SPLITS.index(split)))
-    asked = form.markets[market].asked
+    path = form.markets[market].asked
     pool = np.unique(data.streams.item)
-    if asked is not None:
-        pool = np.flatnonzero(Texts.of(read_ratings(folder / asked, form)[1]).places(data.items.item_id) >= 0)
+    if path is not None:
+        pool = np.flatnonzero(Texts.of(read_ratings(folder / path, form)[1]).places(data.items.item_id) >= 0)
     item = np.empty((len(query), width), np.int64)
     for at, row in enumerate(query.tolist()):
         user = data.lists.user[row]

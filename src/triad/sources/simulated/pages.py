@@ -73,9 +73,9 @@ def shown_on(world: World, day: int) -> Shown:
     pages = generator(world.seed, "pages", day)
     pool = _pool(world, day, pages, user=user, surface=surface, focus=focus)
     score = POLICY_TASTE * liking(people, goods, user[:, None], pool) + POLICY_NOISE * pages.gumbel(size=pool.shape)
-    asked = world.queries.brand[np.maximum(query, 0)]
-    wanted = (query >= 0) & (asked >= 0)
-    score += 3.0 * (wanted[:, None] & (goods.brand[pool] == asked[:, None]))
+    brand = world.queries.brand[np.maximum(query, 0)]
+    wanted = (query >= 0) & (brand >= 0)
+    score += 3.0 * (wanted[:, None] & (goods.brand[pool] == brand[:, None]))
     score[_repeated(pool)] = -np.inf
     best = np.argsort(-score, axis=1, kind="stable")[:, :LONGEST]
     item = np.take_along_axis(pool, best, axis=1)
@@ -116,11 +116,11 @@ def _pool(world: World, day: int, random: np.random.Generator, *, user: Ints, su
     away = which >= FOCUSED
     leaf[away] = (TOP_OF_LEAF[leaf] * siblings + (where * siblings).astype(np.int64))[away]
     leaf[home] = pick(where[home], interest[user[home]][:, None, :])
-    found = np.searchsorted(edges, bounds[leaf] + exact * (bounds[leaf + 1] - bounds[leaf]), side="right") - 1
+    focused = np.searchsorted(edges, bounds[leaf] + exact * (bounds[leaf + 1] - bounds[leaf]), side="right") - 1
     anywhere = np.searchsorted(edges, exact * edges[-1], side="right") - 1
     explored = pick(exact, novelty)
-    picked = np.where(which < PERSONAL, found, np.where(which < PERSONAL + POPULAR, anywhere, explored))
-    return sale[np.minimum(np.where(home[:, None], picked, found), len(sale) - 1)]
+    picked = np.where(which < PERSONAL, focused, np.where(which < PERSONAL + POPULAR, anywhere, explored))
+    return sale[np.minimum(np.where(home[:, None], picked, focused), len(sale) - 1)]
 
 
 def _repeated(pool: Ints) -> NDArray[np.bool_]:

@@ -56,8 +56,8 @@ def roll_prices(seed: int, goods: Products, first: int, last: int) -> Prices:
         depth = np.where(depth > 0, np.where(luck < END, 0, depth), np.where(luck < BEGIN, chosen, 0))
         if day >= first:
             row = day - first
-            asked = goods.list_cents[:count] * np.exp(deviation) * (1 - DEPTHS[depth])
-            out.cents[row, :count] = np.maximum(np.rint(asked), 1)
+            cents = goods.list_cents[:count] * np.exp(deviation) * (1 - DEPTHS[depth])
+            out.cents[row, :count] = np.maximum(np.rint(cents), 1)
             out.depth[row, :count] = depth
             out.deviation[row, :count] = deviation
     return out

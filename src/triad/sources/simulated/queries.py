@@ -67,7 +67,7 @@ def judgements(seed: int, known: Queries, goods: Products, shown: Ints, item_id:
     near, wide, _ = np.cumsum(JUDGED)
     place = np.arange(sum(JUDGED))
     siblings = len(LEAVES) // (TOP_OF_LEAF.max() + 1)
-    asked = np.where(
+    leaves = np.where(
         place < near,
         leaf,
         np.where(
@@ -76,7 +76,7 @@ def judgements(seed: int, known: Queries, goods: Products, shown: Ints, item_id:
             (luck[..., 0] * len(LEAVES)).astype(int),
         ),
     )
-    query = known.first[asked] + (luck[..., 1] * np.diff(known.first)[asked]).astype(np.int64)
+    query = known.first[leaves] + (luck[..., 1] * np.diff(known.first)[leaves]).astype(np.int64)
     same = known.leaf[query] == leaf
     fits = (known.brand[query] < 0) | (known.brand[query] == brand)
     grade = np.where(same, np.where(fits, 3, 2), np.where(TOP_OF_LEAF[known.leaf[query]] == top, 1, 0))
