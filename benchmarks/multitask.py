@@ -26,6 +26,7 @@ from triad.artifacts import replacing_file
 from triad.config.params import Params, merge, parse
 from triad.digests import digest
 from triad.examples.dataset import Dataset, load
+from triad.kinds import KINDS
 from triad.members.sequence import Sequence
 from triad.reexec import reexec_when_full
 from triad.statistics import metrics
@@ -48,18 +49,16 @@ WINDOWS = {"choosing": ("validation", "fusion"), "test": ("test",)}
 
 def figures(data: Dataset, params: Params, scores: dict, rows: np.ndarray) -> dict[str, float]:
     """Each task's figure on `rows`, more is better: AUC, or the negative of log loss and mean absolute error."""
-    found = {}
-    for name, given in scores.items():
-        labels = np.asarray(data.labels(name)[rows], np.float64)
+    by_task = {}
+    for name, of_rows in scores.items():
+        labels, kind = np.asarray(data.labels(name)[rows], np.float64), KINDS[params.tasks[name].kind]
         known = np.isfinite(labels)
-        labels, chance, each = labels[known], given[known], np.arange(known.sum())
-        if params.tasks[name].kind == "binary":
-            found[name] = value(metrics.auc(labels > 0.5, chance, each, draw(len(each), 0, 1)))
-        elif params.tasks[name].kind == "multiclass":
-            found[name] = float(np.log(np.maximum(chance[each, labels.astype(int)], 1e-9)).mean())
+        labels, values, each = labels[known], of_rows[known], np.arange(known.sum())
+        if kind.is_event:
+            by_task[name] = value(metrics.auc(labels > 0.5, values, each, draw(len(each), 0, 1)))
         else:
-            found[name] = -float(np.abs(labels - chance).mean())
-    return found
+            by_task[name] = -float(kind.row_loss(kind.contribution(values, labels), labels, least=1e-9).mean())
+    return by_task
 
 
 def train(night: tuple[Dataset, Params, Runtime, Path], dials: dict, seed: int) -> dict:

@@ -45,6 +45,7 @@ from triad.config.tasks import TaskParams
 from triad.datasets.tabular import TabularForm, read, tasks
 from triad.examples.dataset import Dataset
 from triad.fusion.fitting import fit_fusion
+from triad.kinds import KINDS
 from triad.members.logistic import Logistic
 from triad.members.protocol import Member
 from triad.members.trees import Profile
@@ -153,7 +154,7 @@ def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int
         if runtime is not None:
             keep("single-task", network(data, single, "hillstrom", seed, runtime), [name])
         keep("LightGBM", trees(data, single, "hillstrom", seed), [name])
-        if task.kind == "binary":
+        if KINDS[task.kind].is_event:
             keep("logistic regression", Logistic.fit(data, single), [name])
     funnel = {name: asked[name] for name in ("visit", "conversion")}
     keep("LightGBM, given visit", trees(data, funnel, "hillstrom", seed), ["conversion"])

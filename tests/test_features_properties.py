@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -15,6 +16,7 @@ from make_tables import DAY, END, START, ZERO, make_tables
 
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
+from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.build import fit, transform
 from triad.features.state import State
@@ -188,6 +190,15 @@ def test_transform_repeats_fit_array_for_array(shop: tuple[bool, bool], tmp_path
             assert type(values) is type(other) and np.asarray(values).dtype == np.asarray(other).dtype
             np.testing.assert_array_equal(values, other, err_msg=f"{part}.{name}")
     assert again.meta == data.meta
+
+
+@pytest.mark.parametrize("key", ["label", "kind"])
+def test_a_state_of_a_label_or_kind_that_is_gone_is_refused_when_loaded(key: str, tmp_path) -> None:
+    state = fitted(True, True)[2]
+    task = state.tasks["conversion"].model_copy(update={key: "returned"})
+    replace(state, tasks={**state.tasks, "conversion": task}).save(tmp_path)
+    with pytest.raises(TriadError, match=f"'conversion' was learned with the {key} 'returned', which this code lacks"):
+        State.load(tmp_path)
 
 
 def test_later_rows_have_no_split_and_no_label_that_is_not_known() -> None:

@@ -18,6 +18,7 @@ from triad.ablations.files import load as load_study
 from triad.ablations.spec import Study
 from triad.examples.dataset import Dataset, load
 from triad.features.dataset import SPLITS
+from triad.kinds import KINDS
 
 FOLDER = Path("ablations")
 PRICES = 20
@@ -41,7 +42,7 @@ def columns(data: Dataset) -> dict[str, np.ndarray]:
 def export(study: Study, data: Dataset) -> dict[str, np.ndarray]:
     """All arrays of the file."""
     tasks = [
-        name for name, task in study.tasks.items() if task.kind == "binary" and name in data.meta.tasks["exposures"]
+        name for name, task in study.tasks.items() if KINDS[task.kind].is_event and name in data.meta.tasks["exposures"]
     ]
     given = [study.tasks[name].given or "" for name in tasks]
     sparse = columns(data)

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 from triad.artifacts import read_json, write_json
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
+from triad.errors import TriadError
 from triad.features import vocabulary
 from triad.features.dataset import Meta, meta_from, meta_to
 from triad.features.vocabulary import Vocabulary
+from triad.kinds import KINDS
+from triad.tasks import LABELS
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,24 @@ class State:
 
     @classmethod
     def load(cls, folder: Path) -> State:
-        """The state that `save` wrote."""
+        """The state that `save` wrote.
+
+        Raises:
+            TriadError: a task of it has a label or a kind that this code lacks.
+        """
         raw = read_json(folder / "state.json")
+        tasks = {name: TaskParams.model_validate(raw["tasks"][name]) for name in raw["task_order"]}
+        for name, task in tasks.items():
+            for key, value, known in (("label", task.label, LABELS), ("kind", task.kind, KINDS)):
+                if value not in known:
+                    raise TriadError(
+                        f"task {name!r} was learned with the {key} {value!r}, which this code lacks",
+                        where=str(folder / "state.json"),
+                        mend=f"add that {key}, check out the commit `triad why` names, or train again without the task",
+                    )
         return cls(
             params=FeaturesParams.model_validate(raw["params"]),
-            tasks={name: TaskParams.model_validate(raw["tasks"][name]) for name in raw["task_order"]},
+            tasks=tasks,
             meta=meta_from(raw["meta"]),
             vocabularies=vocabulary.load(folder / "vocabularies"),
             kinds=tuple(raw["kinds"]),
