@@ -19,7 +19,7 @@ from triad import plain
 from triad.artifacts import check_inputs
 from triad.cli import STAGES
 from triad.errors import TriadError
-from triad.machine import told, translated
+from triad.machine import faults_explained, translated
 
 TINY = """
 ingest: {as_of: '2026-03-01', simulated: {size: tiny}}
@@ -61,7 +61,7 @@ def test_what_the_machine_lacks_is_told(error: Exception, what: str) -> None:
 
 def test_a_fault_of_the_program_stays_one() -> None:
     for error in (ValueError("x"), FileNotFoundError(errno.ENOENT, "No such file", "x"), KeyError("disk")):
-        with pytest.raises(type(error)), told():
+        with pytest.raises(type(error)), faults_explained():
             raise error
 
 

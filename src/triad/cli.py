@@ -66,7 +66,7 @@ def main() -> None:
     plain.speak()
     try:
         _enter_own_environment()
-        with machine.told():
+        with machine.faults_explained():
             commands.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -37,7 +37,7 @@ _PASSES = ("no space left on the disk", "too many files are open")
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def faults_explained() -> Iterator[None]:
     """Say what the machine lacks as an error that a person can read; all other errors pass as they are."""
     try:
         yield

@@ -48,7 +48,7 @@ class _Link(BaseOperatorLink):
     key = ""
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        return getattr(operator, "found_links", {}).get(self.key, "")
+        return getattr(operator, "links_at_end", {}).get(self.key, "")
 
 
 class ReportLink(_Link):

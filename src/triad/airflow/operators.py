@@ -44,7 +44,7 @@ class Triad(BaseOperator):
     def __init__(self, *, arguments: Callable[[Context], Sequence[str]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.arguments = arguments
-        self.found_links: dict[str, str] = {}
+        self.links_at_end: dict[str, str] = {}
         self._hook: SubprocessHook | None = None
 
     def command(self, context: Context) -> Sequence[str]:
@@ -66,7 +66,7 @@ class Triad(BaseOperator):
         code, last = self.run_module(["triad", *command], settings.checkout(), context)
         outcome = parse(last)
         workspace = outcome.get("workspace") or workspace_of(context)
-        self.found_links = links(Path(workspace), outcome) if workspace else {}
+        self.links_at_end = links(Path(workspace), outcome) if workspace else {}
         if code:
             error = outcome.get("error")
             what = "{where}: {what}\n  to fix it: {mend}".format(**error) if error else f"it ended with {code}"

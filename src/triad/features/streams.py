@@ -53,8 +53,8 @@ def lists(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows)
     inside = split_of(streams.time, spans)
     event = streams.kind
     rows = np.flatnonzero((event == target_kind) & (inside > 0))
-    asked_for = np.stack([stream_user[rows], streams.time[rows], streams.item[rows]])
-    rows = rows[np.unique(asked_for, axis=1, return_index=True)[1]]
+    takes = np.stack([stream_user[rows], streams.time[rows], streams.item[rows]])
+    rows = rows[np.unique(takes, axis=1, return_index=True)[1]]
     user, time = stream_user[rows], streams.time[rows]
     starts = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(time) != 0)]) if len(rows) else rows
     earlier = history(streams, stream_user, user[starts], time[starts])

@@ -88,7 +88,7 @@ def versions(mlflow_client: MlflowClient, names: Names, held: Stored) -> Iterato
 def _directly(lineage: Mapping[str, Any], held: Stored) -> str:
     data = lineage["data"]
     tables = {path: hash_ for path, hash_ in data["dvc"].items() if path.endswith("/tables")}
-    named, unseen = held.told(tables)
+    named, unseen = held.holding(tables)
     window = f"{data['first_day']} to {data['last_day']}"
     if named:
         return f"its tables of {window} hold them"

@@ -37,7 +37,7 @@ class Stored:
     outputs: Mapping[str, tuple[str, int]]
     looked: frozenset[str]  # hashes of the folders that lie whole in the cache
 
-    def told(self, hashes: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    def holding(self, hashes: Mapping[str, str]) -> tuple[list[str], list[str]]:
         """Of a lock's outputs (path → hash): those that hold the person, and those that could not be looked at."""
         named = [path for path, hash_ in hashes.items() if hash_ in self.outputs]
         unseen = [path for path, hash_ in hashes.items() if hash_.endswith(".dir") and hash_ not in self.looked]
@@ -113,7 +113,7 @@ def kept(here: Path, held: Stored) -> Iterator[Place]:
         if not git(here, "ls-tree", ref, "--", "dvc.lock"):
             continue
         locked = hashes(git(here, "show", f"{ref}:dvc.lock"))
-        named, unseen = held.told(locked)
+        named, unseen = held.holding(locked)
         loose -= set(locked.values())
         short = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
         mend = f"`git {'tag -d' if ref.startswith('refs/tags/') else 'branch -D'} {short}`"

@@ -22,7 +22,7 @@ class Unattended(click.Group):
         from triad.retraining.run import say
 
         try:
-            with machine.told():
+            with machine.faults_explained():
                 return super().invoke(context)
         except TriadError as error:
             sys.stderr.write(f"\nerror · {error}\n")

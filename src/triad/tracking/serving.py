@@ -124,7 +124,7 @@ class ServingModel:
             moment = _midnight_after(session) if as_of is None else as_of
             titles, categories = _shown(session)
             # only who and what is there matters now: the log's own exposures would cost time and be thrown away
-            data = transform(session, self.state, _asked(None, _no_pairs(), moment, None))
+            data = transform(session, self.state, _candidates(None, _no_pairs(), moment, None))
             order = recommending.by_item_id(data)
             retrieved = self._retrieve(data, settings, moment, order)
             if settings.order_by is not None:
@@ -165,7 +165,7 @@ class ServingModel:
             for start in range(0, len(scores), _PAIRS_AT_ONCE):
                 part = slice(start, start + _PAIRS_AT_ONCE)
                 block = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
-                data = transform(session, self.state, _asked(known, block, moment, surface))
+                data = transform(session, self.state, _candidates(known, block, moment, surface))
                 place = np.array([int(name.rpartition("-")[2]) for name in data.exposures.event_id], np.int64)
                 for first in range(0, len(place), _SCORED_AT_ONCE):
                     rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))
@@ -217,7 +217,7 @@ def _joined(parts: list[Pairs]) -> Pairs:
     return Pairs(np.concatenate(user), np.concatenate(item), np.concatenate(score))
 
 
-def _asked(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:
+def _candidates(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:
     """`pairs` as exposures at `moment`, each the first thing on the page. Event ids end in the pair's place."""
     count = len(pairs.user)
     user = Texts.of([]) if data is None else data.users.user_id[pairs.user]

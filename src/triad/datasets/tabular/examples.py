@@ -95,7 +95,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
     at = np.arange(len(own)) - np.repeat(before, paths.count)
     at_once = _first_at_once(start[order], user)
     follows = form.steps.label is not None
-    asked_at, reads = (begin[at_once], before[at_once]) if follows else (begin + paths.count, ended)
+    time, reads = (begin[at_once], before[at_once]) if follows else (begin + paths.count, ended)
     none = np.zeros(0, np.int32)
     mean, std = _scales(context[split == 0])
     return Dataset(
@@ -118,7 +118,7 @@ def read(form: TabularForm, folder: Path) -> Dataset:
                 event_id=Texts.of((table.texts(form.id) if form.id else np.arange(table.rows).astype(str))[order]),
                 user=user,
                 item=paths.offered,
-                time=asked_at,
+                time=time,
                 split=split[order],
                 history=(reads - offsets[user]).astype(np.int32),
                 context=context[order],
