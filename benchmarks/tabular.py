@@ -48,7 +48,7 @@ from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
 from triad.members.logistic import Logistic
 from triad.members.protocol import Member
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.statistics import metrics
 from triad.statistics.bootstrap import Draws, Estimate, draw, interval
 
@@ -136,7 +136,7 @@ def network(data: Dataset, asked: dict[str, TaskParams], kind: str, seed: int, r
 
 def trees(data: Dataset, asked: dict[str, TaskParams], kind: str, seed: int) -> Member:
     vectors = np.zeros((len(data.items.item_id), 1), np.float32)  # nothing was pretrained
-    return Profile.fit(data, vectors, asked, TREES[kind].model_copy(update={"seed": seed}))
+    return BoostedTrees.fit(data, vectors, asked, TREES[kind].model_copy(update={"seed": seed}))
 
 
 def hillstrom(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, runtime: Runtime | None) -> Answers:
@@ -168,7 +168,7 @@ def pakdd(data: Dataset, asked: dict[str, TaskParams], shown: str, seed: int, ru
     That is where a calibrated chance's mean recall is best; a threshold searched on the held rows follows their noise.
     """
     rows, share = data.rows(shown), data.labels("male")[data.rows("train")].mean()
-    members: dict[str, Member] = {"logistic": Logistic.fit(data, asked), "profile": trees(data, asked, "pakdd", seed)}
+    members: dict[str, Member] = {"logistic": Logistic.fit(data, asked), "trees": trees(data, asked, "pakdd", seed)}
     if runtime is not None:
         members["finetune"] = network(data, asked, "pakdd", seed, runtime)
     # nothing serves that this could harm, so the fusion need only be likelier better than not

@@ -15,6 +15,7 @@ from make_dataset import make_dataset
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import write_json
+from triad.config.members import Recipe
 from triad.config.params import Params, parse
 from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples import dataset
@@ -37,8 +38,11 @@ def make_params(**evaluate: Any) -> Params:
     return parse({"ingest": {"as_of": "2026-01-31", "window_days": 36}, "tasks": TASKS, "evaluate": settings}, "test")
 
 
+PEEKING = Recipe("peeking", "Peeking", ("RowScorer", "Retriever"), module="make_evaluation")
+
+
 @dataclass(frozen=True)
-class Informed:
+class Peeking:
     """A member that peeks: the label under `noise` times as much noise. Its quality is the test's to choose."""
 
     noise: float
@@ -72,26 +76,26 @@ class Informed:
         write_json(folder / "noise.json", self.noise)
 
     @classmethod
-    def load(cls, folder: Path) -> Informed:
+    def load(cls, folder: Path) -> Peeking:
         return cls(float((folder / "noise.json").read_text()))
 
 
 def make_fused(data: Dataset, noise: float = 1.5, weight: float = 0.8) -> Fused:
     tasks = make_params().tasks
-    members = {"informed": Informed(noise), "popularity": Popularity.fit(data, tasks, half_life_days=14)}
+    members = {"peeking": Peeking(noise), "popularity": Popularity.fit(data, tasks, half_life_days=14)}
     kinds, given = relations(tasks)
     record = {
         "kind": "",
-        "best": "informed",
+        "best": "peeking",
         "fallback": False,
-        "members": {"informed": {"cost_of_leaving_out": 0.1}, "popularity": {"cost_of_leaving_out": 0.01}},
+        "members": {"peeking": {"cost_of_leaving_out": 0.1}, "popularity": {"cost_of_leaving_out": 0.01}},
     }
     return Fused(
         members,
         kinds,
         given,
         {task: dict.fromkeys(members) for task in tasks},
-        {task: {"informed": weight, "popularity": 1 - weight} for task in tasks},
+        {task: {"peeking": weight, "popularity": 1 - weight} for task in tasks},
         {task: record | {"left_out": ["popularity"] if kind == "ranking" else []} for task, kind in kinds.items()},
     )
 

@@ -23,7 +23,7 @@ from triad.features.build import fit
 from triad.fusion.fitting import fit_fusion
 from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.tables import connect, write_table
 
 TASKS: dict[str, Any] = {
@@ -55,7 +55,7 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
         tasks, few = params.tasks, ProfileParams(max_iterations=8, components=4)
         members = {
             "popularity": Popularity.fit(data, tasks, half_life_days=14.0),
-            "profile": Profile.fit(data, vectors, tasks, few),
+            "trees": BoostedTrees.fit(data, vectors, tasks, few),
             "similarity": Similarity.fit(data, vectors, tasks, SimilarityParams()),
         }
         fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))

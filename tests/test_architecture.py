@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from triad.cli import STAGES
+from triad.config.members import RECIPES
 from triad.tasks import LABELS
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,9 @@ def reach(path: Path, without: frozenset[Path] = frozenset()) -> set[Path]:
         seen.add(current)
         parents = [folder / "__init__.py" for folder in current.parents if SOURCE in folder.parents]
         named = [module_file(name) for name in imports(current) if name.startswith("triad")]
-        todo += [p for p in (*parents, *named, *discovered(current)) if p is not None and p.is_file()]
+        todo += [
+            p for p in (*parents, *named, *discovered(current), *members(current)) if p is not None and p.is_file()
+        ]
     return {p for p in seen - without if not says_nothing(p)}
 
 
@@ -70,6 +73,27 @@ def discovered(path: Path) -> frozenset[Path]:
             own = isinstance(package, ast.Name) and package.id == "__name__"
             folders.add(path.parent if own else SOURCE / Path(*ast.literal_eval(package).split(".")))
     return frozenset(file for folder in folders for file in folder.rglob("*.py"))
+
+
+@cache
+def members(path: Path) -> frozenset[Path]:
+    """The files of the members that `path` asks triad.members.registry for: of a stage that it names, else all."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    named = {call.func.id: call.args for call in calls if isinstance(call.func, ast.Name)}
+    if "triad.members.registry" not in imports(path):
+        return frozenset()
+    every = {"load_member", "make_member", "member_class"} & set(named)
+    stages = [ast.literal_eval(named["make_members"][0])] if "make_members" in named else []
+    recipes = [recipe for recipe in RECIPES.values() if every or recipe.stage in stages]
+    return frozenset(file for recipe in recipes if (file := module_file(recipe.module)))
+
+
+def test_who_asks_for_members_reaches_their_files_and_no_others() -> None:
+    stages = ("similarity", "profile", "fuse")
+    reached = {name: {p.stem for p in reach(SOURCE / "triad" / "stages" / f"{name}.py")} for name in stages}
+    assert {"trees", "stacked_trees", "item_similarity"} <= reached["profile"] and "linear" not in reached["profile"]
+    assert {"item_similarity", "linear"} <= reached["similarity"] and "network" not in reached["similarity"]
+    assert {Path(*recipe.module.split(".")).name for recipe in RECIPES.values()} <= reached["fuse"]
 
 
 def test_who_imports_a_package_that_reads_its_folder_reaches_all_its_files(
@@ -125,6 +149,8 @@ def test_a_stage_lists_just_the_code_it_imports(stage: str) -> None:
 def test_a_stage_lists_just_the_sections_it_reads(stage: str) -> None:
     text = (SOURCE / "triad" / "stages" / f"{stage}.py").read_text()
     read = {name.rstrip("_") for name in re.findall(r"\bparams\.(\w+)", text)}
+    if "Bench(" in text:  # of pretrain, members read what was learned
+        read |= {each for recipe in RECIPES.values() if recipe.stage == stage for each in recipe.reads} - {"pretrain"}
     listed = {section.split(".")[0] for section in PIPELINE[stage]["params"]}
     assert read == listed
 

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from make_dataset import make_dataset
-from make_evaluation import Informed, Served, make_fused, make_params, write_artifacts, write_oracle
+from make_evaluation import PEEKING, Peeking, Served, make_fused, make_params, write_artifacts, write_oracle
 
 from triad.artifacts import TABLES, read_json, write_json
+from triad.config.members import RECIPES
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
 from triad.evaluation import scoring, window
 from triad.evaluation.oracle import oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
-from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 from triad.statistics.bootstrap import value
 from triad.tasks.base import EVERY_SLICE
@@ -42,7 +42,7 @@ def asked(data):
 def shop(tmp_path, monkeypatch):
     """A folder to run the stage in, with no champion yet."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(MEMBERS, "informed", "make_evaluation:Informed")
+    monkeypatch.setattr(RECIPES, "_objects", {**RECIPES, "peeking": PEEKING})
     monkeypatch.setattr(stage, "load_champion", lambda model, alias: None)
     return tmp_path
 
@@ -112,14 +112,14 @@ def test_slices_part_users_items_categories_and_surfaces(data, asked) -> None:
 def test_the_fused_answers_are_those_of_the_fusion_itself(data, asked) -> None:
     fused = make_fused(data)
     scored = scoring.score_members(fused, data, asked)
-    assert set(scored) == {"fused", "informed", "popularity"}
+    assert set(scored) == {"fused", "peeking", "popularity"}
     for task, scores in fused.predict(data, asked.rows).items():
         assert np.array_equal(scored["fused"].tasks[task], scores)
     assert np.array_equal(scored["fused"].ranks, window.rank_targets(fused, data, asked))
 
 
 def test_the_naive_answers_need_no_member(data, asked) -> None:
-    alone = replace(make_fused(data), members={"informed": Informed(1.0)})
+    alone = replace(make_fused(data), members={"peeking": Peeking(1.0)})
     naive = scoring.score_naive(alone, data, make_params().tasks, asked)
     clicked = np.asarray(data.labels("click"))[data.rows("train")]
     assert naive.tasks["click"] == pytest.approx(np.full(len(asked.rows), np.nanmean(clicked)))

@@ -172,7 +172,7 @@ def test_the_stages_end_to_end(data, tmp_path, monkeypatch, caplog) -> None:
     caplog.set_level("INFO")
     save(data, ARTIFACTS / "features")
     settings = params(
-        fuse={"members": ["similarity", "profile", "popularity"], "bootstrap": 50},
+        fuse={"members": ["similarity", "trees", "popularity"], "bootstrap": 50},
         profile={"max_iterations": 25, "min_rows_a_leaf": 20},
     )
     with pytest.raises(TriadError, match=r"pretrain/embeddings\.npy: no such file"):
@@ -185,7 +185,7 @@ def test_the_stages_end_to_end(data, tmp_path, monkeypatch, caplog) -> None:
     profile(settings)
     fuse(settings)
     written = read_json(ARTIFACTS / "fuse" / "fusion.json")
-    assert written["members"] == ["similarity", "profile", "popularity"]
+    assert written["members"] == ["similarity", "trees", "popularity"]
     assert set(written["weights"]) == set(TASKS)
     fused = Fused.load(ARTIFACTS / "fuse")
     rows = data.rows("test")

@@ -241,7 +241,7 @@ NIGHT = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 1, trunk: {layers: 1}}
 finetune: {max_epochs: 1}
-fuse: {bootstrap: 50, members: [popularity, finetune, item_knn, profile]}
+fuse: {bootstrap: 50, members: [popularity, finetune, item_knn, trees]}
 evaluate: {bootstrap: 50}
 recommend: {order_by: click}
 tasks:

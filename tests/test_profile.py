@@ -1,4 +1,4 @@
-"""The user-profile member: it beats the naive one on every task, sees no future, and serves any night."""
+"""The member `trees`: it beats the naive one on every task, sees no future, and serves any night."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.members.popularity import Popularity
 from triad.members.protocol import Retriever, RowScorer
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.members.trees_columns import fit_basis, table
 from triad.schema import EVENT_KINDS
 
@@ -28,7 +28,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def member(data):
-    return Profile.fit(data, make_vectors(data), TASKS, PARAMS)
+    return BoostedTrees.fit(data, make_vectors(data), TASKS, PARAMS)
 
 
 def test_it_beats_the_naive_member_on_every_task(data, member) -> None:
@@ -88,7 +88,7 @@ def test_what_comes_after_is_not_seen(data, member) -> None:
 
 def test_another_night_has_other_rows_but_the_same_scores(data, member, tmp_path) -> None:
     member.save(tmp_path)
-    again = Profile.load(tmp_path)
+    again = BoostedTrees.load(tmp_path)
     rows = data.rows("test")
     later = other_night(data, order=np.random.default_rng(1).permutation(48), unknown=2)
     before, after = member.predict(data, rows), again.predict(later, rows)
@@ -101,7 +101,9 @@ def test_what_is_given_a_click_is_a_product_with_it(data, member) -> None:
     rows = data.rows("fusion")
     found = member.predict(data, rows)
     assert (found["conversion"] < found["click"]).all()
-    alone = Profile.fit(data, make_vectors(data), {"conversion": TASKS["conversion"]}, PARAMS)  # its click is not asked
+    alone = BoostedTrees.fit(
+        data, make_vectors(data), {"conversion": TASKS["conversion"]}, PARAMS
+    )  # its click is not asked
     assert alone.given == {}
     label = data.labels("conversion")[rows]
     assert found["conversion"].mean() == pytest.approx(label.mean(), rel=0.25)
@@ -110,18 +112,18 @@ def test_what_is_given_a_click_is_a_product_with_it(data, member) -> None:
 
 def test_what_does_not_fit_is_refused(data, member, tmp_path) -> None:
     other = replace(data, meta=replace(data.meta, context=("position", "item_click_rate", "price_gap", "weather")))
-    with pytest.raises(TriadError, match=r"member profile: context is .*weather.*hours_since_last"):
+    with pytest.raises(TriadError, match=r"member trees: context is .*weather.*hours_since_last"):
         member.predict(other, data.rows("test"))
     assert isinstance(member, RowScorer) and not isinstance(member, Retriever)
     member.save(tmp_path)
-    meaning = read_json(tmp_path / "profile.json")
-    write_json(tmp_path / "profile.json", meaning | {"versions": {"scikit-learn": "0.1"}})
+    meaning = read_json(tmp_path / "trees.json")
+    write_json(tmp_path / "trees.json", meaning | {"versions": {"scikit-learn": "0.1"}})
     with pytest.raises(TriadError, match=r"fitted with scikit-learn 0\.1"):
-        Profile.load(tmp_path)
+        BoostedTrees.load(tmp_path)
 
 
 def test_two_fits_are_the_same(data, member) -> None:
-    again = Profile.fit(data, make_vectors(data), TASKS, PARAMS)
+    again = BoostedTrees.fit(data, make_vectors(data), TASKS, PARAMS)
     rows = data.rows("test")
     for task, scores in again.predict(data, rows).items():
         assert (scores == member.predict(data, rows)[task]).all()
@@ -130,14 +132,14 @@ def test_two_fits_are_the_same(data, member) -> None:
 def test_trees_stop_where_validation_stops_falling(data) -> None:
     many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, patience=5, bag_rows=0)
     click = {"click": TASKS["click"]}
-    (trees,) = Profile.fit(data, make_vectors(data), click, many).trees["click"]
+    (trees,) = BoostedTrees.fit(data, make_vectors(data), click, many).trees["click"]
     assert trees.n_iter_ < 200
     # validation chose: with its labels drawn by chance, there is nothing to gain and it stops at once
     labels = data.exposures.labels.copy()
     rows = data.rows("validation")
     labels[rows, 0] = np.random.default_rng(0).permutation(labels[rows, 0])
     chance = data.replaced(exposures=replace(data.exposures, labels=labels))
-    (stopped,) = Profile.fit(chance, make_vectors(data), click, many).trees["click"]
+    (stopped,) = BoostedTrees.fit(chance, make_vectors(data), click, many).trees["click"]
     assert stopped.n_iter_ < trees.n_iter_
 
 
@@ -145,9 +147,9 @@ def test_few_rows_are_fitted_several_times_and_averaged(data) -> None:
     click, rows = {"click": TASKS["click"]}, data.rows("test")
     count = int(np.isfinite(data.labels("click")[data.rows("train")]).sum())
 
-    def fit(fits: float, seed: int) -> Profile:
+    def fit(fits: float, seed: int) -> BoostedTrees:
         params = ProfileParams(max_iterations=20, min_rows_a_leaf=20, bag_rows=int(fits * count), seed=seed)
-        return Profile.fit(data, make_vectors(data), click, params)
+        return BoostedTrees.fit(data, make_vectors(data), click, params)
 
     both = fit(2, 1)
     assert len(both.trees["click"]) == 2
@@ -163,27 +165,31 @@ def test_a_class_that_train_never_showed_has_a_probability(data) -> None:
     labels[train & (labels[:, 2] == 1), 2] = np.nan
     labels[(data.exposures.split == 1) & (labels[:, 2] == 1), 2] = np.nan
     known = data.replaced(exposures=replace(data.exposures, labels=labels))
-    scores = Profile.fit(known, make_vectors(data), {"profile": TASKS["profile"]}, PARAMS).predict(data, np.arange(5))
+    scores = BoostedTrees.fit(known, make_vectors(data), {"profile": TASKS["profile"]}, PARAMS).predict(
+        data, np.arange(5)
+    )
     assert scores["profile"].sum(axis=1) == pytest.approx(1)
     assert (scores["profile"][:, 1] > 0).all()
 
 
 def test_spend_reads_the_user_and_one_label_is_refused(data) -> None:
     spend = {"price": TaskParams(kind="regression", label="spend")}
-    columns = Profile.fit(data, make_vectors(data), spend, PARAMS).columns["price"]
+    columns = BoostedTrees.fit(data, make_vectors(data), spend, PARAMS).columns["price"]
     assert "price_level" in columns
     assert not {"same_item", "relative_price", "brand"} & set(columns)
     labels = data.exposures.labels.copy()
     labels[:, 0] = 0
     with pytest.raises(TriadError, match=r"task click, split train: all .* labels are 0"):
-        Profile.fit(data.replaced(exposures=replace(data.exposures, labels=labels)), make_vectors(data), TASKS, PARAMS)
+        BoostedTrees.fit(
+            data.replaced(exposures=replace(data.exposures, labels=labels)), make_vectors(data), TASKS, PARAMS
+        )
 
 
 def test_a_column_that_no_row_knows_is_left_out(data) -> None:
     context = np.array(data.exposures.context)
     context[:, 0] = np.nan  # a shop without prices, say
     blind = data.replaced(exposures=replace(data.exposures, context=context))
-    member = Profile.fit(blind, make_vectors(data), {"click": TASKS["click"]}, PARAMS)
+    member = BoostedTrees.fit(blind, make_vectors(data), {"click": TASKS["click"]}, PARAMS)
     assert data.meta.context[0] not in member.columns["click"]
     assert np.isfinite(member.predict(blind, rows_of(data, "test"))["click"]).all()
 
@@ -192,7 +198,9 @@ def test_trees_without_the_vectors_know_nothing_of_them(data) -> None:
     blind = PARAMS.model_copy(update={"vectors": False})
     tasks, rows = {"profile": TASKS["profile"]}, rows_of(data, "test")
     vectors = make_vectors(data)
-    found = [Profile.fit(data, each, tasks, blind).predict(data, rows)["profile"] for each in (vectors, vectors[::-1])]
+    found = [
+        BoostedTrees.fit(data, each, tasks, blind).predict(data, rows)["profile"] for each in (vectors, vectors[::-1])
+    ]
     assert np.array_equal(*found) and found[0].std() > 0
     seeing = blind.model_copy(update={"vectors": True})
-    assert not np.array_equal(Profile.fit(data, vectors, tasks, seeing).predict(data, rows)["profile"], found[0])
+    assert not np.array_equal(BoostedTrees.fit(data, vectors, tasks, seeing).predict(data, rows)["profile"], found[0])

@@ -7,12 +7,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from make_evaluation import Served, make_fused, make_params, write_artifacts
+from make_evaluation import PEEKING, Served, make_fused, make_params, write_artifacts
 
 from triad.artifacts import read_json
+from triad.config.members import RECIPES
 from triad.config.tasks import TaskParams
 from triad.evaluation import charts, wording
-from triad.members.registry import MEMBERS
 from triad.stages import evaluate as stage
 
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
     patch = pytest.MonkeyPatch()
     patch.chdir(root)
-    patch.setitem(MEMBERS, "informed", "make_evaluation:Informed")
+    patch.setattr(RECIPES, "_objects", {**RECIPES, "peeking": PEEKING})
     data = write_artifacts(root)
     served = Served(make_fused(data, 6.0), data, "7")
     patch.setattr(stage, "load_champion", lambda model, alias: served)

@@ -18,7 +18,7 @@ from triad.members.item_similarity import Similarity
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member
 from triad.members.sharing import share, without
-from triad.members.stacked_trees import Informed
+from triad.members.stacked_trees import StackedTrees
 
 
 @dataclass
@@ -114,7 +114,7 @@ def test_trees_that_hear_another_member_are_a_member(tmp_path) -> None:
     data, params = make_dataset(150, 48, 0), ProfileParams(max_iterations=8, min_rows_a_leaf=20)
     vectors = make_vectors(data)
     tasks = {name: TASKS[name] for name in ("click", "conversion", "price")}
-    member = Informed.fit(data, vectors, tasks, params, SimilarityParams())
+    member = StackedTrees.fit(data, vectors, tasks, params, SimilarityParams())
     assert member.tasks == ("click", "conversion", "price") and member.shared.tasks == ("click", "conversion")
     assert any("shared_click" in name for name in member.reader.columns["click"])
     rows = data.rows("test")
@@ -122,7 +122,7 @@ def test_trees_that_hear_another_member_are_a_member(tmp_path) -> None:
     assert roc_auc_score(data.labels("click")[rows], found["click"]) > 0.6
     heard = member.shared.giver.predict(data, rows)["click"]
     assert logit(heard) == pytest.approx(member.shared.add(data, rows).exposures.context[rows, -2], abs=1e-4)
-    member.save(tmp_path / "informed")
-    again = load_member("informed", tmp_path / "informed").predict(data, rows, ["conversion"])
+    member.save(tmp_path / "stacked_trees")
+    again = load_member("stacked_trees", tmp_path / "stacked_trees").predict(data, rows, ["conversion"])
     assert list(again) == ["conversion"] and np.array_equal(again["conversion"], found["conversion"])
     assert isinstance(member, RowScorer) and not isinstance(member, Retriever)

@@ -59,8 +59,8 @@ def shop(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def poisoned(folder: Path, mark: Path) -> None:
     """Whatever of a version could be run or unpickled, does leave a mark."""
-    joblib.dump(Poison(mark), folder / "artifacts" / "fuse" / "members" / "profile" / "click.joblib")
-    (folder / "artifacts" / "fuse" / "members" / "profile" / "click.trees.npz").write_bytes(pickle.dumps(Poison(mark)))
+    joblib.dump(Poison(mark), folder / "artifacts" / "fuse" / "members" / "trees" / "click.joblib")
+    (folder / "artifacts" / "fuse" / "members" / "trees" / "click.trees.npz").write_bytes(pickle.dumps(Poison(mark)))
     for code in [*(folder / "code" / "triad").rglob("*.py"), folder / "registered.py"]:
         code.write_text(f"import os; os.makedirs({str(mark)!r}, exist_ok=True)\n")
     described = folder / "MLmodel"

@@ -382,7 +382,7 @@ def test_a_variant_starts_from_a_registered_model_where_there_is_one(
         run(asked, Unit("tiny", "market", 1.0, 1), folder, Path("shelf"))
 
     before = plan.plan({"tiny": asked})["studies"]
-    monkeypatch.setitem(members.MAKERS, "finetune", lambda shop: (theirs, []))
+    monkeypatch.setitem(members.TRAINED, "finetune", lambda shop: (theirs, []))
     for version, networks in ((5, 1), (6, 2)):  # from another version it is another network
         write_json(Path("artifacts") / "champion" / "champion.json", {"version": version})
         prepare(asked, folder)
@@ -511,7 +511,7 @@ def claims_without_a_task_are_of_each_that_both_answer(rows: list[dict], by_seed
     of = {than: [row for row in rows if row["than"].startswith(than)] for than in ("trees/best", "bare", "mmoe-alone-")}
     assert [row["task"] for row in of["trees/best"]] == ["click", "conversion", "price", "next"]
     best = one.facts["record"]["click"]["best"]
-    assert best == "profile" and of["trees/best"][0]["value"] == pytest.approx(
+    assert best == "trees" and of["trees/best"][0]["value"] == pytest.approx(
         np.mean(
             [estimates(each, "fused", "auc", 50, 1)[0] - estimates(each, best, "auc", 50, 1)[0] for each in by_seed]
         )
@@ -530,14 +530,14 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     from triad.ablations.run import run  # the one that needs a framework
 
     monkeypatch.chdir(tmp_path)
-    trees = {"fuse": {"members": ["profile", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
+    trees = {"fuse": {"members": ["trees", "popularity"]}, "profile": {"max_iterations": 10, "min_rows_a_leaf": 5}}
     tiny = study(
         variants={"mmoe": {}, "bare": {"fuse": {"members": ["finetune"]}}, "trees": trees},
         alone=["mmoe"],
         shares=[1.0],
         claims=[
             {"better": "trees", "than": "trees/popularity", "task": "click"},
-            {"better": "mmoe/finetune", "than": "trees/profile", "task": "click", "metric": "log_loss"},
+            {"better": "mmoe/finetune", "than": "trees/trees", "task": "click", "metric": "log_loss"},
             {"better": "trees", "than": "trees/best"},
             {"better": "mmoe", "than": "bare"},
             {"better": "mmoe", "than": "mmoe-alone-*"},
@@ -555,10 +555,10 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
         run(tiny, unit, Path("data/tiny"), Path("shelf")).save(Path("outcomes") / unit.name)
         outcomes[unit] = Outcome.load(Path("outcomes") / unit.name)
     made = sorted(each.name.partition("-")[0] for each in Path("shelf").iterdir())
-    assert made == ["finetune", "finetune", "pretrain", "pretrain", "profile", "profile"]  # once each, for all variants
+    assert made == ["finetune", "finetune", "pretrain", "pretrain", "trees", "trees"]  # once each, for all variants
     assert set(outcomes[Unit("tiny", "bare", 1.0, 1)].tasks) == {"click", "conversion", "price"}  # none orders items
     shelved = run(tiny, Unit("tiny", "trees", 1.0, 1), Path("data/tiny"), Path("shelf")).facts["seconds"]
-    assert set(shelved) == {"pretrain", "profile", "popularity"}  # what the trees read has its cost, made now or not
+    assert set(shelved) == {"pretrain", "trees", "popularity"}  # what the trees read has its cost, made now or not
     whole = Unit("tiny", "mmoe", 1.0, 1)
     again = run(tiny, whole, Path("data/tiny"), Path("shelf"))
     assert np.array_equal(again.tasks["click"].scores["finetune"], outcomes[whole].tasks["click"].scores["finetune"])
@@ -575,10 +575,10 @@ def test_a_tiny_study_from_data_to_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert claim["value"] == pytest.approx(np.mean([gain[0] for gain in gains]))
     assert (claim["seeds"], claim["status"]) == (2, "holds") and 0 < claim["low"] < claim["value"] < claim["high"]
     network, trees_said = (outcomes[Unit("tiny", name, 1.0, 1)].tasks["click"] for name in ("mmoe", "trees"))
-    losses = [estimates(network, "finetune", "log_loss", 50, 1), estimates(trees_said, "profile", "log_loss", 50, 1)]
+    losses = [estimates(network, "finetune", "log_loss", 50, 1), estimates(trees_said, "trees", "log_loss", 50, 1)]
     assert other["seeds"] == 1 and other["value"] == pytest.approx(losses[1][0] - losses[0][0])  # less is better
     assert [(row["task"], row["value"]) for row in found["transfer"]] == [("price", by_task[-1]["value"])]
-    assert {row["member"] for row in found["without"]} == {"finetune", "profile", "popularity"}
+    assert {row["member"] for row in found["without"]} == {"finetune", "trees", "popularity"}
     assert any(row["member"] == "finetune" and row["parameters"] > 1000 and row["seconds"] > 0 for row in found["cost"])
     assert len(found["missing"]) == 12 - len(outcomes)
 

@@ -16,7 +16,7 @@ from triad.examples.dataset import Dataset
 from triad.members.logistic import Logistic
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.members.trees_encodings import SMOOTHING, encode, encode_train
 from triad.texts import Texts
 
@@ -111,19 +111,19 @@ def test_trees_read_the_odds_and_the_member_keeps_them(tmp_path) -> None:
     taken = [random.integers(6, size=3).tolist() for _ in range(800)]
     label = [float(random.random() < (0.9 if 2 in row else 0.1)) for row in taken]
     data = table(taken, label)
-    member = Profile.fit(data, np.zeros((6, 1), np.float32), BINARY, TREES)
+    member = BoostedTrees.fit(data, np.zeros((6, 1), np.float32), BINARY, TREES)
     assert any(name.startswith("odds_") for name in member.columns["man"])
     rows = data.rows("validation")
     found = member.predict(data, rows)["man"]
     assert roc_auc_score(data.labels("man")[rows], found) > 0.85
     member.save(tmp_path)
-    assert (load_member("profile", tmp_path).predict(data, rows)["man"] == found).all()
+    assert (load_member("trees", tmp_path).predict(data, rows)["man"] == found).all()
     logistic = Logistic.fit(data, BINARY)
     assert roc_auc_score(data.labels("man")[rows], logistic.predict(data, rows)["man"]) > 0.85
 
 
 def test_lightgbm_scores_every_kind_of_task_and_sees_no_future(data, tmp_path) -> None:
-    member = Profile.fit(data, make_vectors(data), TASKS, TREES)
+    member = BoostedTrees.fit(data, make_vectors(data), TASKS, TREES)
     rows = rows_of(data, "fusion", "test")
     found = member.predict(data, rows)
     assert set(found) == set(data.meta.tasks["exposures"]) and (found["conversion"] <= found["click"]).all()
@@ -132,7 +132,7 @@ def test_lightgbm_scores_every_kind_of_task_and_sees_no_future(data, tmp_path) -
     error = [np.nanmean(np.abs(data.labels("price")[rows] - each)) for each in (found["price"], 0)]
     assert error[0] < 0.7 * error[1]
     member.save(tmp_path)
-    assert (Profile.load(tmp_path).predict(data, rows)["click"] == found["click"]).all()
+    assert (BoostedTrees.load(tmp_path).predict(data, rows)["click"] == found["click"]).all()
     changed = with_other_future(data, data.rows("validation"))
     before, after = (member.predict(each, data.rows("validation")) for each in (data, changed))
     assert (before["click"] == after["click"]).all()

@@ -27,7 +27,7 @@ from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
 from triad.members.logistic import Logistic
 from triad.members.popularity import Popularity
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.models.multitask import multi_task_config
 from triad.models.trunk import trunk_config
 from triad.schema import EVENT_KINDS, TABLES
@@ -101,7 +101,7 @@ def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(a
     members = {
         "popularity": Popularity.fit(data, params.tasks),
         "logistic": Logistic.fit(data, params.tasks),
-        "profile": Profile.fit(data, vectors, params.tasks, params.profile),
+        "trees": BoostedTrees.fit(data, vectors, params.tasks, params.profile),
     }
     train = label[data.rows("train")]
     assert members["popularity"].constants["back"] == pytest.approx([np.nanmean(train)])

@@ -35,5 +35,5 @@ TASKS = {"back": {"kind": "binary", "label": "comes_back", "horizon_days": 3}}
 
 if __name__ == "__main__":
     register(__file__, "comes_back", LABELS)
-    params, data, _ = shop(TASKS, order_by="back")
+    params, data, _ = shop(TASKS, recommend={"order_by": "back"})
     print(f"{meaning(params.tasks['back'])} In {np.nanmean(data.labels('back')):.0%} of cases.")

@@ -56,5 +56,5 @@ TASKS = {"click": {"kind": "binary", "label": "clicked"}, "intent": {"kind": "mu
 
 if __name__ == "__main__":
     register(__file__, "messages", UNITS, LABELS)
-    params, data, state = shop(TASKS, order_by="click")
+    params, data, state = shop(TASKS, recommend={"order_by": "click"})
     print(f"{len(data.units['messages'].message):,} messages, {len(data.meta.classes['intent'])} intents.")

@@ -19,10 +19,10 @@ def register(file, name, *registries):
         registry.add(folder)
 
 
-def shop(tasks, **recommend):
-    """Params with `tasks`, the examples of a tiny shop, and what was learned of its tables."""
+def shop(tasks, **sections):
+    """Params with `tasks` and `sections`, the examples of a tiny shop, and what was learned of its tables."""
     ingest = {"source": "simulated", "as_of": "2026-03-01", "window_days": 40, "simulated": {"size": "tiny"}}
-    params = parse({"ingest": ingest, "tasks": tasks, "recommend": recommend}, "an example")
+    params = parse({"ingest": ingest, "tasks": tasks, **sections}, "an example")
     end = params.ingest.as_of
     with connect(simulate(params.ingest).whole()[0]) as session:
         data, state = fit(session, params.features, params.tasks, (end - timedelta(days=40), end))

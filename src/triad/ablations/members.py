@@ -17,20 +17,15 @@ from triad.ablations.params import REGISTERED, StudyParams
 from triad.arrays import Floats
 from triad.artifacts import read_json, replacing, write_json
 from triad.config.finetune import FinetuneParams
-from triad.config.similarity import Weights
+from triad.config.members import RECIPES, Recipe
 from triad.datasets import base
 from triad.digests import PACKAGE, code_digest
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset, load
 from triad.locking import held
-from triad.members.item_similarity import Similarity
-from triad.members.linear import WEIGHTS, Linear
-from triad.members.logistic import Logistic
-from triad.members.popularity import Popularity
+from triad.members.bench import Bench
 from triad.members.protocol import Member
-from triad.members.registry import MEMBERS, load_member
-from triad.members.stacked_trees import Informed
-from triad.members.trees import Profile
+from triad.members.registry import check_names, load_member, make_member
 from triad.models.warm_start import InitialModel
 from triad.training.apart import finetune_units
 from triad.training.pretraining import pretrain_network
@@ -78,24 +73,21 @@ class Workshop:
         Raises:
             TriadError: there is no such member, or it finds nothing to learn from.
         """
-        if name not in MEMBERS:
-            raise TriadError(
-                f"no member is called {name!r}", where="fuse.members", mend=f"known are {', '.join(sorted(MEMBERS))}"
-            )
-        found: Member = self._part(name)
-        return found
+        check_names([name], "fuse.members")
+        member: Member = self._part(name)
+        return member
 
     def _part(self, name: str) -> Any:
         """A member, or what one is made of."""
         if name not in self._made:
             start, before = time.monotonic(), self._elsewhere
-            self._made[name] = self._shelved(name) if name in SECTIONS else self._timed(name)[0]
+            self._made[name] = self._shelved(name) if _recipe(name).stage != "fuse" else self._timed(name)[0]
             self._elsewhere = before + time.monotonic() - start
         return self._made[name]
 
     def has_source(self, name: str) -> bool:
         """Whether the member called `name` is made of what was learned on the source task."""
-        reads = name not in ("pretrain", "source") and "pretrain" in SECTIONS.get(name, ())
+        reads = name not in ("pretrain", "source") and "pretrain" in _recipe(name).reads
         elsewhere = name == "finetune" and self.params.finetune.init != "pretrain"
         return reads and not elsewhere and len(self.data.streams.item) > 0
 
@@ -142,7 +134,10 @@ class Workshop:
     def _timed(self, name: str) -> tuple[Any, dict[str, Any]]:
         """The member, and what is noted of it."""
         start, before = time.monotonic(), self._elsewhere
-        member, history = MAKERS[name](self)
+        if name in TRAINED:
+            member, history = TRAINED[name](self)
+        else:
+            member, history = make_member(name, Bench(self.data, self.params, self.vectors, self.member)), []
         others = self._elsewhere - before  # what it was made of counts for itself
         network = getattr(member, "network", None)
         has_learned = self.has_source(name) or (name == "finetune" and self._init(name) in REGISTERED)
@@ -155,10 +150,10 @@ class Workshop:
         return member, facts
 
     def _shelved(self, name: str) -> Member:
-        read = self.params.model_dump(include=set(SECTIONS[name]))
+        read = self.params.model_dump(include=set(_recipe(name).reads))
         cut = self.cut if "tasks" in read else ""  # without tasks no exposure is read
         depends = [name, self.key, cut, read, str(self.runtime), _code()]
-        if self.beside and {self._init(section) for section in SECTIONS[name]}.intersection(REGISTERED):
+        if self.beside and {self._init(section) for section in _recipe(name).reads}.intersection(REGISTERED):
             depends += [digest(self.beside / part) for part in (base.REGISTERED, base.SOURCE)]
         text = json.dumps(depends, sort_keys=True, default=str)
         folder = self.shelf / f"{name}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
@@ -227,61 +222,10 @@ def _finetune(shop: Workshop) -> Made:
     return ranker, histories[""]
 
 
-def _similarity(shop: Workshop) -> Made:
-    return Similarity.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.similarity), []
+TRAINED: Mapping[str, Callable[[Workshop], Made]] = {"finetune": _finetune, "pretrain": _pretrain, "source": _source}
+"""The networks, `source` that of other markets which one may start from. Members make all others themselves."""
 
 
-def _item_knn(shop: Workshop) -> Made:
-    similarity: Any = shop.member("similarity")
-    return similarity.item_knn(), []
-
-
-def _profile(shop: Workshop) -> Made:
-    return Profile.fit(shop.data, shop.vectors(), shop.params.tasks, shop.params.profile), []
-
-
-def _informed(shop: Workshop) -> Made:
-    params = shop.params
-    return Informed.fit(shop.data, shop.vectors(), params.tasks, params.profile, params.similarity), []
-
-
-def _linear(name: Weights) -> Callable[[Workshop], Made]:
-    def make(shop: Workshop) -> Made:
-        params = shop.params.similarity
-        return Linear.fit(shop.data, WEIGHTS[name](shop.data, params.linear), params), []
-
-    return make
-
-
-def _logistic(shop: Workshop) -> Made:
-    return Logistic.fit(shop.data, shop.params.tasks), []
-
-
-def _popularity(shop: Workshop) -> Made:
-    return Popularity.fit(shop.data, shop.params.tasks), []
-
-
-MAKERS: Mapping[str, Callable[[Workshop], Made]] = {
-    "finetune": _finetune,
-    "pretrain": _pretrain,
-    "source": _source,
-    "similarity": _similarity,
-    "profile": _profile,
-    "informed": _informed,
-    "item_knn": _item_knn,
-    "logistic": _logistic,
-    "popularity": _popularity,
-    **{name: _linear(name) for name in WEIGHTS},
-}
-"""How each of `fusion.members.MEMBERS` is made, and the network of other markets that one may start from."""
-
-SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "pretrain": ("pretrain",),
-    "source": ("pretrain",),
-    "finetune": ("pretrain", "finetune", "tasks"),
-    "similarity": ("pretrain", "similarity", "tasks"),
-    "profile": ("pretrain", "profile", "tasks"),
-    "informed": ("pretrain", "profile", "similarity", "tasks"),
-    **dict.fromkeys(WEIGHTS, ("similarity",)),
-}
-"""Members that are worth a place on the shelf, and the sections that they depend on."""
+def _recipe(name: str) -> Recipe:
+    """Whether a member is worth a place on the shelf, and the sections that it depends on."""
+    return RECIPES["pretrain" if name == "source" else name]

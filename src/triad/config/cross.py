@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from triad.config.base import near
 from triad.config.files import DERIVED
-from triad.config.fuse import POINTWISE_MEMBERS
 from triad.config.ingest import SIMULATED_ATTRIBUTES
+from triad.config.members import RECIPES
 from triad.config.tasks import chain, given
 from triad.kinds import KINDS
 from triad.schema import TABLES
@@ -67,7 +67,7 @@ def _one_ranking(params: Params) -> None:
     rankings = [name for name, task in params.tasks.items() if KINDS[task.kind].ranks]
     if len(rankings) > 1:
         raise ValueError(f"tasks: {' and '.join(rankings)} are rankings, and there is one list a customer: keep one")
-    if rankings and not set(params.fuse.members) - set(POINTWISE_MEMBERS):
+    if rankings and not any("Retriever" in RECIPES[name].protocols for name in params.fuse.members):
         raise ValueError(f"fuse.members: none of {', '.join(params.fuse.members)} ranks items for task {rankings[0]}")
 
 
@@ -133,10 +133,8 @@ def _members(params: Params) -> None:
         if name not in pointwise:
             raise ValueError(f"finetune.tasks: {name!r} is no task with rows of its own{near(name, pointwise)}")
     for name in params.fuse.members:
-        if name in ("transitions", "ease", "successors", "attributes") and name not in params.similarity.linear.members:
-            raise ValueError(f"fuse.members: {name} is fitted where similarity.linear.members names it")
-        if name == "informed" and not params.profile.informed:
-            raise ValueError("fuse.members: informed is fitted where profile.informed is true")
+        if missing := RECIPES[name].missing(params):
+            raise ValueError(f"fuse.members: {name} is fitted where {missing}")
 
 
 def _starts(params: Params) -> None:

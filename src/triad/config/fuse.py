@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from triad.config.base import Section
+from triad.config.members import known
 
-MemberName = Literal[
-    "finetune",
-    "pretrain",
-    "similarity",
-    "item_knn",
-    "transitions",
-    "ease",
-    "successors",
-    "attributes",
-    "profile",
-    "informed",
-    "logistic",
-    "popularity",
-]
-"""What can be fused; `fusion/members.py` says which class each is."""
-
-MEMBER_NAMES: tuple[str, ...] = get_args(MemberName)
-
-POINTWISE_MEMBERS = ("finetune", "profile", "informed", "logistic")
-"""Those that order no catalogue."""
+MemberName = Annotated[str, AfterValidator(known)]
 
 
 class FuseParams(Section):
     """Calibration and weights, fitted on the fusion window."""
 
-    members: tuple[MemberName, ...] = ("finetune", "pretrain", "similarity", "profile", "item_knn", "popularity")
+    members: tuple[MemberName, ...] = ("finetune", "pretrain", "similarity", "trees", "item_knn", "popularity")
     calibrate: bool = True
     combine: Literal["convex", "stacked"] = Field(
         default="convex",

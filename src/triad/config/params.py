@@ -33,6 +33,9 @@ from triad.errors import TriadError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+RENAMED = {"profile.informed": "stacked"}
+"""Keys of former versions, for the hint."""
+
 
 class Params(Section):
     """The sections, named as their stages."""
@@ -90,7 +93,8 @@ def _explained(first: ErrorDetails, where: str) -> TriadError:
         "correct the value; `triad params` explains each key",
     )
     if first["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(str(first["loc"][-1]), _keys(Params), n=1, cutoff=0.5)
+        key = RENAMED.get(path, str(first["loc"][-1]))
+        nearest = difflib.get_close_matches(key, _keys(Params), n=1, cutoff=0.5)
         message, mend = "unknown key", f"did you mean {nearest[0]!r}?" if nearest else "remove it"
     elif first["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))

@@ -1,4 +1,4 @@
-"""`profile`: the user-profile member."""
+"""`profile`: the members of boosted trees."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProfileParams(Section):
     )
     vectors: bool = Field(default=True, description="read the pretrained item vectors, if labels are not steps")
     components: int = Field(default=8, ge=1, description="principal components kept of those vectors")
-    informed: bool = Field(
-        default=False, description="also fit the member `informed`, which reads the similarity member's scores too"
+    stacked: bool = Field(
+        default=False, description="also fit the member `stacked_trees`, which reads the similarity member's scores too"
     )
     seed: int = Field(default=1, ge=0)

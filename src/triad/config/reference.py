@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from triad.config.base import Section
+from triad.config.members import RECIPES, asked_by
 from triad.config.params import Params
+from triad.config.similarity import LINEAR
 from triad.config.tasks import TaskParams
 from triad.kinds import KINDS
 from triad.tasks import LABELS
@@ -18,7 +20,12 @@ from triad.tasks import LABELS
 _APART = ("ingest.files", "tasks")
 """Sections whose keys a shop names itself: docs/your_data.md has the one, `tasks.<name>` stands for the other."""
 
-_NAMED: dict[str, Iterable[str]] = {"tasks.<name>.kind": KINDS, "tasks.<name>.label": LABELS}
+_NAMED: dict[str, Iterable[str]] = {
+    "tasks.<name>.kind": KINDS,
+    "tasks.<name>.label": LABELS,
+    "fuse.members": RECIPES,
+    LINEAR: asked_by(LINEAR),
+}
 """Keys whose values are the names in a registry."""
 
 
@@ -65,7 +72,9 @@ def _below(section: type[Section], path: str) -> Iterator[Key]:
         if inner is not None:
             yield from _below(inner, f"{place}.")
         else:
-            values = _these(_NAMED[place]) if place in _NAMED else _values(field.annotation)
+            values = _values(field.annotation)
+            if place in _NAMED:
+                values = values.replace("text", _these(_NAMED[place]))
             yield Key(place, _default(field), values, field.description or "")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from triad.config.base import Section
+from triad.config.members import asked_by, known
 
-Weights = Literal["transitions", "ease", "successors", "attributes"]
+LINEAR = "similarity.linear.members"
+Weights = Annotated[str, AfterValidator(lambda name: known(name, asked_by(LINEAR)))]
 
 
 class LinearParams(Section):

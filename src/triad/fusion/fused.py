@@ -11,6 +11,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import RECIPES
 from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
@@ -18,8 +19,8 @@ from triad.fusion.blends import Blend
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration
 from triad.members.mask_seen import MaskSeen
-from triad.members.protocol import Member, Retriever, RowScorer
-from triad.members.registry import load_member
+from triad.members.protocol import Generator, Member, Retriever, RowScorer
+from triad.members.registry import check_names, load_member
 
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
@@ -144,6 +145,19 @@ class Fused:
             raise TriadError("it ranks no items", where=f"member {name}", mend="fuse the members again")
         return MaskSeen(member) if self.mask_seen else member
 
+    def generate(self, data: Dataset, rows: Ints, unit: str) -> list[str]:
+        """A text for each of a unit's `rows`, by the first member that writes any: texts are not mixed.
+
+        Raises:
+            TriadError: no member writes.
+        """
+        for name in self.members:
+            if name in RECIPES and "Generator" not in RECIPES[name].protocols:
+                continue  # so that its files are not read
+            if isinstance(member := self.members[name], Generator):
+                return member.generate(data, rows, unit)
+        raise TriadError("no member writes texts", where="fusion", mend="name one in fuse.members that does")
+
     def _ranking(self) -> str:
         if self.ranking is None:
             raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
@@ -160,9 +174,14 @@ class Fused:
 
     @classmethod
     def load(cls, folder: Path) -> Fused:
-        """What `save` wrote. A member is read when it is first asked: serving opens only those with weight."""
+        """What `save` wrote. A member is read when it is first asked: serving opens only those with weight.
+
+        Raises:
+            TriadError: a member of it is none of this code's.
+        """
         numbers = read_json(folder / "fusion.json")
         names, blends = tuple(numbers.pop("members")), numbers.pop("blends", {})
+        check_names(names, str(folder / "fusion.json"))
         numbers["blends"] = {task: Blend.from_json(blend) for task, blend in blends.items()}
         return cls(_Folder(folder / "members", names), **numbers)
 

@@ -8,6 +8,7 @@ need no more rows than validation has.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import Recipe
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
+from triad.members.bench import Bench
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
@@ -33,9 +36,14 @@ from triad.members.popularity import item_shares
 from triad.tasks import of_unit
 from triad.texts import Texts
 
+log = logging.getLogger("triad.similarity")
 FEATURES = ("neighbours", "again", "closeness", "closest", "popularity", "steps", "is_empty")
 ROWS = 50_000
 """Exposures scored at once, which keeps memory flat."""
+MEMBERS = (
+    Recipe("similarity", "Similarity", ("RowScorer", "Retriever"), "similarity", ("pretrain", "similarity", "tasks")),
+    Recipe("item_knn", "Similarity", ("RowScorer", "Retriever")),
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,17 @@ class Similarity:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.logits)
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> Similarity:
+        """The member `similarity`, or `item_knn`, which is a part of it."""
+        if name == "item_knn":
+            similarity: Similarity = bench.member("similarity")
+            return similarity.item_knn()
+        member = cls.fit(bench.data, bench.vectors(), bench.params.tasks, bench.params.similarity)
+        items, pairs = len(member.item_id), member.neighbours.nnz
+        log.info("%d items, %d neighbours, %s, tasks %s", items, pairs, member.blend, ", ".join(member.tasks))
+        return member
 
     @classmethod
     def fit(

@@ -11,9 +11,11 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
-from triad.config.similarity import LinearParams, SimilarityParams, Weights
+from triad.config.members import Recipe
+from triad.config.similarity import LinearParams, SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.attributes import attribute_cosine
+from triad.members.bench import Bench
 from triad.members.ease import ease, successors
 from triad.members.history import item_weights, look_back, pick
 from triad.members.item_index import align_share, align_weights
@@ -23,7 +25,7 @@ from triad.members.transitions import transitions
 from triad.statistics.weights import mixture_weights
 from triad.texts import Texts
 
-WEIGHTS: dict[Weights, Callable[[Dataset, LinearParams], csr_array]] = {
+WEIGHTS: dict[str, Callable[[Dataset, LinearParams], csr_array]] = {
     "transitions": lambda data, p: transitions(
         data, reach=p.reach, fade=p.fade, backward=p.backward, shrink=p.shrink, neighbours=p.neighbours
     ),
@@ -38,6 +40,12 @@ WEIGHTS: dict[Weights, Callable[[Dataset, LinearParams], csr_array]] = {
     ),
     "attributes": lambda data, p: attribute_cosine(data, neighbours=p.neighbours),
 }
+MEMBERS = (
+    Recipe("transitions", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
+    Recipe("ease", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
+    Recipe("successors", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
+    Recipe("attributes", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
+)
 
 LEAST_FLOOR = 1e-3
 """Share of the popular that always stays: nothing may be impossible."""
@@ -54,6 +62,12 @@ class Linear:
     floor: float  # share of popularity in the mixture
     recent: int
     half_life_days: float
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> Linear:
+        """Of the weights that `WEIGHTS` calls `name`."""
+        params = bench.params.similarity
+        return cls.fit(bench.data, WEIGHTS[name](bench.data, params.linear), params)
 
     @classmethod
     def fit(cls, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:

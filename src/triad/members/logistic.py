@@ -18,10 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import Recipe
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
+from triad.members.bench import Bench
 from triad.members.history import look_back
 from triad.members.labelled import labelled
 from triad.tasks import of_unit
@@ -30,6 +32,7 @@ from triad.texts import Texts
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Inverse penalties tried; each task keeps the one with the least validation loss."""
 RECENT, HALF_LIFE_DAYS = 100, 7.0
+MEMBERS = Recipe("logistic", "Logistic", ("RowScorer",))
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Logistic:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.weights)
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> Logistic:
+        """Of the examples alone."""
+        return cls.fit(bench.data, bench.params.tasks)
 
     @classmethod
     @threadpool_limits.wrap(limits=1)

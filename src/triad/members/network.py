@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from triad.arrays import Floats, Ints
+from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.sequence import NETWORK
@@ -16,6 +17,8 @@ from triad.models.heads import output_shape
 from triad.models.multitask import MultiTaskNetwork
 from triad.models.networks import APART, load_network, save_network
 from triad.models.scoring import Scorer, score_rows
+
+MEMBERS = Recipe("finetune", "NetworkScorer", ("RowScorer",), stage="finetune", reads=("pretrain", "finetune", "tasks"))
 
 
 class NetworkScorer:

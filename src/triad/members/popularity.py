@@ -10,9 +10,11 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import Recipe
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
+from triad.members.bench import Bench
 from triad.members.history import DAY
 from triad.members.item_index import align_share
 from triad.members.labelled import labelled
@@ -21,6 +23,7 @@ from triad.texts import Texts
 
 HALF_LIFE_DAYS = 14.0
 """Days after which a taken item counts half."""
+MEMBERS = Recipe("popularity", "Popularity", ("RowScorer", "Retriever"))
 
 
 def item_shares(data: Dataset, half_life_days: float = HALF_LIFE_DAYS) -> Floats:
@@ -47,6 +50,11 @@ class Popularity:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.constants)
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> Popularity:
+        """Of the examples alone."""
+        return cls.fit(bench.data, bench.params.tasks)
 
     @classmethod
     def fit(

@@ -10,6 +10,7 @@ from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 
 
+@runtime_checkable
 class Member(Protocol):
     """A fitted model. `isinstance` with the protocols below says what it answers."""
 
@@ -50,3 +51,6 @@ class Generator(Protocol):
 
     def generate(self, data: Dataset, rows: Ints, unit: str) -> list[str]:
         """(n,) a text for each of a unit's `rows`."""
+
+
+PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator)}

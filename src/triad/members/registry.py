@@ -1,34 +1,78 @@
-"""Members by name: the class of each, which is imported when it is asked for.
-
-The stage `fuse` itself makes three: `popularity`, `logistic`, and `item_knn`, which it takes from `similarity`.
-"""
+"""Members by name: the class of each, and how it is made and loaded. Asking for one imports its file and no other's."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from triad.members.protocol import Member
+from triad.config.members import RECIPES, known
+from triad.errors import TriadError
+from triad.members.bench import Bench
+from triad.members.protocol import PROTOCOLS, Member
 
-MEMBERS = {
-    "finetune": "triad.members.network:NetworkScorer",
-    "pretrain": "triad.members.sequence:Sequence",
-    "similarity": "triad.members.item_similarity:Similarity",
-    "item_knn": "triad.members.item_similarity:Similarity",
-    "transitions": "triad.members.linear:Linear",
-    "ease": "triad.members.linear:Linear",
-    "successors": "triad.members.linear:Linear",
-    "attributes": "triad.members.linear:Linear",
-    "profile": "triad.members.trees:Profile",
-    "informed": "triad.members.stacked_trees:Informed",
-    "logistic": "triad.members.logistic:Logistic",
-    "popularity": "triad.members.popularity:Popularity",
-}
-"""Named by text, so that asking for one imports no other's framework."""
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """That each is a member's.
+
+    Raises:
+        TriadError: one is not; where it was renamed, with its present name.
+    """
+    for name in names:
+        try:
+            known(name)
+        except ValueError as error:
+            mend = "correct it; a model of former code is served by the commit that `triad why` names"
+            raise TriadError(str(error), where=where, mend=mend) from error
+
+
+def member_class(name: str) -> Any:
+    """The class of the member called `name`.
+
+    Raises:
+        TriadError: no file declares it, or its file lacks the class.
+    """
+    check_names([name], "members")
+    recipe = RECIPES[name]
+    cls = getattr(importlib.import_module(recipe.module), recipe.made_by, None)
+    if cls is None:
+        raise TriadError(f"it has no class {recipe.made_by}", where=recipe.module, mend="correct its MEMBERS")
+    return cls
 
 
 def load_member(name: str, folder: Path) -> Member:
     """The member called `name` from the folder its stage wrote."""
-    module, _, kind = MEMBERS[name].partition(":")
-    member: Member = getattr(importlib.import_module(module), kind).load(folder)
+    return _checked(name, member_class(name).load(folder))
+
+
+def make_member(name: str, bench: Bench) -> Member:
+    """The member called `name`, of what is on `bench`.
+
+    Raises:
+        TriadError: it is a network, which its stage alone trains; or it finds nothing to learn from.
+    """
+    cls = member_class(name)
+    if not hasattr(cls, "make"):
+        stage = RECIPES[name].stage
+        raise TriadError(f"the stage {stage} trains it", where=f"member {name}", mend=f"load what {stage} wrote")
+    return _checked(name, cls.make(bench, name))
+
+
+def make_members(stage: str, bench: Bench) -> dict[str, Member]:
+    """All that `stage` makes and the params ask for."""
+    recipes = [recipe for recipe in RECIPES.values() if recipe.stage == stage]
+    return {each.name: make_member(each.name, bench) for each in recipes if each.missing(bench.params) is None}
+
+
+def _checked(name: str, member: Any) -> Member:
+    """`member`, if it answers just what its file declares."""
+    recipe = RECIPES[name]
+    answered = sorted(word for word, protocol in PROTOCOLS.items() if isinstance(member, protocol))
+    if answered != sorted(recipe.protocols) or not answered or not isinstance(member, Member):
+        raise TriadError(
+            f"{recipe.made_by} answers {', '.join(answered) or 'no protocol'}, declared: {', '.join(recipe.protocols)}",
+            where=recipe.module,
+            mend="let its MEMBERS say what its class has, and give it `save` and `load` (members/protocol.py)",
+        )
     return member

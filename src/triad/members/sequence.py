@@ -8,16 +8,18 @@ import numpy as np
 import tensorflow as tf
 
 from triad.arrays import Floats, Ints
+from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.scoring import Scorer, slots_for
 
 NETWORK = "network.keras"
+MEMBERS = Recipe("pretrain", "Sequence", ("Retriever",), stage="pretrain", reads=("pretrain",))
 
 
 class Sequence:
-    """Orders the catalogue by the causal Transformer's next-item distribution; scores no pointwise task."""
+    """Orders the catalogue by the causal Transformer's next-item distribution."""
 
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network

@@ -1,4 +1,4 @@
-"""The member `informed`: trees that also read the similarity member's scores, out of fold during training."""
+"""The member `stacked_trees`: trees that also read the similarity member's scores, out of fold during training."""
 
 from __future__ import annotations
 
@@ -8,30 +8,47 @@ from pathlib import Path
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import Recipe
 from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
+from triad.members.bench import Bench
 from triad.members.item_similarity import Similarity
 from triad.members.sharing import Shared, share
-from triad.members.trees import Profile
+from triad.members.trees import BoostedTrees
 from triad.tasks import of_unit
 
 FOLDS = 4
 """The giver of a fold knows three quarters of the users: nearly as good as the one of all that scores later days."""
+MEMBERS = Recipe(
+    "stacked_trees",
+    "StackedTrees",
+    ("RowScorer",),
+    stage="profile",
+    reads=("pretrain", "profile", "similarity", "tasks"),
+    asked_by="profile.stacked",
+    formerly="informed",
+)
 
 
 @dataclass(frozen=True)
-class Informed:
+class StackedTrees:
     """A reader, and who it listens to."""
 
     shared: Shared
-    reader: Profile
+    reader: BoostedTrees
 
     @property
     def tasks(self) -> tuple[str, ...]:
         return self.reader.tasks
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> StackedTrees:
+        """Of the examples, the pretrained item vectors, and similarity members of its own."""
+        params = bench.params
+        return cls.fit(bench.data, bench.vectors(), params.tasks, params.profile, params.similarity)
 
     @classmethod
     def fit(
@@ -41,7 +58,7 @@ class Informed:
         tasks: Mapping[str, TaskParams],
         params: ProfileParams,
         similarity: SimilarityParams,
-    ) -> Informed:
+    ) -> StackedTrees:
         """Trees on the context and the similarity member's logit of each binary task.
 
         Args:
@@ -57,7 +74,7 @@ class Informed:
             return Similarity.fit(part, vectors, {name: tasks[name] for name in heard}, similarity)
 
         known, shared = share(data, give, heard, folds=FOLDS, seed=params.seed)
-        return cls(shared, Profile.fit(known, vectors, tasks, params))
+        return cls(shared, BoostedTrees.fit(known, vectors, tasks, params))
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Scores of the reader's tasks; shapes as `Member.predict`."""
@@ -68,10 +85,10 @@ class Informed:
         assert isinstance(self.shared.giver, Similarity), "as `fit` and `load` make it"
         self.shared.giver.save(folder / "giver")
         self.reader.save(folder / "reader")
-        write_json(folder / "informed.json", {"tasks": self.shared.tasks})
+        write_json(folder / "stacked_trees.json", {"tasks": self.shared.tasks})
 
     @classmethod
-    def load(cls, folder: Path) -> Informed:
+    def load(cls, folder: Path) -> StackedTrees:
         """What `save` wrote."""
-        heard = tuple(read_json(folder / "informed.json")["tasks"])
-        return cls(Shared(Similarity.load(folder / "giver"), heard), Profile.load(folder / "reader"))
+        heard = tuple(read_json(folder / "stacked_trees.json")["tasks"])
+        return cls(Shared(Similarity.load(folder / "giver"), heard), BoostedTrees.load(folder / "reader"))

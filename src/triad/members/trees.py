@@ -1,4 +1,4 @@
-"""The user-profile member: boosted trees on the user's history so far, one model per pointwise task.
+"""The member `trees`: boosted trees on the user's history so far, one model per pointwise task.
 
 A task that is given another (a purchase, given a click) is learnt where that one happened and multiplied by its
 probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here of trees.
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.config.members import Recipe
 from triad.config.profile import ProfileParams
 from triad.config.tasks import TaskParams, chain
 from triad.errors import TriadError
@@ -24,6 +25,7 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import Meta
 from triad.kinds import KINDS
 from triad.members import trees_stored as stored
+from triad.members.bench import Bench
 from triad.members.item_index import align_vectors
 from triad.members.labelled import labelled
 from triad.members.trees_boosted import ONE_THREAD, count, grow, scores, versions
@@ -39,10 +41,13 @@ ROWS = 100_000
 """Exposures whose columns are made at once, which keeps memory flat."""
 ROWS_A_TREE = 2048
 """Rows that all trees read before the next ones: they stay in the processor's cache, which is 2.7 times as fast."""
+MEMBERS = Recipe(
+    "trees", "BoostedTrees", ("RowScorer",), "profile", reads=("pretrain", "profile", "tasks"), formerly="profile"
+)
 
 
 @dataclass(frozen=True)
-class Profile:
+class BoostedTrees:
     """Trees a task, the columns each reads, and the vectors of the items known when it was fitted."""
 
     item_id: Texts  # (known,) sorted
@@ -60,7 +65,14 @@ class Profile:
         return tuple(self.trees)
 
     @classmethod
-    def fit(cls, data: Dataset, vectors: Floats, tasks: Mapping[str, TaskParams], params: ProfileParams) -> Profile:
+    def make(cls, bench: Bench, name: str) -> BoostedTrees:
+        """Of the examples and the pretrained item vectors."""
+        return cls.fit(bench.data, bench.vectors(), bench.params.tasks, bench.params.profile)
+
+    @classmethod
+    def fit(
+        cls, data: Dataset, vectors: Floats, tasks: Mapping[str, TaskParams], params: ProfileParams
+    ) -> BoostedTrees:
         """Trees from train rows, each task's stopped where its validation loss stops falling.
 
         Args:
@@ -115,7 +127,7 @@ class Profile:
             differ = [name for name in found if found[name] != self.inputs.get(name)]
             raise TriadError(
                 "; ".join(f"{name} is {found[name]}, fitted on {self.inputs.get(name)}" for name in differ),
-                where="member profile",
+                where="member trees",
                 mend="transform the tables with the features this member was fitted on, or fit it again",
             )
         place = self.item_id.places(data.items.item_id)
@@ -147,16 +159,16 @@ class Profile:
             np.savez(folder / f"{task}.npz", items=encoding.items, categories=encoding.categories)
         meaning = {name: getattr(self, name) for name in ("columns", "given", "inputs", "library")}
         meaning |= {"categories": list(self.basis.categories), "encoded": list(self.encodings)}
-        write_json(folder / "profile.json", meaning | {"versions": versions(self.library)})
+        write_json(folder / "trees.json", meaning | {"versions": versions(self.library)})
 
     @classmethod
-    def load(cls, folder: Path) -> Profile:
+    def load(cls, folder: Path) -> BoostedTrees:
         """What `save` wrote.
 
         Raises:
             TriadError: it was written by another version of the trees' library, whose trees this one may misread.
         """
-        meaning = read_json(folder / "profile.json")
+        meaning = read_json(folder / "trees.json")
         here = versions(meaning["library"])
         if differ := [name for name, version in meaning["versions"].items() if version != here[name]]:
             raise TriadError(

@@ -1,4 +1,4 @@
-"""The input table of the user-profile member: the user's history, the item, and the match of both.
+"""The input table of the member `trees`: the user's history, the item, and the match of both.
 
 Everything of the user comes from interactions strictly before the exposure. How often an item was taken over all of
 train is left out on purpose: in train rows it would hold the row's own label. `context` has it as of the day before.

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
+from triad.config.members import RECIPES
 from triad.errors import TriadError
 from triad.examples.dataset import load
 from triad.fusion.fitting import fit_fusion
-from triad.members.item_similarity import Similarity
-from triad.members.linear import WEIGHTS
-from triad.members.logistic import Logistic
-from triad.members.popularity import Popularity
+from triad.members.bench import Bench
+from triad.members.pretrained import item_vectors
 from triad.members.protocol import Member
-from triad.members.registry import load_member
+from triad.members.registry import load_member, make_member
 
 if TYPE_CHECKING:
     from triad.config.params import Params
 
 log = logging.getLogger("triad.fuse")
-ASKED_FOR: dict[str, str] = dict.fromkeys(WEIGHTS, "name it in similarity.linear.members")
-ASKED_FOR["informed"] = "set profile.informed"
-"""Members in a folder of their own below their stage's, and what makes them."""
-MADE_BY: dict[str, str] = {"item_knn": "similarity", "informed": "profile"} | dict.fromkeys(WEIGHTS, "similarity")
-"""Stages that are not called as the member."""
 
 
 def fuse(params: Params) -> None:
@@ -33,21 +28,10 @@ def fuse(params: Params) -> None:
     log.info("%s", params.fuse)
     started, target = time.monotonic(), ARTIFACTS / "fuse"
     data = load(ARTIFACTS / "features")
-    members: dict[str, Member] = {}
-    for name in params.fuse.members:
-        if name == "popularity":
-            members[name] = Popularity.fit(data, params.tasks)
-            continue
-        if name == "logistic":
-            members[name] = Logistic.fit(data, params.tasks)
-            continue
-        stage = MADE_BY.get(name, name)
-        path = ARTIFACTS / stage / name if name in ASKED_FOR else ARTIFACTS / stage
-        if not path.is_dir():
-            wanted = f"run the stage {stage} first"
-            mend = f"{ASKED_FOR[name]}; {wanted}" if name in ASKED_FOR else wanted
-            raise TriadError(f"member {name!r} was not fitted", where=str(path), mend=mend)
-        members[name] = Similarity.load(path).item_knn() if name == "item_knn" else load_member(name, path)
+    bench = Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data), _made)
+    members = {
+        name: make_member(name, bench) if RECIPES[name].stage == "fuse" else _made(name) for name in params.fuse.members
+    }
     fused = fit_fusion(data, members, params.tasks, params.fuse)
     with replacing(target) as folder:
         fused.save(folder)
@@ -60,3 +44,13 @@ def fuse(params: Params) -> None:
             *(gain["value"], gain["low"], gain["high"], serves),
         )
     log.info("%d members, %d tasks · %.1f s · %s", len(members), len(fused.record), time.monotonic() - started, target)
+
+
+def _made(name: str) -> Member:
+    """The member called `name`, which another stage made."""
+    recipe = RECIPES[name]
+    path = ARTIFACTS / recipe.stage / recipe.folder
+    if not path.is_dir():
+        mend = f"run the stage {recipe.stage} first"
+        raise TriadError(f"member {name!r} was not fitted", where=str(path), mend=mend)
+    return load_member(name, path)

@@ -1,19 +1,21 @@
 """Stage `profile`: boosted trees on a user's history and the pretrained item vectors.
 
-With `profile.informed` it also fits trees that read the similarity member's scores.
+With `profile.stacked` it also fits trees that read the similarity member's scores.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
+from triad.config.members import RECIPES
 from triad.examples.dataset import load
+from triad.members.bench import Bench
 from triad.members.pretrained import item_vectors
-from triad.members.stacked_trees import Informed
-from triad.members.trees import Profile
+from triad.members.registry import make_members
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -26,12 +28,8 @@ def profile(params: Params) -> None:
     log.info("%s", params.profile)
     started, target = time.monotonic(), ARTIFACTS / "profile"
     data = load(ARTIFACTS / "features")
-    vectors = item_vectors(ARTIFACTS / "pretrain", data)
-    member, sister = Profile.fit(data, vectors, params.tasks, params.profile), None
-    if params.profile.informed:
-        sister = Informed.fit(data, vectors, params.tasks, params.profile, params.similarity)
+    members = make_members("profile", Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data)))
     with replacing(target) as folder:
-        member.save(folder)
-        if sister is not None:
-            sister.save(folder / "informed")
-    log.info("tasks %s · %.1f s · %s", ", ".join(member.tasks), time.monotonic() - started, target)
+        for name, member in members.items():
+            member.save(folder / RECIPES[name].folder)
+    log.info("%s · %.1f s · %s", ", ".join(members), time.monotonic() - started, target)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing
+from triad.config.members import RECIPES
 from triad.examples.dataset import load
-from triad.members.item_similarity import Similarity
-from triad.members.linear import WEIGHTS, Linear
+from triad.members.bench import Bench
 from triad.members.pretrained import item_vectors
+from triad.members.registry import make_members
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -23,17 +25,8 @@ def similarity(params: Params) -> None:
     log.info("%s", params.similarity)
     started, target = time.monotonic(), ARTIFACTS / "similarity"
     data = load(ARTIFACTS / "features")
-    member = Similarity.fit(data, item_vectors(ARTIFACTS / "pretrain", data), params.tasks, params.similarity)
-    linear = {
-        name: Linear.fit(data, WEIGHTS[name](data, params.similarity.linear), params.similarity)
-        for name in params.similarity.linear.members
-    }
+    members = make_members("similarity", Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data)))
     with replacing(target) as folder:
-        member.save(folder)
-        for name, sister in linear.items():
-            sister.save(folder / name)
-    log.info(
-        "%d items, %d neighbours, %s, tasks %s · %.1f s · %s",
-        *(len(member.item_id), member.neighbours.nnz, member.blend, ", ".join(member.tasks)),
-        *(time.monotonic() - started, target),
-    )
+        for name, member in members.items():
+            member.save(folder / RECIPES[name].folder)
+    log.info("%s · %.1f s · %s", ", ".join(members), time.monotonic() - started, target)
