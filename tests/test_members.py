@@ -33,7 +33,7 @@ DATA = make_dataset(60, 40, 0)
 PARAMS = StudyParams(
     tasks=TASKS,
     profile={"max_iterations": 6, "min_rows_a_leaf": 20, "bag_rows": 0},
-    similarity={"linear": {"members": ["ease"]}},
+    similarity={"max_queries": 200, "linear": {"members": ["ease"]}},
 )
 BENCH = Bench(DATA, PARAMS, lambda: make_vectors(DATA), cache(lambda name: make_member(name, BENCH)))
 
@@ -165,9 +165,9 @@ def test_a_member_added_as_a_file_alone_is_made_kept_and_fused(capsys: pytest.Ca
         patch.syspath_prepend(EXAMPLES)
         added = runpy.run_path(str(EXAMPLES / "add_member.py"), run_name="__main__")
     data, fused, scores = added["data"], added["fused"], added["scores"]["click"]
-    assert fused.weights["click"]["place"] > 0.5 and "0." in capsys.readouterr().out
-    rates = added["made"]["place"].rates
+    assert fused.weights["click"]["page_place"] > 0.5 and "0." in capsys.readouterr().out
+    rates = added["made"]["page_place"].rates
     first = added["places"](data, data.rows("test")) == 1
     assert rates[1] > rates[5] > 0 and scores[first].mean() > scores[~first].mean()
-    assert "place" not in RECIPES
-    assert not [path for path in (ROOT / "src").rglob("*.py") if '"place"' in path.read_text()]
+    assert "page_place" not in RECIPES
+    assert not [path for path in (ROOT / "src").rglob("*.py") if "page_place" in path.read_text()]

@@ -1,6 +1,6 @@
 """A member is one file. Here: a click at each place of a page. Run `python docs/examples/add_member.py`.
 
-In a project it is `src/triad/members/place.py`, `fuse.members` names it, and nothing else changes.
+In a project it is `src/triad/members/page_place.py`, `fuse.members` names it, and nothing else changes.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.registry import make_member
 
-MEMBERS = Recipe("place", "Place", ("RowScorer",))
+MEMBERS = Recipe("page_place", "Place", ("RowScorer",))
 PLACES = 20
 
 
@@ -50,11 +50,11 @@ class Place:
 
 
 if __name__ == "__main__":
-    register(__file__, "place", RECIPES)
-    fuse, click = {"members": ["popularity", "place"]}, {"click": {"kind": "binary", "label": "clicked"}}
+    register(__file__, "page_place", RECIPES)
+    fuse, click = {"members": ["popularity", "page_place"]}, {"click": {"kind": "binary", "label": "clicked"}}
     params, data, _ = shop(click, fuse=fuse, recommend={"order_by": "click"})
     made = {name: make_member(name, Bench(data, params, vectors=None)) for name in params.fuse.members}
     with TemporaryDirectory() as folder:
         fit_fusion(data, made, params.tasks, params.fuse).save(Path(folder))
         scores = (fused := Fused.load(Path(folder))).predict(data, data.rows("test"))
-    print(f"Its weight beside popularity is {fused.weights['click']['place']:.2f}.")
+    print(f"Its weight beside popularity is {fused.weights['click']['page_place']:.2f}.")
