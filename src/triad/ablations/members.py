@@ -124,8 +124,8 @@ class Workshop:
         if not len(self.data.streams.item):
             return np.zeros((len(self.data.items.item_id), 1), np.float32)
         member: Any = self.member("pretrain")
-        found: Floats = member.scorer.items(self.data)
-        return found
+        vectors: Floats = member.scorer.items(self.data)
+        return vectors
 
     def listener(self, name: str) -> Callable[[dict[str, float]], None]:
         """The listener for the epochs of `name`."""

@@ -61,9 +61,9 @@ def _texts(section: BaseModel, names: tuple[str, ...]) -> None:
 
 
 def _just_one(section: BaseModel, names: tuple[str, ...]) -> None:
-    given = [name for name in names if name in section.model_fields_set]
-    if len(given) != 1:
-        raise ValueError(f"give just one of {', '.join(names)}; given: {', '.join(given) or 'none'}")
+    named = [name for name in names if name in section.model_fields_set]
+    if len(named) != 1:
+        raise ValueError(f"give just one of {', '.join(names)}; named: {', '.join(named) or 'none'}")
 
 
 class ColumnParams(Section):

@@ -27,7 +27,7 @@ class QuarantineParams(Section):
     def _known(cls, checks: dict[str, float]) -> dict[str, float]:
         for place in checks:
             table, _, columns = place.partition(".")
-            known = [f"{name}.{column}" for name, found in TABLES.items() for column in found.names]
+            known = [f"{name}.{column}" for name, each in TABLES.items() for column in each.names]
             if table in TABLES and columns and TABLES[table].open:
                 continue  # a column of the shop's own
             if table not in TABLES or not set(columns.split(", ")) <= set(TABLES[table].names):

@@ -65,26 +65,26 @@ def _of_rows(
     data: Dataset, members: Mapping[str, Member], tasks: Mapping[str, TaskParams], unit: str
 ) -> list[Question]:
     """What `solve` needs of `tasks`, whose examples are rows of `unit`."""
-    asked = {name: labelled(data, name, "fusion", both=KINDS[task.kind].is_event) for name, task in tasks.items()}
-    if not asked:
+    labels = {name: labelled(data, name, "fusion", both=KINDS[task.kind].is_event) for name, task in tasks.items()}
+    if not labels:
         return []
-    rows = np.unique(np.concatenate([found for found, _ in asked.values()]))
+    rows = np.unique(np.concatenate([labelled_rows for labelled_rows, _ in labels.values()]))
     scores: dict[str, dict[str, Floats]] = {}
     for name, member in members.items():
         scores[name] = {}
-        if isinstance(member, RowScorer) and set(member.tasks).intersection(asked):
-            scores[name] = member.predict(data, rows, list(asked))
+        if isinstance(member, RowScorer) and set(member.tasks).intersection(labels):
+            scores[name] = member.predict(data, rows, list(labels))
     questions = []
-    for task, (found, label) in asked.items():
+    for task, (labelled_rows, label) in labels.items():
         kind = KINDS[tasks[task].kind]
-        place = np.searchsorted(rows, found)
-        given: dict[str, Floats] = {
+        place = np.searchsorted(rows, labelled_rows)
+        by_member: dict[str, Floats] = {
             name: np.asarray(by_task[task], np.float64)[place] for name, by_task in scores.items() if task in by_task
         }
-        _check(task, given)
+        _check(task, by_member)
         cluster = getattr(data.units[unit], LABELS[tasks[task].label].cluster)
-        history = data.history(unit)[found]
-        questions.append(Question(task, kind, given, label, np.asarray(cluster)[found], history=history))
+        history = data.history(unit)[labelled_rows]
+        questions.append(Question(task, kind, by_member, label, np.asarray(cluster)[labelled_rows], history=history))
     return questions
 
 
@@ -113,13 +113,13 @@ def ranking_question(
     best: list[Floats] = []
     with Progress("rank", len(rows), "queries") as progress:
         for part in lists.parts():
-            given = {name: part.rank(member) for name, member in lists.members.items()}
-            for name, values in given.items():
+            chances = {name: part.rank(member) for name, member in lists.members.items()}
+            for name, values in chances.items():
                 tables[name].append(log_powers(values, part.query, part.target))
             if params.combine == "stacked":
-                best.append(candidates(part, given, min(CANDIDATES, len(data.items.item_id) - 1)))
+                best.append(candidates(part, chances, min(CANDIDATES, len(data.items.item_id) - 1)))
             progress.advance(len(part.rows))
-    scores = {name: np.concatenate(found) for name, found in tables.items()}
+    scores = {name: np.concatenate(parts) for name, parts in tables.items()}
     _check(task, scores)
     place = lists.place
     weight = (1 / np.bincount(place))[place]

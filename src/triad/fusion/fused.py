@@ -65,31 +65,31 @@ class Fused:
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
     ) -> dict[str, Floats]:
         """Fused scores of `tasks` (of all of `unit`) on its `rows`; a member is asked what it has weight on."""
-        asked = [task for task in self.of_unit(data, unit) if tasks is None or task in tasks]
-        parts = list(dict.fromkeys(name for task in asked for name in (task, *self._parents(task))))
+        answered = [task for task in self.of_unit(data, unit) if tasks is None or task in tasks]
+        parts = list(dict.fromkeys(name for task in answered for name in (task, *self._parents(task))))
         scores: Scores = {}
         for name in self.needed(parts):
             wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
             scores |= self.predict_members(data, rows, [name], wanted)
         fused = self.combine(scores, data.history(unit)[rows])
-        return {task: fused[task] for task in asked}
+        return {task: fused[task] for task in answered}
 
     def predict_members(
         self, data: Dataset, rows: Ints, names: Iterable[str] | None = None, tasks: Collection[str] | None = None
     ) -> Scores:
         """Calibrated scores of `tasks`, all of one unit (of all of the exposures), by each member alone, or `names`."""
         tasks = self.of_unit(data, "exposures") if tasks is None else tasks
-        found: Scores = {}
+        calibrated: Scores = {}
         for name in self.members if names is None else names:
             member, scores = self.members[name], dict[str, Floats]()
             if isinstance(member, RowScorer) and set(member.tasks).intersection(tasks):
                 scores = member.predict(data, rows, tasks)
-            found[name] = {
+            calibrated[name] = {
                 task: KINDS[self.kinds[task]].calibrate(self.calibrations[task][name], np.asarray(values, np.float64))
                 for task, values in scores.items()
                 if name in self.weights.get(task, {})
             }
-        return found
+        return calibrated
 
     def combine(self, scores: Scores, history: Ints) -> dict[str, Floats]:
         """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice.

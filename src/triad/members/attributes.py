@@ -34,7 +34,7 @@ def _indicators(rows: Ints) -> csr_array:
     """(n_items, vocabulary) 1 where an item has a row; row 0 is none."""
     item, place = np.nonzero(rows > 0)
     shape = (len(rows), int(rows.max(initial=0)) + 1)
-    found = csr_array((np.ones(len(item)), (item, rows[item, place])), shape=shape)
-    found.sum_duplicates()
-    found.data[:] = 1
-    return found
+    matrix = csr_array((np.ones(len(item)), (item, rows[item, place])), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix

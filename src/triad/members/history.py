@@ -72,7 +72,7 @@ def closest(data: Dataset, states: States, vectors: Floats, items: Ints) -> Floa
         vectors: (n_items, dim) unit vectors.
         items: (rows,) as `states.inverse`.
     """
-    found = np.zeros(len(items), np.float32)
+    highest = np.zeros(len(items), np.float32)
     seen = np.asarray(data.streams.item)[states.step]
     length = np.diff(states.start)[states.inverse]
     for block in _blocks(length, 200_000):
@@ -83,8 +83,8 @@ def closest(data: Dataset, states: States, vectors: Floats, items: Ints) -> Floa
         pair = np.repeat(np.arange(len(rows)), length[rows])
         step = states.start[states.inverse[rows]][pair] + np.arange(len(pair)) - begin[pair]
         cosine = np.einsum("nd,nd->n", vectors[seen[step]], vectors[items[rows]][pair])
-        found[rows] = np.maximum.reduceat(cosine, begin)
-    return found
+        highest[rows] = np.maximum.reduceat(cosine, begin)
+    return highest
 
 
 def _blocks(length: Ints, steps: int) -> list[Ints]:

@@ -12,8 +12,8 @@ from triad.features.dataset import Items
 def align_share(place: Ints, share: Floats) -> Floats:
     """(n_items,) popularity of the asked items, summing to 1; an unknown item has the least that a known one has."""
     lowest = share.min() if len(share) else 1.0
-    found = np.append(share, lowest)[place]
-    return found / found.sum()
+    aligned = np.append(share, lowest)[place]
+    return aligned / aligned.sum()
 
 
 def align_vectors(place: Ints, vectors: Floats, items: Items) -> Floats:
@@ -23,18 +23,18 @@ def align_vectors(place: Ints, vectors: Floats, items: Items) -> Floats:
     """
     known = place >= 0
     dim = vectors.shape[1]
-    found = np.zeros((len(place), dim), np.float32)
-    found[known] = _unit(vectors)[place[known]]
+    aligned = np.zeros((len(place), dim), np.float32)
+    aligned[known] = _unit(vectors)[place[known]]
     if known.any() and not known.all():
-        found[~known] = found[known].mean(axis=0)
+        aligned[~known] = aligned[known].mean(axis=0)
         for level in np.asarray(items.category).T:
             size = int(level.max()) + 1
             total = np.zeros((size, dim), np.float32)
-            np.add.at(total, level[known], found[known])
+            np.add.at(total, level[known], aligned[known])
             count = np.bincount(level[known], minlength=size)
             meets = ~known & (count[level] > 0)
-            found[meets] = total[level[meets]] / count[level[meets], None]
-    return _unit(found)
+            aligned[meets] = total[level[meets]] / count[level[meets], None]
+    return _unit(aligned)
 
 
 def align_weights(place: Ints, weights: csr_array) -> csr_array:
@@ -42,8 +42,8 @@ def align_weights(place: Ints, weights: csr_array) -> csr_array:
     if len(place) == weights.shape[0] and (place == np.arange(len(place))).all():
         return weights
     to = np.full(weights.shape[0], -1)
-    found = np.flatnonzero(place >= 0)
-    to[place[found]] = found
+    known = np.flatnonzero(place >= 0)
+    to[place[known]] = known
     pairs = weights.tocoo()
     row, column = to[pairs.row], to[pairs.col]
     both = (row >= 0) & (column >= 0)

@@ -120,22 +120,22 @@ def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[Texts, csr
 
 def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, float]:
     """(power, half-life, floor) with the least log loss; each pair's floor is solved for by EM."""
-    asked = ask_validation(data, params.max_queries, params.seed)
+    queries = ask_validation(data, params.max_queries, params.seed)
     half_lives = params.linear.half_life_days
-    if not len(asked.users):
+    if not len(queries.users):
         return 1.0, half_lives[0], 0.5
     best, least = (1.0, half_lives[0], 0.5), np.inf
     for half_life in half_lives:
-        states = look_back(data, asked.users, asked.history, recent=params.recent, half_life_days=half_life)
+        states = look_back(data, queries.users, queries.history, recent=params.recent, half_life_days=half_life)
         scores = csr_array(item_weights(data, states) @ weights)
-        found = states.inverse[asked.query]
+        state = states.inverse[queries.query]
         for power in POWERS:
             raised = to_power(scores, power)
-            empty = np.diff(raised.indptr)[found] == 0
-            popular = share[asked.target]
-            columns = np.stack([np.where(empty, popular, pick(raised, found, asked.target)), popular], axis=1)
-            mixed = mixture_weights(columns, asked.counts)
-            loss = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=asked.counts))
+            empty = np.diff(raised.indptr)[state] == 0
+            popular = share[queries.target]
+            columns = np.stack([np.where(empty, popular, pick(raised, state, queries.target)), popular], axis=1)
+            mixed = mixture_weights(columns, queries.counts)
+            loss = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
             if loss < least:
                 best, least = (power, half_life, max(float(mixed[1]), LEAST_FLOOR)), loss
     return best

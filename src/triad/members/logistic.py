@@ -104,7 +104,7 @@ class Logistic:
         chains = {task: chain(task, self.given) for task in self.weights if tasks is None or task in tasks}
         matrix = _matrix(data, rows, self.space)
         alone = {
-            name: _score(matrix, self.weights[name]) for name in {each for found in chains.values() for each in found}
+            name: _score(matrix, self.weights[name]) for name in {each for names in chains.values() for each in names}
         }
         return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
 
@@ -131,9 +131,9 @@ def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:
     """(n, columns); what the space does not know is left out."""
     exposures, users = data.exposures, np.asarray(data.users.attributes)
     if data.exposures.context.shape[1] != len(space.mean) or users.shape[1] != len(space.attributes):
-        found = f"{data.exposures.context.shape[1]} context columns and {users.shape[1]} attributes"
+        widths = f"{data.exposures.context.shape[1]} context columns and {users.shape[1]} attributes"
         raise TriadError(
-            f"{found}, fitted on {len(space.mean)} and {len(space.attributes)}",
+            f"{widths}, fitted on {len(space.mean)} and {len(space.attributes)}",
             where="member logistic",
             mend="give the features it was fitted on, or fit it again",
         )
@@ -145,10 +145,10 @@ def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:
 
     def bag(codes: Ints, width: int) -> csr_array:
         fits = (codes >= 0) & (codes < width)
-        found = csr_array((weight[fits], (states.owner[fits], codes[fits])), shape=(states.count, width))
-        found.sum_duplicates()
-        found.data = np.log2(1 + found.data)  # once counts 1, often counts little more
-        return found[states.inverse]
+        taken_counts = csr_array((weight[fits], (states.owner[fits], codes[fits])), shape=(states.count, width))
+        taken_counts.sum_duplicates()
+        taken_counts.data = np.log2(1 + taken_counts.data)  # once counts 1, often counts little more
+        return taken_counts[states.inverse]
 
     def one_hot(codes: Ints, width: int) -> csr_array:
         fits = np.flatnonzero((codes >= 0) & (codes < width))
@@ -161,9 +161,9 @@ def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:
     parts += [bag(place[taken], known), one_hot(place[offered], known)]
     parts += [one_hot(codes, width) for codes, width in zip(users[user].T, space.attributes, strict=True)]
     parts += [csr_array(np.nan_to_num(context)), csr_array(np.ones((len(rows), 1)))]
-    found = csr_array(hstack(parts))
-    short = (found.data, found.indices.astype(np.int32), found.indptr.astype(np.int32))  # liblinear takes no others
-    return csr_array(short, shape=found.shape)
+    matrix = csr_array(hstack(parts))
+    short = (matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32))  # liblinear takes no others
+    return csr_array(short, shape=matrix.shape)
 
 
 def _fit(matrix: csr_array, label: Floats, strength: float, classes: int) -> Floats:
@@ -174,8 +174,8 @@ def _fit(matrix: csr_array, label: Floats, strength: float, classes: int) -> Flo
     model = LogisticRegression(C=strength, max_iter=500, fit_intercept=False).fit(matrix, label)
     wide = np.zeros((matrix.shape[1], classes))
     wide[-1] = -20.0  # a class that train never showed
-    found = np.asarray(model.coef_).T
-    wide[:, model.classes_.astype(int)] = found if found.shape[1] > 1 else np.hstack([-found / 2, found / 2])
+    fitted = np.asarray(model.coef_).T
+    wide[:, model.classes_.astype(int)] = fitted if fitted.shape[1] > 1 else np.hstack([-fitted / 2, fitted / 2])
     return wide
 
 

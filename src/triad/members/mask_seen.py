@@ -36,12 +36,12 @@ def _first_takes(data: Dataset, users: Ints, history: Ints) -> tuple[Ints, Ints,
 
     A user's history is read once, however many queries ask for it.
     """
-    asked, place = np.unique(users, return_inverse=True)
-    length = np.zeros(len(asked), np.int64)
+    distinct, place = np.unique(users, return_inverse=True)
+    length = np.zeros(len(distinct), np.int64)
     np.maximum.at(length, place, history)
-    owner = np.repeat(np.arange(len(asked)), length)
+    owner = np.repeat(np.arange(len(distinct)), length)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
-    item = np.asarray(data.streams.item)[np.asarray(data.streams.offsets)[asked][owner] + nth]
+    item = np.asarray(data.streams.item)[np.asarray(data.streams.offsets)[distinct][owner] + nth]
     _, first = np.unique(owner * len(data.items.item_id) + item, return_index=True)
-    start = np.searchsorted(owner[first], np.arange(len(asked) + 1))
+    start = np.searchsorted(owner[first], np.arange(len(distinct) + 1))
     return place, start, item[first], nth[first]

@@ -146,12 +146,12 @@ def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queri
     Args:
         look: how many interactions are looked back on, and the days after which one counts half.
     """
-    asked = ask_validation(data, max_queries, seed)
-    if not len(asked.users):
+    queries = ask_validation(data, max_queries, seed)
+    if not len(queries.users):
         return Blend(1.0, 8.0, (0.25, 0.25, 0.25, 0.25))
-    users, history, query, target = asked.users, asked.history, asked.query, asked.target
+    users, history, query, target = queries.users, queries.history, queries.query, queries.target
 
-    found: dict[str, list[Floats]] = {}
+    by_column: dict[str, list[Floats]] = {}
     block = max(1, 8_000_000 // len(space.share))
     for first in range(0, len(users), block):
         part = slice(first, first + block)
@@ -160,14 +160,14 @@ def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queri
         mine = (query >= first) & (query < first + block)
         at = states.inverse[query[mine] - first], target[mine]
         scores, cosine = weight @ space.neighbours, profile_vectors(weight, space.vectors) @ space.vectors.T
-        found.setdefault("again", []).append(_filled(weight.toarray(), space.share)[at])
+        by_column.setdefault("again", []).append(_filled(weight.toarray(), space.share)[at])
         for power in POWERS:
             near = _filled(to_power(scores, power).toarray(), space.share)[at]
-            found.setdefault(f"neighbours {power}", []).append(near)
+            by_column.setdefault(f"neighbours {power}", []).append(near)
         for sharpness in SHARPNESS:
-            found.setdefault(f"closeness {sharpness}", []).append(_softmax(sharpness * cosine)[at])
-    likelihood = {name: np.concatenate(parts) for name, parts in found.items()}
-    counts = asked.counts
+            by_column.setdefault(f"closeness {sharpness}", []).append(_softmax(sharpness * cosine)[at])
+    likelihood = {name: np.concatenate(parts) for name, parts in by_column.items()}
+    counts = queries.counts
     best, least = None, np.inf
     for power, sharpness in product(POWERS, SHARPNESS):
         names = ("again", f"neighbours {power}", f"closeness {sharpness}")

@@ -98,16 +98,16 @@ class BoostedTrees:
             rows, label = labelled(data, name, "train", both=kind.is_classification, within=within)
             later, later_label = labelled(data, name, "validation", within=within)
             parts = LABELS[task.label].reads
-            found, asked = table(data, rows, aligned, basis), table(data, later, aligned, basis)
+            candidates, held_out = table(data, rows, aligned, basis), table(data, later, aligned, basis)
             if "odds" in parts and kind.is_classification and len(data.streams.item):
                 classes = len(data.meta.classes.get(name, ()))
                 encodings[name], own = encode_train(data, rows, label, place=place, classes=classes, seed=params.seed)
-                found += own
-                asked += encode(data, later, place, encodings[name])
+                candidates += own
+                held_out += encode(data, later, place, encodings[name])
             # the trees cannot bin a column that no row knows
-            columns = [c for c in found if c.part in parts and np.isfinite(c.values).any()]
+            columns = [c for c in candidates if c.part in parts and np.isfinite(c.values).any()]
             read[name] = [c.name for c in columns]
-            matrix, held = _matrix(columns), _take(asked, read[name])
+            matrix, held = _matrix(columns), _take(held_out, read[name])
             with _threads(len(rows)):
                 trees[name] = [
                     grow(kind, params, seed, (matrix, label), (held, later_label)) for seed in _seeds(params, len(rows))
@@ -123,10 +123,10 @@ class BoostedTrees:
         Raises:
             TriadError: the dataset's context or attributes are not those it was fitted on.
         """
-        if (found := _inputs(data.meta)) != self.inputs:
-            differ = [name for name in found if found[name] != self.inputs.get(name)]
+        if (inputs := _inputs(data.meta)) != self.inputs:
+            differ = [name for name in inputs if inputs[name] != self.inputs.get(name)]
             raise TriadError(
-                "; ".join(f"{name} is {found[name]}, fitted on {self.inputs.get(name)}" for name in differ),
+                "; ".join(f"{name} is {inputs[name]}, fitted on {self.inputs.get(name)}" for name in differ),
                 where="member trees",
                 mend="transform the tables with the features this member was fitted on, or fit it again",
             )

@@ -55,11 +55,11 @@ def scores(model: Trees, matrix: Floats, classes: int) -> Floats:
         return np.zeros((0, classes) if classes else 0)
     if getattr(model, "classes_", None) is None:
         return np.asarray(model.predict(matrix))
-    found = np.asarray(model.predict_proba(matrix))
+    chances = np.asarray(model.predict_proba(matrix))
     if not classes:
-        return found[:, 1]
+        return chances[:, 1]
     wide = np.full((len(matrix), classes), 1e-6)  # a class that train never showed
-    wide[:, model.classes_.astype(int)] = found
+    wide[:, model.classes_.astype(int)] = chances
     return wide / wide.sum(axis=1, keepdims=True)
 
 
@@ -67,8 +67,8 @@ def versions(trees: str) -> dict[str, str]:
     """Of the libraries that wrote such trees: another version may misread them."""
     import sklearn
 
-    found = {"scikit-learn": str(sklearn.__version__)}
-    return found | {"lightgbm": str(_library().__version__)} if trees == "lightgbm" else found
+    library = {"scikit-learn": str(sklearn.__version__)}
+    return library | {"lightgbm": str(_library().__version__)} if trees == "lightgbm" else library
 
 
 def _lightgbm(

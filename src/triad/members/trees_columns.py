@@ -105,9 +105,9 @@ def _user_at(data: Dataset, states: States, user: Ints, time: Ints) -> list[Colu
     offsets = np.asarray(data.streams.offsets)
     done = states.history[states.inverse]
     times = np.asarray(data.streams.time)
-    found = times[np.maximum(offsets[user] + done - 1, 0)] if len(times) else np.zeros(len(user), np.int64)
-    first = times[np.minimum(offsets[user], len(times) - 1)] if len(times) else found
-    hours = np.where(done > 0, (time - found) / (DAY / 24), np.nan)
+    last = times[np.maximum(offsets[user] + done - 1, 0)] if len(times) else np.zeros(len(user), np.int64)
+    first = times[np.minimum(offsets[user], len(times) - 1)] if len(times) else last
+    hours = np.where(done > 0, (time - last) / (DAY / 24), np.nan)
     active = np.where(done > 0, (time - first) / DAY, np.nan)
     return [
         Column("hours_since_step", "user", np.log1p(np.maximum(hours, 0))),
@@ -141,14 +141,14 @@ def _pair(data: Dataset, states: States, item: Ints, relative: Floats) -> list[C
     return [Column(c.name, c.part, np.where(empty, np.nan, c.values)) for c in columns]
 
 
-def _share_of(states: States, seen: Ints, asked: Ints, at: Ints) -> Floats:
+def _share_of(states: States, seen: Ints, own: Ints, at: Ints) -> Floats:
     """(n,) weight in each row's state of the steps whose code is the row's own."""
     if not len(seen):
-        return np.zeros(len(asked))
-    size = int(max(seen.max(), asked.max())) + 1
+        return np.zeros(len(own))
+    size = int(max(seen.max(), own.max())) + 1
     keys, inverse = np.unique(states.owner * size + seen, return_inverse=True)
     weight = np.bincount(inverse, states.weight)
-    wanted = at * size + asked
+    wanted = at * size + own
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[place] == wanted, weight[place], 0.0)
 

@@ -58,25 +58,25 @@ def encode_train(
     fold = _folds(data, rows, seed)
     counts = _count(data, rows, target, fold, place)
     known = counts.odds(None, rate)
-    found = [Column(c.name, c.part, np.zeros(len(rows))) for c in encode(data, rows[:0], place, known)]
+    columns = [Column(c.name, c.part, np.zeros(len(rows))) for c in encode(data, rows[:0], place, known)]
     for k in range(FOLDS):
         mine = np.flatnonzero(fold == k)
-        for column, part in zip(found, encode(data, rows[mine], place, counts.odds(k, rate)), strict=True):
+        for column, part in zip(columns, encode(data, rows[mine], place, counts.odds(k, rate)), strict=True):
             column.values[mine] = part.values
-    return known, found
+    return known, columns
 
 
 def encode(data: Dataset, rows: Ints, place: Ints, odds: Encoding) -> list[Column]:
     """The columns of exposure `rows`: statistics of the odds of their steps, NaN without a step."""
-    found: list[Column] = []
+    columns: list[Column] = []
     for days in HALF_LIVES_DAYS:
         states = _look_back(data, rows, days)
         for level, values in _levels(data, states, place, odds).items():
             for k, one in enumerate(values.T):
                 wide = _statistics(states, one)[states.inverse]
                 names = (f"odds_{days:g}_{level}_{k}_{name}" for name in STATISTICS)
-                found += [Column(name, "odds", values) for name, values in zip(names, wide.T, strict=True)]
-    return found
+                columns += [Column(name, "odds", values) for name, values in zip(names, wide.T, strict=True)]
+    return columns
 
 
 def _look_back(data: Dataset, rows: Ints, days: float) -> States:
@@ -88,25 +88,25 @@ def _look_back(data: Dataset, rows: Ints, days: float) -> States:
 def _levels(data: Dataset, states: States, place: Ints, odds: Encoding) -> dict[str, Floats]:
     """Level → (steps, k) odds of each step's code on it."""
     item = np.asarray(data.streams.item)[states.step]
-    found = {"item": np.vstack([odds.items, np.zeros((1, odds.items.shape[1]))])[place[item]]}
+    odds_by_level = {"item": np.vstack([odds.items, np.zeros((1, odds.items.shape[1]))])[place[item]]}
     for level, codes in enumerate(np.asarray(data.items.category).T):
         code = codes[item]
-        found[str(level)] = odds.categories[np.where(code < len(odds.categories), code, 0)]
-    return found
+        odds_by_level[str(level)] = odds.categories[np.where(code < len(odds.categories), code, 0)]
+    return odds_by_level
 
 
 def _statistics(states: States, values: Floats) -> Floats:
     """(s, 5) as STATISTICS of (steps,) values."""
-    found = np.full((states.count, len(STATISTICS)), np.nan)
+    statistics = np.full((states.count, len(STATISTICS)), np.nan)
     some = np.flatnonzero(np.diff(states.start) > 0)
     if len(some):
         start = states.start[some]
-        found[some, 0] = states.total(values)[some]
-        found[some, 1] = np.maximum.reduceat(values, start)
-        found[some, 2] = np.minimum.reduceat(values, start)
-        found[some, 3] = np.bincount(states.owner, _age_weight(states) * values, minlength=states.count)[some]
-        found[some, 4] = states.total(values != 0)[some]
-    return found
+        statistics[some, 0] = states.total(values)[some]
+        statistics[some, 1] = np.maximum.reduceat(values, start)
+        statistics[some, 2] = np.minimum.reduceat(values, start)
+        statistics[some, 3] = np.bincount(states.owner, _age_weight(states) * values, minlength=states.count)[some]
+        statistics[some, 4] = states.total(values != 0)[some]
+    return statistics
 
 
 def _age_weight(states: States) -> Floats:

@@ -39,8 +39,8 @@ class Boosted:
 
     def predict_proba(self, matrix: Floats) -> Floats:
         """(rows, classes)"""
-        found = self.predict(matrix)
-        return found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
+        chances = self.predict(matrix)
+        return chances if chances.ndim == 2 else np.stack([1 - chances, chances], axis=1)
 
 
 def save(path: Path, models: Sequence[Trees]) -> None:
