@@ -102,7 +102,7 @@ def fit_linear(data: Dataset, again: Dataset, folder: Path, names: list[str]) ->
         else:
             fits = [
                 lambda name=name: Linear.fit(data, weights_of(name, data), SIMILARITY),
-                lambda name=name: found.chosen[name].refit(again, weights_of(name, again), SIMILARITY),
+                lambda name=name: found.chosen[name].relearned(again, weights_of(name, again)),
             ]
         found.chosen[name], _ = kept(folder / "chosen" / name, saved, fits[0])
         found.refit[name], found.seconds[name] = kept(folder / "refit" / name, saved, fits[1])

@@ -21,6 +21,7 @@ from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
 from triad.fusion.fused import Fused, relations
+from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.tables import write_table
 
@@ -72,6 +73,9 @@ class Peeking:
             score[row] *= np.where(liked == liked[last], 5.0, 1.0)
         return score / score.sum(axis=1, keepdims=True)
 
+    def refit(self, bench: Bench, name: str) -> Peeking:
+        return self
+
     def save(self, folder: Path) -> None:
         write_json(folder / "noise.json", self.noise)
 
@@ -106,6 +110,7 @@ def write_artifacts(root: Path, data: Dataset | None = None, *, noise: float = 1
     artifacts, exposures = root / "artifacts", data.exposures
     dataset.save(data, artifacts / "features")
     make_fused(data, noise).save(artifacts / "fuse")
+    write_health(artifacts)
     write_json(artifacts / "pretrain" / "metrics.json", {"hit_at_10": 0.4, "ndcg_at_10": 0.2, "queries": 9.0})
     warning = {"table": "events", "column": "position", "message": "positions jump", "unexpected": 12}
     checks = [{**warning, "severity": "warning", "passed": False, "name": "a", "samples": [], "broken": False}]
@@ -146,6 +151,16 @@ def write_artifacts(root: Path, data: Dataset | None = None, *, noise: float = 1
     )
     write_oracle(artifacts / "ingest" / "oracle", data, known=known)
     return data
+
+
+def write_health(artifacts: Path, doubts: tuple[str, ...] = ()) -> None:
+    """What the stage `refit` says of its model."""
+    figures = {
+        "click": {"rank_correlation": 0.987, "drift": 0.04},
+        "next": {"rank_correlation": 0.9, "lists_kept": 0.5, "new_items": 0.125, "twin_new_items": 0.0},
+    }
+    days = {"evaluated": "2026-01-17", "refitted": "2026-01-30"}
+    write_json(artifacts / "refit" / "health.json", {"figures": figures, "doubts": list(doubts), "learned_until": days})
 
 
 def write_oracle(folder: Path, data: Dataset, *, known: bool = True) -> None:

@@ -18,13 +18,16 @@ from triad.config.fuse import FuseParams
 from triad.config.params import Params, parse
 from triad.config.profile import ProfileParams
 from triad.config.similarity import SimilarityParams
+from triad.evaluation.refit_health import Side, figures
 from triad.examples import dataset
 from triad.features.build import fit
 from triad.fusion.fitting import fit_fusion
+from triad.members.bench import Bench
 from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
 from triad.members.trees import BoostedTrees
 from triad.tables import connect, write_table
+from triad.texts import Texts
 
 TASKS: dict[str, Any] = {
     "click": {"kind": "binary", "label": "clicked"},
@@ -59,12 +62,20 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
             "similarity": Similarity.fit(data, vectors, tasks, SimilarityParams()),
         }
         fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))
+        twin = Side(fused, data, Texts.of(sorted(state.warm_items)))
+        data_now, state_now = fit(session, params.features, tasks, (START, END), hold_out=False)
+        bench = Bench(data_now, params, lambda: vectors)
+        served = Side(fused.refit(bench), data_now, Texts.of(sorted(state_now.warm_items)))
+        health = figures(twin, served, tasks, params.refit.health, seed=1)
     with inside(root):
         for name, table in tables.items():
             write_table(TABLES, name, table)
         dataset.save(data, ARTIFACTS / "features")
         state.save(ARTIFACTS / "features" / "state")
         fused.save(ARTIFACTS / "fuse")
+        state_now.save(ARTIFACTS / "refit" / "state")
+        served.fused.save(ARTIFACTS / "refit" / "fuse")
+        write_json(ARTIFACTS / "refit" / "health.json", {"figures": health, "doubts": []})
         check = {"table": "events", "column": "quantity", "name": "between", "severity": "warning", "passed": False}
         report = {"success": True, "checks": [check | {"message": "u0001 …", "samples": [{"user_id": "u0001"}]}]}
         write_json(ARTIFACTS / "validate" / "report" / "result.json", report)

@@ -10,7 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from make_dataset import make_dataset
-from make_evaluation import PEEKING, Peeking, Served, make_fused, make_params, write_artifacts, write_oracle
+from make_evaluation import (
+    PEEKING,
+    Peeking,
+    Served,
+    make_fused,
+    make_params,
+    write_artifacts,
+    write_health,
+    write_oracle,
+)
 
 from triad.artifacts import TABLES, read_json, write_json
 from triad.config.members import RECIPES
@@ -219,6 +228,15 @@ def test_price_moves_are_resampled_by_item_and_sliced_by_items_only(data, asked)
     assert "accuracy" in results["click"].models["fused"] and "accuracy" not in results["conversion"].models["fused"]
     empty = [part for result in results.values() for part in result.slices if not part.primary]
     assert empty and all(part.rows >= 0 for part in empty)  # named, not hidden
+
+
+def test_a_refitted_model_that_answers_otherwise_keeps_a_better_twin_from_serving(shop) -> None:
+    write_artifacts(shop, noise=0.7)
+    write_health(shop / "artifacts", ("click: the model refitted on all days does not answer as the evaluated one",))
+    stage.evaluate(make_params())
+    verdict = read_json(shop / "artifacts/evaluate/report/verdict.json")
+    assert verdict["verdict"] == "INCONCLUSIVE" and "refitted on all days" in verdict["reasons"][0]
+    assert "refitted on all days" in (shop / "artifacts/evaluate/report/report.html").read_text()
 
 
 def test_the_stage_writes_report_metrics_plots_and_the_scores_of_the_fusion(shop) -> None:

@@ -133,7 +133,7 @@ def test_what_is_learnt_beats_popularity_and_chooses_on_validation_alone(data) -
 def test_refitting_keeps_what_was_chosen(data) -> None:
     member = Linear.fit(data, WEIGHTS["transitions"](data, PARAMS.linear), PARAMS)
     more = replace(data, streams=replace(data.streams, split=np.where(data.streams.split < 3, 0, 3)))
-    again = member.refit(more, WEIGHTS["transitions"](more, PARAMS.linear), PARAMS)
+    again = member.relearned(more, WEIGHTS["transitions"](more, PARAMS.linear))
     assert (again.power, again.floor, again.half_life_days) == (member.power, member.floor, member.half_life_days)
     assert again.weights.nnz > member.weights.nnz
 

@@ -115,7 +115,7 @@ def test_a_declaration_that_cannot_be_read_is_refused(text: str, said: str, tmp_
     ("body", "said"),
     [
         ("class A:\n    tasks = ()\n    def predict(self): ...", "A answers RowScorer, declared: Retriever"),
-        ("class A:\n    def rank(self): ...", "give it `save` and `load`"),
+        ("class A:\n    def rank(self): ...", "give it `save`, `load` and `refit`"),
         ("class B: ...", "it has no class A"),
     ],
 )

@@ -26,6 +26,7 @@ from triad.evaluation.window import window
 from triad.examples import dataset
 from triad.fusion.fused import Fused
 from triad.stages.publish import publish
+from triad.texts import Texts
 from triad.tracking import lineage, registry, runs
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
@@ -213,12 +214,15 @@ def test_a_publish_that_fails_leaves_the_former_outcome(again: Path) -> None:
     assert outcome() == before
 
 
-def test_the_champion_gives_the_scores_of_the_fusion_that_was_evaluated(published: Path) -> None:
+def test_customers_are_answered_by_the_refitted_model_and_the_gate_by_its_twin(published: Path) -> None:
     with inside(published):
         model = registry.load_champion("triad", "champion")
         assert registry.load_champion("no such model", "champion") is None
-        data, fused = dataset.load(ARTIFACTS / "features"), Fused.load(ARTIFACTS / "fuse")
-        rows = data.rows("test")
+        evaluated, twin = dataset.load(ARTIFACTS / "features"), Fused.load(ARTIFACTS / "fuse")
+        refitted = ServingModel.load(ARTIFACTS / "refit" / "state", ARTIFACTS / "refit" / "fuse")
+        data, fused = refitted.dataset(TABLES), refitted.fused
+        rows = Texts.of(evaluated.exposures.event_id[evaluated.rows("test")]).places(data.exposures.event_id)
+        rows = np.flatnonzero(rows >= 0)
         assert model is not None and model.version == "1" and len(rows) > 100
         ids = pa.array(data.exposures.event_id[rows])
         table = model.predict(TABLES, ids)
@@ -232,6 +236,15 @@ def test_the_champion_gives_the_scores_of_the_fusion_that_was_evaluated(publishe
             np.testing.assert_array_equal(table[f"profile_{name}"].to_numpy(), expected["profile"][:, at])
         assert table["profile"].to_pylist() == [classes[at] for at in expected["profile"].argmax(axis=1)]
         assert set(table["profile"].to_pylist()) <= {"bargain", "loyal", "rare"}
+
+        assert isinstance(model, ServingModel) and model.twin is not None
+        asked = window(evaluated, "test", 100, 1)
+        answers, judged = model.answers(TABLES, ask(evaluated, asked)), twin.predict(evaluated, asked.rows)
+        assert all(np.array_equal(answers.tasks[task], judged[task]) for task in judged)
+        assert not np.array_equal(answers.tasks["click"], expected["click"])
+        # nothing that the twin learned from lies in the days it is judged on; the refitted one knows the last of them
+        first, last = evaluated.meta.windows["test"]
+        assert model.twin.state.meta.windows["train"][1] <= first < last == model.state.meta.windows["train"][1]
 
 
 def test_tables_come_from_a_folder_a_url_arrow_or_pandas(published: Path) -> None:
@@ -261,6 +274,7 @@ def test_files_that_this_code_cannot_follow_are_named(published: Path, tmp_path:
 
     shutil.copytree(published / "artifacts" / "features" / "state", tmp_path / "artifacts" / "state")
     shutil.copytree(published / "artifacts" / "fuse", tmp_path / "artifacts" / "fuse")
+    shutil.copytree(published / "artifacts" / "refit", tmp_path / "artifacts" / "refit")
     assert load_registered("triad", "7", tmp_path).version == "7"
     (tmp_path / "artifacts" / "state" / "state.json").write_text('{"params": {}}')
     with pytest.raises(TriadError, match="model triad, version 7"):
@@ -382,7 +396,7 @@ def test_a_mapping_of_tables_goes_through_mlflow_too(published: Path) -> None:
                 name: session.execute(f"SELECT * FROM {name}").df() for name in ("users", "items", "events", "prices")
             }
         frame = model.predict(tables)
-        own = ServingModel.load(ARTIFACTS / "features" / "state", ARTIFACTS / "fuse").predict(TABLES)
+        own = ServingModel.load(ARTIFACTS / "refit" / "state", ARTIFACTS / "refit" / "fuse").predict(TABLES)
         np.testing.assert_array_equal(frame["click"], own["click"].to_numpy())
         assert {spec.name for spec in model.metadata.signature.params} == {"mode", "k"}
         listed = Path(registry.folder_of("triad", "1") / "requirements.txt").read_text().split()

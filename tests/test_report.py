@@ -112,6 +112,7 @@ def test_the_page_begins_with_the_verdict_in_words(text) -> None:
         "simulated, so its true probabilities",
         "positions jump (12)",
         "Customer 4",
+        "learned up to 2026-01-30",
     ):
         assert words in text
     assert text.count("lists were better without popularity") == 1

@@ -34,6 +34,7 @@ STAGES = (
     "similarity",
     "profile",
     "fuse",
+    "refit",
     "evaluate",
     "publish",
     "recommend",

@@ -23,6 +23,7 @@ from triad.config.pretrain import PretrainParams
 from triad.config.profile import ProfileParams
 from triad.config.publish import PublishParams
 from triad.config.recommend import RecommendParams
+from triad.config.refit import RefitParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
@@ -51,6 +52,7 @@ class Params(Section):
     similarity: SimilarityParams = SimilarityParams()
     profile: ProfileParams = ProfileParams()
     fuse: FuseParams = FuseParams()
+    refit: RefitParams = RefitParams()
     evaluate: EvaluateParams = EvaluateParams()
     publish: PublishParams = PublishParams()
     recommend: RecommendParams = RecommendParams()

@@ -8,7 +8,8 @@ FAIL, harm is shown:
   * a gated task's calibration error lies wholly above its limit.
 PASS, a gain is shown and nothing speaks against it:
   * d lies wholly above min_gain on at least one gated task, and
-  * on no gated task d lies wholly below zero, is undefined, or the calibration error is above its limit.
+  * on no gated task d lies wholly below zero, is undefined, or the calibration error is above its limit, and
+  * the model refitted on all days, which would serve, answers as the one that is judged (`refit_health`).
 INCONCLUSIVE otherwise: the champion stays.
 
 A gain is looked for on every gated task and a harm on every slice, so both are held to Bonferroni's level: a
@@ -53,10 +54,16 @@ class Verdict:
     gains: tuple[str, ...]
 
 
-def judge(comparisons: Sequence[Comparison], limits: EvaluateParams, *, champion: bool) -> Verdict:
-    """The verdict on the gated tasks' `comparisons`, against the champion or, without one, against naive baselines."""
+def judge(
+    comparisons: Sequence[Comparison], limits: EvaluateParams, *, champion: bool, unfit: Sequence[str] = ()
+) -> Verdict:
+    """The verdict on the gated tasks' `comparisons`, against the champion or, without one, against naive baselines.
+
+    Args:
+        unfit: what speaks against letting the refitted model serve, a sentence each.
+    """
     harms: list[str] = []
-    doubts: list[str] = [] if comparisons else ["no gated task could be compared"]
+    doubts: list[str] = [*unfit] if comparisons else [*unfit, "no gated task could be compared"]
     gains: list[str] = []
     judged = sum(math.isfinite(value(d)) for c in comparisons for d in c.slices.values())
     for each in comparisons:

@@ -39,6 +39,7 @@ class Evidence:
     examples: Sequence[Mapping[str, Any]] = ()
     pretrain: Mapping[str, float] = field(default_factory=dict)
     source: str = ""  # what fine-tuning gained by what it started from
+    refitted: Mapping[str, Any] = field(default_factory=dict)  # as health.json of the stage refit
     notes: Sequence[str] = ()  # what the reader must know of the data
 
 
@@ -60,6 +61,7 @@ def render(evidence: Evidence) -> str:
         examples=evidence.examples,
         pretrain=evidence.pretrain,
         source=evidence.source,
+        refitted=evidence.refitted,
         glossary=wording.GLOSSARY,
         has_oracle=any(ORACLE in entry for entry in evidence.metrics.values()),
         k=k,

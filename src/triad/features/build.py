@@ -23,7 +23,7 @@ from triad.features.dataset import SPLITS, Meta
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.source import Source
-from triad.features.splits import windows
+from triad.features.splits import Windows, whole, windows
 from triad.features.sql import bound, columns, scalar
 from triad.features.state import State
 from triad.kinds import KINDS
@@ -42,12 +42,15 @@ def fit(
     tasks: Mapping[str, TaskParams],
     window: tuple[date, date],
     champion: Champion | None = None,
+    *,
+    hold_out: bool = True,
 ) -> tuple[Dataset, State]:
     """Examples of the UTC days `[first, last)`, and what serving needs to repeat them.
 
     Args:
         session: views of the tables, see `tables.connect`.
         champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
+        hold_out: whether the last days are kept from training, as `params.split_days` says; else all are train.
 
     Raises:
         TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many
@@ -58,9 +61,10 @@ def fit(
     bound(session)
     check_keys(session)
     known = catalogue.read(session, params.category_levels)
-    state = _learn(session, params, tasks, window, known, champion=champion)
+    spans = windows(*window, params.split_days) if hold_out else whole(*window)
+    state = _learn(session, params, tasks, spans, known, champion=champion)
     data, state = _assemble(session, state, known)
-    check_labels(data, tasks)
+    check_labels(data, tasks, SPLITS if hold_out else SPLITS[:1])
     return data, state
 
 
@@ -89,13 +93,12 @@ def _learn(
     session: duckdb.DuckDBPyConnection,
     params: FeaturesParams,
     tasks: Mapping[str, TaskParams],
-    window: tuple[date, date],
+    spans: Windows,
     known: Catalogue,
     *,
     champion: Champion | None,
 ) -> State:
     """What the train days teach but for the names and scales of context, which follow from the rows themselves."""
-    spans = windows(*window, params.split_days)
     if champion is not None:
         check_days(champion, spans)
     stream, _ = streams.read(session, len(known.user_id), spans)

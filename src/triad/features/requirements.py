@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -117,15 +117,15 @@ def refuse(
     )
 
 
-def check_labels(data: Dataset, tasks: Mapping[str, TaskParams]) -> None:
-    """Refuse a task that some split cannot learn, calibrate or measure.
+def check_labels(data: Dataset, tasks: Mapping[str, TaskParams], splits: Sequence[str] = SPLITS) -> None:
+    """Refuse a task that one of `splits` cannot learn, calibrate or measure.
 
     Raises:
         TriadError: a task has no labelled row in a split, or a label of one class.
     """
     for name, task in tasks.items():
         kind = KINDS[task.kind]
-        for split in SPLITS:
+        for split in splits:
             if kind.ranks:
                 if split != "train" and not len(data.rows(split, "lists")):
                     raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")

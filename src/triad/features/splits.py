@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -30,6 +30,17 @@ def windows(start: date, end: date, days: SplitDays) -> Windows:
     if cuts[1] <= cuts[0]:
         raise ValueError(f"the window {start} … {end} has no days left for train")
     return {split: (cuts[place], cuts[place + 1]) for place, split in enumerate(SPLITS)}
+
+
+def whole(start: date, end: date) -> Windows:
+    """`[start, end)` as train alone: the splits after it are empty."""
+    first, last = _micros(start), _micros(end)
+    return {split: (last if place else first, last) for place, split in enumerate(SPLITS)}
+
+
+def last_train_day(spans: Mapping[str, Sequence[int]]) -> str:
+    """The last day of the split `train`, as YYYY-MM-DD."""
+    return str(np.datetime64(spans["train"][1] - 1, "us").astype("datetime64[D]"))
 
 
 def split_of(time: Ints, spans: Windows) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration
+from triad.members.bench import Bench
 from triad.members.mask_seen import MaskSeen
 from triad.members.protocol import Generator, Member, Retriever, RowScorer
 from triad.members.registry import check_names, load_member
@@ -162,6 +163,12 @@ class Fused:
         if self.ranking is None:
             raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
         return self.ranking
+
+    def refit(self, bench: Bench) -> Fused:
+        """The same fusion of members fitted on all days of `bench`; members without weight are left out."""
+        return replace(
+            self, members={name: self.members[name].refit(bench, name) for name in self.needed(self.weights)}
+        )
 
     def save(self, folder: Path) -> None:
         """Each member under `members/<name>/`, and `fusion.json`."""

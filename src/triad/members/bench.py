@@ -27,6 +27,16 @@ class Sections(Protocol):
     def profile(self) -> ProfileParams: ...
 
 
+class Networks(Protocol):
+    """Trains networks again on all days."""
+
+    def sequence(self, member: Any) -> Any:
+        """The `Sequence` that learned the days that `member` lacks."""
+
+    def scorer(self, member: Any) -> Any:
+        """The `NetworkScorer` that learned the days that `member` lacks."""
+
+
 def _none_beside(name: str) -> Any:
     raise TriadError(f"there is no member {name!r} to be made of", where="members", mend="make it in the stage fuse")
 
@@ -39,3 +49,14 @@ class Bench:
     params: Sections
     vectors: Callable[[], Floats]  # (n_items, dim) pretrained item vectors, in catalogue rows
     member: Callable[[str], Any] = _none_beside  # another member, by name
+    networks: Networks | None = None
+
+    def train(self) -> Networks:
+        """What trains networks.
+
+        Raises:
+            TriadError: nothing here does.
+        """
+        if self.networks is None:
+            raise TriadError("no network can be trained here", where="members", mend="run the stage refit")
+        return self.networks

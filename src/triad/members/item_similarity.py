@@ -98,23 +98,22 @@ class Similarity:
         Raises:
             TriadError: a binary task has no label or one label in validation.
         """
-        order = data.items.item_id.order()
-        item_id = data.items.item_id[order]
-        place = item_id.places(data.items.item_id)
-        neighbours = item_neighbours(data, neighbours=params.neighbours, shrink=params.shrink)
-        share = item_shares(data)
-        space = Space(neighbours, align_vectors(place, vectors[order], data.items), share)
         look = params.recent, params.half_life_days
-        blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
-        known = item_id, neighbours[order][:, order], vectors[order], share[order]
-        blank = cls(*known, {}, blend, *look)
+        unweighed = cls(*_known(data, vectors, params), {}, Blend(1.0, 1.0, (0.0, 0.0, 0.0, 1.0)), *look)
+        blend = fit_blend(data, unweighed._space(data), look, max_queries=params.max_queries, seed=params.seed)
+        blank = replace(unweighed, blend=blend)
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
             for name, task in of_unit("exposures", tasks).items()
             if KINDS[task.kind].is_event
             for rows, label in [labelled(data, name, "validation", both=True)]
         }
-        return cls(*known, logits, blend, *look)
+        return replace(blank, logits=logits)
+
+    def refit(self, bench: Bench, name: str) -> Similarity:
+        """Neighbours, vectors and shares of all days; what weighs them stays."""
+        item_id, neighbours, vectors, share = _known(bench.data, bench.vectors(), bench.params.similarity)
+        return replace(self, item_id=item_id, neighbours=neighbours, vectors=vectors, share=share)
 
     def item_knn(self) -> Similarity:
         """Its neighbours alone, as the plain item-kNN that others are compared with; popularity breaks ties."""
@@ -183,6 +182,13 @@ class Similarity:
         blend["weight"] = tuple(blend["weight"])
         neighbours = csr_array(load_npz(folder / "neighbours.npz"))
         return cls(item_id, **arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
+
+
+def _known(data: Dataset, vectors: Floats, params: SimilarityParams) -> tuple[Texts, csr_array, Floats, Floats]:
+    """Ids, neighbours, vectors and shares of the catalogue, by item id."""
+    order = data.items.item_id.order()
+    neighbours = item_neighbours(data, neighbours=params.neighbours, shrink=params.shrink)
+    return data.items.item_id[order], neighbours[order][:, order], vectors[order], item_shares(data)[order]
 
 
 @threadpool_limits.wrap(limits=1)  # seven columns: threads would only wait for one another

@@ -80,10 +80,14 @@ class Linear:
         power, half_life, floor = _choose(data, weights, share, params)
         return cls(*_by_id(data, weights, share), power, floor, params.recent, half_life)
 
-    def refit(self, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
+    def refit(self, bench: Bench, name: str) -> Linear:
+        """Weights and shares of all days; what was chosen stays."""
+        params = bench.params.similarity
+        return self.relearned(bench.data, WEIGHTS[name](bench.data, params.linear))
+
+    def relearned(self, data: Dataset, weights: csr_array) -> Linear:
         """What was chosen stays; weights and shares are those of another train split."""
-        share = item_shares(data)
-        item_id, weights, share = _by_id(data, weights, share)
+        item_id, weights, share = _by_id(data, weights, item_shares(data))
         return replace(self, item_id=item_id, weights=weights, share=share)
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:

@@ -53,6 +53,7 @@ class Logistic:
     space: Space
     weights: dict[str, Floats]  # task → (columns + 1, k), the last row the intercept; k = 1 of a binary task
     given: dict[str, str]
+    strengths: dict[str, float]  # task → the inverse penalty it was fitted with
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -65,8 +66,13 @@ class Logistic:
 
     @classmethod
     @threadpool_limits.wrap(limits=1)
-    def fit(cls, data: Dataset, tasks: Mapping[str, TaskParams]) -> Logistic:
+    def fit(
+        cls, data: Dataset, tasks: Mapping[str, TaskParams], strengths: Mapping[str, float] | None = None
+    ) -> Logistic:
         """Fitted on train, its penalty chosen on validation.
+
+        Args:
+            strengths: task → the inverse penalty, where it was chosen before.
 
         Raises:
             TriadError: a task has too few labels in train or validation.
@@ -79,21 +85,30 @@ class Logistic:
             data.meta.context_mean,
             data.meta.context_std,
         )
-        weights = {}
+        weights, chosen = {}, dict(strengths or {})
         tasks = of_unit("exposures", tasks)
         for name, task in tasks.items():
             if not KINDS[task.kind].is_classification:
                 continue
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=True, within=within)
-            later, later_label = labelled(data, name, "validation", within=within)
             classes = len(data.meta.classes.get(name, ()))
-            matrix, held = _matrix(data, rows, space), _matrix(data, later, space)
+            matrix = _matrix(data, rows, space)
+            if strengths is not None:
+                weights[name] = _fit(matrix, label, strengths[name], classes)
+                continue
+            later, later_label = labelled(data, name, "validation", within=within)
+            held = _matrix(data, later, space)
             tried = [_fit(matrix, label, strength, classes) for strength in STRENGTHS]
             losses = [log_loss(later_label, _score(held, each), labels=range(max(classes, 2))) for each in tried]
-            weights[name] = tried[int(np.argmin(losses))]
+            best = int(np.argmin(losses))
+            weights[name], chosen[name] = tried[best], STRENGTHS[best]
         given = {name: task.given for name, task in tasks.items() if name in weights and task.given in weights}
-        return cls(space, weights, given)
+        return cls(space, weights, given, chosen)
+
+    def refit(self, bench: Bench, name: str) -> Logistic:
+        """Anew on all days, with the penalty that was chosen."""
+        return Logistic.fit(bench.data, bench.params.tasks, self.strengths)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Shapes as `Member.predict`.
@@ -115,7 +130,8 @@ class Logistic:
         for task, values in self.weights.items():
             np.save(folder / f"task_{task}.npy", values, allow_pickle=False)
         meaning = {name: getattr(self.space, name) for name in ("categories", "attributes", "mean", "std")}
-        write_json(folder / "logistic.json", {**meaning, "tasks": list(self.weights), "given": self.given})
+        chosen = {"tasks": list(self.weights), "given": self.given, "strengths": self.strengths}
+        write_json(folder / "logistic.json", {**meaning, **chosen})
 
     @classmethod
     def load(cls, folder: Path) -> Logistic:
@@ -124,7 +140,8 @@ class Logistic:
         weights = {name: np.load(folder / f"task_{name}.npy", allow_pickle=False) for name in meaning["tasks"]}
         lists = {name: tuple(meaning[name]) for name in ("attributes", "mean", "std")}
         item_id = Texts.load(folder / "item_id.arrow")
-        return cls(Space(item_id, meaning["categories"], **lists), weights, meaning["given"])
+        space = Space(item_id, meaning["categories"], **lists)
+        return cls(space, weights, meaning["given"], meaning["strengths"])
 
 
 def _matrix(data: Dataset, rows: Ints, space: Space) -> csr_array:

@@ -12,6 +12,7 @@ from triad.arrays import Floats, Ints
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
+from triad.members.bench import Bench
 from triad.members.sequence import NETWORK
 from triad.models.heads import output_shape
 from triad.models.multitask import MultiTaskNetwork
@@ -54,6 +55,11 @@ class NetworkScorer:
         network, scorer = self.apart.get(unit, self.network), self._scorers.get(unit, self.scorer)
         outputs = score_rows(scorer, data, unit, rows, network.trunk.max_steps)
         return {name: _scores(task, outputs[name]) for name, task in described.items()}
+
+    def refit(self, bench: Bench, name: str) -> NetworkScorer:
+        """Trained on all days."""
+        again: NetworkScorer = bench.train().scorer(self)
+        return again
 
     def save(self, folder: Path) -> None:
         """Write the networks into `folder`."""

@@ -69,6 +69,10 @@ class Popularity:
         constants = {name: _constant(data, name, task) for name, task in tasks.items() if not KINDS[task.kind].ranks}
         return cls(data.items.item_id[order], item_shares(data, half_life_days)[order], constants)
 
+    def refit(self, bench: Bench, name: str) -> Popularity:
+        """Anew on all days."""
+        return Popularity.fit(bench.data, bench.params.tasks)
+
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """The same score for every row; shapes as `Member.predict`."""
         wide = {task: np.asarray(value) for task, value in self.constants.items() if tasks is None or task in tasks}

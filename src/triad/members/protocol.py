@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
+
+if TYPE_CHECKING:
+    from triad.members.bench import Bench
 
 
 @runtime_checkable
 class Member(Protocol):
     """A fitted model. `isinstance` with the protocols below says what it answers."""
+
+    def refit(self, bench: Bench, name: str) -> Member:
+        """The member `name` fitted on all days of `bench`, with what this one chose: they choose nothing anew."""
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs into `folder`."""

@@ -73,6 +73,6 @@ def _checked(name: str, member: Any) -> Member:
         raise TriadError(
             f"{recipe.made_by} answers {', '.join(answered) or 'no protocol'}, declared: {', '.join(recipe.protocols)}",
             where=recipe.module,
-            mend="let its MEMBERS say what its class has, and give it `save` and `load` (members/protocol.py)",
+            mend="let its MEMBERS say what its class has, and give it `save`, `load` and `refit` (members/protocol.py)",
         )
     return member

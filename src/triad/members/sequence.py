@@ -10,6 +10,7 @@ import tensorflow as tf
 from triad.arrays import Floats, Ints
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
+from triad.members.bench import Bench
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.scoring import Scorer, slots_for
@@ -56,6 +57,11 @@ class Sequence:
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
+
+    def refit(self, bench: Bench, name: str) -> Sequence:
+        """Trained on all days."""
+        again: Sequence = bench.train().sequence(self)
+        return again
 
     def save(self, folder: Path) -> None:
         """Write the network into `folder`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triad.arrays import Floats, Ints
@@ -75,6 +75,17 @@ class StackedTrees:
 
         known, shared = share(data, give, heard, folds=FOLDS, seed=params.seed)
         return cls(shared, BoostedTrees.fit(known, vectors, tasks, params))
+
+    def refit(self, bench: Bench, name: str) -> StackedTrees:
+        """Anew on all days; giver and reader keep what they chose."""
+        giver = self.shared.giver
+        assert isinstance(giver, Similarity), "as `fit` and `load` make it"
+
+        def give(part: Dataset) -> Similarity:
+            return giver.refit(replace(bench, data=part), "similarity")
+
+        known, shared = share(bench.data, give, self.shared.tasks, folds=FOLDS, seed=bench.params.profile.seed)
+        return StackedTrees(shared, self.reader.refit(replace(bench, data=known), "profile"))
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Scores of the reader's tasks; shapes as `Member.predict`."""

@@ -7,13 +7,13 @@ probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
@@ -24,6 +24,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Meta
 from triad.kinds import KINDS
+from triad.kinds.base import Kind
 from triad.members import trees_stored as stored
 from triad.members.bench import Bench
 from triad.members.item_index import align_vectors
@@ -34,6 +35,7 @@ from triad.members.trees_encodings import Encoding, encode, encode_train
 from triad.members.trees_stored import Trees
 from triad.tasks import LABELS, of_unit
 from triad.texts import Texts
+from triad.threads import side_by_side
 
 log = logging.getLogger("triad.profile")
 ARRAYS = ("vectors", "axes", "price")
@@ -71,12 +73,18 @@ class BoostedTrees:
 
     @classmethod
     def fit(
-        cls, data: Dataset, vectors: Floats, tasks: Mapping[str, TaskParams], params: ProfileParams
+        cls,
+        data: Dataset,
+        vectors: Floats,
+        tasks: Mapping[str, TaskParams],
+        params: ProfileParams,
+        rounds: Mapping[str, Sequence[int]] | None = None,
     ) -> BoostedTrees:
         """Trees from train rows, each task's stopped where its validation loss stops falling.
 
         Args:
             vectors: (n_items, dim) pretrained item vectors, in catalogue rows (`pretrained.item_vectors`).
+            rounds: task → how many rounds each of its fits has, and nothing is held out to stop them.
 
         Raises:
             TriadError: a task has too few labels in train or validation.
@@ -96,26 +104,35 @@ class BoostedTrees:
             kind = KINDS[task.kind]
             within = task.given if task.given in tasks else None
             rows, label = labelled(data, name, "train", both=kind.is_classification, within=within)
-            later, later_label = labelled(data, name, "validation", within=within)
             parts = LABELS[task.label].reads
-            candidates, held_out = table(data, rows, aligned, basis), table(data, later, aligned, basis)
+            candidates, held_out = table(data, rows, aligned, basis), list[Column]()
+            if rounds is None:
+                later, later_label = labelled(data, name, "validation", within=within)
+                held_out = table(data, later, aligned, basis)
             if "odds" in parts and kind.is_classification and len(data.streams.item):
                 classes = len(data.meta.classes.get(name, ()))
                 encodings[name], own = encode_train(data, rows, label, place=place, classes=classes, seed=params.seed)
                 candidates += own
-                held_out += encode(data, later, place, encodings[name])
+                held_out += encode(data, later, place, encodings[name]) if rounds is None else []
             # the trees cannot bin a column that no row knows
             columns = [c for c in candidates if c.part in parts and np.isfinite(c.values).any()]
             read[name] = [c.name for c in columns]
-            matrix, held = _matrix(columns), _take(held_out, read[name])
-            with _threads(len(rows)):
-                trees[name] = [
-                    grow(kind, params, seed, (matrix, label), (held, later_label)) for seed in _seeds(params, len(rows))
-                ]
+            matrix = _matrix(columns)
+            if rounds is None:
+                held = _take(held_out, read[name]), later_label
+                until: dict[int, Any] = dict.fromkeys(_seeds(params, len(rows)), held)
+            else:
+                until = dict(enumerate(rounds[name], params.seed))
+            trees[name] = _grown(kind, params, (matrix, label), until)
             counts = ", ".join(str(count(model)) for model in trees[name])
             log.info("%s: %s trees on %d rows × %d columns", name, counts, len(rows), len(columns))
         given = {name: task.given for name, task in tasks.items() if task.given in trees and name in trees}
         return cls(known, vectors[order], basis, trees, read, encodings, given, _inputs(data.meta), params.trees)
+
+    def refit(self, bench: Bench, name: str) -> BoostedTrees:
+        """Anew on all days, with as many trees as were chosen."""
+        rounds = {task: [count(model) for model in models] for task, models in self.trees.items()}
+        return BoostedTrees.fit(bench.data, bench.vectors(), bench.params.tasks, bench.params.profile, rounds)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """Scores of the tasks it was fitted on; shapes as `Member.predict`.
@@ -133,17 +150,15 @@ class BoostedTrees:
         place = self.item_id.places(data.items.item_id)
         vectors = align_vectors(place, self.vectors, data.items)
         chains = {task: chain(task, self.given) for task in self.trees if tasks is None or task in tasks}
-        found_scores: dict[str, list[Floats]] = {name: [] for names in chains.values() for name in names}
+        parts_of: dict[str, list[Floats]] = {name: [] for names in chains.values() for name in names}
         for part in np.split(rows, range(ROWS, len(rows), ROWS)):
             columns = table(data, part, vectors, self.basis) if len(part) else []
-            with _threads(len(part)):
-                for task, models in ((task, self.trees[task]) for task in found_scores):
-                    classes = len(data.meta.classes.get(task, ()))
-                    own = encode(data, part, place, self.encodings[task]) if task in self.encodings else []
-                    matrix = _take(columns + own, self.columns[task]) if len(part) else np.zeros((0, 0))
-                    for few in np.split(matrix, range(ROWS_A_TREE, len(matrix), ROWS_A_TREE)):
-                        found_scores[task].append(np.mean([scores(m, few, classes) for m in models], axis=0))
-        alone = {task: np.concatenate(parts) for task, parts in found_scores.items()}
+            for task in parts_of:
+                own = encode(data, part, place, self.encodings[task]) if task in self.encodings else []
+                matrix = _take(columns + own, self.columns[task]) if len(part) else np.zeros((0, 0))
+                mean = partial(_mean_score, self.trees[task], len(data.meta.classes.get(task, ())))
+                parts_of[task] += side_by_side(mean, np.split(matrix, range(ROWS_A_TREE, len(matrix), ROWS_A_TREE)))
+        alone = {task: np.concatenate(parts) for task, parts in parts_of.items()}
         return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
 
     def save(self, folder: Path) -> None:
@@ -192,8 +207,19 @@ def _trees(folder: Path, task: str) -> Path:
     return folder / f"{task}.trees.npz"
 
 
-def _threads(rows: int) -> threadpool_limits:
-    return threadpool_limits(None if rows > ONE_THREAD else 1)
+def _mean_score(models: Sequence[Trees], classes: int, rows: Floats) -> Floats:
+    return np.asarray(np.mean([scores(model, rows, classes) for model in models], axis=0))
+
+
+def _grown(kind: Kind, params: ProfileParams, train: tuple[Floats, Floats], until: Mapping[int, Any]) -> list[Trees]:
+    """One fit a seed."""
+
+    def one(seed: int) -> Trees:
+        return grow(kind, params, seed, train, until[seed])
+
+    if len(train[1]) > ONE_THREAD:
+        return list(map(one, until))
+    return side_by_side(one, until)
 
 
 def _inputs(meta: Meta) -> dict[str, Any]:

@@ -23,30 +23,38 @@ eight other processes on two cores took 36 s on one thread, 219 s on two."""
 
 
 def grow(
-    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
+    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], until: tuple[Floats, Floats] | int
 ) -> Trees:
-    """As many trees as lower the loss on `held`: log loss, or absolute error. Both are (n, columns) and (n,) labels."""
+    """Trees of `train`: (n, columns) and (n,) labels.
+
+    Args:
+        until: as many as lower the loss on these rows, shaped likewise: log loss, or absolute error; or just so many.
+    """
     if params.trees == "lightgbm":
-        return _lightgbm(kind, params, seed, train, held)
+        return _lightgbm(kind, params, seed, train, until)
+    stops = {} if isinstance(until, int) else {"X_val": until[0], "y_val": until[1]}
     settings = {
         "learning_rate": params.learning_rate,
-        "max_iter": params.max_iterations,
+        "max_iter": until if isinstance(until, int) else params.max_iterations,
         "max_leaf_nodes": params.leaves,
         "min_samples_leaf": params.min_rows_a_leaf,
         "l2_regularization": 1.0,
         "max_features": params.column_share,
-        "early_stopping": True,
+        "early_stopping": bool(stops),
         "n_iter_no_change": params.patience,
         "random_state": seed,
     }
     learner = HistGradientBoostingClassifier if kind.is_classification else HistGradientBoostingRegressor
     model = learner(loss=kind.tree_loss["hist"], **settings)
-    return model.fit(*train, X_val=held[0], y_val=held[1])
+    return model.fit(*train, **stops)
 
 
 def count(model: Trees) -> int:
-    """How many trees were kept."""
-    return int(model.booster.best_iteration if isinstance(model, Boosted) else model.n_iter_)
+    """How many rounds of trees it has."""
+    if isinstance(model, Boosted):
+        booster = model.booster
+        return int(booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
+    return len(model._predictors)
 
 
 def scores(model: Trees, matrix: Floats, classes: int) -> Floats:
@@ -72,12 +80,12 @@ def versions(trees: str) -> dict[str, str]:
 
 
 def _lightgbm(
-    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], held: tuple[Floats, Floats]
+    kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], until: tuple[Floats, Floats] | int
 ) -> Trees:
     library = _library()
     settings = {
         "learning_rate": params.learning_rate,
-        "n_estimators": params.max_iterations,
+        "n_estimators": until if isinstance(until, int) else params.max_iterations,
         "num_leaves": params.leaves,
         "min_child_samples": params.min_rows_a_leaf,
         "reg_lambda": 1.0,
@@ -90,14 +98,15 @@ def _lightgbm(
         "force_row_wise": True,
         "verbose": -1,
     }
-    stop = [library.early_stopping(params.patience, verbose=False)]
-    if kind.is_classification:
+    stops: dict[str, Any] = {}
+    if not isinstance(until, int):
         # a class that only validation shows cannot be judged by trees that do not know it
-        known = np.isin(held[1], train[1])
-        held = held[0][known], held[1][known]
+        known = np.isin(until[1], train[1]) if kind.is_classification else np.ones(len(until[1]), bool)
+        stops = {"eval_X": until[0][known], "eval_y": until[1][known]}
+        stops |= {"callbacks": [library.early_stopping(params.patience, verbose=False)]}
     learner = library.LGBMClassifier if kind.is_classification else library.LGBMRegressor
     model = learner(objective=kind.tree_loss["lightgbm"], **settings)
-    model.fit(*train, eval_X=held[0], eval_y=held[1], callbacks=stop)
+    model.fit(*train, **stops)
     return Boosted(model.booster_, np.asarray(model.classes_) if kind.is_classification else None)
 
 

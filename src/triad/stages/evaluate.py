@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from triad.artifacts import ARTIFACTS, ORACLE, TABLES, read_json, replacing_together, write_json
+from triad.artifacts import ARTIFACTS, ORACLE, TABLES, need, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation import figures, gate
@@ -61,11 +61,15 @@ def evaluate(params: Params) -> None:
     if served is not None:
         models[CHAMPION] = score_champion(served, TABLES, data, test)
 
+    refitted = read_json(need(ARTIFACTS / "refit" / "health.json"))
     shop = read_shop(TABLES, data, test, settings.market)
     parts = slices(data, test, shop.category, shop.surface, shop.market, cold_market=settings.cold_market)
     results = assess(data, tasks, test, models, parts=parts, thresholds=cuts, params=settings)
     judged = gate.judge(
-        figures.comparisons(results, champion=version is not None), settings, champion=version is not None
+        figures.comparisons(results, champion=version is not None),
+        settings,
+        champion=version is not None,
+        unfit=refitted["doubts"],
     )
     best = {task: record["best"] for task, record in fused.record.items()}
     metrics = figures.metrics_json(results, settings, best)
@@ -94,6 +98,7 @@ def evaluate(params: Params) -> None:
             ),
             pretrain=_read("pretrain/metrics.json"),
             source=source_gate(_read("finetune/metrics.json")),
+            refitted=refitted,
             notes=notes(data, test, is_simulated=TRUTH in models),
         )
     )

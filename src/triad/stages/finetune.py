@@ -68,6 +68,7 @@ def finetune(params: Params) -> None:
         best = min(history, key=lambda row: row["validation_loss"])
         named = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
         metrics |= {f"{unit}_{name}" if unit else name: value for name, value in named.items()}
+    metrics["learned_from_source"] = float(has_learned)
     metrics |= of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
     target = ARTIFACTS / "finetune"
     with replacing(target) as folder:

@@ -13,7 +13,7 @@ _UNCHANGED = "nothing"
 def explain(version: Version, earlier: Version | None = None) -> str:
     """What made `version`, and, against `earlier`, what changed."""
     line, tags = version.lineage, version.tags
-    data, verdict = line["data"], line["verdict"]
+    data, verdict, learned = line["data"], line["verdict"], line.get("learned", {})
     parts = [
         f"{version.model} version {version.number}" + "".join(f" @{alias}" for alias in version.aliases),
         "",
@@ -35,6 +35,7 @@ def explain(version: Version, earlier: Version | None = None) -> str:
         _field("data", f"{data['first_day']} to {data['last_day']}, {data['days']} days, as of {data['as_of']}"),
         _field("", ", ".join(f"{rows:,} {table}" for table, rows in data["rows"].items())),
         _field("", f"hash {data['digest']}"),
+        _field("learned until", ", ".join(f"{part['last_day']} ({name})" for name, part in sorted(learned.items()))),
         _field("validation", _plain(line["validation"])),
         _field("seeds", _plain(line["seeds"])),
         "",

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import yaml
 
 from triad.artifacts import ARTIFACTS, TABLES, need, read_json
 from triad.digests import code_digest, digest
+from triad.features.splits import last_train_day
 from triad.redaction import shown_path
 from triad.tables import present
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STATE = ARTIFACTS / "features" / "state"
 FUSE = ARTIFACTS / "fuse"
+REFIT = ARTIFACTS / "refit"
 VALIDATION = ARTIFACTS / "validate" / "report" / "result.json"
 VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
 METRICS = ARTIFACTS / "evaluate" / "metrics.json"
@@ -43,11 +45,12 @@ class Lineage:
     code: dict[str, Any]  # commit (None without git), dirty, digest of the package
     data: dict[str, Any]  # as_of, first_day, last_day, days, rows {table: n}, digest, dvc {path: md5}
     params: dict[str, Any]  # flat: section.key → value
-    model: str  # digest of the fitted features and the fusion
+    model: str  # digest of the fitted features and the fusion, of the evaluated and of the refitted model
     validation: dict[str, Any]
     metrics: dict[str, float]  # flat
     verdict: dict[str, Any]
     trigger: str
+    learned: dict[str, Any] = field(default_factory=dict)  # evaluated, refitted → last_day and digest of each
 
     @property
     def key(self) -> str:
@@ -79,17 +82,35 @@ def collect(params: Params) -> Lineage:
     """
     sections = json.loads(params.model_dump_json(by_alias=True))
     serving = ("publish", "recommend")  # they name and use the model, they do not make it
+    learned = _learned()
     dials = flatten({name: values for name, values in sections.items() if name not in serving})
     return Lineage(
         code={**git(), "digest": code_digest()},
         data={"as_of": sections["ingest"]["as_of"], **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
         params={name: shown_path(value) if isinstance(value, str) else value for name, value in dials.items()},
-        model=hashlib.sha256((digest(STATE) + digest(FUSE)).encode()).hexdigest()[:32],
+        model=_joined(*(part["digest"] for part in learned.values())),
         validation=validation_summary(needed(VALIDATION)),
         metrics={k: float(v) for k, v in flatten(needed(METRICS)).items() if _is_number(v)},
         verdict=needed(VERDICT),
         trigger=trigger(os.environ),
+        learned=learned,
     )
+
+
+def _learned() -> dict[str, Any]:
+    """Of the model that was evaluated and of the one that serves: the last day it learned from, and its digest."""
+    parts = {"evaluated": (STATE, FUSE), "refitted": (REFIT / "state", REFIT / "fuse")}
+    return {
+        name: {
+            "last_day": last_train_day(needed(state / "state.json")["meta"]["windows"]),
+            "digest": _joined(digest(state), digest(fuse)),
+        }
+        for name, (state, fuse) in parts.items()
+    }
+
+
+def _joined(*digests: str) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
 
 def needed(path: Path) -> Any:

@@ -137,9 +137,9 @@ def _read(exchange: Path) -> Question:
 
 def _answer(what: str, folder: Path, tables: Path, exchange: Path, version: str) -> None:
     from triad.config.recommend import RecommendParams
-    from triad.tracking.serving import FUSE, STATE, ServingModel
+    from triad.tracking.serving import ServingModel
 
-    served = ServingModel.load(folder / "artifacts" / STATE, folder / "artifacts" / FUSE, version)
+    served = ServingModel.registered(folder / "artifacts", version)
     if what == "answers":
         scores = served.answers(tables, _read(exchange))
         arrays: dict[str, Any] = {_CLASSES: json.dumps(scores.classes)}

@@ -41,9 +41,9 @@ class Registered(PythonModel):
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        from triad.tracking.serving import FUSE, STATE, ServingModel
+        from triad.tracking.serving import STATE, ServingModel
 
-        self._model = ServingModel.load(Path(context.artifacts[STATE]), Path(context.artifacts[FUSE]))
+        self._model = ServingModel.registered(Path(context.artifacts[STATE]).parent)
 
     # a type on model_input would make MLflow look for a schema in it
     def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]

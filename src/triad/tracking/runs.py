@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import triad
 from triad.artifacts import ARTIFACTS, TABLES
-from triad.tracking.lineage import FUSE, STATE, Lineage
+from triad.tracking.lineage import FUSE, REFIT, STATE, Lineage
 from triad.tracking.registry import LINEAGE_FILE, lineage_of
 from triad.tracking.signing import seal, sign
 from triad.tracking.store import experiment_id, quiet
@@ -93,6 +93,7 @@ def facts(lineage: Lineage) -> dict[str, str]:
         "event_rows": str(lineage.data["rows"].get("events", 0)),
         "trigger": lineage.trigger,
         "verdict": str(lineage.verdict["verdict"]),
+        **({"learned_until": lineage.learned["refitted"]["last_day"]} if lineage.learned else {}),
     }
 
 
@@ -128,7 +129,7 @@ def _log_model(model: str, lineage: Lineage) -> str:
         name="model",
         flavor_name="pyfunc.ModelFromCode",
         python_model=str(package / "tracking" / "registered.py"),
-        artifacts={"state": STATE.resolve().as_uri(), "fuse": FUSE.resolve().as_uri()},
+        artifacts={part.name: part.resolve().as_uri() for part in (STATE, FUSE, REFIT)},
         code_paths=[str(package)],
         signature=ModelSignature(params=ParamSchema([ParamSpec("mode", "string", "score"), ParamSpec("k", "long", 0)])),
         pip_requirements=requirements(),

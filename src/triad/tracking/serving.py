@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from triad.tracking import recommending
 from triad.tracking.inputs import Tables, opened
 from triad.tracking.recommending import Pairs
 
-STATE, FUSE = "state", "fuse"
-"""Folder names inside a registered model."""
+STATE, FUSE, REFIT = "state", "fuse", "refit"
+"""Folder names inside a registered model: what was evaluated lies in the first two, what serves likewise in `refit`."""
 
 RECOMMENDATIONS = pa.schema(
     [
@@ -49,16 +49,28 @@ _PAIRS_AT_ONCE = 1_000_000  # candidates given context in one pass over the log
 
 @dataclass(frozen=True)
 class ServingModel:
-    """A fitted model. `version` is its number in the registry, None outside of one."""
+    """A fitted model. `version` is its number in the registry, None outside of one.
+
+    The model that serves has learned all days of its night. `twin` was evaluated and has not learned the last ones, so
+    the gate asks the twin.
+    """
 
     state: State
     fused: Fused
     version: str | None = None
+    twin: ServingModel | None = None
 
     @classmethod
     def load(cls, state: Path, fuse: Path, version: str | None = None) -> ServingModel:
         """From the folders that the stages `features` (its state) and `fuse` wrote."""
         return cls(State.load(state), Fused.load(fuse), version)
+
+    @classmethod
+    def registered(cls, folder: Path, version: str | None = None) -> ServingModel:
+        """From the `artifacts` of a registered version."""
+        inside = folder / REFIT
+        served = cls.load(inside / STATE, inside / FUSE, version)
+        return replace(served, twin=cls.load(folder / STATE, folder / FUSE, version))
 
     def dataset(self, tables: Tables) -> Dataset:
         """The examples these tables hold, as this model reads them."""
@@ -66,12 +78,13 @@ class ServingModel:
             return transform(session, self.state)
 
     def answers(self, tables: Tables, question: Question) -> Answers:
-        """What the gate asks of a champion.
+        """What the gate asks of a champion: the twin's answers.
 
         Raises:
             TriadError: the tables do not fit the contract, or lack what is asked about.
         """
-        return answer(self.fused, self.dataset(tables), question)
+        asked = self.twin or self
+        return answer(asked.fused, asked.dataset(tables), question)
 
     def predict(self, tables: Tables, event_ids: pa.Array | None = None) -> pa.Table:
         """Scores of the exposures in `tables` (of those in `event_ids`, where given), by user, then by time.
@@ -182,7 +195,7 @@ def load_registered(model: str, version: str, folder: Path) -> ServingModel:
     """
     inside = folder / "artifacts"
     try:
-        return ServingModel.load(inside / STATE, inside / FUSE, version)
+        return ServingModel.registered(inside, version)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise TriadError(
             f"its files do not fit the present code: {type(error).__name__}: {error}",

@@ -14,6 +14,7 @@ from triad.members.network import NetworkScorer
 from triad.models.multitask import learned_tasks
 from triad.models.warm_start import InitialModel
 from triad.training.finetuning import finetune_network
+from triad.training.refit import Refit
 
 History = list[dict[str, float]]
 
@@ -39,16 +40,19 @@ def finetune_units(
     runtime: Any,
     *,
     initial: InitialModel | None = None,
+    refit: Mapping[str, Refit] | None = None,
     folder: Path | None = None,
     **inputs: Any,
 ) -> tuple[NetworkScorer, Mapping[str, History]]:
     """The member of all networks, and their losses by epoch: of the shared one under "", of others under the unit.
 
-    Arguments are those of `finetune_network`; each network has a checkpoint of its own.
+    Arguments are those of `finetune_network`; each network has a checkpoint of its own, and of `refit` its own rules,
+    named as the losses are.
     """
+    rules = refit or {}
     (first, *others) = groups(learned_tasks(data, params), params.apart)
     ranker, history = finetune_network(
-        data, tasks, params, runtime, units=first, initial=initial, folder=folder, **inputs
+        data, tasks, params, runtime, units=first, initial=initial, refit=rules.get(""), folder=folder, **inputs
     )
     networks, histories = {}, {"": history}
     for (unit,) in others:
@@ -59,6 +63,7 @@ def finetune_units(
             runtime,
             units=(unit,),
             initial=None if initial is None else replace(initial, network=initial.apart.get(unit, initial.network)),
+            refit=rules.get(unit),
             folder=None if folder is None else folder.with_name(f"{folder.name}-{unit}"),
             **inputs,
         )

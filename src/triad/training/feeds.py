@@ -12,6 +12,7 @@ from triad.config.finetune import FinetuneParams
 from triad.examples.dataset import Dataset
 from triad.models.batches import Batch
 from triad.models.unit_batches import UnitBatches
+from triad.training.refit import Refit
 
 Planned = tuple[str, tuple[Ints, ...]]
 
@@ -21,12 +22,21 @@ class UnitFeed:
 
     Args:
         tasks: unit → the tasks whose labels a batch of it carries.
+        refit: which of the rows are learned from; of None, all.
     """
 
     def __init__(
-        self, data: Dataset, params: FinetuneParams, max_steps: int, tasks: Mapping[str, Mapping[str, Any]]
+        self,
+        data: Dataset,
+        params: FinetuneParams,
+        max_steps: int,
+        tasks: Mapping[str, Mapping[str, Any]],
+        refit: Refit | None = None,
     ) -> None:
         rows = {unit: data.rows("train", unit) for unit in tasks}
+        if refit is not None:  # a unit whose rows have no time is learned from whole
+            times = {unit: getattr(data.units[unit], "time", None) for unit in tasks}
+            rows |= {u: rows[u][refit.rows(time[rows[u]])] for u, time in times.items() if time is not None}
         self.examples = sum(map(len, rows.values()))
         self._seed, slots = params.seed, params.batch_of(self.examples)
         self._batches = {

@@ -29,6 +29,7 @@ from triad.training.feeds import UnitFeed
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
 from triad.training.optimizers import Schedule
+from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 from triad.training.transfer import paces, prepare, sizes
 
@@ -85,6 +86,7 @@ def finetune_network(
     units: Collection[str] | None = None,
     pretrained: SequenceNetwork | None = None,
     initial: InitialModel | None = None,
+    refit: Refit | None = None,
     folder: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[NetworkScorer, list[dict[str, float]]]:
@@ -95,6 +97,7 @@ def finetune_network(
         units: whose tasks it learns; of None, all.
         pretrained: the network whose trunk is taken over.
         initial: the network to start from, trunk and heads; with neither of the two, from scratch.
+        refit: train on all days, by these rules; of None, on the train split, stopped by the validation split.
         on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
@@ -118,7 +121,7 @@ def finetune_network(
     log.info("%s", sizes(network.trunk, transfer))
     ranker = NetworkScorer(network)
     naive = naive_losses(data, network.tasks, "validation")
-    if not naive:
+    if refit is None and not naive:
         raise TriadError(
             "the validation split holds no labelled row",
             where="features.split_days.validation",
@@ -128,17 +131,19 @@ def finetune_network(
     def validate() -> Losses:
         network.after_epoch()
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
-        return {**validation_losses(network, ranker.scorer, data, naive), **weights}
+        return weights if refit else {**validation_losses(network, ranker.scorer, data, naive), **weights}
 
+    warm_epochs = params.warm_epochs if initial and params.init != "market" else params.max_epochs
+    tasks_of = {unit: heads.tasks for unit, heads in network.units.items()}
     history = fit(
         network,
         make_loss(network),
-        UnitFeed(data, params, network.trunk.max_steps, {unit: heads.tasks for unit, heads in network.units.items()}),
+        UnitFeed(data, params, network.trunk.max_steps, tasks_of, refit),
         validate,
         Schedule(
             params.learning_rate * (params.warm_rate if initial else 1),
             params.weight_decay,
-            params.warm_epochs if initial and params.init != "market" else params.max_epochs,
+            refit.epochs if refit else warm_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

@@ -58,7 +58,7 @@ def fit(
         network: a built Keras model.
         loss_of: a batch's total loss and its parts, in Keras ops.
         feed: the training batches.
-        validate: called after each epoch.
+        validate: called after each epoch. Where it does not give `chosen_by`, all epochs are run, and the last stays.
         schedule: rates and patience.
         runtime: decides whether the step is compiled.
         folder: where a checkpoint lies, or shall; resumed from if it is there.
@@ -121,7 +121,8 @@ def fit(
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
         with learning.averaged():
             losses = validate()
-            better = at["best"] is None or losses[chosen_by] < at["best"]
+            figure = losses.get(chosen_by)
+            better = figure is None or at["best"] is None or figure < at["best"]
             if better:
                 for kept, each in zip(best, network.trainable_variables, strict=True):
                     kept.assign(each.value)
@@ -133,7 +134,7 @@ def fit(
             "examples": 0,
             "sums": {},
             "counts": {},
-            "best": losses[chosen_by] if better else at["best"],
+            "best": figure if better else at["best"],
             "waited": 0 if better else at["waited"] + 1,
             "history": [*at["history"], row],
         }

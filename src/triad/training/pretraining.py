@@ -27,6 +27,7 @@ from triad.models.warm_start import InitialModel
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import Schedule
+from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 
 log = logging.getLogger("triad.pretrain")
@@ -54,6 +55,11 @@ class Targets:
     user: Ints
     history: Ints
     item: Ints
+    time: Ints  # µs
+
+    def take(self, places: Ints | slice) -> Targets:
+        """Those at `places`."""
+        return Targets(self.user[places], self.history[places], self.item[places], self.time[places])
 
 
 def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
@@ -71,13 +77,13 @@ def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
     event = np.asarray(streams.kind)
     rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (event == data.meta.target_kind))
     state = (place + 1 if masked else moment) - offsets[user]
-    return Targets(user[rows], state[rows], np.asarray(streams.item)[rows])
+    return Targets(user[rows], state[rows], np.asarray(streams.item)[rows], time[rows])
 
 
 def thinned(wanted: Targets, most: int) -> Targets:
     """At most about `most` of `wanted`, evenly spaced, and no fewer than `LOOKED_AT`; all where there are no more."""
     step = -(-len(wanted.item) // max(most, LOOKED_AT))
-    return wanted if step <= 1 else Targets(wanted.user[::step], wanted.history[::step], wanted.item[::step])
+    return wanted if step <= 1 else wanted.take(slice(None, None, step))
 
 
 def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
@@ -90,11 +96,15 @@ def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
 class TargetFeed:
     """Batches of train targets. If the loss needs negatives, each step draws new ones.
 
-    Masked, each epoch hides others: a `hidden_share` of all interactions.
+    Masked, each epoch hides others: a `hidden_share` of all interactions. Of `refit`, only what it takes is learned.
     """
 
-    def __init__(self, data: Dataset, params: PretrainParams, *, masked: bool = False) -> None:
+    def __init__(
+        self, data: Dataset, params: PretrainParams, *, masked: bool = False, refit: Refit | None = None
+    ) -> None:
         interactions = targets(data, "train", masked=masked)
+        if refit is not None:
+            interactions = interactions.take(refit.rows(interactions.time))
         self._share = params.hidden_share if masked else 1.0
         self.examples = round(self._share * len(interactions.item))
         self._whole = np.arange(len(data.items.item_id))
@@ -130,8 +140,8 @@ class TargetFeed:
 class InTurn:
     """Batches of both source tasks, the masked ones spread evenly among the others."""
 
-    def __init__(self, data: Dataset, params: PretrainParams) -> None:
-        self._feeds = [TargetFeed(data, params, masked=masked) for masked in (False, True)]
+    def __init__(self, data: Dataset, params: PretrainParams, refit: Refit | None = None) -> None:
+        self._feeds = [TargetFeed(data, params, masked=masked, refit=refit) for masked in (False, True)]
         self.examples = sum(feed.examples for feed in self._feeds)
 
     def plan(self, epoch: int) -> list[tuple[int, tuple[Ints, Ints]]]:
@@ -213,6 +223,7 @@ def pretrain_network(
     folder: Path | None = None,
     initial: InitialModel | None = None,
     *,
+    refit: Refit | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> tuple[Sequence, list[dict[str, float]]]:
     """The trunk trained on interactions of `data`, and its losses by epoch.
@@ -221,6 +232,7 @@ def pretrain_network(
 
     Args:
         initial: the network to start from; from scratch where None.
+        refit: train on all days, by these rules; of None, on the train split, stopped by the validation split.
         on_epoch: told each epoch's losses; what it raises ends the training.
 
     Raises:
@@ -228,7 +240,7 @@ def pretrain_network(
     """
     masked = params.task == "masked"
     held_out = thinned(targets(data, "validation", masked=masked), LOSS_CELLS // len(data.items.item_id))
-    if not len(held_out.item):
+    if refit is None and not len(held_out.item):
         raise TriadError(
             "the validation split holds no interaction of the target kind",
             where="features.split_days.validation",
@@ -249,24 +261,27 @@ def pretrain_network(
         loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
     mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))
-    if mark == "missed" and lists < FEW:
+    if refit is None and mark == "missed" and lists < FEW:
         log.warning("only %d validation lists tell the best epoch: pretrain.choose_by: loss is steadier", lists)
 
     def validate() -> dict[str, float]:
+        if refit is not None:
+            return {}
         figures = {"loss": item_loss(member, data, held_out, masked=masked)}
         if mark == "missed":
             figures["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
         return figures
 
+    warm_epochs = params.warm_epochs if initial and params.init != "market" else params.max_epochs
     history = fit(
         taught,
         loss_of,
-        InTurn(data, params) if params.task == "both" else TargetFeed(data, params, masked=masked),
+        InTurn(data, params, refit) if params.task == "both" else TargetFeed(data, params, masked=masked, refit=refit),
         validate,
         Schedule(
             params.learning_rate * (params.warm_rate if initial else 1),
             params.weight_decay,
-            params.warm_epochs if initial and params.init != "market" else params.max_epochs,
+            refit.epochs if refit else warm_epochs,
             params.patience,
             params.checkpoint_steps,
         ),

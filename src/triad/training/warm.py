@@ -15,8 +15,10 @@ from triad.models.warm_start import InitialModel
 log = logging.getLogger("triad.warm")
 
 
-def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> InitialModel | None:
-    """The network of `stage` that `init` names, for the examples in `artifacts`.
+def initial_model(
+    init: str, stage: str, artifacts: Path, data: Dataset, state: Path | None = None
+) -> InitialModel | None:
+    """The network of `stage` that `init` names, for `data`, whose fitted features are `state` (of the night's own).
 
     None where `init` names no registered model, and (with a word) where there is no champion yet.
 
@@ -39,6 +41,6 @@ def initial_model(init: str, stage: str, artifacts: Path, data: Dataset) -> Init
             where=initial.dial,
             mend=f"name a version that has it, or set {stage}.init to another value",
         )
-    tonight = vocabulary.load(artifacts / "features" / "state" / "vocabularies")
+    tonight = vocabulary.load((state or artifacts / "features" / "state") / "vocabularies")
     rows = champion.origins(initial.vocabularies, tonight, initial.apart)
     return InitialModel(load_network(path), rows, apart)

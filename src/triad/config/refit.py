@@ -1,0 +1,42 @@
+"""`refit`: how the evaluated model learns the newest days before it serves, and when it may not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from triad.config.base import Section
+
+
+class HealthLimits(Section):
+    """How far the refitted model's answers on the test days may lie from the evaluated one's."""
+
+    min_rank_correlation: float = Field(
+        default=0.5, ge=-1, le=1, description="Spearman's, of the two models' scores of each task and order of lists"
+    )
+    max_drift: float = Field(
+        default=0.3, gt=0, le=1, description="Kolmogorov-Smirnov distance between the two models' scores of each task"
+    )
+    max_calibration_loss: float = Field(
+        default=0.02, ge=0, description="by how much the calibration error may exceed the evaluated model's"
+    )
+    max_new_items: float = Field(
+        default=0.5, gt=0, le=1, description="share of lists' first places held by items that train did not know"
+    )
+    rows: int = Field(default=5_000, ge=100, description="rows of each unit, and customers' lists, that are compared")
+
+
+class RefitParams(Section):
+    """The model that serves: every member fitted on all days, with what the evaluated members chose."""
+
+    networks: Literal["continue", "anew"] = Field(
+        default="continue",
+        description="continue: go on from the evaluated weights over the days they lack; anew: train again on all "
+        "days for the chosen number of epochs",
+    )
+    epochs: int = Field(default=1, ge=1, description="continue: passes over the new days and what is replayed")
+    replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
+    rate: float = Field(default=0.3, gt=0, le=1, description="continue: share of the stages' learning_rate")
+    health: HealthLimits = HealthLimits()
+    seed: int = Field(default=1, ge=0)

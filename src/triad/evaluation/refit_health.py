@@ -1,0 +1,138 @@
+"""Does the refitted model still answer as its evaluated twin does? What keeps it from serving if not. Pure.
+
+The gate judges the twin, since the refitted model has learned the test days. Here both answer the same rows and lists,
+each from its own reading of the tables. Figures of quality on these days would flatter the refitted one, so what is
+compared is agreement: order, distribution, calibration, and how much of the lists goes to new items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ks_2samp, rankdata
+
+from triad.arrays import Floats, Ints
+from triad.config.refit import HealthLimits
+from triad.config.tasks import TaskParams
+from triad.examples import UNITS
+from triad.examples.dataset import Dataset
+from triad.fusion.fused import Fused
+from triad.kinds import KINDS
+from triad.kinds.base import Cases
+from triad.statistics.bootstrap import draw, value
+from triad.texts import Texts
+
+CUT = 10
+"""First places of a list."""
+
+CELLS = 20_000_000
+"""(list, item) scores that are compared at most."""
+
+Figures = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model and its own reading of the night's tables."""
+
+    fused: Fused
+    data: Dataset
+    known: Texts  # ids of the items it learned from often enough
+
+
+def figures(twin: Side, refitted: Side, tasks: Mapping[str, TaskParams], limits: HealthLimits, seed: int) -> Figures:
+    """Task → name → figure. What only `refitted` knows is left out of all but `new_items`."""
+    result: Figures = {}
+    for unit in twin.data.meta.tasks:
+        rows = _some(twin.data.rows("test", unit), limits.rows, seed)
+        key = str(UNITS[unit].key)
+        places = getattr(refitted.data.units[unit], key).places(getattr(twin.data.units[unit], key)[rows])
+        rows, places = rows[places >= 0], places[places >= 0]
+        before = twin.fused.predict(twin.data, rows, unit=unit)
+        after = refitted.fused.predict(refitted.data, places, unit=unit)
+        for task in before if len(rows) else ():
+            labels = np.asarray(twin.data.labels(task), np.float64)[rows]
+            result[task] = _agreement(before[task], after[task])
+            errors = [_calibration_error(tasks[task], labels, scores) for scores in (before[task], after[task])]
+            if errors[0] is not None and errors[1] is not None:
+                result[task] |= {"calibration_error": errors[1], "twin_calibration_error": errors[0]}
+    if twin.fused.ranking is not None:
+        result[twin.fused.ranking] = _lists(twin, refitted, limits.rows, seed)
+    return result
+
+
+def doubts(of: Figures, limits: HealthLimits) -> list[str]:
+    """What speaks against letting the refitted model serve, a sentence each."""
+    sentences = []
+    for task, found in of.items():
+        worse = found.get("calibration_error", 0.0) - found.get("twin_calibration_error", 0.0)
+        for beyond, what, figure, limit in (
+            (found["rank_correlation"] < limits.min_rank_correlation, "rank correlation", found["rank_correlation"],
+             f"below {limits.min_rank_correlation:g}"),
+            (found.get("drift", 0.0) > limits.max_drift, "drift of scores", found.get("drift", 0.0),
+             f"above {limits.max_drift:g}"),
+            (worse > limits.max_calibration_loss, "calibration error", worse,
+             f"more than {limits.max_calibration_loss:g} above"),
+            (found.get("new_items", 0.0) > limits.max_new_items, "share of new items in lists",
+             found.get("new_items", 0.0), f"above {limits.max_new_items:g}"),
+        ):  # fmt: skip
+            if beyond:
+                sentences.append(
+                    f"{task}: the model refitted on all days does not answer as the evaluated one: {what} "
+                    f"{figure:.3f}, {limit}"
+                )
+    return sentences
+
+
+def _agreement(before: Floats, after: Floats) -> dict[str, float]:
+    """Of scores (n, *shape): the least rank correlation and the largest drift of a column."""
+    columns = [np.asarray(scores, np.float64).reshape(len(scores), -1).T for scores in (before, after)]
+    pairs = list(zip(*columns, strict=True))
+    return {
+        "rank_correlation": min(_correlation(ours, theirs) for ours, theirs in pairs),
+        "drift": max(float(ks_2samp(ours, theirs).statistic) for ours, theirs in pairs),
+    }
+
+
+def _correlation(first: Floats, second: Floats) -> float:
+    """Spearman's; two constants agree, one does not agree with what varies."""
+    ranks = [rankdata(values) for values in (first, second)]
+    spread = [float(np.ptp(values)) for values in ranks]
+    if not all(spread):
+        return float(not any(spread))
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _calibration_error(task: TaskParams, labels: Floats, scores: Floats) -> float | None:
+    known = np.isfinite(labels)
+    kind = KINDS[task.kind]
+    if not known.any() or not kind.enough(labels[known]):
+        return None
+    constant = np.repeat(kind.constant(labels[known], scores.shape[1] if scores.ndim > 1 else 0)[None], known.sum(), 0)
+    cases = Cases(labels[known], constant, np.arange(known.sum()), draw(int(known.sum()), 1, 0))
+    measured = kind.measure(cases, scores[known], is_naive=False, threshold=None)
+    return value(measured["calibration_error"]) if "calibration_error" in measured else None
+
+
+def _lists(twin: Side, refitted: Side, most: int, seed: int) -> dict[str, float]:
+    """Of the lists that customers would be shown now."""
+    offsets = np.asarray(twin.data.streams.offsets)
+    history, items = np.diff(offsets), len(twin.data.items.item_id)
+    users = _some(np.flatnonzero(history > 0), min(most, max(CELLS // max(items, 1), 1)), seed)
+    is_new = (twin.known.places(twin.data.items.item_id) < 0) & (refitted.known.places(twin.data.items.item_id) >= 0)
+    before = twin.fused.rank(twin.data, users, history[users])
+    after = refitted.fused.rank(refitted.data, users, history[users])
+    tops = [np.argsort(-scores, axis=1, kind="stable")[:, :CUT] for scores in (before, after)]
+    kept = [len(np.intersect1d(*pair)) / max(len(pair[0]), 1) for pair in zip(*tops, strict=True)]
+    return {
+        "rank_correlation": float(np.mean([_correlation(*pair) for pair in zip(before, after, strict=True)])),
+        "lists_kept": float(np.mean(kept)),
+        "new_items": float(is_new[tops[1]].mean()),
+        "twin_new_items": float(is_new[tops[0]].mean()),
+    }
+
+
+def _some(rows: Ints, most: int, seed: int) -> Ints:
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

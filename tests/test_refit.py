@@ -1,0 +1,206 @@
+"""The model that serves: what it learns from, what it keeps of what was chosen, and what keeps it from serving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from make_dataset import make_dataset
+from make_night import make_params
+from make_tables import END, START, make_tables
+from test_members import BENCH, DATA, untrained
+from test_training import PARAMS, RUNTIME, params_with, same_weights
+
+from triad.config.evaluate import EvaluateParams
+from triad.config.members import RECIPES
+from triad.config.refit import HealthLimits
+from triad.errors import TriadError
+from triad.evaluation.gate import Comparison, judge
+from triad.evaluation.refit_health import Side, doubts, figures
+from triad.examples.dataset import Dataset
+from triad.features.build import fit
+from triad.features.champion import Champion, origins
+from triad.features.dataset import SPLITS
+from triad.features.splits import last_train_day, whole
+from triad.fusion.fitting import fit_fusion
+from triad.members.bench import Bench
+from triad.members.protocol import Retriever, RowScorer
+from triad.members.registry import make_member
+from triad.members.trees_boosted import count
+from triad.tables import connect
+from triad.texts import Texts
+from triad.training.again import Again, Evaluated
+from triad.training.finetuning import finetune_network
+from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.refit import Refit
+
+DAY = 86_400_000_000
+
+
+def all_days(data: Dataset) -> Dataset:
+    """`data` as `build.fit` makes it where nothing is held out."""
+    spans = data.meta.windows
+    last = spans[SPLITS[-1]][1]
+    ends = {split: (last if place else spans["train"][0], last) for place, split in enumerate(SPLITS)}
+    exposures, streams = data.exposures, data.streams
+    return data.replaced(
+        exposures=replace(exposures, split=np.minimum(np.asarray(exposures.split), 0)),
+        streams=replace(streams, split=np.zeros(len(streams.item), np.int8)),
+        meta=replace(data.meta, windows=ends),
+    )
+
+
+WHOLE = replace(BENCH, data=all_days(DATA))
+
+
+def test_new_rows_are_all_learned_and_as_many_earlier_ones_as_are_asked_for() -> None:
+    time = np.arange(100) * DAY
+    for replay, earlier in ((0.0, 0), (0.5, 10), (1.0, 20), (9.0, 80)):
+        rows = Refit(1, since=80 * DAY, replay=replay).rows(time)
+        assert (rows >= 80).sum() == 20 and len(np.unique(rows)) == len(rows) == 20 + earlier
+        assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(Refit(1).rows(time), np.arange(100))
+    one, other = (Refit(1, since=80 * DAY, seed=seed).rows(time) for seed in (1, 2))
+    assert not np.array_equal(one, other)
+
+
+def test_all_days_are_train_and_no_row_of_a_vocabulary_moves() -> None:
+    assert set(whole(START, END).values()) == {(whole(START, END)["train"]), (whole(START, END)["test"])}
+    params = make_params()
+    with connect(make_tables()) as session:
+        held, state = fit(session, params.features, params.tasks, (START, END))
+        grown = Champion(0, state.meta, state.vocabularies)
+        data, now = fit(session, params.features, params.tasks, (START, END), grown, hold_out=False)
+    assert set(np.unique(data.exposures.split)) <= {-1, 0} and not len(data.lists.user)
+    assert (data.exposures.split == 0).sum() >= (np.asarray(held.exposures.split) >= 0).sum()
+    assert last_train_day(now.meta.windows) == str(np.datetime64(END) - 1)
+    assert last_train_day(state.meta.windows) == str(np.datetime64(END) - 1 - 14)
+    for name, vocabulary in now.vocabularies.items():
+        assert vocabulary.ids[: len(state.vocabularies[name].ids)] == state.vocabularies[name].ids
+    for name, rows in origins(state.vocabularies, now.vocabularies).items():
+        known = state.vocabularies[name].rows
+        np.testing.assert_array_equal(rows[:known], np.arange(known), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, recipe in RECIPES.items() if recipe.stage not in ("pretrain", "finetune")]
+)
+def test_a_member_is_fitted_on_all_days_with_what_it_chose(name: str) -> None:
+    member = make_member(name, BENCH)
+    again = member.refit(WHOLE, name)
+    assert type(again) is type(member)
+    for chosen in ("blend", "power", "floor", "half_life_days", "recent", "logits", "strengths", "given"):
+        assert getattr(again, chosen, None) == getattr(member, chosen, None), chosen
+    for fitted, now in ((member, again), *(((member.reader, again.reader),) if hasattr(member, "reader") else ())):
+        if hasattr(fitted, "trees"):
+            rounds = [{t: [count(m) for m in models] for t, models in each.trees.items()} for each in (fitted, now)]
+            assert rounds[0] == rounds[1]
+    differs = False
+    if isinstance(member, RowScorer) and member.tasks:
+        rows = DATA.rows("test")
+        before, after = (each.predict(DATA, rows) for each in (member, again))
+        differs |= any(not np.array_equal(before[task], after[task]) for task in member.tasks)
+    if isinstance(member, Retriever):
+        states = DATA.lists.user[:30], DATA.lists.history[:30]
+        differs |= not np.array_equal(member.rank(DATA, *states), again.rank(DATA, *states))
+    assert differs, "it learned nothing from the later days"
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune"])
+def test_a_network_needs_what_trains_it(name: str) -> None:
+    with pytest.raises(TriadError, match="run the stage refit"):
+        untrained(name).refit(WHOLE, name)
+
+
+@pytest.mark.parametrize("networks", ["continue", "anew"])
+def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = make_dataset()
+    small = {"max_epochs": 1, "body": "shared_bottom", "tasks": ("click",)}
+    dials = {"pretrain": {"max_epochs": 1}, "finetune": small, "refit": {"networks": networks}}
+    params = params_with(**dials)
+    sequence, _ = pretrain_network(data, params.pretrain, RUNTIME)
+    scorer, _ = finetune_network(
+        data, params.tasks, params.finetune, RUNTIME, trunk=params.pretrain.trunk, pretrained=sequence.network
+    )
+    same = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
+    epochs = {"pretrain": {"": 2}, "finetune": {"": 2}}
+    evaluated = Evaluated(data.meta.windows["train"][1], same, epochs, True, lambda stage: None)
+    networks_again = Again(all_days(data), params, RUNTIME, evaluated)
+    bench = Bench(all_days(data), params, dict, networks=networks_again)
+    now = {"pretrain": sequence.refit(bench, "pretrain"), "finetune": scorer.refit(bench, "finetune")}
+    assert networks_again.sequence(sequence) is now["pretrain"], "trained once"
+    assert not same_weights(now["pretrain"], sequence)
+    assert not same_weights(now["finetune"], scorer)
+    # what goes on stays near its twin, what starts anew has other weights altogether
+    rows = data.rows("test")
+    near = np.corrcoef(now["finetune"].predict(data, rows)["click"], scorer.predict(data, rows)["click"])[0, 1]
+    assert near > (0.9 if networks == "continue" else 0.0)
+
+
+def test_going_on_learns_the_later_days_and_what_is_replayed() -> None:
+    data, params = all_days(make_dataset()), PARAMS.pretrain
+    since = make_dataset().meta.windows["train"][1]
+    everything = TargetFeed(data, params, refit=Refit(1))
+    fresh = TargetFeed(data, params, refit=Refit(1, since, replay=0))
+    twice = TargetFeed(data, params, refit=Refit(1, since, replay=1))
+    assert 0 < fresh.examples < everything.examples
+    assert twice.examples == min(2 * fresh.examples, everything.examples)
+
+
+@pytest.fixture(scope="module")
+def fused():
+    tasks = BENCH.params.tasks
+    members = {name: make_member(name, BENCH) for name in ("popularity", "trees", "similarity")}
+    params = make_params().fuse.model_copy(update={"bootstrap": 20})
+    return fit_fusion(DATA, members, tasks, params)
+
+
+def test_a_refitted_model_that_answers_alike_is_healthy_and_another_is_not(fused) -> None:
+    limits, tasks = HealthLimits(), BENCH.params.tasks
+    known = Texts.of(sorted(DATA.items.item_id.tolist()))
+    twin = Side(fused, DATA, known)
+    same = figures(twin, twin, tasks, limits, seed=1)
+    assert set(same) >= set(fused.tasks)
+    for name, found in same.items():
+        assert found["rank_correlation"] == pytest.approx(1, abs=1e-6), name
+        assert found.get("drift", 0) == found.get("new_items", 0) == 0
+    assert same[fused.ranking]["lists_kept"] == 1
+    assert doubts(same, limits) == []
+
+    class Gone:
+        """What a training that diverged gives: the opposite order, and far too high."""
+
+        def __init__(self, fused) -> None:
+            self._fused = fused
+
+        def __getattr__(self, name: str):
+            return getattr(self._fused, name)
+
+        def predict(self, data, rows, unit="exposures"):
+            return {
+                t: 1 - v if v.ndim == 1 else v[:, ::-1] for t, v in self._fused.predict(data, rows, unit=unit).items()
+            }
+
+        def rank(self, data, users, history):
+            lists = 1 / (1e-9 + self._fused.rank(data, users, history))
+            return lists / lists.sum(axis=1, keepdims=True)
+
+    few = Texts.of(sorted(DATA.items.item_id.tolist())[::2])
+    wrong = figures(Side(fused, DATA, few), Side(Gone(fused), DATA, known), tasks, limits, seed=1)
+    said = doubts(wrong, limits)
+    for task in ("click", "conversion", "next"):
+        assert any(line.startswith(f"{task}: ") and "rank correlation" in line for line in said), (task, said)
+    assert any("click" in line and "calibration error" in line for line in said)
+    assert any("click" in line and "drift" in line for line in said)
+    assert 0 < wrong["next"]["new_items"] < 1
+    loose = HealthLimits(min_rank_correlation=-1, max_drift=1, max_calibration_loss=2, max_new_items=1)
+    assert doubts(wrong, loose) == []
+
+
+def test_a_refit_that_went_wrong_does_not_serve() -> None:
+    better = [Comparison("click", "AUC", np.r_[0.01, 0.01 + 0.002 * np.random.default_rng(0).normal(size=300)])]
+    assert judge(better, EvaluateParams(), champion=True).outcome == "PASS"
+    verdict = judge(better, EvaluateParams(), champion=True, unfit=["click: rank correlation 0.1, below 0.5"])
+    assert verdict.outcome == "INCONCLUSIVE" and verdict.doubts == ("click: rank correlation 0.1, below 0.5",)
