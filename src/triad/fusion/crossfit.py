@@ -12,6 +12,7 @@ is then that of as many looks.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from triad.fusion.question import (
     mixed,
 )
 from triad.kinds.base import Calibration
+from triad.threads import side_by_side
 
 
 @threadpool_limits.wrap(limits=1)  # small matrices: threads would only wait for one another
@@ -55,7 +57,7 @@ def solve(question: Question, trial: Trial) -> Answer:
         part = question.take(held)
         calibrations = fit_calibrations(fit, kept)
         columns[held] = contributions(part, calibrations)
-        blends = [fit_blend(fit, calibrations, group, trial) for group in groups]
+        blends = side_by_side(partial(_blend_of, fit, calibrations, trial), groups)
         fused[held] = np.stack([mixed(part, calibrations, blend, columns[held]) for blend in blends], axis=1)
         mixes.append(Mix(calibrations, blends))
 
@@ -106,6 +108,10 @@ def solve(question: Question, trial: Trial) -> Answer:
             "cost_of_leaving_out": None if cost is None else float(cost),
         }
     return Answer(calibrations, blend, weights, record)
+
+
+def _blend_of(fit: Question, calibrations: dict[str, Calibration], trial: Trial, group: list[str]) -> Blend:
+    return fit_blend(fit, calibrations, group, trial)
 
 
 def _folds(question: Question, trial: Trial) -> Ints:

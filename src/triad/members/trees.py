@@ -7,7 +7,7 @@ probability: the entire-space product of Ma et al. 2018 (arXiv:1804.07931), here
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Meta
 from triad.kinds import KINDS
-from triad.kinds.base import Kind
 from triad.members import trees_stored as stored
 from triad.members.bench import Bench
 from triad.members.item_index import align_vectors
@@ -97,6 +96,7 @@ class BoostedTrees:
         aligned = align_vectors(place, vectors[order], data.items)
         basis = fit_basis(data, aligned, params.components)
         trees: dict[str, list[Trees]] = {}
+        small: dict[str, list[Callable[[], Trees]]] = {}
         read: dict[str, list[str]] = {}
         encodings: dict[str, Encoding] = {}
         tasks = of_unit("exposures", tasks)
@@ -123,9 +123,18 @@ class BoostedTrees:
                 until: dict[int, Any] = dict.fromkeys(_seeds(params, len(rows)), held)
             else:
                 until = dict(enumerate(rounds[name], params.seed))
-            trees[name] = _grown(kind, params, (matrix, label), until)
-            counts = ", ".join(str(count(model)) for model in trees[name])
-            log.info("%s: %s trees on %d rows × %d columns", name, counts, len(rows), len(columns))
+            fits: list[Callable[[], Trees]] = [
+                partial(grow, kind, params, seed, (matrix, label), until[seed]) for seed in until
+            ]
+            if len(rows) > ONE_THREAD:  # each takes all processors, and its table is let go before the next one
+                trees[name] = [fit() for fit in fits]
+            else:
+                small[name] = fits
+            log.info("%s: %d rows × %d columns", name, len(rows), len(columns))
+        grown = trees | _grown(small)
+        trees = {name: grown[name] for name in tasks}
+        for name, models in trees.items():
+            log.info("%s: %s trees", name, ", ".join(str(count(model)) for model in models))
         given = {name: task.given for name, task in tasks.items() if task.given in trees and name in trees}
         return cls(known, vectors[order], basis, trees, read, encodings, given, _inputs(data.meta), params.trees)
 
@@ -211,15 +220,10 @@ def _mean_score(models: Sequence[Trees], classes: int, rows: Floats) -> Floats:
     return np.asarray(np.mean([scores(model, rows, classes) for model in models], axis=0))
 
 
-def _grown(kind: Kind, params: ProfileParams, train: tuple[Floats, Floats], until: Mapping[int, Any]) -> list[Trees]:
-    """One fit a seed."""
-
-    def one(seed: int) -> Trees:
-        return grow(kind, params, seed, train, until[seed])
-
-    if len(train[1]) > ONE_THREAD:
-        return list(map(one, until))
-    return side_by_side(one, until)
+def _grown(fits: Mapping[str, Sequence[Callable[[], Trees]]]) -> dict[str, list[Trees]]:
+    """The fits of all tasks side by side; their results follow one another as the fits do."""
+    done = iter(side_by_side(lambda fit: fit(), [fit for each in fits.values() for fit in each]))
+    return {name: [next(done) for _ in each] for name, each in fits.items()}
 
 
 def _inputs(meta: Meta) -> dict[str, Any]:
