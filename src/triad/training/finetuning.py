@@ -28,7 +28,7 @@ from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.training.feeds import UnitFeed
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
-from triad.training.optimizers import Schedule
+from triad.training.optimizers import schedule
 from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 from triad.training.transfer import paces, prepare, sizes
@@ -133,20 +133,13 @@ def finetune_network(
         weights = {f"lambda_{name}": value for name, value in network.weights_of_tasks().items()}
         return weights if refit else {**validation_losses(network, ranker.scorer, data, naive), **weights}
 
-    warm_epochs = params.warm_epochs if initial and params.init != "market" else params.max_epochs
     tasks_of = {unit: heads.tasks for unit, heads in network.units.items()}
     history = fit(
         network,
         make_loss(network),
         UnitFeed(data, params, network.trunk.max_steps, tasks_of, refit),
         validate,
-        Schedule(
-            params.learning_rate * (params.warm_rate if initial else 1),
-            params.weight_decay,
-            refit.epochs if refit else warm_epochs,
-            params.patience,
-            params.checkpoint_steps,
-        ),
+        schedule(params, warm=initial is not None, epochs=refit.epochs if refit else None),
         runtime=runtime,
         folder=folder,
         label="finetune",

@@ -11,6 +11,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from triad.config.finetune import FinetuneParams
+from triad.config.pretrain import PretrainParams
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -21,6 +24,19 @@ class Schedule:
     max_epochs: int
     patience: int
     checkpoint_steps: int
+
+
+def schedule(params: FinetuneParams | PretrainParams, *, warm: bool, epochs: int | None) -> Schedule:
+    """The schedule that `params` ask for.
+
+    Args:
+        warm: whether the network starts from another one.
+        epochs: so many, whatever they ask for.
+    """
+    if epochs is None:
+        epochs = params.warm_epochs if warm and params.init != "market" else params.max_epochs
+    rate = params.learning_rate * (params.warm_rate if warm else 1)
+    return Schedule(rate, params.weight_decay, epochs, params.patience, params.checkpoint_steps)
 
 
 @dataclass(frozen=True, order=True)

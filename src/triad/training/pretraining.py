@@ -26,7 +26,7 @@ from triad.models.trunk import trunk_config
 from triad.models.warm_start import InitialModel
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
-from triad.training.optimizers import Schedule
+from triad.training.optimizers import schedule
 from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 
@@ -272,19 +272,12 @@ def pretrain_network(
             figures["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
         return figures
 
-    warm_epochs = params.warm_epochs if initial and params.init != "market" else params.max_epochs
     history = fit(
         taught,
         loss_of,
         InTurn(data, params, refit) if params.task == "both" else TargetFeed(data, params, masked=masked, refit=refit),
         validate,
-        Schedule(
-            params.learning_rate * (params.warm_rate if initial else 1),
-            params.weight_decay,
-            refit.epochs if refit else warm_epochs,
-            params.patience,
-            params.checkpoint_steps,
-        ),
+        schedule(params, warm=initial is not None, epochs=refit.epochs if refit else None),
         runtime=runtime,
         folder=folder,
         label="pretrain",
