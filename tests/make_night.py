@@ -21,6 +21,7 @@ from triad.config.similarity import SimilarityParams
 from triad.evaluation.refit_health import Side, figures
 from triad.examples import dataset
 from triad.features.build import fit
+from triad.features.splits import last_train_day
 from triad.fusion.fitting import fit_fusion
 from triad.members.bench import Bench
 from triad.members.item_similarity import Similarity
@@ -73,9 +74,10 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
         dataset.save(data, ARTIFACTS / "features")
         state.save(ARTIFACTS / "features" / "state")
         fused.save(ARTIFACTS / "fuse")
+        days = {"evaluated": last_train_day(state.meta.windows), "refitted": last_train_day(state_now.meta.windows)}
         state_now.save(ARTIFACTS / "refit" / "state")
         served.fused.save(ARTIFACTS / "refit" / "fuse")
-        write_json(ARTIFACTS / "refit" / "health.json", {"figures": health, "doubts": []})
+        write_json(ARTIFACTS / "refit" / "health.json", {"figures": health, "doubts": [], "learned_until": days})
         check = {"table": "events", "column": "quantity", "name": "between", "severity": "warning", "passed": False}
         report = {"success": True, "checks": [check | {"message": "u0001 …", "samples": [{"user_id": "u0001"}]}]}
         write_json(ARTIFACTS / "validate" / "report" / "result.json", report)
