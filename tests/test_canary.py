@@ -56,6 +56,7 @@ HOLD_DATA = (
     "artifacts/features/",  # with the vocabularies of ids, attributes and searches
     "artifacts/evaluate/report/scores.parquet",  # by event
     "artifacts/recommend/recommendations.parquet",  # by user
+    "artifacts/refit/state/",  # the vocabularies again, grown
     "artifacts/state/",  # of a version: its own copy of the vocabularies
 )
 """What must hold what says something of a person; docs/privacy.md lists it. Nothing else does."""
