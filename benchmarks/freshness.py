@@ -136,9 +136,11 @@ def origin(folder: Path, params: Params, horizon: int, forms: Mapping[str, Mappi
     """One night at `params.ingest.as_of` and its forms' answers on the `horizon` days from then on."""
     from triad.artifacts import ARTIFACTS
     from triad.features.state import State
+    from triad.training.runtime import settle
 
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
+    settle(params.runtime, params.refit.seed)  # before the members answer
     night(params)
     since = State.load(ARTIFACTS / "features" / "state").meta.windows["train"][1]
     tables = None
