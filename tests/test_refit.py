@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from make_dataset import make_dataset
+from make_kill import killed_at
 from make_night import make_params
 from make_tables import END, START, make_tables
 from test_members import BENCH, DATA, untrained
@@ -31,6 +32,7 @@ from triad.members.trees_boosted import count
 from triad.tables import connect
 from triad.texts import Texts
 from triad.training.again import Again, Evaluated
+from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
 from triad.training.refit import Refit
@@ -113,13 +115,11 @@ def test_a_network_needs_what_trains_it(name: str) -> None:
         untrained(name).refit(WHOLE, name)
 
 
-@pytest.mark.parametrize("networks", ["continue", "anew"])
-def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def networks_of(**refit):
+    """Evaluated networks, and what makes a bench on which they learn the later days."""
     data = make_dataset()
     small = {"max_epochs": 1, "body": "shared_bottom", "tasks": ("click",)}
-    dials = {"pretrain": {"max_epochs": 1}, "finetune": small, "refit": {"networks": networks}}
-    params = params_with(**dials)
+    params = params_with(pretrain={"max_epochs": 1}, finetune=small, refit=refit)
     sequence, _ = pretrain_network(data, params.pretrain, RUNTIME)
     scorer, _ = finetune_network(
         data, params.tasks, params.finetune, RUNTIME, trunk=params.pretrain.trunk, pretrained=sequence.network
@@ -127,16 +127,44 @@ def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monke
     same = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     epochs = {"pretrain": {"": 2}, "finetune": {"": 2}}
     evaluated = Evaluated(data.meta.windows["train"][1], same, epochs, True, lambda stage: None)
-    networks_again = Again(all_days(data), params, RUNTIME, evaluated)
-    bench = Bench(all_days(data), params, dict, networks=networks_again)
-    now = {"pretrain": sequence.refit(bench, "pretrain"), "finetune": scorer.refit(bench, "finetune")}
-    assert networks_again.sequence(sequence) is now["pretrain"], "trained once"
-    assert not same_weights(now["pretrain"], sequence)
-    assert not same_weights(now["finetune"], scorer)
+
+    def bench() -> Bench:
+        return Bench(all_days(data), params, dict, networks=Again(all_days(data), params, RUNTIME, evaluated))
+
+    return {"pretrain": sequence, "finetune": scorer}, bench
+
+
+@pytest.mark.parametrize("networks", ["continue", pytest.param("anew", marks=pytest.mark.proof)])
+def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    members, new_bench = networks_of(networks=networks)
+    bench = new_bench()
+    now = {name: member.refit(bench, name) for name, member in members.items()}
+    assert bench.train().sequence(members["pretrain"]) is now["pretrain"], "trained once"
+    assert not any(same_weights(now[name], members[name]) for name in members)
     # what goes on stays near its twin, what starts anew has other weights altogether
-    rows = data.rows("test")
-    near = np.corrcoef(now["finetune"].predict(data, rows)["click"], scorer.predict(data, rows)["click"])[0, 1]
-    assert near > (0.9 if networks == "continue" else 0.0)
+    rows = bench.data.rows("train")
+    clicks = [member.predict(bench.data, rows)["click"] for member in (now["finetune"], members["finetune"])]
+    assert np.corrcoef(*clicks)[0, 1] > (0.9 if networks == "continue" else 0.0)
+
+
+@pytest.mark.proof
+def test_a_refit_that_was_killed_ends_like_an_undisturbed_one(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    members, new_bench = networks_of(networks="continue", epochs=2)
+    for name, feed in (("pretrain", TargetFeed), ("finetune", UnitFeed)):
+        with killed_at(epoch=1, step=3):
+            whole = members[name].refit(new_bench(), name)
+        build, steps = feed.build, []
+
+        def counting(self, planned, *at, build=build, steps=steps):
+            steps.append(at)
+            return build(self, planned, *at)
+
+        monkeypatch.setattr(feed, "build", counting)
+        again = members[name].refit(new_bench(), name)
+        assert steps[0] == (1, 3), "resumed from its checkpoint"
+        assert same_weights(whole, again)
 
 
 def test_going_on_learns_the_later_days_and_what_is_replayed() -> None:
