@@ -1,7 +1,7 @@
 """Is it worth refitting? Each morning's model answers the day after it, as evaluated and as refitted on all days.
 
     python benchmarks/freshness.py [--size small | --online-retail] [--seeds 1 2 3] [--days 8]
-                                   [--forms continue anew continue:epochs=2,rate=1.0] [--horizon 1]
+                                   [--forms continue anew continue:epochs.pretrain=2,rate=0.3] [--horizon 1]
                                    [--set section.key=value …] [--folder runs/freshness]
 
 Rolling origin (Tashman 2000, doi:10.1016/S0169-2070(00)00065-0): for each of the days a whole night runs on the window
@@ -293,8 +293,10 @@ def report(shops: Mapping[int, list[dict[str, Answers]]], tasks: Mapping[str, st
 def dials(form: str) -> dict[str, object]:
     """`networks[:dial=value,…]` as the dials of stage `refit`."""
     networks, _, more = form.partition(":")
-    pairs = (pair.partition("=") for pair in more.split(",") if more)
-    return {"networks": networks} | {name: yaml.safe_load(value) for name, _, value in pairs}
+    found: dict[str, object] = {"networks": networks}
+    for pair in more.split(",") if more else ():
+        found = merge(found, change(pair))
+    return found
 
 
 def change(dial: str) -> dict:

@@ -137,7 +137,7 @@ def networks_of(**refit):
 @pytest.mark.parametrize("networks", ["continue", pytest.param("anew", marks=pytest.mark.proof)])
 def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    members, new_bench = networks_of(networks=networks)
+    members, new_bench = networks_of(networks=networks, rate=0.3)
     bench = new_bench()
     now = {name: member.refit(bench, name) for name, member in members.items()}
     assert bench.train().sequence(members["pretrain"]) is now["pretrain"], "trained once"
@@ -151,7 +151,7 @@ def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monke
 @pytest.mark.proof
 def test_a_refit_that_was_killed_ends_like_an_undisturbed_one(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    members, new_bench = networks_of(networks="continue", epochs=2)
+    members, new_bench = networks_of(networks="continue", epochs={"pretrain": 2, "finetune": 2}, rate=0.3)
     for name, feed in (("pretrain", TargetFeed), ("finetune", UnitFeed)):
         with killed_at(epoch=1, step=3):
             whole = members[name].refit(new_bench(), name)

@@ -27,6 +27,13 @@ class HealthLimits(Section):
     rows: int = Field(default=5_000, ge=100, description="rows of each unit, and customers' lists, that are compared")
 
 
+class RefitEpochs(Section):
+    """Passes over the new days and what is replayed, where networks continue."""
+
+    pretrain: int = Field(default=3, ge=1)
+    finetune: int = Field(default=1, ge=1)
+
+
 class RefitParams(Section):
     """The model that serves: every member fitted on all days, with what the evaluated members chose."""
 
@@ -35,8 +42,8 @@ class RefitParams(Section):
         description="continue: go on from the evaluated weights over the days they lack; anew: train again on all "
         "days for the chosen number of epochs",
     )
-    epochs: int = Field(default=1, ge=1, description="continue: passes over the new days and what is replayed")
+    epochs: RefitEpochs = RefitEpochs()
     replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
-    rate: float = Field(default=0.3, gt=0, le=1, description="continue: share of the stages' learning_rate")
+    rate: float = Field(default=1.0, gt=0, le=1, description="continue: share of the stages' learning_rate")
     health: HealthLimits = HealthLimits()
     seed: int = Field(default=1, ge=0)

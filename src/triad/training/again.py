@@ -81,7 +81,7 @@ class Again:
     def _rules(self, stage: str) -> dict[str, Refit]:
         params = self._params.refit
         if self._continues:
-            going_on = Refit(params.epochs, self._evaluated.since, params.replay, params.seed)
+            going_on = Refit(getattr(params.epochs, stage), self._evaluated.since, params.replay, params.seed)
             return dict.fromkeys(self._evaluated.epochs[stage], going_on)
         return {unit: Refit(int(epochs)) for unit, epochs in self._evaluated.epochs[stage].items()}
 
