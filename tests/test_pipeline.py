@@ -92,15 +92,22 @@ def test_a_change_of_one_dial_runs_just_what_reads_it(night: Path) -> None:
 
 
 SCORE_RAW_TABLES = """
-import mlflow, numpy, pandas, pyarrow.parquet
+import mlflow, numpy, pandas, pathlib, pyarrow.parquet
+from triad.tracking.registry import load_champion
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-model = mlflow.pyfunc.load_model("models:/triad@champion")
-given = model.predict(pandas.DataFrame({"tables": ["artifacts/validate/tables"]})).set_index("event_id")
+tables = pathlib.Path("artifacts/validate/tables")
+champion = load_champion("triad", "champion")
+judged = champion.twin.predict(tables).to_pandas().set_index("event_id")
 scored = pyarrow.parquet.read_table("artifacts/evaluate/report/scores.parquet").to_pandas().set_index("event_id")
+served = mlflow.pyfunc.load_model("models:/triad@champion").predict(pandas.DataFrame({"tables": [str(tables)]}))
+refitted = champion.predict(tables).to_pandas().set_index("event_id")
 assert len(scored) > 1000
 for task in ("click", "conversion", "price"):
     # the last bits of a network's answer depend on which rows lie beside it in a batch; trees give the very same
-    numpy.testing.assert_allclose(given.loc[scored.index, task], scored[task], rtol=1e-5, err_msg=task)
+    numpy.testing.assert_allclose(judged.loc[scored.index, task], scored[task], rtol=1e-5, err_msg=task)
+    served_scores = served.set_index("event_id").loc[refitted.index, task].to_numpy(float)
+    numpy.testing.assert_allclose(served_scores, refitted[task], rtol=1e-5, err_msg=task)
+assert not numpy.allclose(refitted.loc[scored.index, "click"], scored["click"], rtol=1e-5)
 print("the same scores")
 """
 

@@ -282,7 +282,7 @@ def test_a_studys_network_starts_from_the_markets_before_its_own(folder, monkeyp
         both = rows[rows < len(theirs)]
         assert 0 < len(both) < len(rows)
         np.testing.assert_allclose(table_[both], theirs[both], atol=1e-5)
-    with pytest.raises(TriadError, match="no member is called 'source'"):
+    with pytest.raises(TriadError, match="there is no member 'source'"):
         shop.member("source")
 
 

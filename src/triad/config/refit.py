@@ -16,7 +16,7 @@ class HealthLimits(Section):
         default=0.5, ge=-1, le=1, description="Spearman's, of the two models' scores of each task and order of lists"
     )
     max_drift: float = Field(
-        default=0.3, gt=0, le=1, description="Kolmogorov-Smirnov distance between the two models' scores of each task"
+        default=0.1, gt=0, description="change of each task's mean score, in standard deviations of what is predicted"
     )
     max_calibration_loss: float = Field(
         default=0.02, ge=0, description="by how much the calibration error may exceed the evaluated model's"
