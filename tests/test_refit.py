@@ -126,7 +126,7 @@ def networks_of(**refit):
     )
     same = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     epochs = {"pretrain": {"": 2}, "finetune": {"": 2}}
-    evaluated = Evaluated(data.meta.windows["train"][1], same, epochs, True, lambda stage: None)
+    evaluated = Evaluated(sequence, data.meta.windows["train"][1], same, epochs, True, lambda stage: None)
 
     def bench() -> Bench:
         return Bench(all_days(data), params, dict, networks=Again(all_days(data), params, RUNTIME, evaluated))
@@ -139,13 +139,19 @@ def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     members, new_bench = networks_of(networks=networks, rate=0.3)
     bench = new_bench()
-    now = {name: member.refit(bench, name) for name, member in members.items()}
+    now = {name: members[name].refit(bench, name) for name in ("finetune", "pretrain")}
     assert bench.train().sequence(members["pretrain"]) is now["pretrain"], "trained once"
     assert not any(same_weights(now[name], members[name]) for name in members)
     # what goes on stays near its twin, what starts anew has other weights altogether
     rows = bench.data.rows("train")
     clicks = [member.predict(bench.data, rows)["click"] for member in (now["finetune"], members["finetune"])]
     assert np.corrcoef(*clicks)[0, 1] > (0.9 if networks == "continue" else 0.0)
+    if networks == "anew":  # the trunk is the pretrained one of all days, moved a little by fine-tuning
+        near, far = (
+            np.linalg.norm(each.network.trunk.get_weights()[0] - now["finetune"].network.trunk.get_weights()[0])
+            for each in (now["pretrain"], members["pretrain"])
+        )
+        assert near < far
 
 
 @pytest.mark.proof

@@ -53,9 +53,9 @@ def refit(params: Params) -> None:
         data, fresh = build.fit(session, params.features, params.tasks, window, grown, hold_out=False)
     with replacing(OUTPUT) as folder:
         fresh.save(folder / "state")
-        networks = Again(data, params, runtime, _evaluated(params, data, state, fresh, folder / "state"))
-        sequence = Sequence.load(need(ARTIFACTS / "pretrain"))
-        bench = Bench(data, params, lambda: networks.sequence(sequence).scorer.items(data), networks=networks)
+        evaluated = _evaluated(params, data, state, fresh, folder / "state")
+        networks = Again(data, params, runtime, evaluated)
+        bench = Bench(data, params, lambda: networks.sequence(evaluated.sequence).scorer.items(data), networks=networks)
         refitted = twin.refit(bench)
         refitted.save(folder / "fuse")
         sides = (
@@ -82,6 +82,7 @@ def _evaluated(params: Params, data: dataset.Dataset, state: State, fresh: State
         return initial_model(inits[stage], stage, ARTIFACTS, data, folder)
 
     return Evaluated(
+        sequence=Sequence.load(need(ARTIFACTS / "pretrain")),
         since=state.meta.windows["train"][1],
         rows=origins(state.vocabularies, fresh.vocabularies),
         epochs={"pretrain": {"": pretrained["best_epoch"]}, "finetune": by_unit},

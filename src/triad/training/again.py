@@ -26,6 +26,7 @@ STAGE = "refit"
 class Evaluated:
     """What tonight's networks were, and chose."""
 
+    sequence: Sequence  # the pretrained network
     since: int  # µs, the first moment that they were not taught
     rows: Mapping[str, Ints]  # table → the row that each of today's was read by
     epochs: Mapping[str, Any]  # stage → unit → best epoch; "" is what several units share
@@ -45,25 +46,25 @@ class Again:
         """`member` on all days."""
         if self._sequence is None:
             dials = self._params.pretrain
-            initial = self._evaluated.initial("pretrain")
             if self._continues:
-                initial = InitialModel(member.network, self._evaluated.rows)
+                initial: InitialModel | None = InitialModel(member.network, self._evaluated.rows)
                 dials = dials.model_copy(update={"warm_rate": self._params.refit.rate})
+            else:
+                initial = self._evaluated.initial("pretrain")
             rules = self._rules("pretrain")
             folder = self._folder("pretrain", rules, initial, [])
             self._sequence, _ = pretrain_network(self._data, dials, self._runtime, folder, initial, refit=rules[""])
         return self._sequence
 
     def scorer(self, member: NetworkScorer) -> NetworkScorer:
-        """`member` on all days; anew, from the trunk that `sequence` gave if the evaluated one had such a start."""
-        dials, initial, network = self._params.finetune, self._evaluated.initial("finetune"), None
+        """`member` on all days; anew, from the pretrained trunk of all days if the evaluated one had such a start."""
+        dials, initial, network = self._params.finetune, None, None
         if self._continues:
             initial = InitialModel(member.network, self._evaluated.rows, member.apart)
             dials = dials.model_copy(update={"warm_rate": self._params.refit.rate})
-        elif not self._evaluated.learned_from_source:
-            initial = None
-        elif initial is None and self._sequence is not None:
-            network = self._sequence.network
+        elif self._evaluated.learned_from_source:
+            initial = self._evaluated.initial("finetune")
+            network = None if initial else self.sequence(self._evaluated.sequence).network
         rules = self._rules("finetune")
         again, _ = finetune_units(
             self._data,
