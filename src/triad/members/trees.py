@@ -122,7 +122,7 @@ class BoostedTrees:
                 held = _take(held_out, read[name]), later_label
                 until: dict[int, Any] = dict.fromkeys(_seeds(params, len(rows)), held)
             else:
-                until = dict(enumerate(rounds[name], params.seed))
+                until = dict(zip(_seeds(params, len(rows)), rounds[name], strict=False))  # more rows, fewer fits
             fits: list[Callable[[], Trees]] = [
                 partial(grow, kind, params, seed, (matrix, label), until[seed]) for seed in until
             ]
