@@ -18,13 +18,14 @@ from triad.config.members import RECIPES
 from triad.config.refit import HealthLimits
 from triad.errors import TriadError
 from triad.evaluation.gate import Comparison, judge
-from triad.evaluation.refit_health import Side, doubts, figures
+from triad.evaluation.refit_health import Side, _agreement, doubts, figures
 from triad.examples.dataset import Dataset
 from triad.features.build import fit
 from triad.features.champion import Champion, origins
 from triad.features.dataset import SPLITS
 from triad.features.splits import last_train_day, whole
 from triad.fusion.fitting import fit_fusion
+from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import make_member
@@ -231,6 +232,12 @@ def test_a_refitted_model_that_answers_alike_is_healthy_and_another_is_not(fused
     assert 0 < wrong["next"]["new_items"] < 1
     loose = HealthLimits(min_rank_correlation=-1, max_drift=10, max_calibration_loss=2, max_new_items=1)
     assert doubts(wrong, loose) == []
+
+
+def test_a_value_none_of_whose_sampled_rows_is_labelled_is_compared_all_the_same() -> None:
+    scores = np.linspace(0, 1, 50)
+    found = _agreement(KINDS["regression"], np.full(50, np.nan), scores, scores + 0.1)
+    assert found["rank_correlation"] == pytest.approx(1) and found["drift"] == pytest.approx(0.1 / scores.std())
 
 
 def test_a_refit_that_went_wrong_does_not_serve() -> None:

@@ -94,7 +94,9 @@ def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dic
     """
     columns = [np.asarray(scores, np.float64).reshape(len(scores), -1) for scores in (before, after)]
     mean = columns[0].mean(axis=0)
-    spread = np.sqrt(mean * (1 - mean)) if kind.is_classification else np.full(len(mean), np.nanstd(labels))
+    known = labels[np.isfinite(labels)]
+    predicted = known if len(known) else columns[0]  # labels may be few, and all outside of the sample
+    spread = np.sqrt(mean * (1 - mean)) if kind.is_classification else np.full(len(mean), predicted.std())
     moved = np.abs(columns[1].mean(axis=0) - mean)
     return {
         "rank_correlation": float(np.mean([_correlation(*pair) for pair in zip(*(c.T for c in columns), strict=True)])),
