@@ -4,6 +4,8 @@ Each task is a stage of `dvc.yaml`. It runs in the run's own checkout. A stage t
 
 * **A task failed?** Its log ends with the error and how to fix it. Then clear the task: the run continues where it
   stopped.
+* **`features` to `evaluate` are skipped?** It is a light night: the model that serves only learns the newest days.
+  `retraining.full_every_days` of params.yaml says how often a night is full.
 * **`promoted` is skipped?** The night succeeded, but the new model was not shown to be better, so the champion
   stays. The log of `promoted` gives the reasons, and the *Report* of `evaluate` shows the numbers.
 * **`validate` failed?** The data cannot be used; its *Data Docs* show the faults.

@@ -16,6 +16,7 @@ from dvc.repo import Repo
 from make_airflow import ROOT, dags
 
 from triad.cli import STAGES
+from triad.retraining.nights import light
 
 READ = f"""
 import sys, time
@@ -86,6 +87,24 @@ def test_a_task_a_stage_in_the_order_dvc_knows(known: dict[str, Any], dag: str) 
     assert tasks["validate"].doc_md.startswith("`triad validate`")
 
 
+@pytest.mark.parametrize("dag", ["nightly_retraining", "manual_retraining"])
+def test_a_light_night_skips_what_it_does_not_need_and_keeps_the_order_of_the_rest(
+    known: dict[str, Any], dag: str, tmp_path: Path
+) -> None:
+    tasks = known[dag].task_dict
+    full = set(tasks["open"].full)
+    assert full == {"features", "pretrain", "finetune", "similarity", "profile", "fuse", "evaluate"}
+    assert {tasks[stage].trigger_rule.value for stage in STAGES} == {"none_failed"}
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / "dvc.yaml").write_text(light((ROOT / "dvc.yaml").read_text()))
+    arrows = {(name, later) for name, task in tasks.items() for later in task.downstream_task_ids}
+    graph = networkx.DiGraph(arrow for arrow in arrows if not full & set(arrow))
+    drawn = set(networkx.transitive_closure(graph).edges)
+    assert {pair for pair in drawn if set(pair) <= set(STAGES)} == orders_by_dvc(tmp_path)
+    assert set(STAGES) - full <= networkx.descendants(graph, "open")
+
+
 def test_templated_stages_are_drawn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=tmp_path, check=True)
@@ -142,6 +161,7 @@ def test_what_the_form_takes_is_typed(known: dict[str, Any]) -> None:
     assert {name: form.get_param(name).schema["type"] for name in form} == {
         "as_of": ["null", "string"],
         "config": ["null", "string"],
+        "night": ["null", "string"],
         "size": ["null", "string"],
         "tasks": ["null", "array"],
         "init": ["null", "string"],
@@ -150,8 +170,10 @@ def test_what_the_form_takes_is_typed(known: dict[str, Any]) -> None:
         "dry_run": ["null", "boolean"],
     }
     good = {"as_of": "2026-03-01", "config": "configs/online_retail.yaml", "size": "tiny", "tasks": ["click"]}
+    good |= {"night": "light"}
     good |= {"init": "scratch", "overrides": ["finetune.max_epochs=3"], "forced": ["fuse"], "dry_run": True}
     bad = {"as_of": "yesterday", "config": "other.yaml", "size": "huge", "tasks": ["clicks"], "init": "nothing"}
+    bad |= {"night": "dark"}
     bad |= {"overrides": ["finetune"], "forced": ["fus"], "dry_run": "yes"}
     for name, value in good.items():
         assert form.get_param(name).resolve(value) == value
@@ -167,9 +189,20 @@ def test_what_was_entered_becomes_arguments(known: dict[str, Any]) -> None:
     run = SimpleNamespace(conf={}, run_after=datetime(2026, 3, 9))
     assert arguments({"params": entered, "dag": dag, "dag_run": run}) == ["--as-of", "2026-03-09"]
     entered |= {"as_of": date(2026, 3, 1), "size": "tiny", "tasks": ["click", "next"], "init": "scratch"}
-    entered |= {"config": "configs/x.yaml", "overrides": ["fuse.folds=2"]}
+    entered |= {"config": "configs/x.yaml", "overrides": ["fuse.folds=2"], "night": "light"}
     assert arguments({"params": entered, "dag": dag, "dag_run": run}) == [
-        *("--as-of", "2026-03-01", "--config", "configs/x.yaml", "--task", "click", "--task", "next"),
+        *(
+            "--as-of",
+            "2026-03-01",
+            "--config",
+            "configs/x.yaml",
+            "--night",
+            "light",
+            "--task",
+            "click",
+            "--task",
+            "next",
+        ),
         *("--set", "ingest.simulated.size=tiny", "--set", "finetune.init=scratch", "--set", "fuse.folds=2"),
     ]
 

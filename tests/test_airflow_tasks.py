@@ -12,7 +12,12 @@ from typing import Any
 
 import make_airflow  # noqa: F401 - before anything of Airflow
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+)
 
 from triad.airflow import links, notify, operators, plugin
 from triad.errors import TriadError
@@ -80,6 +85,21 @@ def test_a_night_without_promotion_ends_well_and_says_why(task: str, closed: dic
     with pytest.raises(AirflowSkipException, match=why):
         run(operators.OnlyIf(task_id=task), given)
     assert given["ti"].pushed["why"]
+
+
+@pytest.mark.parametrize("night", ["full", "light"])
+def test_a_light_night_skips_what_only_full_ones_need(night: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = operators.OpenWorkspace(task_id="open", arguments=lambda _: [], full=["pretrain", "fuse"])
+    said = {"workspace": "w", "night": night}
+    monkeypatch.setattr(task, "run_module", lambda *_: (0, json.dumps(said)))
+    given = context()
+    if night == "full":
+        assert run(task, given) == said
+        return
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        run(task, given)
+    assert list(skipped.value.tasks) == ["pretrain", "fuse"]
+    assert given["ti"].pushed["return_value"] == said, "later tasks find the workspace"
 
 
 CHILD = """

@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +17,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from make_night import inside, judge, make_night, make_params
+from make_tables import END, START
 
-from triad.artifacts import ARTIFACTS, TABLES, read_json
+from triad.artifacts import ARTIFACTS, TABLES, read_json, write_json
 from triad.config.recommend import RecommendParams
-from triad.digests import code_digest
+from triad.digests import code_digest, digest
 from triad.errors import TriadError
 from triad.evaluation.scoring import ask
 from triad.evaluation.window import window
 from triad.examples import dataset
 from triad.fusion.fused import Fused
+from triad.stages.champion import champion as fetch_champion
 from triad.stages.publish import publish
 from triad.texts import Texts
 from triad.tracking import lineage, registry, runs
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
 from triad.tracking.packaged import Packaged, is_of_this_code
+from triad.tracking.promoting import promote
 from triad.tracking.serving import ServingModel
 
 
@@ -120,6 +124,51 @@ def test_publishing_again_registers_nothing(again: Path, monkeypatch: pytest.Mon
     publish(make_params(evaluate={"margin": 0.5}))
     assert outcome() == first and registry.versions(runs_client(), "triad") == made
     assert "0.5" not in why("1")
+
+
+def light_night(of: str, *, doubts: tuple[str, ...] = (), **dials: bool) -> dict:
+    """A light night that goes on from the champion `of`: its refitted model moved, and was looked at."""
+    params = make_params(
+        ingest={"as_of": str(END + timedelta(days=1)), "window_days": (END - START).days},
+        retraining={"night": "light", **dials},
+        champion={"version": int(of)},
+    )
+    fetch_champion(params)
+    path = ARTIFACTS / "refit" / "fuse" / "fusion.json"
+    write_json(path, {**read_json(path), "record": {"light": [of, *doubts, str(dials)]}})
+    health = ARTIFACTS / "refit" / "health.json"
+    write_json(health, {**read_json(health), "doubts": list(doubts)})
+    publish(params)
+    return outcome()
+
+
+def test_a_light_night_registers_the_champions_twin_and_serves_on_health(again: Path) -> None:
+    shutil.rmtree(ARTIFACTS / "features")  # what a light night does not make
+    shutil.rmtree(ARTIFACTS / "fuse")
+    shutil.rmtree(ARTIFACTS / "evaluate")
+    found = light_night("1")
+    assert (found["verdict"], found["promoted"], found["version"], champion()) == ("PASS", True, "2", "2")
+    twins = [registry.folder_of("triad", number) / "artifacts" for number in ("1", "2")]
+    for part in ("state", "fuse"):
+        assert digest(twins[0] / part) == digest(twins[1] / part)
+    assert digest(twins[0] / "refit" / "fuse") != digest(twins[1] / "refit" / "fuse")
+    line, tags = registry.describe("triad", "2").lineage, registry.versions(runs_client(), "triad")["2"]
+    assert line["night"] == {"from": "1", "twin": "1", "first_day": str(END)}
+    assert line["learned"]["evaluated"] == registry.describe("triad", "1").lineage["learned"]["evaluated"]
+    assert (tags["night"], tags["goes_on_from"], tags["previous_champion"]) == ("light", "1", "1")
+    assert "version 1 learned the days from" in why("2") and "from version 1 to version 2" in lineage.diff("1", "2")
+    assert registry.rollback("triad", "champion").endswith("serves version 1 now, instead of 2.")
+
+
+def test_a_light_night_that_may_not_serve_leaves_the_champion(again: Path) -> None:
+    found = light_night("1", doubts=("click: drift of scores 0.300, above 0.1",))
+    assert (found["verdict"], found["promoted"], champion()) == ("INCONCLUSIVE", False, "1")
+    assert found["reasons"] == ["click: drift of scores 0.300, above 0.1"]
+    held = light_night("1", light_serves=False)
+    assert held["promoted"] is False and "retraining.light_serves is false" in held["reasons"][-1]
+    assert "serves version" in promote("triad", "champion", held["version"])
+    late = light_night("1", light_serves=True)
+    assert late["promoted"] is False and f"version {held['version']} serves by now" in late["reasons"][-1]
 
 
 def test_only_a_pass_moves_the_alias(again: Path) -> None:

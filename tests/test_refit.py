@@ -30,9 +30,10 @@ from triad.members.bench import Bench
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import make_member
 from triad.members.trees_boosted import count
+from triad.stages.refit import _refitted
 from triad.tables import connect
 from triad.texts import Texts
-from triad.training.again import Again, Evaluated
+from triad.training.again import Again, Evaluated, reach
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
 from triad.training.pretraining import TargetFeed, pretrain_network
@@ -127,7 +128,8 @@ def networks_of(**refit):
     )
     same = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
     epochs = {"pretrain": {"": 2}, "finetune": {"": 2}}
-    evaluated = Evaluated(sequence, data.meta.windows["train"][1], same, epochs, True, lambda stage: None)
+    since, continues = data.meta.windows["train"][1], params.refit.networks == "continue"
+    evaluated = Evaluated(lambda: sequence, since, same, continues, epochs, learned_from_source=True)
 
     def bench() -> Bench:
         return Bench(all_days(data), params, dict, networks=Again(all_days(data), params, RUNTIME, evaluated))
@@ -182,6 +184,31 @@ def test_going_on_learns_the_later_days_and_what_is_replayed() -> None:
     twice = TargetFeed(data, params, refit=Refit(1, since, replay=1))
     assert 0 < fresh.examples < everything.examples
     assert twice.examples == min(2 * fresh.examples, everything.examples)
+
+
+def test_a_label_that_was_not_yet_known_is_as_new_as_what_happened_since() -> None:
+    data, params = WHOLE.data, make_params()
+    rows, time = data.rows("train"), np.asarray(data.exposures.time)
+    since = data.meta.windows["train"][1] - 2 * DAY
+    labels = np.asarray(data.labels("click"))
+    for task, hours in reach(params).items():
+        assert hours == params.features.attribution_hours * 3_600_000_000, task
+    happened = Refit(1, since, replay=0).of_unit(data, "exposures")
+    known = Refit(1, since, replay=0, reach=reach(params)).of_unit(data, "exposures")
+    assert (time[happened] >= since).all() and set(happened) < set(known)
+    young = np.setdiff1d(known, happened)
+    assert len(young) and (time[young] >= since - DAY).all() and np.isfinite(labels[young]).any()
+    assert set(known) == set(rows[(time[rows] >= since - DAY) & (time[rows] < since)]) | set(happened)
+    price = {"kind": "regression", "label": "price_move", "horizon_days": 3}
+    ahead = make_params(tasks={"price": price}, recommend={"order_by": None})
+    assert reach(ahead) == {"price": 4 * DAY}
+
+
+def test_members_that_a_light_night_keeps_are_not_fitted(fused) -> None:
+    again = _refitted(fused, WHOLE, ("trees",))
+    assert again.members["trees"] is fused.members["trees"]
+    assert list(again.members) == fused.needed(fused.weights)
+    assert all(again.members[name] is not fused.members[name] for name in again.members if name != "trees")
 
 
 @pytest.fixture(scope="module")

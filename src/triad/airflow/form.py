@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from triad.airflow import settings
 from triad.config.finetune import FinetuneParams
 from triad.config.ingest import SimulatedParams
+from triad.config.retraining import RetrainingParams
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,6 +33,12 @@ def form(stages: Iterable[str]) -> dict[str, Param]:
             "Config",
             "The shop: a file of configs/ to lay over params.yaml.",
             sorted(str(p.relative_to(settings.checkout())) for p in settings.checkout().glob("configs/*.yaml")),
+        ),
+        "night": _choice(
+            "Night",
+            "full: train and judge a new model. light: only teach the one that serves the newest days. Empty: as "
+            "retraining.full_every_days says.",
+            _values(RetrainingParams, "night"),
         ),
         "size": _choice("Size", "Of the simulated shop.", _values(SimulatedParams, "size")),
         "tasks": _several("Tasks", "What the model learns. Empty: all.", _tasks()),
@@ -64,6 +71,7 @@ def arguments(context: Context) -> list[str]:
     sets += [f"finetune.init={entered['init']}"] if entered["init"] else []
     sets += entered["overrides"] or []
     named = ["--config", entered["config"]] if entered["config"] else []
+    named += ["--night", entered["night"]] if entered["night"] else []
     named += [part for task in entered["tasks"] or [] for part in ("--task", task)]
     return ["--as-of", str(as_of), *named, *(part for one in sets for part in ("--set", one))]
 

@@ -105,8 +105,12 @@ class Triad(BaseOperator):
 class OpenWorkspace(Triad):
     """Makes the run's own checkout; `arguments` say what the run is of.
 
-    Where `dry_run` is true it shows what would run and ends there.
+    Where `dry_run` is true it shows what would run and ends there. In a light night the tasks `full` are skipped.
     """
+
+    def __init__(self, *, full: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.full = full
 
     def command(self, context: Context) -> Sequence[str]:
         return ["retraining", "open", context["run_id"], *self.arguments(context)]
@@ -120,6 +124,10 @@ class OpenWorkspace(Triad):
                 raise AirflowException("DVC does not tell what would run: see the log above")
             self.log.info("A dry run ends here. Above stands what would have run.")
             raise DownstreamTasksSkipped(tasks=sorted(context["task"].get_flat_relative_ids()))
+        if outcome.get("night") == "light" and self.full:
+            context["ti"].xcom_push(key="return_value", value=outcome)
+            self.log.info("A light night: it has no need of %s.", ", ".join(self.full))
+            raise DownstreamTasksSkipped(tasks=list(self.full))
         return outcome
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from triad.airflow import assets, notify, settings
 from triad.airflow.operators import CLOSE, OPEN, OnlyIf, OpenWorkspace, RunStage, Triad, workspace_of
 from triad.retraining import graph
 from triad.retraining.graph import Stage
+from triad.retraining.nights import only_full
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,16 +38,24 @@ def stages() -> dict[str, Stage]:
 def draw(arguments: Callable[[Context], Sequence[str]]) -> None:
     """Draw the tasks into the present DAG. `arguments` gives those of `triad retraining open`."""
     notify.notifier()  # a wrong one shows now, and not in the night it is needed
-    opened = OpenWorkspace(task_id=OPEN, arguments=arguments, doc_md="Makes the run's own checkout, with its params.")
+    known = stages()
+    full = {name for name, stage in known.items() if only_full(stage.meta)}
+    opened = OpenWorkspace(
+        task_id=OPEN,
+        arguments=arguments,
+        full=[task_id(name) for name in known if name in full],
+        doc_md="Makes the run's own checkout, with its params. Says whether the night is full or light.",
+    )
     closed = Triad(
         task_id=CLOSE,
         arguments=lambda context: ["retraining", "close", "--workspace", workspace_of(context)],
         doc_md="Delivers the recommendations, pushes the artifacts, keeps the night on a branch.",
     )
-    known = stages()
     tasks = {name: _task(stage) for name, stage in known.items()}
     for name, task in tasks.items():
-        task.set_upstream([tasks[needed] for needed in nearest(name, known)] or opened)
+        # in a light night an arrow from a skipped task holds nothing back, so that night's own are drawn too
+        needed = {**dict.fromkeys(nearest(name, known)), **dict.fromkeys(nearest(name, light(known)))}
+        task.set_upstream([tasks[each] for each in needed] or opened)
     closed.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
     promoted = OnlyIf(
         task_id="promoted",
@@ -61,10 +71,19 @@ def draw(arguments: Callable[[Context], Sequence[str]]) -> None:
     closed.set_downstream([promoted, delivered])
 
 
+def light(known: Mapping[str, Stage]) -> dict[str, Stage]:
+    """The stages of a light night, and what each needs of the others."""
+    kept = {name: stage for name, stage in known.items() if not only_full(stage.meta)}
+    return {
+        name: replace(stage, after=tuple(each for each in stage.after if each in kept)) for name, stage in kept.items()
+    }
+
+
 def nearest(name: str, known: Mapping[str, Stage]) -> list[str]:
     """What stage `name` needs and nothing else that it needs needs: the same order, drawn with the fewest arrows."""
-    further = {beyond for needed in known[name].after for beyond in _all_needs(needed, known)}
-    return [needed for needed in known[name].after if needed not in further]
+    after = known[name].after if name in known else ()
+    further = {beyond for needed in after for beyond in _all_needs(needed, known)}
+    return [needed for needed in after if needed not in further]
 
 
 def _all_needs(name: str, known: Mapping[str, Stage]) -> set[str]:
@@ -88,6 +107,7 @@ def _task(stage: Stage) -> BaseOperator:
     return RunStage(
         task_id=task_id(stage.name),
         stage=stage.name,
+        trigger_rule="none_failed",  # what a light night skips holds nothing back
         outlets=[assets.OF_STAGE[base]] if base in assets.OF_STAGE else [],
         doc_md=_docstring(base) or stage.description or None,
         **options,

@@ -132,6 +132,9 @@ def _members(params: Params) -> None:
     for name in params.finetune.tasks or ():
         if name not in pointwise:
             raise ValueError(f"finetune.tasks: {name!r} is no task with rows of its own{near(name, pointwise)}")
+    for name in params.refit.light_keeps:
+        if name not in RECIPES:
+            raise ValueError(f"refit.light_keeps: there is no member {name!r}{near(name, RECIPES)}")
     for name in params.fuse.members:
         if missing := RECIPES[name].missing(params):
             raise ValueError(f"fuse.members: {name} is fitted where {missing}")

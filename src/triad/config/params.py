@@ -24,6 +24,7 @@ from triad.config.profile import ProfileParams
 from triad.config.publish import PublishParams
 from triad.config.recommend import RecommendParams
 from triad.config.refit import RefitParams
+from triad.config.retraining import RetrainingParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
@@ -44,6 +45,7 @@ class Params(Section):
     ingest: IngestParams
     tasks: Tasks
     validate_: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    retraining: RetrainingParams = RetrainingParams()
     champion: ChampionParams = ChampionParams()
     features: FeaturesParams = FeaturesParams()
     runtime: RuntimeParams = RuntimeParams()

@@ -15,9 +15,9 @@ from triad.features import vocabulary
 from triad.features.dataset import Meta, meta_from
 from triad.features.vocabulary import Vocabulary
 
-NAME, STATE, MARKET = "champion.json", "state", "market"
+NAME, STATE, MARKET, FUSE, REFIT = "champion.json", "state", "market", "fuse", "refit"
 """Inside its folder: which version it is, its fitted features, and another market's, laid out likewise; each network
-has a folder named as its stage.
+has a folder named as its stage. Of a light night's champion, all that was registered.
 """
 
 

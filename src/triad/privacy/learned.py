@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from triad.errors import TriadError
 from triad.privacy.looking import Names
 from triad.privacy.whereabouts import Place, Stored
-from triad.tracking import fetching, registry
+from triad.tracking import fetching, light, registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RETRAIN = (
-    "cannot be dropped without learning anew: a night with pretrain.init: scratch, finetune.init: pretrain and "
+    "cannot be dropped without learning anew: a full night with pretrain.init: scratch, finetune.init: pretrain and "
     "champion.version: null; when its version serves, `triad retraining prune --keep-versions 0`"
 )
 
@@ -40,7 +40,7 @@ class Learner:
 def starts(model: str, params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Model and version that a run with these flat params started from."""
     inits = {params.get("pretrain.init"), params.get("finetune.init")}
-    own = [(model, params.get("champion.version"))] * ("champion" in inits)
+    own = [(model, light.source(params))]
     other = [(params.get("champion.market.model"), params.get("champion.market.version"))] * ("market" in inits)
     return tuple((str(name), str(number)) for name, number in own + other if name and number is not None)
 

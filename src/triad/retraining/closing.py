@@ -12,6 +12,7 @@ from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
 from triad.retraining import delivery, process_group
 from triad.retraining.branch import keep, uncached
+from triad.retraining.nights import PIPELINE
 from triad.retraining.outcome import LISTS, PUBLISHED
 from triad.retraining.run import CLOSED, MARK, Run, in_use
 from triad.tracking.place import tracking_uri
@@ -36,7 +37,7 @@ def close_run(run: Run) -> dict[str, Any]:
         delivered, why = _deliver(run)
         log.info("delivery: %s", why)
         pushed = _push(run)
-        files = ["dvc.lock", "params.yaml", *uncached(run.folder)]
+        files = ["dvc.lock", "params.yaml", *uncached(run.folder)] + [PIPELINE] * (run.night == "light")
         branch, commit = keep(run, files, _message(run, published))
         if published:
             tell_registry(run, published, branch, commit)
@@ -106,7 +107,7 @@ def _push(run: Run) -> bool:
 
 def _message(run: Run, published: dict[str, Any]) -> str:
     verdict = f": {published['verdict']}, version {published['version']}" if published else ""
-    return f"Night as of {run.as_of}{verdict}\n\nBy: {run.trigger}"
+    return f"{run.night.title()} night as of {run.as_of}{verdict}\n\nBy: {run.trigger}"
 
 
 def tell_registry(run: Run, published: dict[str, Any], branch: str, commit: str) -> None:

@@ -40,20 +40,57 @@ _WORKSPACE = click.option(
 )
 
 
+_ASKED = (
+    click.option("--as-of", required=True, metavar="YYYY-MM-DD", help="the first day that is not read"),
+    click.option(
+        "--config", type=click.Path(path_type=Path), help="a file with sections that replace those of params.yaml"
+    ),
+    click.option("--task", "tasks", multiple=True, help="learn only this task; may be repeated"),
+    click.option(
+        "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="set one value; may be repeated"
+    ),
+    click.option(
+        "--night",
+        type=click.Choice(["full", "light"]),
+        help="light: only teach the model that serves the newest days; by default retraining.full_every_days decides",
+    ),
+)
+
+
+def _asked(command: Any) -> Any:
+    """`command` with the options that say what a run is of."""
+    for option in reversed(_ASKED):
+        command = option(command)
+    return command
+
+
 @retraining.command("open", help="Create the workspace of RUN_ID, or find it again.")
 @click.argument("run_id")
-@click.option("--as-of", required=True, metavar="YYYY-MM-DD", help="the first day that is not read")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="a file with sections that replace those of params.yaml"
-)
-@click.option("--task", "tasks", multiple=True, help="learn only this task; may be repeated")
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="set one value; may be repeated")
-def open_(run_id: str, as_of: str, config: Path | None, tasks: tuple[str, ...], settings: tuple[str, ...]) -> None:
+@_asked
+def open_(run_id: str, **asked: Any) -> None:
     from triad.retraining.opening import open_run
     from triad.retraining.run import say
 
-    run = open_run(run_id, as_of, config, settings, tasks)
-    say({name: getattr(run, name) for name in ("workspace", "as_of", "revision", "run_id", "trigger", "seed")})
+    run = open_run(run_id, **asked)
+    say({name: getattr(run, name) for name in ("workspace", "as_of", "revision", "run_id", "trigger", "seed", "night")})
+
+
+@retraining.command(help="Run a whole night here: open it, run its stages, close it. Asked again, it goes on.")
+@click.option("--run-id", help="its name; by default of its kind and day")
+@_asked
+def night(run_id: str | None, **asked: Any) -> None:
+    from triad.retraining.closing import close_run
+    from triad.retraining.opening import open_run
+    from triad.retraining.run import say
+    from triad.retraining.stage import run_all
+
+    run = open_run(run_id or f"{asked['night'] or 'night'}__{asked['as_of']}", **asked)
+    said, code = run_all(run)
+    if code == 0:
+        said |= close_run(run)
+    _tell_error(said)
+    say({**{name: getattr(run, name) for name in ("workspace", "as_of", "night")}, **said})
+    sys.exit(code)
 
 
 @retraining.command(help="Run the stage NAME unless it is up to date.")
@@ -65,10 +102,14 @@ def stage(name: str, workspace: Path, force: bool) -> None:
     from triad.retraining.stage import run_stage
 
     said, code = run_stage(name, Run.read(workspace), force=force)
-    if code:
-        sys.stderr.write("\nerror · {where}: {what}\n  to fix it: {mend}\n".format(**said["error"]))
+    _tell_error(said)
     say(said)
     sys.exit(code)
+
+
+def _tell_error(said: dict[str, Any]) -> None:
+    if error := said.get("error"):
+        sys.stderr.write("\nerror · {where}: {what}\n  to fix it: {mend}\n".format(**error))
 
 
 @retraining.command(help="List the stages that would run, without running any.")

@@ -22,7 +22,8 @@ _FORMAT = b"1"  # of the kept answer
 class Stage:
     """`after` names the stages whose outputs it reads; `meta` is what dvc.yaml says to whoever orchestrates:
 
-    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry` (`seeding.py`), `reads_source` (`stage.py`).
+    `pool` (a name), `timeout_minutes`, `retries`; `asks_registry` (`seeding.py`), `reads_source` (`stage.py`);
+    `nights: full` leaves it out of light nights (`nights.py`).
     """
 
     name: str

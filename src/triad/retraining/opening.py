@@ -15,6 +15,8 @@ import yaml
 from triad import removal, worktree
 from triad.errors import TriadError
 from triad.paths import entry
+from triad.retraining import nights
+from triad.retraining.nights import Night
 from triad.retraining.run import RECORD, Run, checkout, exclusive, slug, workspaces
 from triad.retraining.seeding import seed
 from triad.workspace import laid, read_overlay, share_cache, write_params
@@ -24,7 +26,13 @@ log = logging.getLogger("triad.retraining")
 
 
 def open_run(
-    run_id: str, as_of: str, config: Path | None = None, settings: tuple[str, ...] = (), tasks: tuple[str, ...] = ()
+    run_id: str,
+    as_of: str,
+    config: Path | None = None,
+    settings: tuple[str, ...] = (),
+    tasks: tuple[str, ...] = (),
+    *,
+    night: Night | None = None,
 ) -> Run:
     """Make the run's workspace, or find it as it was left.
 
@@ -34,16 +42,17 @@ def open_run(
         config: sections to lay over the params: a file of the revision, or any by its absolute path.
         settings: single values on top, each as `section.key=value`.
         tasks: what to learn of the tasks that are configured; all where none is named.
+        night: full or light; None: as `retraining.full_every_days` says.
 
     Raises:
-        TriadError: the revision or the config is not there, the params do not fit, or the run was opened for
-            another day.
+        TriadError: the revision or the config is not there, the params do not fit, there is no champion that a light
+            night could go on from, or the run was opened for another day or kind of night.
     """
     here = checkout()
     folder = workspaces(here) / slug(run_id)
     with exclusive(here, "open"):
         if (folder / RECORD).is_file():
-            return _again(Run.read(folder), run_id, as_of)
+            return _again(Run.read(folder), run_id, as_of, night)
         revision = git(here, "rev-parse", "--verify", f"{os.environ.get('TRIAD_REVISION') or 'HEAD'}^{{commit}}")
         if removal.is_there(folder):  # an opening that was killed
             worktree.remove(here, folder, workspaces(here), params=False)
@@ -56,7 +65,12 @@ def open_run(
         if tasks:
             params["tasks"] = {name: _task(params["tasks"], name) for name in tasks}
         write_params(folder, params)
-        _pin_starts(params, here, folder)
+        made = nights.settle(folder, params, here, night)
+        write_params(folder, params)
+        if made == "light":
+            nights.lay(folder)
+        else:
+            _pin_starts(params, here, folder)
         _check(folder)
         run = Run(
             run_id=run_id,
@@ -67,19 +81,21 @@ def open_run(
             workspace=str(folder),
             seed=seed(here, folder, as_of),
             opened_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            night=made,
         )
         worktree.finish(here, folder, revision)
         run.write()  # last: only a whole workspace has a record
-    log.info("workspace %s at %s, as of %s", folder, revision[:12], as_of)
+    log.info("workspace %s at %s, as of %s, %s night", folder, revision[:12], as_of, made)
     return run
 
 
-def _again(run: Run, run_id: str, as_of: str) -> Run:
-    if (run.run_id, run.as_of) != (run_id, as_of):
+def _again(run: Run, run_id: str, as_of: str, night: Night | None) -> Run:
+    if (run.run_id, run.as_of, run.night) != (run_id, as_of, night or run.night):
         raise TriadError(
-            f"it was opened for {run.run_id} as of {run.as_of}, not for {run_id} as of {as_of}",
+            f"it was opened for {run.run_id} as of {run.as_of}, a {run.night} night, "
+            f"not for {run_id} as of {as_of}{f', {night}' if night else ''}",
             where=run.workspace,
-            mend="start a new run for another day",
+            mend="start a new run for another day or kind of night",
         )
     log.info("workspace %s is continued", run.workspace)
     return run

@@ -29,7 +29,9 @@ MARK = "TRIAD_RUN_STAGE"
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run. `seed` is the branch of the earlier night whose finished stages this one may reuse."""
+    """An opened run. `seed` is the branch of the earlier night whose finished stages this one may reuse; `night` is
+    full or light.
+    """
 
     run_id: str
     as_of: str
@@ -39,6 +41,7 @@ class Run:
     workspace: str
     seed: str | None
     opened_at: str
+    night: str = "full"
 
     @property
     def folder(self) -> Path:

@@ -30,7 +30,8 @@ def seed(checkout: Path, folder: Path, as_of: str) -> str | None:
         return None
     lock = yaml.safe_load(git(checkout, "show", f"{branch}:dvc.lock"))
     pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    kept = {name: entry for name, entry in lock.get("stages", {}).items() if not _asks_registry(pipeline, name)}
+    known = {name: entry for name, entry in lock.get("stages", {}).items() if name.partition("@")[0] in pipeline}
+    kept = {name: entry for name, entry in known.items() if not _asks_registry(pipeline, name)}
     for path in _uncached(checkout, branch, kept):
         git(folder, "restore", "--source", branch, "--worktree", "--", path, GIT_LITERAL_PATHSPECS="1")
     (folder / "dvc.lock").write_text(yaml.safe_dump({**lock, "stages": kept}, sort_keys=False))

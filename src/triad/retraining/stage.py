@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import resource
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,22 @@ def run_stage(name: str, run: Run, *, force: bool = False) -> tuple[dict[str, An
         return {**said, **seconds, **outcome(name, run.folder)}, DONE
     docs = {"data_docs": str(page)} if name == "validate" and (page := data_docs(run.folder)) else {}
     return {**said, **seconds, "error": error, **docs}, RETRY if error["transient"] else PERSON
+
+
+def run_all(run: Run) -> tuple[dict[str, Any], int]:
+    """All stages of `run` in order: what the first that failed says, else the seconds that each took; and the code."""
+    cost: dict[str, Any] = {"seconds": {}, "processor_seconds": {}}
+    for stage in stages(run.folder):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        said, code = run_stage(stage.name, run)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if code:
+            return said, code
+        cost["seconds"][stage.name] = said["seconds"]
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        cost["processor_seconds"][stage.name] = round(used, 1)
+        log.info("%s · %.1f s, %.1f processor-seconds", stage.name, said["seconds"], used)
+    return {"cost": cost}, DONE
 
 
 def _reproduce(name: str, run: Run, *, under: str, force: bool) -> tuple[int, str]:

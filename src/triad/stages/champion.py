@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.errors import TriadError
-from triad.features.champion import MARKET, NAME, STATE, read
+from triad.features.champion import FUSE, MARKET, NAME, REFIT, STATE, read
+from triad.tracking.continuing import FULL, check
 from triad.tracking.fetching import folder_of
 from triad.tracking.registry import describe, versions
 from triad.tracking.store import client
@@ -26,20 +27,23 @@ LOG = logging.getLogger("triad.champion")
 def champion(params: Params) -> None:
     """Write `artifacts/champion`: which version it is, its fitted features, its networks; no version, no more.
 
-    Another market's lie likewise in its folder `market`, where a version of one is named.
+    A light night's is fetched whole, if it may be gone on from. Another market's lie likewise in its folder `market`,
+    where a version of one is named.
 
     Raises:
         TriadError: there is no such version, its files are gone, or the present code cannot read them; or the other
-            market uses another currency, or a stage starts from it and no version is named.
+            market uses another currency, or a stage starts from it and no version is named; or a light night cannot go
+            on from it.
     """
     own, market, start = params.champion.version, params.champion.market, time.monotonic()
     inits = (params.pretrain.init, params.finetune.init)
+    light = params.retraining.night == "light"  # which starts from no other market
     with replacing(OUTPUT) as folder:
-        write_json(folder / NAME, {"version": own})
+        write_json(folder / NAME, {"version": own, **(_checked(params) if light else {})})
         if own is not None:
-            _fetch(params.publish.model, own, folder, "champion.version")
+            _fetch(params.publish.model, own, folder, "champion.version", whole=light)
         read(folder)
-        if market.model is not None and (market.version is not None or "market" in inits):
+        if market.model is not None and not light and (market.version is not None or "market" in inits):
             theirs = folder / MARKET
             write_json(theirs / NAME, {"version": market.version, "market": market.model, "apart": market.apart})
             _fetch(market.model, market.version, theirs, "champion.market.version")
@@ -48,6 +52,20 @@ def champion(params: Params) -> None:
     fetched = [f"version {own} of {params.publish.model}"] if own is not None else []
     fetched += [f"version {market.version} of {market.model}"] if market.version is not None else []
     LOG.info("%s · %.1f s · %s", " and ".join(fetched) or "none", time.monotonic() - start, OUTPUT)
+
+
+def _checked(params: Params) -> dict[str, str]:
+    """What a light night goes on from: who was evaluated, and the last day that the model learned.
+
+    Raises:
+        TriadError: there is no champion, or it cannot be gone on from (`tracking/continuing.py`).
+    """
+    if params.champion.version is None:
+        raise TriadError("a light night needs a champion to go on from", where="champion.version", mend=FULL)
+    served = describe(params.publish.model, str(params.champion.version))
+    check(served, params)
+    twin = served.lineage.get("night", {}).get("twin", served.number)
+    return {"twin": twin, "learned_until": served.lineage["learned"]["refitted"]["last_day"]}
 
 
 def _check_currency(model: str, version: str, ours: str) -> None:
@@ -61,7 +79,7 @@ def _check_currency(model: str, version: str, ours: str) -> None:
         )
 
 
-def _fetch(model: str, version: int | None, folder: Path, dial: str) -> None:
+def _fetch(model: str, version: int | None, folder: Path, dial: str, *, whole: bool = False) -> None:
     known = versions(client(make=False), model)
     if str(version) not in known:
         fault = "no version is named" if version is None else f"the registry has no version {version}"
@@ -71,7 +89,8 @@ def _fetch(model: str, version: int | None, folder: Path, dial: str) -> None:
             mend="name one of them, or start from nothing",
         )
     inside = folder_of(model, str(version)) / "artifacts"
-    parts = {STATE: inside / "state", **{name: inside / "fuse" / "members" / name for name in NETWORKS}}
+    networks = {name: inside / "fuse" / "members" / name for name in NETWORKS}
+    parts = {STATE: inside / "state", **({name: inside / name for name in (FUSE, REFIT)} if whole else networks)}
     for name, part in parts.items():
         if part.is_dir():  # a model may have been fused without one of the networks
             shutil.copytree(part, folder / name)

@@ -39,7 +39,7 @@ def publish(params: Params) -> None:
     mlflow_client = client()
     with locked("publish"):
         version, run_id = _registered(mlflow_client, settings, lineage)
-    promoted, reasons = _promoted(mlflow_client, settings, lineage, version)
+    promoted, reasons = _promoted(mlflow_client, settings, lineage, version, params.retraining.light_serves)
     champion = registry.current(mlflow_client, settings.model, settings.alias)
     with replacing(OUTPUT) as folder:
         write_json(
@@ -54,6 +54,7 @@ def publish(params: Params) -> None:
                 "lineage_key": lineage.key,
                 "champion": champion,
                 "experiment": experiment(),
+                "night": params.retraining.night,
             },
         )
     LOG.info(
@@ -96,20 +97,27 @@ def _registered(mlflow_client: MlflowClient, settings: PublishParams, lineage: L
 
 
 def _promoted(
-    mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage, version: str
+    mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage, version: str, light_serves: bool
 ) -> tuple[bool, list[str]]:
     """Whether the version serves after this, and why."""
     reasons = [str(reason) for reason in lineage.verdict.get("reasons", [])]
     with locked("alias"):
         settle(mlflow_client, settings.model, settings.alias)
-    if registry.current(mlflow_client, settings.model, settings.alias) == version:
+    serving, against = registry.current(mlflow_client, settings.model, settings.alias), lineage.verdict.get("champion")
+    if serving == version:
         return True, reasons
     if lineage.verdict["verdict"] != "PASS":
         return False, reasons
+    held_back = None
     if (name := experiment()) is not None:
-        return False, [*reasons, f"the experiment {name} promotes nothing; `triad promote {version}` does"]
-    if "rolled_back_at" in mlflow_client.get_model_version(settings.model, version).tags:
-        return False, [*reasons, f"it was rolled back; `triad rollback --to {version}` brings it back"]
-    against = lineage.verdict.get("champion")
+        held_back = f"the experiment {name} promotes nothing; `triad promote {version}` does"
+    elif "rolled_back_at" in mlflow_client.get_model_version(settings.model, version).tags:
+        held_back = f"it was rolled back; `triad rollback --to {version}` brings it back"
+    elif lineage.night and not light_serves:
+        held_back = f"retraining.light_serves is false; `triad promote {version}` lets it serve"
+    elif lineage.night and serving != against:  # there is nothing to be judged again
+        held_back = f"version {serving} serves by now, and the next light night goes on from that"
+    if held_back is not None:
+        return False, [*reasons, held_back]
     registry.promote(mlflow_client, settings.model, settings.alias, version, None if against is None else str(against))
     return True, reasons

@@ -2,22 +2,25 @@
 
 It runs before the verdict and reads none, so that one verdict says all: the gate judges the evaluated twin on days that
 it never saw, and lets it serve as refitted only if the refitted one answers alike (`evaluation/refit_health.py`).
+
+In a light night it goes on from the model that serves, and the twin is that of the champion.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.artifacts import ARTIFACTS, TABLES, need, read_json, replacing, write_json
 from triad.evaluation.refit_health import Side, doubts, figures
 from triad.examples import dataset
 from triad.features import build
-from triad.features.champion import Champion, origins
-from triad.features.splits import last_train_day
+from triad.features.champion import FUSE, REFIT, STATE, Champion, origins
+from triad.features.splits import Windows, last_train_day, windows
 from triad.features.state import State
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
@@ -30,15 +33,36 @@ from triad.training.runtime import settle
 from triad.training.warm import initial_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
     from triad.config.params import Params
+    from triad.examples.dataset import Dataset
 
 OUTPUT = ARTIFACTS / "refit"
+CHAMPION = ARTIFACTS / "champion"
 
 log = logging.getLogger("triad.refit")
 
 
+@dataclass(frozen=True)
+class Start:
+    """The model that is taught all days, and its evaluated twin."""
+
+    state: State
+    fused: Fused
+    sequence: Path  # the pretrained network
+    judged: State
+    twin: Fused
+    rows: Callable[[duckdb.DuckDBPyConnection], Dataset]  # as the twin reads the tables
+
+
 def refit(params: Params) -> None:
     """artifacts/features + artifacts/fuse + the tables → artifacts/refit: `state/`, `fuse/`, `health.json`.
+
+    A light night reads artifacts/champion in place of the first two. `pretrain/` is the network whose item vectors the
+    members read, for the next light night.
 
     Raises:
         TriadError: an artifact is missing, or the device asked for is not there.
@@ -46,46 +70,70 @@ def refit(params: Params) -> None:
     started = time.monotonic()
     runtime = settle(params.runtime, params.refit.seed)
     log.info("%s · %s · %s · %s", params.refit, params.similarity, params.profile, runtime)
-    state, twin = State.load(need(ARTIFACTS / "features" / "state")), Fused.load(need(ARTIFACTS / "fuse"))
+    light = params.retraining.night == "light"
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
+    start = _light(windows(*window, params.features.split_days)) if light else _full()
+    continues = light or params.refit.networks == "continue"  # what trains anew is a full night's
     with connect(TABLES) as session:
-        grown = Champion(0, state.meta, state.vocabularies)
+        grown = Champion(0, start.state.meta, start.state.vocabularies)
         data, fresh = build.fit(session, params.features, params.tasks, window, grown, hold_out=False)
+        twin = Side(start.twin, start.rows(session), Texts.of(sorted(start.judged.warm_items)))
     with replacing(OUTPUT) as folder:
         fresh.save(folder / "state")
-        evaluated = _evaluated(params, data, state, fresh, folder / "state")
+        anew = {} if continues else _chosen(params, data, folder / "state")
+        rows = origins(start.state.vocabularies, fresh.vocabularies)
+        since = start.state.meta.windows["train"][1]
+        evaluated = Evaluated(lambda: Sequence.load(need(start.sequence)), since, rows, continues, **anew)
         networks = Again(data, params, runtime, evaluated)
-        bench = Bench(data, params, lambda: networks.sequence(evaluated.sequence).scorer.items(data), networks=networks)
-        refitted = twin.refit(bench)
+        bench = Bench(data, params, lambda: networks.pretrained().scorer.items(data), networks=networks)
+        # what was fitted on other columns cannot stay
+        keeps = params.refit.light_keeps if light and data.meta.context == start.state.meta.context else ()
+        refitted = _refitted(start.fused, bench, keeps)
         refitted.save(folder / "fuse")
-        sides = (
-            Side(twin, dataset.load(ARTIFACTS / "features"), Texts.of(sorted(state.warm_items))),
-            Side(refitted, data, Texts.of(sorted(fresh.warm_items))),
-        )
-        found = figures(*sides, params.tasks, params.refit.health, params.refit.seed)
+        if networks.taught is not None:
+            networks.taught.save(folder / "pretrain")
+        served = Side(refitted, data, Texts.of(sorted(fresh.warm_items)))
+        found = figures(twin, served, params.tasks, params.refit.health, params.refit.seed)
         unfit = doubts(found, params.refit.health)
-        days = {"evaluated": last_train_day(state.meta.windows), "refitted": last_train_day(fresh.meta.windows)}
+        days = {"evaluated": last_train_day(start.judged.meta.windows), "refitted": last_train_day(fresh.meta.windows)}
         write_json(folder / "health.json", {"figures": found, "doubts": unfit, "learned_until": days})
     forget(STAGE)
     log.info("%s · %.1f s · %s", "; ".join(unfit) or "healthy", time.monotonic() - started, OUTPUT)
 
 
-def _evaluated(params: Params, data: dataset.Dataset, state: State, fresh: State, folder: Path) -> Evaluated:
-    finetuned = ARTIFACTS / "finetune" / "metrics.json"
+def _refitted(fused: Fused, bench: Bench, keeps: Collection[str]) -> Fused:
+    """`fused` with the members that have weight fitted again, but for those it `keeps`."""
+    needed = fused.needed(fused.weights)
+    taught = replace(fused, members={name: fused.members[name] for name in needed if name not in keeps}).refit(bench)
+    return replace(taught, members={name: taught.members.get(name) or fused.members[name] for name in needed})
+
+
+def _full() -> Start:
+    """Tonight's evaluated model."""
+    features = ARTIFACTS / "features"
+    state, fused = State.load(need(features / "state")), Fused.load(need(ARTIFACTS / "fuse"))
+    return Start(state, fused, ARTIFACTS / "pretrain", state, fused, lambda _: dataset.load(features))
+
+
+def _light(tonight: Windows) -> Start:
+    """The model that serves. Its twin is asked about tonight's test days."""
+    served, judged = need(CHAMPION / REFIT), State.load(need(CHAMPION / STATE))
+    asked = replace(judged, meta=replace(judged.meta, windows=tonight))
+    return Start(
+        *(State.load(served / "state"), Fused.load(served / "fuse"), served / "pretrain"),
+        *(judged, Fused.load(CHAMPION / FUSE), lambda session: build.transform(session, asked)),
+    )
+
+
+def _chosen(params: Params, data: Dataset, folder: Path) -> dict[str, Any]:
+    """How tonight's networks were trained, to train them so again."""
+    finetuned, ends = ARTIFACTS / "finetune" / "metrics.json", "best_epoch"
     metrics = read_json(finetuned) if finetuned.is_file() else {}
-    ends = "best_epoch"
     by_unit = {name.removesuffix(ends).rstrip("_"): value for name, value in metrics.items() if name.endswith(ends)}
     pretrained = read_json(need(ARTIFACTS / "pretrain" / "metrics.json"))
     inits = {"pretrain": params.pretrain.init, "finetune": params.finetune.init}
-
-    def initial(stage: str) -> Any:
-        return initial_model(inits[stage], stage, ARTIFACTS, data, folder)
-
-    return Evaluated(
-        sequence=Sequence.load(need(ARTIFACTS / "pretrain")),
-        since=state.meta.windows["train"][1],
-        rows=origins(state.vocabularies, fresh.vocabularies),
-        epochs={"pretrain": {"": pretrained["best_epoch"]}, "finetune": by_unit},
-        learned_from_source=bool(metrics.get("learned_from_source")),
-        initial=initial,
-    )
+    return {
+        "epochs": {"pretrain": {"": pretrained[ends]}, "finetune": by_unit},
+        "learned_from_source": bool(metrics.get("learned_from_source")),
+        "initial": lambda stage: initial_model(inits[stage], stage, ARTIFACTS, data, folder),
+    }

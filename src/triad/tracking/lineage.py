@@ -23,6 +23,7 @@ from triad.digests import code_digest, digest
 from triad.features.splits import last_train_day
 from triad.redaction import shown_path
 from triad.tables import present
+from triad.tracking import light
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 STATE = ARTIFACTS / "features" / "state"
 FUSE = ARTIFACTS / "fuse"
 REFIT = ARTIFACTS / "refit"
+CHAMPION = ARTIFACTS / "champion"
+HEALTH = REFIT / "health.json"
 VALIDATION = ARTIFACTS / "validate" / "report" / "result.json"
 VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
 METRICS = ARTIFACTS / "evaluate" / "metrics.json"
@@ -51,6 +54,7 @@ class Lineage:
     verdict: dict[str, Any]
     trigger: str
     learned: dict[str, Any] = field(default_factory=dict)  # evaluated, refitted → last_day and digest of each
+    night: dict[str, str] = field(default_factory=dict)  # a light night's: from, twin, first_day (`light.night_of`)
 
     @property
     def key(self) -> str:
@@ -80,32 +84,51 @@ def collect(params: Params) -> Lineage:
     Raises:
         TriadError: an artifact is not there.
     """
-    sections = json.loads(params.model_dump_json(by_alias=True))
-    serving = ("publish", "recommend")  # they name and use the model, they do not make it
-    learned = _learned()
-    dials = flatten({name: values for name, values in sections.items() if name not in serving})
+    night = light.night_of(params)
+    learned = _learned(parts(night))
+    judged = light.verdict(needed(HEALTH), night) if night else needed(VERDICT)
+    measured = {"refit": needed(HEALTH)["figures"]} if night else needed(METRICS)
+    as_of = params.ingest.as_of.isoformat()
     return Lineage(
         code={**git(), "digest": code_digest()},
-        data={"as_of": sections["ingest"]["as_of"], **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
-        params={name: shown_path(value) if isinstance(value, str) else value for name, value in dials.items()},
+        data={"as_of": as_of, **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
+        params=told(params),
         model=_joined(*(part["digest"] for part in learned.values())),
         validation=validation_summary(needed(VALIDATION)),
-        metrics={k: float(v) for k, v in flatten(needed(METRICS)).items() if _is_number(v)},
-        verdict=needed(VERDICT),
+        metrics={k: float(v) for k, v in flatten(measured).items() if _is_number(v)},
+        verdict=judged,
         trigger=trigger(os.environ),
         learned=learned,
+        night=night,
     )
 
 
-def _learned() -> dict[str, Any]:
+def told(params: Params) -> dict[str, Any]:
+    """All that makes a model, flat and without secrets."""
+    sections = json.loads(params.model_dump_json(by_alias=True))
+    serving = ("publish", "recommend")  # they name and use the model, they do not make it
+    dials = flatten({name: values for name, values in sections.items() if name not in serving})
+    return {name: shown_path(value) if isinstance(value, str) else value for name, value in dials.items()}
+
+
+def parts(night: Mapping[str, str]) -> dict[str, Path]:
+    """What is registered: folder in the version → where it lies. A light night's twin is the champion's."""
+    return {
+        "state": CHAMPION / "state" if night else STATE,
+        "fuse": CHAMPION / "fuse" if night else FUSE,
+        "refit": REFIT,
+    }
+
+
+def _learned(of: Mapping[str, Path]) -> dict[str, Any]:
     """Of the model that was evaluated and of the one that serves: the last day it learned from, and its digest."""
-    parts = {"evaluated": (STATE, FUSE), "refitted": (REFIT / "state", REFIT / "fuse")}
+    both = {"evaluated": (of["state"], of["fuse"]), "refitted": (of["refit"] / "state", of["refit"] / "fuse")}
     return {
         name: {
             "last_day": last_train_day(needed(state / "state.json")["meta"]["windows"]),
             "digest": _joined(digest(state), digest(fuse)),
         }
-        for name, (state, fuse) in parts.items()
+        for name, (state, fuse) in both.items()
     }
 
 

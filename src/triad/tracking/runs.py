@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import triad
 from triad.artifacts import ARTIFACTS, TABLES
-from triad.tracking.lineage import FUSE, REFIT, STATE, Lineage
+from triad.tracking.lineage import Lineage, parts
 from triad.tracking.registry import LINEAGE_FILE, lineage_of
 from triad.tracking.signing import seal, sign
 from triad.tracking.store import experiment_id, quiet
@@ -94,6 +94,7 @@ def facts(lineage: Lineage) -> dict[str, str]:
         "trigger": lineage.trigger,
         "verdict": str(lineage.verdict["verdict"]),
         **({"learned_until": lineage.learned["refitted"]["last_day"]} if lineage.learned else {}),
+        **({"night": "light", "goes_on_from": lineage.night["from"]} if lineage.night else {}),
     }
 
 
@@ -129,7 +130,7 @@ def _log_model(model: str, lineage: Lineage) -> str:
         name="model",
         flavor_name="pyfunc.ModelFromCode",
         python_model=str(package / "tracking" / "registered.py"),
-        artifacts={part.name: part.resolve().as_uri() for part in (STATE, FUSE, REFIT)},
+        artifacts={name: part.resolve().as_uri() for name, part in parts(lineage.night).items()},
         code_paths=[str(package)],
         signature=ModelSignature(params=ParamSchema([ParamSpec("mode", "string", "score"), ParamSpec("k", "long", 0)])),
         pip_requirements=requirements(),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from triad.arrays import Ints
 from triad.config.params import Params
 from triad.examples.dataset import Dataset
+from triad.features.sql import HOUR
 from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
+from triad.tasks import LABELS
 from triad.training.apart import finetune_units
 from triad.training.checkpoints import checkpoint_folder, fingerprint
 from triad.training.pretraining import pretrain_network
@@ -22,16 +24,26 @@ from triad.training.runtime import Runtime
 STAGE = "refit"
 
 
+def reach(params: Params) -> dict[str, int]:
+    """Task → µs from a row's time until its label is known."""
+    hours = {
+        name: 24 * (task.horizon_days + 1) if "horizon_days" in LABELS[task.label].options else 0
+        for name, task in params.tasks.items()
+    }
+    return {name: max(ahead, params.features.attribution_hours) * HOUR for name, ahead in hours.items()}
+
+
 @dataclass(frozen=True)
 class Evaluated:
-    """What tonight's networks were, and chose."""
+    """The networks to be taught, and what they chose."""
 
-    sequence: Sequence  # the pretrained network
+    sequence: Callable[[], Sequence]  # the pretrained network, read when it is needed
     since: int  # µs, the first moment that they were not taught
     rows: Mapping[str, Ints]  # table → the row that each of today's was read by
-    epochs: Mapping[str, Any]  # stage → unit → best epoch; "" is what several units share
-    learned_from_source: bool  # whether the fine-tuned one started from another network
-    initial: Callable[[str], InitialModel | None]  # of a stage, the registered network it started from
+    continues: bool  # or they are trained anew, by the rest of this
+    epochs: Mapping[str, Any] = field(default_factory=dict)  # stage → unit → best epoch; "" is what several units share
+    learned_from_source: bool = False  # whether the fine-tuned one started from another network
+    initial: Callable[[str], InitialModel | None] = lambda _: None  # of a stage, the registered network it started from
 
 
 class Again:
@@ -39,22 +51,26 @@ class Again:
 
     def __init__(self, data: Dataset, params: Params, runtime: Runtime, evaluated: Evaluated) -> None:
         self._data, self._params, self._runtime, self._evaluated = data, params, runtime, evaluated
-        self._continues = params.refit.networks == "continue"
-        self._sequence: Sequence | None = None
+        self._continues = evaluated.continues
+        self.taught: Sequence | None = None  # the pretrained network on all days, where one was needed
+
+    def pretrained(self) -> Sequence:
+        """The pretrained network on all days."""
+        return self.taught or self.sequence(self._evaluated.sequence())
 
     def sequence(self, member: Sequence) -> Sequence:
         """`member` on all days."""
-        if self._sequence is None:
+        if self.taught is None:
             dials = self._params.pretrain
             if self._continues:
                 initial: InitialModel | None = InitialModel(member.network, self._evaluated.rows)
                 dials = dials.model_copy(update={"warm_rate": self._params.refit.rate})
             else:
                 initial = self._evaluated.initial("pretrain")
-            rules = self._rules("pretrain")
+            rules = self._rules("pretrain", ())
             folder = self._folder("pretrain", rules, initial, [])
-            self._sequence, _ = pretrain_network(self._data, dials, self._runtime, folder, initial, refit=rules[""])
-        return self._sequence
+            self.taught, _ = pretrain_network(self._data, dials, self._runtime, folder, initial, refit=rules[""])
+        return self.taught
 
     def scorer(self, member: NetworkScorer) -> NetworkScorer:
         """`member` on all days; anew, from the pretrained trunk of all days if the evaluated one had such a start."""
@@ -64,8 +80,8 @@ class Again:
             dials = dials.model_copy(update={"warm_rate": self._params.refit.rate})
         elif self._evaluated.learned_from_source:
             initial = self._evaluated.initial("finetune")
-            network = None if initial else self.sequence(self._evaluated.sequence).network
-        rules = self._rules("finetune")
+            network = None if initial else self.pretrained().network
+        rules = self._rules("finetune", member.apart)
         again, _ = finetune_units(
             self._data,
             self._params.tasks,
@@ -79,11 +95,12 @@ class Again:
         )
         return again
 
-    def _rules(self, stage: str) -> dict[str, Refit]:
+    def _rules(self, stage: str, apart: Iterable[str]) -> dict[str, Refit]:
         params = self._params.refit
         if self._continues:
-            going_on = Refit(getattr(params.epochs, stage), self._evaluated.since, params.replay, params.seed)
-            return dict.fromkeys(self._evaluated.epochs[stage], going_on)
+            epochs, since = getattr(params.epochs, stage), self._evaluated.since
+            going_on = Refit(epochs, since, params.replay, params.seed, reach(self._params))
+            return dict.fromkeys(("", *apart), going_on)
         return {unit: Refit(int(epochs)) for unit, epochs in self._evaluated.epochs[stage].items()}
 
     def _folder(self, stage: str, rules: Mapping[str, Refit], initial: InitialModel | None, arrays: list[Any]) -> Any:

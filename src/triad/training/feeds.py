@@ -33,10 +33,7 @@ class UnitFeed:
         tasks: Mapping[str, Mapping[str, Any]],
         refit: Refit | None = None,
     ) -> None:
-        rows = {unit: data.rows("train", unit) for unit in tasks}
-        if refit is not None:  # a unit whose rows have no time is learned from whole
-            times = {unit: getattr(data.units[unit], "time", None) for unit in tasks}
-            rows |= {u: rows[u][refit.rows(time[rows[u]])] for u, time in times.items() if time is not None}
+        rows = {unit: refit.of_unit(data, unit) if refit else data.rows("train", unit) for unit in tasks}
         self.examples = sum(map(len, rows.values()))
         self._seed, slots = params.seed, params.batch_of(self.examples)
         self._batches = {

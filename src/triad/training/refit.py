@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from triad.arrays import Ints
+from triad.examples.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,9 @@ class Refit:
 
     Args:
         epochs: passes, all of which are run.
-        since: µs; what happened from then on is new to the network, and of earlier rows only some are replayed. None:
-            all rows are new to it.
+        since: µs; what became known from then on is new to the network, and of earlier rows only some are replayed.
+            None: all rows are new to it.
+        reach: task → µs from a row's time until its label is known.
         replay: earlier rows for each new one.
         seed: of the rows that are replayed.
     """
@@ -25,6 +28,21 @@ class Refit:
     since: int | None = None
     replay: float = 1.0
     seed: int = 0
+    reach: Mapping[str, int] = field(default_factory=dict)
+
+    def of_unit(self, data: Dataset, unit: str) -> Ints:
+        """Train rows of `unit` to learn from, in order; all of them where they have no time.
+
+        A label that was not yet known when the network last learned is as new as what happened since.
+        """
+        rows, time = data.rows("train", unit), getattr(data.units[unit], "time", None)
+        if time is None:
+            return rows
+        known = np.asarray(time)[rows]
+        for task in data.meta.tasks.get(unit, ()):
+            labelled = np.isfinite(np.asarray(data.labels(task))[rows])
+            known = np.maximum(known, np.where(labelled, time[rows] + self.reach.get(task, 0), 0))
+        return rows[self.rows(known)]
 
     def rows(self, time: Ints) -> Ints:
         """Places in `time` (n,) to learn from, in order.
