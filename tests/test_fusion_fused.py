@@ -15,8 +15,10 @@ from triad.config.params import Params, parse
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.examples.dataset import save
+from triad.fusion.candidates import lists_of
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
+from triad.kinds import KINDS
 from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
 from triad.stages.fuse import fuse
@@ -87,7 +89,7 @@ def test_it_is_the_weighted_sum_and_asks_only_who_counts(data) -> None:
     assert fused.tasks == ("click", "conversion")
     assert not fused.ranks
     with pytest.raises(TriadError, match="no ranking task"):
-        fused.rank(data, np.zeros(1, int), np.ones(1, int))
+        fused.ranker(data)
 
 
 def test_what_needs_a_click_is_no_likelier_than_the_click(data) -> None:
@@ -116,11 +118,14 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     # whoever has the members' scores gets the fusion's from them
     again = fused.combine(alone, data.exposures.history[rows])
     assert all((again[task] == found[task]).all() for task in found)
-    ranked = fused.rank(data, data.lists.user[:6], data.lists.history[:6])
+    ranker, queries = fused.ranker(data), lists_of(data, np.arange(6))
+    ranked, parts = ranker.rank(queries), ranker.alone(queries)
     assert ranked.sum(axis=1) == pytest.approx(1)
-    parts = fused.rank_members(data, data.lists.user[:6], data.lists.history[:6])
     assert set(parts) == {"similarity", "popularity"}
-    assert ranked == pytest.approx(sum(fused.weights["next"][name] * part for name, part in parts.items()))
+    assert ranked == pytest.approx(ranker.mix(queries, parts))
+    calibrations, weights = fused.calibrations["next"], fused.weights["next"]
+    base = sum(w * KINDS["ranking"].calibrate(calibrations[name], parts[name]) for name, w in weights.items() if w)
+    assert replace(ranker, reranker=None).rank(queries) == pytest.approx(base)
 
 
 def test_what_is_written_scores_the_same_and_opens_only_what_it_needs(data, fused, tmp_path) -> None:

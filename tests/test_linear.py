@@ -1,11 +1,12 @@
 """Members of item-item weights: each by hand or by its textbook formula, and what they make of a history."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fusion_data import TASKS, other_night
-from make_dataset import make_dataset
+from make_dataset import DAY, make_dataset
 
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.errors import TriadError
@@ -13,10 +14,12 @@ from triad.examples.dataset import Dataset
 from triad.features.dataset import Streams
 from triad.members import ease as module
 from triad.members.attributes import attribute_cosine
+from triad.members.bench import Bench
 from triad.members.ease import ease, successors
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import MaskSeen
 from triad.members.neighbours import keep_largest
+from triad.members.own_history import OwnHistory
 from triad.members.popularity import Popularity
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member
@@ -113,6 +116,31 @@ def test_each_ranks_as_a_distribution_and_lives_through_a_night(data, name, tmp_
     again = load_member(name, tmp_path)
     order = np.random.default_rng(1).permutation(48)
     assert again.rank(other_night(data, order=order), users, history) == pytest.approx(ranked[:, order], rel=1e-4)
+
+
+def replace_params(**values):
+    return SimpleNamespace(similarity=PARAMS.model_copy(update=values))
+
+
+def test_the_own_history_is_the_rule_of_a_hand_and_counts_items_that_train_did_not_know(data) -> None:
+    bench = Bench(data, replace_params(recent=(4,), half_life_days=(2.0,)), lambda: None)
+    member = OwnHistory.make(bench, "own_history")
+    query = int(np.argmax(data.lists.history))
+    user, done = int(data.lists.user[query]), int(data.lists.history[query])
+    steps = slice(data.streams.offsets[user] + done - 4, data.streams.offsets[user] + done)
+    items, time = data.streams.item[steps], data.streams.time[steps]
+    weight = 0.5 ** ((time[-1] - time) / DAY / 2)
+    expected = np.bincount(items, weight / weight.sum(), minlength=48) ** member.power
+    expected *= (1 - member.floor) / expected.sum()
+    share = Popularity.fit(data, TASKS).rank(data, np.zeros(1, int), np.ones(1, int))[0]
+    asked = np.array([user]), np.array([done])
+    assert member.rank(data, *asked)[0] == pytest.approx(expected + member.floor * share, rel=1e-4)
+    known = np.flatnonzero(np.arange(48) != items[-1])
+    lacks = replace(
+        member, item_id=member.item_id[known], weights=member.weights[known][:, known], share=member.share[known]
+    )
+    again = lacks.rank(data, *asked)[0]
+    assert again[items[-1]] > (1 - member.floor) * weight[-1] / weight.sum() / 2
 
 
 def test_what_is_learnt_beats_popularity_and_chooses_on_validation_alone(data) -> None:

@@ -18,6 +18,7 @@ from triad.artifacts import ARTIFACTS, read_json
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.features.build import transform
+from triad.fusion.candidates import Queries
 from triad.stages.publish import publish
 from triad.stages.recommend import recommend
 from triad.tables import connect
@@ -132,7 +133,8 @@ def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -
     data = model.dataset(tables)
     user = data.users.user_id.tolist().index("u0003")
     history = np.diff(data.streams.offsets)[user]
-    scores = model.fused.rank(data, np.array([user]), np.array([history]))[0]
+    query = Queries(np.array([user]), np.array([history]), np.array([AS_OF]))
+    scores = model.fused.ranker(data).rank(query)[0]
     scores = np.where(recommending.allowed(data, np.array([user]), AS_OF, exclude_purchased=True)[0], scores, -1)
     expected = data.items.item_id[np.lexsort((data.items.item_id.codes()[1], -scores))[:3]].tolist()
     rows = [row for row in found.to_pylist() if row["user_id"] == "u0003"]

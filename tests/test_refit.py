@@ -245,8 +245,11 @@ def test_a_refitted_model_that_answers_alike_is_healthy_and_another_is_not(fused
                 t: 1 - v if v.ndim == 1 else v[:, ::-1] for t, v in self._fused.predict(data, rows, unit=unit).items()
             }
 
-        def rank(self, data, users, history):
-            lists = 1 / (1e-9 + self._fused.rank(data, users, history))
+        def ranker(self, data):
+            return self
+
+        def rank(self, queries):
+            lists = 1 / (1e-9 + self._fused.ranker(DATA).rank(queries))
             return lists / lists.sum(axis=1, keepdims=True)
 
     few = Texts.of(sorted(DATA.items.item_id.tolist())[::2])

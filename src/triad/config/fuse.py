@@ -15,12 +15,16 @@ MemberName = Annotated[str, AfterValidator(known)]
 class FuseParams(Section):
     """Calibration and weights, fitted on the fusion window."""
 
-    members: tuple[MemberName, ...] = ("finetune", "pretrain", "similarity", "trees", "item_knn", "popularity")
-    calibrate: bool = True
-    combine: Literal["convex", "stacked"] = Field(
-        default="convex",
-        description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members",
+    members: tuple[MemberName, ...] = (
+        *("finetune", "pretrain", "similarity", "trees", "item_knn", "transitions", "own_history", "popularity"),
     )
+    calibrate: bool = True
+    combine: Literal["convex", "stacked", "reranked"] = Field(
+        default="reranked",
+        description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members; "
+        "reranked: as convex, and the first items of lists in an order that trees learned",
+    )
+    candidates: int = Field(default=60, ge=1, description="items of each member that a re-ranker orders")
     segments: tuple[int, ...] = Field(
         default=(),
         description="convex: history lengths, in interactions, at which a segment with its own weights begins",

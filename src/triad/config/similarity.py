@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from triad.config.base import Section
 from triad.config.members import asked_by, known
@@ -17,14 +17,10 @@ class LinearParams(Section):
     """Members whose score is a decayed history times item-item weights, and how those weights are made."""
 
     members: tuple[Weights, ...] = Field(
-        default=(), description="members that this stage also fits; name them in fuse.members too"
+        default=("own_history", "transitions"),
+        description="members that this stage also fits; name them in fuse.members too",
     )
     neighbours: int = Field(default=200, ge=1, description="weights kept per item")
-    half_life_days: tuple[float, ...] = Field(
-        default=(1.0, 2.0, 4.0, 8.0, 16.0),
-        min_length=1,
-        description="values tried on validation, for each member separately",
-    )
     reach: int = Field(default=20, ge=1, description="largest distance, in steps, of two interactions that form a pair")
     fade: float = Field(default=0.5, ge=0, description="transitions: a pair at distance d counts d^-fade")
     backward: float = Field(default=0.7, ge=0, description="transitions: weight of a pair in the opposite order")
@@ -42,8 +38,14 @@ class SimilarityParams(Section):
     """Item-kNN with recency decay, and closeness of pretrained embeddings."""
 
     neighbours: int = Field(default=100, ge=1)
-    half_life_days: float = Field(default=7.0, gt=0, description="days after which an interaction counts half as much")
-    recent: int = Field(default=50, ge=1, description="most recent interactions used")
+    half_life_days: tuple[PositiveFloat, ...] = Field(
+        default=(1.0, 3.0, 7.0, 20.0, 60.0, 365.0),
+        min_length=1,
+        description="days after which an interaction counts half as much: values that each member tries on validation",
+    )
+    recent: tuple[PositiveInt, ...] = Field(
+        default=(50, 1000), min_length=1, description="most recent interactions used: values tried likewise"
+    )
     shrink: float = Field(
         default=10.0, ge=0, description="users added to a pair's evidence, so a few common users count little"
     )

@@ -10,6 +10,7 @@ from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
 from triad.ranking import target_ranks
 from triad.texts import Texts
@@ -25,6 +26,7 @@ class Question:
     item_id: Texts  # (m,)
     user_id: Texts  # (q,)
     history: Ints  # (q,) interactions the user has had
+    moment: Ints  # (q,) µs, when
     query: Ints  # (t,) ascending
     target: Ints  # (t,) places in item_id
 
@@ -53,12 +55,13 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
     if not fused.ranks:
         return Answers(tasks, classes, None)
     users = _matched(theirs.users.user_id, question.user_id, "users")
+    ranker, queries = fused.ranker(theirs), Queries(users, question.history, question.moment)
     items = _matched(theirs.items.item_id, question.item_id, "items")
     step = max(1, _CELLS // max(len(theirs.items.item_id), 1))
     ranks: list[Ints] = [np.zeros(0, np.int64)]
     for start in range(0, len(users), step):
         first, last = np.searchsorted(question.query, [start, start + step])
-        lists = fused.rank(theirs, users[start : start + step], question.history[start : start + step])[:, items]
+        lists = ranker.rank(queries[start : start + step])[:, items]
         ranks.append(target_ranks(lists, question.query[first:last] - start, question.target[first:last]))
     return Answers(tasks, classes, np.concatenate(ranks))
 

@@ -18,6 +18,7 @@ from triad.config.refit import HealthLimits
 from triad.config.tasks import TaskParams
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
 from triad.kinds.base import Cases, Kind
@@ -130,8 +131,9 @@ def _lists(twin: Side, refitted: Side, most: int, seed: int) -> dict[str, float]
     history, items = np.diff(offsets), len(twin.data.items.item_id)
     users = _some(np.flatnonzero(history > 0), min(most, max(CELLS // max(items, 1), 1)), seed)
     is_new = (twin.known.places(twin.data.items.item_id) < 0) & (refitted.known.places(twin.data.items.item_id) >= 0)
-    before = twin.fused.rank(twin.data, users, history[users])
-    after = refitted.fused.rank(refitted.data, users, history[users])
+    now = np.full(len(users), twin.data.meta.windows["test"][1])
+    queries = Queries(users, history[users], now)
+    before, after = (side.fused.ranker(side.data).rank(queries) for side in (twin, refitted))
     tops = [np.argsort(-scores, axis=1, kind="stable")[:, :CUT] for scores in (before, after)]
     kept = [len(np.intersect1d(*pair)) / max(len(pair[0]), 1) for pair in zip(*tops, strict=True)]
     return {

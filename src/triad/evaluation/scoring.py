@@ -15,6 +15,7 @@ from triad.evaluation.champion_protocol import Answers, Question
 from triad.evaluation.window import Scored, Window, rank_targets, ranking_blocks
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import lists_of
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
 from triad.members.mask_seen import MaskSeen
@@ -42,14 +43,14 @@ def score_members(fused: Fused, data: Dataset, window: Window) -> dict[str, Scor
     ranks: dict[str, list[Ints]] = {}
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
-        user, history = (np.asarray(values)[window.queries] for values in (data.lists.user, data.lists.history))
+        ranker, queries = fused.ranker(data), lists_of(data, window.queries)
         with Progress("rank", len(window.queries), "queries") as progress:
             for part, query, target in ranking_blocks(data, window, models=models):
-                lists = fused.rank_members(data, user[part], history[part])
-                lists["fused"] = fused.mix_lists(lists, history[part])
+                lists = ranker.alone(queries[part])
+                lists["fused"] = ranker.mix(queries[part], lists)
                 for name, scores in lists.items():
                     ranks.setdefault(name, []).append(target_ranks(scores, query, target))
-                progress.advance(len(user[part]))
+                progress.advance(len(queries[part]))
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
     scored = {"fused": Scored(together, joined.get("fused"))}
     for name, scores_of in alone.items():
@@ -76,6 +77,7 @@ def ask(data: Dataset, window: Window) -> Question:
         item_id=data.items.item_id,
         user_id=data.users.user_id[np.asarray(data.lists.user)[window.queries]],
         history=np.asarray(data.lists.history)[window.queries],
+        moment=np.asarray(data.lists.time)[window.queries],
         query=window.query,
         target=window.target,
     )
@@ -119,9 +121,9 @@ def examples(
     history = np.asarray(data.lists.history)[window.queries]
     lively = np.flatnonzero(history >= min(3, history.max()))
     drawn = np.sort(np.random.default_rng(seed).choice(lively, min(people, len(lively)), replace=False))
-    user = np.asarray(data.lists.user)[window.queries[drawn]]
-    customers = []
-    for q, u, steps, scores in zip(drawn, user, history[drawn], fused.rank(data, user, history[drawn]), strict=True):
+    asked = lists_of(data, window.queries[drawn])
+    lists, customers = fused.ranker(data).rank(asked), []
+    for q, u, steps, scores in zip(drawn, asked.users, asked.history, lists, strict=True):
         start = int(data.streams.offsets[u])
         seen = np.asarray(data.streams.item)[start + max(steps - 20, 0) : start + steps]
         recent = list(dict.fromkeys(int(item) for item in seen[::-1]))[:5]

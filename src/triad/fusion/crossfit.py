@@ -32,6 +32,7 @@ from triad.fusion.question import (
     fit_calibrations,
     mixed,
 )
+from triad.fusion.reranker import Reranker
 from triad.kinds.base import Calibration
 from triad.threads import side_by_side
 
@@ -67,7 +68,9 @@ def solve(question: Question, trial: Trial) -> Answer:
     if question.judge is None:
         judged, by_row, tried = Judged(kind.loss_name, -losses, -of_candidates, question.cluster), counts, groups[:1]
     else:
-        judged, tried = question.judge(mixes, fold), groups if len(names) > 2 else groups[:1]
+        several = len(names) > 2 and question.lesson is None  # a re-ranker leaves out what does not help
+        tried = groups if several else groups[:1]
+        judged = question.judge([Mix(mix.calibrations, mix.blends[: len(tried)]) for mix in mixes], fold)
         by_row = np.ones(len(judged.fused))
     best = int(np.argmax(np.average(judged.alone, axis=0, weights=by_row)))
     worth = np.average(judged.fused, axis=0, weights=by_row)
@@ -107,7 +110,39 @@ def solve(question: Question, trial: Trial) -> Answer:
             "is_calibrated": kept[name],
             "cost_of_leaving_out": None if cost is None else float(cost),
         }
-    return Answer(calibrations, blend, weights, record)
+    otherwise = judged.alone[:, best] if fallback else judged.fused[:, chosen]
+    reranker, evidence = _reranked(question, fold, judged.alone[:, best], otherwise, trial)
+    return Answer(calibrations, blend, weights, record | evidence, reranker)
+
+
+def _reranked(
+    question: Question, fold: Ints, best: Floats, otherwise: Floats, trial: Trial
+) -> tuple[Reranker | None, dict[str, Any]]:
+    """The re-ranker, where it surely beats the best member and is no worse than what serves otherwise; the evidence.
+
+    Args:
+        best, otherwise: (queries,) what their lists are worth.
+    """
+    lesson = question.lesson
+    if lesson is None:
+        return None, {}
+    users, first = np.unique(question.cluster, return_index=True)
+    judgement = lesson.judge(dict(zip(users.tolist(), fold[first].tolist(), strict=True)), trial.k)
+    if judgement is None:
+        return None, {"reranked": {"serves": False}}
+    gain, every = judgement.values - best, np.ones(len(best))
+    low, high = _interval(gain, every, lesson.user[: lesson.judged], trial, looks=1)
+    serves = low > 0 and judgement.values.mean() >= otherwise.mean()
+    record: dict[str, Any] = {
+        "serves": bool(serves),
+        "trees": judgement.trees,
+        "worth": float(judgement.values.mean()),
+        "gain": {"value": float(gain.mean()), "low": low, "high": high},
+    }
+    if not serves:
+        return None, {"reranked": record}
+    reranker = lesson.fit(np.ones(len(lesson.user), bool), judgement.trees)
+    return reranker, {"reranked": record | {"shares": reranker.shares}}
 
 
 def _blend_of(fit: Question, calibrations: dict[str, Calibration], trial: Trial, group: list[str]) -> Blend:

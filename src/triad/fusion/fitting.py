@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from triad.arrays import Floats
+from triad.arrays import Floats, Ints
 from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
@@ -16,6 +16,7 @@ from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth
 from triad.fusion.question import Question, Trial
+from triad.fusion.reranking import Lesson
 from triad.kinds import KINDS
 from triad.kinds.base import Kind
 from triad.members.labelled import labelled
@@ -38,7 +39,7 @@ def fit_fusion(
         TriadError: a task has no label, or one label only, on the fusion window; or no member scores it.
     """
     numbers = params.folds, params.bootstrap, params.confidence, params.seed
-    trial = Trial(*numbers, params.calibrate, params.combine, params.segments)
+    trial = Trial(*numbers, params.calibrate, params.combine, params.segments, params.k)
     questions = [each for unit in data.meta.tasks for each in _of_rows(data, members, of_unit(unit, tasks), unit)]
     ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:
@@ -48,6 +49,7 @@ def fit_fusion(
         for question in questions:
             answers[question.task] = solve(question, trial)
             progress.advance(1)
+    reranker = next((answer.reranker for answer in answers.values() if answer.reranker is not None), None)
     kinds, given = relations(tasks)
     return Fused(
         members,
@@ -58,6 +60,7 @@ def fit_fusion(
         {task: answer.record for task, answer in answers.items()},
         {task: answer.blend for task, answer in answers.items() if not answer.blend.is_plain},
         params.mask_seen,
+        reranker,
     )
 
 
@@ -96,15 +99,13 @@ def ranking_question(
     Raises:
         TriadError: there is no such query, or no member ranks.
     """
-    rows = data.rows("fusion", "lists")
+    rows = _sampled(data.rows("fusion", "lists"), params)
     if not len(rows):
         raise TriadError(
             "no user with a history interacts with anything",
             where=f"task {task}, split fusion",
             mend="give features.split_days.fusion more days, or leave the task out",
         )
-    if len(rows) > params.max_queries:
-        rows = np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
     retrievers: dict[str, Retriever] = {n: member for n, member in members.items() if isinstance(member, Retriever)}
     if params.mask_seen:
         retrievers = {name: MaskSeen(member) for name, member in retrievers.items()}
@@ -126,7 +127,18 @@ def ranking_question(
     judge = partial(worth, lists, params.k)
     history = np.asarray(data.lists.history)[rows][place]
     chosen_from = np.concatenate(best) if best else None
-    return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from)
+    lesson = None
+    if params.combine == "reranked" and retrievers:
+        earlier = Lists(data, retrievers, _sampled(data.rows("validation", "lists"), params), kind)
+        lesson = Lesson.of(data, retrievers, [lists, earlier], params.candidates, params.seed)
+    return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from, lesson)
+
+
+def _sampled(rows: Ints, params: FuseParams) -> Ints:
+    """At most `max_queries` of `rows`."""
+    if len(rows) <= params.max_queries:
+        return rows
+    return np.sort(np.random.default_rng(params.seed).choice(rows, params.max_queries, replace=False))
 
 
 def _check(task: str, scores: dict[str, Floats]) -> None:

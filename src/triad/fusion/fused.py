@@ -16,13 +16,15 @@ from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
+from triad.fusion.ranker import Ranker
+from triad.fusion.reranker import Reranker
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration
 from triad.members.bench import Bench
-from triad.members.mask_seen import MaskSeen
-from triad.members.protocol import Generator, Member, Retriever, RowScorer
+from triad.members.protocol import Generator, Member, RowScorer
 from triad.members.registry import check_names, load_member
 
+RERANKER = "reranker"
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
 
@@ -39,6 +41,7 @@ class Fused:
     record: dict[str, Any] = field(default_factory=dict)
     blends: dict[str, Blend] = field(default_factory=dict)  # of tasks that are no plain convex mixture
     mask_seen: bool = False  # whether lists leave out what was taken before
+    reranker: Reranker | None = None  # orders the first items of lists, where that was better
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -58,9 +61,10 @@ class Fused:
         return [task for task in self.tasks if task in data.meta.tasks.get(unit, ())]
 
     def needed(self, tasks: Iterable[str]) -> list[str]:
-        """Members with a weight on one of `tasks`, in order."""
+        """Members with a weight on one of `tasks`, in order; for lists also those that the re-ranker reads."""
         tasks = list(tasks)
-        return [name for name in self.members if any(self.weights[task].get(name, 0) > 0 for task in tasks)]
+        read = self.reranker.members if self.reranker is not None and self.ranking in tasks else ()
+        return [n for n in self.members if n in read or any(self.weights[task].get(n, 0) > 0 for task in tasks)]
 
     def predict(
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
@@ -115,36 +119,18 @@ class Fused:
     def _parents(self, task: str) -> list[str]:
         return chain(task, {name: needs for name, needs in self.given.items() if needs in self.weights})[1:]
 
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
-        """(q, n_items) fused probabilities of the next item.
+    def ranker(self, data: Dataset) -> Ranker:
+        """What answers queries with lists over the catalogue of `data`.
 
         Raises:
             TriadError: no ranking task was fused.
         """
-        ranking = self._ranking()
-        return self.mix_lists(self.rank_members(data, users, history, self.needed([ranking])), history)
-
-    def mix_lists(self, scores: Mapping[str, Floats], history: Ints) -> Floats:
-        """What `rank` makes of `rank_members`."""
-        ranking = self._ranking()
-        return self.blend(ranking).mix(KINDS[self.kinds[ranking]], scores, history)
-
-    def rank_members(
-        self, data: Dataset, users: Ints, history: Ints, names: Iterable[str] | None = None
-    ) -> dict[str, Floats]:
-        """Calibrated (q, n_items) probabilities of each member that ranks."""
-        ranking = self._ranking()
-        kind = KINDS[self.kinds[ranking]]
-        return {
-            name: kind.calibrate(self.calibrations[ranking][name], self._retriever(name).rank(data, users, history))
-            for name in (self.weights[ranking] if names is None else names)
-        }
-
-    def _retriever(self, name: str) -> Retriever:
-        member = self.members[name]
-        if not isinstance(member, Retriever):
-            raise TriadError("it ranks no items", where=f"member {name}", mend="fuse the members again")
-        return MaskSeen(member) if self.mask_seen else member
+        task = self.ranking
+        if task is None:
+            raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
+        needed = tuple(self.needed([task]))
+        how = KINDS[self.kinds[task]], self.calibrations[task], self.blend(task)
+        return Ranker(data, self.members, *how, needed, self.reranker, self.mask_seen)
 
     def generate(self, data: Dataset, rows: Ints, unit: str) -> list[str]:
         """A text for each of a unit's `rows`, by the first member that writes any: texts are not mixed.
@@ -159,11 +145,6 @@ class Fused:
                 return member.generate(data, rows, unit)
         raise TriadError("no member writes texts", where="fusion", mend="name one in fuse.members that does")
 
-    def _ranking(self) -> str:
-        if self.ranking is None:
-            raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
-        return self.ranking
-
     def refit(self, bench: Bench) -> Fused:
         """The same fusion of members fitted on all days of `bench`; members without weight are left out."""
         return replace(
@@ -171,12 +152,14 @@ class Fused:
         )
 
     def save(self, folder: Path) -> None:
-        """Each member under `members/<name>/`, and `fusion.json`."""
+        """Each member under `members/<name>/`, the re-ranker in a folder of its own, and `fusion.json`."""
         for name, member in self.members.items():
             member.save(folder / "members" / name)
         names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen")
         numbers: dict[str, Any] = {name: getattr(self, name) for name in names}
         numbers["blends"] = {task: asdict(blend) for task, blend in self.blends.items()}
+        if self.reranker is not None:
+            self.reranker.save(folder / RERANKER)
         write_json(folder / "fusion.json", numbers | {"members": list(self.members)})
 
     @classmethod
@@ -190,7 +173,8 @@ class Fused:
         names, blends = tuple(numbers.pop("members")), numbers.pop("blends", {})
         check_names(names, str(folder / "fusion.json"))
         numbers["blends"] = {task: Blend.from_json(blend) for task, blend in blends.items()}
-        return cls(_Folder(folder / "members", names), **numbers)
+        reranker = Reranker.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None
+        return cls(_Folder(folder / "members", names), **numbers, reranker=reranker)
 
 
 class _Folder(Mapping[str, Member]):

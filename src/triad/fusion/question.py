@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from triad.fusion.blends import Blend, convex_weights
 from triad.kinds.base import Calibration, Kind
 from triad.kinds.ranking import exponent
 from triad.statistics.stacking import log_choices
+
+if TYPE_CHECKING:
+    from triad.fusion.reranker import Reranker
+    from triad.fusion.reranking import Lesson
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Question:
     judge: Callable[[list[Mix], Ints], Judged] | None = None  # of each fold's mix and each row's fold
     history: Ints | None = None  # (n,) interactions before; for weights by segment
     candidates: Floats | None = None  # (n, candidates, members) log probabilities, place 0 the target: to stack
+    lesson: Lesson | None = None  # of rankings: to learn an order of
 
     def take(self, rows: Ints) -> Question:
         scores = {name: values[rows] for name, values in self.scores.items()}
@@ -77,6 +82,7 @@ class Answer:
     blend: Blend
     weights: dict[str, float]  # the blend's, on average over rows
     record: dict[str, Any]
+    reranker: Reranker | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,9 @@ class Trial:
     confidence: float
     seed: int
     calibrate: bool = True
-    combine: Literal["convex", "stacked"] = "convex"
+    combine: Literal["convex", "stacked", "reranked"] = "convex"
     edges: tuple[int, ...] = ()  # histories from which a segment of its own begins
+    k: int = 10  # length of the lists by which re-ranking is judged
 
 
 def fit_calibrations(question: Question, kept: dict[str, bool]) -> dict[str, Calibration]:
@@ -112,7 +119,7 @@ def contributions(question: Question, calibrations: dict[str, Calibration]) -> F
 def fit_blend(question: Question, calibrations: dict[str, Calibration], names: list[str], trial: Trial) -> Blend:
     """The blend of the members `names` that fits `question` best; the others have no weight."""
     stacking = question.kind.stacking
-    if trial.combine == "convex" or stacking is None:
+    if trial.combine != "stacked" or stacking is None:
         places = [list(question.scores).index(name) for name in names]
         columns = contributions(question, calibrations)[:, places]
         segment = np.searchsorted(trial.edges, question.steps, side="right")

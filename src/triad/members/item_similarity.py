@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from triad.members.bench import Bench
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
-from triad.members.neighbours import Blend, Space, distribution, fit_blend, item_neighbours, profile_vectors
+from triad.members.neighbours import Blend, Space, best_look, distribution, fit_blend, item_neighbours, profile_vectors
 from triad.members.popularity import item_shares
 from triad.tasks import of_unit
 from triad.texts import Texts
@@ -98,10 +99,12 @@ class Similarity:
         Raises:
             TriadError: a binary task has no label or one label in validation.
         """
-        look = params.recent, params.half_life_days
-        unweighed = cls(*_known(data, vectors, params), {}, Blend(1.0, 1.0, (0.0, 0.0, 0.0, 1.0)), *look)
-        blend = fit_blend(data, unweighed._space(data), look, max_queries=params.max_queries, seed=params.seed)
-        blank = replace(unweighed, blend=blend)
+        looks = list(product(params.recent, params.half_life_days))
+        known, unweighed = _known(data, vectors, params), Blend(1.0, 1.0, (0.0, 0.0, 0.0, 1.0))
+        space = cls(*known, {}, unweighed, *looks[0])._space(data)
+        look = best_look(data, space, looks, max_queries=params.max_queries, seed=params.seed)
+        blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
+        blank = cls(*known, {}, blend, *look)
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
             for name, task in of_unit("exposures", tasks).items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +72,13 @@ class Linear:
 
     @classmethod
     def fit(cls, data: Dataset, weights: csr_array, params: SimilarityParams) -> Linear:
-        """Half-life, power and floor with the least log loss on validation queries, the rest from train.
+        """Look-back, half-life, power and floor with the least log loss on validation queries, the rest from train.
 
         Args:
             weights: (n_items, n_items) in catalogue rows, made by one of `WEIGHTS`.
         """
         share = item_shares(data)
-        power, half_life, floor = _choose(data, weights, share, params)
-        return cls(*_by_id(data, weights, share), power, floor, params.recent, half_life)
+        return cls(*_by_id(data, weights, share), **asdict(_choose(data, weights, share, params)))
 
     def refit(self, bench: Bench, name: str) -> Linear:
         """Weights and shares of all days; what was chosen stays."""
@@ -96,10 +96,14 @@ class Linear:
         share = align_share(place, self.share)
         states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
         taken = csr_array(item_weights(data, states), dtype=np.float32)
-        near = to_power(taken @ align_weights(place, self.weights), self.power).toarray()
+        near = to_power(taken @ self._aligned(place), self.power).toarray()
         near *= 1 - self.floor
         near += (1 - near.sum(axis=1, keepdims=True)) * share
         return near[states.inverse]
+
+    def _aligned(self, place: Ints) -> csr_array:
+        """(n_items, n_items) the weights between the asked items."""
+        return align_weights(place, self.weights)
 
     def save(self, folder: Path) -> None:
         """The ids, two arrays and four numbers."""
@@ -122,15 +126,20 @@ def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[Texts, csr
     return data.items.item_id[order], csr_array(weights[order][:, order], dtype=np.float32), share[order]
 
 
-def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, float]:
-    """(power, half-life, floor) with the least log loss; each pair's floor is solved for by EM."""
+@dataclass(frozen=True)
+class _Choice:
+    power: float
+    floor: float
+    recent: int
+    half_life_days: float
+
+
+def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> _Choice:
+    """What gives the least log loss on validation queries; the floor is solved for by EM."""
     queries = ask_validation(data, params.max_queries, params.seed)
-    half_lives = params.linear.half_life_days
-    if not len(queries.users):
-        return 1.0, half_lives[0], 0.5
-    best, least = (1.0, half_lives[0], 0.5), np.inf
-    for half_life in half_lives:
-        states = look_back(data, queries.users, queries.history, recent=params.recent, half_life_days=half_life)
+    best, least = _Choice(1.0, 0.5, params.recent[0], params.half_life_days[0]), np.inf
+    for recent, half_life in product(params.recent, params.half_life_days) if len(queries.users) else ():
+        states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
         scores = csr_array(item_weights(data, states) @ weights)
         state = states.inverse[queries.query]
         for power in POWERS:
@@ -141,5 +150,5 @@ def _choose(data: Dataset, weights: csr_array, share: Floats, params: Similarity
             mixed = mixture_weights(columns, queries.counts)
             loss = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
             if loss < least:
-                best, least = (power, half_life, max(float(mixed[1]), LEAST_FLOOR)), loss
+                best, least = _Choice(power, max(float(mixed[1]), LEAST_FLOOR), recent, half_life), loss
     return best

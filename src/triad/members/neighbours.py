@@ -6,6 +6,7 @@ The ranking is a mixture of four sources of probability, each a distribution ove
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,7 +15,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.members.history import States, item_weights, look_back
+from triad.members.history import States, item_weights, look_back, pick
 from triad.statistics.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
@@ -135,6 +136,29 @@ def ask_validation(data: Dataset, max_queries: int, seed: int) -> Asked:
     target = np.asarray(data.lists.target)[offsets[queries][query] + np.arange(len(query)) - start[query]]
     users, history = np.asarray(data.lists.user)[queries], np.asarray(data.lists.history)[queries]
     return Asked(users, history, query, target, 1.0 / length[query])
+
+
+def best_look(
+    data: Dataset, space: Space, looks: Iterable[tuple[int, float]], *, max_queries: int, seed: int
+) -> tuple[int, float]:
+    """The look-back and half-life with the least log loss on validation queries, by the sources that are sparse.
+
+    The first where there are no such queries.
+    """
+    looks, queries = list(looks), ask_validation(data, max_queries, seed)
+    if not len(queries.users):
+        return looks[0]
+    losses = []
+    popular = space.share[queries.target]
+    for recent, half_life in looks:
+        states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
+        weight, state = item_weights(data, states), states.inverse[queries.query]
+        again, near = pick(weight, state, queries.target), to_power(weight @ space.neighbours, 1.0)
+        empty = np.diff(near.indptr)[state] == 0
+        columns = np.stack([again, np.where(empty, popular, pick(near, state, queries.target)), popular], axis=1)
+        mixed = columns @ mixture_weights(columns, queries.counts)
+        losses.append(float(np.average(-np.log(np.maximum(mixed, 1e-12)), weights=queries.counts)))
+    return looks[int(np.argmin(losses))]
 
 
 def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queries: int, seed: int) -> Blend:

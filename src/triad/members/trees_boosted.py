@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from triad.arrays import Floats
+from triad.boosting import lightgbm
 from triad.config.profile import ProfileParams
-from triad.errors import TriadError
 from triad.kinds.base import Kind
 from triad.members.trees_stored import Boosted, Trees
 
@@ -76,13 +76,15 @@ def versions(trees: str) -> dict[str, str]:
     import sklearn
 
     library = {"scikit-learn": str(sklearn.__version__)}
-    return library | {"lightgbm": str(_library().__version__)} if trees == "lightgbm" else library
+    return (
+        library | {"lightgbm": str(lightgbm("profile.trees", "hist").__version__)} if trees == "lightgbm" else library
+    )
 
 
 def _lightgbm(
     kind: Kind, params: ProfileParams, seed: int, train: tuple[Floats, Floats], until: tuple[Floats, Floats] | int
 ) -> Trees:
-    library = _library()
+    library = lightgbm("profile.trees", "hist")
     settings = {
         "learning_rate": params.learning_rate,
         "n_estimators": until if isinstance(until, int) else params.max_iterations,
@@ -108,13 +110,3 @@ def _lightgbm(
     model = learner(objective=kind.tree_loss["lightgbm"], **settings)
     model.fit(*train, **stops)
     return Boosted(model.booster_, np.asarray(model.classes_) if kind.is_classification else None)
-
-
-def _library() -> Any:
-    try:
-        import lightgbm
-    except (ImportError, OSError) as error:  # its wheel needs the system's libgomp
-        raise TriadError(
-            f"LightGBM does not load: {error}", where="profile.trees", mend="install libgomp1, or set it to hist"
-        ) from error
-    return lightgbm

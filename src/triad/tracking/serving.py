@@ -20,6 +20,7 @@ from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples.dataset import Dataset
 from triad.features.build import transform
 from triad.features.state import State
+from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
 from triad.progress import Progress
 from triad.texts import Texts
@@ -159,11 +160,11 @@ class ServingModel:
         history = offsets[1:] - offsets[:-1]
         step = max(1, _RANKED_AT_ONCE // max(len(order), 1))
         count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
-        pairs = []
+        pairs, ranker = [], self.fused.ranker(data)
         with Progress("retrieve", len(users), "users") as progress:
             for start in range(0, len(users), step):
                 part = users[start : start + step]
-                scores = np.asarray(self.fused.rank(data, part, history[part]))
+                scores = ranker.rank(Queries(part, history[part], np.full(len(part), moment)))
                 mask = recommending.allowed(data, part, moment, exclude_purchased=settings.exclude_purchased)
                 row, item = recommending.retrieve(scores, mask, order, count)
                 pairs.append(Pairs(part[row], item, scores[row, item]))

@@ -1,0 +1,124 @@
+"""The items that may stand at the top of a list: the best of each member, the user's own, and what sells this week."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.members.history import DAY
+
+LATELY = 7
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Who is asked about, after how many interactions, and when. (q,)"""
+
+    users: Ints
+    history: Ints
+    moment: Ints  # µs
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __getitem__(self, rows: Ints | slice) -> Queries:
+        return Queries(self.users[rows], self.history[rows], self.moment[rows])
+
+
+def lists_of(data: Dataset, rows: Ints) -> Queries:
+    """`rows` of the unit lists."""
+    lists = data.lists
+    return Queries(*(np.asarray(part, np.int64)[rows] for part in (lists.user, lists.history, lists.time)))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """(p,) pairs of a query and an item, by query, then by item; each once."""
+
+    query: Ints
+    item: Ints
+    queries: int
+
+    @cached_property
+    def start(self) -> Ints:
+        """(queries + 1,) query k's pairs are [start[k], start[k + 1])."""
+        return np.searchsorted(self.query, np.arange(self.queries + 1))
+
+
+@dataclass(frozen=True)
+class Log:
+    """A shop's interactions, arranged for counting how often an item was taken up to a day."""
+
+    days: int  # days are counted from the first interaction's
+    first_day: int
+    key: Ints  # (n,) item · days + day, ascending, of interactions of the kind that lists predict
+    items: int
+
+    @classmethod
+    def of(cls, data: Dataset) -> Log:
+        """The interactions of `data`."""
+        day = np.asarray(data.streams.time) // DAY
+        first, last = (int(day.min()), int(day.max())) if len(day) else (0, 0)
+        used = np.asarray(data.streams.kind) == data.meta.target_kind
+        days = last - first + 2
+        key = np.sort(np.asarray(data.streams.item, np.int64)[used] * days + day[used] - first)
+        return cls(days, first, key, len(data.items.item_id))
+
+    def day(self, moment: Ints) -> Ints:
+        """The day of each moment, from 0; days past the log's end count as the one after it."""
+        return np.clip(moment // DAY - self.first_day, 0, self.days - 1)
+
+    def taken(self, item: Ints, day: Ints, over: int) -> Ints:
+        """(n,) interactions with each item on the `over` days that end the day before `day`."""
+        at = item.astype(np.int64) * self.days
+        first, last = at + np.maximum(day - over, 0), at + day
+        return np.searchsorted(self.key, last) - np.searchsorted(self.key, first)
+
+    def busiest(self, day: int, over: int, count: int) -> Ints:
+        """At most `count` items: those taken most often over those days; of equals the first in the catalogue."""
+        items = np.arange(self.items)
+        times = self.taken(items, np.full(self.items, day), over)
+        best = np.argsort(-times, kind="stable")[:count]
+        return best[times[best] > 0]
+
+
+def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints]:
+    """(n,) query, and place in the streams: the last `most` interactions before each query, oldest first."""
+    length = np.minimum(queries.history, most)
+    query = np.repeat(np.arange(len(queries)), length)
+    nth = np.arange(len(query)) - np.repeat(np.cumsum(length) - length, length)
+    begin = np.asarray(data.streams.offsets)[queries.users] + queries.history - length
+    return query, begin[query] + nth
+
+
+def propose(data: Dataset, log: Log, queries: Queries, scores: Mapping[str, Floats], each: int) -> Candidates:
+    """The best `each` of every member, of the user's latest items, of what was taken most over `LATELY` days.
+
+    What every member holds for impossible is left out.
+
+    Args:
+        scores: member → (q, n_items).
+    """
+    items = len(data.items.item_id)
+    each = min(each, items - 1)
+    first = np.arange(len(queries))[:, None] * items
+    key = [first + _best(values, each) for values in scores.values()]
+    query, step = steps_before(data, queries, each)
+    key.append(query * items + np.asarray(data.streams.item)[step])
+    days = log.day(queries.moment)
+    for day in np.unique(days):
+        busy = log.busiest(int(day), LATELY, each)
+        key.append(first[days == day] + busy)
+    query, item = np.divmod(np.unique(np.concatenate([part.ravel() for part in key])), items)
+    possible = np.any([values[query, item] > 0 for values in scores.values()], axis=0)
+    return Candidates(query[possible], item[possible], len(queries))
+
+
+def _best(scores: Floats, each: int) -> Ints:
+    """(q, each) columns of the highest scores, in no order."""
+    return np.argpartition(-scores, each, axis=1)[:, :each]

@@ -1,0 +1,117 @@
+"""Learns the order of candidates on the lists after train, and what it is worth on users that the trees did not see.
+
+The trees learn of the lists of the validation and the fusion window. They are judged on those of the fusion window
+alone, each fold of users by trees that learned of the other users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from triad.arrays import Bools, Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.fusion.candidates import Candidates, lists_of
+from triad.fusion.lists import Lists
+from triad.fusion.reranker import TREES, Reranker, table
+from triad.fusion.signals import Reading
+from triad.members.protocol import Retriever
+from triad.progress import Progress
+from triad.threads import side_by_side
+
+OTHERS = 0.2
+"""Share of the candidates not taken that trees learn from."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What re-ranking is worth: NDCG@k of each list, out of fold."""
+
+    values: Floats  # (queries of the fusion window,)
+    trees: int  # how many gave it
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The candidates of lists (q) after train: the first `judged` of them are the fusion window's."""
+
+    members: tuple[str, ...]
+    each: int
+    candidates: Candidates
+    columns: Floats  # (p, columns) `signals`
+    taken: Bools  # (p,)
+    user: Ints  # (q,)
+    targets: Ints  # (q,) how many items followed, among the candidates or not
+    judged: int
+    seed: int
+
+    @classmethod
+    def of(cls, data: Dataset, members: Mapping[str, Retriever], windows: list[Lists], each: int, seed: int) -> Lesson:
+        """Of the lists of `windows`, the fusion window's first."""
+        reading, size = Reading.of(data), len(data.items.item_id)
+        query, item, columns, taken, targets, first = [], [], [], [], [], 0
+        for lists in windows:
+            with Progress("candidates", len(lists.rows), "queries") as progress:
+                for part in lists.parts():
+                    scores = {name: part.rank(member) for name, member in members.items()}
+                    candidates, signals = table(reading, lists_of(data, part.rows), scores, each)
+                    key = candidates.query * size + candidates.item
+                    query.append(candidates.query + first)
+                    item.append(candidates.item)
+                    columns.append(signals)
+                    taken.append(np.isin(key, part.query * size + part.target))
+                    targets.append(np.bincount(part.query, minlength=len(part.rows)))
+                    first += len(part.rows)
+                    progress.advance(len(part.rows))
+        joined = Candidates(np.concatenate(query), np.concatenate(item), first)
+        arrays = np.concatenate(columns), np.concatenate(taken)
+        user = np.concatenate([lists.user for lists in windows])
+        return cls(tuple(members), each, joined, *arrays, user, np.concatenate(targets), len(windows[0].rows), seed)
+
+    def fit(self, queries: Bools, trees: int) -> Reranker:
+        """Learned of `queries` (q,)."""
+        hit = np.zeros(len(self.user), bool)
+        hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
+        rows = (queries & hit)[self.candidates.query]
+        rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < OTHERS)
+        sizes = np.bincount(self.candidates.query[rows])
+        lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
+        return Reranker.fit(lists, self.members, self.each, seed=self.seed, num_iterations=trees)
+
+    def judge(self, folds: Mapping[int, int], k: int) -> Judgement | None:
+        """None where some fold's trees have nothing to learn from.
+
+        Args:
+            folds: user → the fold in which the user's lists are judged.
+        """
+        fold = np.array([folds.get(user, -1) for user in self.user.tolist()])
+        if any(not self._enough(fold != f) for f in set(folds.values())):
+            return None
+        values = np.zeros((len(TREES), self.judged))
+        parts = sorted(set(folds.values()))
+        for f, part in zip(parts, side_by_side(partial(self._held, fold, k), parts), strict=True):
+            held = fold[: self.judged] == f
+            values[:, held] = part[:, held]
+        best = int(np.argmax(values.mean(axis=1)))
+        return Judgement(values[best], TREES[best])
+
+    def _enough(self, queries: Bools) -> bool:
+        return bool((self.taken & queries[self.candidates.query]).any())
+
+    def _held(self, fold: Ints, k: int, f: int) -> Floats:
+        """(choices of `TREES`, judged) NDCG@k, right for the queries of fold `f` alone."""
+        reranker, rows = self.fit(fold != f, max(TREES)), np.flatnonzero((fold == f)[self.candidates.query])
+        return np.stack([self._ndcg(rows, reranker.scores(self.columns[rows], trees), k) for trees in TREES])
+
+    def _ndcg(self, rows: Ints, scores: Floats, k: int) -> Floats:
+        """(judged,) of lists that `scores` order the candidates `rows` in, ties against the model."""
+        query, taken = self.candidates.query[rows], self.taken[rows]
+        order = np.lexsort((taken, -scores, query))
+        start = np.searchsorted(query, query[order])
+        place = np.arange(len(order)) - start + 1
+        gained = (taken[order] & (place <= k)) / np.log2(place + 1)
+        gain = np.bincount(query[order], gained, minlength=len(self.user))[: self.judged]
+        return gain / np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(self.targets[: self.judged], k) - 1]

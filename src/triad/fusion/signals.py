@@ -1,0 +1,192 @@
+"""What a re-ranker reads of a pair of query and item. All of it is known before the query's moment.
+
+| from | columns |
+|---|---|
+| each member | log of its probability, place among the candidates |
+| the user's own history of the item | times, old ones fading, share of visits, days since, also over what is usual |
+| the item | times taken over 1, 7, 28, 90 days to the day before, trend, age, price, how long until it is taken again |
+| the user | interactions, days since the last one, distinct items |
+| both | price over the mean price of the history; share of the history in the item's categories and brand |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.fusion.candidates import Candidates, Log, Queries, steps_before
+from triad.members.history import DAY
+
+LONGEST = 2_500
+"""Last interactions of a user that are read."""
+HALF_LIVES = (3.0, 14.0, 60.0, 240.0)
+"""Days after which an interaction counts half."""
+WINDOWS = (1, 7, 28, 90)
+"""Days over which takings of an item are counted."""
+FEW = 5
+"""Intervals an item needs for a typical one of its own."""
+
+OWN = ("own_times", *(f"own_fading_{int(days)}d" for days in HALF_LIVES), "own_share_of_visits", "own_days_since")
+OWN = (*OWN, "own_days_over_interval", "days_over_item_interval", "own_last_kind")
+ITEM = (*(f"item_times_{days}d" for days in WINDOWS), "item_trend", "item_age_days", "item_price", "item_interval")
+USER = ("user_interactions", "user_days_since", "user_items")
+BOTH = ("price_over_own", "own_share_of_category", "own_share_of_broad_category", "own_share_of_brand")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A dataset arranged for `signals`, once for many blocks of queries."""
+
+    data: Dataset
+    log: Log
+    interval: Floats  # (n_items,) `intervals`
+
+    @classmethod
+    def of(cls, data: Dataset) -> Reading:
+        """Of the interactions of `data`."""
+        return cls(data, Log.of(data), intervals(data))
+
+
+def names(members: Sequence[str]) -> tuple[str, ...]:
+    """The columns of `signals`, in order."""
+    return (*(f"{part}_{name}" for name in members for part in ("log", "place")), *OWN, *ITEM, *USER, *BOTH)
+
+
+def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: Mapping[str, Floats]) -> Floats:
+    """(p, columns) float32, NaN where nothing is known; the columns are `names(scores)`.
+
+    Args:
+        scores: member → (q, n_items) probabilities.
+    """
+    data, log, interval = reading.data, reading.log, reading.interval
+    query, item, steps = candidates.query, candidates.item, _Steps(data, queries)
+    columns: list[Floats] = []
+    for values in scores.values():
+        chance = values[query, item]
+        columns += [np.log(np.maximum(chance, 1e-12)), _places(candidates, chance).astype(np.float64)]
+    columns += _of_history(steps, queries, candidates, interval)
+    day = log.day(queries.moment)[query]
+    times = [log.taken(item, day, over) for over in WINDOWS]
+    columns += [np.asarray(np.log1p(t)) for t in times]
+    columns.append(np.log((4 * times[1] + 1) / (times[2] + 1)))
+    age = (queries.moment[query] - np.asarray(data.items.available_from)[item]) / DAY
+    columns += [_coarse(age), _coarse(np.expm1(np.asarray(data.items.log_price, np.float64))[item])]
+    columns.append(_coarse(interval[item]))
+    columns += _of_both(data, steps, queries, candidates)
+    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+
+
+def intervals(data: Dataset) -> Floats:
+    """(n_items,) median days until a user takes the item again, in train; NaN where fewer than `FEW` did."""
+    streams, size = data.streams, len(data.items.item_id)
+    used = np.asarray(streams.split) == 0
+    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
+    key, day = user * size + np.asarray(streams.item)[used], np.asarray(streams.time)[used] // DAY
+    order = np.lexsort((day, key))
+    key, day = key[order], day[order]
+    again = (key[1:] == key[:-1]) & (day[1:] > day[:-1])
+    item, gap = key[1:][again] % size, np.diff(day)[again].astype(np.float64)
+    median = np.full(size, np.nan)
+    order = np.lexsort((gap, item))
+    item, gap = item[order], gap[order]
+    start = np.searchsorted(item, np.arange(size + 1))
+    count = np.diff(start)
+    enough = count >= FEW
+    median[enough] = (
+        gap[start[:-1][enough] + (count[enough] - 1) // 2] + gap[start[:-1][enough] + count[enough] // 2]
+    ) / 2
+    return median
+
+
+def _coarse(values: Floats) -> Floats:
+    """Powers of two. Finer, the few hundred lists that a shop learns from would know each item by its numbers."""
+    return np.floor(np.log2(np.maximum(values, 0) + 1))
+
+
+def _places(candidates: Candidates, chance: Floats) -> Ints:
+    """(p,) place of each pair among its query's candidates, from 1."""
+    order = np.lexsort((-chance, candidates.query))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - candidates.start[candidates.query[order]] + 1
+    return place
+
+
+def _of_history(steps: _Steps, queries: Queries, candidates: Candidates, interval: Floats) -> list[Floats]:
+    """The columns `OWN`."""
+    size = len(interval)
+    pair, index = np.unique(steps.query * size + steps.item, return_inverse=True)
+    at, known = _places_in(pair, candidates.query * size + candidates.item)
+    age = (queries.moment[steps.query] - steps.time) / DAY
+
+    def of(values: Floats | Ints, empty: float = 0.0) -> Floats:
+        return np.where(known, np.append(values, empty)[np.where(known, at, len(pair))], empty)
+
+    columns = [np.log1p(of(np.bincount(index, np.ones(len(index)), minlength=len(pair))))]
+    columns += [of(np.bincount(index, np.exp2(-age / days), minlength=len(pair))) for days in HALF_LIVES]
+    days = (steps.time // DAY).astype(np.int64)
+    last, first = np.full(len(pair), -1), np.full(len(pair), np.iinfo(np.int64).max)
+    np.maximum.at(last, index, np.arange(len(index)))
+    np.minimum.at(first, index, days)
+    visits = _distinct(index, days, len(pair))
+    visited = _distinct(steps.query, days, len(queries))
+    since = age[last]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        usual = np.where(visits > 1, (days[last] - first) / (visits - 1), np.nan)
+        columns.append(of(visits) / np.maximum(visited[candidates.query], 1))
+        columns.append(of(since, np.nan))
+        columns.append(of(since / usual, np.nan))
+        columns.append(columns[-2] / interval[candidates.item])
+    columns.append(of(steps.kind[last].astype(np.float64)))
+    return columns
+
+
+def _of_both(data: Dataset, steps: _Steps, queries: Queries, candidates: Candidates) -> list[Floats]:
+    """The columns `USER` and `BOTH`."""
+    query, item = candidates.query, candidates.item
+    count = np.bincount(steps.query, minlength=len(queries))
+    last = np.full(len(queries), np.iinfo(np.int64).min)
+    np.maximum.at(last, steps.query, steps.time)
+    since = np.where(count > 0, (queries.moment - last) / DAY, np.nan)
+    distinct = _distinct(steps.query, steps.item, len(queries))
+    price = np.asarray(data.items.log_price, np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(steps.query, price[steps.item], minlength=len(queries)) / count
+    columns: list[Floats] = [np.log1p(queries.history[query]), since[query], distinct[query]]
+    columns.append(price[item] - mean[query])
+    category = np.asarray(data.items.category)
+    for group in (category[:, -1], category[:, 0], np.asarray(data.items.brand)):
+        size = int(group.max(initial=0)) + 1
+        key, times = np.unique(steps.query * size + group[steps.item], return_counts=True)
+        at, known = _places_in(key, query * size + group[item])
+        columns.append(np.where(known, np.append(times, 0)[at], 0) / np.maximum(count[query], 1))
+    return columns
+
+
+class _Steps:
+    """(n,) the interactions before each query, oldest first."""
+
+    def __init__(self, data: Dataset, queries: Queries) -> None:
+        self.query, step = steps_before(data, queries, LONGEST)
+        streams = data.streams
+        self.item, self.time, self.kind = (
+            np.asarray(part)[step] for part in (streams.item, streams.time, streams.kind)
+        )
+
+
+def _distinct(group: Ints, value: Ints, groups: int) -> Floats:
+    """(groups,) how many different values each group has."""
+    least = value.min(initial=0)
+    span = int(value.max(initial=0)) - least + 1
+    return np.bincount(np.unique(group * span + value - least) // span, minlength=groups).astype(np.float64)
+
+
+def _places_in(sorted_keys: Ints, keys: Ints) -> tuple[Ints, np.ndarray]:
+    """(n,) the place of each key, and whether it is there."""
+    at = np.searchsorted(sorted_keys, keys)
+    if not len(sorted_keys):
+        return at, np.zeros(len(keys), bool)
+    return at, sorted_keys[np.minimum(at, len(sorted_keys) - 1)] == keys

@@ -1,0 +1,192 @@
+"""Learned order of lists: which candidates, what is known of them and when, what is learned, and when it serves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fusion_data import TASKS, make_vectors
+from make_dataset import DAY, START, make_dataset
+
+from triad.config.fuse import FuseParams
+from triad.config.similarity import SimilarityParams
+from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.fused import Fused
+from triad.fusion.signals import Reading, intervals, names, signals
+from triad.kinds import KINDS
+from triad.members.item_similarity import Similarity
+from triad.members.popularity import Popularity
+from triad.ranking import ndcg
+
+PARAMS = FuseParams(bootstrap=50, candidates=20)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_dataset(150, 48, 0)
+
+
+def of_one_user(data, steps: list[tuple[float, int, int]]):
+    """`data` with one user, whose interactions are (day, item, kind)."""
+    day, item, kind = (np.array(column) for column in zip(*steps, strict=True))
+    time = START + (day * DAY).astype(np.int64)
+    streams = replace(
+        data.streams,
+        offsets=np.array([0, len(steps)]),
+        item=item,
+        kind=kind,
+        time=time,
+        split=np.zeros(len(steps), int),
+    )
+    return replace(data, streams=streams)
+
+
+def test_takings_of_an_item_are_counted_up_to_the_day_before(data) -> None:
+    log = Log.of(data)
+    kind, first = data.meta.target_kind, int(data.streams.time.min() // DAY)
+    random = np.random.default_rng(0)
+    item, moment = random.integers(48, size=300), START + random.integers(0, 31 * DAY, size=300)
+    for over in (1, 7, 28):
+        found = log.taken(item, log.day(moment), over)
+        for i, m, count in zip(item, moment, found, strict=True):
+            day = m // DAY
+            inside = (data.streams.time // DAY < day) & (data.streams.time // DAY >= day - over)
+            assert count == (inside & (data.streams.item == i) & (data.streams.kind == kind)).sum(), first
+
+
+def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> None:
+    queries = lists_of(data, np.arange(5))
+    random = np.random.default_rng(1)
+    scores = {name: random.dirichlet(np.ones(48), 5) for name in ("one", "other")}
+    log = Log.of(data)
+    found = propose(data, log, queries, scores, each=4)
+    for q in range(5):
+        items = set(found.item[found.query == q].tolist())
+        best = {int(i) for values in scores.values() for i in np.argsort(-values[q])[:4]}
+        end = data.streams.offsets[queries.users[q]] + queries.history[q]
+        mine = set(data.streams.item[max(end - 4, end - queries.history[q]) : end].tolist())
+        busy = set(log.busiest(int(log.day(queries.moment[q : q + 1])[0]), 7, 4).tolist())
+        assert items == best | mine | busy
+    scores = {name: np.where(np.arange(48) == 7, 0.0, values) for name, values in scores.items()}
+    assert 7 not in propose(data, log, queries, scores, each=47).item
+
+
+def test_signals_are_those_of_the_moment(data) -> None:
+    one = of_one_user(data, [(1, 5, 1), (1.1, 6, 3), (4, 5, 1), (9, 5, 3), (9.5, 8, 1)])
+    queries = Queries(np.array([0]), np.array([4]), np.array([START + int(9.5 * DAY)]))
+    candidates = Candidates(np.zeros(3, int), np.array([5, 6, 8]), 1)
+    chance = np.full((1, 48), 0.01)
+    chance[0, 6] = 0.2
+    table = signals(Reading.of(one), queries, candidates, {"m": chance})
+    column = dict(zip(names(["m"]), table.T, strict=True))
+    assert column["log_m"] == pytest.approx(np.log([0.01, 0.2, 0.01])) and column["place_m"].tolist() == [2, 1, 3]
+    assert np.expm1(column["own_times"]) == pytest.approx([3, 1, 0])  # the fifth interaction is yet to come
+    assert column["own_days_since"][:2] == pytest.approx([0.5, 8.4]) and np.isnan(column["own_days_since"][2])
+    assert column["own_share_of_visits"] == pytest.approx([1, 1 / 3, 0])
+    assert column["own_days_over_interval"][0] == pytest.approx(0.5 / 4)  # on days 1, 4 and 9
+    assert column["own_last_kind"].tolist() == [3, 3, 0]
+    assert column["own_fading_14d"][1] == pytest.approx(0.5 ** (8.4 / 14))
+    assert column["user_days_since"] == pytest.approx([0.5] * 3) and column["user_items"].tolist() == [2] * 3
+    category = np.asarray(data.items.category)[:, -1]
+    own = np.array([5, 6, 5, 5])
+    expected = [(category[own] == category[item]).mean() for item in (5, 6, 8)]
+    assert column["own_share_of_category"] == pytest.approx(expected)
+
+
+def test_what_comes_later_changes_no_signal(data) -> None:
+    rows = data.rows("fusion", "lists")
+    queries = lists_of(data, rows)
+    early = int(np.argmin(queries.moment))
+    now, queries = int(queries.moment[early]), queries[np.array([early])]
+    later = data.streams.time // DAY >= now // DAY  # what happened on the day itself is the user's own alone
+    end = data.streams.offsets[queries.users[0]] + queries.history[0]
+    later[data.streams.offsets[queries.users[0]] : end] = False
+    other = replace(data, streams=replace(data.streams, item=np.where(later, 0, data.streams.item)))
+    scores = {"m": np.random.default_rng(2).dirichlet(np.ones(48), 1)}
+    tables = []
+    for each in (data, other):
+        reading = Reading.of(each)
+        candidates = propose(each, reading.log, queries, scores, 10)
+        tables.append(signals(reading, queries, candidates, scores))
+    np.testing.assert_array_equal(*tables)
+
+
+def test_the_usual_interval_of_an_item_is_the_median_of_its_users_and_of_train_alone(data) -> None:
+    days = [0, 2, 5, 9, 14, 20, 40]
+    one = of_one_user(data, [(day, 3, 1) for day in days] + [(41, 4, 1), (42, 4, 1)])
+    assert intervals(one)[3] == np.median(np.diff(days)) and np.isnan(intervals(one)[4])
+    late = replace(one, streams=replace(one.streams, split=np.full(9, 3)))
+    assert np.isnan(intervals(late)).all()
+
+
+@pytest.fixture(scope="module")
+def members(data):
+    return {
+        "similarity": Similarity.fit(data, make_vectors(data), TASKS, SimilarityParams()),
+        "popularity": Popularity.fit(data, TASKS, half_life_days=14),
+    }
+
+
+@pytest.fixture(scope="module")
+def planted(data):
+    """The lists' targets are what the user took longest ago: no member says so, the signals do."""
+    lists, streams = data.lists, data.streams
+    first = streams.item[streams.offsets[lists.user]]
+    return data.replaced(lists=replace(lists, target=first, offsets=np.arange(len(first) + 1)))
+
+
+def test_an_order_that_members_lack_is_learned_serves_and_is_kept(planted, members, tmp_path) -> None:
+    tasks = {"next": TASKS["next"]}
+    fused = fit_fusion(planted, members, tasks, PARAMS)
+    record = fused.record["next"]["reranked"]
+    assert record["serves"] and record["gain"]["low"] > 0.1
+    assert sum(record["shares"].values()) == pytest.approx(1)
+    assert sum(share for name, share in record["shares"].items() if name.startswith("own_")) > 0.5
+    rows = planted.rows("test", "lists")
+    queries, ranker = lists_of(planted, rows), fused.ranker(planted)
+    lists = ranker.rank(queries)
+    assert lists.sum(axis=1) == pytest.approx(1) and (lists >= 0).all()
+    target = np.asarray(planted.lists.target)[rows]
+    worth = {
+        name: ndcg(scores, np.arange(len(rows)), target, 10).mean()
+        for name, scores in (ranker.alone(queries) | {"fused": lists}).items()
+    }
+    assert worth["fused"] > max(worth["similarity"], worth["popularity"]) + 0.1
+    assert fused.needed(["next"]) == ["similarity", "popularity"]
+    fused.save(tmp_path)
+    np.testing.assert_array_equal(Fused.load(tmp_path).ranker(planted).rank(queries), lists)
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".joblib")]
+
+
+def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:
+    fused = fit_fusion(planted, members, {"next": TASKS["next"]}, replace_candidates(5))
+    queries = lists_of(planted, planted.rows("test", "lists")[:40])
+    ranker = fused.ranker(planted)
+    lists, base = ranker.rank(queries), replace(ranker, reranker=None).rank(queries)
+    reading = Reading.of(planted)
+    candidates = propose(planted, reading.log, queries, ranker.alone(queries), 5)
+    for q, (found, before) in enumerate(zip(lists, base, strict=True)):
+        mine = np.isin(np.arange(48), candidates.item[candidates.query == q])
+        assert found[mine].min() > found[~mine].max()
+        np.testing.assert_array_equal(np.argsort(found[~mine]), np.argsort(before[~mine]))
+
+
+def replace_candidates(each: int) -> FuseParams:
+    return PARAMS.model_copy(update={"candidates": each})
+
+
+def test_an_order_that_cannot_be_learned_does_not_serve(data, members) -> None:
+    target = np.random.default_rng(3).integers(48, size=len(data.lists.user))
+    noise = data.replaced(lists=replace(data.lists, target=target, offsets=np.arange(len(target) + 1)))
+    fused = fit_fusion(noise, members, {"next": TASKS["next"]}, PARAMS)
+    assert not fused.record["next"]["reranked"]["serves"] and fused.reranker is None
+    assert KINDS["ranking"].ranks and sum(fused.weights["next"].values()) == pytest.approx(1)
+
+
+def test_nobody_is_judged_by_trees_that_saw_them(planted, members) -> None:
+    """Users whose own lists alone say what they take next gain nothing by them."""
+    random = np.random.default_rng(4)
+    secret = random.integers(48, size=len(planted.users.user_id))[planted.lists.user]  # a user's, the same in all lists
+    lists = replace(planted.lists, target=secret, offsets=np.arange(len(secret) + 1))
+    fused = fit_fusion(planted.replaced(lists=lists), members, {"next": TASKS["next"]}, PARAMS)
+    assert not fused.record["next"]["reranked"]["serves"]
