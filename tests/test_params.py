@@ -1,5 +1,6 @@
 """params.yaml: typed once, and a typo dies at the start with the nearest right name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_the_shipped_file_shows_the_dials_people_turn_as_the_code_has_them() -> 
     default["features"]["user_attributes"] = SHIPPED["features"]["user_attributes"]
     shown = {name: values for name, values in SHIPPED.items() if name != "tasks"}
     assert merge(default, shown) == default
-    assert len(list(_leaves(shown))) <= 64
+    assert len({re.sub(r"\.\d+$", "", path) for path, _ in _leaves(shown)}) <= 60  # a list is one dial
     assert set(SHIPPED) == {field.alias or name for name, field in Params.model_fields.items()}
 
 

@@ -74,6 +74,8 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
     task, figures, k = evidence.tasks[name], evidence.metrics[name], evidence.params.k
     kind = KINDS[task.kind]
     first, primary = kind.metrics[0], kind.metrics[0].name
+    members, fused = _members(name, primary, evidence), evidence.fusion["record"].get(name, {})
+    signals = set(order := _order(fused)) - {member["name"] for member in members}
     return {
         "name": name,
         "task": task,
@@ -85,9 +87,11 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "figures": figures,
         "headings": {metric.name: metric.heading(k) for metric in kind.metrics if metric.name in figures},
         "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in figures],
-        "members": _members(name, primary, evidence),
-        "fusion": evidence.fusion["record"].get(name),
-        "best": evidence.fusion["record"].get(name, {}).get("best"),
+        "members": members,
+        "fusion": fused or None,
+        "order": order,
+        "others": [(word, share) for word, share in order.items() if word in signals][:6],
+        "best": fused.get("best"),
         "charts": _charts(name, first, evidence),
         "slices": [row for row in evidence.slices if row["task"] == name],
     }
@@ -95,16 +99,27 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
 
 def _members(name: str, primary: str, evidence: Evidence) -> list[dict[str, Any]]:
     alone = {row["model"]: row for row in evidence.models if row["task"] == name and row["metric"] == primary}
-    record = evidence.fusion["record"].get(name, {}).get("members", {})
+    fused = evidence.fusion["record"].get(name, {})
+    record, order = fused.get("members", {}), _order(fused)
     return [
         {
             "name": member,
-            "weight": weight,
+            "weight": order.get(member, 0.0) if order else weight,
             "alone": alone.get(member),
-            "cost": record.get(member, {}).get("cost_of_leaving_out"),
+            "cost": None if order else record.get(member, {}).get("cost_of_leaving_out"),
         }
         for member, weight in evidence.fusion["weights"].get(name, {}).items()
     ]
+
+
+def _order(record: Mapping[str, Any]) -> dict[str, float]:
+    """What the order of re-ranked lists rests on, a member's score or another signal → its share, largest first."""
+    shares: dict[str, float] = {}
+    for column, share in record.get("reranked", {}).get("shares", {}).items():
+        kind, _, member = column.partition("_")
+        name = member if kind in ("log", "place") else column.replace("_", " ")
+        shares[name] = shares.get(name, 0.0) + share
+    return dict(sorted(shares.items(), key=lambda each: -each[1]))
 
 
 def _charts(name: str, primary: Metric, evidence: Evidence) -> list[dict[str, Any]]:

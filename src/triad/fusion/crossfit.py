@@ -142,7 +142,8 @@ def _reranked(
     if not serves:
         return None, {"reranked": record}
     reranker = lesson.fit(np.ones(len(lesson.user), bool), judgement.trees)
-    return reranker, {"reranked": record | {"shares": reranker.shares}}
+    evidence = {"reranked": record | {"shares": reranker.shares}}
+    return reranker, evidence | {"gain": record["gain"], "fallback": False}
 
 
 def _blend_of(fit: Question, calibrations: dict[str, Calibration], trial: Trial, group: list[str]) -> Blend:

@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "force_row_wise": True,
     "verbose": -1,
 }
-TREES = (50, 100, 200)
+TREES = (100, 200, 300)
 """How many are tried."""
 
 

@@ -22,7 +22,7 @@ from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.threads import side_by_side
 
-OTHERS = 0.2
+OTHERS = 0.3
 """Share of the candidates not taken that trees learn from."""
 
 

@@ -38,6 +38,8 @@ def fuse(params: Params) -> None:
     for task, record in fused.record.items():
         weights = " ".join(f"{name} {weight:.2f}" for name, weight in fused.weights[task].items() if weight)
         gain, serves = record["gain"], "the best alone serves" if record["fallback"] else "the fusion serves"
+        if record.get("reranked", {}).get("serves"):
+            serves = "re-ranked lists serve"
         log.info(
             "%s: %s · %s %.5f · gain in %s over %s %.5f [%.5f, %.5f] · %s",
             *(task, weights, record["loss"], record["served"], record["judged_by"], record["best"]),
