@@ -158,7 +158,7 @@ def kill(running: Airflow, run: str, stage: str) -> dict[str, Any]:
         time.sleep(1)
     workspace = running.told(run, "open")["workspace"]
     for look in count():  # so little is learned that a checkpoint lies there for a second or two
-        if list(Path(workspace).glob(f".triad/checkpoints/{stage}-*/checkpoint")):
+        if list(Path(workspace).glob(f".triad/checkpoints/{stage}-*/state.index")):
             break
         if look % 250 == 0:
             assert time.monotonic() < until and running.states(run)[stage] != "success", running.states(run)

@@ -1,7 +1,8 @@
 """A simulated shop's true probabilities, aligned with the test window: the scores of the best possible model.
 
-Real shops have none. Nothing but evaluation may read them. The ranking is the shop's own approximation of a customer's
-expected next clicks, so a model may come above it; the others nobody beats but by luck.
+Real shops have none. Nothing but evaluation may read them. Lists are ordered
+by one who knows what the shop showed just before and how likely each item was to be taken. What was not shown stands
+behind, by the taste of the customer.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from triad.arrays import Floats, Ints
 from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation.window import Scored, Window, rank_targets
+from triad.evaluation.window import Scored, Window, ranking_blocks
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import Queries, lists_of
 from triad.kinds import KINDS
 from triad.paths import pattern
+from triad.ranking import target_ranks
+from triad.schema import EVENT_KINDS
 from triad.tables import confine
 from triad.tasks import LABELS, of_unit
 from triad.tasks.base import Truth
 
+HOUR = 3_600_000_000
 _NOWHERE = -1e12  # logit of a product the shop could not show
 
 
@@ -38,9 +43,31 @@ class Affinity:
     items: Floats  # (n_items, dim)
     bias: Floats  # (n_items,)
 
-    def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
+    def of(self, users: Ints) -> Floats:
         """(q, n_items) logits: only their order means anything."""
         return np.asarray(self.users[users] @ self.items.T + self.bias)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """(n,) what users were shown, by user, then by time."""
+
+    user: Ints
+    time: Ints  # µs
+    item: Ints
+    chance: Floats  # true probability that it is taken
+
+    def before(self, queries: Queries) -> tuple[Ints, Ints, Floats]:
+        """(m,) query, item and its chance: shown to the query's user in the hour up to its moment."""
+        query, row = [], []
+        begin = np.searchsorted(self.user, [queries.users, queries.users + 1])
+        for q, (first, last) in enumerate(begin.T):
+            mine = self.time[first:last]
+            rows = first + np.arange(*np.searchsorted(mine, [queries.moment[q] - HOUR, queries.moment[q] + 1]))
+            query.append(np.full(len(rows), q))
+            row.append(rows)
+        rows = np.concatenate([np.zeros(0, np.int64), *row])
+        return np.concatenate([np.zeros(0, np.int64), *query]), self.item[rows], self.chance[rows]
 
 
 def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window: Window) -> Scored | None:
@@ -60,7 +87,7 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window:
                 truths[name] = np.where(np.isfinite(truth), truth, 0.0)
     ranks = None
     if any(KINDS[task.kind].ranks for task in tasks.values()) and (folder / "items.parquet").is_file():
-        ranks = rank_targets(_affinity(folder, data), data, window)
+        ranks = _ranks(folder, data, window)
     return Scored(truths, ranks)
 
 
@@ -75,6 +102,32 @@ def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints) -> Floats | No
     }
     values = _lookup(folder / f"{truth.table}.parquet", {name: keys[name]() for name in truth.key}, truth.columns)
     return values[:, 0] if values is not None and len(truth.columns) == 1 else values
+
+
+def _ranks(folder: Path, data: Dataset, window: Window) -> Ints:
+    """(t,) place of each target in the list of one who knows what was shown."""
+    affinity, shown, queries = _affinity(folder, data), _shown(folder, data), lists_of(data, window.queries)
+    ranks: list[Ints] = [np.zeros(0, np.int64)]
+    for part, query, target in ranking_blocks(data, window):
+        scores = affinity.of(queries.users[part])
+        if shown is not None:
+            row, item, chance = shown.before(queries[part])
+            scores -= scores.max(axis=1, keepdims=True)
+            np.maximum.at(scores, (row, item), chance + 1)
+        ranks.append(target_ranks(scores, query, target))
+    return np.concatenate(ranks)
+
+
+def _shown(folder: Path, data: Dataset) -> Shown | None:
+    """None where the source does not tell how likely what it showed was to be taken."""
+    column = f"p_{EVENT_KINDS[data.meta.target_kind]}"
+    chance = _truth(folder, data, Truth("exposures", ("event_id",), (column,)), np.arange(len(data.exposures.user)))
+    if chance is None:
+        return None
+    user, time = np.asarray(data.exposures.user, np.int64), np.asarray(data.exposures.time)
+    order = np.lexsort((time, user))
+    order = order[np.isfinite(chance[order])]
+    return Shown(user[order], time[order], np.asarray(data.exposures.item)[order], chance[order])
 
 
 def _affinity(folder: Path, data: Dataset) -> Affinity:
