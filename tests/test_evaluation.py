@@ -29,7 +29,8 @@ from triad.evaluation import scoring, window
 from triad.evaluation.oracle import Shown, oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
-from triad.fusion.candidates import Queries
+from triad.fusion.candidates import Queries, lists_of
+from triad.ranking import target_ranks
 from triad.stages import evaluate as stage
 from triad.statistics.bootstrap import value
 from triad.tasks.base import EVERY_SLICE
@@ -125,7 +126,8 @@ def test_the_fused_answers_are_those_of_the_fusion_itself(data, asked) -> None:
     assert set(scored) == {"fused", "peeking", "popularity"}
     for task, scores in fused.predict(data, asked.rows).items():
         assert np.array_equal(scored["fused"].tasks[task], scores)
-    assert np.array_equal(scored["fused"].ranks, window.rank_targets(fused, data, asked))
+    lists = fused.ranker(data).rank(lists_of(data, asked.queries))
+    assert np.array_equal(scored["fused"].ranks, target_ranks(lists, asked.query, asked.target))
 
 
 def test_the_naive_answers_need_no_member(data, asked) -> None:

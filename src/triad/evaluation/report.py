@@ -116,8 +116,8 @@ def _order(record: Mapping[str, Any]) -> dict[str, float]:
     """What the order of re-ranked lists rests on, a member's score or another signal → its share, largest first."""
     shares: dict[str, float] = {}
     for column, share in record.get("reranked", {}).get("shares", {}).items():
-        kind, _, member = column.partition("_")
-        name = member if kind in ("log", "place") else column.replace("_", " ")
+        about, _, member = column.partition("_")
+        name = member if about in ("log", "place") else column.replace("_", " ")
         shares[name] = shares.get(name, 0.0) + share
     return dict(sorted(shares.items(), key=lambda each: -each[1]))
 
