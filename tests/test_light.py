@@ -56,6 +56,15 @@ def test_the_pipeline_of_a_light_night_reads_nothing_that_it_does_not_make() -> 
     assert "artifacts/champion" in kept["publish"]["deps"]
 
 
+def test_dvc_repro_runs_no_light_night() -> None:
+    for name in FULL_ONLY:
+        with pytest.raises(TriadError, match=f"has no stage {name}"):
+            nights.check_stage(name, "light", ROOT / "dvc.yaml")
+        nights.check_stage(name, "full", ROOT / "dvc.yaml")
+    nights.check_stage("refit", "light", ROOT / "dvc.yaml")
+    nights.check_stage("fuse", "light", ROOT / "no_pipeline.yaml")
+
+
 def version(params: Params, **changes: Any) -> Version:
     """Version 3 as `publish` describes one that learned until the day before these params' `as_of`."""
     learned = {"evaluated": {"last_day": "2026-01-16"}, "refitted": {"last_day": "2026-01-29"}}

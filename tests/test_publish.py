@@ -157,6 +157,9 @@ def test_a_light_night_registers_the_champions_twin_and_serves_on_health(again: 
     assert line["learned"]["evaluated"] == registry.describe("triad", "1").lineage["learned"]["evaluated"]
     assert (tags["night"], tags["goes_on_from"], tags["previous_champion"]) == ("light", "1", "1")
     assert "version 1 learned the days from" in why("2") and "from version 1 to version 2" in lineage.diff("1", "2")
+    # a full night that starts from it meets the twin's days, not those that the light night taught
+    fetch_champion(make_params(champion={"version": 2}))
+    assert read_json(ARTIFACTS / "champion" / "state" / "state.json") == read_json(twins[0] / "state" / "state.json")
     assert registry.rollback("triad", "champion").endswith("serves version 1 now, instead of 2.")
 
 

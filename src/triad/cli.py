@@ -113,8 +113,10 @@ def _add_stage(name: str) -> None:
     def run() -> None:
         from triad.artifacts import check_inputs
         from triad.config.params import load
+        from triad.retraining.nights import check_stage
 
         params = load()
+        check_stage(name, params.retraining.night)
         check_inputs(name)
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
         with held(ARTIFACTS / name):

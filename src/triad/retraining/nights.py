@@ -61,6 +61,19 @@ def light(pipeline: str) -> str:
     return _HEADER + yaml.safe_dump({"stages": kept}, sort_keys=False, allow_unicode=True)
 
 
+def check_stage(name: str, night: Night, pipeline: Path = Path(PIPELINE)) -> None:
+    """Raises:
+    TriadError: by the word of `pipeline`, if there is one, the stage `name` is not run in such a night.
+    """
+    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.is_file() else {}
+    if night == "light" and only_full(stages.get(name, {}).get("meta", {})):
+        raise TriadError(
+            f"a light night has no stage {name}",
+            where="retraining.night",
+            mend="`triad retraining night --night light` runs one; `dvc repro` runs full ones",
+        )
+
+
 def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None) -> Night:
     """Decide which night the params of the workspace `folder` are of, and write it and its champion into them.
 

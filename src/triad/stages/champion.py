@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.errors import TriadError
 from triad.features.champion import FUSE, MARKET, NAME, REFIT, STATE, read
-from triad.tracking.continuing import FULL, check
+from triad.tracking.continuing import check
 from triad.tracking.fetching import folder_of
 from triad.tracking.registry import describe, versions
 from triad.tracking.store import client
@@ -61,7 +61,8 @@ def _checked(params: Params) -> dict[str, str]:
         TriadError: there is no champion, or it cannot be gone on from (`tracking/continuing.py`).
     """
     if params.champion.version is None:
-        raise TriadError("a light night needs a champion to go on from", where="champion.version", mend=FULL)
+        mend = "`triad retraining night --night light` names the one that serves"
+        raise TriadError("a light night needs a champion to go on from", where="champion.version", mend=mend)
     served = describe(params.publish.model, str(params.champion.version))
     check(served, params)
     twin = served.lineage.get("night", {}).get("twin", served.number)
