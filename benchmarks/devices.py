@@ -33,7 +33,8 @@ from triad.members.network import NetworkScorer
 from triad.statistics import metrics
 from triad.statistics.bootstrap import draw, value
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import pretrain_network, targets
+from triad.training.pretraining import pretrain_network
+from triad.training.pretraining_feeds import targets
 from triad.training.runtime import settle
 
 SETTINGS = ("cpu/float32/auto", "gpu/float32/auto", "gpu/float32/on", "gpu/mixed_bfloat16/auto")

@@ -47,12 +47,13 @@ def make_steps(items: int) -> tuple[Callable[[], object], Callable[[], object]]:
     log_q = tf.fill([PARAMS.negatives], tf.cast(-np.log(items), tf.float32))
 
     def exact() -> tf.Tensor:
-        return losses.softmax(states, vectors, target)
+        return losses.softmax(tf.matmul(states, vectors, transpose_b=True), target)
 
     def sampled() -> tf.Tensor:
-        positive, negatives = tf.gather(vectors, target), tf.gather(vectors, drawn)
+        logits = tf.matmul(states, tf.gather(vectors, tf.concat([target, drawn], 0)), transpose_b=True)
         is_target = tf.cast(target[:, None] == drawn[None, :], tf.float32)
-        return losses.sampled_softmax(states, positive, negatives, is_target, log_q)
+        taken, negatives = tf.linalg.diag_part(logits[:, : len(target)]), logits[:, len(target) :]
+        return losses.sampled_softmax(taken, negatives, is_target, log_q)
 
     def step(loss: Callable[[], tf.Tensor]) -> Callable[[], object]:
         @tf.function

@@ -43,7 +43,8 @@ from triad.statistics.bootstrap import Draws, draw, interval
 from triad.tables import connect
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.pretraining import pretrain_network
+from triad.training.pretraining_feeds import TargetFeed
 from triad.training.runtime import Runtime, settle
 
 ARMS = {"scratch": ("scratch", "pretrain"), "warm": ("champion", "champion"), "trunk": ("champion", "pretrain")}

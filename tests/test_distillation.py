@@ -14,6 +14,7 @@ from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
 from triad.training import pretraining
 from triad.training.distillation import Peers, divergence, make_joint_loss
+from triad.training.pretraining_feeds import TargetFeed
 from triad.training.runtime import settle
 
 SMALL = TrunkParams(dim=16, layers=1, heads=2, max_steps=8)
@@ -50,7 +51,7 @@ def test_no_gradient_reaches_the_teacher() -> None:
 def test_the_joint_loss_by_hand(data) -> None:
     quiet = SMALL.model_copy(update={"dropout": 0.0})
     peers = Peers([SequenceNetwork(trunk_config(data, quiet)) for _ in range(2)])
-    feed = pretraining.TargetFeed(data, PARAMS)
+    feed = TargetFeed(data, PARAMS)
     _, batch = feed.build(feed.plan(0)[0], 0, 0)
     p = [softmax(np.asarray(each, np.float64), axis=1) for each in peers(batch)]
     real, row = batch["mask"] > 0, np.arange(len(batch["mask"]))

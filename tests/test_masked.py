@@ -13,7 +13,8 @@ from triad.features.dataset import Streams
 from triad.models.batches import HiddenBatches
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
-from triad.training.pretraining import InTurn, TargetFeed, item_loss, pretrain_network, targets
+from triad.training.pretraining import item_loss, pretrain_network
+from triad.training.pretraining_feeds import InTurn, TargetFeed, targets
 
 
 @pytest.fixture(scope="module")

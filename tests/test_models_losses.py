@@ -107,42 +107,41 @@ def test_neither_moves_the_propensity_and_each_part_moves_its_own() -> None:
 STATES = np.array([[1.0, 0.0], [0.5, 2.0]], np.float32)
 ITEMS = np.array([[0.2, 0.1], [1.0, -1.0], [0.0, 0.5], [-0.3, 0.4]], np.float32)
 TARGET = np.array([1, 2])
+LOGITS = STATES @ ITEMS.T
+TAKEN = LOGITS[[0, 1], TARGET]
 
 
 def test_full_softmax_by_hand() -> None:
-    logits = STATES @ ITEMS.T
-    expected = np.log(np.exp(logits).sum(axis=1)) - logits[[0, 1], TARGET]
-    np.testing.assert_allclose(numbers(losses.softmax(STATES, ITEMS, TARGET)), expected, rtol=1e-6)
+    expected = np.log(np.exp(LOGITS).sum(axis=1)) - TAKEN
+    np.testing.assert_allclose(numbers(losses.softmax(LOGITS, TARGET)), expected, rtol=1e-6)
 
 
 def test_log_q_makes_the_sampled_sum_the_full_one() -> None:
     # each item drawn as often as its probability says: what is summed is then the whole catalogue exactly
     drawn, q = np.array([0, 1, 1, 2, 3, 3, 3, 3]), np.array([1, 2, 1, 4]) / 8
     found = losses.sampled_softmax(
-        STATES,
-        ITEMS[TARGET],
-        ITEMS[drawn],
+        TAKEN,
+        LOGITS[:, drawn],
         (TARGET[:, None] == drawn).astype("float32"),
         np.log(q[drawn], dtype="float32"),
     )
-    np.testing.assert_allclose(numbers(found), numbers(losses.softmax(STATES, ITEMS, TARGET)), rtol=1e-5)
+    np.testing.assert_allclose(numbers(found), numbers(losses.softmax(LOGITS, TARGET)), rtol=1e-5)
 
 
 def test_gbce_by_hand() -> None:
     drawn = np.array([0, 3])
-    found = losses.gbce(STATES, ITEMS[TARGET], ITEMS[drawn], np.zeros((2, 2), "float32"), catalogue=5, calibration=0.75)
+    found = losses.gbce(TAKEN, LOGITS[:, drawn], np.zeros((2, 2), "float32"), catalogue=5, calibration=0.75)
     alpha = 2 / 4
     beta = alpha * (0.75 * (1 - 1 / alpha) + 1 / alpha)
-    logits = STATES @ ITEMS.T
-    chance = 1 / (1 + np.exp(-logits))
+    chance = 1 / (1 + np.exp(-LOGITS))
     expected = -beta * np.log(chance[[0, 1], TARGET]) - np.log(1 - chance[:, drawn]).sum(axis=1)
     np.testing.assert_allclose(numbers(found), expected, rtol=1e-5)
 
 
 def test_gbce_leaves_out_the_target_drawn_by_accident() -> None:
     hit = np.array([[1.0, 0.0], [0.0, 0.0]], "float32")
-    both = losses.gbce(STATES, ITEMS[TARGET], ITEMS[[1, 0]], hit, catalogue=5)
-    clean = losses.gbce(STATES, ITEMS[TARGET], ITEMS[[1, 0]], np.zeros((2, 2), "float32"), catalogue=5)
+    both = losses.gbce(TAKEN, LOGITS[:, [1, 0]], hit, catalogue=5)
+    clean = losses.gbce(TAKEN, LOGITS[:, [1, 0]], np.zeros((2, 2), "float32"), catalogue=5)
     expected = np.log1p(np.exp(STATES[0] @ ITEMS[1]))
     np.testing.assert_allclose(numbers(clean - both), [expected, 0], atol=1e-6)
 

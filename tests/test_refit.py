@@ -36,7 +36,8 @@ from triad.texts import Texts
 from triad.training.again import Again, Evaluated, reach
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.pretraining import pretrain_network
+from triad.training.pretraining_feeds import TargetFeed
 from triad.training.refit import Refit
 
 DAY = 86_400_000_000

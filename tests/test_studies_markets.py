@@ -21,7 +21,8 @@ from triad.errors import TriadError
 from triad.examples.dataset import load
 from triad.members.registry import load_member
 from triad.models.warm_start import InitialModel
-from triad.training.pretraining import pretrain_network, targets
+from triad.training.pretraining import pretrain_network
+from triad.training.pretraining_feeds import targets
 
 HEAD = "userId\titemId\trating\n"
 SOURCE = [("s1", "a", 5), ("s1", "b", 4), ("s1", "a", 5), ("s2", "b", 1), ("s2", "c", 5), ("s2", "a", 5)]

@@ -33,7 +33,8 @@ from triad.training import checkpoints
 from triad.training.checkpoints import CHECKPOINTS, fingerprint
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import TargetFeed, item_loss, pretrain_network, proposal, ranking, targets
+from triad.training.pretraining import item_loss, pretrain_network, ranking
+from triad.training.pretraining_feeds import TargetFeed, proposal, targets
 from triad.training.runtime import COMPILE_STEPS, Runtime, settle
 
 RUNTIME = settle(RuntimeParams(device="cpu"), seed=1)  # here, because TensorFlow takes it before its first use only

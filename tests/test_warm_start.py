@@ -25,7 +25,8 @@ from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import TargetFeed, pretrain_network
+from triad.training.pretraining import pretrain_network
+from triad.training.pretraining_feeds import TargetFeed
 from triad.training.warm import initial_model
 
 TASKS = dict(PARAMS.tasks)

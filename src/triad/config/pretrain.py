@@ -41,6 +41,12 @@ class PretrainParams(Section):
     )
     hidden_share: float = Field(default=0.2, gt=0, lt=1, description="share of interactions masked in an epoch")
     trunk: TrunkParams = TrunkParams()
+    own_items: int = Field(
+        default=1024,
+        ge=0,
+        description="last interactions whose items gain a learned term by how often and how lately the user took them; "
+        "0: no such term. Masked interactions do not teach it",
+    )
     loss: Literal["auto", "softmax", "sampled_softmax", "gbce"] = Field(
         default="auto",
         description="softmax is exact; the others are for catalogues that are too large for it. auto: softmax "

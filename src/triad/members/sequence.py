@@ -13,6 +13,7 @@ from triad.examples.dataset import Dataset
 from triad.members.bench import Bench
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
+from triad.models.own_items import OwnItems
 from triad.models.scoring import Scorer, slots_for
 
 NETWORK = "network.keras"
@@ -25,6 +26,7 @@ class Sequence:
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
+        self._read: tuple[Dataset, OwnItems] | None = None
 
     def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
         """(q, dim) states after each user's first `history` interactions, of which the last is hidden if `masked`.
@@ -43,12 +45,26 @@ class Sequence:
         states: Floats = self.scorer.outputs(batches)
         return states
 
-    def logits(self, data: Dataset, users: Ints, history: Ints, items: Floats | None = None) -> Floats:
-        """(q, n_items) unnormalised log probabilities of the next item."""
+    def logits(
+        self, data: Dataset, users: Ints, history: Ints, items: Floats | None = None, *, masked: Ints | None = None
+    ) -> Floats:
+        """(q, n_items) unnormalised log probabilities of the next item, or of the last where it is `masked`."""
         items = self.scorer.items(data) if items is None else items
         if not len(users):
             return np.zeros((0, len(items)), np.float32)
-        return self.states(data, users, history) @ items.T
+        states = self.states(data, users, history, masked=masked)
+        logits = states @ items.T
+        if self.network.own is not None and masked is None:
+            own = self._own_items(data).of(users, history)
+            row, item, added = self.network.own.pairs(states, items, own)
+            logits[row, item] += added
+        return logits
+
+    def _own_items(self, data: Dataset) -> OwnItems:
+        """The reader of `data`, made once: queries come in blocks."""
+        if self._read is None or self._read[0] is not data:
+            self._read = data, OwnItems(data, self.network.own_items)
+        return self._read[1]
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item from each user's first `history` interactions; rows sum to 1."""

@@ -56,41 +56,34 @@ def doubly_robust(errors: Any, imputed: Any, happened: Any, logits: Any) -> Any:
     return robust + inverse_propensity((ops.stop_gradient(errors) - imputed) ** 2, happened, logits)
 
 
-def softmax(states: Any, items: Any, target: Any) -> Any:
-    """(n,) cross-entropy over the whole of `items` (m, dim), for states (n, dim) and target places (n,)."""
-    return KINDS["ranking"].loss(target, ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
+def softmax(logits: Any, target: Any) -> Any:
+    """(n,) cross-entropy over the whole catalogue, for logits (n, m) and target places (n,)."""
+    return KINDS["ranking"].loss(target, logits)
 
 
-def sampled_softmax(states: Any, positive: Any, negatives: Any, is_target: Any, log_q: Any) -> Any:
+def sampled_softmax(taken: Any, drawn: Any, is_target: Any, log_q: Any) -> Any:
     """(n,) cross-entropy against shared negatives with log-Q correction (Bengio & Senécal 2008; Yi et al. 2019).
 
     Each negative stands for 1 / (k q) items, so Z ≈ e^s₊ + Σ_k e^s_k / (k q_k) is unbiased for the full sum; the target
     itself, drawn by accident, is left out of it. The positive is no draw, so it bears no correction.
 
     Args:
-        states: (n, dim).
-        positive: (n, dim) vectors of the targets.
-        negatives: (k, dim) vectors of the draws.
+        taken: (n,) logits of the targets.
+        drawn: (n, k) logits of the draws.
         is_target: (n, k) 1 where a draw is the row's own target.
         log_q: (k,) log probability of each draw.
     """
-    taken = ops.cast(ops.sum(states * positive, axis=-1), "float32")
-    drawn = ops.cast(ops.matmul(states, ops.transpose(negatives)), "float32")
-    count = ops.cast(ops.shape(negatives)[0], "float32")
+    count = ops.cast(ops.shape(drawn)[1], "float32")
     drawn = drawn - log_q - ops.log(count) - 1e9 * is_target
     return ops.logsumexp(ops.concatenate([taken[:, None], drawn], axis=1), axis=1) - taken
 
 
-def gbce(
-    states: Any, positive: Any, negatives: Any, is_target: Any, *, catalogue: int, calibration: float = 0.75
-) -> Any:
+def gbce(taken: Any, drawn: Any, is_target: Any, *, catalogue: int, calibration: float = 0.75) -> Any:
     """(n,) generalised binary cross-entropy (Petrov & Macdonald 2023, gSASRec) against uniform negatives.
 
     −log σ(s₊)^β − Σ log(1 − σ(s₋)), with β = α (t (1 − 1/α) + 1/α), α = k / (catalogue − 1), t = `calibration`: the
-    exponent takes back the overconfidence that sampling negatives brings.
+    exponent takes back the overconfidence that sampling negatives brings. Arguments as `sampled_softmax` has them.
     """
-    taken = ops.cast(ops.sum(states * positive, axis=-1), "float32")
-    drawn = ops.cast(ops.matmul(states, ops.transpose(negatives)), "float32")
-    alpha = min(negatives.shape[0] / max(catalogue - 1, 1), 1.0)
+    alpha = min(drawn.shape[1] / max(catalogue - 1, 1), 1.0)
     beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
     return beta * ops.softplus(-taken) + ops.sum(ops.softplus(drawn) * (1 - is_target), axis=1)

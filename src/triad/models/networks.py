@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from keras import ops
 
 from triad.encoders.base import PACKAGE
 from triad.encoders.history import read_states
 from triad.errors import TriadError
+from triad.models.own_items import OwnLogits
 from triad.models.trunk import Trunk
 
 APART = "apart"
@@ -20,13 +22,21 @@ APART = "apart"
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SequenceNetwork(keras.Model):
-    """The trunk on the source task: a state's logits over items are its products with the tower's outputs."""
+    """The trunk on the source task: a state's logits over items are its products with the tower's outputs.
 
-    def __init__(self, trunk: dict[str, Any], **kwargs: Any) -> None:
+    Args:
+        trunk: what the trunk is made from.
+        own_items: last interactions whose items have a logit of their own besides (`own_items.py`); 0: no such term.
+    """
+
+    def __init__(self, trunk: dict[str, Any], own_items: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.trunk_config = dict(trunk)
+        self.trunk_config, self.own_items = dict(trunk), own_items
         self.trunk = Trunk(**self.trunk_config, name="trunk")
         self.trunk.build()
+        self.own = OwnLogits(self.trunk.dim, name="own") if own_items else None
+        if self.own is not None:
+            self.own.build()
         self.built = True
 
     def call(self, batch: Any, training: bool = False) -> tuple[Any, Any]:
@@ -34,8 +44,17 @@ class SequenceNetwork(keras.Model):
         states, items = self.trunk(batch, training=training)
         return read_states(states, batch), items
 
+    def logits(self, batch: Any, training: bool = False) -> Any:
+        """(slots, columns) of the items that the batch ranks: those at its `columns`, or its whole list."""
+        states, items = self(batch, training=training)
+        vectors = ops.take(items, batch["columns"], axis=0) if "columns" in batch else items
+        logits = ops.cast(ops.matmul(states, ops.transpose(vectors)), "float32")
+        if self.own is not None and "own_column" in batch:  # of what is masked, the user's own items would tell
+            logits = logits + self.own(states, vectors, batch)
+        return logits
+
     def get_config(self) -> dict[str, Any]:
-        return {"trunk": self.trunk_config, "name": self.name}
+        return {"trunk": self.trunk_config, "own_items": self.own_items, "name": self.name}
 
 
 def save_network(network: keras.Model, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from triad.arrays import Ints
 from triad.errors import TriadError
+from triad.models.networks import SequenceNetwork
 from triad.models.trunk import Config, Trunk, rescaled_trunk
 
 
@@ -53,6 +54,21 @@ class InitialModel:
         sizes = ("dim", "layers", "heads", "max_steps")
         same_sizes(trunk.history.get_config(), theirs.history.get_config(), sizes, "pretrain.trunk")
         return trunk.warm_start(theirs, self.rows)
+
+
+def warm_start_sequence(network: SequenceNetwork, initial: InitialModel) -> list[str]:
+    """Give `network` the function of an earlier one; returns what is new in it, by name.
+
+    Raises:
+        TriadError: the two differ in size, or in how many own items they read.
+    """
+    new, theirs = initial.start(network.trunk), initial.network
+    if theirs.own is not None:
+        same_sizes(network.get_config(), theirs.get_config(), ["own_items"], "pretrain")
+    if network.own is not None:
+        network.own.warm_start(theirs.own)
+        new += ["own items"] if theirs.own is None else []
+    return new
 
 
 def same_sizes(ours: Mapping[str, Any], theirs: Mapping[str, Any], dials: Iterable[str], section: str) -> None:

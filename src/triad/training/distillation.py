@@ -29,11 +29,7 @@ class Peers(keras.Model):
 
     def call(self, batch: Batch, training: bool = False) -> list[Any]:
         """Each network's (slots, items) logits over the catalogue."""
-        logits = []
-        for network in self.networks:
-            states, items = network(batch, training=training)
-            logits.append(ops.cast(ops.matmul(states, ops.transpose(items)), "float32"))
-        return logits
+        return [network.logits(batch, training=training) for network in self.networks]
 
 
 def divergence(teacher: Any, student: Any) -> Any:

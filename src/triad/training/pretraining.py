@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,19 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
-from triad.arrays import Floats, Ints
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS
 from triad.members.sequence import Sequence
 from triad.models import losses
-from triad.models.batches import Batch, Batches, HiddenBatches
+from triad.models.batches import Batch
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
-from triad.models.warm_start import InitialModel
+from triad.models.warm_start import InitialModel, warm_start_sequence
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import schedule
+from triad.training.pretraining_feeds import InTurn, TargetFeed, Targets, targets
 from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 
@@ -48,127 +46,27 @@ BLOCK = 2048
 """Queries scored at once, so that a large catalogue's scores need not all be held."""
 
 
-@dataclass(frozen=True)
-class Targets:
-    """Interactions to predict, each from the user's state strictly before its moment; (n,) each."""
-
-    user: Ints
-    history: Ints
-    item: Ints
-    time: Ints  # µs
-
-    def take(self, places: Ints | slice) -> Targets:
-        """Those at `places`."""
-        return Targets(self.user[places], self.history[places], self.item[places], self.time[places])
-
-
-def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
-    """The interactions of the target kind in `split`; those of one moment share the state before that moment.
-
-    Masked ones are read at their own place in the stream.
-    """
-    streams = data.streams
-    offsets, time = np.asarray(streams.offsets), np.asarray(streams.time)
-    user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    place = np.arange(len(time))
-    fresh = np.ones(len(time), bool)
-    fresh[1:] = (time[1:] != time[:-1]) | (user[1:] != user[:-1])
-    moment = np.maximum.accumulate(np.where(fresh, place, 0))  # first interaction of the same moment
-    event = np.asarray(streams.kind)
-    rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (event == data.meta.target_kind))
-    state = (place + 1 if masked else moment) - offsets[user]
-    return Targets(user[rows], state[rows], np.asarray(streams.item)[rows], time[rows])
-
-
 def thinned(wanted: Targets, most: int) -> Targets:
     """At most about `most` of `wanted`, evenly spaced, and no fewer than `LOOKED_AT`; all where there are no more."""
     step = -(-len(wanted.item) // max(most, LOOKED_AT))
     return wanted if step <= 1 else wanted.take(slice(None, None, step))
 
 
-def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
-    """(n_items,) probabilities negatives are drawn with: half popularity, half uniform; for gBCE uniform."""
-    count = np.bincount(item, minlength=len(data.items.item_id)).astype(np.float64)
-    uniform = np.full(len(count), 1 / len(count))
-    return uniform if loss == "gbce" else (count / count.sum() + uniform) / 2
-
-
-class TargetFeed:
-    """Batches of train targets. If the loss needs negatives, each step draws new ones.
-
-    Masked, each epoch hides others: a `hidden_share` of all interactions. Of `refit`, only what it takes is learned.
-    """
-
-    def __init__(
-        self, data: Dataset, params: PretrainParams, *, masked: bool = False, refit: Refit | None = None
-    ) -> None:
-        interactions = targets(data, "train", masked=masked)
-        if refit is not None:
-            interactions = interactions.take(refit.rows(interactions.time))
-        self._share = params.hidden_share if masked else 1.0
-        self.examples = round(self._share * len(interactions.item))
-        self._whole = np.arange(len(data.items.item_id))
-        loss = params.loss_for(len(self._whole))
-        self._seed, self._sampled = params.seed, loss != "softmax"
-        self._negatives = params.negatives
-        self._probability = proposal(data, interactions.item, loss) if self.examples else np.zeros(0)
-        self._batches = (HiddenBatches if masked else Batches)(
-            data,
-            interactions.user,
-            interactions.history,
-            interactions.item,
-            max_steps=params.trunk.max_steps,
-            slots=min(params.batch_targets, max(self.examples, 1)),
-            extra_items=params.negatives if self._sampled else len(self._whole),
-            density=self._share,
-        )
-
-    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
-        return self._batches.pack((self._seed, epoch), self._share)
-
-    def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
-        chosen, rows = planned
-        if not self._sampled:
-            return len(rows), self._batches.build(chosen, rows, self._whole)
-        random = np.random.default_rng((self._seed, epoch, step))
-        drawn = random.choice(len(self._whole), size=self._negatives, p=self._probability)
-        batch = self._batches.build(chosen, rows, drawn)
-        batch["log_q"] = np.log(self._probability[drawn]).astype(np.float32)
-        return len(rows), batch
-
-
-class InTurn:
-    """Batches of both source tasks, the masked ones spread evenly among the others."""
-
-    def __init__(self, data: Dataset, params: PretrainParams, refit: Refit | None = None) -> None:
-        self._feeds = [TargetFeed(data, params, masked=masked, refit=refit) for masked in (False, True)]
-        self.examples = sum(feed.examples for feed in self._feeds)
-
-    def plan(self, epoch: int) -> list[tuple[int, tuple[Ints, Ints]]]:
-        plans = [feed.plan(epoch) for feed in self._feeds]
-        placed = [((at + 0.5) / len(plan), number, at) for number, plan in enumerate(plans) for at in range(len(plan))]
-        return [(number, plans[number][at]) for _, number, at in sorted(placed)]
-
-    def build(self, planned: tuple[int, tuple[Ints, Ints]], epoch: int, step: int) -> tuple[int, Batch]:
-        number, batch = planned
-        return self._feeds[number].build(batch, epoch, step)
-
-
 def make_loss(network: SequenceNetwork, loss: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
     """A batch's mean loss, `loss` as `PretrainParams.loss_for` says."""
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
-        states, items = network(batch, training=True)
-        target, drawn = batch["candidate"], batch["negatives"]
+        logits, target = network.logits(batch, training=True), batch["candidate"]
         if loss == "softmax":  # the batch's list is the whole catalogue
-            values = losses.softmax(states, items, target)
+            values = losses.softmax(logits, target)
         else:
-            positive, negatives = ops.take(items, target, axis=0), ops.take(items, drawn, axis=0)
-            is_target = ops.cast(target[:, None] == drawn[None, :], "float32")
+            taken = ops.take_along_axis(logits, target[:, None], axis=1)[:, 0]
+            drawn = ops.take(logits, batch["negatives"], axis=1)
+            is_target = ops.cast(target[:, None] == batch["negatives"][None, :], "float32")
             if loss == "gbce":
-                values = losses.gbce(states, positive, negatives, is_target, catalogue=catalogue)
+                values = losses.gbce(taken, drawn, is_target, catalogue=catalogue)
             else:
-                values = losses.sampled_softmax(states, positive, negatives, is_target, batch["log_q"])
+                values = losses.sampled_softmax(taken, drawn, is_target, batch["log_q"])
         return losses.masked_mean(values, batch["mask"]), {}
 
     return loss_of
@@ -181,7 +79,7 @@ def item_loss(member: Sequence, data: Dataset, interactions: Targets, *, masked:
     for start in range(0, len(interactions.item), BLOCK):
         part = slice(start, start + BLOCK)
         hidden = interactions.item[part] if masked else None
-        logits = member.states(data, interactions.user[part], interactions.history[part], masked=hidden) @ items.T
+        logits = member.logits(data, interactions.user[part], interactions.history[part], items, masked=hidden)
         total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]]).sum())
     return total / len(interactions.item)
 
@@ -248,16 +146,16 @@ def pretrain_network(
         )
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, params.trunk)
-    network = SequenceNetwork(config if initial is None else initial.rescaled(config))
+    network = SequenceNetwork(config if initial is None else initial.rescaled(config), params.own_items)
     if initial is not None:
-        new = initial.start(network.trunk)
+        new = warm_start_sequence(network, initial)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
     catalogue = len(data.items.item_id)
     loss = params.loss_for(catalogue)
     log.info("loss: %s, %s items", loss, f"{catalogue:,}")
     taught, loss_of = network, make_loss(network, loss, catalogue)
     if params.peer_weight:  # the second one is let go in the end
-        taught = Peers([network, SequenceNetwork(network.trunk_config)])
+        taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items)])
         loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
     mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))

@@ -1,0 +1,131 @@
+"""Batches of the source tasks: the interactions to predict, and the items they are ranked among."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.config.pretrain import PretrainParams
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
+from triad.models.batches import Batch, Batches, HiddenBatches, padded
+from triad.models.own_items import OwnItems
+from triad.training.refit import Refit
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Interactions to predict, each from the user's state strictly before its moment; (n,) each."""
+
+    user: Ints
+    history: Ints
+    item: Ints
+    time: Ints  # µs
+
+    def take(self, places: Ints | slice) -> Targets:
+        """Those at `places`."""
+        return Targets(self.user[places], self.history[places], self.item[places], self.time[places])
+
+
+def targets(data: Dataset, split: str, *, masked: bool = False) -> Targets:
+    """The interactions of the target kind in `split`; those of one moment share the state before that moment.
+
+    Masked ones are read at their own place in the stream.
+    """
+    streams = data.streams
+    offsets, time = np.asarray(streams.offsets), np.asarray(streams.time)
+    user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    place = np.arange(len(time))
+    fresh = np.ones(len(time), bool)
+    fresh[1:] = (time[1:] != time[:-1]) | (user[1:] != user[:-1])
+    moment = np.maximum.accumulate(np.where(fresh, place, 0))  # first interaction of the same moment
+    event = np.asarray(streams.kind)
+    rows = np.flatnonzero((streams.split == SPLITS.index(split)) & (event == data.meta.target_kind))
+    state = (place + 1 if masked else moment) - offsets[user]
+    return Targets(user[rows], state[rows], np.asarray(streams.item)[rows], time[rows])
+
+
+def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
+    """(n_items,) probabilities negatives are drawn with: half popularity, half uniform; for gBCE uniform."""
+    count = np.bincount(item, minlength=len(data.items.item_id)).astype(np.float64)
+    uniform = np.full(len(count), 1 / len(count))
+    return uniform if loss == "gbce" else (count / count.sum() + uniform) / 2
+
+
+class TargetFeed:
+    """Batches of train targets. If the loss needs negatives, each step draws new ones.
+
+    Masked, each epoch hides others: a `hidden_share` of all interactions. Of `refit`, only what it takes is learned.
+    """
+
+    def __init__(
+        self, data: Dataset, params: PretrainParams, *, masked: bool = False, refit: Refit | None = None
+    ) -> None:
+        interactions = targets(data, "train", masked=masked)
+        if refit is not None:
+            interactions = interactions.take(refit.rows(interactions.time))
+        self._share = params.hidden_share if masked else 1.0
+        self.examples = round(self._share * len(interactions.item))
+        self._whole = np.arange(len(data.items.item_id))
+        loss = params.loss_for(len(self._whole))
+        self._seed, self._sampled = params.seed, loss != "softmax"
+        self._negatives = params.negatives
+        self._probability = proposal(data, interactions.item, loss) if self.examples else np.zeros(0)
+        self._own = OwnItems(data, params.own_items) if params.own_items and not masked else None
+        self.asked = interactions
+        self._batches = (HiddenBatches if masked else Batches)(
+            data,
+            interactions.user,
+            interactions.history,
+            interactions.item,
+            max_steps=params.trunk.max_steps,
+            slots=min(params.batch_targets, max(self.examples, 1)),
+            extra_items=params.negatives if self._sampled else len(self._whole),
+            density=self._share,
+        )
+
+    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
+        return self._batches.pack((self._seed, epoch), self._share)
+
+    def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
+        chosen, rows = planned
+        if not self._sampled:
+            columns = self._whole
+            batch = self._batches.build(chosen, rows, columns)
+        else:
+            random = np.random.default_rng((self._seed, epoch, step))
+            drawn = random.choice(len(self._whole), size=self._negatives, p=self._probability)
+            batch = self._batches.build(chosen, rows, drawn)
+            columns = np.unique(np.r_[drawn, padded(self.asked.item[rows], self._batches.slots - len(rows))])
+            batch |= _ranked(batch) | {"log_q": np.log(self._probability[drawn]).astype(np.float32)}
+        if self._own is not None:
+            asked = self.asked.take(rows)
+            batch |= self._own.batch(asked.user, asked.history, columns, self._batches.slots)
+        return len(rows), batch
+
+
+def _ranked(batch: Batch) -> Batch:
+    """The items that a batch of a sampled loss ranks, and its targets and draws by their place among them."""
+    wanted = {name: batch[name] for name in ("candidate", "negatives")}
+    columns = np.unique(np.concatenate(list(wanted.values())))
+    places = {name: np.searchsorted(columns, values).astype(np.int32) for name, values in wanted.items()}
+    return {"columns": padded(columns, sum(map(len, wanted.values())) - len(columns)), **places}
+
+
+class InTurn:
+    """Batches of both source tasks, the masked ones spread evenly among the others."""
+
+    def __init__(self, data: Dataset, params: PretrainParams, refit: Refit | None = None) -> None:
+        self._feeds = [TargetFeed(data, params, masked=masked, refit=refit) for masked in (False, True)]
+        self.examples = sum(feed.examples for feed in self._feeds)
+
+    def plan(self, epoch: int) -> list[tuple[int, tuple[Ints, Ints]]]:
+        plans = [feed.plan(epoch) for feed in self._feeds]
+        placed = [((at + 0.5) / len(plan), number, at) for number, plan in enumerate(plans) for at in range(len(plan))]
+        return [(number, plans[number][at]) for _, number, at in sorted(placed)]
+
+    def build(self, planned: tuple[int, tuple[Ints, Ints]], epoch: int, step: int) -> tuple[int, Batch]:
+        number, batch = planned
+        return self._feeds[number].build(batch, epoch, step)
