@@ -19,7 +19,7 @@ from triad.members.sequence import Sequence
 from triad.models.multitask import MultiTaskNetwork, multi_task_config
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
-from triad.models.warm_start import InitialModel
+from triad.models.warm_start import InitialModel, warm_start_sequence
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
 from triad.stages.finetune import finetune
 from triad.stages.pretrain import pretrain
@@ -100,9 +100,10 @@ def ranker(data, request) -> NetworkScorer:
 def test_tonights_ranking_begins_as_the_champions(data, night_two, sequence) -> None:
     tonight, origin = night_two
     initial = InitialModel(sequence.network, origin)
-    network = SequenceNetwork(initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk)))
+    config = initial.rescaled(trunk_config(tonight, PARAMS.pretrain.trunk))
+    network = SequenceNetwork(config, PARAMS.pretrain.own_items)
     fresh = len(origin["item"]) - data.meta.vocabulary_rows["item"]
-    assert initial.start(network.trunk) == [f"{fresh} rows of item", "1 rows of country"]
+    assert warm_start_sequence(network, initial) == [f"{fresh} rows of item", "1 rows of country"]
     users, history = data.lists.user, data.lists.history
     expected = sequence.logits(before(data), users, history)
     np.testing.assert_allclose(Sequence(network).logits(tonight, users, history), expected, atol=1e-5)
