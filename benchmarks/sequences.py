@@ -53,6 +53,7 @@ SIMILARITY = SimilarityParams(shrink=10, neighbours=200, linear=LINEAR)
 FUSE = FuseParams(mask_seen=True, max_queries=4000)
 PRETRAIN = PretrainParams(
     trunk=TrunkParams(dim=64, layers=1, max_steps=20, dropout=0.2),
+    own_items=0,  # what the user took is masked
     learning_rate=4e-3,
     weight_decay=0.2,
     max_epochs=10,
