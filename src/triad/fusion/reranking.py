@@ -22,8 +22,8 @@ from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.threads import side_by_side
 
-OTHERS = 0.3
-"""Share of the candidates not taken that trees learn from."""
+PAIRS = 120_000
+"""Candidates not taken that trees learn of, drawn where there are more: an order is learned from those that were taken."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Lesson:
         hit = np.zeros(len(self.user), bool)
         hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
         rows = (queries & hit)[self.candidates.query]
-        rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < OTHERS)
+        share = PAIRS / max((rows & ~self.taken).sum(), 1)
+        rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
         lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
         return Reranker.fit(lists, self.members, self.each, seed=self.seed, num_iterations=trees)
