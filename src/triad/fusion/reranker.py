@@ -5,7 +5,7 @@ Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072). It did as well 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "force_row_wise": True,
     "verbose": -1,
 }
-TREES = (100, 200, 300)
+TREES = (100, 200)
 """How many are tried."""
 
 
@@ -65,9 +65,15 @@ class Reranker:
         examples = library.Dataset(columns, taken, group=sizes, feature_name=list(names(members)))
         return cls(library.train({**SETTINGS, **settings}, examples), members, each)
 
-    def scores(self, columns: Floats, trees: int | None = None) -> Floats:
-        """(p,) higher stands further up; by all trees, or by the first so many."""
-        return np.asarray(self.booster.predict(columns, num_iteration=trees)) if len(columns) else np.zeros(0)
+    def scores(self, columns: Floats) -> Floats:
+        """(p,) higher stands further up."""
+        return np.asarray(self.booster.predict(columns)) if len(columns) else np.zeros(0)
+
+    def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
+        """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
+        steps = zip(trees, np.diff(trees, prepend=0), strict=True)
+        parts = [self.booster.predict(columns, start_iteration=last - more, num_iteration=more) for last, more in steps]
+        return np.cumsum(parts, axis=0)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ from triad.progress import Progress
 from triad.threads import side_by_side
 
 PAIRS = 120_000
-"""Candidates not taken that trees learn of, drawn where there are more: an order is learned from those that were taken."""
+"""Candidates not taken that trees learn of, drawn where there are more: what was taken says most of an order."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Lesson:
     def _held(self, fold: Ints, k: int, f: int) -> Floats:
         """(choices of `TREES`, judged) NDCG@k, right for the queries of fold `f` alone."""
         reranker, rows = self.fit(fold != f, max(TREES)), np.flatnonzero((fold == f)[self.candidates.query])
-        return np.stack([self._ndcg(rows, reranker.scores(self.columns[rows], trees), k) for trees in TREES])
+        return np.stack([self._ndcg(rows, scores, k) for scores in reranker.scores_by(self.columns[rows], TREES)])
 
     def _ndcg(self, rows: Ints, scores: Floats, k: int) -> Floats:
         """(judged,) of lists that `scores` order the candidates `rows` in, ties against the model."""
