@@ -97,6 +97,8 @@ def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None
             try:
                 version = _champion(folder, here, parsed)
             except TriadError as error:
+                if error.transient:
+                    raise
                 log.warning("a light night was due, and this one is full: %s", error)
     if version is None:
         if named.get("night") == "light":
