@@ -30,10 +30,11 @@ from triad.fusion.fused import Fused
 from triad.stages.champion import champion as fetch_champion
 from triad.stages.publish import publish
 from triad.texts import Texts
-from triad.tracking import lineage, registry, runs
+from triad.tracking import lineage, registry, retained, runs
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
 from triad.tracking.packaged import Packaged, is_of_this_code
+from triad.tracking.place import tracking_uri
 from triad.tracking.promoting import promote
 from triad.tracking.serving import ServingModel
 
@@ -157,10 +158,15 @@ def test_a_light_night_registers_the_champions_twin_and_serves_on_health(again: 
     assert line["learned"]["evaluated"] == registry.describe("triad", "1").lineage["learned"]["evaluated"]
     assert (tags["night"], tags["goes_on_from"], tags["previous_champion"]) == ("light", "1", "1")
     assert "version 1 learned the days from" in why("2") and "from version 1 to version 2" in lineage.diff("1", "2")
+    # the next one goes on from the full night's too, so that nothing adds up from light night to light night
+    assert light_night("2", light_serves=True)["promoted"]
+    assert registry.describe("triad", "3").lineage["night"] == {"from": "2", "twin": "1", "first_day": str(END)}
+    assert digest(ARTIFACTS / "champion" / "refit") == digest(twins[0] / "refit")
+    assert retained.Registry(again, tracking_uri()).needed == {"3", "2", "1"}
     # a full night that starts from it meets the twin's days, not those that the light night taught
     fetch_champion(make_params(champion={"version": 2}))
     assert read_json(ARTIFACTS / "champion" / "state" / "state.json") == read_json(twins[0] / "state" / "state.json")
-    assert registry.rollback("triad", "champion").endswith("serves version 1 now, instead of 2.")
+    assert registry.rollback("triad", "champion").endswith("serves version 2 now, instead of 3.")
 
 
 def test_a_light_night_that_may_not_serve_leaves_the_champion(again: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from triad.errors import TriadError
 from triad.privacy.looking import Names
 from triad.privacy.whereabouts import Place, Stored
-from triad.tracking import fetching, light, registry
+from triad.tracking import fetching, registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,10 +37,13 @@ class Learner:
     serves: bool
 
 
-def starts(model: str, params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Model and version that a run with these flat params started from."""
+def starts(
+    model: str, params: Mapping[str, Any], night: Mapping[str, str] | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Model and version that a run with these flat params, or a light night, started from."""
     inits = {params.get("pretrain.init"), params.get("finetune.init")}
-    own = [(model, light.source(params))]
+    own = [(model, params.get("champion.version"))] * ("champion" in inits)
+    own += [(model, night["twin"])] if night else []
     other = [(params.get("champion.market.model"), params.get("champion.market.version"))] * ("market" in inits)
     return tuple((str(name), str(number)) for name, number in own + other if name and number is not None)
 
@@ -76,7 +79,13 @@ def versions(mlflow_client: MlflowClient, names: Names, held: Stored) -> Iterato
                 yield Place(where, f"files that name them: {files}", _RETRAIN)
             directly = _directly(lineage, held)
             learners.append(
-                Learner(model.name, number, directly, starts(model.name, lineage["params"]), number in serving)
+                Learner(
+                    model.name,
+                    number,
+                    directly,
+                    starts(model.name, lineage["params"], lineage.get("night")),
+                    number in serving,
+                )
             )
     taints = tainted(learners)
     for one in learners:

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.errors import TriadError
@@ -39,9 +39,10 @@ def champion(params: Params) -> None:
     inits = (params.pretrain.init, params.finetune.init)
     light = params.retraining.night == "light"  # which starts from no other market
     with replacing(OUTPUT) as folder:
-        write_json(folder / NAME, {"version": own, **(_checked(params) if light else {})})
+        named: dict[str, Any] = {"version": own, **(_checked(params) if light else {})}
+        write_json(folder / NAME, named)
         if own is not None:
-            _fetch(params.publish.model, own, folder, "champion.version", whole=light)
+            _fetch(params.publish.model, int(named.get("twin", own)), folder, "champion.version", whole=light)
         read(folder)
         if market.model is not None and not light and (market.version is not None or "market" in inits):
             theirs = folder / MARKET
@@ -55,7 +56,9 @@ def champion(params: Params) -> None:
 
 
 def _checked(params: Params) -> dict[str, str]:
-    """What a light night goes on from: who was evaluated, and the last day that the model learned.
+    """What a light night goes on from: the version of the last full night, and the last day that it learned.
+
+    It is the champion, or what the champion, made in a light night, went on from itself.
 
     Raises:
         TriadError: there is no champion, or it cannot be gone on from (`tracking/continuing.py`).
@@ -66,7 +69,8 @@ def _checked(params: Params) -> dict[str, str]:
     served = describe(params.publish.model, str(params.champion.version))
     check(served, params)
     twin = served.lineage.get("night", {}).get("twin", served.number)
-    return {"twin": twin, "learned_until": served.lineage["learned"]["refitted"]["last_day"]}
+    full = served if twin == served.number else describe(params.publish.model, twin)
+    return {"twin": twin, "learned_until": full.lineage["learned"]["refitted"]["last_day"]}
 
 
 def _check_currency(model: str, version: str, ours: str) -> None:

@@ -3,7 +3,7 @@
 It runs before the verdict and reads none, so that one verdict says all: the gate judges the evaluated twin on days that
 it never saw, and lets it serve as refitted only if the refitted one answers alike (`evaluation/refit_health.py`).
 
-In a light night it goes on from the model that serves, and the twin is that of the champion.
+In a light night it goes on from what the last full night refitted, and the twin is that night's.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _full() -> Start:
 
 
 def _light(tonight: Windows) -> Start:
-    """The model that serves. Its twin is asked about tonight's test days."""
+    """What the last full night refitted. Its twin is asked about tonight's test days."""
     served, judged = need(CHAMPION / REFIT), State.load(need(CHAMPION / STATE))
     asked = replace(judged, meta=replace(judged.meta, windows=tonight))
     return Start(

@@ -28,8 +28,8 @@ def explain(version: Version, earlier: Version | None = None) -> str:
     if "experiment" in tags:
         parts.append(_field("experiment", tags["experiment"]))
     if night := line.get("night"):
-        parts.append(_field("night", f"light: version {night['from']} learned the days from {night['first_day']} on"))
-        parts.append(_field("", f"its evaluated twin is version {night['twin']}'s: `triad why {night['twin']}`"))
+        parts.append(_field("night", f"light: version {night['twin']} learned the days from {night['first_day']} on"))
+        parts.append(_field("", f"its evaluated twin is that version's: `triad why {night['twin']}`"))
     parts += [
         _field("made by", line["trigger"]),
         _field("lineage key", line["key"]),

@@ -1,4 +1,4 @@
-"""What a light night's version says of itself: it goes on from the champion, and its twin is the champion's own."""
+"""What a light night's version says of itself: it goes on from the last full night's, and shares its evaluated twin."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def night_of(params: Params) -> dict[str, str]:
     """What a version's lineage says of a light night; nothing of a full one.
 
-    `from` is the version that it goes on from, `twin` the version that was evaluated, `first_day` the first that it
-    learned.
+    `twin` is the full night's version, whose refitted model it goes on from and whose evaluated twin it holds;
+    `first_day` the first that it learned; `from` the version that served.
     """
     if params.retraining.night != "light":
         return {}
@@ -30,17 +30,9 @@ def verdict(health: Mapping[str, Any], night: Mapping[str, str]) -> dict[str, An
     """A light night's: PASS where the model answers as its evaluated twin does, else INCONCLUSIVE."""
     unfit = list(health["doubts"])
     learned = f"{night['first_day']} to {health['learned_until']['refitted']}"
-    kept = f"light night: version {night['from']} learned {learned} and answers as its twin, version {night['twin']}"
+    kept = f"light night: version {night['twin']} learned {learned} and answers as its evaluated twin"
     return {
         "verdict": "INCONCLUSIVE" if unfit else "PASS",
         "reasons": unfit or [kept],
         "champion": night["from"],
     }
-
-
-def source(params: Mapping[str, Any]) -> str | None:
-    """The version that a night of these flat params went on or started from, if any."""
-    starts = "champion" in (params.get("pretrain.init"), params.get("finetune.init"))
-    named = params.get("champion.version")
-    goes_on = starts or params.get("retraining.night") == "light"
-    return str(named) if goes_on and named is not None and str(named) != "None" else None

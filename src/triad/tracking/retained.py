@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from triad.config.params import read
 from triad.config.publish import PublishParams
 from triad.errors import TriadError
-from triad.tracking import light
 from triad.tracking.place import is_there, tracking_uri
 
 if TYPE_CHECKING:
@@ -85,7 +84,10 @@ class Registry:
         starts = {}
         for number in self.tags:
             params = self.client.get_run(self.client.get_model_version(self.model, number).run_id).data.params
-            if (source := light.source(params)) is not None:
+            inits = (params.get("pretrain.init"), params.get("finetune.init"))
+            if "champion" in inits and (source := params.get("champion.version", "None")) != "None":
+                starts[number] = str(source)
+            if source := self.tags[number].get("goes_on_from"):  # which knows what it started from itself
                 starts[number] = source
         return starts
 

@@ -94,7 +94,7 @@ def facts(lineage: Lineage) -> dict[str, str]:
         "trigger": lineage.trigger,
         "verdict": str(lineage.verdict["verdict"]),
         **({"learned_until": lineage.learned["refitted"]["last_day"]} if lineage.learned else {}),
-        **({"night": "light", "goes_on_from": lineage.night["from"]} if lineage.night else {}),
+        **({"night": "light", "goes_on_from": lineage.night["twin"]} if lineage.night else {}),
     }
 
 
