@@ -162,6 +162,7 @@ def test_a_light_night_registers_the_champions_twin_and_serves_on_health(again: 
     assert light_night("2", light_serves=True)["promoted"]
     assert registry.describe("triad", "3").lineage["night"] == {"from": "2", "twin": "1", "first_day": str(END)}
     assert digest(ARTIFACTS / "champion" / "refit") == digest(twins[0] / "refit")
+    (again / "params.yaml").write_text("publish: {model: triad}\n")
     assert retained.Registry(again, tracking_uri()).needed == {"3", "2", "1"}
     # a full night that starts from it meets the twin's days, not those that the light night taught
     fetch_champion(make_params(champion={"version": 2}))
