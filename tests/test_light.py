@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from make_airflow import deploy
 from make_night import make_params
-from make_workspace import ROOT, checkout, remove, run
+from make_workspace import ROOT, run
 from test_pipeline import TINY
 
 from triad.config.params import Params
@@ -163,45 +164,42 @@ print("the gate asked the twin", roc_auc_score(labels, twins[1].tasks["click"]),
 
 @pytest.mark.proof
 def test_a_full_night_a_light_one_and_the_next_gate(tmp_path: Path) -> None:
-    folder = checkout(tmp_path / "shop", TINY)
+    folder = deploy(tmp_path / "shop", TINY)  # nights leave branches: those of a clone
 
     def night(kind: str, day: str, *words: str, fails: bool = False) -> dict[str, Any]:
-        command = ["retraining", "night", "--night", kind, "--as-of", day, "--config", str(tmp_path / "overlay.yaml")]
-        said = run(folder, "triad", *command, *words, fails=fails)
+        command = ["retraining", "night", "--night", kind, "--as-of", day, *words]
+        said = run(folder, "triad", *command, fails=fails)
         return json.loads(next(line for line in reversed(said.splitlines()) if line.startswith("{")))
 
-    try:
-        none = night("light", "2026-03-01", fails=True)
-        assert "no version serves" in none["error"]["what"]
-        run(folder, "dvc", "repro")
-        done = night("light", "2026-03-02")
-        assert (done["verdict"], done["promoted"], done["version"]) == ("PASS", True, "2")
-        assert set(done["cost"]["seconds"]) == {"ingest", "validate", "champion", "refit", "publish", "recommend"}
-        made = Path(done["workspace"])
-        assert json.loads((made / "artifacts/recommend/summary.json").read_text())["model_version"] == "2"
-        assert done["delivered"] and "2026-03-02-v2" in done["delivered"]
-        told = run(folder, "triad", "why", "champion")
-        for part in ("version 2 @champion", "version 1 learned the days from 2026-03-01 on", "2026-03-01 (refitted)"):
-            assert part in told
-        # the twin's files are the champion's own
-        for part, theirs in (("state", "features/state"), ("fuse", "fuse")):
-            assert digest(made / "artifacts/champion" / part) == digest(folder / "artifacts" / theirs)
-        assert (
-            "has learned the days until 2026-03-01"
-            in night("light", "2026-03-02", "--run-id", "a", fails=True)["error"]["what"]
-        )
-        other = night("light", "2026-03-03", "--run-id", "b", "--set", "fuse.mask_seen=true", fails=True)
-        assert "other params: fuse.mask_seen False → True" in other["error"]["what"]
-        # a light night is restored from its branch, with its own pipeline
-        assert set(yaml.safe_load(run(folder, "git", "show", f"{done['branch']}:dvc.yaml"))["stages"]) == set(
-            done["cost"]["seconds"]
-        )
-        full = night("full", "2026-03-03")
-        place = Path(full["workspace"])
-        assert json.loads((place / "artifacts/evaluate/report/verdict.json").read_text())["champion"] == "2"
-        said = run(place, sys.executable, "-c", ASKED, MLFLOW_TRACKING_URI=f"sqlite:///{folder / 'mlflow.db'}")
-        (told,) = [line for line in said.splitlines() if line.startswith("the gate asked the twin ")]
-        auc, judged = told.removeprefix("the gate asked the twin ").split(" ", 1)
-        assert json.loads(judged)["auc"] == pytest.approx(float(auc), abs=1e-6)
-    finally:
-        remove(folder)
+    none = night("light", "2026-03-01", fails=True)
+    assert "no version serves" in none["error"]["what"]
+    run(folder, "dvc", "repro")
+    done = night("light", "2026-03-02")
+    assert (done["verdict"], done["promoted"], done["version"]) == ("PASS", True, "2")
+    assert set(done["cost"]["seconds"]) == {"ingest", "validate", "champion", "refit", "publish", "recommend"}
+    made = Path(done["workspace"])
+    assert json.loads((made / "artifacts/recommend/summary.json").read_text())["model_version"] == "2"
+    assert done["delivered"] and "2026-03-02-v2" in done["delivered"]
+    told = run(folder, "triad", "why", "champion")
+    for part in ("version 2 @champion", "version 1 learned the days from 2026-03-01 on", "2026-03-01 (refitted)"):
+        assert part in told
+    # the twin's files are the champion's own
+    for part, theirs in (("state", "features/state"), ("fuse", "fuse")):
+        assert digest(made / "artifacts/champion" / part) == digest(folder / "artifacts" / theirs)
+    assert (
+        "has learned the days until 2026-03-01"
+        in night("light", "2026-03-02", "--run-id", "a", fails=True)["error"]["what"]
+    )
+    other = night("light", "2026-03-03", "--run-id", "b", "--set", "fuse.mask_seen=true", fails=True)
+    assert "other params: fuse.mask_seen False → True" in other["error"]["what"]
+    # a light night is restored from its branch, with its own pipeline
+    assert set(yaml.safe_load(run(folder, "git", "show", f"{done['branch']}:dvc.yaml"))["stages"]) == set(
+        done["cost"]["seconds"]
+    )
+    full = night("full", "2026-03-03")
+    place = Path(full["workspace"])
+    assert json.loads((place / "artifacts/evaluate/report/verdict.json").read_text())["champion"] == "2"
+    said = run(place, sys.executable, "-c", ASKED, MLFLOW_TRACKING_URI=f"sqlite:///{folder / 'mlflow.db'}")
+    (told,) = [line for line in said.splitlines() if line.startswith("the gate asked the twin ")]
+    auc, judged = told.removeprefix("the gate asked the twin ").split(" ", 1)
+    assert json.loads(judged)["auc"] == pytest.approx(float(auc), abs=1e-6)
