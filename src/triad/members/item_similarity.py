@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +98,9 @@ class Similarity:
         Raises:
             TriadError: a binary task has no label or one label in validation.
         """
-        looks = list(product(params.recent, params.half_life_days))
         known, unweighed = _known(data, vectors, params), Blend(1.0, 1.0, (0.0, 0.0, 0.0, 1.0))
-        space = cls(*known, {}, unweighed, *looks[0])._space(data)
-        look = best_look(data, space, looks, max_queries=params.max_queries, seed=params.seed)
+        space = cls(*known, {}, unweighed, params.recent[0], params.half_life_days[0])._space(data)
+        look = best_look(data, space, params)
         blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
         blank = cls(*known, {}, blend, *look)
         logits = {

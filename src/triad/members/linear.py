@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from triad.members.bench import Bench
 from triad.members.ease import ease, successors
 from triad.members.history import item_weights, look_back, pick
 from triad.members.item_index import align_share, align_weights
-from triad.members.neighbours import POWERS, ask_validation, to_power
+from triad.members.neighbours import POWERS, ask_validation, search_look, to_power
 from triad.members.popularity import item_shares
 from triad.members.transitions import transitions
 from triad.statistics.weights import mixture_weights
@@ -137,18 +136,25 @@ class _Choice:
 def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> _Choice:
     """What gives the least log loss on validation queries; the floor is solved for by EM."""
     queries = ask_validation(data, params.max_queries, params.seed)
-    best, least = _Choice(1.0, 0.5, params.recent[0], params.half_life_days[0]), np.inf
-    for recent, half_life in product(params.recent, params.half_life_days) if len(queries.users) else ():
+    if not len(queries.users):
+        return _Choice(1.0, 0.5, params.recent[0], params.half_life_days[0])
+    popular = share[queries.target]
+    of_look: dict[tuple[int, float], tuple[float, float, float]] = {}  # loss, power, floor
+
+    def loss(recent: int, half_life: float) -> float:
         states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
-        scores = csr_array(item_weights(data, states) @ weights)
-        state = states.inverse[queries.query]
+        scores, state = csr_array(item_weights(data, states) @ weights), states.inverse[queries.query]
+        tried = []
         for power in POWERS:
             raised = to_power(scores, power)
             empty = np.diff(raised.indptr)[state] == 0
-            popular = share[queries.target]
             columns = np.stack([np.where(empty, popular, pick(raised, state, queries.target)), popular], axis=1)
             mixed = mixture_weights(columns, queries.counts)
-            loss = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
-            if loss < least:
-                best, least = _Choice(power, max(float(mixed[1]), LEAST_FLOOR), recent, half_life), loss
-    return best
+            lost = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
+            tried.append((lost, power, max(float(mixed[1]), LEAST_FLOOR)))
+        of_look[recent, half_life] = min(tried)
+        return min(tried)[0]
+
+    look = search_look(params.recent, params.half_life_days, loss)
+    _, power, floor = of_look[look]
+    return _Choice(power, floor, *look)

@@ -6,7 +6,7 @@ The ranking is a mixture of four sources of probability, each a distribution ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, vstack
 
 from triad.arrays import Floats, Ints
+from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.history import States, item_weights, look_back, pick
 from triad.statistics.weights import mixture_weights
@@ -138,27 +139,37 @@ def ask_validation(data: Dataset, max_queries: int, seed: int) -> Asked:
     return Asked(users, history, query, target, 1.0 / length[query])
 
 
-def best_look(
-    data: Dataset, space: Space, looks: Iterable[tuple[int, float]], *, max_queries: int, seed: int
+def search_look(
+    recent: Sequence[int], half_life_days: Sequence[float], loss: Callable[[int, float], float]
 ) -> tuple[int, float]:
+    """A look-back and a half-life of little `loss`: first the one, where old steps count most, then the other."""
+    longest = max(half_life_days)
+    back = {steps: loss(steps, longest) for steps in recent}
+    steps = min(back, key=lambda each: back[each])
+    half = {days: back[steps] if days == longest else loss(steps, days) for days in half_life_days}
+    return steps, min(half, key=lambda each: half[each])
+
+
+def best_look(data: Dataset, space: Space, params: SimilarityParams) -> tuple[int, float]:
     """The look-back and half-life with the least log loss on validation queries, by the sources that are sparse.
 
     The first where there are no such queries.
     """
-    looks, queries = list(looks), ask_validation(data, max_queries, seed)
+    queries = ask_validation(data, params.max_queries, params.seed)
     if not len(queries.users):
-        return looks[0]
-    losses = []
+        return params.recent[0], params.half_life_days[0]
     popular = space.share[queries.target]
-    for recent, half_life in looks:
+
+    def loss(recent: int, half_life: float) -> float:
         states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
         weight, state = item_weights(data, states), states.inverse[queries.query]
         again, near = pick(weight, state, queries.target), to_power(weight @ space.neighbours, 1.0)
         empty = np.diff(near.indptr)[state] == 0
         columns = np.stack([again, np.where(empty, popular, pick(near, state, queries.target)), popular], axis=1)
         mixed = columns @ mixture_weights(columns, queries.counts)
-        losses.append(float(np.average(-np.log(np.maximum(mixed, 1e-12)), weights=queries.counts)))
-    return looks[int(np.argmin(losses))]
+        return float(np.average(-np.log(np.maximum(mixed, 1e-12)), weights=queries.counts))
+
+    return search_look(params.recent, params.half_life_days, loss)
 
 
 def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queries: int, seed: int) -> Blend:
