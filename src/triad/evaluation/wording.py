@@ -36,9 +36,10 @@ GLOSSARY = {
     "MRR": "1 over the place of the item taken next, on average.",
     "Naive": "what needs no learning: the overall rate, the classes' shares, no change, the most popular items.",
     "Best possible": "the score of a simulated shop's true probabilities: nobody can do better but by luck. For a "
-    "ranking it is the shop's own close approximation.",
+    "ranking it knows which items the shop showed in the hour before, which no list made earlier can know.",
     "Champion, challenger": "the model that serves now, and the one that wants its place.",
-    "Fused": "the members' calibrated scores, added up with weights that were learned on days no member saw.",
+    "Fused": "the members' calibrated scores, added up with weights that were learned on days no member saw; the first "
+    "items of a list may stand in an order that trees learned on such days.",
     "Cold item, new customer": "an item with hardly an interaction to learn from; a customer with none before.",
 }
 
