@@ -29,6 +29,20 @@ def test_mixture_weights_reach_the_least_loss_of_a_grid() -> None:
     assert found.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("pull", [0.0, 200.0])
+def test_weights_of_members_that_are_alike_end_near_the_least_loss_within_few_steps(pull) -> None:
+    """Plain EM needs some thousand steps here."""
+    random = np.random.default_rng(0)
+    truth = random.normal(-1.6, 1, 20_000)
+    happened = random.random(20_000) < 1 / (1 + np.exp(-truth))
+    chance = 1 / (1 + np.exp(-truth[:, None] - random.normal(size=(20_000, 5)) * 0.1 * np.arange(1, 6)))
+    likelihood = np.where(happened[:, None], chance, 1 - chance)
+    prior = np.full(5, 0.2)
+    found = mixture_weights(likelihood, toward=prior, pull=pull, steps=150)
+    gain = (likelihood / (likelihood @ found)[:, None]).mean(axis=0) + prior * pull / 20_000 / np.maximum(found, 1e-300)
+    assert gain[found > 0].max() / (1 + pull / 20_000) - 1 < 2e-6
+
+
 def test_a_member_that_only_harms_gets_no_weight() -> None:
     good = np.random.default_rng(0).uniform(0.5, 0.9, 300)
     assert mixture_weights(np.stack([good, good / 2], axis=1)).tolist() == [1, 0]
