@@ -1,9 +1,10 @@
 """Members, the fusion and the re-ranked lists beside the rule "what the customer took before, halving every 60 days".
 
 `python benchmarks/own_history.py --split test` in a workspace whose stages `features` and `fuse` ran. It prints NDCG@10
-of the lists over the whole catalogue, of the rule and of each model, with 95 % intervals over users, and each one's gain
-over the rule and over the best member, paired by user. Items of one basket tie under the rule; the more popular in
-train comes first, as does what the customer never took. With ties against it, as lists are measured, the rule has less.
+of the lists over the whole catalogue, of the rule and of each model, with 95 % intervals over users, and what
+each one gains over the rule and over the best member, paired by user. Items of one basket tie under the rule; the more
+popular in train comes first, as does what the customer never took. With ties against it, as lists are measured, the
+rule has less.
 `--network FOLDER …` asks pretrained networks in place of a fusion; several are seeds of one.
 """
 
