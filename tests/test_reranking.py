@@ -158,6 +158,13 @@ def test_an_order_that_members_lack_is_learned_serves_and_is_kept(planted, membe
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".joblib")]
 
 
+def test_lists_of_the_fusion_window_alone_are_enough_to_learn_of(planted, members) -> None:
+    lists = planted.lists
+    late = planted.replaced(lists=replace(lists, split=np.where(lists.split == 1, -1, lists.split)))
+    fused = fit_fusion(late, members, {"next": TASKS["next"]}, PARAMS)
+    assert fused.record["next"]["reranked"]["serves"]
+
+
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:
     fused = fit_fusion(planted, members, {"next": TASKS["next"]}, replace_candidates(5))
     queries = lists_of(planted, planted.rows("test", "lists")[:40])

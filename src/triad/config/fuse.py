@@ -24,7 +24,7 @@ class FuseParams(Section):
         description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members; "
         "reranked: as convex, and the first items of lists in an order that trees learned",
     )
-    candidates: int = Field(default=60, ge=1, description="items of each member that a re-ranker orders")
+    candidates: int = Field(default=60, ge=1, le=1000, description="items of each member that a re-ranker orders")
     segments: tuple[int, ...] = Field(
         default=(),
         description="convex: history lengths, in interactions, at which a segment with its own weights begins",

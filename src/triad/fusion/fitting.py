@@ -130,7 +130,8 @@ def ranking_question(
     lesson = None
     if params.combine == "reranked" and retrievers:
         earlier = Lists(data, retrievers, _sampled(data.rows("validation", "lists"), params), kind)
-        lesson = Lesson.of(data, retrievers, [lists, earlier], params.candidates, params.seed)
+        windows = [each for each in (lists, earlier) if len(each.rows)]
+        lesson = Lesson.of(data, retrievers, windows, params.candidates, params.seed)
     return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from, lesson)
 
 
