@@ -173,11 +173,12 @@ def test_every_output_persists_so_that_a_failed_stage_loses_nothing() -> None:
                 assert next(iter(output.values()))["persist"] is True, f"{name}: {output}"
 
 
-GROUND = {"config", "kinds", "statistics", "tasks"}
+GROUND = {"config", "kinds", "statistics", "tasks", "text"}
 LAYERS = {  # a package → what it may import besides itself and the ground (and schema, errors …)
     "kinds": set(),
     "statistics": set(),
     "tasks": set(),
+    "text": set(),
     "sources": set(),
     "examples": {"features"},
     "features": {"examples", "validation"},  # the leak sentinels

@@ -28,6 +28,7 @@ from triad.config.retraining import RetrainingParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
+from triad.config.text import TextParams
 from triad.config.texts import unquoted
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
@@ -48,6 +49,7 @@ class Params(Section):
     retraining: RetrainingParams = RetrainingParams()
     champion: ChampionParams = ChampionParams()
     features: FeaturesParams = FeaturesParams()
+    text: TextParams = TextParams()
     runtime: RuntimeParams = RuntimeParams()
     pretrain: PretrainParams = PretrainParams()
     finetune: FinetuneParams = FinetuneParams()

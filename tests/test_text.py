@@ -1,0 +1,152 @@
+"""Texts: their plain form and terms, masks of what is personal, vectors that are computed once a text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triad.arrays import Floats
+from triad.config.text import TextParams
+from triad.errors import TriadError
+from triad.text.encoder import encoder_of
+from triad.text.masking import masked
+from triad.text.terms import MOST, plain, terms
+from triad.text.vectors import Vectors
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Running-SHOES, 128 GB", ["running", "shoes", "128gb"]),
+        ("1,5 L or 1.5l", ["1.5l", "or", "1.5l"]),
+        ("2 in stock", ["2", "in", "stock"]),
+        ("Ｐhone\x00\u200b红鞋 42", ["phone", "红", "鞋", "42"]),
+        ("50 % off ‹email›", ["50%", "off", "‹email›"]),
+        ("🙂\ud800", []),
+        ("", []),
+    ],
+)
+def test_terms(text: str, expected: list[str]) -> None:
+    assert terms(text) == expected
+
+
+@given(st.text(alphabet=st.characters(codec=None), max_size=300))
+def test_any_text_has_a_plain_form_that_can_be_stored(text: str) -> None:
+    form = plain(masked(text))
+    assert form.isprintable() and form == form.strip()
+    form.encode()
+    assert masked(masked(text)) == masked(text)
+
+
+def test_a_long_text_is_cut_and_quickly_read() -> None:
+    for text in ("a" * 10_000, "1-a" * 3_333, "1 " * 5_000, "@" * 10_000, "order " * 1_600):
+        assert len(plain(masked(text))) <= 2 * MOST
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I'm at anna@mail.com or +49 170 1234567", "I'm at ‹email› or ‹phone›"),
+        ("order #A-10231 and invoice no. 4711", "order ‹number› and invoice no. ‹number›"),
+        ("parcel 302-1234567-1234567", "parcel ‹number›"),
+        ("card 4111 1111 1111 1111", "card ‹card›"),
+        ("DE89 3704 0044 0532 0130 00", "‹account›"),
+        ("see https://shop.de/o?u=anna", "see ‹link›"),
+        ("call 0170-1234567!", "call ‹phone›!"),
+        ("２０２６１２３４５", "‹number›"),
+        ("订单号：88123", "订单号：‹number›"),
+        ("Two of the 128 GB for 1299.00 €, 10000mAh, size 42", "Two of the 128 GB for 1299.00 €, 10000mAh, size 42"),
+    ],
+)
+def test_what_is_personal_is_masked(text: str, expected: str) -> None:
+    assert masked(text) == unicodedata.normalize("NFKC", expected)
+
+
+class Lengths:
+    """Encodes a text as its length, and counts what it is asked."""
+
+    fingerprint, dim = "lengths", 2
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        self.asked += texts
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def test_a_text_is_encoded_once_masked_and_kept_by_its_hash(tmp_path: Path) -> None:
+    first, second = Lengths(), Lengths()
+    vectors = Vectors(first, tmp_path)
+    np.testing.assert_array_equal(vectors.of(["Shoe", "a@b.de", "shoe"])[:, 0], [4, 7, 4])
+    assert first.asked == ["shoe", "‹email›"]
+    later = Vectors(second, tmp_path)
+    np.testing.assert_array_equal(later.of(["a@b.de", "shoes", "shoe"])[:, 0], [7, 5, 4])
+    assert second.asked == ["shoes"] and later.of([]).shape == (0, 2)
+    assert not [file for file in tmp_path.rglob("*.npz") if b"shoe" in file.read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder of two layers, laid out as Hugging Face does."""
+    from safetensors.numpy import save_file
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    from triad.text.bert import _names
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "shoe", "##s", "鞋"]
+    place = tmp_path_factory.mktemp("encoder")
+    tokenizer = Tokenizer(WordPiece({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.save(str(place / "tokenizer.json"))
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 16}
+    (place / "config.json").write_text(json.dumps({**sizes, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}))
+    random, shapes = np.random.default_rng(0), {"word": (8, 8), "position": (16, 8), "token_type": (2, 8)}
+    weights = {}
+    for name in _names(2):
+        of_table = next((shape for table, shape in shapes.items() if f"{table}_embeddings" in name), None)
+        wide = {"intermediate.dense.weight": (16, 8), "intermediate.dense.bias": (16,), "output.dense.weight": (8, 16)}
+        is_attention = "attention" in name
+        shape = of_table or next((s for end, s in wide.items() if name.endswith(end) and not is_attention), None)
+        shape = shape or ((8, 8) if name.endswith("dense.weight") or (".self." in name and "weight" in name) else (8,))
+        weights[f"bert.{name}"] = random.normal(size=shape).astype(np.float32)
+    save_file(weights, place / "model.safetensors")
+    return place
+
+
+def test_an_encoder_from_a_folder_gives_unit_vectors_whatever_stands_beside(folder: Path, tmp_path: Path) -> None:
+    encoder = encoder_of(TextParams(encoder=str(folder)))
+    assert encoder is not None
+    texts = ["red shoe", "shoes", "", "鞋 " * 50, "red shoe"]
+    together = encoder.encode(texts)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(together[[1]], encoder.encode(["shoes"]), atol=1e-5)
+    np.testing.assert_array_equal(together[0], together[4])
+    encoder.save(tmp_path / "kept")
+    kept = encoder_of(TextParams(encoder=str(tmp_path / "kept")))
+    assert kept is not None and kept.fingerprint == encoder.fingerprint
+    np.testing.assert_allclose(kept.encode(texts), together, atol=1e-6)
+
+
+def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
+    assert encoder_of(TextParams()) is None
+    with pytest.raises(TriadError, match=r"lacks config\.json, tokenizer\.json, model\.safetensors"):
+        encoder_of(TextParams(encoder=str(tmp_path)))
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(TriadError, match="cannot be read"):
+        encoder_of(TextParams(encoder=str(tmp_path)))
