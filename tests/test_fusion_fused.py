@@ -119,12 +119,14 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     again = fused.combine(alone, data.exposures.history[rows])
     assert all((again[task] == found[task]).all() for task in found)
     ranker, queries = fused.ranker(data), lists_of(data, np.arange(6))
-    ranked, parts = ranker.rank(queries), ranker.alone(queries)
+    ranked, parts = ranker.rank(queries), ranker.open(queries)(slice(None))
     assert ranked.sum(axis=1) == pytest.approx(1)
     assert set(parts) == {"similarity", "popularity"}
     assert ranked == pytest.approx(ranker.mix(queries, parts))
     calibrations, weights = fused.calibrations["next"], fused.weights["next"]
-    base = sum(w * KINDS["ranking"].calibrate(calibrations[name], parts[name]) for name, w in weights.items() if w)
+    base = sum(
+        w * KINDS["ranking"].calibrate(calibrations[name], parts[name].table()) for name, w in weights.items() if w
+    )
     assert replace(ranker, reranker=None).rank(queries) == pytest.approx(base)
 
 

@@ -12,7 +12,9 @@ from triad.config.similarity import SimilarityParams
 from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
+from triad.fusion.reranker import table
 from triad.fusion.signals import Reading, intervals, names, signals
+from triad.members.chances import Dense
 from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
 from triad.ranking import ndcg
@@ -23,6 +25,10 @@ PARAMS = FuseParams(bootstrap=50, candidates=20)
 @pytest.fixture(scope="module")
 def data():
     return make_dataset(150, 48, 0)
+
+
+def tables(scores):
+    return {name: Dense(values) for name, values in scores.items()}
 
 
 def of_one_user(data, steps: list[tuple[float, int, int]]):
@@ -58,7 +64,8 @@ def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> 
     random = np.random.default_rng(1)
     scores = {name: random.dirichlet(np.ones(48), 5) for name in ("one", "other")}
     log = Log.of(data)
-    found = propose(data, log, queries, scores, each=4)
+    found, given = propose(data, log, queries, tables(scores), each=4)
+    assert given["one"] == pytest.approx(scores["one"][found.query, found.item])
     for q in range(5):
         items = set(found.item[found.query == q].tolist())
         best = {int(i) for values in scores.values() for i in np.argsort(-values[q])[:4]}
@@ -67,17 +74,16 @@ def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> 
         busy = set(log.busiest(int(log.day(queries.moment[q : q + 1])[0]), 7, 4).tolist())
         assert items == best | mine | busy
     scores = {name: np.where(np.arange(48) == 7, 0.0, values) for name, values in scores.items()}
-    assert 7 not in propose(data, log, queries, scores, each=47).item
+    assert 7 not in propose(data, log, queries, tables(scores), each=47)[0].item
 
 
 def test_signals_are_those_of_the_moment(data) -> None:
     one = of_one_user(data, [(1, 5, 1), (1.1, 6, 3), (4, 5, 1), (9, 5, 3), (9.5, 8, 1)])
     queries = Queries(np.array([0]), np.array([4]), np.array([START + int(9.5 * DAY)]))
     candidates = Candidates(np.zeros(3, int), np.array([5, 6, 8]), 1)
-    chance = np.full((1, 48), 0.01)
-    chance[0, 6] = 0.2
-    table = signals(Reading.of(one), queries, candidates, {"m": chance})
-    column = dict(zip(names(["m"]), table.T, strict=True))
+    chance = np.array([0.01, 0.2, 0.01])
+    found = signals(Reading.of(one), queries, candidates, {"m": chance})
+    column = dict(zip(names(["m"]), found.T, strict=True))
     assert column["log_m"] == pytest.approx(np.log([0.01, 0.2, 0.01])) and column["place_m"].tolist() == [2, 1, 3]
     assert np.expm1(column["own_times"]) == pytest.approx([3, 1, 0])  # the fifth interaction is yet to come
     assert column["own_days_since"][:2] == pytest.approx([0.5, 8.4]) and np.isnan(column["own_days_since"][2])
@@ -102,12 +108,11 @@ def test_what_comes_later_changes_no_signal(data) -> None:
     later[data.streams.offsets[queries.users[0]] : end] = False
     other = replace(data, streams=replace(data.streams, item=np.where(later, 0, data.streams.item)))
     scores = {"m": np.random.default_rng(2).dirichlet(np.ones(48), 1)}
-    tables = []
+    found = []
     for each in (data, other):
         reading = Reading.of(each)
-        candidates = propose(each, reading.log, queries, scores, 10)
-        tables.append(signals(reading, queries, candidates, scores))
-    np.testing.assert_array_equal(*tables)
+        found.append(table(reading, queries, tables(scores), 10)[1])
+    np.testing.assert_array_equal(*found)
 
 
 def test_the_usual_interval_of_an_item_is_the_median_of_its_users_and_of_train_alone(data) -> None:
@@ -144,11 +149,12 @@ def test_an_order_that_members_lack_is_learned_serves_and_is_kept(planted, membe
     rows = planted.rows("test", "lists")
     queries, ranker = lists_of(planted, rows), fused.ranker(planted)
     lists = ranker.rank(queries)
+    alone = {name: of.table() for name, of in ranker.open(queries)(slice(None)).items()}
     assert lists.sum(axis=1) == pytest.approx(1) and (lists >= 0).all()
     target = np.asarray(planted.lists.target)[rows]
     worth = {
         name: ndcg(scores, np.arange(len(rows)), target, 10).mean()
-        for name, scores in (ranker.alone(queries) | {"fused": lists}).items()
+        for name, scores in (alone | {"fused": lists}).items()
     }
     assert worth["fused"] > max(worth["similarity"], worth["popularity"]) + 0.1
     assert fused.needed(["next"]) == ["similarity", "popularity"]
@@ -170,7 +176,7 @@ def test_candidates_come_first_and_the_others_keep_their_order(planted, members)
     ranker = fused.ranker(planted)
     lists, base = ranker.rank(queries), replace(ranker, reranker=None).rank(queries)
     reading = Reading.of(planted)
-    candidates = propose(planted, reading.log, queries, ranker.alone(queries), 5)
+    candidates, _ = propose(planted, reading.log, queries, ranker.open(queries)(slice(None)), 5)
     for q, (found, before) in enumerate(zip(lists, base, strict=True)):
         mine = np.isin(np.arange(48), candidates.item[candidates.query == q])
         assert found[mine].min() > found[~mine].max()

@@ -59,9 +59,11 @@ def answer(fused: Fused, theirs: Dataset, question: Question) -> Answers:
     items = _matched(theirs.items.item_id, question.item_id, "items")
     step = max(1, _CELLS // max(len(theirs.items.item_id), 1))
     ranks: list[Ints] = [np.zeros(0, np.int64)]
+    opened = ranker.open(queries, ranker.needed)
     for start in range(0, len(users), step):
+        part = slice(start, start + step)
         first, last = np.searchsorted(question.query, [start, start + step])
-        lists = ranker.rank(queries[start : start + step])[:, items]
+        lists = ranker.mix(queries[part], opened(part))[:, items]
         ranks.append(target_ranks(lists, question.query[first:last] - start, question.target[first:last]))
     return Answers(tasks, classes, np.concatenate(ranks))
 

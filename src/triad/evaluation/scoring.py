@@ -44,10 +44,12 @@ def score_members(fused: Fused, data: Dataset, window: Window) -> dict[str, Scor
     if fused.ranking is not None:
         models = len(fused.weights[fused.ranking]) + 1
         ranker, queries = fused.ranker(data), lists_of(data, window.queries)
+        opened = ranker.open(queries)
         with Progress("rank", len(window.queries), "queries") as progress:
             for part, query, target in ranking_blocks(data, window, models=models):
-                lists = ranker.alone(queries[part])
-                lists["fused"] = ranker.mix(queries[part], lists)
+                chances = opened(part)
+                lists = {name: of.table() for name, of in chances.items()}
+                lists["fused"] = ranker.mix(queries[part], chances)
                 for name, scores in lists.items():
                     ranks.setdefault(name, []).append(target_ranks(scores, query, target))
                 progress.advance(len(queries[part]))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.members.chances import opened
 from triad.members.protocol import Retriever
 from triad.ranking import target_ranks
 
@@ -97,8 +98,9 @@ def rank_targets(model: Retriever, data: Dataset, window: Window) -> Ints:
     users = np.asarray(data.lists.user)[window.queries]
     history = np.asarray(data.lists.history)[window.queries]
     ranks: list[Ints] = [np.zeros(0, np.int64)]
+    blocks = opened(model, data, users, history)
     for part, query, target in ranking_blocks(data, window):
-        ranks.append(target_ranks(model.rank(data, users[part], history[part]), query, target))
+        ranks.append(target_ranks(blocks(part).table(), query, target))
     return np.concatenate(ranks)
 
 

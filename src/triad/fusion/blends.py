@@ -34,6 +34,10 @@ class Blend:
         """Whether it is one convex mixture for all."""
         return self.bias is None and len(self.weights) == 1
 
+    def weighs(self, name: str) -> bool:
+        """Whether the member `name` has a part in it."""
+        return any(part.get(name, 0) > 0 for part in self.weights)
+
     def overall(self, history: Ints) -> dict[str, float]:
         """The weights on average over rows."""
         share = np.bincount(self.segment(history), minlength=len(self.weights)) / max(len(history), 1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.members.chances import Chances
 from triad.members.history import DAY
 
 LATELY = 7
@@ -96,18 +97,17 @@ def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints
     return query, begin[query] + nth
 
 
-def propose(data: Dataset, log: Log, queries: Queries, scores: Mapping[str, Floats], each: int) -> Candidates:
+def propose(
+    data: Dataset, log: Log, queries: Queries, chances: Mapping[str, Chances], each: int
+) -> tuple[Candidates, dict[str, Floats]]:
     """The best `each` of every member, of the user's latest items, of what was taken most over `LATELY` days.
 
-    What every member holds for impossible is left out.
-
-    Args:
-        scores: member → (q, n_items).
+    What every member holds for impossible is left out. Beside them what each member gives to each, (p,).
     """
     items = len(data.items.item_id)
     each = min(each, items - 1)
     first = np.arange(len(queries))[:, None] * items
-    key = [first + _best(values, each) for values in scores.values()]
+    key = [first + of.best(each) for of in chances.values()]
     query, step = steps_before(data, queries, each)
     key.append(query * items + np.asarray(data.streams.item)[step])
     days = log.day(queries.moment)
@@ -115,10 +115,7 @@ def propose(data: Dataset, log: Log, queries: Queries, scores: Mapping[str, Floa
         busy = log.busiest(int(day), LATELY, each)
         key.append(first[days == day] + busy)
     query, item = np.divmod(np.unique(np.concatenate([part.ravel() for part in key])), items)
-    possible = np.any([values[query, item] > 0 for values in scores.values()], axis=0)
-    return Candidates(query[possible], item[possible], len(queries))
-
-
-def _best(scores: Floats, each: int) -> Ints:
-    """(q, each) columns of the highest scores, in no order."""
-    return np.argpartition(-scores, each, axis=1)[:, :each]
+    scores = {name: of.at(query, item) for name, of in chances.items()}
+    possible = np.any([values > 0 for values in scores.values()], axis=0)
+    candidates = Candidates(query[possible], item[possible], len(queries))
+    return candidates, {name: values[possible] for name, values in scores.items()}

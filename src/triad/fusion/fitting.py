@@ -114,7 +114,7 @@ def ranking_question(
     best: list[Floats] = []
     with Progress("rank", len(rows), "queries") as progress:
         for part in lists.parts():
-            chances = {name: part.rank(member) for name, member in lists.members.items()}
+            chances = {name: of.table() for name, of in part.chances.items()}
             for name, values in chances.items():
                 tables[name].append(log_powers(values, part.query, part.target))
             if params.combine == "stacked":
@@ -131,7 +131,7 @@ def ranking_question(
     if params.combine == "reranked" and retrievers:
         earlier = Lists(data, retrievers, _sampled(data.rows("validation", "lists"), params), kind)
         windows = [each for each in (lists, earlier) if len(each.rows)]
-        lesson = Lesson.of(data, retrievers, windows, params.candidates, params.seed)
+        lesson = Lesson.of(windows, params.candidates, params.seed)
     return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from, lesson)
 
 

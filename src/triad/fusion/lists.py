@@ -13,6 +13,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
 from triad.fusion.question import Judged, Mix
 from triad.kinds.base import Kind
+from triad.members.chances import Blocks, Chances, opened
 from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.ranking import ndcg
@@ -29,11 +30,7 @@ class Part:
     rows: Ints  # (q,) queries of `data`
     query: Ints  # (t,) place in `rows` of each target
     target: Ints  # (t,) items
-
-    def rank(self, member: Retriever) -> Floats:
-        """(q, n_items) the member's probabilities."""
-        queries = self.data.lists
-        return member.rank(self.data, np.asarray(queries.user)[self.rows], self.history)
+    chances: Mapping[str, Chances]  # member → what it says
 
     @property
     def history(self) -> Ints:
@@ -61,13 +58,21 @@ class Lists:
         """(queries,)."""
         return np.asarray(self.data.lists.user)[self.rows]
 
+    @cached_property
+    def _blocks(self) -> dict[str, Blocks]:
+        history = np.asarray(self.data.lists.history)[self.rows]
+        return {name: opened(member, self.data, self.user, history) for name, member in self.members.items()}
+
     def parts(self) -> Iterator[Part]:
         """All queries in order, in parts that fit in memory."""
         offsets, targets = np.asarray(self.data.lists.offsets), np.asarray(self.data.lists.target)
         block = max(1, _CELLS // len(self.data.items.item_id))
-        for rows in np.split(self.rows, range(block, len(self.rows), block)):
+        for start in range(0, len(self.rows), block):
+            part = slice(start, start + block)
+            rows, chances = self.rows[part], {name: of(part) for name, of in self._blocks.items()}
             query = np.repeat(np.arange(len(rows)), offsets[rows + 1] - offsets[rows])
-            yield Part(self.data, rows, query, np.concatenate([targets[offsets[r] : offsets[r + 1]] for r in rows]))
+            target = np.concatenate([targets[offsets[r] : offsets[r + 1]] for r in rows])
+            yield Part(self.data, rows, query, target, chances)
 
 
 def candidates(part: Part, scores: Mapping[str, Floats], each: int) -> Floats:
@@ -97,13 +102,14 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
     alone, fused, likelihood, start = [], [], [], 0
     with Progress("judge", len(lists.rows), "queries") as progress:
         for part in lists.parts():
-            scores = {name: part.rank(member) for name, member in lists.members.items()}
+            scores = {name: of.table() for name, of in part.chances.items()}
             of_part = by_query[start : start + len(part.rows)]
             start += len(part.rows)
             calibrated = {
                 f: {
                     name: lists.kind.calibrate(mixes[f].calibrations[name], each[of_part == f])
                     for name, each in scores.items()
+                    if any(blend.weighs(name) for blend in mixes[f].blends)
                 }
                 for f in np.unique(of_part)
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +10,11 @@ from triad.arrays import Floats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
-from triad.fusion.candidates import Queries
+from triad.fusion.candidates import Candidates, Queries
 from triad.fusion.reranker import Reranker
 from triad.fusion.signals import Reading
 from triad.kinds.base import Calibration, Kind
+from triad.members.chances import Chances, opened
 from triad.members.mask_seen import MaskSeen
 from triad.members.protocol import Member, Retriever
 
@@ -35,27 +36,30 @@ class Ranker:
     def _reading(self) -> Reading:
         return Reading.of(self.data)
 
+    def open(self, queries: Queries, names: Iterable[str] | None = None) -> Callable[[slice], dict[str, Chances]]:
+        """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared."""
+        wanted = self.calibrations if names is None else names
+        asked = self.data, queries.users, queries.history
+        blocks = {name: opened(self._retriever(name), *asked) for name in wanted}
+        return lambda part: {name: of(part) for name, of in blocks.items()}
+
     def rank(self, queries: Queries) -> Floats:
         """(q, n_items) fused probabilities of the next item."""
-        return self.mix(queries, self.alone(queries, self.needed))
+        return self.mix(queries, self.open(queries, self.needed)(slice(None)))
 
-    def alone(self, queries: Queries, names: Iterable[str] | None = None) -> dict[str, Floats]:
-        """(q, n_items) probabilities of each member that ranks, or of `names`, as the member gives them."""
-        return {
-            name: self._retriever(name).rank(self.data, queries.users, queries.history)
-            for name in (self.calibrations if names is None else names)
-        }
+    def first(self, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats] | None:
+        """The items at the top of the lists and their probabilities among them, (p,); None without a re-ranker."""
+        return None if self.reranker is None else self.reranker.first(self._reading, queries, chances)
 
-    def mix(self, queries: Queries, scores: Mapping[str, Floats]) -> Floats:
-        """What `rank` makes of `alone`."""
-        weighs = {name for part in self.blend.weights for name, weight in part.items() if weight > 0}
+    def mix(self, queries: Queries, chances: Mapping[str, Chances]) -> Floats:
+        """(q, n_items) what `rank` makes of what the members say of `queries`."""
         calibrated = {
-            name: self.kind.calibrate(self.calibrations[name], values)
-            for name, values in scores.items()
-            if name in weighs
+            name: self.kind.calibrate(self.calibrations[name], of.table())
+            for name, of in chances.items()
+            if self.blend.weighs(name)
         }
         base = self.blend.mix(self.kind, calibrated, queries.history)
-        return base if self.reranker is None else self.reranker.rerank(self._reading, queries, scores, base)
+        return base if self.reranker is None else self.reranker.rerank(self._reading, queries, chances, base)
 
     def _retriever(self, name: str) -> Retriever:
         member = self.members[name]

@@ -6,7 +6,8 @@ Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072). It did as well 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import lightgbm
 from triad.fusion.candidates import Candidates, Queries, propose
+from triad.fusion.forest import Tree, forest, scores_by
 from triad.fusion.signals import Reading, names, signals
+from triad.members.chances import Chances
 
 SETTINGS: Mapping[str, Any] = {
     "objective": "rank_xendcg",
@@ -37,9 +40,9 @@ TREES = (100, 200)
 """How many are tried."""
 
 
-def table(reading: Reading, queries: Queries, scores: Mapping[str, Floats], each: int) -> tuple[Candidates, Floats]:
-    """The candidates of `queries` by members' `scores` (q, n_items), and their signals."""
-    candidates = propose(reading.data, reading.log, queries, scores, each)
+def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], each: int) -> tuple[Candidates, Floats]:
+    """The candidates of `queries` by what members say of them, and their signals."""
+    candidates, scores = propose(reading.data, reading.log, queries, chances, each)
     return candidates, signals(reading, queries, candidates, scores)
 
 
@@ -47,9 +50,11 @@ def table(reading: Reading, queries: Queries, scores: Mapping[str, Floats], each
 class Reranker:
     """Boosted trees that order candidates."""
 
-    booster: Any
+    text: str  # the trees, as LightGBM writes them
     members: tuple[str, ...]  # whose scores it reads, in order
     each: int  # candidates of each
+    shares: dict[str, float] = field(default_factory=dict)
+    """Column → its share of what the trees' splits gain, largest first; only of one that was just learned."""
 
     @classmethod
     def fit(cls, lists: tuple[Floats, Ints, Ints], members: tuple[str, ...], each: int, **settings: int) -> Reranker:
@@ -63,40 +68,47 @@ class Reranker:
         library = lightgbm("fuse.combine", "convex")
         columns, taken, sizes = lists
         examples = library.Dataset(columns, taken, group=sizes, feature_name=list(names(members)))
-        return cls(library.train({**SETTINGS, **settings}, examples), members, each)
+        booster = library.train({**SETTINGS, **settings}, examples)
+        gain = booster.feature_importance("gain")
+        share = gain / max(gain.sum(), 1e-12)
+        shares = {names(members)[place]: float(share[place]) for place in np.argsort(-share, kind="stable")}
+        return cls(booster.model_to_string(), members, each, shares)
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
-        return np.asarray(self.booster.predict(columns)) if len(columns) else np.zeros(0)
+        return self.scores_by(columns, (len(self._forest),))[0]
 
     def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
         """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
-        steps = zip(trees, np.diff(trees, prepend=0), strict=True)
-        parts = [self.booster.predict(columns, start_iteration=last - more, num_iteration=more) for last, more in steps]
-        return np.cumsum(parts, axis=0)
+        return scores_by(self._forest, columns, trees)
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Column → its share of what the trees' splits gain, largest first."""
-        gain = self.booster.feature_importance("gain")
-        share = gain / max(gain.sum(), 1e-12)
-        order = np.argsort(-share, kind="stable")
-        return {self.booster.feature_name()[place]: float(share[place]) for place in order}
+    @cached_property
+    def _forest(self) -> list[Tree]:
+        return forest(self.text)
 
-    def rerank(self, reading: Reading, queries: Queries, scores: Mapping[str, Floats], base: Floats) -> Floats:
+    def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
+        """The candidates, and the probability of each among them (p,), in the learned order.
+
+        Args:
+            chances: what each of `members` says, as when it was learned.
+        """
+        candidates, columns = table(reading, queries, {name: chances[name] for name in self.members}, self.each)
+        raised = np.exp(_less_highest(candidates, self.scores(columns)))
+        return candidates, raised / np.bincount(candidates.query, raised, minlength=len(queries))[candidates.query]
+
+    def rerank(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances], base: Floats) -> Floats:
         """(q, n_items) probabilities: the candidates first, in the learned order; then the others, in that of `base`.
 
         Args:
-            scores: of each of `members`, (q, n_items), as when it was learned.
+            chances: as of `first`.
             base: (q, n_items) the fusion's probabilities. Candidates share among them what it gives to them.
         """
-        candidates, columns = table(reading, queries, {name: scores[name] for name in self.members}, self.each)
-        raised = np.exp(_less_highest(candidates, self.scores(columns)))
+        candidates, among = self.first(reading, queries, chances)
         query, item = candidates.query, candidates.item
         mass = np.bincount(query, base[query, item], minlength=len(base))
         fused = np.array(base)
         fused[query, item] = 0
-        chance = (raised * mass[query] / np.bincount(query, raised, minlength=len(base))[query]).astype(fused.dtype)
+        chance = (among * mass[query]).astype(fused.dtype)
         least = np.full(len(base), np.inf)
         np.minimum.at(least, query, chance)
         highest = fused.max(axis=1)
@@ -107,17 +119,14 @@ class Reranker:
     def save(self, folder: Path) -> None:
         """The trees as LightGBM's text, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
+        (folder / "trees.txt").write_text(self.text, encoding="utf-8")
         write_json(folder / "reranker.json", {"members": list(self.members), "each": self.each})
 
     @classmethod
     def load(cls, folder: Path) -> Reranker:
         """What `save` wrote."""
         told = read_json(folder / "reranker.json")
-        booster = lightgbm("fuse.combine", "convex").Booster(
-            model_str=(folder / "trees.txt").read_text(encoding="utf-8")
-        )
-        return cls(booster, tuple(told["members"]), told["each"])
+        return cls((folder / "trees.txt").read_text(encoding="utf-8"), tuple(told["members"]), told["each"])
 
 
 def _less_highest(candidates: Candidates, scores: Floats) -> Floats:

@@ -13,12 +13,10 @@ from functools import partial
 import numpy as np
 
 from triad.arrays import Bools, Floats, Ints
-from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Candidates, lists_of
 from triad.fusion.lists import Lists
 from triad.fusion.reranker import TREES, Reranker, table
 from triad.fusion.signals import Reading
-from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.threads import side_by_side
 
@@ -49,15 +47,15 @@ class Lesson:
     seed: int
 
     @classmethod
-    def of(cls, data: Dataset, members: Mapping[str, Retriever], windows: list[Lists], each: int, seed: int) -> Lesson:
+    def of(cls, windows: list[Lists], each: int, seed: int) -> Lesson:
         """Of the lists of `windows`, the fusion window's first."""
+        data, members = windows[0].data, tuple(windows[0].members)
         reading, size = Reading.of(data), len(data.items.item_id)
         query, item, columns, taken, targets, first = [], [], [], [], [], 0
         for lists in windows:
             with Progress("candidates", len(lists.rows), "queries") as progress:
                 for part in lists.parts():
-                    scores = {name: part.rank(member) for name, member in members.items()}
-                    candidates, signals = table(reading, lists_of(data, part.rows), scores, each)
+                    candidates, signals = table(reading, lists_of(data, part.rows), part.chances, each)
                     key = candidates.query * size + candidates.item
                     query.append(candidates.query + first)
                     item.append(candidates.item)
@@ -69,7 +67,7 @@ class Lesson:
         joined = Candidates(np.concatenate(query), np.concatenate(item), first)
         arrays = np.concatenate(columns), np.concatenate(taken)
         user = np.concatenate([lists.user for lists in windows])
-        return cls(tuple(members), each, joined, *arrays, user, np.concatenate(targets), len(windows[0].rows), seed)
+        return cls(members, each, joined, *arrays, user, np.concatenate(targets), len(windows[0].rows), seed)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
         """Learned of `queries` (q,)."""

@@ -60,13 +60,12 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     """(p, columns) float32, NaN where nothing is known; the columns are `names(scores)`.
 
     Args:
-        scores: member → (q, n_items) probabilities.
+        scores: member → (p,) probabilities.
     """
     data, log, interval = reading.data, reading.log, reading.interval
     query, item, steps = candidates.query, candidates.item, _Steps(data, queries)
     columns: list[Floats] = []
-    for values in scores.values():
-        chance = values[query, item]
+    for chance in scores.values():
         columns += [np.log(np.maximum(chance, 1e-12)), _places(candidates, chance).astype(np.float64)]
     columns += _of_history(steps, queries, candidates, interval)
     day = log.day(queries.moment)[query]

@@ -28,10 +28,11 @@ from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.bench import Bench
+from triad.members.chances import Blocks, Chances, Shares
 from triad.members.history import closest, item_weights, look_back, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
-from triad.members.neighbours import Blend, Space, best_look, distribution, fit_blend, item_neighbours, profile_vectors
+from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, item_neighbours, profile_vectors
 from triad.members.popularity import item_shares
 from triad.tasks import of_unit
 from triad.texts import Texts
@@ -152,8 +153,19 @@ class Similarity:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item."""
-        states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
-        return distribution(data, self._space(data), states, self.blend)[states.inverse]
+        return self.open(data, users, history)(slice(None)).table()
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """What was learnt is aligned once."""
+        space = self._space(data)
+        shares = Shares.of(space.share)
+
+        def block(part: slice) -> Chances:
+            queries = users[part], history[part]
+            states = look_back(data, *queries, recent=self.recent, half_life_days=self.half_life_days)
+            return chances(data, space, shares, states, self.blend)
+
+        return block
 
     def _space(self, data: Dataset) -> Space:
         """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""

@@ -16,6 +16,7 @@ from triad.config.similarity import LinearParams, SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.attributes import attribute_cosine
 from triad.members.bench import Bench
+from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.ease import ease, successors
 from triad.members.history import item_weights, look_back, pick
 from triad.members.item_index import align_share, align_weights
@@ -91,14 +92,22 @@ class Linear:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item; where nothing is near, what is popular."""
+        return self.open(data, users, history)(slice(None)).table()
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """Weights and shares are aligned once."""
         place = self.item_id.places(data.items.item_id)
-        share = align_share(place, self.share)
-        states = look_back(data, users, history, recent=self.recent, half_life_days=self.half_life_days)
-        taken = csr_array(item_weights(data, states), dtype=np.float32)
-        near = to_power(taken @ self._aligned(place), self.power).toarray()
-        near *= 1 - self.floor
-        near += (1 - near.sum(axis=1, keepdims=True)) * share
-        return near[states.inverse]
+        weights, shares = self._aligned(place), Shares.of(align_share(place, self.share))
+
+        def block(part: slice) -> Sparse:
+            queries = users[part], history[part]
+            states = look_back(data, *queries, recent=self.recent, half_life_days=self.half_life_days)
+            taken = csr_array(item_weights(data, states), dtype=np.float32)
+            near = to_power(taken @ weights, self.power) * (1 - self.floor)
+            rest = 1 - np.asarray(near.sum(axis=1), np.float64)
+            return Sparse(near[states.inverse], rest[states.inverse], shares)
+
+        return block
 
     def _aligned(self, place: Ints) -> csr_array:
         """(n_items, n_items) the weights between the asked items."""

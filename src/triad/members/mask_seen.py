@@ -8,6 +8,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.members.chances import Blocks, Dense, opened
 from triad.members.protocol import Retriever
 
 
@@ -19,16 +20,26 @@ class MaskSeen:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities, rows sum to 1; 0 for what was taken before, unless that is all there is."""
+        return self.open(data, users, history)(slice(None)).table()
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """As `retriever` is opened."""
         users, history = np.asarray(users, np.int64), np.asarray(history, np.int64)
-        scores = np.array(self.retriever.rank(data, users, history))
-        place, start, item, nth = _first_takes(data, users, history)
-        for row, at, done in zip(scores, place, history, strict=True):
-            mine = slice(start[at], start[at + 1])
-            row[item[mine][nth[mine] < done]] = 0
-        if len(full := np.flatnonzero(scores.sum(axis=1) == 0)):
-            scores[full] = self.retriever.rank(data, users[full], history[full])
-        scores /= scores.sum(axis=1, keepdims=True)
-        return scores
+        whole = opened(self.retriever, data, users, history)
+
+        def block(part: slice) -> Dense:
+            plain = whole(part).table()
+            scores = np.array(plain)
+            place, start, item, nth = _first_takes(data, users[part], history[part])
+            for row, at, done in zip(scores, place, history[part], strict=True):
+                mine = slice(start[at], start[at + 1])
+                row[item[mine][nth[mine] < done]] = 0
+            full = scores.sum(axis=1) == 0
+            scores[full] = plain[full]
+            scores /= scores.sum(axis=1, keepdims=True)
+            return Dense(scores)
+
+        return block
 
 
 def _first_takes(data: Dataset, users: Ints, history: Ints) -> tuple[Ints, Ints, Ints, Ints]:

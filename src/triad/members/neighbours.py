@@ -16,6 +16,7 @@ from scipy.sparse import csr_array, diags_array, vstack
 from triad.arrays import Floats, Ints
 from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
+from triad.members.chances import Chances, Dense, Shares, Sparse, added
 from triad.members.history import States, item_weights, look_back, pick
 from triad.statistics.weights import mixture_weights
 
@@ -100,18 +101,28 @@ class Space:
     share: Floats  # (n_items,)
 
 
-def distribution(data: Dataset, space: Space, states: States, blend: Blend) -> Floats:
-    """(s, n_items) probability of the next item in each state, rows summing to 1.
+def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: Blend) -> Chances:
+    """Of the next item after each of the rows that `states` were asked for.
 
     A state with no history, or whose items have no neighbours, has what is popular in that source's place.
+
+    Args:
+        shares: of the space's share.
     """
     weight = item_weights(data, states)
-    again = _filled(weight.toarray(), space.share)
-    near = _filled(to_power(weight @ space.neighbours, blend.power).toarray(), space.share)
-    close = _softmax(blend.sharpness * (profile_vectors(weight, space.vectors) @ space.vectors.T))
-    close[np.diff(states.start) == 0] = space.share
+    near = to_power(weight @ space.neighbours, blend.power)
     a, n, c, p = blend.weight
-    return a * again + n * near + c * close + p * space.share
+    empty = [np.diff(each.indptr) == 0 for each in (weight, near, weight)]
+    rest = p + np.stack(empty, axis=1) @ np.array([a, n, c])
+    rows, rest, at = (a * weight + n * near)[states.inverse], rest[states.inverse], states.inverse
+    if not c:
+        return Sparse(rows, rest, shares)
+    close = (blend.sharpness * profile_vectors(weight, space.vectors)).astype(np.float32) @ space.vectors.T
+    np.exp(close, out=close)  # a cosine times its sharpness is far from what overflows
+    close *= (np.where(empty[2], 0, c) / close.sum(axis=1))[:, None].astype(np.float32)
+    close = close[at]
+    close += np.outer(rest, space.share).astype(np.float32)
+    return Dense(added(close, rows))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
@@ -15,6 +16,7 @@ from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.bench import Bench
+from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.history import DAY
 from triad.members.item_index import align_share
 from triad.members.labelled import labelled
@@ -83,8 +85,17 @@ class Popularity:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) the same shares for everybody."""
-        share = align_share(self.item_id.places(data.items.item_id), self.share)
-        return np.tile(share, (len(users), 1))
+        return self.open(data, users, history)(slice(None)).table()
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """Shares are aligned once."""
+        shares = Shares.of(align_share(self.item_id.places(data.items.item_id), self.share))
+
+        def block(part: slice) -> Sparse:
+            count = len(users[part])
+            return Sparse(csr_array((count, len(shares.share))), np.ones(count), shares)
+
+        return block
 
     def save(self, folder: Path) -> None:
         """The ids, an array and the constants."""

@@ -11,6 +11,7 @@ from triad.arrays import Floats, Ints
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.members.bench import Bench
+from triad.members.chances import Blocks, Dense
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.own_items import OwnItems
@@ -53,8 +54,12 @@ class Sequence:
         if not len(users):
             return np.zeros((0, len(items)), np.float32)
         states = self.states(data, users, history, masked=masked)
+        return states @ items.T if masked is not None else self._logits(data, users, history, states, items)
+
+    def _logits(self, data: Dataset, users: Ints, history: Ints, states: Floats, items: Floats) -> Floats:
+        """(q, n_items) of the next item, from `states` (q, dim)."""
         logits = states @ items.T
-        if self.network.own is not None and masked is None:
+        if self.network.own is not None and len(users):
             own = self._own_items(data).of(users, history)
             row, item, added = self.network.own.pairs(states, items, own)
             logits[row, item] += added
@@ -68,11 +73,21 @@ class Sequence:
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item from each user's first `history` interactions; rows sum to 1."""
-        logits = self.logits(data, users, history)
-        logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        return logits
+        return self.open(data, users, history)(slice(None)).table()
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """States and items are computed once."""
+        items = self.scorer.items(data)
+        states = self.states(data, users, history) if len(users) else np.zeros((0, items.shape[1]), np.float32)
+
+        def block(part: slice) -> Dense:
+            logits = self._logits(data, users[part], history[part], states[part], items)
+            logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+            np.exp(logits, out=logits)
+            logits /= logits.sum(axis=1, keepdims=True)
+            return Dense(logits)
+
+        return block
 
     def refit(self, bench: Bench, name: str) -> Sequence:
         """Trained on all days."""

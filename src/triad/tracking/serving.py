@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from triad.arrays import Ints
+from triad.arrays import Bools, Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.evaluation.champion_protocol import Answers, Question, answer
@@ -22,6 +23,8 @@ from triad.features.build import transform
 from triad.features.state import State
 from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
+from triad.fusion.ranker import Ranker
+from triad.members.chances import Chances
 from triad.progress import Progress
 from triad.texts import Texts
 from triad.tracking import recommending
@@ -161,14 +164,15 @@ class ServingModel:
         step = max(1, _RANKED_AT_ONCE // max(len(order), 1))
         count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
         pairs, ranker = [], self.fused.ranker(data)
+        queries = Queries(users, history, np.full(len(users), moment))
+        opened = ranker.open(queries, ranker.needed)
         with Progress("retrieve", len(users), "users") as progress:
             for start in range(0, len(users), step):
-                part = users[start : start + step]
-                scores = ranker.rank(Queries(part, history[part], np.full(len(part), moment)))
-                mask = recommending.allowed(data, part, moment, exclude_purchased=settings.exclude_purchased)
-                row, item = recommending.retrieve(scores, mask, order, count)
-                pairs.append(Pairs(part[row], item, scores[row, item]))
-                progress.advance(len(part))
+                part = slice(start, start + step)
+                chances = opened(part)
+                mask = recommending.allowed(data, users[part], moment, exclude_purchased=settings.exclude_purchased)
+                pairs.append(_best(ranker, queries[part], chances, mask, order=order, count=count))
+                progress.advance(len(mask))
         return _joined(pairs)
 
     def _ordered(
@@ -186,6 +190,29 @@ class ServingModel:
                     scores[start + place[rows]] = self.fused.predict(data, rows, [task])[task]
                     progress.advance(len(rows))
         return Pairs(pairs.user, pairs.item, scores)
+
+
+def _best(
+    ranker: Ranker, queries: Queries, chances: Mapping[str, Chances], mask: Bools, *, order: Ints, count: int
+) -> Pairs:
+    """The `count` best items of each query where `mask` (q, n_items) holds.
+
+    The items that a re-ranker puts first are nearly always enough. Whole lists cost far more.
+    """
+    found, rest = Pairs(*(np.zeros(0, kind) for kind in (int, int, float))), np.arange(len(queries))
+    if (first := ranker.first(queries, chances)) is not None:
+        pairs, among = first
+        may = mask[pairs.query, pairs.item]
+        enough = np.bincount(pairs.query[may], minlength=len(queries)) >= count
+        may &= enough[pairs.query]
+        found = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
+        rest = np.flatnonzero(~enough)
+    if len(rest):
+        scores = ranker.mix(queries, chances)[rest]
+        row, item = recommending.retrieve(scores, mask[rest], order, count)
+        found = _joined([found, Pairs(rest[row], item, scores[row, item])])
+    by_query = np.argsort(found.user, kind="stable")
+    return Pairs(queries.users[found.user[by_query]], found.item[by_query], found.score[by_query])
 
 
 def load_registered(model: str, version: str, folder: Path) -> ServingModel:

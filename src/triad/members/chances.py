@@ -1,0 +1,144 @@
+"""What a ranking member says of some queries, of which only what is asked for is computed.
+
+A table of all queries and items costs most, so whoever needs the best of a list, or a few pairs, asks for these alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from triad.arrays import Floats, Ints
+from triad.examples.dataset import Dataset
+from triad.members.protocol import Retriever
+
+WIDTH = 32
+"""Items of which the best is found first: those of the best ones alone are looked through for a whole list's best."""
+
+
+class Chances(Protocol):
+    """Probabilities of the next item, of queries (q) and the catalogue (n_items)."""
+
+    def best(self, each: int) -> Ints:
+        """(q, each) the likeliest items, in no order."""
+
+    def at(self, query: Ints, item: Ints) -> Floats:
+        """(p,) of pairs, which stand by query."""
+
+    def table(self) -> Floats:
+        """(q, n_items)."""
+
+
+Blocks = Callable[[slice], Chances]
+"""What is said of some of the queries that a member was opened for."""
+
+
+@runtime_checkable
+class Opener(Protocol):
+    """A retriever that prepares once what many blocks of queries share."""
+
+    def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
+        """For the queries of `Retriever.rank`."""
+
+
+def opened(member: Retriever, data: Dataset, users: Ints, history: Ints) -> Blocks:
+    """`member` for these queries; one that prepares nothing is asked for the table of each block."""
+    if isinstance(member, Opener):
+        return member.open(data, users, history)
+    return lambda part: Dense(member.rank(data, users[part], history[part]))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All of them."""
+
+    values: Floats  # (q, n_items)
+
+    def best(self, each: int) -> Ints:
+        return np.stack([largest(row, each) for row in self.values]) if len(self.values) else np.zeros((0, each), int)
+
+    def at(self, query: Ints, item: Ints) -> Floats:
+        return self.values[query, item].astype(np.float64)
+
+    def table(self) -> Floats:
+        return self.values
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A distribution over the catalogue that all queries share."""
+
+    share: Floats  # (n_items,)
+    order: Ints  # (n_items,) from the largest; of equals the first of the catalogue
+
+    @classmethod
+    def of(cls, share: Floats) -> Shares:
+        return cls(share, np.argsort(-share, kind="stable"))
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Few items of each query stand out from what all queries share."""
+
+    rows: csr_array  # (q, n_items) what is added
+    rest: Floats  # (q,) weight of `shares`
+    shares: Shares
+
+    def best(self, each: int) -> Ints:
+        """Of the items that stand out, and the first of those that all share."""
+        best = np.empty((len(self.rest), each), np.int64)
+        stands_out = np.zeros(self.rows.shape[1], bool)
+        common = self.shares.order[:each]
+        for query, rest in enumerate(self.rest):
+            item, value = self._row(query)
+            stands_out[item] = True
+            others = common[~stands_out[common]]
+            stands_out[item] = False
+            item = np.concatenate([item, others])
+            chance = np.concatenate([value, np.zeros(len(others))]) + rest * self.shares.share[item]
+            best[query] = item[np.argpartition(-chance, each - 1)[:each]]
+        return best
+
+    def at(self, query: Ints, item: Ints) -> Floats:
+        found = self.rest[query] * self.shares.share[item]
+        start = np.searchsorted(query, np.arange(len(self.rest) + 1))
+        line = np.zeros(self.rows.shape[1])
+        for each in np.flatnonzero(np.diff(start)).tolist():
+            mine, (column, value) = slice(start[each], start[each + 1]), self._row(each)
+            line[column] = value
+            found[mine] += line[item[mine]]
+            line[column] = 0
+        return found
+
+    def table(self) -> Floats:
+        table = np.outer(self.rest, self.shares.share).astype(np.float32)
+        return added(table, self.rows)
+
+    def _row(self, query: int) -> tuple[Ints, Floats]:
+        mine = slice(self.rows.indptr[query], self.rows.indptr[query + 1])
+        return self.rows.indices[mine], self.rows.data[mine]
+
+
+def added(table: Floats, rows: csr_array) -> Floats:
+    """`table` (q, n_items) with `rows` added in place, whose pairs stand once each."""
+    table[np.repeat(np.arange(len(table)), np.diff(rows.indptr)), rows.indices] += rows.data
+    return table
+
+
+def largest(row: Floats, each: int) -> Ints:
+    """(each,) places of the largest of `row` (n,), in no order.
+
+    A list's best are among the values that reach the `each` best of disjoint parts' maxima: one cheap pass instead of
+    a partition.
+    """
+    parts = len(row) // WIDTH
+    if parts < 4 * each:
+        return np.argpartition(-row, each - 1)[:each]
+    whole = row[: parts * WIDTH].reshape(WIDTH, parts)
+    least = np.partition(whole.max(axis=0), parts - each)[parts - each]
+    place = np.flatnonzero(row >= least)
+    return place[np.argpartition(-row[place], each - 1)[:each]]

@@ -1,0 +1,36 @@
+"""Parts of a ranking: whoever asks for a few items or pairs gets what the whole table says of them."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from triad.members.chances import Dense, Shares, Sparse, largest
+
+
+def whole(random: np.random.Generator, items: int) -> tuple[Sparse, np.ndarray]:
+    stands_out = random.random((6, items)) * (random.random((6, items)) < 0.1)
+    stands_out[2] = 0
+    rest, share = random.random(6), random.dirichlet(np.ones(items))
+    return Sparse(csr_array(stands_out), rest, Shares.of(share)), stands_out + rest[:, None] * share
+
+
+@pytest.mark.parametrize("items", [40, 5000])  # the best are searched for in parts where there are many
+@pytest.mark.parametrize("sparse", [True, False])
+def test_the_best_and_pairs_are_those_of_the_table(items: int, sparse: bool) -> None:
+    few, table = whole(np.random.default_rng(0), items)
+    chances = few if sparse else Dense(table)
+    assert chances.table() == pytest.approx(table, rel=1e-6)
+    best = chances.best(20)
+    assert best.shape == (6, 20)
+    for found, row in zip(best, table, strict=True):
+        assert set(found.tolist()) == set(np.argsort(-row)[:20].tolist())
+    query, item = np.nonzero(np.random.default_rng(1).random(table.shape) < 0.3)
+    query, item = query[query != 4], item[query != 4]
+    assert chances.at(query, item) == pytest.approx(table[query, item])
+
+
+def test_equals_at_the_end_of_the_best_are_not_too_many() -> None:
+    row = np.zeros(5000)
+    row[7] = 1
+    found = largest(row, 20)
+    assert len(set(found.tolist())) == 20 and 7 in found
