@@ -24,6 +24,9 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
 	@triad check
+	@dvc repro pretrain
+	@# what needs no fine-tuned network is made beside it: a training step leaves cores idle
+	@dvc --wait-for-lock repro similarity profile & dvc --wait-for-lock repro finetune; wait
 	@dvc repro
 	@triad summary
 

@@ -1,8 +1,14 @@
 """Fixtures of several test files."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+from triad.cli import ENVIRONMENT
+
+for name, value in ENVIRONMENT.items():  # as stages run: without oneDNN's own order of sums, without telemetry
+    os.environ.setdefault(name, value)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class HealthLimits(Section):
     max_new_items: float = Field(
         default=0.5, gt=0, le=1, description="share of lists' first places held by items that train did not know"
     )
-    rows: int = Field(default=5_000, ge=100, description="rows of each unit, and customers' lists, that are compared")
+    rows: int = Field(default=2_000, ge=100, description="rows of each unit, and customers' lists, that are compared")
 
 
 class RefitEpochs(Section):

@@ -137,7 +137,9 @@ def pretrain_network(
         TriadError: the train or the validation split holds no interaction to predict, or `initial` is of other sizes.
     """
     masked = params.task == "masked"
-    held_out = thinned(targets(data, "validation", masked=masked), LOSS_CELLS // len(data.items.item_id))
+    mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))
+    most = LOSS_CELLS // len(data.items.item_id) if mark == "loss" else LOOKED_AT  # where lists choose, it is only told
+    held_out = thinned(targets(data, "validation", masked=masked), most)
     if refit is None and not len(held_out.item):
         raise TriadError(
             "the validation split holds no interaction of the target kind",
@@ -158,7 +160,6 @@ def pretrain_network(
         taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items)])
         loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
-    mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))
     if refit is None and mark == "missed" and lists < FEW:
         log.warning("only %d validation lists tell the best epoch: pretrain.choose_by: loss is steadier", lists)
 
