@@ -35,13 +35,13 @@ from triad.arrays import Floats, Ints
 from triad.examples.base import Unit
 
 @dataclass(frozen=True)
-class Messages:
+class Notes:
     tokens: Ints
     split: Ints
     labels: Floats
 
 class _Unit(Unit):
-    name, arrays, key, always, tables = "messages", Messages, None, False, ()
+    name, arrays, key, always, tables = "notes", Notes, None, False, ()
     inputs = ("words",)
 
     def values(self, session, column):
@@ -57,9 +57,9 @@ DIALS = {"body": "shared_bottom", "batch_exposures": 64, "max_epochs": 4, "learn
 
 
 @pytest.fixture(scope="module", autouse=True)
-def messages(tmp_path_factory) -> Iterator[None]:
+def notes(tmp_path_factory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("units")
-    (folder / "messages.py").write_text(UNIT)
+    (folder / "notes.py").write_text(UNIT)
     triad.examples.__path__.append(str(folder))
     UNITS.reload()
     yield
@@ -68,7 +68,7 @@ def messages(tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def data(messages) -> Dataset:
+def data(notes) -> Dataset:
     """Messages of six words; one that holds the word in row 2 complains. A tenth has no label."""
     plain, random = make_dataset(), np.random.default_rng(0)
     tokens = random.integers(3, plain.meta.vocabulary_rows["token"], (1200, 6)).astype(np.int32)
@@ -77,8 +77,8 @@ def data(messages) -> Dataset:
     tokens[:, 5] *= random.random(1200) < 0.5  # some are shorter
     complains = (tokens == 2).any(axis=1)
     labels = np.where(random.random(1200) < 0.1, np.nan, complains).astype(np.float32)[:, None]
-    rows = UNITS["messages"].arrays(tokens, random.choice(4, 1200, p=[0.55, 0.15, 0.15, 0.15]), labels)
-    meta = {**vars(plain.meta), "tasks": {**plain.meta.tasks, "messages": ("complaint",)}}
+    rows = UNITS["notes"].arrays(tokens, random.choice(4, 1200, p=[0.55, 0.15, 0.15, 0.15]), labels)
+    meta = {**vars(plain.meta), "tasks": {**plain.meta.tasks, "notes": ("complaint",)}}
     return plain.replaced(messages=rows, meta=type(plain.meta)(**meta))
 
 
@@ -118,7 +118,7 @@ def batches_of(data: Dataset, network: MultiTaskNetwork) -> dict[str, dict]:
 
 
 def test_an_epoch_deals_each_row_once_in_a_seeded_order(data) -> None:
-    tasks = {"exposures": ("click",), "messages": ("complaint",)}
+    tasks = {"exposures": ("click",), "notes": ("complaint",)}
     feed = UnitFeed(data, dials(), 16, tasks)
     plan, again, other = feed.plan(1), UnitFeed(data, dials(), 16, tasks).plan(1), feed.plan(2)
     assert [unit for unit, _ in plan] == [unit for unit, _ in again] != [unit for unit, _ in other]
@@ -126,9 +126,9 @@ def test_an_epoch_deals_each_row_once_in_a_seeded_order(data) -> None:
         rows = np.concatenate([parts[-1] for name, parts in plan if name == unit])
         assert np.array_equal(np.sort(rows), np.arange(len(data.rows("train", unit))))
     units = [unit for unit, _ in plan]
-    places = np.flatnonzero(np.array(units) == "messages")
+    places = np.flatnonzero(np.array(units) == "notes")
     assert 0 < len(places) < len(units) and np.diff(places).max() > 1, "they take turns"
-    assert feed.examples == len(data.rows("train")) + len(data.rows("train", "messages"))
+    assert feed.examples == len(data.rows("train")) + len(data.rows("train", "notes"))
 
 
 def test_both_tasks_learn_and_score_their_own_rows(data, shared) -> None:
@@ -136,9 +136,9 @@ def test_both_tasks_learn_and_score_their_own_rows(data, shared) -> None:
     for name, task in ranker.network.tasks.items():
         assert history[-1][f"validation_{name}"] < task["naive"], name
         assert history[-1][f"train_{name}"] < history[0][f"train_{name}"], "its mean is over batches of its own"
-    rows = data.rows("test", "messages")
-    chance = ranker.predict(data, rows, unit="messages")["complaint"]
-    complains = (data.units["messages"].tokens[rows] == 2).any(axis=1)
+    rows = data.rows("test", "notes")
+    chance = ranker.predict(data, rows, unit="notes")["complaint"]
+    complains = (data.units["notes"].tokens[rows] == 2).any(axis=1)
     assert chance[complains].min() > chance[~complains].max() - 0.3 and chance[complains].mean() > 0.8
     assert set(ranker.predict(data, data.rows("test"))) == {"click"}
 
@@ -156,9 +156,9 @@ def test_the_words_hear_both_units_and_a_unit_leaves_the_others_heads(data) -> N
         assert np.abs(gradient).max() > 0, f"{unit} teaches the words"
     optimizers = grouped(network.trainable_variables, Schedule(0.01, 0.01, 1, 1, 100), 4, lambda _: Pace())
     before = network.units["exposures"].get_weights()
-    weighting = network.units["messages"].weighting
+    weighting = network.units["notes"].weighting
     step = make_step(lambda batch: (weighting.total(*_loss(network, batch)), {}), optimizers, xla=False)
-    step(batches_of(data, network)["messages"])
+    step(batches_of(data, network)["notes"])
     for ours, theirs in zip(before, network.units["exposures"].get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -173,7 +173,7 @@ def test_what_a_weighting_remembers_of_a_unit_stays_while_the_other_learns(data,
     network = network_of(data, weighting=name, tasks=("click", "profile", "complaint"))
     assert list(network.weights_of_tasks()) == ["click", "profile", "complaint"]
     kept = network.units["exposures"].weighting.get_weights()
-    batch = batches_of(data, network)["messages"]
+    batch = batches_of(data, network)["notes"]
     weighting = network.of(batch)[0].weighting
     measured = measure(network, batch, with_gram=weighting.uses_gradients)
     assert np.isfinite(float(weighting.total(measured.loss, measured.count, measured.gram)))
@@ -231,17 +231,17 @@ def test_what_is_saved_scores_alike_and_another_night_starts_from_it(data, share
 
 @pytest.mark.proof
 def test_a_unit_may_have_a_network_of_its_own(data, tmp_path) -> None:
-    alone = dials(apart=("messages",), max_epochs=1)
+    alone = dials(apart=("notes",), max_epochs=1)
     ranker, histories = finetune_units(data, known_tasks(), alone, RUNTIME, trunk=PARAMS.pretrain.trunk)
-    assert list(ranker.network.units) == ["exposures"] and list(ranker.apart["messages"].units) == ["messages"]
-    assert list(histories) == ["", "messages"] and "validation_complaint" in histories["messages"][0]
+    assert list(ranker.network.units) == ["exposures"] and list(ranker.apart["notes"].units) == ["notes"]
+    assert list(histories) == ["", "notes"] and "validation_complaint" in histories["notes"][0]
     ranker.save(tmp_path)
     again = NetworkScorer.load(tmp_path)
-    assert again.units == ranker.units == {"exposures": ("click",), "messages": ("complaint",)}
+    assert again.units == ranker.units == {"exposures": ("click",), "notes": ("complaint",)}
     for unit in again.units:
         rows = data.rows("test", unit)
         for name, scores in ranker.predict(data, rows, unit=unit).items():
             np.testing.assert_array_equal(again.predict(data, rows, unit=unit)[name], scores)
     assert groups(["a", "b"], ["a", "b"]) == [("a",), ("b",)], "the first is the member's own"
     with pytest.raises(TriadError, match=r"finetune\.apart: \['mesages'\] are not among"):
-        groups(["exposures", "messages"], ["mesages"])
+        groups(["exposures", "notes"], ["mesages"])

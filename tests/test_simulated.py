@@ -14,9 +14,12 @@ from triad.config.ingest import IngestParams, SimulatedParams
 from triad.errors import TriadError
 from triad.schema import TABLES
 from triad.sources.simulated import Shop, simulate
+from triad.sources.simulated.messages import INTENTS, REPLIES
 from triad.sources.simulated.people import SEGMENTS
 from triad.sources.simulated.queries import JUDGED
 from triad.tables import conform
+from triad.tasks.reply import code
+from triad.text.masking import masked
 
 AS_OF = date(2026, 3, 1)
 Tables = Mapping[str, pa.Table]
@@ -304,9 +307,25 @@ def test_searches_are_graded_by_what_was_asked(tiny: tuple[Tables, Tables]) -> N
 
 def test_messages_have_intents_and_mostly_replies(small: tuple[Tables, Tables]) -> None:
     talk = small[0]["conversations"]
-    assert len(set(talk["intent"].to_pylist())) == 6
-    assert 0.8 < 1 - talk["reply"].null_count / len(talk) < 0.9
-    assert not any("{" in message for message in talk["message"].to_pylist())
+    said = [text for name in ("message", "reply") for text in talk[name].drop_null().to_pylist()]
+    assert len(set(talk["intent"].to_pylist())) == 7
+    assert 0.7 < 1 - talk["reply"].null_count / len(talk) < 0.9
+    assert not [text for text in said if set("{}[]|") & set(text)]
+    assert len(set(talk["message"].to_pylist())) > 0.9 * len(talk)
+
+
+def test_the_truth_of_messages_is_far_above_the_commonest_intent(small: tuple[Tables, Tables]) -> None:
+    tables, oracle = small
+    talk, truth = tables["conversations"], oracle["messages"]
+    assert talk["message_id"].equals(truth["message_id"])
+    for names, said in ((INTENTS, talk["intent"].to_pylist()), (REPLIES, talk["reply"].to_pylist())):
+        chances = np.stack([truth[f"p_{name}"].to_numpy() for name in names], axis=1)
+        np.testing.assert_allclose(chances.sum(axis=1), 1)
+        codes = said if names is INTENTS else [text and code(masked(text)) for text in said]
+        named = np.array([names.index(each) if each in names else 0 for each in codes])
+        answered = np.array([each is not None for each in codes])
+        right = (chances.argmax(axis=1) == named)[answered].mean()
+        assert 0.8 < right < 0.97 and right > 0.5 + np.bincount(named[answered]).max() / answered.sum()
 
 
 def test_texts_read_like_texts(tiny: tuple[Tables, Tables]) -> None:

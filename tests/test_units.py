@@ -35,19 +35,19 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 class Words:
-    """A member of messages alone: naive Bayes on their words."""
+    """A member of products alone: naive Bayes on their words."""
 
-    tasks = ("intent",)
+    tasks = ("department",)
 
     def __init__(self, data: Any) -> None:
-        rows, classes = data.rows("train", "messages"), len(data.meta.classes["intent"])
-        self.counts = np.ones((1 + int(data.units["messages"].tokens.max()), classes))
-        labels = data.labels("intent")[rows].astype(int)
-        np.add.at(self.counts, (data.units["messages"].tokens[rows], labels[:, None]), 1)
+        rows, classes = data.rows("train", "products"), len(data.meta.classes["department"])
+        self.counts = np.ones((1 + int(data.units["products"].tokens.max()), classes))
+        labels = data.labels("department")[rows].astype(int)
+        np.add.at(self.counts, (data.units["products"].tokens[rows], labels[:, None]), 1)
 
     def predict(self, data: Any, rows: Any, tasks: Any = None) -> dict[str, Any]:
         shares = np.log(self.counts / self.counts.sum(axis=0))
-        return {"intent": softmax(shares[data.units["messages"].tokens[rows]].sum(axis=1), axis=1)}
+        return {"department": softmax(shares[data.units["products"].tokens[rows]].sum(axis=1), axis=1)}
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -70,21 +70,22 @@ def added() -> Iterator[dict[str, Any]]:
     examples.__path__[:], tasks.__path__[:] = folders
     UNITS.reload()
     LABELS.reload()
-    assert "messages" not in UNITS and "intent" not in LABELS
+    assert "products" not in UNITS and "department" not in LABELS
 
 
 def test_a_unit_added_as_a_file_alone_is_made_kept_and_made_again(added: dict[str, Any], tmp_path: Path) -> None:
     params, data, state = added["params"], added["data"], added["state"]
     assert (
-        data.meta.tasks == {"exposures": ("click",), "messages": ("intent",)} and data.unit_of("intent") == "messages"
+        data.meta.tasks == {"exposures": ("click",), "products": ("department",)}
+        and data.unit_of("department") == "products"
     )
     save(data, tmp_path)
     state.save(tmp_path / "state")
     with connect(simulate(params.ingest).whole()[0]) as session:
         again = transform(session, State.load(tmp_path / "state"))
     for other in (load(tmp_path), again):
-        for array in fields(data.units["messages"]):
-            ours, theirs = (getattr(each.units["messages"], array.name) for each in (data, other))
+        for array in fields(data.units["products"]):
+            ours, theirs = (getattr(each.units["products"], array.name) for each in (data, other))
             np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=array.name)
 
 
@@ -92,26 +93,26 @@ def test_a_unit_added_as_a_file_alone_is_learned_fused_and_judged(added: dict[st
     params, data = added["params"], added["data"]
     members = {"words": Words(data), "popularity": Popularity.fit(data, params.tasks)}
     fused = fit_fusion(data, members, params.tasks, params.fuse.model_copy(update={"bootstrap": 50}))
-    assert set(fused.weights) == {"click", "intent"} and fused.weights["intent"]["words"] > 0.5
+    assert set(fused.weights) == {"click", "department"} and fused.weights["department"]["words"] > 0.5
     assert set(fused.weights["click"]) == {"popularity"}
 
     asked = window(data, "test", 10, 0)
     models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, params.tasks, asked)}
     results = assess(data, params.tasks, asked, models, parts=[], thresholds={}, params=params.evaluate)
-    rows = data.rows("test", "messages")
-    assert results["intent"].rows == results["intent"].clusters == len(rows) > 20
+    rows = data.rows("test", "products")
+    assert results["department"].rows == results["department"].clusters == len(rows) > 10
     assert results["click"].rows == np.isfinite(data.labels("click")[asked.rows]).sum()
-    figures = metrics_json(results, params.evaluate, {"intent": "words"})["intent"]
-    right = models["fused"].tasks["intent"].argmax(axis=1) == data.labels("intent")[rows]
+    figures = metrics_json(results, params.evaluate, {"department": "words"})["department"]
+    right = models["fused"].tasks["department"].argmax(axis=1) == data.labels("department")[rows]
     assert figures["accuracy"]["value"] == pytest.approx(right.mean())
     assert figures["gain_over_naive"]["lo"] > 0
-    assert "right class" in wording.sentence(params.tasks["intent"], figures, 10)
+    assert "right class" in wording.sentence(params.tasks["department"], figures, 10)
 
     answers = answer(fused, data, ask(data, asked))  # as a champion, by ids
-    np.testing.assert_array_equal(answers.tasks["intent"], models["fused"].tasks["intent"])
-    assert answers.classes["intent"] == data.meta.classes["intent"]
+    np.testing.assert_array_equal(answers.tasks["department"], models["fused"].tasks["department"])
+    assert answers.classes["department"] == data.meta.classes["department"]
 
 
 def test_no_code_names_the_unit_of_the_example() -> None:
-    code = [path for path in (ROOT / "src").rglob("*.py") if "simulated" not in path.parts]  # the shop has messages
-    assert not [path for path in code if '"messages"' in path.read_text()]
+    code = [path for path in (ROOT / "src").rglob("*.py") if "simulated" not in path.parts]
+    assert not [path for path in code if '"products"' in path.read_text()]

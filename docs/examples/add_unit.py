@@ -1,6 +1,6 @@
-"""A unit of examples is one file: here messages, with a label of theirs. Run `python docs/examples/add_unit.py`.
+"""A unit of examples is one file: here products, with a label of theirs. Run `python docs/examples/add_unit.py`.
 
-In a project the two classes are `src/triad/examples/messages.py` and `src/triad/tasks/intent.py`.
+In a project the two classes are `src/triad/examples/products.py` and `src/triad/tasks/department.py`.
 """
 
 from dataclasses import dataclass
@@ -18,43 +18,43 @@ from triad.texts import Texts
 
 
 @dataclass(frozen=True)
-class Messages:
-    message_id: Texts
-    message: np.ndarray  # (n,) each a cluster of its own
+class Products:
+    product_id: Texts
+    product: np.ndarray  # (n,) each a cluster of its own
     tokens: np.ndarray  # (n, 12) rows of words
     split: np.ndarray  # (n,)
     labels: np.ndarray  # (n, tasks)
 
 
-class MessagesUnit(Unit):
-    name, arrays, key, always, tables = "messages", Messages, "message_id", False, ("conversations",)
+class ProductsUnit(Unit):
+    name, arrays, key, always, tables = "products", Products, "product_id", False, ()
     inputs = ("words",)
 
     def values(self, session, column):
-        return [value for (value,) in session.execute(f"SELECT {column} FROM conversations").fetchall()]
+        return [path.split("/")[0] for (path,) in session.execute(f"SELECT {column} FROM items").fetchall()]
 
     def make(self, source):
-        rows = source.session.execute("SELECT message_id, message, intent FROM conversations ORDER BY 1").fetchall()
-        ids, texts, intents = zip(*rows, strict=True)
-        labels = values_of("messages", intents, len(ids), source.state)
-        return Made(Messages(Texts.of(ids), np.arange(len(ids)), source.tokens(texts, 12), folds(ids), labels))
+        rows = source.session.execute("SELECT item_id, title, category FROM items ORDER BY 1").fetchall()
+        ids, titles, paths = zip(*rows, strict=True)
+        labels = values_of("products", [path.split("/")[0] for path in paths], len(ids), source.state)
+        return Made(Products(Texts.of(ids), np.arange(len(ids)), source.tokens(titles, 12), folds(ids), labels))
 
 
-class Intent(Label):
-    name, question, kinds, unit = "intent", "What does the customer want?", ("multiclass",), "messages"
-    options, cluster, slices, reads = (), "message", (), ()
+class Department(Label):
+    name, question, kinds, unit = "department", "Where does the product belong?", ("multiclass",), "products"
+    options, cluster, slices, reads = (), "product", (), ()
 
     def classes(self, task, values):
-        return tuple(sorted(set(values("intent"))))
+        return tuple(sorted(set(values("category"))))
 
     def make(self, name, tasks, rows, classes):
-        return np.array([classes.index(intent) for intent in rows], np.float32)
+        return np.array([classes.index(department) for department in rows], np.float32)
 
 
-UNIT, LABEL = MessagesUnit(), Intent()
-TASKS = {"click": {"kind": "binary", "label": "clicked"}, "intent": {"kind": "multiclass", "label": "intent"}}
+UNIT, LABEL = ProductsUnit(), Department()
+TASKS = {"click": {"kind": "binary", "label": "clicked"}, "department": {"kind": "multiclass", "label": "department"}}
 
 if __name__ == "__main__":
-    register(__file__, "messages", UNITS, LABELS)
+    register(__file__, "products", UNITS, LABELS)
     params, data, state = shop(TASKS, recommend={"order_by": "click"})
-    print(f"{len(data.units['messages'].message):,} messages, {len(data.meta.classes['intent'])} intents.")
+    print(f"{len(data.units['products'].product):,} products, {len(data.meta.classes['department'])} departments.")

@@ -135,7 +135,7 @@ CONVERSATIONS = Table(
     (
         Column("message_id", "string", "unique id of the message"),
         Column("message", "string", "what the customer wrote", personal=True, max_length=10_000),
-        Column("intent", "string", "what they wanted"),
+        Column("intent", "string", "what they wanted; `out_of_scope` where it is nothing the shop handles"),
         Column("reply", "string", "what the shop answered", nullable=True, personal=True, max_length=10_000),
     ),
 )

@@ -17,6 +17,7 @@ from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
+from triad.config.text import TextParams
 
 REGISTERED = ("champion", "market")
 """Values of `init` that start a network from a registered model, or (`market`) from markets of the same form."""
@@ -26,6 +27,7 @@ class StudyParams(Section):
     """The sections of `params.yaml` that fit and judge models. A variant is an overlay over them."""
 
     tasks: Tasks
+    text: TextParams = TextParams()
     runtime: RuntimeParams = RuntimeParams()
     pretrain: PretrainParams = PretrainParams()
     finetune: FinetuneParams = FinetuneParams()

@@ -28,7 +28,8 @@ class FinetuneParams(Section):
     tasks: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="pointwise tasks that this network learns; null: all; a single one gives its single-task twin",
+        description="pointwise tasks that this network learns; null: all but those of messages; a single one gives its "
+        "single-task twin",
     )
     apart: tuple[str, ...] = Field(
         default=(),

@@ -21,6 +21,7 @@ from triad.artifacts import read_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation.window import Scored, Window, ranking_blocks
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Queries, lists_of
 from triad.kinds import KINDS
@@ -28,7 +29,7 @@ from triad.paths import pattern
 from triad.ranking import target_ranks
 from triad.schema import EVENT_KINDS
 from triad.tables import confine
-from triad.tasks import LABELS, of_unit
+from triad.tasks import LABELS
 from triad.tasks.base import Truth
 
 HOUR = 3_600_000_000
@@ -78,11 +79,15 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window:
     if not (folder / "oracle.json").is_file() or not read_json(folder / "oracle.json")["known"]:
         return None
     truths = {}
-    for name, task in of_unit("exposures", tasks).items():  # the truth is told by exposure
+    for name, task in tasks.items():
+        if KINDS[task.kind].ranks:
+            continue
+        unit = data.unit_of(name)
+        rows = window.of(unit)
         columns = LABELS[task.label].truth(task, data.meta.classes.get(name, ()))
-        truth = None if columns is None else _truth(folder, data, columns, window.rows)
+        truth = None if columns is None else _truth(folder, data, columns, rows, unit)
         if truth is not None:
-            known = np.isfinite(np.asarray(data.labels(name))[window.rows])
+            known = np.isfinite(np.asarray(data.labels(name))[rows])
             if np.isfinite(truth[known]).all():
                 truths[name] = np.where(np.isfinite(truth), truth, 0.0)
     ranks = None
@@ -91,11 +96,11 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window:
     return Scored(truths, ranks)
 
 
-def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints) -> Floats | None:
-    """(n,) or (n, classes) true probability or median of each exposure, NaN where unknown; None: not told."""
-    exposures = data.exposures
+def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints, unit: str = "exposures") -> Floats | None:
+    """(n,) or (n, classes) true probability or median of each row of `unit`, NaN where unknown; None: not told."""
+    exposures, own = data.exposures, str(UNITS[unit].key)
     keys = {
-        "event_id": lambda: exposures.event_id[rows],
+        own: lambda: getattr(data.units[unit], own)[rows],
         "user_id": lambda: data.users.user_id[np.asarray(exposures.user)[rows]],
         "item_id": lambda: data.items.item_id[np.asarray(exposures.item)[rows]],
         "day": lambda: (np.asarray(exposures.time)[rows] // 86_400_000_000).astype("datetime64[D]"),

@@ -100,8 +100,8 @@ def score_champion(champion: Answering, tables: Path, data: Dataset, window: Win
 
 
 def thresholds(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
-    """Task of an event → the score from which "yes" had the highest F1 on the fusion window."""
-    thresholds = {}
+    """Task of an event → the score from which "yes" had the highest F1 on the fusion window; also the fusion's own."""
+    thresholds = dict(fused.thresholds)
     for unit in data.meta.tasks:
         rows = data.rows("fusion", unit)
         events = [name for name, task in of_unit(unit, tasks).items() if KINDS[task.kind].is_event]

@@ -37,6 +37,8 @@ class Unit(Protocol):
     """Whether it is made though no task asks for it, because members read it."""
     tables: tuple[str, ...]
     """What must be given, beyond users, items and events."""
+    is_shared: bool = True
+    """Whether networks learn its tasks though `finetune.tasks` names none."""
     inputs: tuple[str, ...]
     """What a network reads of a row, in order: `history`, `item` and `user` stand for arrays of these names that point
     into streams, catalogue and users; all others are names of encoders, whose arrays the unit holds itself."""

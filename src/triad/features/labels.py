@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,7 +20,7 @@ from triad.features.sql import DAY, HOUR, columns, nan
 from triad.features.state import State
 from triad.schema import EVENT_KINDS
 from triad.tasks import LABELS
-from triad.tasks.base import Entity, Rows
+from triad.tasks.base import Entity
 from triad.tasks.following import reached
 
 
@@ -80,8 +81,8 @@ class LabelRows:
         return label
 
 
-def values_of(unit: str, rows: Rows, count: int, state: State) -> Floats:
-    """(count, tasks) labels of the unit's tasks on its `rows`, NaN where missing."""
+def values_of(unit: str, rows: Any, count: int, state: State) -> Floats:
+    """(count, tasks) labels of the unit's tasks, NaN where missing. `rows` is what its labels' `make` read."""
     names = state.meta.tasks[unit]
     values = np.full((count, len(names)), np.nan, np.float32)
     for column, name in enumerate(names):

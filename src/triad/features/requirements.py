@@ -140,9 +140,12 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams], splits: Sequenc
 
 def _filled(session: duckdb.DuckDBPyConnection) -> set[str]:
     """Tables that the source gives, and that hold a row."""
+    return {name for name in _present(session) if scalar(session, f"SELECT count(*) FROM {name}")}
+
+
+def _present(session: duckdb.DuckDBPyConnection) -> set[str]:
     tables = session.execute("SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views()")
-    present = {name for (name,) in tables.fetchall()} & set(TABLES)
-    return {name for name in present if scalar(session, f"SELECT count(*) FROM {name}")}
+    return {name for (name,) in tables.fetchall()} & set(TABLES)
 
 
 def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
@@ -153,6 +156,11 @@ def _attributes(session: duckdb.DuckDBPyConnection) -> set[str]:
 def has_prices(session: duckdb.DuckDBPyConnection) -> bool:
     """Whether the source gives a table of prices."""
     return "prices" in _filled(session)
+
+
+def given(session: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether `table` of the contract is there."""
+    return table in _present(session)
 
 
 def _lacking(where: str, needed: str, there: str) -> TriadError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -51,7 +52,7 @@ def fit_fusion(
             progress.advance(1)
     reranker = next((answer.reranker for answer in answers.values() if answer.reranker is not None), None)
     kinds, given = relations(tasks)
-    return Fused(
+    fused = Fused(
         members,
         kinds,
         given,
@@ -62,6 +63,19 @@ def fit_fusion(
         params.mask_seen,
         reranker,
     )
+    return replace(fused, thresholds=_thresholds(data, fused, tasks))
+
+
+def _thresholds(data: Dataset, fused: Fused, tasks: Mapping[str, TaskParams]) -> dict[str, float]:
+    """Task of a kind that refuses → the confidence from which it answers."""
+    thresholds = {}
+    for name, task in tasks.items():
+        if (kind := KINDS[task.kind]).refuses:
+            rows, label = labelled(data, name, "fusion")
+            cut = kind.threshold(label, fused.predict(data, rows, [name], data.unit_of(name))[name])
+            assert cut is not None, name
+            thresholds[name] = cut
+    return thresholds
 
 
 def _of_rows(

@@ -42,6 +42,7 @@ class Fused:
     blends: dict[str, Blend] = field(default_factory=dict)  # of tasks that are no plain convex mixture
     mask_seen: bool = False  # whether lists leave out what was taken before
     reranker: Reranker | None = None  # orders the first items of lists, where that was better
+    thresholds: dict[str, float] = field(default_factory=dict)  # task → the confidence below which it refuses
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -65,6 +66,11 @@ class Fused:
         tasks = list(tasks)
         read = self.reranker.members if self.reranker is not None and self.ranking in tasks else ()
         return [n for n in self.members if n in read or any(self.weights[task].get(n, 0) > 0 for task in tasks)]
+
+    def kept(self) -> list[str]:
+        """Members that serve: with a weight, or able to name what an answer rests on."""
+        needed = self.needed(self.weights)
+        return [n for n in self.members if n in needed or (n in RECIPES and "Sourced" in RECIPES[n].protocols)]
 
     def predict(
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
@@ -146,16 +152,14 @@ class Fused:
         raise TriadError("no member writes texts", where="fusion", mend="name one in fuse.members that does")
 
     def refit(self, bench: Bench) -> Fused:
-        """The same fusion of members fitted on all days of `bench`; members without weight are left out."""
-        return replace(
-            self, members={name: self.members[name].refit(bench, name) for name in self.needed(self.weights)}
-        )
+        """The same fusion of the members that serve, fitted on all days of `bench`."""
+        return replace(self, members={name: self.members[name].refit(bench, name) for name in self.kept()})
 
     def save(self, folder: Path) -> None:
         """Each member under `members/<name>/`, the re-ranker in a folder of its own, and `fusion.json`."""
         for name, member in self.members.items():
             member.save(folder / "members" / name)
-        names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen")
+        names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen", "thresholds")
         numbers: dict[str, Any] = {name: getattr(self, name) for name in names}
         numbers["blends"] = {task: asdict(blend) for task, blend in self.blends.items()}
         if self.reranker is not None:

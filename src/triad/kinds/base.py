@@ -88,6 +88,9 @@ class Kind(Protocol):
 
     has_classes: bool
     """Labels are places among a few named classes."""
+    refuses: bool
+    """Place 0 of the classes is none of them: below a threshold of confidence, learned with the fusion, a question is
+    refused."""
 
     # the network
     def shape(self, classes: int) -> tuple[int, ...]:
@@ -193,7 +196,7 @@ class Kind(Protocol):
         """Whether a slice of such labels can be judged."""
 
     def threshold(self, labels: Floats, scores: Floats) -> float | None:
-        """The score from which an event is called; None where there are none."""
+        """The score from which an event is called, or the confidence from which a refusing kind answers; else None."""
 
     def curves(self, labels: Floats, scores: Floats) -> Mapping[str, list[dict[str, float]]]:
         """Points of the curves that are drawn, "calibration" and "roc"; of other kinds none."""
@@ -216,6 +219,7 @@ class Plain:
     ranks = False
     is_event = False
     has_classes = False
+    refuses = False
     noun = "labelled cases"
 
     def calibrated_contribution(self: Kind, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:

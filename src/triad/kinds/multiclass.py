@@ -41,7 +41,7 @@ class Multiclass(Likelihood):
     name = "multiclass"
     has_classes = True
     is_classification = True
-    stacking = Stacking(fit_logs, pool_logs)
+    stacking: Stacking | None = Stacking(fit_logs, pool_logs)
     metrics: tuple[Metric, ...] = (
         Metric("macro_f1", "Macro F1"),
         LOG_LOSS,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triad.config.profile import ProfileParams
     from triad.config.similarity import SimilarityParams
     from triad.config.tasks import Tasks
+    from triad.config.text import TextParams
 
 
 class Sections(Protocol):
@@ -25,6 +26,8 @@ class Sections(Protocol):
     def similarity(self) -> SimilarityParams: ...
     @property
     def profile(self) -> ProfileParams: ...
+    @property
+    def text(self) -> TextParams: ...
 
 
 class Networks(Protocol):

@@ -1,4 +1,4 @@
-"""What a member can do: three small protocols. A member answers at least one of them, and can be saved and loaded."""
+"""What a member can do: small protocols. A member answers at least one of them, and can be saved and loaded."""
 
 from __future__ import annotations
 
@@ -59,4 +59,12 @@ class Generator(Protocol):
         """(n,) a text for each of a unit's `rows`."""
 
 
-PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator)}
+@runtime_checkable
+class Sourced(Protocol):
+    """Names what an answer rests on."""
+
+    def sources(self, data: Dataset, rows: Ints, task: str, chosen: Ints) -> list[str | None]:
+        """(n,) key of the row learned from that speaks most for the class `chosen` (n,); None: none does."""
+
+
+PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced)}

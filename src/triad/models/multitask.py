@@ -99,7 +99,7 @@ def learned_tasks(data: Dataset, params: FinetuneParams) -> dict[str, list[str]]
     if unknown:
         raise TriadError(f"{unknown} are not among {known}", where="finetune.tasks", mend="correct it")
     learned = {
-        unit: [name for name in names if params.tasks is None or name in params.tasks]
+        unit: [name for name in names if (UNITS[unit].is_shared if params.tasks is None else name in params.tasks)]
         for unit, names in data.meta.tasks.items()
     }
     return {unit: names for unit, names in learned.items() if names}

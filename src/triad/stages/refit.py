@@ -69,7 +69,7 @@ def refit(params: Params) -> None:
     """
     started = time.monotonic()
     runtime = settle(params.runtime, params.refit.seed)
-    log.info("%s · %s · %s · %s", params.refit, params.similarity, params.profile, runtime)
+    log.info("%s · %s · %s · %s · %s", params.refit, params.similarity, params.profile, params.text, runtime)
     light = params.retraining.night == "light"
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
     start = _light(windows(*window, params.features.split_days)) if light else _full()
@@ -102,8 +102,8 @@ def refit(params: Params) -> None:
 
 
 def _refitted(fused: Fused, bench: Bench, keeps: Collection[str]) -> Fused:
-    """`fused` with the members that have weight fitted again, but for those it `keeps`."""
-    needed = fused.needed(fused.weights)
+    """`fused` with the members that serve fitted again, but for those it `keeps`."""
+    needed = fused.kept()
     taught = replace(fused, members={name: fused.members[name] for name in needed if name not in keeps}).refit(bench)
     return replace(taught, members={name: taught.members.get(name) or fused.members[name] for name in needed})
 

@@ -49,6 +49,20 @@ def temperature(scores: Floats, target: Ints) -> tuple[float, list[float]]:
     return float(slope), [float(each) for each in bias]
 
 
+def sharpness(scores: Floats, target: Ints) -> float:
+    """The slope ≥ 0 of least log loss of log p → slope · log p, renormalised: temperature scaling proper."""
+    log, row = np.log(inside(scores)), np.arange(len(target))
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        fitted = log_softmax(theta[0] * log, axis=1)
+        pull = theta[0] - 1
+        gradient = (np.exp(fitted) * log).sum() - log[row, target].sum() + pull
+        return (pull**2 / 2 - fitted[row, target].sum()) / len(target), np.array([gradient / len(target)])
+
+    (slope,) = least(loss, np.ones(1))
+    return float(slope)
+
+
 def log_powers(probabilities: Floats, query: Ints, target: Ints) -> Floats:
     """(targets, len(POWERS)) log probability of each target under each power of its query's distribution.
 

@@ -88,7 +88,7 @@ class Truth:
 
     table: str
     key: tuple[str, ...]
-    """Of `event_id`, `user_id`, `item_id` and `day`, what names a row."""
+    """What names a row: the unit's own key, or of exposures `user_id`, `item_id` and `day`."""
     columns: tuple[str, ...]
     """One, or one a class."""
 

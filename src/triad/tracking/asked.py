@@ -28,7 +28,8 @@ from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
-from triad.tracking.inputs import Tables, opened
+from triad.tracking.answering import answers
+from triad.tracking.inputs import Tables, arrow, opened
 
 if TYPE_CHECKING:
     from triad.tracking.serving import ServingModel
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend")
+MODES = ("score", "recommend", "answer")
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
 
 
 def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> pd.DataFrame:
-    """Scores of every exposure (`mode` score), or each user's `k` best items (`mode` recommend; 0: the default).
+    """Scores of every exposure (`mode` score), each user's `k` best items (`mode` recommend; 0: the default), or what
+    each message is answered (`mode` answer).
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -51,6 +53,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
     mode = params["mode"]
     if mode not in MODES:
         raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
+    if mode == "answer":
+        return _plain(answers(model.state, model.fused, *_messages(_tables(model_input))))
     with ExitStack() as stack:
         try:
             session = stack.enter_context(opened(_tables(model_input)))
@@ -62,6 +66,25 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
             return _plain(model.predict(session))
         # a version's number is not known where it is served
         return _plain(model.recommend(session, _settings(model, params["k"])).drop_columns(["model_version"]))
+
+
+def _messages(tables: Tables) -> tuple[list[str], list[str]]:
+    """Ids and texts of the messages of the request, which needs no other table. No error quotes them.
+
+    Raises:
+        TriadError: there are none, or one is no text.
+    """
+    mend = 'send {"conversations": [{"message_id": …, "message": …}, …]}'
+    if not isinstance(tables, Mapping) or "conversations" not in tables:
+        raise TriadError("holds no messages", where="model input, table conversations", mend=mend)
+    table, said = arrow("conversations", tables["conversations"]), []
+    for name in ("message_id", "message"):
+        values = table[name].to_pylist() if name in table.column_names else []
+        if len(values) < max(table.num_rows, 1) or not all(isinstance(each, str) for each in values):
+            where = f"table conversations, column {name}"
+            raise TriadError("is missing, or holds what is no text", where=where, mend=mend)
+        said.append(values)
+    return said[0], said[1]
 
 
 def _settings(model: ServingModel, k: Any) -> RecommendParams:
@@ -122,7 +145,7 @@ def _rows(name: str, rows: Any) -> Any:
         try:
             columns[column] = pa.array([row.get(column) for row in listed], from_pandas=True)
             mixed = pa.types.is_nested(columns[column].type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
             mixed = True
         if mixed:
             mend = "give a column plain values of one type, numbers within 64 bits"

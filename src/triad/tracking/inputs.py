@@ -32,7 +32,7 @@ def opened(tables: Tables) -> Iterator[duckdb.DuckDBPyConnection]:
         yield tables
         return
     if isinstance(tables, Mapping):
-        known = {name: _arrow(name, data) for name, data in tables.items() if name in TABLES}
+        known = {name: arrow(name, data) for name, data in tables.items() if name in TABLES}
         _check(known, "the tables given")
         with closing(connect(known)) as session:
             yield session
@@ -49,7 +49,12 @@ def _check(names: Iterable[str], where: str) -> None:
         raise TriadError(f"missing tables: {', '.join(missing)}", where=where, mend=f"give {', '.join(REQUIRED)}")
 
 
-def _arrow(name: str, data: Any) -> pa.Table:
+def arrow(name: str, data: Any) -> pa.Table:
+    """The table `name`, given as Arrow or pandas.
+
+    Raises:
+        TriadError: a column of it holds values of several types.
+    """
     if isinstance(data, pa.Table):
         return data
     try:

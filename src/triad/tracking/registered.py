@@ -47,7 +47,7 @@ class Registered(PythonModel):
 
     # a type on model_input would make MLflow look for a schema in it
     def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
-        """Scores of every exposure (`mode` score) or each user's `k` best items (`mode` recommend)."""
+        """Scores of exposures (`mode` score), each user's `k` best items (recommend), answers to messages (answer)."""
         from triad.errors import TriadError
         from triad.tracking.asked import answer
 

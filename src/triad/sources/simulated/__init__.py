@@ -18,13 +18,14 @@ from triad.errors import TriadError
 from triad.sources.simulated.catalogue import products
 from triad.sources.simulated.chance import OPENING
 from triad.sources.simulated.days import Day, calendar, day_of, numbered
+from triad.sources.simulated.messages import conversations
 from triad.sources.simulated.oracle import item_table, price_table, user_table
 from triad.sources.simulated.people import COUNTRIES, DEVICES, SEGMENTS, customers
 from triad.sources.simulated.prices import roll_prices
 from triad.sources.simulated.queries import judgements, known_queries
 from triad.sources.simulated.sizes import SIZES
 from triad.sources.simulated.taxonomy import BRANDS, LEAVES
-from triad.sources.simulated.text import conversations, product_texts
+from triad.sources.simulated.text import product_texts
 from triad.sources.simulated.world import World
 
 
@@ -106,11 +107,12 @@ def simulate(params: IngestParams) -> Shop:
             }
         ),
         "searches": judgements(seed, world.queries, goods, shown, item_id),
-        "conversations": conversations(seed, size.messages, first, last),
     }
+    tables["conversations"], messages = conversations(seed, size.messages, first, last)
     oracle = {
         "users": user_table(world),
         "items": item_table(world, shown, last),
         "prices": price_table(world, item, row),
+        "messages": messages,
     }
     return Shop(tables, oracle, world, first, last)

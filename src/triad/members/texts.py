@@ -1,0 +1,73 @@
+"""The space of texts that text members read: words, letters, and a frozen encoder's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from triad.arrays import Ints
+from triad.config.tasks import TaskParams
+from triad.config.text import TextParams
+from triad.examples import UNITS
+from triad.examples.dataset import Dataset
+from triad.members.bench import Bench
+from triad.tasks import LABELS
+from triad.text.bags import Bag
+from triad.text.encoder import encoder_of
+from triad.text.vectors import STORE, Vectors
+from triad.texts import Texts
+
+TEXT = "text"
+"""The array of a unit that holds what its rows say, masked and in plain form."""
+ENCODER = "encoder"
+
+
+def text_tasks(data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
+    """Tasks whose rows are texts."""
+    units = {name for name, unit in UNITS.items() if TEXT in {each.name for each in fields(unit.arrays)}}
+    return [name for name, task in tasks.items() if LABELS[task.label].unit in units & set(data.units)]
+
+
+@dataclass(frozen=True)
+class TextSpace:
+    """Where a text lies."""
+
+    bag: Bag
+    vectors: Vectors | None
+
+    @classmethod
+    def fit(cls, bench: Bench, kinds: Sequence[str], *, with_vectors: bool = True) -> TextSpace:
+        """Of the train rows of all units that hold texts."""
+        data, said = bench.data, dict[str, list[str]]()
+        for unit in {data.unit_of(task) for task in text_tasks(data, bench.params.tasks)}:
+            said[unit] = getattr(data.units[unit], TEXT)[data.rows("train", unit)].tolist()
+        encoder = encoder_of(bench.params.text) if with_vectors and said else None
+        bag = Bag.fit([text for unit in sorted(said) for text in said[unit]], kinds)
+        return cls(bag, None if encoder is None else Vectors(encoder, STORE))
+
+    def matrix(self, data: Dataset, task: str, rows: Ints) -> csr_array:
+        """(n, columns) of `rows` of the task's unit."""
+        texts: Texts = getattr(data.units[data.unit_of(task)], TEXT)
+        return self.of(texts[np.asarray(rows)].tolist())
+
+    def of(self, texts: Sequence[str]) -> csr_array:
+        """(n, columns) of texts in plain form."""
+        counts = self.bag.matrix(texts)
+        return counts if self.vectors is None else csr_array(hstack([counts, self.vectors.of(texts)], format="csr"))
+
+    def save(self, folder: Path) -> None:
+        """The bag, and the encoder's files: what serves needs no other place."""
+        self.bag.save(folder)
+        if self.vectors is not None:
+            self.vectors.encoder.save(folder / ENCODER)
+
+    @classmethod
+    def load(cls, folder: Path) -> TextSpace:
+        """What `save` wrote."""
+        kept = folder / ENCODER
+        encoder = encoder_of(TextParams(encoder=str(kept))) if kept.is_dir() else None
+        return cls(Bag.load(folder), None if encoder is None else Vectors(encoder))
