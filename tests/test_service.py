@@ -16,11 +16,13 @@ import pytest
 
 from triad.config.params import parse
 from triad.errors import TriadError
+from triad.evaluation.refit_health import _agreement
 from triad.examples.dataset import save
 from triad.features.build import fit, transform
 from triad.features.state import State
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
+from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.registry import load_member, make_member
 from triad.sources.simulated import simulate
@@ -204,6 +206,13 @@ def test_answers_given_once_are_nobodys_but_theirs() -> None:
 
 def parse_task() -> Any:
     return SimpleNamespace(label="message_reply", kind="choice")
+
+
+def test_a_rare_class_that_appears_is_no_drift_and_a_common_one_is() -> None:
+    before, labels = np.tile([1.0 - 1e-9, 1e-9, 0.0], (50, 1)), np.zeros(50)
+    for share, is_drift in ((0.005, False), (0.1, True)):
+        after = np.tile([1.0 - share, share, 0.0], (50, 1))
+        assert (_agreement(KINDS["choice"], labels, before, after)["drift"] > 0.1) == is_drift
 
 
 def test_the_files_of_a_night_name_no_message(made: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One network of several units: exposures, and messages in a file of their own. Both learn, and share the words."""
+"""One network of several units: exposures, and notes in a file of their own. Both learn, and share the words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +79,7 @@ def data(notes) -> Dataset:
     labels = np.where(random.random(1200) < 0.1, np.nan, complains).astype(np.float32)[:, None]
     rows = UNITS["notes"].arrays(tokens, random.choice(4, 1200, p=[0.55, 0.15, 0.15, 0.15]), labels)
     meta = {**vars(plain.meta), "tasks": {**plain.meta.tasks, "notes": ("complaint",)}}
-    return plain.replaced(messages=rows, meta=type(plain.meta)(**meta))
+    return plain.replaced(notes=rows, meta=type(plain.meta)(**meta))
 
 
 def dials(**changes):

@@ -31,6 +31,9 @@ CUT = 10
 CELLS = 20_000_000
 """(list, item) scores that are compared at most."""
 
+RARE = 0.01
+"""Share below which a class drifts as one of this share does."""
+
 Figures = dict[str, dict[str, float]]
 
 
@@ -97,7 +100,8 @@ def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dic
     mean = columns[0].mean(axis=0)
     known = labels[np.isfinite(labels)]
     predicted = known if len(known) else columns[0]  # labels may be few, and all outside of the sample
-    spread = np.sqrt(mean * (1 - mean)) if kind.is_classification else np.full(len(mean), predicted.std())
+    share = np.clip(mean, RARE, 1 - RARE) if kind.has_classes else mean  # one that train lacks would drift without end
+    spread = np.sqrt(share * (1 - share)) if kind.is_classification else np.full(len(mean), predicted.std())
     moved = np.abs(columns[1].mean(axis=0) - mean)
     return {
         "rank_correlation": float(np.mean([_correlation(*pair) for pair in zip(*(c.T for c in columns), strict=True)])),

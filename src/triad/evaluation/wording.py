@@ -27,6 +27,13 @@ GLOSSARY = {
     "F1": "one figure for hits against both misses and false alarms, 0 to 1; the bar for saying yes was set earlier.",
     "Macro recall, macro F1": "recall and F1 averaged over the classes, so that a rare class counts as much as a "
     "common one. The naive answer here draws a class at random by its share.",
+    "Refusal AUC": "how often a message that one of the known answers fits gets more confidence than one that none "
+    "fits; 0.5 is chance, 1 is perfect.",
+    "Coverage at 95 % precision": "the largest share of messages that could be answered with 95 of 100 answers right, "
+    "were the bar set with hindsight.",
+    "Answered, right where answered": "share of messages that the model is sure enough to answer, and of those the share "
+    "it answers rightly; the bar was set earlier, for 95 of 100. The others go to a person.",
+    "Recall@10": "share of messages whose answer is among the ten likeliest.",
     "Mean absolute error": "how far off the prediction is, on average, in the unit of what is predicted.",
     "Root mean squared error": "the same with large misses counting more.",
     "Naive error removed": "1 less the model's mean absolute error over that of the naive guess.",

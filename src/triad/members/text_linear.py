@@ -90,9 +90,10 @@ class TextLinear:
                 held = space.matrix(data, name, later)
                 tried = _path(matrix[part], label[part], cls.strengths, classes)
                 losses = [log_loss(later_label, _score(held, each), labels=range(classes)) for each in tried]
-                chosen[name] = cls.strengths[int(np.argmin(losses))]
+                chosen[name], weights[name] = cls.strengths[int(np.argmin(losses))], tried[int(np.argmin(losses))]
             chosen.setdefault(name, cls.strengths[0])
-            (weights[name],) = _path(matrix, label, [chosen[name]], classes)
+            if name not in weights or len(rows) > SAMPLE:
+                (weights[name],) = _path(matrix, label, [chosen[name]], classes)
         return cls(space, weights, chosen)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
