@@ -31,7 +31,7 @@ GLOSSARY = {
     "fits; 0.5 is chance, 1 is perfect.",
     "Coverage at 95 % precision": "the largest share of messages that could be answered with 95 of 100 answers right, "
     "were the bar set with hindsight.",
-    "Answered, right where answered": "share of messages that the model is sure enough to answer, and how many of those "
+    "Answered, right where answered": "share of messages that it is sure enough to answer, and how many of them "
     "it answers rightly; the bar was set earlier, for 95 of 100. The others go to a person.",
     "Recall@10": "share of messages whose answer is among the ten likeliest.",
     "Mean absolute error": "how far off the prediction is, on average, in the unit of what is predicted.",
