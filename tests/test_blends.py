@@ -88,7 +88,7 @@ def test_stacking_finds_the_slopes_that_made_the_labels() -> None:
 
 def test_candidates_are_the_target_and_each_members_best_others() -> None:
     scores = {"a": np.array([[0.5, 0.3, 0.15, 0.05]]), "b": np.array([[0.1, 0.2, 0.3, 0.4]])}
-    part = Part(None, np.zeros(1, int), np.array([0]), np.array([3]))  # type: ignore[arg-type]  # asked for no rows
+    part = Part(None, np.zeros(1, int), np.array([0]), np.array([3]), {})  # type: ignore[arg-type]  # asked for no rows
     found = candidates(part, scores, 2)
     assert found.shape == (1, 5, 2)
     assert np.exp(found[0, 0]) == pytest.approx([0.05, 0.4])
@@ -132,7 +132,7 @@ def test_a_stacked_ranking_is_fitted_on_candidates() -> None:
     target = np.array([random.choice(12, p=row) for row in chance])
     scores = {name: softmax(part, axis=1) for name, part in zip("ab", log, strict=True)}
     query = np.arange(400)
-    part = Part(None, query, query, target)  # type: ignore[arg-type]  # asked for no rows
+    part = Part(None, query, query, target, {})  # type: ignore[arg-type]  # asked for no rows
     question = Question(
         "next",
         KINDS["ranking"],

@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     "max_bin": 63,
     "num_threads": 1,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "verbose": -1,
 }
 TREES = (100, 200)
@@ -112,7 +112,7 @@ class Reranker:
         least = np.full(len(base), np.inf)
         np.minimum.at(least, query, chance)
         highest = fused.max(axis=1)
-        fused *= np.minimum(1, 0.999 * least / np.maximum(highest, 1e-300))[:, None]
+        fused *= np.minimum(1, 0.999 * least / np.maximum(highest, np.finfo(highest.dtype).tiny))[:, None]
         fused[query, item] = chance
         return fused / fused.sum(axis=1, keepdims=True)
 

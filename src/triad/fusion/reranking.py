@@ -20,7 +20,7 @@ from triad.fusion.signals import Reading
 from triad.progress import Progress
 from triad.threads import side_by_side
 
-PAIRS = 120_000
+PAIRS = 60_000
 """Candidates not taken that trees learn of, drawn where there are more: what was taken says most of an order."""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import linprog, nnls
 
 from triad.arrays import Floats
 from triad.errors import TriadError
 
+LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.01)
+"""Shares of the way to the expansion's optimum that are tried."""
 PULL = 200.0
 """Rows of the whole window that a segment's weights are drawn by."""
 
@@ -21,12 +23,12 @@ def mixture_weights(
     gap: float = 1e-6,
     steps: int = 5000,
 ) -> Floats:
-    """(m,) weights that minimise -Σ counts · log(likelihood @ w) / Σ counts, by expectation and maximisation.
+    """(m,) weights that minimise -Σ counts · log(likelihood @ w) / Σ counts, by Newton's steps among w ≥ 0.
 
     EM of mixture proportions climbs monotonically (Dempster, Laird and Rubin 1977), but slowly where members are alike.
-    So each two steps are followed by a leap along them, which is taken where it climbs further (SQUAREM: Varadhan and
-    Roland 2008, doi:10.1111/j.1467-9469.2007.00585.x). The greatest slope, max_m E[likelihood_m / mixture] - 1,
-    bounds how far the loss still is from its least value, and ends the climb.
+    So a step goes to the optimum of the loss's second-order expansion (as mix-SQP: Kim et al. 2020,
+    doi:10.1080/10618600.2019.1689985), or as far toward it as climbs further than EM. The greatest slope,
+    max_m E[likelihood_m / mixture] - 1, bounds how far the loss still is from its least value, and ends the climb.
 
     Args:
         likelihood: (n, m) probability that each member gave to what happened.
@@ -52,20 +54,26 @@ def mixture_weights(
         steep = slope(weights)
         if steep.max() - 1 <= gap:
             break
-        first = weights * steep
-        second = first * slope(first)
-        leap = _leap(weights, first, second)
-        weights = leap if height(leap) > height(second) else second
-    weights[weights < 1e-4] = 0  # EM only approaches zero; a member that adds nothing need not be asked
+        safe = weights * steep
+        climbed = height(safe)
+        scaled = likelihood * (np.sqrt(share) / (likelihood @ weights))[:, None]
+        best = _expanded(scaled.T @ scaled + np.diag(prior / weights**2), steep * (1 + prior.sum()), 1 + prior.sum())
+        tried = (weights + length * (best - weights) for length in LENGTHS)
+        weights = next((each for each in tried if height(each) > climbed), safe)
+    weights[weights < 1e-4] = 0  # a member that adds nothing need not be asked
     return weights / weights.sum()
 
 
-def _leap(start: Floats, first: Floats, second: Floats) -> Floats:
-    """Where two steps lead if they go on, kept inside the simplex."""
-    step, bend = first - start, second - 2 * first + start
-    length = max(float(np.linalg.norm(step)) / max(float(np.linalg.norm(bend)), 1e-300), 1.0)
-    beyond = np.maximum(start + 2 * length * step + length**2 * bend, 1e-3 * second)
-    return beyond / beyond.sum()
+def _expanded(bend: Floats, steep: Floats, total: float) -> Floats:
+    """(m,) the optimum of the expansion, inside the simplex.
+
+    Of -Σ share · log(likelihood @ w) - Σ prior · log w + total · Σ w, which is least where Σ w = 1. Its gradient is
+    total - steep, and its Hessian `bend` (m, m) times w is steep.
+    """
+    root = np.linalg.cholesky(bend + 1e-9 * np.trace(bend) * np.eye(len(bend)))
+    best, _ = nnls(root.T, np.linalg.solve(root, 2 * steep - total))
+    best = np.maximum(best, 1e-9)  # never quite zero, so that EM can go on from there
+    return np.asarray(best / best.sum())
 
 
 def absolute_weights(predictions: Floats, target: Floats) -> Floats:
