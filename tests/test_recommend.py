@@ -149,11 +149,11 @@ def test_the_default_moment_is_the_midnight_after_the_newest_event(
 
 
 def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists: pa.Table, monkeypatch) -> None:
-    from triad.tracking import serving
+    from triad.tracking import retrieving, serving
 
     monkeypatch.setattr(serving, "_PAIRS_AT_ONCE", 400)
     monkeypatch.setattr(serving, "_SCORED_AT_ONCE", 150)
-    monkeypatch.setattr(serving, "_RANKED_AT_ONCE", 31 * 7)
+    monkeypatch.setattr(retrieving, "CELLS", 31 * 7)
     again = model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
     assert again.drop(["score"]).equals(lists.drop(["score"]))
     np.testing.assert_allclose(again["score"].to_numpy(), lists["score"].to_numpy(), rtol=1e-9)

@@ -108,10 +108,14 @@ def _coarse(values: Floats) -> Floats:
 
 def _places(candidates: Candidates, chance: Floats) -> Ints:
     """(p,) place of each pair among its query's candidates, from 1."""
-    order = np.lexsort((-chance, candidates.query))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - candidates.start[candidates.query[order]] + 1
-    return place
+    size = np.diff(candidates.start)
+    nth = np.arange(len(chance)) - np.repeat(candidates.start[:-1], size)
+    padded = np.zeros((candidates.queries, size.max(initial=0)))  # no chance is below 0
+    padded[candidates.query, nth] = -chance
+    order = np.argsort(padded, axis=1, kind="stable")
+    place = np.empty(padded.shape, np.int64)
+    np.put_along_axis(place, order, np.arange(1, padded.shape[1] + 1)[None], axis=1)
+    return place[candidates.query, nth]
 
 
 def _of_history(steps: _Steps, queries: Queries, candidates: Candidates, interval: Floats) -> list[Floats]:

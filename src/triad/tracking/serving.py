@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,20 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from triad.arrays import Bools, Ints
+from triad.arrays import Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples.dataset import Dataset
 from triad.features.build import transform
 from triad.features.state import State
-from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
-from triad.fusion.ranker import Ranker
-from triad.members.chances import Chances
 from triad.progress import Progress
 from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.inputs import Tables, opened
 from triad.tracking.recommending import Pairs
+from triad.tracking.retrieving import no_pairs, retrieve_all
 
 STATE, FUSE, REFIT = "state", "fuse", "refit"
 """Folder names inside a registered model: what was evaluated lies in the first two, what serves likewise in `refit`."""
@@ -47,7 +44,6 @@ RECOMMENDATIONS = pa.schema(
 """The columns of recommendations, by user, then rank (from 1)."""
 
 _SCORED_AT_ONCE = 65_536  # exposures
-_RANKED_AT_ONCE = 8_000_000  # (user, item) cells
 _PAIRS_AT_ONCE = 1_000_000  # candidates given context in one pass over the log
 
 
@@ -141,9 +137,11 @@ class ServingModel:
             moment = _midnight_after(session) if as_of is None else as_of
             titles, categories = _shown(session)
             # only who and what is there matters now: the log's own exposures would cost time and be thrown away
-            data = transform(session, self.state, _candidates(None, _no_pairs(), moment, None))
+            data = transform(session, self.state, _candidates(None, no_pairs(), moment, None))
             order = recommending.by_item_id(data)
-            retrieved = self._retrieve(data, settings, moment, order)
+            count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
+            ranker = self.fused.ranker(data)
+            retrieved = retrieve_all(ranker, moment, order, count, exclude_purchased=settings.exclude_purchased)
             if settings.order_by is not None:
                 retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
         lists, rank = recommending.top(retrieved, order, settings.k)
@@ -156,24 +154,6 @@ class ServingModel:
             "model_version": [self.version] * len(rank),
         }
         return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
-
-    def _retrieve(self, data: Dataset, settings: RecommendParams, moment: int, order: Ints) -> Pairs:
-        users = np.arange(len(data.users.user_id))
-        offsets = np.asarray(data.streams.offsets)
-        history = offsets[1:] - offsets[:-1]
-        step = max(1, _RANKED_AT_ONCE // max(len(order), 1))
-        count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
-        pairs, ranker = [], self.fused.ranker(data)
-        queries = Queries(users, history, np.full(len(users), moment))
-        opened = ranker.open(queries, ranker.needed)
-        with Progress("retrieve", len(users), "users") as progress:
-            for start in range(0, len(users), step):
-                part = slice(start, start + step)
-                chances = opened(part)
-                mask = recommending.allowed(data, users[part], moment, exclude_purchased=settings.exclude_purchased)
-                pairs.append(_best(ranker, queries[part], chances, mask, order=order, count=count))
-                progress.advance(len(mask))
-        return _joined(pairs)
 
     def _ordered(
         self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int
@@ -190,29 +170,6 @@ class ServingModel:
                     scores[start + place[rows]] = self.fused.predict(data, rows, [task])[task]
                     progress.advance(len(rows))
         return Pairs(pairs.user, pairs.item, scores)
-
-
-def _best(
-    ranker: Ranker, queries: Queries, chances: Mapping[str, Chances], mask: Bools, *, order: Ints, count: int
-) -> Pairs:
-    """The `count` best items of each query where `mask` (q, n_items) holds.
-
-    The items that a re-ranker puts first are nearly always enough. Whole lists cost far more.
-    """
-    found, rest = Pairs(*(np.zeros(0, kind) for kind in (int, int, float))), np.arange(len(queries))
-    if (first := ranker.first(queries, chances)) is not None:
-        pairs, among = first
-        may = mask[pairs.query, pairs.item]
-        enough = np.bincount(pairs.query[may], minlength=len(queries)) >= count
-        may &= enough[pairs.query]
-        found = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
-        rest = np.flatnonzero(~enough)
-    if len(rest):
-        scores = ranker.mix(queries, chances)[rest]
-        row, item = recommending.retrieve(scores, mask[rest], order, count)
-        found = _joined([found, Pairs(rest[row], item, scores[row, item])])
-    by_query = np.argsort(found.user, kind="stable")
-    return Pairs(queries.users[found.user[by_query]], found.item[by_query], found.score[by_query])
 
 
 def load_registered(model: str, version: str, folder: Path) -> ServingModel:
@@ -246,16 +203,6 @@ def _shown(session: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
     rows = session.execute("SELECT coalesce(title, ''), coalesce(category, '') FROM items ORDER BY item_id").fetchall()
     titles = np.array([title for title, _ in rows], dtype=object)
     return titles, np.array([category.split("/")[0] for _, category in rows], dtype=object)
-
-
-def _no_pairs() -> Pairs:
-    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    parts = parts or [_no_pairs()]
-    user, item, score = ([getattr(part, name) for part in parts] for name in ("user", "item", "score"))
-    return Pairs(np.concatenate(user), np.concatenate(item), np.concatenate(score))
 
 
 def _candidates(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:

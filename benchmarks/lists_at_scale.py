@@ -1,0 +1,155 @@
+"""What lists cost: seconds, users a second and peak memory, by how many users and items there are.
+
+    python benchmarks/lists_at_scale.py [--users 10000 100000] [--items 100000] [--steps 20] [--candidates 40]
+
+Lists of 50 for every user: the six members that rank by default, the candidates of each merged, ordered by a re-ranker
+of 200 trees. The shop is drawn: items by how popular they are, and each user mostly from a few of 1,000 groups. The
+network is not trained, and the re-ranker learns of a thousand drawn lists, as what they know does not change what they
+cost. Fitting members is timed beside, and is no part of the lists. Each count of users runs in a process of its own.
+Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from triad.cli import ENVIRONMENT
+
+DAY = 86_400_000_000
+GROUPS, K, TREES = 1000, 50, 200
+
+
+def shop(users: int, items: int, steps: int, seed: int = 1):
+    """`steps` purchases a user on average over 180 days, and a thousand lists after them."""
+    from triad.datasets.streams import items_of, of_streams, purchases, users_of
+    from triad.examples.lists import Lists
+    from triad.texts import Texts
+
+    random = np.random.default_rng(seed)
+    length = 1 + random.poisson(steps - 1, users)
+    offsets = np.r_[0, np.cumsum(length)]
+    user = np.repeat(np.arange(users), length)
+    taste = random.integers(GROUPS, size=(users, 3))
+    group = np.where(random.random(len(user)) < 0.7, taste[user, random.integers(3, size=len(user))], -1)
+    group = np.where(group < 0, random.integers(GROUPS, size=len(user)), group)
+    size = items // GROUPS
+    item = group * size + np.minimum(random.geometric(4 / size, len(user)) - 1, size - 1)
+    again = random.random(len(user)) < 0.2  # what the user took two steps before
+    again[: offsets[1]] = False
+    item = np.where(again & (np.arange(len(user)) - 2 >= offsets[user]), np.roll(item, 2), item)
+    time_ = 180 * DAY + np.sort(random.integers(180 * DAY, size=len(user)))
+    time_ = time_[np.lexsort((np.argsort(random.random(len(user))), user))]
+    for_user = np.lexsort((time_, user))
+    asked = np.sort(random.choice(np.flatnonzero(length > 2), 1000, replace=False))
+    last = offsets[asked + 1] - 1
+    split = np.zeros(len(user), np.int8)
+    split[last] = 2
+    item, time_ = item[for_user], time_[for_user]
+    return of_streams(
+        items_of(Texts.of([f"i{each:07d}" for each in range(items)]), 1 + np.arange(items)),
+        users_of(Texts.of([f"u{each:07d}" for each in range(users)])),
+        purchases(offsets, item, time_, split),
+        Lists(asked, length[asked] - 1, time_[last], np.full(1000, 2), np.arange(1001), item[last]),
+        rows={"item": items + 1},
+        windows={"train": (180 * DAY, 360 * DAY), "fusion": (360 * DAY, 361 * DAY)},
+    )
+
+
+def members_of(data):
+    """The members that rank by default, made in the ways of a night but for what is chosen or trained."""
+    import keras
+    from scipy.sparse import csr_array
+
+    from triad.config.pretrain import TrunkParams
+    from triad.config.similarity import LinearParams
+    from triad.members.item_similarity import Similarity
+    from triad.members.linear import WEIGHTS, Linear
+    from triad.members.neighbours import Blend, item_neighbours
+    from triad.members.own_history import OwnHistory
+    from triad.members.popularity import Popularity, item_shares
+    from triad.members.sequence import Sequence
+    from triad.models.networks import SequenceNetwork
+    from triad.models.trunk import trunk_config
+
+    keras.utils.set_random_seed(1)
+    pretrain = Sequence(SequenceNetwork(trunk_config(data, TrunkParams(dim=48, layers=2, heads=2, max_steps=64)), 1000))
+    ids, share = data.items.item_id, item_shares(data)
+    vectors = np.random.default_rng(1).normal(size=(len(ids), 48)).astype(np.float32)
+    blend = Blend(1.5, 8.0, (0.05, 0.5, 0.25, 0.2))
+    near = item_neighbours(data, neighbours=100, shrink=10.0)
+    similarity = Similarity(ids, near, vectors, share, {}, blend, 1000, 14.0)
+    follows = csr_array(WEIGHTS["transitions"](data, LinearParams()), dtype=np.float32)
+    return {
+        "pretrain": pretrain,
+        "similarity": similarity,
+        "item_knn": similarity.item_knn(),
+        "transitions": Linear(ids, follows, share, 1.5, 0.2, 1000, 20.0),
+        "own_history": OwnHistory(ids, csr_array((len(ids), len(ids)), dtype=np.float32), share, 0.5, 0.5, 1000, 60.0),
+        "popularity": Popularity(ids, share, {}),
+    }
+
+
+def one(users: int, items: int, steps: int, candidates: int) -> None:
+    """Prints a row of the table."""
+    from triad.fusion.blends import Blend
+    from triad.fusion.lists import Lists
+    from triad.fusion.ranker import Ranker
+    from triad.fusion.reranking import Lesson
+    from triad.kinds import KINDS
+    from triad.tracking import retrieving
+
+    started = time.monotonic()
+    data = shop(users, items, steps)
+    made = time.monotonic()
+    members, kind = members_of(data), KINDS["ranking"]
+    rows = data.rows("fusion", "lists")
+    lesson = Lesson.of([Lists(data, members, rows, kind)], candidates, seed=1)
+    reranker = lesson.fit(np.ones(len(rows), bool), TREES)
+    pairs = len(lesson.columns) / len(rows)
+    weights = dict.fromkeys(members, 0.0) | {"pretrain": 1.0}
+    ranker = Ranker(
+        data, members, kind, dict.fromkeys(members), Blend((weights,)), tuple(members), reranker, mask_seen=False
+    )
+    fitted, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    processor = time.process_time()
+    order = np.arange(items)
+    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, exclude_purchased=False)
+    wall, processor = time.monotonic() - fitted, time.process_time() - processor
+    assert len(lists.user) == users * K
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"| {users:,} | {items:,} | {pairs:.0f} | {wall:.1f} s | {users / wall:,.0f} | {processor:.1f} s "
+        f"| {before / 2**20:.2f} GiB | {peak / 2**20:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000])
+    arguments.add_argument("--items", type=int, default=100_000)
+    arguments.add_argument("--steps", type=int, default=20, help="purchases a user, on average")
+    arguments.add_argument("--candidates", type=int, default=40, help="of each member")
+    arguments.add_argument("--one", action="store_true", help="in this process, without the table's head")
+    asked = arguments.parse_args()
+    if asked.one:
+        one(asked.users[0], asked.items, asked.steps, asked.candidates)
+        return
+    print("| users | items | candidates a user | lists | users/s | processor | peak before | peak | shop + members |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    for users in asked.users:
+        dials = [f"--users={users}", f"--items={asked.items}", f"--steps={asked.steps}"]
+        dials += [f"--candidates={asked.candidates}", "--one"]
+        subprocess.run([sys.executable, Path(__file__), *dials], check=True, env={**os.environ, **ENVIRONMENT})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The best items of every user: blocks of users side by side, so that memory does not grow with the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from triad.arrays import Bools, Ints
+from triad.fusion.candidates import Queries
+from triad.fusion.ranker import Ranker
+from triad.members.chances import Chances
+from triad.progress import Progress
+from triad.threads import side_by_side
+from triad.tracking import recommending
+from triad.tracking.recommending import Pairs
+
+CELLS, ROWS = 8_000_000, 1024
+"""(user, item) cells, and users, of a block at most."""
+USERS = 65_536
+"""Users whose states are computed at once."""
+Opened = Callable[[slice], Mapping[str, Chances]]
+
+
+def retrieve_all(ranker: Ranker, moment: int, order: Ints, count: int, *, exclude_purchased: bool) -> Pairs:
+    """The `count` best items that may be shown to each user at `moment` (µs); of equals, the first in `order`."""
+    offsets = np.asarray(ranker.data.streams.offsets)
+    history, step = np.diff(offsets), max(1, min(CELLS // max(len(order), 1), ROWS))
+    found: list[Pairs] = []
+    # each block keeps to one thread
+    with Progress("retrieve", len(history), "users") as progress, threadpool_limits(1, "blas"):
+        for first in range(0, len(history), USERS):
+            users = np.arange(first, min(first + USERS, len(history)))
+            queries = Queries(users, history[users], np.full(len(users), moment))
+            opened = ranker.open(queries, ranker.needed)
+
+            def block(part: slice, queries: Queries = queries, opened: Opened = opened) -> Pairs:
+                asked = queries[part]
+                mask = recommending.allowed(ranker.data, asked.users, moment, exclude_purchased=exclude_purchased)
+                pairs = best(ranker, asked, opened(part), mask, order=order, count=count)
+                progress.advance(len(mask))
+                return Pairs(asked.users[pairs.user], pairs.item, pairs.score)
+
+            found += side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)])
+    return joined(found)
+
+
+def no_pairs() -> Pairs:
+    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+
+def joined(parts: list[Pairs]) -> Pairs:
+    """One after the other."""
+    user, item, score = ([getattr(part, name) for part in parts or [no_pairs()]] for name in ("user", "item", "score"))
+    return Pairs(np.concatenate(user), np.concatenate(item), np.concatenate(score))
+
+
+def best(
+    ranker: Ranker, queries: Queries, chances: Mapping[str, Chances], mask: Bools, *, order: Ints, count: int
+) -> Pairs:
+    """The `count` best items of each query where `mask` (q, n_items) holds; `user` is the place in `queries`.
+
+    The items that a re-ranker puts first are nearly always enough. Whole lists cost far more.
+    """
+    found, rest = no_pairs(), np.arange(len(queries))
+    if (first := ranker.first(queries, chances)) is not None:
+        pairs, among = first
+        may = mask[pairs.query, pairs.item]
+        enough = np.bincount(pairs.query[may], minlength=len(queries)) >= count
+        may &= enough[pairs.query]
+        found = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
+        rest = np.flatnonzero(~enough)
+    if len(rest):
+        scores = ranker.mix(queries, chances)[rest]
+        row, item = recommending.retrieve(scores, mask[rest], order, count)
+        found = joined([found, Pairs(rest[row], item, scores[row, item])])
+    by_query = np.argsort(found.user, kind="stable")
+    return Pairs(found.user[by_query], found.item[by_query], found.score[by_query])
