@@ -31,6 +31,8 @@ tasks:
   profile: {kind: multiclass, label: user_attribute, column: segment, gated: false}
   price: {kind: regression, label: price_move, gated: false}
   next: {kind: ranking, label: next_item}
+  intent: {kind: choice, label: message_intent}
+  reply: {kind: choice, label: message_reply, gated: false}
 """
 
 
@@ -108,6 +110,11 @@ for task in ("click", "conversion", "price"):
     served_scores = served.set_index("event_id").loc[refitted.index, task].to_numpy(float)
     numpy.testing.assert_allclose(served_scores, refitted[task], rtol=1e-5, err_msg=task)
 assert not numpy.allclose(refitted.loc[scored.index, "click"], scored["click"], rtol=1e-5)
+ask = {"conversations": [{"message_id": "a", "message": "where is my parcel?"}, {"message_id": "b", "message": ""}]}
+served = mlflow.pyfunc.load_model("models:/triad@champion")
+sure, unsure = served.predict(ask, params={"mode": "answer"}).to_dict("records")
+assert sure["intent"] in ("order_status", None) and sure["intent_score"] > unsure["intent_score"], (sure, unsure)
+assert unsure["reply"] is None, unsure
 print("the same scores")
 """
 

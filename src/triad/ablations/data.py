@@ -40,14 +40,14 @@ def digest(folder: Path) -> str:
 
 
 def taught(data: Dataset, tasks: Tasks) -> Dataset:
-    """`data` with the labels of `tasks` alone."""
+    """`data` with the labels of `tasks` alone, which are of exposures."""
     kept = [place for place, name in enumerate(data.meta.tasks["exposures"]) if name in tasks]
     names = tuple(data.meta.tasks["exposures"][place] for place in kept)
     classes = {name: known for name, known in data.meta.classes.items() if name in names}
     labels = np.asarray(data.exposures.labels)[:, kept]
     return data.replaced(
         exposures=replace(data.exposures, labels=labels),
-        meta=replace(data.meta, tasks={**data.meta.tasks, "exposures": names}, classes=classes),
+        meta=replace(data.meta, tasks={"exposures": names}, classes=classes),
     )
 
 

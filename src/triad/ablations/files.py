@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from triad.ablations.spec import Study
 from triad.config.params import merge
 from triad.config.texts import unquoted
 from triad.errors import TriadError
+from triad.examples import UNITS
+from triad.tasks import LABELS
 
 
 def load(path: Path) -> Study:
@@ -46,7 +49,17 @@ def _on_base(values: Any, folder: Path) -> Any:
         return values
     base = yaml.safe_load((folder / values["base"]).read_text(encoding="utf-8"))
     sections = {name: base[name] for name in StudyParams.model_fields if name in base and name != "tasks"}
-    return {"tasks": base["tasks"], **values, "params": merge(unregistered(sections), values.get("params") or {})}
+    return {
+        "tasks": _studied(base["tasks"]),
+        **values,
+        "params": merge(unregistered(sections), values.get("params") or {}),
+    }
+
+
+def _studied(tasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of exposures and lists: the studies of a shop are about its customers."""
+    beside = {name for name, label in LABELS.items() if not UNITS[label.unit].always}
+    return {n: task for n, task in tasks.items() if not isinstance(task, Mapping) or task.get("label") not in beside}
 
 
 def load_all(folder: Path) -> dict[str, Study]:
