@@ -203,12 +203,11 @@ def amazon_qa(encoder: str) -> None:
         f"{len(rows):,} questions, {len(choices):,} different answers; {len(later):,} to choose on, "
         f"{len(test):,} of test"
     )
-    grid = [(w, v) for w in (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0) for v in (0.0, 0.1, 0.2, 0.4)]
-    ranks = {pair: _ranks(features, later, place, (1 - pair[0], pair[0], pair[1])) for pair in grid}
-    best = max(grid, key=lambda pair: (ranks[pair] <= 10).mean())
+    grid = [(1 - w, w, v) for w in (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0) for v in (0.0, 0.1, 0.2, 0.4)]
+    chosen = grid[int(np.argmax([(ranks <= 10).mean() for ranks in _ranks(features, later, place, grid)]))]
     ways = {"BM25": (1.0, 0.0, 0.0), "vectors": (0.0, 1.0, 0.0), "letters": (0.0, 0.0, 1.0)}
-    ways[f"together, {best}"] = (1 - best[0], best[0], best[1])
-    found = {name: _ranks(features, test, place, weights) for name, weights in ways.items()}
+    ways["together, " + " : ".join(f"{weight:g}" for weight in chosen)] = chosen
+    found = dict(zip(ways, _ranks(features, test, place, list(ways.values())), strict=True))
     groups, of = np.unique(product[test], return_inverse=True)
     random = np.random.default_rng(0)
     drawn = random.poisson(1.0, (RESAMPLES, len(groups)))[:, of]
@@ -243,14 +242,16 @@ def _pairs(question: Sequence[str], answer: Sequence[str], vectors: Vectors) -> 
     return scores
 
 
-def _ranks(scores: Any, rows: Any, place: Any, weights: tuple[float, float, float]) -> Any:
-    """(rows,) rank of each one's own answer, ties against it."""
-    ranks = []
+def _ranks(scores: Any, rows: Any, place: Any, mixtures: Sequence[tuple[float, ...]]) -> list[Any]:
+    """For each of the mixtures (rows,) rank of each row's own answer, ties against it."""
+    ranks: list[list[Any]] = [[] for _ in mixtures]
     for start in range(0, len(rows), 200):
         part = rows[start : start + 200]
-        total = sum(weight * values for weight, values in zip(weights, scores(part), strict=True))
-        ranks.append((total >= total[np.arange(len(part)), place[part]][:, None]).sum(axis=1))
-    return np.concatenate(ranks)
+        values = scores(part)
+        for weights, kept in zip(mixtures, ranks, strict=True):
+            total = sum(weight * each for weight, each in zip(weights, values, strict=True) if weight)
+            kept.append((total >= total[np.arange(len(part)), place[part]][:, None]).sum(axis=1))
+    return [np.concatenate(kept) for kept in ranks]
 
 
 def _messages(shop: str, part: str) -> tuple[list[str], Any]:

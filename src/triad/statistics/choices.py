@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from triad.arrays import Floats, Ints
 from triad.statistics.bootstrap import Draws, Estimate
-from triad.statistics.metrics import _check, _mean, _ratio, _row_mean, auc
+from triad.statistics.metrics import auc, check_scores, mean, ratio, row_mean
 
 PRECISION = 0.95
 """Share of the answers given that should be right."""
@@ -36,7 +36,7 @@ def choice(
         scores: (n, classes) probabilities.
         guess: the macro figures are those of drawing a class from the scores.
     """
-    _check(scores, len(labels), probabilities=True)
+    check_scores(scores, len(labels), probabilities=True)
     p, true = np.asarray(scores, np.float64), np.asarray(labels).astype(int)
     n, classes = p.shape
     one = np.eye(classes)
@@ -47,10 +47,10 @@ def choice(
     right = named[np.arange(n), true]
     confidence, correct = p[:, 1:].max(axis=1), 1 + p[:, 1:].argmax(axis=1) == true
     estimates = {
-        "accuracy": _mean(right, cluster, draws),
-        "macro_recall": _row_mean(_ratio(tp, of_class)),
-        "macro_f1": _row_mean(_ratio(2 * tp, of_class + said)),
-        "log_loss": _mean(-np.log(np.clip(p[np.arange(n), true], 1e-15, None)), cluster, draws),
+        "accuracy": mean(right, cluster, draws),
+        "macro_recall": row_mean(ratio(tp, of_class)),
+        "macro_f1": row_mean(ratio(2 * tp, of_class + said)),
+        "log_loss": mean(-np.log(np.clip(p[np.arange(n), true], 1e-15, None)), cluster, draws),
         "refusal_auc": auc(true > 0, confidence, cluster, draws),
         "coverage": _coverage(confidence, correct, cluster, draws),
     }
@@ -59,12 +59,12 @@ def choice(
         place = (p[:, 1:] >= own[:, None]).sum(axis=1)  # ties count against it
         has_answer = true > 0
         hit = np.stack([has_answer & (place <= FIRST), has_answer], axis=1).astype(np.float64)
-        estimates["recall_first"] = _ratio(*draws.totals(cluster, hit).T)
+        estimates["recall_first"] = ratio(*draws.totals(cluster, hit).T)
     if threshold is not None:
         answered = confidence >= threshold
         table = np.stack([answered & correct, answered, np.ones(n)], axis=1).astype(np.float64)
         good, given, rows = draws.totals(cluster, table).T
-        estimates |= {"answered": _ratio(given, rows), "precision": _ratio(good, given)}
+        estimates |= {"answered": ratio(given, rows), "precision": ratio(good, given)}
     return estimates
 
 
@@ -93,5 +93,5 @@ def _coverage(confidence: Floats, correct: NDArray[np.bool_], cluster: Ints, dra
         given = np.cumsum(weight, axis=1)
         fits = (np.cumsum(weight * correct[order], axis=1) >= PRECISION * given) & last
         best = np.where(fits, given, 0.0).max(axis=1, initial=0.0)
-        shares.append(_ratio(best, weight.sum(axis=1)))
+        shares.append(ratio(best, weight.sum(axis=1)))
     return np.concatenate(shares)

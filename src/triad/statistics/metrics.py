@@ -29,23 +29,23 @@ def binary(
         labels: (n,) 0 or 1.
         scores: (n,) probabilities.
     """
-    _check(scores, len(labels), probabilities=True)
+    check_scores(scores, len(labels), probabilities=True)
     taken = np.asarray(labels) > 0.5
     p = np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON)
     loss = -np.log(np.where(taken, p, 1 - p))
     estimates = {
         "auc": auc(taken, p, cluster, draws),
         "gauc": gauc(taken, p, cluster, draws),
-        "log_loss": _mean(loss, cluster, draws),
+        "log_loss": mean(loss, cluster, draws),
         "calibration_error": calibration_error(taken, p, cluster, draws),
     }
     if threshold is not None:
         chosen = p >= threshold
         cells = [chosen & taken, chosen & ~taken, ~chosen & taken, ~chosen & ~taken]
         tp, fp, fn, tn = draws.totals(cluster, np.stack(cells, axis=1).astype(np.float64)).T
-        estimates["accuracy"] = _ratio(tp + tn, tp + fp + fn + tn)
-        estimates["recall"] = _ratio(tp, tp + fn)
-        estimates["f1"] = _ratio(2 * tp, 2 * tp + fp + fn)
+        estimates["accuracy"] = ratio(tp + tn, tp + fp + fn + tn)
+        estimates["recall"] = ratio(tp, tp + fn)
+        estimates["f1"] = ratio(2 * tp, 2 * tp + fp + fn)
     return estimates
 
 
@@ -70,7 +70,7 @@ def auc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) -
         below = np.cumsum(counted @ every, axis=0)
         weights = every[of_positives]
         wins = np.einsum("pb,pb->b", weights, below[:-1])
-        areas.append(_ratio(wins, weights.sum(axis=0) * below[-1]))
+        areas.append(ratio(wins, weights.sum(axis=0) * below[-1]))
     return np.concatenate(areas)
 
 
@@ -91,7 +91,7 @@ def gauc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) 
     weight = rows[mixed]
     inside = wins[mixed] / (positives[mixed] * (weight - positives[mixed]))
     total = draws.totals(mixed, np.stack([inside * weight, weight], axis=1))
-    return _ratio(total[:, 0], total[:, 1])
+    return ratio(total[:, 0], total[:, 1])
 
 
 def bins(scores: Floats, count: int = BINS) -> Ints:
@@ -106,7 +106,7 @@ def calibration_error(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, d
         return np.full(len(draws.multiplicity), np.nan)
     member = bins(scores)[:, None] == np.arange(BINS)
     total = draws.totals(cluster, np.c_[member * (scores - taken)[:, None], np.ones(len(scores))])
-    return _ratio(np.abs(total[:, :-1]).sum(axis=1), total[:, -1])
+    return ratio(np.abs(total[:, :-1]).sum(axis=1), total[:, -1])
 
 
 def calibration_points(labels: Floats, scores: Floats) -> list[dict[str, float]]:
@@ -153,7 +153,7 @@ def multiclass(
         labels: (n,) place of the true class.
         scores: (n, classes) probabilities.
     """
-    _check(scores, len(labels), probabilities=True)
+    check_scores(scores, len(labels), probabilities=True)
     p = np.asarray(scores, np.float64)
     n, classes = p.shape
     true = np.asarray(labels).astype(int)
@@ -170,10 +170,10 @@ def multiclass(
     confusion = draws.totals(cluster, cells.reshape(n, -1)).reshape(-1, classes, classes)
     tp, actual, said = np.einsum("bcc->bc", confusion), confusion.sum(axis=2), confusion.sum(axis=1)
     return {
-        "accuracy": _mean(right, cluster, draws),
-        "macro_recall": _row_mean(_ratio(tp, actual)),
-        "macro_f1": _row_mean(_ratio(2 * tp, actual + said)),
-        "log_loss": _mean(loss, cluster, draws),
+        "accuracy": mean(right, cluster, draws),
+        "macro_recall": row_mean(ratio(tp, actual)),
+        "macro_f1": row_mean(ratio(2 * tp, actual + said)),
+        "log_loss": mean(loss, cluster, draws),
     }
 
 
@@ -182,38 +182,42 @@ def regression(labels: Floats, scores: Floats, naive: Floats, cluster: Ints, dra
 
     All arguments (n,), in the label's unit.
     """
-    _check(scores, len(labels))
+    check_scores(scores, len(labels))
     wrong = np.abs(np.asarray(scores, np.float64) - labels)
     parts = np.stack([wrong, wrong**2, np.abs(naive - labels), np.ones(len(wrong))], axis=1)
     absolute, squared, naively, rows = draws.totals(cluster, parts).T
     return {
-        "mae": _ratio(absolute, rows),
-        "rmse": np.sqrt(_ratio(squared, rows)),
-        "relative_gain": 1 - _ratio(absolute, naively),
+        "mae": ratio(absolute, rows),
+        "rmse": np.sqrt(ratio(squared, rows)),
+        "relative_gain": 1 - ratio(absolute, naively),
     }
 
 
 def ranking(values: Floats, cluster: Ints, draws: Draws) -> dict[str, Estimate]:
     """ndcg, hit, recall, mrr: means over queries of `ranking_values`."""
     total = draws.totals(cluster, np.c_[values, np.ones(len(values))])
-    return {name: _ratio(total[:, i], total[:, -1]) for i, name in enumerate(("ndcg", "hit", "recall", "mrr"))}
+    return {name: ratio(total[:, i], total[:, -1]) for i, name in enumerate(("ndcg", "hit", "recall", "mrr"))}
 
 
-def _mean(values: Floats, cluster: Ints, draws: Draws) -> Estimate:
+def mean(values: Floats, cluster: Ints, draws: Draws) -> Estimate:
+    """Mean of `values` (n,) over rows."""
     total = draws.totals(cluster, np.stack([values, np.ones(len(values))], axis=1))
-    return _ratio(total[:, 0], total[:, 1])
+    return ratio(total[:, 0], total[:, 1])
 
 
-def _ratio(above: Floats, below: Floats) -> NDArray[np.float64]:
+def ratio(above: Floats, below: Floats) -> NDArray[np.float64]:
+    """NaN where nothing is below."""
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0)
 
 
-def _row_mean(values: Floats) -> Estimate:
+def row_mean(values: Floats) -> Estimate:
+    """Mean of each row's finite values."""
     here = np.isfinite(values)
-    return _ratio(np.where(here, values, 0.0).sum(axis=1), here.sum(axis=1).astype(np.float64))
+    return ratio(np.where(here, values, 0.0).sum(axis=1), here.sum(axis=1).astype(np.float64))
 
 
-def _check(scores: Floats, rows: int, *, probabilities: bool = False) -> None:
+def check_scores(scores: Floats, rows: int, *, probabilities: bool = False) -> None:
+    """Refuse scores that are no finite numbers, or no probabilities where they should be."""
     if len(scores) != rows:
         raise TriadError(
             f"{len(scores)} scores for {rows} labels", where="evaluation", mend="score exactly the labelled rows"
