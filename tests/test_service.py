@@ -208,10 +208,10 @@ def parse_task() -> Any:
     return SimpleNamespace(label="message_reply", kind="choice")
 
 
-def test_a_rare_class_that_appears_is_no_drift_and_a_common_one_is() -> None:
-    before, labels = np.tile([1.0 - 1e-9, 1e-9, 0.0], (50, 1)), np.zeros(50)
-    for share, is_drift in ((0.005, False), (0.1, True)):
-        after = np.tile([1.0 - share, share, 0.0], (50, 1))
+def test_an_answer_that_train_lacks_is_no_drift_and_a_common_one_that_goes_is() -> None:
+    before, labels = np.tile([0.6 - 1e-9, 0.4, 1e-9], (50, 1)), np.zeros(50)
+    for moved, is_drift in ((0.005, False), (0.2, True)):
+        after = np.tile([0.6 - moved / 2, 0.4 - moved / 2, moved], (50, 1))
         assert (_agreement(KINDS["choice"], labels, before, after)["drift"] > 0.1) == is_drift
 
 

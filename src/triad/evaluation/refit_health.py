@@ -31,9 +31,6 @@ CUT = 10
 CELLS = 20_000_000
 """(list, item) scores that are compared at most."""
 
-RARE = 0.01
-"""Share below which a class drifts as one of this share does."""
-
 Figures = dict[str, dict[str, float]]
 
 
@@ -91,7 +88,8 @@ def doubts(of: Figures, limits: HealthLimits) -> list[str]:
 
 
 def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dict[str, float]:
-    """Of scores (n, *shape): the mean rank correlation of their columns, and the largest drift of one.
+    """Of scores (n, *shape): the mean rank correlation of their columns, and the largest drift of one; of kinds that
+    refuse, whose answers are many and some hardly ever given, the mean by how often each is given.
 
     Drift is the change of the mean score, in standard deviations of what is predicted: distances between distributions
     would call two constants, however near, as different as can be.
@@ -100,12 +98,11 @@ def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dic
     mean = columns[0].mean(axis=0)
     known = labels[np.isfinite(labels)]
     predicted = known if len(known) else columns[0]  # labels may be few, and all outside of the sample
-    share = np.clip(mean, RARE, 1 - RARE) if kind.has_classes else mean  # one that train lacks would drift without end
-    spread = np.sqrt(share * (1 - share)) if kind.is_classification else np.full(len(mean), predicted.std())
-    moved = np.abs(columns[1].mean(axis=0) - mean)
+    spread = np.sqrt(mean * (1 - mean)) if kind.is_classification else np.full(len(mean), predicted.std())
+    drift = np.abs(columns[1].mean(axis=0) - mean) / np.maximum(spread, 1e-9)
     return {
         "rank_correlation": float(np.mean([_correlation(*pair) for pair in zip(*(c.T for c in columns), strict=True)])),
-        "drift": float((moved / np.maximum(spread, 1e-9)).max()),
+        "drift": float(np.average(drift, weights=mean) if kind.refuses else drift.max()),
     }
 
 
