@@ -105,6 +105,7 @@ def one(users: int, items: int, steps: int, candidates: int) -> None:
     from triad.fusion.reranking import Lesson
     from triad.kinds import KINDS
     from triad.tracking import retrieving
+    from triad.tracking.shelf import Shelf
 
     started = time.monotonic()
     data = shop(users, items, steps)
@@ -121,7 +122,7 @@ def one(users: int, items: int, steps: int, candidates: int) -> None:
     fitted, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     processor = time.process_time()
     order = np.arange(items)
-    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, exclude_purchased=False)
+    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, Shelf(np.ones(items, bool), (order[:0], order[:0])))
     wall, processor = time.monotonic() - fitted, time.process_time() - processor
     assert len(lists.user) == users * K
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -25,6 +25,7 @@ from triad.tables import connect
 from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
 from triad.tracking.serving import ServingModel
+from triad.tracking.shelf import Shelf
 
 AS_OF = ZERO + 30 * DAY
 EVERYONE = RecommendParams(k=5, candidates=12, order_by="conversion")
@@ -110,11 +111,58 @@ def test_lists_are_whole_ordered_and_hold_only_what_may_be_shown(lists: pa.Table
 
 
 def test_bought_items_stay_if_so_asked(night: Path, model: ServingModel) -> None:
-    asked = RecommendParams(k=31, candidates=31, order_by=None, exclude_purchased=False)
+    asked = RecommendParams(k=31, candidates=31, order_by=None, bought="allow")
     found = model.recommend(night / "artifacts/validate/tables", asked, AS_OF)
     assert found.num_rows == 62 * 30
     with_tomorrow = model.recommend(night / "artifacts/validate/tables", asked, AS_OF + 2 * DAY)
     assert with_tomorrow.num_rows == 62 * 31 and "i-tomorrow" in with_tomorrow["item_id"].to_pylist()
+
+
+def test_a_merchants_rules_hold_in_every_list(night: Path, model: ServingModel) -> None:
+    tables = night / "artifacts/validate/tables"
+    items = {row["item_id"]: row for row in shop()["items"].to_pylist()}
+    caps = {"category": 2, "brand": 2}
+    rules = RecommendParams(
+        k=6, candidates=31, hide="brand = 'b1'", caps=caps, diversity=0.3, new_share=0.34, new_days=400
+    )
+    found = model.recommend(tables, rules, AS_OF)
+    assert found.equals(model.recommend(tables, rules, AS_OF)), "the draw of a night is the night's"
+    assert found["explored"].to_pylist() == found["score"].is_null().to_pylist()
+    bought = {(e["user_id"], e["item_id"]) for e in shop()["events"].to_pylist() if e["kind"] == "purchase"}
+    by_user: dict[str, list[dict]] = {}
+    for row in found.to_pylist():
+        by_user.setdefault(row["user_id"], []).append(row)
+        assert items[row["item_id"]]["brand"] != "b1" and (row["user_id"], row["item_id"]) not in bought
+    for rows in by_user.values():
+        assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+        assert len({row["item_id"] for row in rows}) == len(rows)
+        assert sum(row["explored"] for row in rows) == 2
+        chosen = [items[row["item_id"]] for row in rows if not row["explored"]]
+        for name, most in caps.items():
+            of = [str(item[name]).split("/")[0] for item in chosen if item[name]]
+            assert not of or max(map(of.count, of)) <= most
+
+
+def test_what_is_out_of_stock_is_left_out(night: Path) -> None:
+    with inside(night):
+        judge("PASS", None)
+        publish(make_params())
+        Path("stock.csv").write_text("pieces,item_id\n0,i0003\n0,it's gone\n")
+        pq.write_table(pa.table({"item_id": ["i0003", "i0004", None]}), "stock.parquet")
+        for name, gone in (("stock.csv", {"i0003"}), ("stock.parquet", {"i0003", "i0004"})):
+            rules = {"k": 31, "candidates": 31, "order_by": None, "bought": "allow", "out_of_stock": name}
+            recommend(make_params(recommend=rules))
+            found = pq.read_table(ARTIFACTS / "recommend" / "recommendations.parquet")
+            assert {f"i{n:04}" for n in range(30)} - set(found["item_id"].to_pylist()) == gone
+        for bad in ("nowhere.csv", "params.yaml"):
+            with pytest.raises(TriadError, match=r"recommend\.out_of_stock"):
+                recommend(make_params(recommend={"out_of_stock": bad}))
+
+
+def test_a_condition_that_is_none_is_named(night: Path, model: ServingModel) -> None:
+    for condition in ("colour = 'red'", "brand = ", "true; DROP TABLE items", "'maybe'"):
+        with pytest.raises(TriadError, match=r"recommend\.hide"):
+            model.recommend(night / "artifacts/validate/tables", RecommendParams(hide=condition), AS_OF)
 
 
 def test_a_list_ends_where_there_is_nothing_more_to_show(night: Path, model: ServingModel) -> None:
@@ -135,7 +183,8 @@ def test_without_an_order_the_ranking_stands(night: Path, model: ServingModel) -
     history = np.diff(data.streams.offsets)[user]
     query = Queries(np.array([user]), np.array([history]), np.array([AS_OF]))
     scores = model.fused.ranker(data).rank(query)[0]
-    scores = np.where(recommending.allowed(data, np.array([user]), AS_OF, exclude_purchased=True)[0], scores, -1)
+    asked, nothing = RecommendParams(), np.zeros(len(data.items.item_id), bool)
+    scores = np.where(Shelf.at(data, AS_OF, asked, nothing).allows(np.array([user]))[0], scores, -1)
     expected = data.items.item_id[np.lexsort((data.items.item_id.codes()[1], -scores))[:3]].tolist()
     rows = [row for row in found.to_pylist() if row["user_id"] == "u0003"]
     assert [row["item_id"] for row in rows] == expected

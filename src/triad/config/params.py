@@ -36,7 +36,7 @@ from triad.errors import TriadError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-RENAMED = {"profile.informed": "stacked"}
+RENAMED = {"profile.informed": "stacked", "recommend.exclude_purchased": "bought"}
 """Keys of former versions, for the hint."""
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.errors import TriadError
+from triad.paths import sql_text
 from triad.privacy import forgotten
 from triad.tables import connect
 from triad.tracking.registry import load_champion
@@ -19,6 +23,7 @@ from triad.tracking.serving import RECOMMENDATIONS
 
 if TYPE_CHECKING:
     from triad.config.params import Params
+    from triad.config.recommend import RecommendParams
 
 OUTPUT = ARTIFACTS / "recommend"
 LOG = logging.getLogger("triad.recommend")
@@ -42,7 +47,7 @@ def recommend(params: Params) -> None:
         )
         lists, version = RECOMMENDATIONS.empty_table(), None
     else:
-        lists, version = champion.recommend(TABLES, settings, moment), champion.version
+        lists, version = champion.recommend(TABLES, _with_stock(settings), moment), champion.version
     lists = forgotten.read().without(lists)  # the tables may be older than a wish to be forgotten
     summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": settings.model_dump()}
     with replacing(OUTPUT) as folder:
@@ -56,6 +61,33 @@ def recommend(params: Params) -> None:
         time.monotonic() - start,
         OUTPUT,
     )
+
+
+def _with_stock(settings: RecommendParams) -> RecommendParams:
+    """`settings` that hide what is out of stock.
+
+    Raises:
+        TriadError: the file is not there, or has no column item_id.
+    """
+    if settings.out_of_stock is None:
+        return settings
+    path = Path(settings.out_of_stock)
+    try:
+        if path.suffix == ".parquet":
+            ids = pq.read_table(path, columns=["item_id"])["item_id"].cast(pa.string())
+        else:
+            options = csv.ConvertOptions(column_types={"item_id": pa.string()}, include_columns=["item_id"])
+            ids = csv.read_csv(path, convert_options=options)["item_id"]
+    except (OSError, pa.ArrowException) as error:
+        raise TriadError(
+            f"cannot be read: {error}",
+            where=f"recommend.out_of_stock: {path}",
+            mend="name a CSV or Parquet file with a column item_id, or null",
+        ) from error
+    gone = ", ".join(map(sql_text, pc.unique(ids.drop_null()).to_pylist()))
+    LOG.info("%s items are out of stock", f"{len(ids):,}")
+    condition = f"({settings.hide or 'false'}) OR item_id IN ({gone})" if gone else settings.hide
+    return settings.model_copy(update={"hide": condition})
 
 
 def _summary(lists: pa.Table, version: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.schema import EVENT_KINDS
 
-_DAY = 86_400_000_000  # µs
+DAY = 86_400_000_000  # µs
 _NEW_DAYS = 14
 _LOOK_BACK = 50
 _DEEDS = {"click": "looked at {}", "cart": "had {} in your cart", "purchase": "bought {}"}
@@ -31,24 +31,10 @@ def by_item_id(data: Dataset) -> Ints:
     return data.items.item_id.order()
 
 
-def allowed(data: Dataset, users: Ints, as_of: int, *, exclude_purchased: bool) -> Bools:
-    """(users, n_items) what may be shown at `as_of` (µs): available by then and, if asked, not bought by this user."""
-    open_to_all = np.asarray(data.items.available_from) <= as_of
-    mask = np.repeat(open_to_all[None, :], len(users), axis=0)
-    if exclude_purchased:
-        at, place = steps(data, users)
-        bought = np.asarray(data.streams.kind)[at] == EVENT_KINDS.index("purchase")
-        mask[place[bought], np.asarray(data.streams.item)[at[bought]]] = False
-    return mask
-
-
-def steps(data: Dataset, users: Ints) -> tuple[Ints, Ints]:
-    """Rows of `streams` of these users, and for each the place of its user in `users`."""
-    offsets = np.asarray(data.streams.offsets)
-    lengths = offsets[users + 1] - offsets[users]
-    place = np.repeat(np.arange(len(users)), lengths)
-    within = np.arange(len(place)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return offsets[users][place] + within, place
+def new_items(data: Dataset, as_of: int, days: int) -> Ints:
+    """Catalogue rows of the items that came within `days` before `as_of` (µs)."""
+    came = np.asarray(data.items.available_from)
+    return np.flatnonzero((came > as_of - days * DAY) & (came <= as_of))
 
 
 def retrieve(scores: Floats, mask: Bools, order: Ints, count: int) -> tuple[Ints, Ints]:
@@ -136,7 +122,7 @@ def _standing(data: Dataset, as_of: int) -> list[str]:
     """(n_items,) "popular in" for the upper half of a broad category's interactions, "new in", else "more from"."""
     count = np.bincount(np.asarray(data.streams.item), minlength=len(data.items.item_id))
     broad = np.asarray(data.items.category)[:, 0]
-    new = np.asarray(data.items.available_from) > as_of - _NEW_DAYS * _DAY
+    new = np.asarray(data.items.available_from) > as_of - _NEW_DAYS * DAY
     words = np.where(new, "new in", "more from").astype("U10")
     for category in np.unique(broad):
         inside = np.flatnonzero(broad == category)

@@ -15,6 +15,7 @@ from triad.progress import Progress
 from triad.threads import side_by_side
 from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
+from triad.tracking.shelf import Shelf
 
 CELLS, ROWS = 8_000_000, 1024
 """(user, item) cells, and users, of a block at most."""
@@ -23,8 +24,8 @@ USERS = 65_536
 Opened = Callable[[slice], Mapping[str, Chances]]
 
 
-def retrieve_all(ranker: Ranker, moment: int, order: Ints, count: int, *, exclude_purchased: bool) -> Pairs:
-    """The `count` best items that may be shown to each user at `moment` (µs); of equals, the first in `order`."""
+def retrieve_all(ranker: Ranker, moment: int, order: Ints, count: int, shelf: Shelf) -> Pairs:
+    """The `count` best items of `shelf` for each user at `moment` (µs); of equals, the first in `order`."""
     offsets = np.asarray(ranker.data.streams.offsets)
     history, step = np.diff(offsets), max(1, min(CELLS // max(len(order), 1), ROWS))
     found: list[Pairs] = []
@@ -37,7 +38,7 @@ def retrieve_all(ranker: Ranker, moment: int, order: Ints, count: int, *, exclud
 
             def block(part: slice, queries: Queries = queries, opened: Opened = opened) -> Pairs:
                 asked = queries[part]
-                mask = recommending.allowed(ranker.data, asked.users, moment, exclude_purchased=exclude_purchased)
+                mask = shelf.allows(asked.users)
                 pairs = best(ranker, asked, opened(part), mask, order=order, count=count)
                 progress.advance(len(mask))
                 return Pairs(asked.users[pairs.user], pairs.item, pairs.score)

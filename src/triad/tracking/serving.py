@@ -24,9 +24,11 @@ from triad.fusion.fused import Fused
 from triad.progress import Progress
 from triad.texts import Texts
 from triad.tracking import recommending
+from triad.tracking.arranging import Lists, codes
 from triad.tracking.inputs import Tables, opened
-from triad.tracking.recommending import Pairs
+from triad.tracking.recommending import DAY, Pairs
 from triad.tracking.retrieving import no_pairs, retrieve_all
+from triad.tracking.shelf import Shelf, called, hidden
 
 STATE, FUSE, REFIT = "state", "fuse", "refit"
 """Folder names inside a registered model: what was evaluated lies in the first two, what serves likewise in `refit`."""
@@ -38,6 +40,7 @@ RECOMMENDATIONS = pa.schema(
         ("item_id", pa.string()),
         ("score", pa.float64()),
         ("reason", pa.string()),
+        ("explored", pa.bool_()),
         ("model_version", pa.string()),
     ]
 )
@@ -122,7 +125,8 @@ class ServingModel:
         """The best `settings.k` items of every user at `as_of` (µs; else the midnight after the newest event).
 
         Retrieved by the fused ranking, ordered by the fused task `settings.order_by` on exposures made for that
-        moment. Columns: user_id, rank (from 1), item_id, score, reason, model_version; by user, then rank.
+        moment, arranged by the rules in `settings`. Columns: user_id, rank (from 1), item_id, score (null where
+        `explored`: drawn at random among new items), reason, explored, model_version; by user, then rank.
 
         Raises:
             TriadError: the model does not score `order_by`, or the tables do not fit the contract.
@@ -135,23 +139,27 @@ class ServingModel:
             )
         with opened(tables) as session:
             moment = _midnight_after(session) if as_of is None else as_of
-            titles, categories = _shown(session)
+            titles, categories, brands = called(session)
             # only who and what is there matters now: the log's own exposures would cost time and be thrown away
             data = transform(session, self.state, _candidates(None, no_pairs(), moment, None))
             order = recommending.by_item_id(data)
-            count = max(settings.k, settings.candidates if settings.order_by is not None else 0)
-            ranker = self.fused.ranker(data)
-            retrieved = retrieve_all(ranker, moment, order, count, exclude_purchased=settings.exclude_purchased)
+            chooses = settings.order_by is not None or settings.rearranges
+            count = max(settings.k, settings.candidates if chooses else 0)
+            shelf = Shelf.at(data, moment, settings, hidden(session, settings.hide))
+            retrieved = retrieve_all(self.fused.ranker(data), moment, order, count, shelf)
             if settings.order_by is not None:
                 retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
-        lists, rank = recommending.top(retrieved, order, settings.k)
+        new = recommending.new_items(data, moment, settings.new_days)
+        ranked = Lists.of(*recommending.top(retrieved, order, len(order))).arranged(codes(categories, brands), settings)
+        lists = ranked.with_explored(new, shelf, settings, seed=moment // DAY)
         columns = {
-            "user_id": data.users.user_id[lists.user],
-            "rank": rank,
-            "item_id": data.items.item_id[lists.item],
-            "score": np.asarray(lists.score, np.float64),
-            "reason": recommending.reasons(data, lists, moment, titles, categories),
-            "model_version": [self.version] * len(rank),
+            "user_id": data.users.user_id[lists.pairs.user],
+            "rank": lists.rank,
+            "item_id": data.items.item_id[lists.pairs.item],
+            "score": np.ma.masked_array(lists.pairs.score, lists.explored),
+            "explored": lists.explored,
+            "reason": recommending.reasons(data, lists.pairs, moment, titles, categories),
+            "model_version": [self.version] * len(lists.rank),
         }
         return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
 
@@ -196,13 +204,6 @@ def _midnight_after(session: duckdb.DuckDBPyConnection) -> int:
     if row is None or row[0] is None:
         raise TriadError("it is empty", where="table events", mend="give the log the lists are to be made from")
     return int(row[0])
-
-
-def _shown(session: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
-    """Titles and broad categories as people read them, by catalogue row ("" where unknown)."""
-    rows = session.execute("SELECT coalesce(title, ''), coalesce(category, '') FROM items ORDER BY item_id").fetchall()
-    titles = np.array([title for title, _ in rows], dtype=object)
-    return titles, np.array([category.split("/")[0] for _, category in rows], dtype=object)
 
 
 def _candidates(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:

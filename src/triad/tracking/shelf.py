@@ -1,0 +1,68 @@
+"""What may be shown to whom, and what items are called, as the shop's tables say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from triad.arrays import Bools, Ints
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.examples.dataset import Dataset
+from triad.tracking.repurchase import not_due
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What may be shown to whom."""
+
+    stands: Bools  # (n_items,) to anyone
+    barred: tuple[Ints, Ints]  # (n,) user and item, by user: not to this one
+
+    @classmethod
+    def at(cls, data: Dataset, as_of: int, settings: RecommendParams, hidden: Bools) -> Shelf:
+        """As of `as_of` (µs): what is available by then, not `hidden` (n_items,), and not bought, unless due."""
+        nobody = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        repeats = settings.bought == "due"
+        barred = nobody if settings.bought == "allow" else not_due(data, as_of, repeats=repeats)
+        return cls((np.asarray(data.items.available_from) <= as_of) & ~hidden, barred)
+
+    def allows(self, users: Ints) -> Bools:
+        """(users, n_items)"""
+        mask = np.repeat(self.stands[None, :], len(users), axis=0)
+        who, what = self.barred
+        first, last = np.searchsorted(who, users), np.searchsorted(who, users, side="right")
+        place = np.repeat(np.arange(len(users)), last - first)
+        at = np.arange(len(place)) - np.repeat(np.cumsum(last - first) - (last - first), last - first) + first[place]
+        mask[place, what[at]] = False
+        return mask
+
+
+def called(session: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Titles, broad categories and brands as people read them, by catalogue row ("" where unknown)."""
+    rows = session.execute(
+        "SELECT coalesce(title, ''), coalesce(category, ''), coalesce(brand, '') FROM items ORDER BY item_id"
+    ).fetchall()
+    titles, categories, brands = (np.array([row[at] for row in rows], dtype=object) for at in range(3))
+    return titles, np.array([category.split("/")[0] for category in categories], dtype=object), brands
+
+
+def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
+    """(n_items,) which meet an SQL condition on the table items; none meets None.
+
+    Raises:
+        TriadError: it is no such condition.
+    """
+    try:
+        rows = session.execute(
+            f"SELECT coalesce(({condition or 'false'}), false)::BOOLEAN FROM items ORDER BY item_id"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise TriadError(
+            f"is no condition on the table items: {str(error).splitlines()[0]}",
+            where="recommend.hide",
+            mend="write one as in SQL: \"brand = 'Acme' OR price_cents < 100\"",
+        ) from error
+    return np.array([met for (met,) in rows], bool)
