@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fusion_data import TASKS, make_vectors
 from make_dataset import make_dataset
+from make_searches import TASK, with_searches
 
 from triad import members
 from triad.ablations.params import StudyParams
@@ -29,9 +30,9 @@ from triad.members.registry import load_member, make_member, make_members
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
-DATA = make_dataset(60, 40, 0)
+DATA = with_searches(make_dataset(60, 40, 0))
 PARAMS = StudyParams(
-    tasks=TASKS,
+    tasks=TASKS | TASK,
     profile={"max_iterations": 6, "min_rows_a_leaf": 20, "bag_rows": 0},
     similarity={"max_queries": 200, "linear": {"members": ["ease"]}},
 )
@@ -60,7 +61,7 @@ def untrained(name: str) -> Member:
     if name == "pretrain":
         return Sequence(SequenceNetwork(trunk))
     dials = FinetuneParams(tasks=("click",), body="shared_bottom", expert_dim=8, head_dim=4)
-    return NetworkScorer(multi_task(DATA, trunk, dials, TASKS))
+    return NetworkScorer(multi_task(DATA, trunk, dials, TASKS | TASK))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -78,10 +79,11 @@ def test_a_member_answers_what_its_file_declares_and_is_kept_whole(name: str, tm
     assert type(again) is type(member)
     assert {word for word, protocol in PROTOCOLS.items() if isinstance(again, protocol)} == set(recipe.protocols)
     if isinstance(member, RowScorer) and isinstance(again, RowScorer):
-        rows = DATA.rows("test")
-        scores = again.predict(DATA, rows)
-        assert set(scores) == set(member.tasks) == set(again.tasks)
-        for task, values in member.predict(DATA, rows).items():
+        rows = DATA.rows("test", recipe.answers or "exposures")
+        tasks = [task for task in member.tasks if DATA.unit_of(task) == (recipe.answers or "exposures")]
+        scores = again.predict(DATA, rows, tasks)
+        assert set(scores) == set(tasks) and set(member.tasks) == set(again.tasks)
+        for task, values in member.predict(DATA, rows, tasks).items():
             np.testing.assert_array_equal(scores[task], values)
     if isinstance(member, Retriever) and isinstance(again, Retriever):
         states = DATA.lists.user[:30], DATA.lists.history[:30]

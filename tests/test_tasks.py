@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,8 +51,10 @@ def test_a_label_names_what_there_is(name: str) -> None:
     assert label.kinds and set(label.kinds) <= set(KINDS)
     assert label.unit in UNITS
     assert set(label.options) <= set(TaskParams.model_fields)
-    assert label.cluster in get_args(Entity)
-    assert label.slices and set(label.slices) <= set(EVERY_SLICE)
+    arrays = {each.name for each in fields(UNITS[label.unit].arrays)}
+    of_users = label.unit in ("exposures", "lists")
+    assert label.cluster in (get_args(Entity) if of_users else arrays)
+    assert bool(label.slices) == of_users and set(label.slices) <= set(EVERY_SLICE)  # other units say their own
     assert set(label.reads) <= set(get_args(Part)) and bool(label.reads) == (label.unit == "exposures")
     assert label.step is None or label.step in EVENT_KINDS
     for kind in label.kinds:

@@ -22,6 +22,7 @@ from triad.examples.dataset import Dataset, load
 from triad.fusion.fitting import fit_fusion
 from triad.kinds import KINDS
 from triad.members.protocol import Member, Retriever
+from triad.members.registry import of_use
 from triad.models.multitask import MultiTaskNetwork
 from triad.ranking import ranking_values
 from triad.tasks import LABELS
@@ -52,7 +53,7 @@ def run(study: Study, unit: Unit, folder: Path, shelf: Path) -> Outcome:
         cut=f"{share:g} {unit.seed if share < 1 else 0}",
         beside=folder,
     )
-    members: dict[str, Member] = {name: shop.member(name) for name in params.fuse.members}
+    members: dict[str, Member] = {name: shop.member(name) for name in of_use(params.fuse.members, params.tasks)}
     # networks alone are asked nothing that they cannot answer
     if not any(isinstance(member, Retriever) for member in members.values()):
         pointwise = {name: task for name, task in params.tasks.items() if not KINDS[task.kind].ranks}

@@ -33,6 +33,7 @@ class Recipe:
         stage: the stage that makes it. `fuse` makes what is quick to make, and keeps it in the fusion alone.
         reads: the sections of `params.yaml` that it depends on; of `pretrain`, what that stage learned.
         asked_by: the dial that has its stage make it, if it is not always made. It is then kept in a folder of its own.
+        answers: the unit of examples that it is about, if it is of no use to others: it is then made where a task asks.
         formerly: what it was called in former versions.
         module: its file's, filled in by the reader.
     """
@@ -43,6 +44,7 @@ class Recipe:
     stage: str = "fuse"
     reads: tuple[str, ...] = ("tasks",)
     asked_by: str | None = None
+    answers: str | None = None
     formerly: str | None = None
     module: str = ""
 

@@ -83,6 +83,7 @@ def assess(
             labels = np.asarray(data.labels(name), np.float64)[window.of(label.unit)]
             cluster = window.cluster(data, label.unit, label.cluster)
             sliced = [(part, part.rows) for part in about if label.unit == "exposures"]
+            sliced += window.slices(data, label.unit)
         if label.unit in window.beside:
             drawn = draw(int(cluster.max(initial=-1)) + 1, params.bootstrap, params.seed + 2)
         else:

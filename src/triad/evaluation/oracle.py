@@ -98,12 +98,13 @@ def oracle(folder: Path, data: Dataset, tasks: Mapping[str, TaskParams], window:
 
 def _truth(folder: Path, data: Dataset, truth: Truth, rows: Ints, unit: str = "exposures") -> Floats | None:
     """(n,) or (n, classes) true probability or median of each row of `unit`, NaN where unknown; None: not told."""
-    exposures, own = data.exposures, str(UNITS[unit].key)
+    held, own = data.units[unit], str(UNITS[unit].key)
     keys = {
-        own: lambda: getattr(data.units[unit], own)[rows],
-        "user_id": lambda: data.users.user_id[np.asarray(exposures.user)[rows]],
-        "item_id": lambda: data.items.item_id[np.asarray(exposures.item)[rows]],
-        "day": lambda: (np.asarray(exposures.time)[rows] // 86_400_000_000).astype("datetime64[D]"),
+        own: lambda: getattr(held, own)[rows],
+        "user_id": lambda: data.users.user_id[np.asarray(held.user)[rows]],
+        "item_id": lambda: data.items.item_id[np.asarray(held.item)[rows]],
+        "day": lambda: (np.asarray(held.time)[rows] // 86_400_000_000).astype("datetime64[D]"),
+        "query": lambda: held.queries[np.asarray(held.query)[rows]],
     }
     values = _lookup(folder / f"{truth.table}.parquet", {name: keys[name]() for name in truth.key}, truth.columns)
     return values[:, 0] if values is not None and len(truth.columns) == 1 else values

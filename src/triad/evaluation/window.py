@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.arrays import Bools, Floats, Ints
+from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.members.chances import opened
 from triad.members.protocol import Retriever
@@ -44,6 +45,12 @@ class Window:
             cluster: Ints = getattr(self, of)
             return cluster
         return np.unique(np.asarray(getattr(data.units[unit], of))[self.beside[unit]], return_inverse=True)[1]
+
+    def slices(self, data: Dataset, unit: str) -> list[tuple[Slice, Bools]]:
+        """The parts of a further unit's rows that mean something, as the unit says them."""
+        parts = [] if unit == "exposures" else UNITS[unit].slices(data, self.beside[unit])
+        nowhere = np.zeros(0, bool)
+        return [(Slice(group, name, rows, nowhere), rows) for group, name, rows in parts]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import duckdb
 
+    from triad.arrays import Bools, Ints
+    from triad.examples.dataset import Dataset
     from triad.features.source import Source
 
 
@@ -45,6 +47,10 @@ class Unit(Protocol):
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
         """The texts in `column`, "" where there is none: classes are named after them."""
+
+    def slices(self, data: Dataset, rows: Ints) -> Sequence[tuple[str, str, Bools]]:
+        """Parts of `rows` that mean something: group, name, and which rows; of exposures `evaluation.window` says."""
+        return ()
 
     def make(self, source: Source) -> Made:
         """The rows of a night's tables. `source.learned(name)` is empty while the state is fitted."""

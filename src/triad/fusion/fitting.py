@@ -13,6 +13,7 @@ from triad.config.fuse import FuseParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
+from triad.fusion import orders
 from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, candidates, worth
@@ -101,7 +102,9 @@ def _of_rows(
         _check(task, by_member)
         cluster = getattr(data.units[unit], LABELS[tasks[task].label].cluster)
         history = data.history(unit)[labelled_rows]
-        questions.append(Question(task, kind, by_member, label, np.asarray(cluster)[labelled_rows], history=history))
+        cluster = np.asarray(cluster)[labelled_rows]
+        judge = partial(orders.worth, kind, by_member, (label, cluster, history)) if kind.judged_by else None
+        questions.append(Question(task, kind, by_member, label, cluster, judge, history))
     return questions
 
 

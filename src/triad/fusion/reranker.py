@@ -15,7 +15,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
-from triad.boosting import lightgbm
+from triad.boosting import grow_order, lightgbm, split_shares
 from triad.fusion.candidates import Candidates, Queries, propose
 from triad.fusion.forest import Tree, forest, scores_by
 from triad.fusion.signals import Reading, names, signals
@@ -31,10 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "lambda_l2": 1.0,
     "max_bin": 63,
-    "num_threads": 1,
-    "deterministic": True,
     "force_col_wise": True,
-    "verbose": -1,
 }
 TREES = (100, 200)
 """How many are tried."""
@@ -66,13 +63,8 @@ class Reranker:
             settings: `seed`, and how many trees are grown as `num_iterations`.
         """
         library = lightgbm("fuse.combine", "convex")
-        columns, taken, sizes = lists
-        examples = library.Dataset(columns, taken, group=sizes, feature_name=list(names(members)))
-        booster = library.train({**SETTINGS, **settings}, examples)
-        gain = booster.feature_importance("gain")
-        share = gain / max(gain.sum(), 1e-12)
-        shares = {names(members)[place]: float(share[place]) for place in np.argsort(-share, kind="stable")}
-        return cls(booster.model_to_string(), members, each, shares)
+        booster = grow_order(library, {**SETTINGS, **settings}, lists, names(members))
+        return cls(booster.model_to_string(), members, each, split_shares(booster))
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""

@@ -86,6 +86,9 @@ class Kind(Protocol):
     """The answer is the probability that something happens: another task may be `given` it, a threshold makes it a yes
     or no, and a network's output may begin as the dot product of user and item."""
 
+    orders: bool
+    """The answer orders the rows of a cluster: a query's products."""
+
     has_classes: bool
     """Labels are places among a few named classes."""
     refuses: bool
@@ -172,6 +175,12 @@ class Kind(Protocol):
     def lack(self, labels: Floats, split: str) -> str:
         """What the `labels` of a split, at least one, lack to be learned, calibrated or measured; "" if nothing."""
 
+    judged_by: str | None
+    """What `worth` is; None where the loss says what an answer is worth."""
+
+    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
+        """The clusters, and what `scores` (n,) are worth to each: more is better."""
+
     # evaluation
     metrics: tuple[Metric, ...]
     """In the order in which they are shown; more of the first, which the gate and the slices look at, is better."""
@@ -218,8 +227,10 @@ class Plain:
 
     ranks = False
     is_event = False
+    orders = False
     has_classes = False
     refuses = False
+    judged_by: str | None = None
     noun = "labelled cases"
 
     def calibrated_contribution(self: Kind, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:
@@ -230,6 +241,9 @@ class Plain:
 
     def lack(self, labels: Floats, split: str) -> str:
         return ""
+
+    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
+        raise NotImplementedError("the loss says what an answer is worth: `judged_by` is None")
 
     def enough(self, labels: Floats) -> bool:
         return True

@@ -47,7 +47,7 @@ class Popularity:
 
     item_id: Texts  # (known,) sorted
     share: Floats  # (known,)
-    constants: dict[str, list[float]]  # binary and regression: one number; multiclass: one a class
+    constants: dict[str, list[float]]  # binary and regression: one number; multiclass: one a class; orders: none
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -76,12 +76,20 @@ class Popularity:
         return Popularity.fit(bench.data, bench.params.tasks)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """The same score for every row; shapes as `Member.predict`."""
+        """The same score for every row, of an order the product's share; shapes as `Member.predict`."""
         wide = {task: np.asarray(value) for task, value in self.constants.items() if tasks is None or task in tasks}
         return {
-            task: np.tile(value, (len(rows), 1)) if task in data.meta.classes else np.full(len(rows), value[0])
+            task: np.tile(value, (len(rows), 1))
+            if task in data.meta.classes
+            else self._of_rows(data, task, rows, value)
             for task, value in wide.items()
         }
+
+    def _of_rows(self, data: Dataset, task: str, rows: Ints, constant: Floats) -> Floats:
+        if len(constant):
+            return np.full(len(rows), constant[0])
+        share = align_share(self.item_id.places(data.items.item_id), self.share)
+        return np.asarray(share[np.asarray(data.units[data.unit_of(task)].item)[rows]])
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) the same shares for everybody."""
@@ -113,6 +121,8 @@ class Popularity:
 
 def _constant(data: Dataset, name: str, task: TaskParams) -> list[float]:
     kind, naive = KINDS[task.kind], LABELS[task.label].naive
+    if kind.orders:
+        return []
     _, label = labelled(data, name, "train", both=kind.is_event)
     constant = kind.constant(label, len(data.meta.classes.get(name, ()))) if naive is None else naive
     return [float(each) for each in np.atleast_1d(constant)]

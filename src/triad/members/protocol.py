@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from triad.examples.dataset import Dataset
 
 if TYPE_CHECKING:
     from triad.members.bench import Bench
+    from triad.search.retrieval import Found
 
 
 @runtime_checkable
@@ -67,4 +68,12 @@ class Sourced(Protocol):
         """(n,) key of the row learned from that speaks most for the class `chosen` (n,); None: none does."""
 
 
-PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced)}
+@runtime_checkable
+class Searcher(Protocol):
+    """Finds products for what is typed."""
+
+    def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
+        """What may answer each of `queries`, at least `count` products where so many match; `predict` orders them."""
+
+
+PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced, Searcher)}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from triad.config.members import RECIPES, known
 from triad.errors import TriadError
 from triad.members.bench import Bench
 from triad.members.protocol import PROTOCOLS, Member
+from triad.tasks import LABELS
+
+if TYPE_CHECKING:
+    from triad.config.tasks import Tasks
 
 
 def check_names(names: Iterable[str], where: str) -> None:
@@ -63,6 +67,12 @@ def make_members(stage: str, bench: Bench) -> dict[str, Member]:
     """All that `stage` makes and the params ask for."""
     recipes = [recipe for recipe in RECIPES.values() if recipe.stage == stage]
     return {each.name: make_member(each.name, bench) for each in recipes if each.missing(bench.params) is None}
+
+
+def of_use(names: Iterable[str], tasks: Tasks) -> list[str]:
+    """Those of `names` that answer what `tasks` ask."""
+    units = {None, *(LABELS[task.label].unit for task in tasks.values())}
+    return [name for name in names if RECIPES[name].answers in units]
 
 
 def _checked(name: str, member: Any) -> Member:

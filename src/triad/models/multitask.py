@@ -93,7 +93,7 @@ DIALS = {
 
 
 def learned_tasks(data: Dataset, params: FinetuneParams) -> dict[str, list[str]]:
-    """Unit → the tasks of its rows that `params` ask for, those without one left out."""
+    """Unit → the tasks of its rows that `params` ask for; units without one, or that no network can read, left out."""
     known = [name for names in data.meta.tasks.values() for name in names]
     unknown = [name for name in params.tasks or () if name not in known]
     if unknown:
@@ -101,6 +101,7 @@ def learned_tasks(data: Dataset, params: FinetuneParams) -> dict[str, list[str]]
     learned = {
         unit: [name for name in names if (UNITS[unit].is_shared if params.tasks is None else name in params.tasks)]
         for unit, names in data.meta.tasks.items()
+        if UNITS[unit].inputs
     }
     return {unit: names for unit, names in learned.items() if names}
 

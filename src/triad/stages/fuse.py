@@ -15,7 +15,7 @@ from triad.fusion.fitting import fit_fusion
 from triad.members.bench import Bench
 from triad.members.pretrained import item_vectors
 from triad.members.protocol import Member
-from triad.members.registry import load_member, make_member
+from triad.members.registry import load_member, make_member, of_use
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -30,7 +30,8 @@ def fuse(params: Params) -> None:
     data = load(ARTIFACTS / "features")
     bench = Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data), _made)
     members = {
-        name: make_member(name, bench) if RECIPES[name].stage == "fuse" else _made(name) for name in params.fuse.members
+        name: make_member(name, bench) if RECIPES[name].stage == "fuse" else _made(name)
+        for name in of_use(params.fuse.members, params.tasks)
     }
     fused = fit_fusion(data, members, params.tasks, params.fuse)
     with replacing(target) as folder:

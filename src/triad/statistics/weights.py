@@ -98,6 +98,16 @@ def absolute_weights(predictions: Floats, target: Floats) -> Floats:
     return weights / weights.sum()
 
 
+def squared_weights(predictions: Floats, target: Floats) -> Floats:
+    """(m,) weights of the least squared error of `predictions` (n, m) @ w; Σ w = 1 is a heavy row of its own."""
+    heavy = 1e4 * max(float(np.abs(predictions).max(initial=0.0)), 1.0) * np.sqrt(len(target))
+    weights, _ = nnls(
+        np.vstack([predictions, np.full((1, predictions.shape[1]), heavy)]), np.append(target, heavy), maxiter=10_000
+    )
+    weights[weights < 1e-4] = 0
+    return np.asarray(weights / weights.sum())
+
+
 def absolute_line(prediction: Floats, target: Floats) -> tuple[float, float]:
     """(scale ≥ 0, shift) that minimise mean |target - scale · prediction - shift|, by the same dual."""
     solved = linprog(

@@ -88,7 +88,7 @@ class Truth:
 
     table: str
     key: tuple[str, ...]
-    """What names a row: the unit's own key, or of exposures `user_id`, `item_id` and `day`."""
+    """What names a row: the unit's own key, of exposures `user_id`, `item_id` and `day`, of searches `query`."""
     columns: tuple[str, ...]
     """One, or one a class."""
 

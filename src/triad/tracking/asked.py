@@ -30,6 +30,7 @@ from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
 from triad.tracking.answering import answers
 from triad.tracking.inputs import Tables, arrow, opened
+from triad.tracking.searching import searched
 
 if TYPE_CHECKING:
     from triad.tracking.serving import ServingModel
@@ -37,15 +38,17 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend", "answer")
+MODES = ("score", "recommend", "search", "answer")
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
 
 
 def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> pd.DataFrame:
-    """Scores of every exposure (`mode` score), each user's `k` best items (`mode` recommend; 0: the default), or what
-    each message is answered (`mode` answer).
+    """What `mode` asks for; a `k` of 0 is the default.
+
+    score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`;
+    answer: what each message is answered.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -64,6 +67,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
             raise TriadError(f"cannot be read ({type(error).__name__})", where="model input", mend=mend) from error
         if mode == "score":
             return _plain(model.predict(session))
+        if mode == "search":
+            return _plain(searched(model, session, _query(params["query"]), _settings(model, params["k"]).k))
         # a version's number is not known where it is served
         return _plain(model.recommend(session, _settings(model, params["k"])).drop_columns(["model_version"]))
 
@@ -95,6 +100,13 @@ def _settings(model: ServingModel, k: Any) -> RecommendParams:
     except ValidationError as error:
         mend = f"ask for 1 item or more; 0 means {settings.k}"
         raise TriadError(f"is no number of items: {k!r}", where="params.k", mend=mend) from error
+
+
+def _query(text: Any) -> str:
+    """Any text will do; a lone half of a surrogate pair, which no file can hold, is left out."""
+    if not isinstance(text, str):
+        raise TriadError(f"is no text, but {type(text).__name__}", where="params.query", mend="send what was typed")
+    return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 def _plain(rows: pa.Table) -> pd.DataFrame:

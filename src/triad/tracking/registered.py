@@ -47,12 +47,12 @@ class Registered(PythonModel):
 
     # a type on model_input would make MLflow look for a schema in it
     def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
-        """Scores of exposures (`mode` score), each user's `k` best items (recommend), answers to messages (answer)."""
+        """What `mode` asks for: score, recommend, search or answer (`asked.answer`)."""
         from triad.errors import TriadError
         from triad.tracking.asked import answer
 
         try:
-            return answer(self._model, model_input, {"mode": "score", "k": 0, **(params or {})})
+            return answer(self._model, model_input, {"mode": "score", "k": 0, "query": "", **(params or {})})
         except TriadError as error:
             raise RefusedError(error) from error
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NEEDED = (
     "mlflow",
+    "bm25s",
     "duckdb",
     "fsspec",
     "keras",
@@ -30,6 +31,7 @@ NEEDED = (
     "pyarrow",
     "pydantic",
     "PyYAML",
+    "rapidfuzz",
     "scikit-learn",
     "scipy",
     "tensorflow",
@@ -111,6 +113,10 @@ def _input(lineage: Lineage) -> Any:
     return MetaDataset(source, name=f"tables as of {lineage.data['as_of']}", digest=lineage.data["digest"])
 
 
+ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""))
+"""What a request may say beside its tables: name, type and default."""
+
+
 def _log_model(model: str, lineage: Lineage) -> str:
     import mlflow
     from mlflow.models import Model, ModelSignature
@@ -132,7 +138,7 @@ def _log_model(model: str, lineage: Lineage) -> str:
         python_model=str(package / "tracking" / "registered.py"),
         artifacts={name: part.resolve().as_uri() for name, part in parts(lineage.night).items()},
         code_paths=[str(package)],
-        signature=ModelSignature(params=ParamSchema([ParamSpec("mode", "string", "score"), ParamSpec("k", "long", 0)])),
+        signature=ModelSignature(params=ParamSchema([ParamSpec(*each) for each in ASKED])),
         pip_requirements=requirements(),
         metadata={"lineage_key": lineage.key, "code_digest": lineage.code["digest"]},
     )

@@ -138,10 +138,9 @@ class ServingModel:
                 mend="name one of its binary tasks, or null to keep the ranking's order",
             )
         with opened(tables) as session:
-            moment = _midnight_after(session) if as_of is None else as_of
+            moment = midnight_after(session) if as_of is None else as_of
             titles, categories, brands = called(session)
-            # only who and what is there matters now: the log's own exposures would cost time and be thrown away
-            data = transform(session, self.state, _candidates(None, no_pairs(), moment, None))
+            data = self.standing(session, moment)
             order = recommending.by_item_id(data)
             chooses = settings.order_by is not None or settings.rearranges
             count = max(settings.k, settings.candidates if chooses else 0)
@@ -162,6 +161,10 @@ class ServingModel:
             "model_version": [self.version] * len(lists.rank),
         }
         return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
+
+    def standing(self, session: duckdb.DuckDBPyConnection, moment: int) -> Dataset:
+        """Who and what is there. The log's own exposures would cost time and be thrown away."""
+        return transform(session, self.state, _candidates(None, no_pairs(), moment, None))
 
     def _ordered(
         self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int
@@ -197,7 +200,7 @@ def load_registered(model: str, version: str, folder: Path) -> ServingModel:
         ) from error
 
 
-def _midnight_after(session: duckdb.DuckDBPyConnection) -> int:
+def midnight_after(session: duckdb.DuckDBPyConnection) -> int:
     row = session.execute(
         "SELECT epoch_us(date_trunc('day', max(occurred_at)) + INTERVAL 1 DAY) FROM events"
     ).fetchone()

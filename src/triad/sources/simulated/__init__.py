@@ -22,10 +22,11 @@ from triad.sources.simulated.messages import conversations
 from triad.sources.simulated.oracle import item_table, price_table, user_table
 from triad.sources.simulated.people import COUNTRIES, DEVICES, SEGMENTS, customers
 from triad.sources.simulated.prices import roll_prices
-from triad.sources.simulated.queries import judgements, known_queries
+from triad.sources.simulated.queries import known_queries
 from triad.sources.simulated.sizes import SIZES
 from triad.sources.simulated.taxonomy import BRANDS, LEAVES
 from triad.sources.simulated.text import product_texts
+from triad.sources.simulated.wanted import judgements, wants
 from triad.sources.simulated.world import World
 
 
@@ -77,6 +78,7 @@ def simulate(params: IngestParams) -> Shop:
     leaves = pa.array([leaf.path for leaf in LEAVES])
     day = np.arange(first, last + 1)[:, None]
     row, item = np.nonzero((goods.arrived <= day) & (day < goods.leaves_on))
+    graded, truly_graded = judgements(seed, wants(seed, goods, shown), goods, shown, item_id)
     tables = {
         "users": pa.table(
             {
@@ -106,7 +108,7 @@ def simulate(params: IngestParams) -> Shop:
                 "is_promoted": world.prices.depth[row, item] > 0,
             }
         ),
-        "searches": judgements(seed, world.queries, goods, shown, item_id),
+        "searches": graded,
     }
     tables["conversations"], messages = conversations(seed, size.messages, first, last)
     oracle = {
@@ -114,5 +116,6 @@ def simulate(params: IngestParams) -> Shop:
         "items": item_table(world, shown, last),
         "prices": price_table(world, item, row),
         "messages": messages,
+        "searches": truly_graded,
     }
     return Shop(tables, oracle, world, first, last)

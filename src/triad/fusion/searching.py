@@ -1,0 +1,64 @@
+"""What is shown for a query: one member finds products, the fused task puts them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.arrays import Bools, Floats, Ints
+from triad.errors import TriadError
+from triad.examples.dataset import Dataset
+from triad.examples.searches import UNIT, asked
+from triad.fusion.fused import Fused
+from triad.members.popularity import item_shares
+from triad.members.protocol import Searcher
+from triad.search.retrieval import POPULAR
+
+CANDIDATES = 200
+"""Products of each way of finding them that are put in order, at least."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A query's answer, best first, and how it matches (`search.retrieval`)."""
+
+    items: Ints  # catalogue rows
+    scores: Floats
+    match: str
+
+
+def search(fused: Fused, data: Dataset, queries: Sequence[str], k: int, allowed: Bools | None = None) -> list[Shown]:
+    """At most `k` products for each query.
+
+    Args:
+        allowed: (n_items,) what may be shown; None: everything.
+
+    Raises:
+        TriadError: no member searches, or nothing was learned of searches.
+    """
+    searcher, task = _searcher(fused, data)
+    found = searcher.search(data, queries, max(CANDIDATES, k))
+    kept = [each.items if allowed is None else each.items[allowed[each.items]] for each in found]
+    query = np.repeat(np.arange(len(queries)), [len(items) for items in kept])
+    item = np.concatenate([np.zeros(0, np.int64), *kept])
+    scores = fused.predict(asked(data, queries, query, item), np.arange(len(item)), [task], UNIT.name)[task]
+    share, shown = item_shares(data), []
+    for number, each in enumerate(found):
+        mine = query == number
+        own = share[item[mine]] if each.match == POPULAR else scores[mine]
+        order = np.lexsort((item[mine], -own))[:k]
+        shown.append(Shown(item[mine][order], own[order], each.match))
+    return shown
+
+
+def _searcher(fused: Fused, data: Dataset) -> tuple[Searcher, str]:
+    task = next(iter(fused.of_unit(data, UNIT.name)), None)
+    if task is None:
+        mend = "add a task of the label relevance, and train again"
+        raise TriadError("it learned nothing of searches", where="the model", mend=mend)
+    for name in (*fused.needed([task]), *fused.members):
+        if isinstance(member := fused.members[name], Searcher):
+            return member, task
+    raise TriadError("no member searches", where="fusion", mend="name search_text or search_order in fuse.members")

@@ -1,0 +1,123 @@
+"""How well does it answer what was asked? The rows of a cluster, a query's products, are put in order by their scores.
+
+Labels are grades, 0 for what is of no use. Nothing but the order within a cluster counts, with a gain of 2^grade - 1
+(Burges et al. 2005); the loss, which calibrates and mixes members, is the squared error of the grade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.kinds.base import Calibration, Cases, Metric, Plain
+
+if TYPE_CHECKING:
+    from triad.statistics.bootstrap import Estimate
+
+K = 10
+"""Length of the lists that are judged."""
+
+
+class Graded(Plain):
+    """Scores are expected grades."""
+
+    name = "graded"
+    noun = "judged products"
+    orders = True
+    loss_name = "squared error"
+    judged_by: str | None = f"NDCG@{K}"
+    stacking = None
+    metrics = (
+        Metric("graded_ndcg", f"NDCG of the first {K}"),
+        Metric("best_first", "Best product first", in_percent=True),
+    )
+    is_classification = False
+    tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "squared_error", "lightgbm": "l2"})
+
+    def shape(self, classes: int) -> tuple[int, ...]:
+        return ()
+
+    def scaling(self, labels: Floats) -> tuple[float, float]:
+        return float(labels.mean()), 1.0
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        from keras import ops
+
+        return ops.square(labels - outputs)
+
+    def scores(self, outputs: Floats, mean: float, scale: float) -> Floats:
+        return outputs * np.float32(scale) + np.float32(mean)
+
+    def uncertainty(self, loss: Any, log_scale: Any) -> Any:
+        """The likelihood of a normal law whose deviation is e^s: e^−2s · L / 2 + s."""
+        from keras import ops
+
+        return ops.exp(-2 * log_scale) * loss / 2 + log_scale
+
+    def settled_log_scale(self, loss: float) -> float:
+        return float(np.log(loss) / 2)
+
+    def constant(self, labels: Floats, classes: int) -> Floats:
+        return np.asarray(np.mean(labels))
+
+    def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
+        return float(np.square(labels - task["mean"]).mean())
+
+    def contribution(self, scores: Floats, labels: Floats) -> Floats:
+        return scores
+
+    def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
+        return np.square(contribution - (labels if contribution.ndim == 1 else labels[:, None]))
+
+    def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
+        """Least squares; a slope below zero would turn the order round, and is none."""
+        spread = scores - scores.mean()
+        scale = max(float(spread @ labels / max(spread @ spread, 1e-12)), 0.0)
+        return {"scale": scale, "shift": float(labels.mean() - scale * scores.mean())}
+
+    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
+        """x → scale · x + shift."""
+        return scores if calibration is None else calibration["scale"] * scores + calibration["shift"]
+
+    def convex_weights(
+        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
+    ) -> Floats:
+        """A segment of fewer than `PULL` rows has the whole's weights."""
+        from triad.statistics.weights import PULL, squared_weights
+
+        return toward if toward is not None and len(labels) < PULL else squared_weights(contributions, labels)
+
+    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
+        from triad.statistics.orders import ndcg
+
+        clusters, query = np.unique(cluster, return_inverse=True)
+        return clusters, np.nan_to_num(ndcg(scores, labels, query, len(clusters), K))
+
+    def measure(
+        self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
+    ) -> dict[str, Estimate]:
+        """Over the clusters that hold anything of use."""
+        from triad.statistics.orders import measure
+
+        return measure(scores, cases.labels, cases.cluster, cases.draws, K)
+
+    def gated(self, cases: Cases, scores: Floats) -> Estimate:
+        return self.measure(cases, scores)[self.metrics[0].name]
+
+    def enough(self, labels: Floats) -> bool:
+        return bool((labels > 0).any())
+
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Any) -> str:
+        if "best_first" not in figures:
+            return ""
+        naive = figures.get("naive", {}).get("best_first")
+        beside = f"; without learning it would for {naive:.1%}" if naive is not None else ""
+        first = figures["best_first"]["value"]
+        return f"For {first:.1%} of queries one of the best products stands first{beside}."
+
+
+KIND = Graded()

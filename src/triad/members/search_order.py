@@ -1,0 +1,168 @@
+"""The member `search_order`: trees that put the products of a query in order, by words and by what the products are.
+
+LightGBM's LambdaMART (Burges 2010; Ke et al. 2017) learns of train queries; how many trees, of validation queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.artifacts import read_json, write_json
+from triad.boosting import grow_order, lightgbm, split_shares
+from triad.config.members import Recipe
+from triad.examples.dataset import Dataset
+from triad.features.sql import DAY
+from triad.kinds import KINDS
+from triad.members.bench import Bench
+from triad.members.labelled import labelled
+from triad.members.popularity import item_shares
+from triad.members.search_text import UNIT, choose, searched, settings_from
+from triad.search.associations import Associations, out_of_fold
+from triad.search.lexical import Settings, words_of
+from triad.search.pairs import LEARNED, TEXT, Typed, association_columns, text_columns
+from triad.search.retrieval import Found, retrieve
+
+MEMBERS = Recipe("search_order", "SearchOrder", ("RowScorer", "Searcher"), answers="searches")
+ITEM = ("price", "popularity", "age_days")
+SETTINGS: Mapping[str, Any] = {
+    "objective": "lambdarank",
+    "lambdarank_truncation_level": 20,
+    "learning_rate": 0.05,
+    "num_leaves": 7,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "max_bin": 127,
+    "force_row_wise": True,
+    "seed": 1,
+}
+TREES = (25, 50, 100, 200)
+"""How many are tried."""
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class SearchOrder:
+    """The trees, and what their columns are made of."""
+
+    task: str
+    settings: Settings
+    learned: Associations
+    booster: Any
+    trees: int
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return (self.task,)
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> SearchOrder:
+        """Raises TriadError: no task asks how well products answer a query, or no query has two judged products."""
+        task = searched(bench, name)
+        return cls.fit(bench.data, task, choose(bench.data, task))
+
+    @classmethod
+    def fit(cls, data: Dataset, task: str, settings: Settings, trees: int | None = None) -> SearchOrder:
+        """Learned of train queries.
+
+        Args:
+            trees: how many; None chooses on validation.
+        """
+        rows, grades = labelled(data, task, "train")
+        held = data.units[UNIT]
+        query, item = np.asarray(held.query, np.int64)[rows], np.asarray(held.item, np.int64)[rows]
+        words, texts = words_of(held.texts), list(held.queries)
+        typed = Typed.of(held.texts, texts).typed
+        pairs = query, item, grades
+        learned = Associations.fit(typed, words.named, list(words.known), pairs)
+        said = out_of_fold(typed, words.named, words.known, pairs, np.arange(len(texts)) % FOLDS)
+        columns = np.hstack([_known(data, settings, rows), said])
+        sizes = np.unique(query, return_counts=True)[1]
+        wanted = max(TREES) if trees is None else trees
+        lists = columns, grades.astype(np.int32), sizes
+        library = lightgbm("fuse.members", "a list without search_order")
+        booster = grow_order(library, {**SETTINGS, "num_iterations": wanted}, lists, COLUMNS)
+        made = cls(task, settings, learned, booster, wanted)
+        return made if trees is not None else made._stopped(data)
+
+    def _stopped(self, data: Dataset) -> SearchOrder:
+        rows, grades = labelled(data, self.task, "validation")
+        query, columns = np.asarray(data.units[UNIT].query)[rows], self._columns(data, rows)
+        kind = next(each for each in KINDS.values() if each.orders)
+        worth = [
+            kind.worth(self.booster.predict(columns, num_iteration=trees), grades, query)[1].mean() for trees in TREES
+        ]
+        return SearchOrder(self.task, self.settings, self.learned, self.booster, TREES[int(np.argmax(worth))])
+
+    def refit(self, bench: Bench, name: str) -> SearchOrder:
+        """As many trees, of the same settings, on all days."""
+        return SearchOrder.fit(bench.data, self.task, self.settings, self.trees)
+
+    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
+        """What the trees say of each pair; higher stands further up."""
+        if not len(rows):
+            return {self.task: np.zeros(0)}
+        columns = self._columns(data, rows)
+        return {self.task: np.asarray(self.booster.predict(columns, num_iteration=self.trees))}
+
+    def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
+        """What matches by words, by letters, or by what judgements say."""
+        texts = data.units[UNIT].texts
+        return retrieve(texts, self.settings, queries, count, popular=item_shares(data), learned=self.learned)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Column → its share of what the trees' splits gain, largest first."""
+        return split_shares(self.booster)
+
+    def _columns(self, data: Dataset, rows: Ints) -> Floats:
+        query, item, queries = _pairs(data, rows)
+        said = association_columns(self.learned, data.units[UNIT].texts, queries, query, item)
+        return np.hstack([_known(data, self.settings, rows), said])
+
+    def save(self, folder: Path) -> None:
+        """The trees as LightGBM's text, what words say, and a few numbers. No query is in them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
+        np.save(folder / "associations.npy", self.learned.table.astype(np.float32), allow_pickle=False)
+        told = {"task": self.task, "settings": asdict(self.settings), "trees": self.trees}
+        write_json(folder / "search.json", told | {"asked": list(self.learned.asked), "said": list(self.learned.said)})
+
+    @classmethod
+    def load(cls, folder: Path) -> SearchOrder:
+        """What `save` wrote."""
+        told = read_json(folder / "search.json")
+        asked, said = ({word: place for place, word in enumerate(told[name])} for name in ("asked", "said"))
+        learned = Associations(asked, said, np.load(folder / "associations.npy", allow_pickle=False))
+        library = lightgbm("fuse.members", "a list without search_order")
+        booster = library.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
+        return cls(told["task"], settings_from(told["settings"]), learned, booster, told["trees"])
+
+
+COLUMNS = (*TEXT, *ITEM, *LEARNED)
+
+
+def _pairs(data: Dataset, rows: Ints) -> tuple[Ints, Ints, list[str]]:
+    """The queries and products of `rows`, queries numbered by those that are asked."""
+    held = data.units[UNIT]
+    asked, query = np.unique(np.asarray(held.query)[rows], return_inverse=True)
+    return query, np.asarray(held.item, np.int64)[rows], [held.queries[int(number)] for number in asked]
+
+
+def _known(data: Dataset, settings: Settings, rows: Ints) -> Floats:
+    """(n, `TEXT` and `ITEM`) float32."""
+    query, item, queries = _pairs(data, rows)
+    order = np.argsort(query, kind="stable")
+    texts = np.empty((len(rows), len(TEXT)), np.float32)
+    texts[order] = text_columns(data.units[UNIT].texts, settings, queries, query[order], item[order])
+    age = (data.meta.windows["train"][1] - np.asarray(data.items.available_from)[item]) / DAY
+    price, share = np.asarray(data.items.log_price)[item], np.log(item_shares(data)[item])
+    return np.column_stack([texts, price, share, age]).astype(np.float32)

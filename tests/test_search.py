@@ -1,0 +1,182 @@
+"""Search: words of any text, what matches, what is learned of judgements and of clicks, what is shown for anything."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from make_dataset import make_dataset
+from make_searches import TASK, with_searches
+
+from triad.config.fuse import FuseParams
+from triad.errors import TriadError
+from triad.examples.searches import Searches, asked
+from triad.features.positions import fit, grades_of
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.searching import search
+from triad.kinds import KINDS
+from triad.members.bench import Bench
+from triad.members.popularity import Popularity
+from triad.members.registry import make_member
+from triad.search.associations import FEWEST, Associations
+from triad.search.lexical import FIELDS, Settings, words_of
+from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, retrieve
+from triad.search.spelling import corrected
+from triad.search.words import query_words, words
+from triad.statistics.bootstrap import draw
+from triad.statistics.orders import best_first, measure, ndcg
+from triad.texts import Texts
+
+DATA = with_searches(make_dataset(60, 40, 0))
+HELD: Searches = DATA.units["searches"]
+BENCH = Bench(DATA, SimpleNamespace(tasks=TASK), lambda: np.zeros((40, 1)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("128GB", ["128gb"]),
+        ("128 Gigabyte", ["128gb"]),
+        ("1,5 l and 1.5l", ["1.5l", "and", "1.5l"]),
+        ('27" monitors', ["27inch", "monitor"]),
+        ("WH-1000XM4", ["wh1000xm4", "wh", "1000xm4"]),
+        ("006R-90321", ["006r90321", "006r", "90321"]),
+        ("Chef's Über-knives", ["chef", "uber", "knive"]),
+        ("羽绒服 jacket", ["羽", "绒", "服", "羽绒", "绒服", "jacket"]),
+        ("\x00la\x07mp\u200b", ["la", "mp"]),
+        ("👍🏽", []),
+        ("", []),
+    ],
+)
+def test_a_text_is_read_as_words(text: str, read: list[str]) -> None:
+    assert words(text) == read
+
+
+def test_a_word_that_the_catalogue_lacks_is_spelled_as_the_nearest_that_it_has() -> None:
+    known = {"lamp": 5, "lamb": 1, "keyboard": 3, "128gb": 2, "pan": 9}
+    assert corrected(["lapm", "keybaord", "kyboard", "lamp"], known) == ["lamp", "keyboard"]
+    assert corrected(["129gb", "xyzzy", "pin"], known) == [
+        "129gb",
+        "xyzzy",
+        "pin",
+    ]  # an amount, nothing near, too short
+    assert corrected(["lam", "lame"], {"lamp": 5, "lamb": 1}) == ["lam", "lamp"]  # the commoner
+
+
+def catalogue(*titles: str) -> dict[str, Texts]:
+    return {name: Texts.of(titles if name == "title" else [""] * len(titles)) for name in FIELDS}
+
+
+def test_what_matches_is_said_and_popular_products_stand_in_where_nothing_does() -> None:
+    texts, taken = catalogue("copper pan", "navy lamp", "steel pan 1.5 l", ""), np.array([0.1, 0.2, 0.3, 0.4])
+
+    def found(query: str) -> tuple[list[int], str]:
+        (each,) = retrieve(texts, Settings(), [query], 2, popular=taken)
+        return each.items.tolist(), each.match
+
+    assert found("navy lamps") == ([1], ALL)
+    assert found("coper pan")[1] == CORRECTED and 0 in found("coper pan")[0]
+    assert found("1,5 l pan") == ([0, 2], ALL)
+    assert found("navy pan")[1] == SOME
+    for nothing in ("", "   ", "👍", "zzzzqq", "?!", "\x00\x1b[31m", "羽绒服", "5"):
+        assert found(nothing) == ([3, 2], POPULAR), nothing
+    assert found("pan " * 5_000)[1] == ALL
+    empty = catalogue("", "")
+    assert retrieve(empty, Settings(), ["pan", "羽"], 5, popular=np.array([0.5, 0.5]))[1].match == POPULAR
+
+
+def test_rows_that_tie_share_their_places() -> None:
+    grades, query = np.array([3.0, 0, 0, 1]), np.array([0, 0, 0, 1])
+    best = ndcg(np.array([1.0, 0, 0, 0]), grades, query, 3, 10)
+    assert best[:2] == pytest.approx([1, 1]) and np.isnan(best[2])
+    tied = ndcg(np.zeros(4), grades, query, 2, 10)
+    assert tied[0] == pytest.approx((1 + 1 / np.log2(3) + 0.5) / 3)
+    two = ndcg(np.array([2.0, 1]), np.array([1.0, 2]), np.zeros(2, int), 1, 10)  # gains 1 and 3 by hand
+    assert two[0] == pytest.approx((1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3)))
+    assert best_first(np.array([1.0, 1, 0]), np.array([3.0, 0, 3]), np.zeros(3, int), 1) == pytest.approx([0.5])
+    figures = measure(np.array([1.0, 0, 0, 0]), grades, query, draw(2, 5, 0), 10)
+    assert figures["graded_ndcg"][0] == pytest.approx(1) and figures["best_first"].shape == (6,)
+
+
+def test_clicks_are_told_from_where_a_product_stood() -> None:
+    random = np.random.default_rng(0)
+    draws, looked = random.uniform(0.05, 0.6, 60), np.array([1.0, 0.6, 0.4, 0.25, 0.15])
+    good = draws > 0.35
+    pair = np.repeat(np.arange(60), 400)
+    place = np.where(random.random(len(pair)) < 0.7, np.where(good[pair], 4, 0), random.integers(5, size=len(pair)))
+    clicked = (random.random(len(pair)) < draws[pair] * looked[place]).astype(float)
+    found, theta, pages = fit(pair, place + 1, clicked, 60)
+    assert (pages == 400).all() and np.abs(theta - looked).max() < 0.12
+    plain = np.bincount(pair, clicked) / 400
+    assert np.corrcoef(found, draws)[0, 1] > 0.95
+    assert np.corrcoef(plain, draws)[0, 1] < 0.5
+    assert set(grades_of(found)) == {0, 1, 2, 3}
+    assert len(fit(np.zeros(0, int), np.zeros(0, int), np.zeros(0), 0)[0]) == 0 and len(grades_of(np.zeros(0))) == 0
+
+
+def test_words_that_mean_the_same_are_learned_of_judgements_and_no_query_is_kept() -> None:
+    held, rows = words_of(HELD.texts), DATA.rows("train", "searches")
+    pairs = np.asarray(HELD.query)[rows], np.asarray(HELD.item)[rows], np.asarray(DATA.labels("search"), float)[rows]
+    typed = [query_words(text) for text in HELD.queries]
+    learned = Associations.fit(typed, held.named, list(held.known), pairs)
+    scores = learned.scores([["coat"], ["never", "typed"]], held.named, held.known)
+    jackets = np.array(["jacket" in title for title in HELD.title])
+    assert scores[0][jackets].min() > scores[0][~jackets].max() and not scores[1].any()
+    assert not any(character.isdigit() for word in learned.asked for character in word)
+    counts = {word: sum(word in words for n, words in enumerate(typed) if n in set(pairs[0])) for word in learned.asked}
+    assert min(counts.values()) >= FEWEST
+
+
+@pytest.fixture(scope="module")
+def fused() -> Any:
+    made = {name: make_member(name, BENCH) for name in ("search_text", "search_order")}
+    made["popularity"] = Popularity.fit(DATA, TASK)
+    return fit_fusion(DATA, made, TASK, FuseParams(members=tuple(made), bootstrap=50, combine="convex"))
+
+
+def test_trees_that_learned_of_judgements_put_products_in_better_order_than_bm25(fused: Any) -> None:
+    rows = DATA.rows("test", "searches")
+    grades, query = DATA.labels("search")[rows], np.asarray(HELD.query)[rows]
+    worth = {
+        name: KINDS["graded"].worth(member.predict(DATA, rows)["search"], grades, query)[1].mean()
+        for name, member in fused.members.items()
+    }
+    assert worth["search_order"] > worth["search_text"] + 0.05 > worth["popularity"] + 0.05
+    assert fused.record["search"]["judged_by"] == "NDCG@10" and fused.weights["search"]["search_order"] > 0.5
+    own = KINDS["graded"].worth(fused.predict(DATA, rows, unit="searches")["search"], grades, query)[1].mean()
+    assert own > worth["search_order"] - 0.02
+
+
+def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
+    typed = [
+        "navy coat",
+        "",
+        "x" * 10_000,
+        "👍🏽",
+        "\x00\x1b[31m",
+        "羽绒服 lamp",
+        "السماعات",
+        "' OR x=x --",
+        "lapm",
+    ]
+    shown = search(fused, DATA, typed, 5)
+    assert [len(each.items) for each in shown] == [5] * len(typed)
+    assert {HELD.title[int(item)].split()[0] for item in shown[0].items[:3]} == {"jacket"}
+    assert [each.match == POPULAR for each in shown] == [number in (1, 2, 3, 4, 6, 7) for number in range(9)]
+    assert all((np.diff(each.scores) <= 0).all() for each in shown)
+    taken = Popularity.fit(DATA, TASK).share
+    assert set(shown[1].items) == set(np.argsort(-taken, kind="stable")[:5])
+    allowed = np.arange(40) != shown[0].items[0]
+    assert shown[0].items[0] not in search(fused, DATA, typed[:1], 5, allowed)[0].items
+
+
+def test_who_learned_nothing_of_searches_says_so(fused: Any) -> None:
+    with pytest.raises(TriadError, match="learned nothing of searches"):
+        search(fused, make_dataset(60, 40, 0), ["lamp"], 5)
+
+
+def test_pairs_that_are_asked_know_no_grade() -> None:
+    pairs = asked(DATA, ["lamp"], np.array([0, 0]), np.array([1, 3])).units["searches"]
+    assert np.isnan(pairs.labels).all() and pairs.queries.tolist() == ["lamp"] and (pairs.split == -1).all()
