@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from triad.arrays import Floats
 from triad.config.text import TextParams
 from triad.errors import TriadError
+from triad.members.texts import TextSpace
+from triad.text.bags import Bag
 from triad.text.encoder import encoder_of
 from triad.text.masking import masked
 from triad.text.terms import MOST, plain, terms
@@ -140,6 +142,19 @@ def test_an_encoder_from_a_folder_gives_unit_vectors_whatever_stands_beside(fold
     kept = encoder_of(TextParams(encoder=str(tmp_path / "kept")))
     assert kept is not None and kept.fingerprint == encoder.fingerprint
     np.testing.assert_allclose(kept.encode(texts), together, atol=1e-6)
+
+
+def test_a_space_of_texts_takes_its_encoder_along(folder: Path, tmp_path: Path) -> None:
+    said = ["red shoe", "shoes", "鞋"]
+    encoder = encoder_of(TextParams(encoder=str(folder)))
+    assert encoder is not None
+    space = TextSpace(Bag.fit(said), Vectors(encoder, tmp_path / "store"))
+    space.save(tmp_path / "space")
+    asked = [*said, "a red hat", ""]
+    np.testing.assert_allclose(
+        TextSpace.load(tmp_path / "space").of(asked).toarray(), space.of(asked).toarray(), atol=1e-3
+    )
+    assert space.of(asked).shape[1] == Bag.fit(said).matrix(asked).shape[1] + encoder.dim
 
 
 def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
