@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 
 from triad.config.params import parse
+from triad.config.refit import HealthLimits
 from triad.errors import TriadError
-from triad.evaluation.refit_health import _agreement
+from triad.evaluation.refit_health import Side, _agreement, figures
 from triad.examples.dataset import save
 from triad.features.build import fit, transform
 from triad.features.state import State
@@ -31,6 +32,7 @@ from triad.statistics.bootstrap import draw
 from triad.statistics.choices import choice, threshold_of
 from triad.tables import connect
 from triad.tasks.reply import code
+from triad.texts import Texts
 from triad.tracking.asked import answer
 
 SECRETS = ("zzyzx@mail.example", "4111 1111 1111 1111", "+49 170 5550199", "QX-998877", "Quetzalcoatlus")
@@ -213,6 +215,31 @@ def test_an_answer_that_train_lacks_is_no_drift_and_a_common_one_that_goes_is() 
     for moved, is_drift in ((0.005, False), (0.2, True)):
         after = np.tile([0.6 - moved / 2, 0.4 - moved / 2, moved], (50, 1))
         assert (_agreement(KINDS["choice"], labels, before, after)["drift"] > 0.1) == is_drift
+
+
+def test_a_model_with_other_answers_is_compared_by_their_names(made: Any) -> None:
+    names = made.data.meta.classes["reply"]
+    fewer = {**made.data.meta.classes, "reply": names[:1] + names[2:]}
+    tasks = {name: made.params.tasks[name] for name in ("intent", "reply")}
+    later = made.data.replaced(meta=replace(made.data.meta, classes=fewer))
+    members = {"nearest_text": make_member("nearest_text", Bench(_without(later, names[1]), made.params, vectors=None))}
+    sides = [
+        Side(replace(made.fused, members=each), data, Texts.of([]))
+        for each, data in ((made.fused.members, made.data), (members, later))
+    ]
+    taught = replace(made.fused, weights={task: {"nearest_text": 1.0} for task in tasks}, blends={})
+    sides = [replace(side, fused=replace(taught, members=side.fused.members)) for side in sides]
+    assert figures(*sides, tasks, HealthLimits(), 1)["reply"]["drift"] < 0.3
+
+
+def _without(data: Any, name: str) -> Any:
+    """`data` whose rows of the class `name` have no label; later classes have moved up."""
+    unit = data.units["messages"]
+    place, column = 1, data.meta.tasks["messages"].index("reply")
+    labels = np.array(unit.labels)
+    gone = labels[:, column] == place
+    labels[:, column] = np.where(gone, np.nan, labels[:, column] - (labels[:, column] > place))
+    return data.replaced(messages=replace(unit, labels=labels))
 
 
 def test_the_files_of_a_night_name_no_message(made: Any, tmp_path: Path) -> None:

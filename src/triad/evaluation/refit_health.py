@@ -22,6 +22,7 @@ from triad.fusion.candidates import Queries
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
 from triad.kinds.base import Cases, Kind
+from triad.kinds.multiclass import by_class
 from triad.statistics.bootstrap import draw, value
 from triad.texts import Texts
 
@@ -55,6 +56,8 @@ def figures(twin: Side, refitted: Side, tasks: Mapping[str, TaskParams], limits:
         after = refitted.fused.predict(refitted.data, places, unit=unit)
         for task in before if len(rows) else ():
             labels = np.asarray(twin.data.labels(task), np.float64)[rows]
+            if names := twin.data.meta.classes.get(task):  # of another night there may be more, or fewer
+                after[task] = by_class(after[task], refitted.data.meta.classes[task], names)
             result[task] = _agreement(KINDS[tasks[task].kind], labels, before[task], after[task])
             errors = [_calibration_error(tasks[task], labels, scores) for scores in (before[task], after[task])]
             if errors[0] is not None and errors[1] is not None:

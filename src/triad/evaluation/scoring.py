@@ -18,6 +18,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion.candidates import lists_of
 from triad.fusion.fused import Fused
 from triad.kinds import KINDS
+from triad.kinds.multiclass import by_class
 from triad.members.mask_seen import MaskSeen
 from triad.members.popularity import Popularity
 from triad.progress import Progress
@@ -95,7 +96,7 @@ def score_champion(champion: Answering, tables: Path, data: Dataset, window: Win
     scores = {}
     for task, values in answers.tasks.items():
         known = data.meta.classes.get(task)
-        scores[task] = _by_class(values, answers.classes.get(task, ()), known) if known else values
+        scores[task] = by_class(values, answers.classes.get(task, ()), known) if known else values
     return Scored(scores, answers.ranks)
 
 
@@ -141,11 +142,3 @@ def examples(
             }
         )
     return customers
-
-
-def _by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Floats:
-    ordered = np.zeros((len(values), len(ours)))
-    for place, name in enumerate(ours):
-        if name in theirs:
-            ordered[:, place] = values[:, list(theirs).index(name)]
-    return ordered

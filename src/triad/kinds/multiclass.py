@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,16 @@ def pool_logs(scores: Mapping[str, Floats], slopes: Mapping[str, float], bias: t
     from scipy.special import softmax
 
     return softmax(log_pool(scores, slopes) + np.array(bias), axis=1)
+
+
+def by_class(values: Floats, theirs: Sequence[str], ours: Sequence[str]) -> Floats:
+    """(n, len(ours)) the columns of `values`, named `theirs`, in our order; 0 where they have none."""
+    ordered = np.zeros((len(values), len(ours)))
+    place = {name: column for column, name in enumerate(theirs)}
+    for column, name in enumerate(ours):
+        if name in place:
+            ordered[:, column] = values[:, place[name]]
+    return ordered
 
 
 class Multiclass(Likelihood):
