@@ -89,6 +89,10 @@ def test_without_a_champion_it_says_so_then_serves_everyone(night: Path, caplog:
         assert summary["users"] == 62 and summary["users_without_list"] == 0 and summary["rows"] == found.num_rows
         assert summary["share_with_history"] == pytest.approx(60 / 62)
         assert summary["coverage"] == pytest.approx(len(set(found["item_id"].to_pylist())) / 31)
+        for name in ("similar_items", "bought_together"):
+            page = pq.read_table(ARTIFACTS / "recommend" / f"{name}.parquet")
+            assert page.column_names == ["item_id", "rank", "other_id", "score", "visits"] and page.num_rows > 100
+            assert "i-tomorrow" not in page["other_id"].to_pylist()
         first = (ARTIFACTS / "recommend" / "recommendations.parquet").read_bytes()
         recommend(make_params())
         assert (ARTIFACTS / "recommend" / "recommendations.parquet").read_bytes() == first

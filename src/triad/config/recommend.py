@@ -47,6 +47,10 @@ class RecommendParams(Section):
     )
     new_days: int = Field(default=14, ge=1, description="days for which an item is new")
 
+    page_items: int = Field(
+        default=10, ge=0, description="items of a product page's lists, similar and bought together; 0: no such lists"
+    )
+
     @property
     def rearranges(self) -> bool:
         """Whether the best `k` are not simply the list."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,8 +19,11 @@ from triad.errors import TriadError
 from triad.paths import sql_text
 from triad.privacy import forgotten
 from triad.tables import connect
+from triad.tracking import product_pages
+from triad.tracking.product_pages import Descriptions, filled, met
 from triad.tracking.registry import load_champion
 from triad.tracking.serving import RECOMMENDATIONS
+from triad.tracking.shelf import on_shelf
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -30,13 +34,15 @@ LOG = logging.getLogger("triad.recommend")
 
 
 def recommend(params: Params) -> None:
-    """Write `artifacts/recommend/recommendations.parquet` and `summary.json`; no rows as long as no model has passed.
+    """Write `recommendations.parquet`, the lists of product pages and `summary.json` to `artifacts/recommend`.
+
+    There are no recommendations as long as no model has passed.
 
     Raises:
         TriadError: the tables or the model do not fit.
     """
-    settings, named, start = params.recommend, params.publish, time.monotonic()
-    LOG.info("%s", settings)
+    settings, named, start = _with_stock(params.recommend), params.publish, time.monotonic()
+    LOG.info("%s", params.recommend)
     champion = load_champion(named.model, named.alias)
     day = params.ingest.as_of
     moment = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
@@ -47,10 +53,12 @@ def recommend(params: Params) -> None:
         )
         lists, version = RECOMMENDATIONS.empty_table(), None
     else:
-        lists, version = champion.recommend(TABLES, _with_stock(settings), moment), champion.version
+        lists, version = champion.recommend(TABLES, settings, moment), champion.version
     lists = forgotten.read().without(lists)  # the tables may be older than a wish to be forgotten
-    summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": settings.model_dump()}
+    summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": params.recommend.model_dump()}
     with replacing(OUTPUT) as folder:
+        for name, pages in _product_pages(settings, moment).items():
+            pq.write_table(pages, folder / f"{name}.parquet", compression="zstd")
         pq.write_table(lists, folder / "recommendations.parquet", compression="zstd")
         write_json(folder / "summary.json", summary)
     LOG.info(
@@ -61,6 +69,36 @@ def recommend(params: Params) -> None:
         time.monotonic() - start,
         OUTPUT,
     )
+
+
+def _product_pages(settings: RecommendParams, moment: int) -> dict[str, pa.Table]:
+    """The lists of product pages, `similar_items` and `bought_together`, of what may be shown to anyone."""
+    if not settings.page_items:
+        return {}
+    count = settings.page_items
+    with connect(TABLES) as session:
+        may, ids = on_shelf(session, moment, settings.hide)
+        what = Descriptions.of(session)
+        seen_in, bought_in = (product_pages.visits(session, purchases=only)[0] for only in (False, True))
+    seen, bought = (met(each, count, may) for each in (seen_in, bought_in))
+    short = np.flatnonzero(np.bincount(seen.item, minlength=len(may)) < count)
+    rule = product_pages.popular(what, bought_in, count, may)
+    lists = {
+        "similar_items": filled(seen, product_pages.described(what, short, count, may), count),
+        "bought_together": filled(filled(bought, seen, count), rule, count),
+    }
+    return {
+        name: pa.table(
+            {
+                "item_id": pa.array(ids[each.item], pa.string()),
+                "rank": each.rank,
+                "other_id": pa.array(ids[each.other], pa.string()),
+                "score": each.score,
+                "visits": each.visits,
+            }
+        )
+        for name, each in lists.items()
+    }
 
 
 def _with_stock(settings: RecommendParams) -> RecommendParams:

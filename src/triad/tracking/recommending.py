@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def reasons(
     for start in range(0, len(pairs.user), 8192):
         part = slice(start, start + 8192)
         history, chosen = item[place[part]], pairs.item[part]
-        near = _nearness(data, chosen, history)
+        near = nearness(data.items, chosen, history)
         best = near.argmax(axis=1)
         at = np.arange(len(chosen))
         nearest = history[at, best], kind[place[part]][at, best], near[at, best]
@@ -103,19 +104,37 @@ def _latest(data: Dataset, users: Ints) -> tuple[Ints, Ints]:
     return np.where(there, np.asarray(data.streams.item)[at], -1), np.asarray(data.streams.kind)[at]
 
 
-def _nearness(data: Dataset, item: Ints, history: Ints) -> Floats:
-    """(n, 50) how near each interaction's item is to the item; 0 where nothing is shared or there is none."""
-    category, brand = np.asarray(data.items.category), np.asarray(data.items.brand)
-    tokens = np.asarray(data.items.tokens)
-    shared = category[history] == category[item][:, None, :]
+class Described(Protocol):
+    """What items are, by catalogue row; 0 is unknown."""
+
+    @property
+    def category(self) -> Ints:
+        """(n_items, levels)"""
+        ...
+
+    @property
+    def brand(self) -> Ints:
+        """(n_items,)"""
+        ...
+
+    @property
+    def tokens(self) -> Ints:
+        """(n_items, words) of the title"""
+        ...
+
+
+def nearness(items: Described, item: Ints, others: Ints) -> Floats:
+    """(n, others) how near each other item is to the item; 0 where nothing is shared, or the other is -1, none."""
+    category, brand, tokens = (np.asarray(part) for part in (items.category, items.brand, items.tokens))
+    shared = category[others] == category[item][:, None, :]
     levels = np.cumprod(shared & (category[item][:, None, :] > 0), axis=2).sum(axis=2)
-    maker = (brand[history] == brand[item][:, None]) & (brand[item][:, None] > 0)
-    words = np.zeros(history.shape)
+    maker = (brand[others] == brand[item][:, None]) & (brand[item][:, None] > 0)
+    words = np.zeros(others.shape)
     for word in range(tokens.shape[1]):
         own = tokens[item][:, word]
-        words += (own > 0)[:, None] & (tokens[history] == own[:, None, None]).any(axis=2)
+        words += (own > 0)[:, None] & (tokens[others] == own[:, None, None]).any(axis=2)
     near = 4.0 * levels + 2.0 * maker + words / (tokens.shape[1] + 1)
-    return np.where(history >= 0, near, 0.0)
+    return np.where(others >= 0, near, 0.0)
 
 
 def _standing(data: Dataset, as_of: int) -> list[str]:

@@ -11,6 +11,7 @@ from triad.arrays import Bools, Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
+from triad.texts import Texts
 from triad.tracking.repurchase import not_due
 
 
@@ -47,6 +48,14 @@ def called(session: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray, 
     ).fetchall()
     titles, categories, brands = (np.array([row[at] for row in rows], dtype=object) for at in range(3))
     return titles, np.array([category.split("/")[0] for category in categories], dtype=object), brands
+
+
+def on_shelf(session: duckdb.DuckDBPyConnection, as_of: int, condition: str | None) -> tuple[Bools, Texts]:
+    """(n_items,) what is available at `as_of` (µs) and not `hidden` by `condition`, and the items' ids."""
+    rows = session.execute("SELECT item_id, epoch_us(available_from) FROM items ORDER BY item_id").fetchall()
+    return np.array([came <= as_of for _, came in rows], bool) & ~hidden(session, condition), Texts.of(
+        [i for i, _ in rows]
+    )
 
 
 def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
