@@ -117,11 +117,12 @@ def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: 
     rows, rest, at = (a * weight + n * near)[states.inverse], rest[states.inverse], states.inverse
     if not c:
         return Sparse(rows, rest, shares)
-    close = (blend.sharpness * profile_vectors(weight, space.vectors)).astype(np.float32) @ space.vectors.T
-    np.exp(close, out=close)  # a cosine times its sharpness is far from what overflows
-    close *= (np.where(empty[2], 0, c) / close.sum(axis=1))[:, None].astype(np.float32)
-    close = close[at]
-    close += np.outer(rest, space.share).astype(np.float32)
+    profile = (blend.sharpness * profile_vectors(weight, space.vectors)).astype(np.float32)
+    close, share = profile[at] @ space.vectors.T, space.share.astype(np.float32)
+    for row, part, common in zip(close, np.where(empty[2], 0, c)[at], rest, strict=True):  # each stays in the cache
+        np.exp(row, out=row)  # a cosine times its sharpness is far from what overflows
+        np.multiply(row, np.float32(part / row.sum()), out=row)
+        np.add(row, np.float32(common) * share, out=row)
     return Dense(added(close, rows))
 
 

@@ -82,9 +82,9 @@ class Sequence:
 
         def block(part: slice) -> Dense:
             logits = self._logits(data, users[part], history[part], states[part], items)
-            logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
-            np.exp(logits, out=logits)
-            logits /= logits.sum(axis=1, keepdims=True)
+            for row in logits:  # each stays in the processor's cache
+                np.exp(row - row.max(), out=row)
+                np.divide(row, row.sum(), out=row)
             return Dense(logits)
 
         return block
