@@ -1,5 +1,6 @@
-"""Customer service on real messages: HINT3's intents with refusal, and Amazon's questions with the answers they got.
+"""Customer service: simulated shops, HINT3's intents with refusal, and Amazon's questions with the answers they got.
 
+    python benchmarks/service.py shop --seeds 5
     python benchmarks/service.py hint3 --encoder FOLDER --seeds 3
     python benchmarks/service.py amazon_qa --encoder FOLDER
 
@@ -22,10 +23,14 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from scipy.sparse import csr_array, hstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss, recall_score, roc_auc_score
@@ -52,17 +57,64 @@ RESAMPLES = 1000
 def main() -> None:
     """Print figures as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("hint3", "amazon_qa"))
-    parser.add_argument("--encoder", required=True)
+    parser.add_argument("what", choices=("shop", "hint3", "amazon_qa"))
+    parser.add_argument("--encoder", default="words")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shops", nargs="*", default=SHOPS)
     chosen = parser.parse_args()
     with threadpool_limits(1, "blas"):
-        if chosen.what == "hint3":
+        if chosen.what == "shop":
+            for seed in range(1, chosen.seeds + 1):
+                simulated(seed, chosen.encoder)
+        elif chosen.what == "hint3":
             for shop in chosen.shops:
                 hint3(shop, chosen.encoder, chosen.seeds)
         else:
             amazon_qa(chosen.encoder)
+
+
+def simulated(seed: int, encoder: str) -> None:
+    """A line a task and model: a simulated shop with as many messages as the default one has."""
+    from triad.config.params import parse
+    from triad.evaluation.assess import NAIVE, ORACLE, assess
+    from triad.evaluation.oracle import oracle
+    from triad.evaluation.scoring import score_members, score_naive, thresholds
+    from triad.evaluation.window import window
+    from triad.features.build import fit
+    from triad.fusion.fitting import fit_fusion
+    from triad.members.bench import Bench
+    from triad.members.registry import make_member
+    from triad.sources.simulated import simulate
+    from triad.sources.simulated.messages import conversations
+    from triad.sources.simulated.sizes import SIZES
+    from triad.tables import connect
+
+    names = ("popularity", "bag_of_words", "nearest_text", "text_linear")
+    tasks = {"click": {"kind": "binary", "label": "clicked"}}
+    tasks |= {name: {"kind": "choice", "label": f"message_{name}"} for name in ("intent", "reply")}
+    ingest = {"source": "simulated", "as_of": "2026-03-01", "simulated": {"size": "tiny", "seed": seed}}
+    beside = {"text": {"encoder": encoder}, "recommend": {"order_by": "click"}, "fuse": {"members": names}}
+    params = parse({"ingest": {**ingest, "window_days": 56}, "tasks": tasks, **beside}, "benchmark")
+    made = simulate(params.ingest)
+    tables = made.whole()[0]
+    tables["conversations"], truth = conversations(seed, SIZES["small"].messages, made.first, made.last)
+    end = params.ingest.as_of
+    with connect(tables) as session:
+        data, _ = fit(session, params.features, params.tasks, (end - timedelta(days=56), end))
+    members = {name: make_member(name, Bench(data, params, vectors=lambda: np.zeros((0, 0)))) for name in names}
+    fused = fit_fusion(data, members, params.tasks, params.fuse)
+    asked = window(data, "test", 100, 0)
+    models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, params.tasks, asked)}
+    with TemporaryDirectory() as place:
+        pq.write_table(truth, Path(place) / "messages.parquet")
+        (Path(place) / "oracle.json").write_text('{"known": true}')
+        best = oracle(Path(place), data, params.tasks, asked)
+    assert best is not None
+    cuts = thresholds(fused, data, params.tasks)
+    how = {"parts": [], "thresholds": cuts, "params": params.evaluate}
+    for task, result in assess(data, params.tasks, asked, models | {ORACLE: best}, **how).items():
+        for name, figures in result.models.items() if task != "click" else ():
+            print(f"| {seed} | {task} | {name} |", " ".join(f"{key} {value[0]:.3f}" for key, value in figures.items()))
 
 
 def hint3(shop: str, encoder: str, seeds: int) -> None:
