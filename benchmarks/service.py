@@ -161,14 +161,14 @@ def _nearest(known: Any, asked: Any, label: Any) -> Any:
 
 
 def _logistic(spaces: Sequence[Any], ends: Sequence[Any], label: Any, weights: Sequence[float]) -> Any:
-    """(n, classes) by the space and strength of least log loss in three folds of train."""
-    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    """(n, classes) by the space and strength of least log loss in three folds of train, where all hold an intent."""
+    folds, often = StratifiedKFold(3, shuffle=True, random_state=0), np.bincount(label)[label] >= 3
     best, found = np.inf, None
     for place in range(len(weights)):
         for strength in (3.0, 10.0, 30.0):
             model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
             held = cross_val_predict(model, spaces[place], label, cv=folds, method="predict_proba")
-            if (loss := log_loss(label, held)) < best:
+            if (loss := log_loss(label[often], held[often], labels=range(held.shape[1]))) < best:
                 best, found = loss, (place, strength)
     assert found is not None
     model = LogisticRegression(C=found[1], max_iter=500, tol=1e-3).fit(spaces[found[0]], label)
