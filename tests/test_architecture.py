@@ -189,7 +189,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "training": {"examples", "features", "encoders", "models", "members"},
     "members": {"examples", "features", "encoders", "models", "search"},
     "fusion": {"examples", "features", "members", "search"},
-    "evaluation": {"examples", "features", "members", "fusion"},
+    "evaluation": {"examples", "features", "members", "fusion", "search"},
     "tracking": {"examples", "features", "members", "fusion", "evaluation"},
     "config": set(),
     "retraining": {"tracking"},

@@ -10,8 +10,11 @@ import pytest
 from make_dataset import make_dataset
 from make_searches import TASK, with_searches
 
+from triad.config.evaluate import EvaluateParams
 from triad.config.fuse import FuseParams
 from triad.errors import TriadError
+from triad.evaluation.retrieval import retrieval, sentences
+from triad.evaluation.window import window
 from triad.examples.searches import Searches, asked
 from triad.features.positions import fit, grades_of
 from triad.fusion.fitting import fit_fusion
@@ -170,6 +173,20 @@ def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
     assert set(shown[1].items) == set(np.argsort(-taken, kind="stable")[:5])
     allowed = np.arange(40) != shown[0].items[0]
     assert shown[0].items[0] not in search(fused, DATA, typed[:1], 5, allowed)[0].items
+
+
+def test_the_whole_catalogue_is_searched_by_the_report(fused: Any) -> None:
+    asked_of = window(DATA, "test", 10, 0)
+    figures = retrieval(fused, DATA, asked_of, EvaluateParams(bootstrap=50))
+    assert figures is not None and 25 < figures["queries"] <= 30
+    assert figures["recall_popularity"]["value"] == 1  # 40 products, 100 shown
+    assert figures["recall_model"]["value"] > figures["recall_bm25"]["value"] + 0.1
+    assert figures["without_a_match"] == 0
+    assert (
+        "graded products" in sentences(figures)[0] and "clicks" in sentences({**figures, "learned_from_clicks": 1.0})[0]
+    )
+    nothing = make_dataset(60, 40, 0)
+    assert retrieval(fused, nothing, window(nothing, "test", 10, 0), EvaluateParams()) is None and sentences(None) == []
 
 
 def test_who_learned_nothing_of_searches_says_so(fused: Any) -> None:
