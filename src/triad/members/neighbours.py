@@ -117,7 +117,8 @@ def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: 
     rows, rest, at = (a * weight + n * near)[states.inverse], rest[states.inverse], states.inverse
     if not c:
         return Sparse(rows, rest, shares)
-    profile = (blend.sharpness * profile_vectors(weight, space.vectors)).astype(np.float32)
+    single = csr_array(weight, dtype=np.float32)  # of double precision, all vectors would be copied
+    profile = np.float32(blend.sharpness) * profile_vectors(single, space.vectors)
     close, share = profile[at] @ space.vectors.T, space.share.astype(np.float32)
     for row, part, common in zip(close, np.where(empty[2], 0, c)[at], rest, strict=True):  # each stays in the cache
         np.exp(row, out=row)  # a cosine times its sharpness is far from what overflows
