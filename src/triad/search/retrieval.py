@@ -63,7 +63,8 @@ def retrieve(
         said = None if learned is None else learned.scores(read.typed[block], held.named, held.known)
         for row, scores in enumerate(total):
             number = block.start + row
-            parts = [best(scores, count)]
+            # weights that order judged products best can leave others out, so all fields alike find some too
+            parts = [best(scores, count), best(fields[:, row].sum(axis=0), count)]
             if letters is not None:
                 alike = letters[[number]].toarray()[0]
                 parts.append(best(np.where(alike >= ALIKE, alike, 0), count))
