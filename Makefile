@@ -26,7 +26,7 @@ run: $(VENV)/.runtime
 	@triad check
 	@dvc repro pretrain
 	@# what needs no fine-tuned network is made beside it: a training step leaves cores idle
-	@dvc --wait-for-lock repro similarity profile & dvc --wait-for-lock repro finetune; wait
+	@dvc --wait-for-lock repro --single-item similarity profile & dvc --wait-for-lock repro --single-item finetune; wait
 	@dvc repro
 	@triad summary
 
