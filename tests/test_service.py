@@ -177,6 +177,23 @@ def test_a_member_is_the_same_when_loaded(made: Any, name: str) -> None:
         np.testing.assert_allclose(after[task], scores, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["text_linear", "nearest_text", "bag_of_words"])
+def test_a_member_learns_of_all_days_what_it_chose_before(made: Any, name: str) -> None:
+    member, unit = made.fused.members[name], made.data.units["messages"]
+    whole = made.data.replaced(messages=replace(unit, split=np.zeros(len(unit.split), np.int8)))
+    again = member.refit(Bench(whole, made.params, vectors=None), name)
+    if name == "nearest_text":
+        assert {task: known.sharpness for task, known in again.known.items()} == {
+            task: known.sharpness for task, known in member.known.items()
+        }
+    else:
+        assert again.chosen == member.chosen
+    rows = made.data.rows("test", "messages")
+    label = made.data.labels("intent")[rows].astype(int)
+    right = [(each.predict(made.data, rows)["intent"].argmax(axis=1) == label).mean() for each in (member, again)]
+    assert right[1] > max(right[0], 0.95)  # it has seen them
+
+
 def test_metrics_of_a_choice_by_hand() -> None:
     scores = np.array([[0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.6, 0.3, 0.1], [0.1, 0.5, 0.4]])
     labels, cluster = np.array([1.0, 2, 0, 2]), np.arange(4)
