@@ -33,7 +33,7 @@ GLOSSARY = {
     "were the bar set with hindsight.",
     "Answered, right where answered": "share of messages that it is sure enough to answer, and how many of them "
     "it answers rightly; the bar was set earlier, for 95 of 100. The others go to a person.",
-    "Recall@10": "share of messages whose answer is among the ten likeliest.",
+    "Right among the first ten": "share of messages whose answer is among the ten likeliest.",
     "Mean absolute error": "how far off the prediction is, on average, in the unit of what is predicted.",
     "Root mean squared error": "the same with large misses counting more.",
     "Naive error removed": "1 less the model's mean absolute error over that of the naive guess.",

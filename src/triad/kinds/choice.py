@@ -27,7 +27,7 @@ class Choice(Multiclass):
         Metric("accuracy", "Accuracy", in_percent=True),
         Metric("macro_f1", "Macro F1"),
         Metric("macro_recall", "Macro recall"),
-        Metric("recall_first", "Recall@10", in_percent=True),
+        Metric("recall_first", "Right among the first ten", in_percent=True),
         Metric("refusal_auc", "Refusal AUC"),
         Metric("coverage", "Coverage at 95 % precision", in_percent=True),
         Metric("answered", "Answered", in_percent=True),
