@@ -296,7 +296,7 @@ def test_lists_from_older_tables_name_no_forgotten_person(
     named = [key.pseudonym(id_) if hashed else id_ for id_ in ids]
     for name, table in make_tables(users=4, shown=50).items():
         write_table(TABLES, name, table)
-    rows = {"rank": [1, 1], "item_id": ["i1", "i2"], "score": [0.1, 0.2], "reason": ["", ""]}
+    rows = {"rank": [1, 1], "item_id": ["i1", "i2"], "score": [0.1, 0.2], "reason": ["", ""], "explored": [False] * 2}
     lists = pa.table({"user_id": named, **rows, "model_version": ["1", "1"]}, schema=RECOMMENDATIONS)
     champion = SimpleNamespace(recommend=lambda *_: lists, version="1")
     monkeypatch.setattr(stage, "load_champion", lambda *_: champion)

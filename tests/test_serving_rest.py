@@ -83,7 +83,7 @@ def test_lists_and_scores_are_strict_json_however_tables_come(shop, ask, inline,
     monkeypatch.setenv(ROOTS, shlex.quote(str(shop / "artifacts")))
     status, body = ask(by_place(shop / TABLES), mode="recommend", k=3)
     assert status == 200 and len(body["predictions"]) == 180
-    assert set(body["predictions"][0]) == {"user_id", "rank", "item_id", "score", "reason"}
+    assert set(body["predictions"][0]) == {"user_id", "rank", "item_id", "score", "reason", "explored"}
     monkeypatch.delenv(ROOTS)
     for sent in ({"dataframe_records": [{"tables": inline}]}, {"inputs": inline}):
         assert ask(sent, mode="recommend", k=3) == (200, body)

@@ -33,7 +33,10 @@ from triad.training.runtime import Runtime
 from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
-CODE = ("encoders", "examples", "features", "kinds", "members", "models", "statistics", "tasks", "training")
+CODE = (
+    *("encoders", "examples", "features", "kinds", "members", "models", "search", "statistics", "tasks", "text"),
+    "training",
+)
 """Packages that members are fitted by."""
 
 History = list[dict[str, float]]
