@@ -152,3 +152,19 @@ def test_dials_that_contradict_are_refused() -> None:
         FuseParams(combine="stacked", segments=(5,))
     with pytest.raises(ValueError, match="rise"):
         FuseParams(segments=(9, 5))
+
+
+def test_weights_are_found_however_alike_or_useless_the_members_are() -> None:
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        rows, members = random.integers(5, 60), random.integers(2, 9)
+        likelihood = random.random((rows, 1)) + random.normal(0, 10.0 ** -random.integers(1, 9), (rows, members))
+        likelihood = np.clip(likelihood, 0, 1) ** random.choice([1, 8])
+        if seed % 2:
+            likelihood[:, 0] = 0
+        with np.errstate(all="raise", under="ignore"):
+            weights = mixture_weights(likelihood)
+        assert weights.min() >= 0 and weights.sum() == pytest.approx(1)
+        held = np.maximum(likelihood, 1e-12)
+        slope = (held / (held @ weights)[:, None]).mean(axis=0).max()
+        assert slope < 1 + 2e-2, "the loss is that far from its least at most; small weights are dropped"

@@ -57,7 +57,8 @@ def mixture_weights(
         safe = weights * steep
         climbed = height(safe)
         scaled = likelihood * (np.sqrt(share) / (likelihood @ weights))[:, None]
-        best = _expanded(scaled.T @ scaled + np.diag(prior / weights**2), steep * (1 + prior.sum()), 1 + prior.sum())
+        bend = scaled.T @ scaled + np.diag(prior / np.maximum(weights, 1e-12) ** 2)
+        best = _expanded(bend, steep * (1 + prior.sum()), 1 + prior.sum())
         tried = (weights + length * (best - weights) for length in LENGTHS)
         weights = next((each for each in tried if height(each) > climbed), safe)
     weights[weights < 1e-4] = 0  # a member that adds nothing need not be asked
@@ -71,7 +72,7 @@ def _expanded(bend: Floats, steep: Floats, total: float) -> Floats:
     total - steep, and its Hessian `bend` (m, m) times w is steep.
     """
     root = np.linalg.cholesky(bend + 1e-9 * np.trace(bend) * np.eye(len(bend)))
-    best, _ = nnls(root.T, np.linalg.solve(root, 2 * steep - total))
+    best, _ = nnls(root.T, np.linalg.solve(root, 2 * steep - total), maxiter=10_000)
     best = np.maximum(best, 1e-9)  # never quite zero, so that EM can go on from there
     return np.asarray(best / best.sum())
 
