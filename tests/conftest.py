@@ -8,6 +8,9 @@ import pytest
 # as stages run (`triad.cli.ENVIRONMENT`): oneDNN adds in an order of its own. Nothing of triad is imported here, or
 # what it runs at import would escape the measurement of coverage.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# the workers fill the cores: threads of libraries would only wait for one another (a sixth of the processor time)
+for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from make_kill import killed_at
 from make_night import make_params
 from make_tables import END, START, make_tables
 from test_members import BENCH, DATA, untrained
-from test_training import PARAMS, RUNTIME, params_with, same_weights
+from test_training import PARAMS, RUNTIME, differing, params_with
 
 from triad.config.evaluate import EvaluateParams
 from triad.config.members import RECIPES
@@ -154,7 +154,7 @@ def test_networks_go_on_or_start_anew_on_all_days(networks: str, tmp_path, monke
     bench = new_bench()
     now = {name: members[name].refit(bench, name) for name in ("finetune", "pretrain")}
     assert bench.train().sequence(members["pretrain"]) is now["pretrain"], "trained once"
-    assert not any(same_weights(now[name], members[name]) for name in members)
+    assert all(differing(now[name], members[name]) for name in members)
     # what goes on stays near its twin, what starts anew has other weights altogether
     rows = bench.data.rows("train")
     clicks = [member.predict(bench.data, rows)["click"] for member in (now["finetune"], members["finetune"])]
@@ -183,7 +183,7 @@ def test_a_refit_that_was_killed_ends_like_an_undisturbed_one(tmp_path, monkeypa
         monkeypatch.setattr(feed, "build", counting)
         again = members[name].refit(new_bench(), name)
         assert steps[0] == (1, 3), "resumed from its checkpoint"
-        assert same_weights(whole, again)
+        assert not differing(whole, again)
 
 
 def test_going_on_learns_the_later_days_and_what_is_replayed() -> None:

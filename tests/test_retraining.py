@@ -50,6 +50,7 @@ def state(checkout: Path) -> tuple[str, str, str]:
     return git(checkout, "status", "--porcelain"), git(checkout, "rev-parse", "HEAD"), git(checkout, "branch")
 
 
+@pytest.mark.proof
 def test_a_night_is_restored_from_its_branch_and_the_remote_alone(shop: Path, tmp_path: Path) -> None:
     (shop / "params.yaml").write_text("a person's: work\n")
     before = state(shop)
@@ -68,6 +69,7 @@ def test_a_night_is_restored_from_its_branch_and_the_remote_alone(shop: Path, tm
     assert git(clone, "diff", "--name-only", "HEAD~1").split() == ["dvc.lock", "metrics.json", "params.yaml"]
 
 
+@pytest.mark.proof
 def test_closing_again_changes_nothing_and_a_second_run_of_the_day_has_its_own_branch(short: Path) -> None:
     folder, said = night(short, "first", stages=["join"])
     assert retraining(short, "close", "--workspace", str(folder)) == said
@@ -81,6 +83,7 @@ def test_closing_again_changes_nothing_and_a_second_run_of_the_day_has_its_own_b
     assert branches == {"retrain/2026-03-01-2", "retrain/2026-03-01-3"}
 
 
+@pytest.mark.proof
 def test_a_day_repeated_skips_what_is_unchanged(shop: Path) -> None:
     folder, _ = night(shop, "first")
     again = opened(shop, "again", "2026-03-01", "--set", "left.size=2")
@@ -90,6 +93,7 @@ def test_a_day_repeated_skips_what_is_unchanged(shop: Path) -> None:
     assert results(again) == results(folder)
 
 
+@pytest.mark.proof
 def test_a_plan_says_what_would_run_and_runs_nothing(shop: Path) -> None:
     assert retraining(shop, "plan", "--workspace", str(opened(shop, "first")))["would_run"] == list(STAGES)
     night(shop, "first")

@@ -155,6 +155,7 @@ def test_a_run_writes_down_which_versions_it_starts_from(tmp_path: Path, monkeyp
     assert started(pretrain="champion", finetune="market") == (2, 3)
 
 
+@pytest.mark.proof
 def test_rolling_back_delivers_the_lists_of_the_model_that_serves_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

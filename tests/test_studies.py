@@ -330,6 +330,7 @@ def test_a_member_fitted_by_other_code_is_not_taken_from_the_shelf(
     assert len(list((tmp_path / "shelf").iterdir())) == 2
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("eagerly")
 def test_a_variant_starts_from_a_registered_model_where_there_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -91,10 +91,14 @@ def run_finetune(data: Dataset, folder: Path | None = None, pretrained=None, **c
     return finetune_network(data, PARAMS.tasks, dials, RUNTIME, trunk=trunk, pretrained=pretrained, folder=folder)
 
 
-def same_weights(one, other) -> bool:
-    return all(
-        np.array_equal(a, b) for a, b in zip(one.network.get_weights(), other.network.get_weights(), strict=True)
-    )
+def differing(one, other) -> dict[str, float]:
+    """Weights that are not bit for bit the same, and by how much at most."""
+    pairs = zip(one.network.weights, one.network.get_weights(), other.network.get_weights(), strict=True)
+    return {
+        weight.path: float(np.max(np.abs(np.subtract(a, b, dtype=np.float64))))
+        for weight, a, b in pairs
+        if not np.array_equal(a, b)
+    }
 
 
 # --- runtime
@@ -295,7 +299,7 @@ def test_the_seed_is_the_result(data) -> None:
     one, first = run_pretrain(data)
     two, second = run_pretrain(data)
     other, _ = run_pretrain(data, seed=2)
-    assert first == second and same_weights(one, two) and not same_weights(one, other)
+    assert first == second and not differing(one, two) and differing(one, other)
 
 
 def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeypatch) -> None:
@@ -305,10 +309,12 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeyp
     monkeypatch.setattr(TargetFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
     resumed, history = run_pretrain(data, tmp_path / "checkpoint")
     assert steps[0] == (1, 3), "resumed in mid-epoch, from the checkpoint"
-    assert history == expected and same_weights(whole, resumed)
+    assert history == expected and not differing(whole, resumed)
 
 
-@pytest.mark.parametrize("weighting", ["famo", "dwa", "gradnorm", "pcgrad"])
+@pytest.mark.parametrize(
+    "weighting", ["famo", *(pytest.param(name, marks=pytest.mark.proof) for name in ("dwa", "gradnorm", "pcgrad"))]
+)
 def test_what_a_weighting_remembers_is_resumed(weighting, tmp_path, caplog) -> None:
     data = make_dataset(users=20, pages=5)
     dials = {"weighting": weighting, "body": "shared_bottom", "tasks": ("click", "profile"), "batch_exposures": 64}
@@ -346,7 +352,7 @@ def test_what_cannot_be_made_is_refused(data, dials, said: str) -> None:
 def test_a_finished_run_is_not_trained_again(data, tmp_path) -> None:
     one, history = run_pretrain(data, tmp_path / "checkpoint")
     two, again = run_pretrain(data, tmp_path / "checkpoint")
-    assert history == again and same_weights(one, two)
+    assert history == again and not differing(one, two)
 
 
 def test_other_inputs_get_another_checkpoint(data) -> None:
@@ -412,7 +418,7 @@ def test_the_stages_write_what_their_members_read_even_after_a_kill(data, tmp_pa
     assert len(left) == 2 and Path("artifacts/finetune/network.keras").is_file(), "the former output is still there"
     finetune(GATED)
     resumed = NetworkScorer.load(Path("artifacts/finetune"))
-    assert same_weights(undisturbed, resumed)
+    assert not differing(undisturbed, resumed)
     assert not list(CHECKPOINTS.glob("*-*"))
     scores = resumed.predict(mapped, mapped.rows("test"))
     assert all(np.isfinite(values).all() for values in scores.values())

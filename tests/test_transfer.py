@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 from make_dataset import make_dataset
 from make_kill import killed_at
-from test_training import PARAMS, RUNTIME, same_weights
+from test_training import PARAMS, RUNTIME, differing
 
 from triad.config.pretrain import TrunkParams
 from triad.examples.dataset import Dataset
@@ -177,7 +177,7 @@ def test_what_serves_is_w_plus_delta(data, pretrained, tmp_path) -> None:
     unseen = np.setdiff1d(np.arange(table.rows), data.items.vocabulary_row)
     assert len(unseen) and not left[unseen].any(), "a row that no example names stays"
     load_network(tmp_path / "network.keras").save(tmp_path / "again.keras")
-    assert same_weights(served, NetworkScorer(load_network(tmp_path / "again.keras")))
+    assert not differing(served, NetworkScorer(load_network(tmp_path / "again.keras")))
 
 
 # --- the same again
@@ -193,4 +193,4 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data, pretrained, mode:
     monkeypatch.setattr(UnitFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
     resumed = run(data, pretrained, mode, tmp_path / "checkpoint", **changes)
     assert steps[0] == (2, 3), "resumed in mid-epoch, from the checkpoint"
-    assert same_weights(whole, resumed)
+    assert not differing(whole, resumed)
