@@ -19,7 +19,7 @@ from triad.examples.searches import Searches, asked
 from triad.features.positions import fit, grades_of
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.searching import search
-from triad.kinds import KINDS
+from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.registry import make_member
@@ -143,12 +143,12 @@ def test_trees_that_learned_of_judgements_put_products_in_better_order_than_bm25
     rows = DATA.rows("test", "searches")
     grades, query = DATA.labels("search")[rows], np.asarray(HELD.query)[rows]
     worth = {
-        name: KINDS["graded"].worth(member.predict(DATA, rows)["search"], grades, query)[1].mean()
+        name: ORDER.worth(member.predict(DATA, rows)["search"], grades, query)[1].mean()
         for name, member in fused.members.items()
     }
     assert worth["search_order"] > worth["search_text"] + 0.05 > worth["popularity"] + 0.05
     assert fused.record["search"]["judged_by"] == "NDCG@10" and fused.weights["search"]["search_order"] > 0.5
-    own = KINDS["graded"].worth(fused.predict(DATA, rows, unit="searches")["search"], grades, query)[1].mean()
+    own = ORDER.worth(fused.predict(DATA, rows, unit="searches")["search"], grades, query)[1].mean()
     assert own > worth["search_order"] - 0.02
 
 

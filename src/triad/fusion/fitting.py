@@ -103,7 +103,9 @@ def _of_rows(
         cluster = getattr(data.units[unit], LABELS[tasks[task].label].cluster)
         history = data.history(unit)[labelled_rows]
         cluster = np.asarray(cluster)[labelled_rows]
-        judge = partial(orders.worth, kind, by_member, (label, cluster, history)) if kind.judged_by else None
+        judge = (
+            partial(orders.worth, kind, by_member, (label, cluster, history), judge=kind.judge) if kind.judge else None
+        )
         questions.append(Question(task, kind, by_member, label, cluster, judge, history))
     return questions
 

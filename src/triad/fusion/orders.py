@@ -8,13 +8,19 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.fusion.question import Judged, Mix
-from triad.kinds.base import Kind
+from triad.kinds.base import Judge, Kind
 
 
 def worth(
-    kind: Kind, scores: Mapping[str, Floats], rows: tuple[Floats, Ints, Ints], mixes: list[Mix], fold: Ints
+    kind: Kind,
+    scores: Mapping[str, Floats],
+    rows: tuple[Floats, Ints, Ints],
+    mixes: list[Mix],
+    fold: Ints,
+    *,
+    judge: Judge,
 ) -> Judged:
-    """As the kind judges them, by weights that did not see the cluster.
+    """As `judge` judges them, by weights that did not see the cluster.
 
     Args:
         scores: member → (n,).
@@ -31,7 +37,6 @@ def worth(
             fused[held, number] = blend.mix(kind, calibrated, history[held])
 
     def each(columns: list[Floats]) -> Floats:
-        return np.stack([kind.worth(column, labels, cluster)[1] for column in columns], axis=1)
+        return np.stack([judge.worth(column, labels, cluster)[1] for column in columns], axis=1)
 
-    by = str(kind.judged_by)
-    return Judged(by, each(list(scores.values())), each(list(fused.T)), kind.worth(labels, labels, cluster)[0])
+    return Judged(judge.by, each(list(scores.values())), each(list(fused.T)), judge.worth(labels, labels, cluster)[0])

@@ -50,6 +50,16 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """What answers are worth where their loss does not say."""
+
+    by: str
+    """The figure, as shown."""
+    worth: Callable[[Floats, Floats, Ints], tuple[Ints, Floats]]
+    """Of scores, labels and clusters (n,): the clusters, and what the answers to each are worth; more is better."""
+
+
+@dataclass(frozen=True)
 class Cases:
     """Labelled rows of a window; of a ranking its queries, whose scores are the `ranking_values` of their lists."""
 
@@ -175,11 +185,8 @@ class Kind(Protocol):
     def lack(self, labels: Floats, split: str) -> str:
         """What the `labels` of a split, at least one, lack to be learned, calibrated or measured; "" if nothing."""
 
-    judged_by: str | None
-    """What `worth` is; None where the loss says what an answer is worth."""
-
-    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
-        """The clusters, and what `scores` (n,) are worth to each: more is better."""
+    judge: Judge | None
+    """None where the loss says what an answer is worth."""
 
     # evaluation
     metrics: tuple[Metric, ...]
@@ -230,7 +237,7 @@ class Plain:
     orders = False
     has_classes = False
     refuses = False
-    judged_by: str | None = None
+    judge: Judge | None = None
     noun = "labelled cases"
 
     def calibrated_contribution(self: Kind, calibration: Calibration, scores: Floats, labels: Floats) -> Floats:
@@ -241,9 +248,6 @@ class Plain:
 
     def lack(self, labels: Floats, split: str) -> str:
         return ""
-
-    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
-        raise NotImplementedError("the loss says what an answer is worth: `judged_by` is None")
 
     def enough(self, labels: Floats) -> bool:
         return True

@@ -13,13 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triad.arrays import Floats, Ints
-from triad.kinds.base import Calibration, Cases, Metric, Plain
+from triad.kinds.base import Calibration, Cases, Judge, Metric, Plain
 
 if TYPE_CHECKING:
     from triad.statistics.bootstrap import Estimate
 
 K = 10
 """Length of the lists that are judged."""
+
+
+def _worth(scores: Floats, grades: Floats, cluster: Ints) -> tuple[Ints, Floats]:
+    from triad.statistics.orders import ndcg
+
+    clusters, query = np.unique(cluster, return_inverse=True)
+    return clusters, np.nan_to_num(ndcg(scores, grades, query, len(clusters), K))
+
+
+ORDER = Judge(f"NDCG@{K}", _worth)
 
 
 class Graded(Plain):
@@ -29,7 +39,7 @@ class Graded(Plain):
     noun = "judged products"
     orders = True
     loss_name = "squared error"
-    judged_by: str | None = f"NDCG@{K}"
+    judge: Judge | None = ORDER
     stacking = None
     metrics = (
         Metric("graded_ndcg", f"NDCG of the first {K}"),
@@ -90,12 +100,6 @@ class Graded(Plain):
         from triad.statistics.weights import PULL, squared_weights
 
         return toward if toward is not None and len(labels) < PULL else squared_weights(contributions, labels)
-
-    def worth(self, scores: Floats, labels: Floats, cluster: Ints) -> tuple[Ints, Floats]:
-        from triad.statistics.orders import ndcg
-
-        clusters, query = np.unique(cluster, return_inverse=True)
-        return clusters, np.nan_to_num(ndcg(scores, labels, query, len(clusters), K))
 
     def measure(
         self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None

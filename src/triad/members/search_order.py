@@ -18,7 +18,7 @@ from triad.boosting import grow_order, lightgbm, split_shares
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.features.sql import DAY
-from triad.kinds import KINDS
+from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.popularity import item_shares
@@ -96,9 +96,8 @@ class SearchOrder:
     def _stopped(self, data: Dataset) -> SearchOrder:
         rows, grades = labelled(data, self.task, "validation")
         query, columns = np.asarray(data.units[UNIT].query)[rows], self._columns(data, rows)
-        kind = next(each for each in KINDS.values() if each.orders)
         worth = [
-            kind.worth(self.booster.predict(columns, num_iteration=trees), grades, query)[1].mean() for trees in TREES
+            ORDER.worth(self.booster.predict(columns, num_iteration=trees), grades, query)[1].mean() for trees in TREES
         ]
         return SearchOrder(self.task, self.settings, self.learned, self.booster, TREES[int(np.argmax(worth))])
 

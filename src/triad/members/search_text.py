@@ -15,7 +15,7 @@ from triad.artifacts import read_json, write_json
 from triad.config.members import Recipe
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.kinds import KINDS
+from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.popularity import item_shares
@@ -114,10 +114,9 @@ def choose(data: Dataset, task: str) -> Settings:
     rows, grades = labelled(data, task, "validation")
     held = data.units[UNIT]
     query, item = np.asarray(held.query)[rows], np.asarray(held.item)[rows]
-    kind = next(each for each in KINDS.values() if each.orders)
 
     def worth(scores: Floats) -> float:
-        return float(kind.worth(scores, grades, query)[1].mean())
+        return float(ORDER.worth(scores, grades, query)[1].mean())
 
     best: tuple[float, Settings] | None = None
     for k1, b in TRIED:
