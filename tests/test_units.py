@@ -40,14 +40,14 @@ class Words:
     tasks = ("department",)
 
     def __init__(self, data: Any) -> None:
-        rows, classes = data.rows("train", "products"), len(data.meta.classes["department"])
-        self.counts = np.ones((1 + int(data.units["products"].tokens.max()), classes))
+        rows, classes = data.rows("train", "goods"), len(data.meta.classes["department"])
+        self.counts = np.ones((1 + int(data.units["goods"].tokens.max()), classes))
         labels = data.labels("department")[rows].astype(int)
-        np.add.at(self.counts, (data.units["products"].tokens[rows], labels[:, None]), 1)
+        np.add.at(self.counts, (data.units["goods"].tokens[rows], labels[:, None]), 1)
 
     def predict(self, data: Any, rows: Any, tasks: Any = None) -> dict[str, Any]:
         shares = np.log(self.counts / self.counts.sum(axis=0))
-        return {"department": softmax(shares[data.units["products"].tokens[rows]].sum(axis=1), axis=1)}
+        return {"department": softmax(shares[data.units["goods"].tokens[rows]].sum(axis=1), axis=1)}
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -70,22 +70,21 @@ def added() -> Iterator[dict[str, Any]]:
     examples.__path__[:], tasks.__path__[:] = folders
     UNITS.reload()
     LABELS.reload()
-    assert "products" not in UNITS and "department" not in LABELS
+    assert "goods" not in UNITS and "department" not in LABELS
 
 
 def test_a_unit_added_as_a_file_alone_is_made_kept_and_made_again(added: dict[str, Any], tmp_path: Path) -> None:
     params, data, state = added["params"], added["data"], added["state"]
     assert (
-        data.meta.tasks == {"exposures": ("click",), "products": ("department",)}
-        and data.unit_of("department") == "products"
+        data.meta.tasks == {"exposures": ("click",), "goods": ("department",)} and data.unit_of("department") == "goods"
     )
     save(data, tmp_path)
     state.save(tmp_path / "state")
     with connect(simulate(params.ingest).whole()[0]) as session:
         again = transform(session, State.load(tmp_path / "state"))
     for other in (load(tmp_path), again):
-        for array in fields(data.units["products"]):
-            ours, theirs = (getattr(each.units["products"], array.name) for each in (data, other))
+        for array in fields(data.units["goods"]):
+            ours, theirs = (getattr(each.units["goods"], array.name) for each in (data, other))
             np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs), err_msg=array.name)
 
 
@@ -99,7 +98,7 @@ def test_a_unit_added_as_a_file_alone_is_learned_fused_and_judged(added: dict[st
     asked = window(data, "test", 10, 0)
     models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, params.tasks, asked)}
     results = assess(data, params.tasks, asked, models, parts=[], thresholds={}, params=params.evaluate)
-    rows = data.rows("test", "products")
+    rows = data.rows("test", "goods")
     assert results["department"].rows == results["department"].clusters == len(rows) > 10
     assert results["click"].rows == np.isfinite(data.labels("click")[asked.rows]).sum()
     figures = metrics_json(results, params.evaluate, {"department": "words"})["department"]
@@ -115,4 +114,4 @@ def test_a_unit_added_as_a_file_alone_is_learned_fused_and_judged(added: dict[st
 
 def test_no_code_names_the_unit_of_the_example() -> None:
     code = [path for path in (ROOT / "src").rglob("*.py") if "simulated" not in path.parts]
-    assert not [path for path in code if '"products"' in path.read_text()]
+    assert not [path for path in code if '"goods"' in path.read_text()]

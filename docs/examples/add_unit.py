@@ -1,6 +1,6 @@
 """A unit of examples is one file: here products, with a label of theirs. Run `python docs/examples/add_unit.py`.
 
-In a project the two classes are `src/triad/examples/products.py` and `src/triad/tasks/department.py`.
+In a project the two classes are `src/triad/examples/goods.py` and `src/triad/tasks/department.py`.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Products:
 
 
 class ProductsUnit(Unit):
-    name, arrays, key, always, tables = "products", Products, "product_id", False, ()
+    name, arrays, key, always, tables = "goods", Products, "product_id", False, ()
     inputs = ("words",)
 
     def values(self, session, column):
@@ -36,12 +36,12 @@ class ProductsUnit(Unit):
     def make(self, source):
         rows = source.session.execute("SELECT item_id, title, category FROM items ORDER BY 1").fetchall()
         ids, titles, paths = zip(*rows, strict=True)
-        labels = values_of("products", [path.split("/")[0] for path in paths], len(ids), source.state)
+        labels = values_of("goods", [path.split("/")[0] for path in paths], len(ids), source.state)
         return Made(Products(Texts.of(ids), np.arange(len(ids)), source.tokens(titles, 12), folds(ids), labels))
 
 
 class Department(Label):
-    name, question, kinds, unit = "department", "Where does the product belong?", ("multiclass",), "products"
+    name, question, kinds, unit = "department", "Where does the product belong?", ("multiclass",), "goods"
     options, cluster, slices, reads = (), "product", (), ()
 
     def classes(self, task, values):
@@ -55,6 +55,6 @@ UNIT, LABEL = ProductsUnit(), Department()
 TASKS = {"click": {"kind": "binary", "label": "clicked"}, "department": {"kind": "multiclass", "label": "department"}}
 
 if __name__ == "__main__":
-    register(__file__, "products", UNITS, LABELS)
+    register(__file__, "goods", UNITS, LABELS)
     params, data, state = shop(TASKS, recommend={"order_by": "click"})
-    print(f"{len(data.units['products'].product):,} products, {len(data.meta.classes['department'])} departments.")
+    print(f"{len(data.units['goods'].product):,} products, {len(data.meta.classes['department'])} departments.")

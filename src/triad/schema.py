@@ -82,6 +82,13 @@ ITEMS = Table(
         Column("price_cents", "int64", "list price at the window's end", unit="cents"),
         Column("available_from", "timestamp", "when the product could first be bought", unit="UTC"),
         Column("image_path", "string", "where the product's picture lies", nullable=True, max_length=2_000),
+        Column(
+            "attributes",
+            "string",
+            'further attributes, a JSON object: {"colour": "red", "weight": 450}',
+            nullable=True,
+            max_length=20_000,
+        ),
     ),
 )
 EVENTS = Table(

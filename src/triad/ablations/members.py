@@ -34,7 +34,19 @@ from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
 CODE = (
-    *("encoders", "examples", "features", "kinds", "members", "models", "search", "statistics", "tasks", "text"),
+    *(
+        "encoders",
+        "examples",
+        "features",
+        "kinds",
+        "members",
+        "models",
+        "products",
+        "search",
+        "statistics",
+        "tasks",
+        "text",
+    ),
     "training",
 )
 """Packages that members are fitted by."""

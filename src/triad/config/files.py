@@ -22,7 +22,7 @@ OFFSET = r"[+-](?:(?:0?\d|1[0-4])(?::[0-5]\d)?|(?:0\d|1[0-4])[0-5]\d)"
 
 DERIVED = {
     "users": (),
-    "items": ("title", "description", "category", "brand", "image_path"),
+    "items": ("title", "description", "category", "brand", "image_path", "attributes"),
     "prices": (),
 }
 """Contract columns that a table derived from events may name; the others follow from the events' own columns."""
