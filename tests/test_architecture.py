@@ -194,6 +194,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "tracking": {"examples", "features", "members", "fusion", "evaluation", "products"},
     "config": set(),
     "retraining": {"tracking"},
+    "serving": {"tracking", "fusion", "members", "examples", "features", "privacy"},
     "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
     "datasets": {"examples", "features", "sources"},

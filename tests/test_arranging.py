@@ -127,14 +127,14 @@ def test_what_runs_out_is_due_after_the_time_that_usually_passes() -> None:
     data = bought(data, [*repeats, (20, 0, 5), (21, 1, 12), (22, 2, 0), (23, 4, 0)])
     assert lasts(data)[:2].tolist() == [10 * DAY] * 2, "the second borrows its category's"
     assert np.isinf(lasts(data)[2:]).all()
-    user, item = not_due(data, 21 * DAY, repeats=True)
+    user, item = not_due(data, 21 * DAY, repeats=lasts(data))
     waits = set(zip(user.tolist(), item.tolist(), strict=True))
     assert waits == {(4, 0), (21, 1), (22, 2), (23, 4)}
-    user, item = not_due(data, 21 * DAY, repeats=False)
+    user, item = not_due(data, 21 * DAY, repeats=None)
     assert len(user) == ENOUGH + 4
 
 
 def test_a_shop_without_purchases_bars_nothing() -> None:
     data = make_dataset(users=30, items=6)
     clicks = replace(data.streams, kind=np.ones_like(data.streams.kind))
-    assert len(not_due(data.replaced(streams=clicks), DAY, repeats=True)[0]) == 0
+    assert len(not_due(data.replaced(streams=clicks), DAY, repeats=lasts(data))[0]) == 0

@@ -300,7 +300,7 @@ def test_reasons_are_true() -> None:
     titles = np.array([f"T{n}" for n in range(20)], dtype=object)
     categories = np.array([f"C{n % 4}" for n in range(20)], dtype=object)
     last = int(data.streams.time.max()) + DAY
-    texts = recommending.reasons(data, pairs, last, titles, categories)
+    texts = recommending.reasons(data, pairs, recommending.standings(data, last), titles, categories)
     offsets, stream = data.streams.offsets, data.streams.item
     deeds = {1: "looked at", 2: "had", 3: "bought"}
     for user, item, text in zip(pairs.user, pairs.item, texts, strict=True):

@@ -22,6 +22,7 @@ from triad.paths import entry
 from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected
 from triad.retraining.commands import retraining
+from triad.serving.commands import serve
 from triad.tuning.commands import tune
 
 STAGES = (
@@ -128,6 +129,7 @@ for _name in STAGES:
 commands.add_command(retraining)
 commands.add_command(ablations)
 commands.add_command(tune)
+commands.add_command(serve)
 commands.add_command(forget)
 commands.add_command(pseudonym)
 

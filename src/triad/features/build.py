@@ -16,9 +16,10 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
-from triad.features import catalogue, entities, exposures, labels, prices, streams
+from triad.features import catalogue, entities, exposure_arrays, exposures, labels, prices, streams
 from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
+from triad.features.context import Known
 from triad.features.dataset import SPLITS, Meta
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
@@ -79,6 +80,19 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, candidates: pa.T
         TriadError: a table or a column is missing that was there when `state` was fitted, a key stands twice, or days
             reach too far.
     """
+    return _assemble(session, state, _read(session, state), candidates)[0]
+
+
+def known(session: duckdb.DuckDBPyConnection, state: State, day: int) -> Known:
+    """What the context of exposures on the UTC day `day`, which the log does not reach, is made from.
+
+    Raises:
+        TriadError: as of `transform`.
+    """
+    return exposure_arrays.known(_source(session, state, _read(session, state), day))
+
+
+def _read(session: duckdb.DuckDBPyConnection, state: State) -> Catalogue:
     check_tables(session, state.params, {})
     if state.prices_given and not has_prices(session):
         raise TriadError(
@@ -86,7 +100,7 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, candidates: pa.T
         )
     bound(session)
     check_keys(session)
-    return _assemble(session, state, catalogue.read(session, state.params.category_levels), candidates)[0]
+    return catalogue.read(session, state.params.category_levels)
 
 
 def _learn(
@@ -146,18 +160,24 @@ def _assemble(
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
     params, meta = state.params, state.meta
-    last_day = max(_last_day(session, state), -1 if candidates is None else exposures.last_day(candidates))
-    grid = prices.build(session, state.prices_given, last_day, known)
-    stream, stream_user = streams.read(session, len(known.user_id), meta.windows)
-    users = entities.users(session, known, {name: state.vocabularies[name] for name in params.user_attributes})
-    source = Source(session, state, known, users, stream, stream_user, grid, candidates)
+    source = _source(session, state, known, -1 if candidates is None else exposures.last_day(candidates), candidates)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
     meta = replace(meta, **{field: value for each in made.values() for field, value in each.meta.items()})
-    items = entities.items(known, state.vocabularies, params.title_tokens, grid.first)
-    data = Dataset(items, users, stream, {name: each.arrays for name, each in made.items()}, meta)
+    items = entities.items(known, state.vocabularies, params.title_tokens, source.grid.first)
+    data = Dataset(items, source.users, source.streams, {name: each.arrays for name, each in made.items()}, meta)
     learned = {name: dict(each.learned) for name, each in made.items() if each.learned}
     return data, replace(state, meta=meta, learned=learned)
+
+
+def _source(
+    session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, day: int, candidates: pa.Table | None = None
+) -> Source:
+    """What examples are made from; prices are known up to `day` at least."""
+    grid = prices.build(session, state.prices_given, max(_last_day(session, state), day), known)
+    stream, stream_user = streams.read(session, len(known.user_id), state.meta.windows)
+    named = {name: state.vocabularies[name] for name in state.params.user_attributes}
+    return Source(session, state, known, entities.users(session, known, named), stream, stream_user, grid, candidates)
 
 
 def units(tasks: Mapping[str, TaskParams]) -> list[str]:

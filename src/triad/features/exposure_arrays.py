@@ -34,12 +34,9 @@ def make(source: Source) -> Made:
     It drops the temporary tables of the log when it has read them, so the other units are made before it.
     """
     session, state, streams_ = source.session, source.state, source.streams
-    params, meta, funnel = state.params, state.meta, Funnel(state.kinds, labels.predicted(state.tasks))
-    negatives = 0 if funnel.shown else params.sampled_negatives
-    exposures.build(session, funnel.kinds[0], negatives, params.seed)
-    signals.measure(session, funnel, params.attribution_hours)
+    params, meta, funnel = state.params, state.meta, _measured(source)
     if source.candidates is not None:  # what places on the page bring was measured on the log's own exposures
-        exposures.replace(session, source.candidates, negatives)
+        exposures.replace(session, source.candidates, 0 if funnel.shown else params.sampled_negatives)
 
     columns = exposures.read(session, state.surfaces, funnel.shown)
     user, time = columns["user"], columns["time"]
@@ -54,19 +51,7 @@ def make(source: Source) -> Made:
     numbers = params.attribution_hours, known_until, source.grid
     for_labels = LabelRows(session, user, rows.item, time, split, source.users.fold, meta.windows, *numbers)
     label = values_of("exposures", for_labels, len(user), state)
-    known = Known(
-        funnel=funnel,
-        surfaces=state.surfaces,
-        catalogue=source.catalogue,
-        streams=streams_,
-        daily=signals.daily_sums(session, funnel, source.catalogue),
-        grid=source.grid,
-        searches=searches.read(session, source.catalogue) if state.queries_given else None,
-        places=signals.places(session) if funnel.shown else None,
-        strengths=dict(source.learned("exposures").get("strengths", {})),
-        # a sold item's own price of the day would tell it from a sampled one's
-        price_lag=0 if state.prices_given and funnel.shown else 1,
-    )
+    known = _known(source, funnel)
     event_id = texts(session, "event_id", "exposure", "row")
     signals.forget(session)
     if not known.strengths:
@@ -87,6 +72,40 @@ def make(source: Source) -> Made:
     fitting = not source.learned("exposures")
     scales = _scales(arrays) if fitting else {}
     return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
+
+
+def known(source: Source) -> Known:
+    """What the context of any exposure of the day after the log is made from. It drops the tables of the log, too."""
+    funnel = _measured(source)
+    try:
+        return _known(source, funnel)
+    finally:
+        signals.forget(source.session)
+
+
+def _measured(source: Source) -> Funnel:
+    """Make `exposure` and `signal` of the log."""
+    params, funnel = source.state.params, Funnel(source.state.kinds, labels.predicted(source.state.tasks))
+    exposures.build(source.session, funnel.kinds[0], 0 if funnel.shown else params.sampled_negatives, params.seed)
+    signals.measure(source.session, funnel, params.attribution_hours)
+    return funnel
+
+
+def _known(source: Source, funnel: Funnel) -> Known:
+    session, state = source.session, source.state
+    return Known(
+        funnel=funnel,
+        surfaces=state.surfaces,
+        catalogue=source.catalogue,
+        streams=source.streams,
+        daily=signals.daily_sums(session, funnel, source.catalogue),
+        grid=source.grid,
+        searches=searches.read(session, source.catalogue) if state.queries_given else None,
+        places=signals.places(session) if funnel.shown else None,
+        strengths=dict(source.learned("exposures").get("strengths", {})),
+        # a sold item's own price of the day would tell it from a sampled one's
+        price_lag=0 if state.prices_given and funnel.shown else 1,
+    )
 
 
 def _strengths(source: Known, rows: Rows, split: Ints, end: int) -> Strengths:

@@ -77,7 +77,7 @@ class Fused:
     ) -> dict[str, Floats]:
         """Fused scores of `tasks` (of all of `unit`) on its `rows`; a member is asked what it has weight on."""
         answered = [task for task in self.of_unit(data, unit) if tasks is None or task in tasks]
-        parts = list(dict.fromkeys(name for task in answered for name in (task, *self._parents(task))))
+        parts = list(dict.fromkeys(name for task in answered for name in (task, *self.parents(task))))
         scores: Scores = {}
         for name in self.needed(parts):
             wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
@@ -114,7 +114,7 @@ class Fused:
             if by_member:
                 fused[task] = self.blend(task).mix(KINDS[self.kinds[task]], by_member, history)
         for task in list(fused):  # what needs a click is no likelier than the click
-            for parent in self._parents(task):
+            for parent in self.parents(task):
                 fused[task] = np.minimum(fused[task], fused[parent])
         return fused
 
@@ -122,7 +122,8 @@ class Fused:
         """How the members of `task` are mixed."""
         return self.blends.get(task) or Blend((self.weights[task],))
 
-    def _parents(self, task: str) -> list[str]:
+    def parents(self, task: str) -> list[str]:
+        """Tasks whose events the one of `task` needs."""
         return chain(task, {name: needs for name, needs in self.given.items() if needs in self.weights})[1:]
 
     def ranker(self, data: Dataset) -> Ranker:

@@ -31,10 +31,12 @@ class Ranker:
     needed: tuple[str, ...]  # the members that the one list is made of
     reranker: Reranker | None
     mask_seen: bool
+    read: Reading | None = None  # `data` arranged already
 
     @cached_property
-    def _reading(self) -> Reading:
-        return Reading.of(self.data)
+    def reading(self) -> Reading:
+        """`data` arranged for the re-ranker."""
+        return self.read or Reading.of(self.data)
 
     def open(self, queries: Queries, names: Iterable[str] | None = None) -> Callable[[slice], dict[str, Chances]]:
         """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared."""
@@ -49,7 +51,7 @@ class Ranker:
 
     def first(self, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats] | None:
         """The items at the top of the lists and their probabilities among them, (p,); None without a re-ranker."""
-        return None if self.reranker is None else self.reranker.first(self._reading, queries, chances)
+        return None if self.reranker is None else self.reranker.first(self.reading, queries, chances)
 
     def mix(self, queries: Queries, chances: Mapping[str, Chances]) -> Floats:
         """(q, n_items) what `rank` makes of what the members say of `queries`."""
@@ -59,7 +61,7 @@ class Ranker:
             if self.blend.weighs(name)
         }
         base = self.blend.mix(self.kind, calibrated, queries.history)
-        return base if self.reranker is None else self.reranker.rerank(self._reading, queries, chances, base)
+        return base if self.reranker is None else self.reranker.rerank(self.reading, queries, chances, base)
 
     def _retriever(self, name: str) -> Retriever:
         member = self.members[name]

@@ -74,6 +74,19 @@ class Reranker:
         """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
         return scores_by(self._forest, columns, trees)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads of a pair."""
+        return names(self.members)
+
+    def contributions(self, columns: Floats) -> Floats:
+        """(p, columns + 1) each column's Shapley value, the last the trees' base; a row's sum is its score."""
+        return np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1)).reshape(len(columns), -1)
+
+    @cached_property
+    def _booster(self) -> Any:
+        return lightgbm("fuse.combine", "convex").Booster(model_str=self.text)
+
     @cached_property
     def _forest(self) -> list[Tree]:
         return forest(self.text)

@@ -76,4 +76,12 @@ class Searcher(Protocol):
         """What may answer each of `queries`, at least `count` products where so many match; `predict` orders them."""
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """Prepares for many questions. Only of a member that learns no more."""
+
+    def keep(self, data: Dataset) -> None:
+        """Compute once what all questions on the catalogue of `data` share."""
+
+
 PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced, Searcher)}

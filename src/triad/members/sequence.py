@@ -10,6 +10,7 @@ import tensorflow as tf
 from triad.arrays import Floats, Ints
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
+from triad.features.dataset import Items
 from triad.members.bench import Bench
 from triad.members.chances import Blocks, Dense
 from triad.models.batches import Batches, HiddenBatches
@@ -28,6 +29,7 @@ class Sequence:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
         self._read: tuple[Dataset, OwnItems] | None = None
+        self._kept: tuple[Items, Floats] | None = None
 
     def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
         """(q, dim) states after each user's first `history` interactions, of which the last is hidden if `masked`.
@@ -77,7 +79,8 @@ class Sequence:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """States and items are computed once."""
-        items = self.scorer.items(data)
+        kept = self._kept
+        items = kept[1] if kept is not None and kept[0] is data.items else self.scorer.items(data)
         states = self.states(data, users, history) if len(users) else np.zeros((0, items.shape[1]), np.float32)
 
         def block(part: slice) -> Dense:
@@ -88,6 +91,10 @@ class Sequence:
             return Dense(logits)
 
         return block
+
+    def keep(self, data: Dataset) -> None:
+        """The items' vectors."""
+        self._kept = data.items, self.scorer.items(data)
 
     def refit(self, bench: Bench, name: str) -> Sequence:
         """Trained on all days."""

@@ -5,25 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
-from triad.errors import TriadError
-from triad.paths import sql_text
 from triad.privacy import forgotten
 from triad.tables import connect
-from triad.tracking import product_pages
-from triad.tracking.product_pages import Descriptions, filled, met
 from triad.tracking.registry import load_champion
 from triad.tracking.serving import RECOMMENDATIONS
-from triad.tracking.shelf import on_shelf
+from triad.tracking.shop_pages import pages
+from triad.tracking.stock import with_stock
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -41,7 +35,7 @@ def recommend(params: Params) -> None:
     Raises:
         TriadError: the tables or the model do not fit.
     """
-    settings, named, start = _with_stock(params.recommend), params.publish, time.monotonic()
+    settings, named, start = with_stock(params.recommend), params.publish, time.monotonic()
     LOG.info("%s", params.recommend)
     champion = load_champion(named.model, named.alias)
     day = params.ingest.as_of
@@ -72,21 +66,8 @@ def recommend(params: Params) -> None:
 
 
 def _product_pages(settings: RecommendParams, moment: int) -> dict[str, pa.Table]:
-    """The lists of product pages, `similar_items` and `bought_together`, of what may be shown to anyone."""
-    if not settings.page_items:
-        return {}
-    count = settings.page_items
     with connect(TABLES) as session:
-        may, ids = on_shelf(session, moment, settings.hide)
-        what = Descriptions.of(session)
-        seen_in, bought_in = (product_pages.visits(session, purchases=only)[0] for only in (False, True))
-    seen, bought = (met(each, count, may) for each in (seen_in, bought_in))
-    short = np.flatnonzero(np.bincount(seen.item, minlength=len(may)) < count)
-    rule = product_pages.popular(what, bought_in, count, may)
-    lists = {
-        "similar_items": filled(seen, product_pages.described(what, short, count, may), count),
-        "bought_together": filled(filled(bought, seen, count), rule, count),
-    }
+        ids, lists = pages(session, settings, moment)
     return {
         name: pa.table(
             {
@@ -99,33 +80,6 @@ def _product_pages(settings: RecommendParams, moment: int) -> dict[str, pa.Table
         )
         for name, each in lists.items()
     }
-
-
-def _with_stock(settings: RecommendParams) -> RecommendParams:
-    """`settings` that hide what is out of stock.
-
-    Raises:
-        TriadError: the file is not there, or has no column item_id.
-    """
-    if settings.out_of_stock is None:
-        return settings
-    path = Path(settings.out_of_stock)
-    try:
-        if path.suffix == ".parquet":
-            ids = pq.read_table(path, columns=["item_id"])["item_id"].cast(pa.string())
-        else:
-            options = csv.ConvertOptions(column_types={"item_id": pa.string()}, include_columns=["item_id"])
-            ids = csv.read_csv(path, convert_options=options)["item_id"]
-    except (OSError, pa.ArrowException) as error:
-        raise TriadError(
-            f"cannot be read: {error}",
-            where=f"recommend.out_of_stock: {path}",
-            mend="name a CSV or Parquet file with a column item_id, or null",
-        ) from error
-    gone = ", ".join(map(sql_text, pc.unique(ids.drop_null()).to_pylist()))
-    LOG.info("%s items are out of stock", f"{len(ids):,}")
-    condition = f"({settings.hide or 'false'}) OR item_id IN ({gone})" if gone else settings.hide
-    return settings.model_copy(update={"hide": condition})
 
 
 def _summary(lists: pa.Table, version: str | None) -> dict[str, Any]:

@@ -65,17 +65,16 @@ def top(pairs: Pairs, order: Ints, k: int) -> tuple[Pairs, Ints]:
 
 
 def reasons(
-    data: Dataset, pairs: Pairs, as_of: int, titles: NDArray[np.object_], categories: NDArray[np.object_]
+    data: Dataset, pairs: Pairs, standing: list[str], titles: NDArray[np.object_], categories: NDArray[np.object_]
 ) -> list[str]:
     """A short explanation a pair: the nearest of the user's last interactions, or where in the shop the item stands.
 
-    Near is: category levels shared, then brand, then title words; of equals, the latest interaction. `titles` and
-    `categories` are (n_items,) as shown to people, "" where unknown.
+    Near is: category levels shared, then brand, then title words; of equals, the latest interaction. `standing` is
+    `standings`; `titles` and `categories` are (n_items,) as shown to people, "" where unknown.
     """
     users, place = np.unique(pairs.user, return_inverse=True)
     item, kind = _latest(data, users)
     sentences: list[str] = []
-    standing = _standing(data, as_of)
     for start in range(0, len(pairs.user), 8192):
         part = slice(start, start + 8192)
         history, chosen = item[place[part]], pairs.item[part]
@@ -137,7 +136,7 @@ def nearness(items: Described, item: Ints, others: Ints) -> Floats:
     return np.where(others >= 0, near, 0.0)
 
 
-def _standing(data: Dataset, as_of: int) -> list[str]:
+def standings(data: Dataset, as_of: int) -> list[str]:
     """(n_items,) "popular in" for the upper half of a broad category's interactions, "new in", else "more from"."""
     count = np.bincount(np.asarray(data.streams.item), minlength=len(data.items.item_id))
     broad = np.asarray(data.items.category)[:, 0]

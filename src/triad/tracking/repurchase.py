@@ -49,14 +49,14 @@ def _medians(values: Floats, group: Ints, groups: int) -> Floats:
     return result
 
 
-def not_due(data: Dataset, as_of: int, *, repeats: bool) -> tuple[Ints, Ints]:
+def not_due(data: Dataset, as_of: int, *, repeats: Floats | None) -> tuple[Ints, Ints]:
     """User and item of what was bought and is not due at `as_of` (µs). (n,) each, by user.
 
     Args:
-        repeats: whether anything is ever due; else all that was bought is given.
+        repeats: how long items last (`lasts`); None: nothing is ever due, and all that was bought is given.
     """
     user, item, time = purchases(data)
     last = np.r_[(user[1:] != user[:-1]) | (item[1:] != item[:-1]), np.ones(min(len(user), 1), bool)]
     user, item, time = user[last], item[last], time[last]
-    waits = as_of - time < lasts(data)[item] if repeats else np.ones(len(user), bool)
+    waits = np.ones(len(user), bool) if repeats is None else as_of - time < repeats[item]
     return user[waits], item[waits]

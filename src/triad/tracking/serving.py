@@ -148,6 +148,7 @@ class ServingModel:
             retrieved = retrieve_all(self.fused.ranker(data), moment, order, count, shelf)
             if settings.order_by is not None:
                 retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
+        standing = recommending.standings(data, moment)
         new = recommending.new_items(data, moment, settings.new_days)
         ranked = Lists.of(*recommending.top(retrieved, order, len(order))).arranged(codes(categories, brands), settings)
         lists = ranked.with_explored(new, shelf, settings, seed=moment // DAY)
@@ -157,7 +158,7 @@ class ServingModel:
             "item_id": data.items.item_id[lists.pairs.item],
             "score": np.ma.masked_array(lists.pairs.score, lists.explored),
             "explored": lists.explored,
-            "reason": recommending.reasons(data, lists.pairs, moment, titles, categories),
+            "reason": recommending.reasons(data, lists.pairs, standing, titles, categories),
             "model_version": [self.version] * len(lists.rank),
         }
         return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
@@ -169,7 +170,7 @@ class ServingModel:
     def _ordered(
         self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int
     ) -> Pairs:
-        scores, surface = np.empty(len(pairs.user)), _busiest(session)
+        scores, surface = np.empty(len(pairs.user)), busiest(session)
         with Progress("order", len(scores), "candidates") as progress:
             for start in range(0, len(scores), _PAIRS_AT_ONCE):
                 part = slice(start, start + _PAIRS_AT_ONCE)
@@ -226,7 +227,7 @@ def _candidates(data: Dataset | None, pairs: Pairs, moment: int, surface: str | 
     )
 
 
-def _busiest(session: duckdb.DuckDBPyConnection) -> str | None:
+def busiest(session: duckdb.DuckDBPyConnection) -> str | None:
     """The surface with most impressions, None where no event names one."""
     row = session.execute("""
         SELECT surface FROM events WHERE surface IS NOT NULL GROUP BY surface

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
-from triad.arrays import Bools, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.texts import Texts
-from triad.tracking.repurchase import not_due
+from triad.tracking.repurchase import lasts, not_due
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,14 @@ class Shelf:
     @classmethod
     def at(cls, data: Dataset, as_of: int, settings: RecommendParams, hidden: Bools) -> Shelf:
         """As of `as_of` (µs): what is available by then, not `hidden` (n_items,), and not bought, unless due."""
+        stands = (np.asarray(data.items.available_from) <= as_of) & ~hidden
         nobody = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        repeats = settings.bought == "due"
-        barred = nobody if settings.bought == "allow" else not_due(data, as_of, repeats=repeats)
-        return cls((np.asarray(data.items.available_from) <= as_of) & ~hidden, barred)
+        repeats = lasts(data) if settings.bought == "due" else None
+        return cls(stands, nobody).after(data, as_of, settings, repeats)
+
+    def after(self, data: Dataset, as_of: int, settings: RecommendParams, repeats: Floats | None) -> Shelf:
+        """The same shelf for the customers of `data`; `repeats` is how long items last, None where nothing is due."""
+        return self if settings.bought == "allow" else Shelf(self.stands, not_due(data, as_of, repeats=repeats))
 
     def allows(self, users: Ints) -> Bools:
         """(users, n_items)"""

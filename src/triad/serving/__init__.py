@@ -1,0 +1,1 @@
+"""Answers one customer at a time, within a page's load, over HTTP."""

@@ -1,0 +1,252 @@
+"""The HTTP service: paths, and what each answers. FastAPI describes and checks them (/openapi.json)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+
+from triad.errors import TriadError
+from triad.schema import EVENT_KINDS
+from triad.serving import asking, refusals, schemas
+from triad.serving.guard import Guard, Limits
+from triad.serving.holder import Holder, Served
+from triad.serving.metrics import Metrics
+from triad.serving.night import Event, Night, Visit
+from triad.serving.refusals import LackingError, UnknownError
+from triad.serving.words import told
+from triad.tracking import asked
+from triad.tracking.answering import answers
+from triad.tracking.recommending import DAY
+
+PAGE = Path(__file__).parent / "page"
+OTHERS = ("price", "classify", "describe")
+"""Modes that a registered model may have besides."""
+
+CAUSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.Cause} for status in (400, 401, 404, 408, 413, 422, 500, 501, 504)
+}
+
+
+def make(
+    holder: Holder,
+    *,
+    key: str | None = None,
+    limits: Limits | None = None,
+    poll: float = 5.0,
+    demo: bool = False,
+) -> Any:
+    """The service around what `holder` hands out.
+
+    Args:
+        key: what a request must bring; None: anybody may ask.
+        poll: seconds between looks for another version.
+        demo: also the page, and the names of a few customers for it.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        holder.watch(poll, lambda outcome: metrics.swaps.update([outcome]))
+        yield
+        holder.stop()
+
+    app = FastAPI(title="Triad", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=CAUSES)
+    refusals.install(app)
+    _answering(app, holder)
+    _other_modes(app, holder)
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "version": holder.now.version, "as_of": _iso(holder.now.night.moment)}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def numbers() -> str:
+        return metrics.text(holder.now.version)
+
+    paths = frozenset(app.openapi()["paths"])
+    if demo:
+        _page(app, holder)
+    return Guard(app, key, limits or Limits(), metrics, paths)
+
+
+def _answering(app: FastAPI, holder: Holder) -> None:
+    @app.post("/recommend", summary="A customer's list, best first")
+    def recommend(body: schemas.Recommend) -> JSONResponse:
+        served = holder.now
+        visit = _visit(served.night, body)
+        with served.lock:
+            listed = asking.recommend(visit, body.k, why=body.why)
+        rows = []
+        for place, item in enumerate(listed.items.tolist()):
+            row = {"rank": place + 1, **_item(served.night, item), "score": _number(listed.scores[place])}
+            row |= {"explored": bool(listed.explored[place]), "reason": listed.reasons[place]}
+            if body.why:
+                row["why"] = [told(part) for part in listed.parts[place]]
+                row["why_found"] = [told(part) for part in listed.order[place]]
+            rows.append(row)
+        more = {"why_sums_to": "log odds of the score" if listed.log_odds else "score"} if body.why else {}
+        return _said(served, user_id=body.user_id, items=rows, **more)
+
+    @app.post("/score", summary="What each task says of items, were they shown now")
+    def score(body: schemas.Score) -> JSONResponse:
+        served = holder.now
+        night, visit = served.night, _visit(served.night, body)
+        items = np.array([_row(night.items, each.item_id, "items.item_id") for each in body.items])
+        places = [each.position for each in body.items]
+        with served.lock:
+            scores = asking.score(visit, items, places, [each.surface for each in body.items])
+        rows = [
+            {"item_id": each.item_id, **{task: _of(night, task, values[at]) for task, values in scores.items()}}
+            for at, each in enumerate(body.items)
+        ]
+        return _said(served, user_id=body.user_id, items=rows)
+
+    @app.post("/similar", summary="What to show beside an item")
+    def similar(body: schemas.Similar) -> JSONResponse:
+        served = holder.now
+        night, page = served.night, served.night.pages.get(body.by)
+        item = _row(night.items, body.item_id, "item_id")
+        if page is None:
+            raise LackingError("there are no such lists", where=body.by, mend="set recommend.page_items above 0")
+        part = slice(int(page.start[item]), int(min(page.start[item] + body.k, page.start[item + 1])))
+        rows = [
+            {"rank": at + 1, **_item(night, int(other)), "score": _number(score), "visits": int(visits)}
+            for at, (other, score, visits) in enumerate(
+                zip(page.other[part], page.score[part], page.visits[part], strict=True)
+            )
+        ]
+        return _said(served, item_id=body.item_id, items=rows)
+
+    @app.post("/search", summary="Products for what was typed")
+    def search(body: schemas.Search) -> JSONResponse:
+        served = holder.now
+        if not served.night.model.fused.of_unit(served.night.data, "searches"):
+            raise _lacks("search")
+        with served.lock:
+            found = asking.find(served.night, body.query, body.k)
+        rows = [
+            {"rank": at + 1, **_item(served.night, int(item)), "score": _number(score)}
+            for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
+        ]
+        return _said(served, match=found.match, items=rows)
+
+    @app.post("/answer", summary="Intent and reply of messages, or that the model refuses")
+    def answer(body: schemas.Answer) -> JSONResponse:
+        served = holder.now
+        model = served.night.model
+        if not any(task in model.fused.thresholds for task in model.fused.of_unit(served.night.data, "messages")):
+            raise _lacks("answer")
+        with served.lock:
+            table = answers(
+                model.state, model.fused, [m.message_id for m in body.messages], [m.message for m in body.messages]
+            )
+        return _said(served, answers=table.to_pylist())
+
+
+def _other_modes(app: FastAPI, holder: Holder) -> None:
+    def add(mode: str) -> None:
+        @app.post(f"/{mode}", summary=f"The registered model's mode {mode}", name=mode)
+        def ask(body: schemas.Ask) -> JSONResponse:
+            served = holder.now
+            if mode not in asked.MODES:
+                raise _lacks(mode)
+            try:
+                with served.lock:
+                    rows = asked.answer(
+                        served.night.model, body.tables, {"k": 0, "query": "", **body.params, "mode": mode}
+                    )
+            except TriadError as error:
+                if error.where == "params.mode":  # the version that serves was not taught it
+                    raise LackingError(error.what, where=mode, mend=error.mend) from error
+                raise
+            return _said(served, rows=rows.to_dict(orient="records"))
+
+    for mode in OTHERS:
+        add(mode)
+
+
+def _page(app: FastAPI, holder: Holder) -> None:
+    @app.get("/shop", include_in_schema=False)
+    def shop() -> JSONResponse:
+        served = holder.now
+        night = served.night
+        length = np.diff(night.data.streams.offsets)
+        some = [name for name, row in night.users.items() if length[row] >= 5][:: max(1, len(night.users) // 24)][:24]
+        fused, data = night.model.fused, night.data
+        can = {
+            "search": bool(fused.of_unit(data, "searches")),
+            "answer": any(task in fused.thresholds for task in fused.of_unit(data, "messages")),
+        }
+        return _said(served, customers=some, can=can, verdict=served.verdict)
+
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+
+
+def _visit(night: Night, body: schemas.Customer) -> Visit:
+    """The customer of a request.
+
+    Raises:
+        TriadError: the customer or an item is not known, or a time does not fit.
+    """
+    user = _row(night.users, body.user_id, "user_id")
+    events, last = [], night.moment - 1_000_000
+    for each in body.events:
+        last = last + 1_000_000 if each.occurred_at is None else schemas.micros(each.occurred_at)
+        item = _row(night.items, each.item_id, "events.item_id")
+        if night.data.items.available_from[item] > last:
+            mend = "send what happened once the item was there"
+            raise TriadError("an item was not there yet at that time", where="events.item_id", mend=mend)
+        events.append(Event(item, EVENT_KINDS.index(each.kind), last))
+    newest = max((each.time for each in events), default=night.moment - 1)
+    at = schemas.micros(body.at) if body.at is not None else min(newest + 1, night.moment + DAY - 1)
+    return night.visit(user, events, at)
+
+
+def _row(known: Mapping[str, int], name: str, where: str) -> int:
+    if (row := known.get(name)) is None:
+        raise UnknownError("is not known as of the night", where=where, mend="name one that the night's tables hold")
+    return row
+
+
+def _item(night: Night, item: int) -> dict[str, Any]:
+    price = night.known.catalogue.list_price[item]
+    return {
+        "item_id": night.data.items.item_id[item],
+        "title": night.titles[item],
+        "category": night.categories[item],
+        "brand": night.brands[item],
+        "price_cents": int(price) if price > 0 else None,
+    }
+
+
+def _of(night: Night, task: str, values: Any) -> Any:
+    """A score as JSON has it; of classes each one's probability."""
+    classes = night.data.meta.classes.get(task)
+    if classes is None:
+        return _number(values)
+    return {name: _number(value) for name, value in zip(classes, values, strict=True)}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _lacks(mode: str) -> LackingError:
+    mend = "add its task to params.yaml, and let a night train it"
+    return LackingError(f"the model that serves has no part for {mode}", where=mode, mend=mend)
+
+
+def _said(served: Served, **more: Any) -> JSONResponse:
+    return JSONResponse({"version": served.version, "as_of": _iso(served.night.moment), **more})
+
+
+def _iso(moment: int) -> str:
+    return f"{np.datetime64(moment, 'us').astype('datetime64[s]')}Z"

@@ -1,0 +1,76 @@
+"""What a customer is answered, from the served state. The same functions as the night's own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+from triad.fusion.candidates import Queries
+from triad.fusion.contributions import Part, of_order, of_score
+from triad.fusion.searching import Shown, search
+from triad.serving.night import Night, Visit
+from triad.tracking import recommending, retrieving
+from triad.tracking.arranging import Lists
+from triad.tracking.recommending import DAY, Pairs
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One customer's list, best first."""
+
+    items: Ints  # catalogue rows
+    scores: Floats
+    explored: np.ndarray  # drawn at random, which leaves no score
+    reasons: list[str]
+    parts: list[list[Part]]  # what each score is made of, if asked for
+    order: list[list[Part]]  # what brought each item among the candidates, of a re-ranker
+    log_odds: bool  # whether `parts` sum to the score's log odds
+
+
+def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
+    """The best `k` items at the visit's moment: retrieved, ordered and arranged as `ServingModel.recommend` does."""
+    night, settings = visit.night, visit.night.settings.model_copy(update={"k": k})
+    chooses = settings.order_by is not None or settings.rearranges
+    count = max(k, settings.candidates if chooses else 0)
+    queries = Queries(np.array([visit.user]), np.array([visit.history]), np.array([visit.moment]))
+    ranker, shelf = visit.ranker, visit.shelf
+    chances = ranker.open(queries, ranker.needed)(slice(None))
+    found = retrieving.best(ranker, queries, chances, shelf.allows(queries.users), order=night.order, count=count)
+    parts, log_odds = dict[int, list[Part]](), False
+    pairs = Pairs(queries.users[found.user], found.item, found.score)
+    if (task := settings.order_by) is not None:
+        data = visit.exposures(found.item, [1] * len(found.item), [night.surface] * len(found.item))
+        scored = of_score(night.model.fused, data, np.arange(len(found.item)), task)
+        pairs = Pairs(pairs.user, pairs.item, scored.values)
+        log_odds = scored.log_odds
+        parts = dict(zip(found.item.tolist(), scored.parts, strict=True))
+    lists = Lists.of(*recommending.top(pairs, night.order, len(night.order))).arranged(night.groups, settings)
+    new = recommending.new_items(night.data, visit.moment, settings.new_days)
+    lists = lists.with_explored(new, shelf, settings, seed=visit.moment // DAY + visit.user)
+    told = recommending.reasons(visit.data, lists.pairs, night.standings, night.titles, night.categories)
+    items = lists.pairs.item
+    return Listed(
+        items,
+        lists.pairs.score,
+        lists.explored,
+        told,
+        [parts.get(item, []) for item in items.tolist()] if why else [],
+        of_order(ranker, queries, chances, items) if why else [],
+        log_odds,
+    )
+
+
+def score(
+    visit: Visit, items: Ints, position: Sequence[int | None], surface: Sequence[str | None]
+) -> dict[str, Floats]:
+    """What every task of exposures says of the items, were they shown now; as `ServingModel.predict`."""
+    return visit.night.model.fused.predict(visit.exposures(items, position, surface), np.arange(len(items)))
+
+
+def find(night: Night, query: str, k: int) -> Shown:
+    """At most `k` products for what was typed."""
+    (shown,) = search(night.model.fused, night.data, [query], k, night.shelf.stands)
+    return shown

@@ -1,0 +1,141 @@
+"""The model that serves: loaded once, and exchanged for another when the alias moves, with no request lost.
+
+A request takes the present state once and keeps it to its end, so an exchange is one assignment.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.members.protocol import Keeper
+from triad.privacy import forgotten
+from triad.serving import asking
+from triad.serving.night import Event, Night
+from triad.tracking import fetching, registry
+from triad.tracking.packaged import is_of_this_code
+from triad.tracking.serving import load_registered
+from triad.tracking.stock import with_stock
+
+LOG = logging.getLogger("triad.serve")
+WARM = 8
+"""Customers who are answered before the first request: the first answers compile."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A state, its version, and the lock of whoever asks its model: members keep what they read last."""
+
+    version: str
+    night: Night
+    verdict: dict[str, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    files: Any = None  # kept as long as the state: members are read at first need
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the model is registered, and the night's tables."""
+
+    model: str
+    alias: str
+    tables: Path
+    settings: RecommendParams
+
+    def mark(self) -> tuple[str, int]:
+        """Changes when another version serves, or another night's tables lie there.
+
+        Raises:
+            TriadError: no version serves.
+        """
+        version = registry.serving(self.model, self.alias)
+        if version is None:
+            raise TriadError(
+                "no version serves yet",
+                where=f"model {self.model}, alias {self.alias}",
+                mend="promote one: `dvc repro`",
+            )
+        return version, self.tables.stat().st_mtime_ns if self.tables.is_dir() else 0
+
+    def load(self, version: str) -> Served:
+        """The state of `version` on the night's tables.
+
+        Raises:
+            TriadError: its files or the tables cannot be read, or other code wrote it.
+        """
+        files = tempfile.TemporaryDirectory(prefix="triad_served_")
+        folder = fetching.fetch(self.model, version, Path(files.name) / "files")
+        if not is_of_this_code(folder):
+            raise TriadError(
+                "it was written by other code, which this service does not run",
+                where=f"model {self.model}, version {version}",
+                mend="check out the commit `triad why` names and serve from there",
+            )
+        night = Night.of(load_registered(self.model, version, folder), self.tables, with_stock(self.settings))
+        gone = forgotten.read()
+        for name in [name for name in night.users if gone.holds(name)]:
+            del night.users[name]
+        lineage = registry.describe(self.model, version).lineage
+        return warmed(Served(version, night, dict(lineage.get("verdict", {})), files=files))
+
+
+def warmed(served: Served) -> Served:
+    """With all that is made at first need, made."""
+    night = served.night
+    for name in night.model.fused.needed(night.model.fused.weights):
+        if isinstance(member := night.model.fused.members[name], Keeper):
+            member.keep(night.data)
+    night.users, night.items, night.standings, night.groups, night.shelf  # noqa: B018
+    length = np.diff(night.data.streams.offsets)
+    for user in np.argsort(-length, kind="stable")[:: max(1, len(length) // WARM)].tolist():
+        asking.recommend(night.visit(user, [], night.moment), night.settings.k, why=True)
+        item = Event(0, 1, night.moment)
+        asking.recommend(night.visit(user, [item], night.moment + 1), night.settings.k)
+    return served
+
+
+class Holder:
+    """Hands out what serves. `watch` looks for another every `seconds`, on a thread of its own."""
+
+    def __init__(self, mark: Callable[[], tuple[str, int]], load: Callable[[str], Served]) -> None:
+        self._mark, self._load = mark, load
+        self._at = mark()
+        self.now = load(self._at[0])
+        self._stop = threading.Event()
+
+    def look(self) -> str | None:
+        """Exchange the state if another serves by now; the outcome, None where nothing changed."""
+        try:
+            at = self._mark()
+            if at == self._at:
+                return None
+            begun, fresh = time.monotonic(), self._load(at[0])
+        except (TriadError, OSError) as error:  # what serves goes on
+            LOG.warning("version %s goes on: %s", self.now.version, error)
+            return "failed"
+        self.now, self._at = fresh, at
+        LOG.info("version %s serves · %.1f s", fresh.version, time.monotonic() - begun)
+        return "loaded"
+
+    def watch(self, seconds: float, note: Callable[[str], None]) -> None:
+        """Start looking."""
+
+        def run() -> None:
+            while not self._stop.wait(seconds):
+                if (outcome := self.look()) is not None:
+                    note(outcome)
+
+        threading.Thread(target=run, name="triad-alias", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()

@@ -1,0 +1,246 @@
+"""The served state: all that a request needs as of the night, read once from the model and the night's tables.
+
+Counts and rates of items and customers end with the day before, so on the state's own day they are just those of the
+night; what a customer did since then changes their history alone. A request is therefore answered from arrays, and the
+log is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import duckdb
+import numpy as np
+
+from triad.arrays import Bools, Floats, Ints
+from triad.config.recommend import RecommendParams
+from triad.errors import TriadError
+from triad.examples.dataset import Dataset
+from triad.examples.exposures import Exposures
+from triad.features import build
+from triad.features.context import Known, Rows, block
+from triad.features.dataset import Streams
+from triad.features.signals import SLOTS
+from triad.fusion.ranker import Ranker
+from triad.schema import EVENT_KINDS
+from triad.texts import Texts
+from triad.tracking import recommending
+from triad.tracking.arranging import codes
+from triad.tracking.inputs import Tables, opened
+from triad.tracking.product_pages import Neighbours
+from triad.tracking.recommending import DAY
+from triad.tracking.repurchase import lasts
+from triad.tracking.serving import ServingModel, busiest, midnight_after
+from triad.tracking.shelf import Shelf, called, hidden
+from triad.tracking.shop_pages import pages
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a customer did since the night."""
+
+    item: int  # catalogue row
+    kind: int  # place in EVENT_KINDS
+    time: int  # µs
+
+
+@dataclass(frozen=True)
+class Page:
+    """Others to show beside each item: item i's are [start[i], start[i + 1]), best first."""
+
+    start: Ints
+    other: Ints
+    score: Floats
+    visits: Ints
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is known at `moment` (µs), the midnight that ends the night's log."""
+
+    model: ServingModel
+    settings: RecommendParams
+    moment: int
+    data: Dataset  # who and what is there; no exposures
+    known: Known  # what their context is made from
+    places: Mapping[tuple[str, int], int]  # (surface, slot) → the place's number in `known`
+    surface: str | None  # most shown on
+    hidden: Bools  # (n_items,)
+    titles: np.ndarray
+    categories: np.ndarray
+    brands: np.ndarray
+    pages: Mapping[str, Page]
+
+    @classmethod
+    def of(cls, model: ServingModel, tables: Tables, settings: RecommendParams) -> Night:
+        """From a night's tables.
+
+        Raises:
+            TriadError: the tables do not fit the contract or the model.
+        """
+        if settings.order_by is not None and settings.order_by not in model.fused.tasks:
+            settings = settings.model_copy(update={"order_by": None})
+        with opened(tables) as session:
+            moment = midnight_after(session)
+            data = model.standing(session, moment)
+            names, surface, hide = called(session), busiest(session), hidden(session, settings.hide)
+            shown = pages(session, settings, moment)[1]
+            known = build.known(session, model.state, moment // DAY)
+            places = _places(session) if known.places else {}
+        beside = {name: _page(each, len(hide)) for name, each in shown.items()}
+        return cls(model, settings, moment, data, known, places, surface, hide, *names, beside)
+
+    @cached_property
+    def users(self) -> dict[str, int]:
+        """Id → row."""
+        return {name: row for row, name in enumerate(self.data.users.user_id)}
+
+    @cached_property
+    def items(self) -> dict[str, int]:
+        """Id → catalogue row."""
+        return {name: row for row, name in enumerate(self.data.items.item_id)}
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        return self.model.fused.ranker(self.data)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """What may be shown to whom."""
+        return Shelf.at(self.data, self.moment, self.settings, self.hidden)
+
+    @cached_property
+    def repeats(self) -> Floats | None:
+        """(n_items,) how long each item lasts, where the settings ask for it."""
+        return lasts(self.data) if self.settings.bought == "due" else None
+
+    @cached_property
+    def order(self) -> Ints:
+        return recommending.by_item_id(self.data)
+
+    @cached_property
+    def standings(self) -> list[str]:
+        return recommending.standings(self.data, self.moment)
+
+    @cached_property
+    def groups(self) -> Ints:
+        """(n_items, 2) `codes` of category and brand, for caps and variety."""
+        return codes(self.categories, self.brands)
+
+    def visit(self, user: int, events: Sequence[Event], moment: int) -> Visit:
+        """The customer `user` at `moment`, after `events`, of which impressions say nothing before tomorrow.
+
+        Raises:
+            TriadError: `moment` is not of the state's day, or an event does not lie between the night and it.
+        """
+        if not self.moment <= moment < self.moment + DAY:
+            raise TriadError(
+                f"lies outside the day of this state, which begins at {_iso(self.moment)}",
+                where="at",
+                mend="ask for a moment of that day, or leave it out; tomorrow's state comes with the next night",
+            )
+        late = [each for each in events if not self.moment <= each.time < moment]
+        if late:
+            raise TriadError(
+                "an event lies before the night that the model knows, or not before the moment asked about",
+                where="events.occurred_at",
+                mend=f"send only what happened from {_iso(self.moment)} on, and before `at`",
+            )
+        streams, taken = self.data.streams, sorted((e for e in events if e.kind > 0), key=lambda each: each.time)
+        mine = slice(int(streams.offsets[user]), int(streams.offsets[user + 1]))
+        own = {
+            name: np.concatenate([np.asarray(getattr(streams, name))[mine], np.array(fresh, np.int64)]).astype(
+                np.asarray(getattr(streams, name)).dtype
+            )
+            for name, fresh in (
+                ("item", [each.item for each in taken]),
+                ("kind", [each.kind for each in taken]),
+                ("time", [each.time for each in taken]),
+            )
+        }
+        before = np.asarray(streams.split)
+        split = np.concatenate([before[mine], np.full(len(taken), before.max(initial=0), before.dtype)])
+        offsets = np.zeros(len(streams.offsets), np.int64)
+        offsets[user + 1 :] = len(split)
+        return Visit(self, user, moment, self.data.replaced(streams=Streams(offsets=offsets, split=split, **own)))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One customer at a moment. `data` holds the history of nobody else, which makes asking cheap."""
+
+    night: Night
+    user: int
+    moment: int
+    data: Dataset
+
+    @property
+    def history(self) -> int:
+        """Interactions before the moment."""
+        return int(self.data.streams.offsets[self.user + 1])
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        """The fusion's ranking of this customer; what the re-ranker reads of items is the night's."""
+        night = self.night.ranker
+        read = None if night.reranker is None else replace(night.reading, data=self.data)
+        return replace(night, data=self.data, read=read)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        return self.night.shelf.after(self.data, self.moment, self.night.settings, self.night.repeats)
+
+    def exposures(self, items: Ints, position: Sequence[int | None], surface: Sequence[str | None]) -> Dataset:
+        """The data with these items shown to the customer now, each row as if the log held it."""
+        known, count = self.night.known, len(items)
+        shown = known.funnel.shown  # else no log tells a position
+        at = [None if not shown else each for each in position]
+        rows = Rows(
+            user=np.full(count, self.user),
+            item=items,
+            time=np.full(count, self.moment),
+            history=np.full(count, self.history, np.int32),
+            position=np.array([np.nan if each is None else each for each in at], np.float32),
+            surface=np.array([known.surfaces.index(s) if s in known.surfaces else -1 for s in surface], np.int8),
+            price=np.full(count, np.nan, np.float32),
+            query=np.full(count, -1),
+            place=np.array([self._place(s, p) for s, p in zip(surface, at, strict=True)]),
+        )
+        columns = block(replace(known, streams=self.data.streams), rows)
+        context = np.stack([np.asarray(columns[name], np.float32) for name in self.data.meta.context], axis=1)
+        made = Exposures(
+            event_id=Texts.of([""] * count),
+            user=rows.user,
+            item=items,
+            time=rows.time,
+            split=np.full(count, -1, np.int8),
+            history=rows.history,
+            context=context,
+            labels=np.full((count, len(self.data.meta.tasks["exposures"])), np.nan, np.float32),
+            is_new_user=np.zeros(count, bool),
+            is_cold_item=np.zeros(count, bool),
+        )
+        return self.data.replaced(exposures=made)
+
+    def _place(self, surface: str | None, position: int | None) -> int:
+        return self.night.places.get((surface or "", min(position or 0, SLOTS)), -1)
+
+
+def kind_of(name: str) -> int:
+    """The number of a kind of event."""
+    return EVENT_KINDS.index(name)
+
+
+def _places(session: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], int]:
+    rows = session.execute("SELECT surface, slot, place_no FROM place").fetchall()
+    return {(str(surface), int(slot)): int(number) for surface, slot, number in rows}
+
+
+def _page(lists: Neighbours, items: int) -> Page:
+    return Page(np.searchsorted(lists.item, np.arange(items + 1)), lists.other, lists.score, lists.visits)
+
+
+def _iso(moment: int) -> str:
+    return f"{np.datetime64(moment, 'us').astype('datetime64[s]')}Z"

@@ -1,0 +1,91 @@
+"""Requests, typed and bounded. The OpenAPI description is made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MOST_ITEMS, MOST_EVENTS, MOST_LISTED, MOST_MESSAGES = 500, 500, 200, 50
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Request(BaseModel):
+    """Unknown fields are refused: a misspelt one would be lost in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Happened(Request):
+    """What the customer did since the night. Without a time it happened just now, after the one before it."""
+
+    item_id: Id
+    kind: Literal["impression", "click", "cart", "purchase"]
+    occurred_at: datetime | None = None
+
+
+class Customer(Request):
+    """Who is asked about, what they did since, and when. Without `at`: just after the last of `events`."""
+
+    user_id: Id
+    events: list[Happened] = Field(default=[], max_length=MOST_EVENTS)
+    at: datetime | None = None
+
+
+class Recommend(Customer):
+    k: int = Field(default=20, ge=1, le=MOST_LISTED)
+    why: bool = Field(default=False, description="also what each score is made of")
+
+
+class Shown(Request):
+    item_id: Id
+    position: int | None = Field(default=1, ge=1, le=10_000)
+    surface: str | None = Field(default=None, max_length=200)
+
+
+class Score(Customer):
+    items: list[Shown] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class Similar(Request):
+    item_id: Id
+    k: int = Field(default=10, ge=1, le=MOST_LISTED)
+    by: Literal["similar_items", "bought_together"] = "similar_items"
+
+
+class Search(Request):
+    query: str = Field(max_length=10_000)
+    k: int = Field(default=10, ge=1, le=MOST_LISTED)
+
+
+class Message(Request):
+    message_id: Id
+    message: str = Field(max_length=10_000)
+
+
+class Answer(Request):
+    messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
+
+
+class Ask(Request):
+    """What another mode of the registered model takes: tables by name, and its parameters."""
+
+    tables: dict[str, list[dict[str, Any]]]
+    params: dict[str, str | int | float | bool] = {}
+
+
+class Cause(BaseModel):
+    """Why a request was not answered."""
+
+    what: str
+    where: str
+    mend: str
+
+
+def micros(moment: datetime) -> int:
+    """µs since the epoch; a time without a zone is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    since = aware - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

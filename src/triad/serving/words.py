@@ -1,0 +1,27 @@
+"""What parts of a score are called, in a merchant's words."""
+
+from __future__ import annotations
+
+from triad.fusion.contributions import BASE, LIMIT, Part
+
+WORDS = {
+    BASE: "what holds for every item",
+    LIMIT: "no likelier than what must happen first",
+    "own": "what this customer did with the item before",
+    "item": "how the item has sold lately, its age and price",
+    "customer": "how active this customer is",
+    "fit": "how it fits the categories, brands and prices of this customer",
+    "finetune": "the network that reads the customer's whole history",
+    "pretrain": "what usually comes next after such a history",
+    "trees": "the customer's habits, the item's record and its price",
+    "similarity": "how like it is to what this customer took",
+    "item_knn": "others who took the same items",
+    "transitions": "what follows the last items",
+    "own_history": "what this customer takes again and again",
+    "popularity": "what everybody takes",
+}
+
+
+def told(part: Part) -> dict[str, object]:
+    """A part as the answer holds it; a member without words of its own goes by its name."""
+    return {"part": part.name, "words": WORDS.get(part.name, f"the member {part.name}"), "value": part.value}

@@ -1,0 +1,253 @@
+"""One customer at a time over HTTP: the answers of the batch, exchanged under load, and what bad requests are told."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from fastapi.testclient import TestClient
+from make_night import make_night
+from make_tables import DAY, ZERO, make_tables
+
+from triad.config.recommend import RecommendParams
+from triad.schema import EVENT_KINDS
+from triad.serving import asking
+from triad.serving.app import make
+from triad.serving.guard import Limits
+from triad.serving.holder import Holder, Served, warmed
+from triad.serving.night import Event, Night
+from triad.tracking.serving import ServingModel
+
+AS_OF = ZERO + 30 * DAY
+LISTS = RecommendParams(k=5, candidates=12)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return make_night(tmp_path_factory.mktemp("night"))
+
+
+@pytest.fixture(scope="module")
+def model(root: Path) -> ServingModel:
+    return ServingModel.load(root / "artifacts/refit/state", root / "artifacts/refit/fuse", "1")
+
+
+@pytest.fixture(scope="module")
+def night(root: Path, model: ServingModel) -> Night:
+    return Night.of(model, root / "artifacts/validate/tables", LISTS)
+
+
+@pytest.fixture(scope="module")
+def client(night: Night) -> Iterator[TestClient]:
+    holder = Holder(lambda: ("1", 0), lambda version: warmed(Served(version, night)))
+    with TestClient(make(holder, demo=True, limits=Limits(body=20_000)), raise_server_exceptions=False) as asked:
+        yield asked
+
+
+def rows_of(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    by_user: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_user.setdefault(row["user_id"], []).append(row)
+    return by_user
+
+
+@pytest.mark.parametrize("bought", ["exclude", "due", "allow"])
+@pytest.mark.parametrize("order_by", ["conversion", None])
+def test_every_customers_list_is_the_batchs(root: Path, model: ServingModel, bought: Any, order_by: str | None) -> None:
+    settings = RecommendParams(k=5, candidates=12, bought=bought, order_by=order_by, diversity=0.2, caps={"brand": 2})
+    tables = root / "artifacts/validate/tables"
+    online, lists = Night.of(model, tables, settings), rows_of(model.recommend(tables, settings, AS_OF))
+    assert len(lists) == 60
+    for user, rows in lists.items():
+        listed = asking.recommend(online.visit(online.users[user], [], AS_OF), 5, why=True)
+        assert [online.data.items.item_id[i] for i in listed.items] == [row["item_id"] for row in rows]
+        np.testing.assert_allclose(listed.scores, [row["score"] for row in rows], rtol=0, atol=1e-5)
+        assert listed.reasons == [row["reason"] for row in rows]
+        if order_by:
+            np.testing.assert_allclose(listed.scores, [sum(p.value for p in parts) for parts in listed.parts])
+
+
+def test_scores_are_the_batchs_after_what_customers_did_since(root: Path, model: ServingModel, night: Night) -> None:
+    """All items shown to every customer, some of whom clicked and bought this morning: 1,800 rows of every task."""
+    tables, random = make_tables(), np.random.default_rng(5)
+    now, since, shown = AS_OF + DAY // 3, [], []
+    for user in tables["users"]["user_id"].to_pylist():
+        for n in range(random.integers(0, 4)):
+            kind = ("click", "cart", "purchase")[random.integers(3)]
+            since.append((user, f"i{random.integers(30):04d}", kind, AS_OF + n * 60_000_000))
+        for n, item in enumerate(tables["items"]["item_id"].to_pylist()):
+            shown.append((user, item, ("home", "search", "elsewhere")[n % 3], 1 + n % 40))
+    columns: dict[str, list[Any]] = {name: [] for name in tables["events"].column_names}
+    for n, (user, item, *more) in enumerate([*since, *shown]):
+        is_shown = n >= len(since)
+        row = {"event_id": f"new{n}", "user_id": user, "item_id": item, "session_id": None, "quantity": 1}
+        row |= {"kind": "impression" if is_shown else more[0], "occurred_at": now if is_shown else more[1]}
+        row |= {"surface": more[0] if is_shown else None, "position": more[1] if is_shown else None}
+        for name, values in columns.items():
+            values.append(row.get(name))
+    fresh = pa.table({n: pa.array(v, tables["events"].schema.field(n).type) for n, v in columns.items()})
+    log = {**tables, "events": pa.concat_tables([tables["events"], fresh])}
+    batch = model.predict(log, pa.array([f"new{n}" for n in range(len(since), len(since) + len(shown))]))
+    expected = {(row["user_id"], row["item_id"]): row for row in batch.to_pylist()}
+    assert len(expected) == 1800 and len(since) > 60
+    for user in night.users:
+        events = [Event(night.items[item], EVENT_KINDS.index(k), t) for u, item, k, t in since if u == user]
+        mine = [(item, surface, position) for u, item, surface, position in shown if u == user]
+        visit = night.visit(night.users[user], events, now)
+        scores = asking.score(
+            visit, np.array([night.items[i] for i, _, _ in mine]), [p for _, _, p in mine], [s for _, s, _ in mine]
+        )
+        for task, values in scores.items():
+            classes = night.data.meta.classes.get(task)
+            for name in [task] if classes is None else [f"{task}_{each}" for each in classes]:
+                want = [expected[user, item][name] for item, _, _ in mine]
+                got = values if classes is None else values[:, classes.index(name.removeprefix(f"{task}_"))]
+                np.testing.assert_allclose(got, want, rtol=0, atol=1e-5, err_msg=f"{user} {name}")
+
+
+def test_what_was_bought_this_morning_is_no_longer_listed(client: TestClient) -> None:
+    first = client.post("/recommend", json={"user_id": "u0003", "k": 3}).json()["items"][0]["item_id"]
+    events = [{"item_id": first, "kind": "purchase"}]
+    again = client.post("/recommend", json={"user_id": "u0003", "k": 30, "events": events}).json()
+    assert first not in [row["item_id"] for row in again["items"]] and again["as_of"] == "2026-01-31T00:00:00Z"
+
+
+def test_a_list_tells_why_in_parts_that_sum_to_its_scores(client: TestClient) -> None:
+    said = client.post("/recommend", json={"user_id": "u0003", "k": 5, "why": True})
+    assert said.status_code == 200 and said.json()["why_sums_to"] == "score"
+    for row in said.json()["items"]:
+        assert row["reason"] and row["why"] and all(part["words"] for part in row["why"])
+        assert sum(part["value"] for part in row["why"]) == pytest.approx(row["score"], abs=1e-9)
+
+
+def test_similar_items_health_metrics_and_the_page(client: TestClient) -> None:
+    said = client.post("/similar", json={"item_id": "i0003", "k": 4}).json()
+    assert [row["rank"] for row in said["items"]] == [1, 2, 3, 4] and "i0003" not in str(said["items"])
+    assert client.get("/health").json() == {"status": "ok", "version": "1", "as_of": "2026-01-31T00:00:00Z"}
+    text = client.get("/metrics").text
+    assert 'triad_requests_total{path="/similar",status="200"} 1' in text and 'triad_model_info{version="1"} 1' in text
+    assert "<title>" in client.get("/").text and len(client.get("/shop").json()["customers"]) > 5
+    assert "/recommend" in client.get("/openapi.json").json()["paths"]
+
+
+USER = {"user_id": "u0001"}
+LATER = (datetime(2026, 1, 31, tzinfo=UTC) + timedelta(days=2)).isoformat()
+BAD: dict[str, tuple[str, Any, int]] = {
+    "no body": ("recommend", "", 422),
+    "no JSON": ("recommend", "{", 422),
+    "a list": ("recommend", [], 422),
+    "a wrong type": ("recommend", {"user_id": 3}, 422),
+    "a misspelt field": ("recommend", {**USER, "kk": 3}, 422),
+    "nobody": ("recommend", {"user_id": "nobody"}, 404),
+    "half a character": ("recommend", '{"user_id": "\\ud800"}', 422),
+    "control characters": ("recommend", {"user_id": "\u0000\u0007"}, 404),
+    "no items": ("recommend", {**USER, "k": 0}, 422),
+    "too many items": ("recommend", {**USER, "k": 10_000}, 422),
+    "not a number": ("recommend", '{"user_id": "u0001", "k": NaN}', 422),
+    "an item of the future": ("recommend", {**USER, "events": [{"item_id": "i-next", "kind": "click"}]}, 404),
+    "an unknown kind": ("recommend", {**USER, "events": [{"item_id": "i0001", "kind": "view"}]}, 422),
+    "an old event": (
+        "recommend",
+        {**USER, "events": [{"item_id": "i0001", "kind": "click", "occurred_at": "2026-01-02T00:00:00Z"}]},
+        400,
+    ),
+    "another day": ("recommend", {**USER, "at": LATER}, 400),
+    "a time before all": ("recommend", {**USER, "at": "0001-01-01T00:00:00+14:00"}, 400),
+    "10,000 items": ("score", {**USER, "items": [{"item_id": "i0001"}] * 501}, 422),
+    "an unknown item": ("score", {**USER, "items": [{"item_id": "x"}]}, 404),
+    "nothing to score": ("score", {**USER, "items": []}, 422),
+    "a place below the first": ("score", {**USER, "items": [{"item_id": "i0001", "position": 0}]}, 422),
+    "an item nobody knows": ("similar", {"item_id": "x"}, 404),
+    "lists that are none": ("similar", {"item_id": "i0001", "by": "cheapest"}, 422),
+    "no query": ("search", {}, 422),
+    "a model without search": ("search", {"query": "lamp"}, 501),
+    "a model without answers": ("answer", {"messages": [{"message_id": "m", "message": "hi"}]}, 501),
+    "no messages": ("answer", {"messages": []}, 422),
+    "a mode that no model has": ("describe", {"tables": {}}, 501),
+    "no such path": ("delete", {}, 405),
+    "a large body": ("search", {"query": "a" * 30_000}, 413),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_request_is_told_its_cause(name: str, client: TestClient) -> None:
+    path, body, status = BAD[name]
+    text = body if isinstance(body, str) else json.dumps(body)
+    said = client.post(f"/{path}", content=text, headers={"Content-Type": "application/json"})
+    assert said.status_code == status, said.text
+    assert set(said.json()) == {"what", "where", "mend"} and "Traceback" not in said.text
+    assert "u0001" not in said.text and "nobody" not in said.text, "it quotes nothing of the request"
+    assert client.get("/health").status_code == 200
+
+
+def test_only_who_has_the_key_is_answered(night: Night, caplog: pytest.LogCaptureFixture) -> None:
+    holder = Holder(lambda: ("1", 0), lambda version: Served(version, night))
+    with TestClient(make(holder, key="secret")) as asked, caplog.at_level("INFO", "triad.access"):
+        assert asked.get("/health").status_code == 200
+        assert asked.post("/recommend", json=USER).status_code == 401
+        assert asked.post("/recommend", json=USER, headers={"X-API-Key": "other"}).status_code == 401
+        assert asked.post("/recommend", json=USER, headers={"X-API-Key": "secret"}).status_code == 200
+        assert asked.get("/metrics", headers={"Authorization": "Bearer secret"}).status_code == 200
+    lines = [json.loads(line.message) for line in caplog.records if line.name == "triad.access"]
+    assert [line["status"] for line in lines] == [200, 401, 401, 200, 200]
+    assert "u0001" not in caplog.text and "secret" not in caplog.text
+
+
+def test_a_slow_answer_and_a_broken_one_are_told_so(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder(lambda: ("1", 0), lambda version: Served(version, night))
+    with TestClient(make(holder, limits=Limits(answer=0.2)), raise_server_exceptions=False) as asked:
+        monkeypatch.setattr(asking, "recommend", lambda *args, **more: 1 / 0)
+        said = asked.post("/recommend", json=USER)
+        assert said.status_code == 500 and said.json()["where"] == "service" and "division" not in said.text
+        monkeypatch.setattr(asking, "recommend", lambda *args, **more: time.sleep(0.6))
+        assert asked.post("/recommend", json=USER).status_code == 504
+        monkeypatch.undo()
+        time.sleep(0.6)
+        assert asked.post("/recommend", json=USER).status_code == 200
+
+
+def test_the_model_is_exchanged_under_load_with_no_request_lost(night: Night) -> None:
+    at, broken = ["1"], threading.Event()
+
+    def load(version: str) -> Served:
+        if broken.is_set():
+            raise OSError("gone")
+        return Served(version, night)
+
+    holder = Holder(lambda: (at[0], 0), load)
+    found: list[tuple[int, str]] = []
+    with TestClient(make(holder, poll=0.02)) as asked:
+        over = threading.Event()
+
+        def ask() -> None:
+            while not over.is_set():
+                said = asked.post("/recommend", json=USER)
+                found.append((said.status_code, said.json()["version"]))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for version in ("2", "1", "3"):
+            at[0] = version
+            deadline = time.monotonic() + 10
+            while found[-1:] != [(200, version)] and time.monotonic() < deadline:
+                time.sleep(0.02)
+        broken.set()
+        at[0] = "4"
+        time.sleep(0.2)
+        over.set()
+        for thread in threads:
+            thread.join()
+        assert 'outcome="failed"' in asked.get("/metrics").text
+    assert {status for status, _ in found} == {200} and [v for _, v in found][-1] == "3"
+    assert {version for _, version in found} == {"1", "2", "3"}
