@@ -193,6 +193,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "evaluation": {"examples", "features", "members", "fusion", "search"},
     "tracking": {"examples", "features", "members", "fusion", "evaluation", "products"},
     "config": set(),
+    "writing": {"products"},
     "retraining": {"tracking"},
     "serving": {"tracking", "fusion", "members", "examples", "features", "privacy"},
     "privacy": {"tracking", "retraining"},

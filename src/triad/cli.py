@@ -24,6 +24,7 @@ from triad.redaction import Formatter, tell_unexpected
 from triad.retraining.commands import retraining
 from triad.serving.commands import serve
 from triad.tuning.commands import tune
+from triad.writing.commands import describe
 
 STAGES = (
     "ingest",
@@ -132,6 +133,7 @@ commands.add_command(tune)
 commands.add_command(serve)
 commands.add_command(forget)
 commands.add_command(pseudonym)
+commands.add_command(describe)
 
 
 @commands.command(help="Check params.yaml without running anything.")

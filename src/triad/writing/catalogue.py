@@ -1,0 +1,91 @@
+"""A shop's catalogue as products to learn from and to write of: its items and a merchant's edits."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from triad.errors import TriadError
+from triad.products.attributes import read
+from triad.writing.product import GENRES, Product
+
+EDITS = ("item_id", "genre", "text")
+"""The columns of a merchant's file (CSV, UTF-8, with a header)."""
+
+
+def read_edits(path: Path) -> list[tuple[str, ...]]:
+    """The rows of a merchant's file.
+
+    Raises:
+        TriadError: it is missing, no UTF-8, or lacks a column.
+    """
+    mend = f"write CSV in UTF-8 with the columns {', '.join(EDITS)}"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if missing := [name for name in EDITS if name not in (rows.fieldnames or ())]:
+                raise TriadError(f"lacks the columns {missing}", where=str(path), mend=mend)
+            return [tuple(str(row[name] or "").strip() for name in EDITS) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TriadError(f"cannot be read: {error}", where=str(path), mend=mend) from error
+
+
+def product_of(item: Mapping[str, Any]) -> tuple[Product, str]:
+    """A row of the table `items` as a product with its shop's texts, and which of its attributes contradict, if any do.
+
+    Its name is its attribute `name`. Where it has none, its title is its name in all texts but titles.
+
+    Raises:
+        TriadError: its attributes are no object of names and values.
+    """
+    where = f"table items, product {item['item_id']}, column attributes"
+    said = read(item["attributes"] or "", {"brand": item["brand"] or ""}, where=where)
+    facts = {str(key): value for key, value in json.loads(item["attributes"] or "{}").items()}
+    facts = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in facts.items()}
+    if item["category"]:
+        facts.setdefault("category", str(item["category"]).rpartition("/")[2])
+    name, brand = str(facts.pop("name", "") or ""), str(item["brand"] or facts.pop("brand", "") or "")
+    texts = {genre: str(item[genre]) for genre in ("title", "description") if item[genre]}
+    price = None if item["price_cents"] is None else item["price_cents"] / 100
+    known = {key: value for key, value in facts.items() if value is not None}
+    against = "; ".join(
+        f"{key} is {' and '.join(repr(value) for value in values)}" for key, values in said.contradicted.items()
+    )
+    return Product(str(item["item_id"]), name, brand, known, texts, price), against
+
+
+def edited(products: list[Product], rows: Iterable[tuple[str, ...]], where: str) -> list[Product]:
+    """`products` with a merchant's texts in place of the shop's.
+
+    Raises:
+        TriadError: an edit is of no product or of no genre of text.
+    """
+    edits: dict[str, dict[str, str]] = defaultdict(dict)
+    known = {product.id for product in products}
+    for number, (item, genre, text) in enumerate(rows, 2):
+        if item not in known or genre not in GENRES or not text:
+            what = f"no product {item!r}" if item not in known else f"no genre {genre!r}" if text else "no text"
+            raise TriadError(f"row {number}: {what}", where=where, mend=f"give an item_id, one of {GENRES}, and a text")
+        edits[item][genre] = text
+    return [replace(product, texts={**product.texts, **edits.get(product.id, {})}) for product in products]
+
+
+def asked(product: Product, genre: str) -> Product:
+    """`product` as a text of `genre` is written from it."""
+    if product.name or genre == "title":
+        return product
+    return replace(product, name=product.texts.get("title", ""))
+
+
+def lessons(products: Iterable[Product]) -> list[Product]:
+    """What is learned from: each text with the product as it is written from."""
+    return [
+        replace(asked(product, genre), texts={genre: text})
+        for product in products
+        for genre, text in product.texts.items()
+    ]

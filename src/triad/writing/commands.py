@@ -1,0 +1,79 @@
+"""`triad describe`: learns from the catalogue's texts and writes those of each product."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from triad.writing.network import LENGTHS
+from triad.writing.tone import TONES
+
+LOG = logging.getLogger("triad.describe")
+SEED, EPOCHS = 1, 6
+FEWEST = 50
+"""Texts without which there is nothing to learn from; below, templates write."""
+
+
+@click.command(help="Write a title, a description and a promotion line of each product, from its attributes alone.")
+@click.option(
+    "--edits",
+    type=click.Path(path_type=Path),
+    help="CSV of texts as people want them: item_id, genre, text",
+)
+@click.option("--tone", type=click.Choice(TONES), default="plain", show_default=True)
+@click.option("--length", type=click.Choice(LENGTHS), default="any", show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=EPOCHS, show_default=True)
+def describe(edits: Path | None, tone: str, length: str, epochs: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from triad.artifacts import ARTIFACTS, TABLES, need, replacing, write_json
+    from triad.locking import held
+    from triad.tables import connect
+    from triad.writing.catalogue import asked, edited, lessons, product_of, read_edits
+    from triad.writing.language import Language
+    from triad.writing.product import GENRES
+    from triad.writing.training import rows_of, trained
+    from triad.writing.writer import NOBODY, Writer, Written, counts
+
+    with connect(need(TABLES)) as session:
+        items = session.sql("SELECT * FROM items ORDER BY item_id").to_arrow_table().to_pylist()
+    products, against = map(list, zip(*map(product_of, items), strict=True))
+    if edits:
+        products = edited(products, read_edits(edits), str(edits))
+    taught = lessons(products)
+    language = Language.of(taught)
+    rows = rows_of(taught, language)
+    output = ARTIFACTS / "describe"
+    with held(output):
+        weights = trained(rows, language, epochs, SEED) if len(rows) >= FEWEST else None
+        writer = Writer.of(taught, language, weights)
+        written = [
+            writer.write(asked(product, genre), genre, tone, length)
+            if not contradicted
+            else Written(product.id, genre, "", NOBODY, f"its attributes contradict one another: {contradicted}")
+            for product, contradicted in zip(products, against, strict=True)
+            for genre in GENRES
+        ]
+        found = counts(written)
+        table = pa.table(
+            {
+                "item_id": [text.id for text in written],
+                "genre": [text.genre for text in written],
+                "text": [text.text or None for text in written],
+                "written_by": [text.by for text in written],
+                "why": [text.why for text in written],
+                "machine_made": [True] * len(written),
+            }
+        )
+        with replacing(output) as folder:
+            pq.write_table(table, folder / "texts.parquet")
+            write_json(
+                folder / "counts.json",
+                {"texts": found, "learned_from": len(rows), "given": len(taught), "tone": tone, "length": length},
+            )
+    for genre, count in found.items():
+        click.echo(f"{genre}: " + ", ".join(f"{number:,} by {name}" for name, number in count.items()))
+    click.echo(f"{len(rows):,} of {len(taught):,} texts taught it · {output / 'texts.parquet'}")

@@ -1,0 +1,238 @@
+"""Texts of products: whatever the network has learned, nothing is said that the attributes do not say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triad.errors import TriadError
+from triad.statistics.chrf import chrf
+from triad.writing.catalogue import asked, edited, lessons, product_of, read_edits
+from triad.writing.decoding import candidates
+from triad.writing.derivation import derive
+from triad.writing.language import Language
+from triad.writing.network import LENGTHS, Sizes, Weights
+from triad.writing.product import GENRES, Product
+from triad.writing.slots import FEATURES, MOST_LENGTH, MOST_PLACES, WORDS
+from triad.writing.template import template
+from triad.writing.tokens import cut, joined, keys
+from triad.writing.writer import NETWORK, NOBODY, TEMPLATE, Writer, counts
+
+BRANDS, COLOURS, STUFF = ("Tarn", "Willowby", "Acme", "3M"), ("red", "blue", "sage"), ("oak", "steel", "linen")
+
+
+def shop(count: int = 240) -> list[Product]:
+    """Products whose texts follow from their attributes, but for a claim now and then that none of them makes."""
+    products = []
+    for n in range(count):
+        brand, colour, stuff, size = BRANDS[n % 4], COLOURS[n // 4 % 3], STUFF[n // 12 % 3], 4 * (n % 11 + 1)
+        facts = {"product_colour": colour, "material": stuff, "memory": float(size), "weight": 3.5}
+        said = f"a lamp of {colour} {stuff} with {size} GB" + (", made in Graz" if n % 12 == 0 else "")
+        texts = {"title": f"{brand} LX-{n} {colour}", "description": said}
+        products.append(Product(str(n), f"LX-{n}", brand, facts, texts))
+    return products
+
+
+SHOP = shop()
+LANGUAGE = Language.of(SHOP)
+
+
+def any_weights(seed: int) -> Weights:
+    """A network that has learned nothing at all."""
+    sizes, draw = Sizes(len(LANGUAGE.words), len(LANGUAGE.known) + 3, len(GENRES), 8, 12), np.random.default_rng(seed)
+    rows = {"word": WORDS, "key": sizes.keys, "sort": 6, "place": MOST_PLACES, "length": MOST_LENGTH, "shape": 6}
+    shapes = {f"slot_{name}_0": (rows[name], 8) for name in FEATURES} | {
+        **{"brand_of_0": (WORDS, 8), "genre_of_0": (len(GENRES), 8), "length_of_0": (len(LENGTHS), 8)},
+        **{"near_0": (3, 8, 8), "near_1": (8,), "start_0": (32, 12), "start_1": (12,), "said_0": (sizes.words, 8)},
+        **{"gru_0": (8, 36), "gru_1": (12, 36), "gru_2": (2, 36), "query_0": (12, 8), "query_1": (8,)},
+        **{"keyed_0": (8, 8), "keyed_1": (8,), "flags_0": (12, 3), "flags_1": (3,), "hidden_0": (20, 12)},
+        **{"hidden_1": (12,), "words_0": (12, sizes.words), "words_1": (sizes.words,)},
+    }
+    return Weights({name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['HD 3.5" (640 x 480), 500GB', "LaserJet™ 2,400 pages 7.0m", "Lampe Größe 12 cm", "", "ア 5 kg !", "CAT6, 5-20"],
+)
+def test_a_text_is_put_together_as_it_was(text: str) -> None:
+    assert joined(cut(text)) == text
+
+
+def test_numbers_are_the_same_however_they_are_written() -> None:
+    assert keys("2,400 pages 7.0m Ab") == ["2400", "pages", "7", "m", "ab"]
+
+
+def test_units_are_learned_of_those_who_mean_the_number() -> None:
+    forms = LANGUAGE.facts.forms
+    assert [(form.scale, form.unit) for form in forms["memory"]] == [(1.0, "GB")]
+    assert "weight" not in forms
+
+
+OWN = Product("1", "LX-9", "Acme", {"product_colour": "red", "material": "oak", "memory": 8.0, "size": "12 mm"})
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("red oak lamp with 8 GB, 12 mm, LX-9 of Acme", None),
+        ("a blue lamp", "colour"),
+        ("lamp of steel", "material"),
+        ("Willowby lamp", "brand"),
+        ("lamp of 3M", "brand"),
+        ("lamp with 16 GB", "number"),
+        ("lamp with 8 mm", "unit"),
+        ("lamp LX-10", "number"),
+        ("a Zenith lamp", "name"),
+        ("lamp with 12 GB", "unit"),
+    ],
+)
+def test_what_no_attribute_says_is_found(text: str, what: str | None) -> None:
+    assert [each.what for each in LANGUAGE.facts.invented(text, OWN)] == ([what] if what else [])
+
+
+def test_a_phrase_is_learned_without_what_its_attributes_do_not_say() -> None:
+    product = SHOP[0]
+    slots = LANGUAGE.slots(product)
+    steps = derive(cut(product.texts["description"]), slots, LANGUAGE.places, 20)
+    assert LANGUAGE.text([step.taken for step in steps], slots) == "a lamp of red oak with 4 GB"
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("genre", ["title", "description"])
+def test_a_network_that_knows_nothing_invents_nothing(seed: int, genre: str) -> None:
+    weights = any_weights(seed)
+    for product in (*SHOP[:20], OWN):
+        for text in candidates(weights, LANGUAGE, product, genre):
+            assert LANGUAGE.facts.invented(text, product) == []
+            if genre == "title":
+                assert product.brand in text and product.name in text
+            said = keys(text)
+            assert said.count(product.name.casefold()) <= 1, "a fact was said twice"
+
+
+def test_the_check_catches_what_decoding_would_let_pass_and_it_is_counted() -> None:
+    writer = Writer.of(SHOP, LANGUAGE, any_weights(0))
+    facts = replace(LANGUAGE.facts, colours=LANGUAGE.facts.colours | {"lamp"}, common=frozenset())
+    strict = replace(writer, language=replace(LANGUAGE, facts=facts))
+    written = [strict.write(product, genre) for product in SHOP[:30] for genre in GENRES]
+    found = counts(written)
+    assert sum(count[TEMPLATE] for count in found.values()) > 0
+    assert {genre: sum(count.values()) for genre, count in found.items()} == dict.fromkeys(GENRES, 30)
+    fallen = [each for each in written if each.by == TEMPLATE]
+    assert {each.why.split(" says")[0] for each in fallen} <= {"no attribute", "the network found nothing to say"}
+    assert sum(each.why.startswith("no attribute says") for each in fallen) > len(fallen) / 2
+    assert all(template(strict.language, SHOP[int(each.id)], each.genre) in each.text for each in fallen)
+
+
+WRITER = Writer.of(SHOP, LANGUAGE, any_weights(1))
+
+
+@pytest.mark.parametrize(
+    ("product", "genre", "by", "why"),
+    [
+        (Product("x"), "title", NOBODY, "no attributes"),
+        (replace(OWN, price=0.0), "promotion", NOBODY, "no price above zero"),
+        (replace(OWN, price=0.0), "description", NETWORK, ""),
+        (replace(OWN, facts={"attr_n_size": 3.0, "attr_t_size": "4"}), "title", NOBODY, "contradict"),
+        (replace(OWN, name="LX blue"), "title", NOBODY, "the name says blue"),
+        (
+            replace(OWN, facts={"Farbton": "dunkelrote Lampe aus massivem Eichenholz"}, name=""),
+            "description",
+            TEMPLATE,
+            "words that the catalogue does not use",
+        ),
+    ],
+)
+def test_bad_input_gets_a_clear_answer(product: Product, genre: str, by: str, why: str) -> None:
+    written = WRITER.write(product, genre)
+    assert (written.by, bool(written.text)) == (by, by != NOBODY)
+    assert why in written.why
+
+
+def test_without_texts_to_learn_from_the_template_writes() -> None:
+    written = replace(WRITER, weights=None).write(OWN, "title")
+    assert (written.by, written.why) == (TEMPLATE, "the catalogue has too few texts to learn from")
+    assert written.text.startswith("Acme LX-9")
+
+
+def test_tones_add_no_fact() -> None:
+    plain, warm, brisk = (WRITER.write(OWN, "promotion", tone).text for tone in ("plain", "warm", "brisk"))
+    body = plain.removeprefix("Now in our shop: ")
+    assert body in warm and body in brisk and len({plain, warm, brisk}) == 3
+
+
+def test_a_row_of_the_catalogue_is_a_product_and_says_which_attributes_contradict() -> None:
+    item = {"item_id": "a", "title": "Oak lamp", "description": None, "category": "home/lamps", "brand": None}
+    item |= {"attributes": '{"size": 3, "Size": 4, "led": true, "ports": ["VGA", "HDMI"]}', "price_cents": 900}
+    product, against = product_of(item)
+    assert against == "size is 3.0 and 4.0"
+    assert (product.facts["led"], product.facts["ports"], product.facts["category"]) == (True, "VGA, HDMI", "lamps")
+    assert (product.price, product.texts) == (9.0, {"title": "Oak lamp"})
+    assert asked(product, "title").name == "" and asked(product, "description").name == "Oak lamp"
+    with pytest.raises(TriadError, match="no object of attributes"):
+        product_of(item | {"attributes": "[1]"})
+
+
+def test_edits_of_people_are_what_is_learned(tmp_path: Path) -> None:
+    file = tmp_path / "edits.csv"
+    file.write_text("item_id,genre,text\n0,description,A red lamp\n")
+    taught = lessons(edited(SHOP, read_edits(file), str(file)))
+    assert {text for each in taught if each.id == "0" for text in each.texts.values()} == {
+        "Tarn LX-0 red",
+        "A red lamp",
+    }
+    file.write_text("item_id,genre,text\nnobody,description,A red lamp\n")
+    with pytest.raises(TriadError, match="row 2: no product"):
+        edited(SHOP, read_edits(file), str(file))
+    file.write_text("item,genre,text\n")
+    with pytest.raises(TriadError, match="lacks the columns"):
+        read_edits(file)
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "worth"),
+    [  # as sacrebleu 2.6 without smoothing says
+        ("2 GB red phone", "a red phone of 2 GB", 57.0904418002334),
+        ("cat", "cat", 100.0),
+        ("ab", "abc def", 31.25),
+        ("the cat sat", "dog", 0.0),
+        ("oak vase, rust", "Willowby oak vase rust", 38.98158640619861),
+    ],
+)
+def test_chrf(said: str, wanted: str, worth: float) -> None:
+    assert chrf(said, wanted) == pytest.approx(worth, abs=1e-10)
+
+
+SIZES = Sizes(len(LANGUAGE.words), len(LANGUAGE.known) + 3, len(GENRES), 16, 24)
+
+
+def test_the_network_is_asked_without_its_framework() -> None:
+    from triad.writing.network import built, reading, step
+    from triad.writing.training import batch, rows_of
+
+    model, row = built(SIZES), rows_of(SHOP[:12], LANGUAGE)[0]
+    inputs, right = batch([row], len(LANGUAGE.words), np.zeros(1, bool))
+    order = ("slots", "mask", "brand", "genre", "length", "before", "used", "next")
+    expected = np.asarray(model([inputs[name] for name in order]))[0]
+    weights = Weights.of(model)
+    read = reading(weights, row.seen, row.brand, row.genre, row.length)
+    state = read.start[None]
+    for place in range(len(expected)):
+        used, following = (inputs[name][0, place : place + 1].astype(bool) for name in ("used", "next"))
+        state, said = step(weights, read, state, inputs["before"][0, place : place + 1], (used, following))
+        np.testing.assert_allclose(said[0], expected[place], rtol=1e-4, atol=1e-4)
+    assert (right[0, : len(row.steps), 0] >= 0).all()
+
+
+@pytest.mark.proof
+def test_the_network_learns_to_write() -> None:
+    from triad.writing.training import rows_of, trained
+
+    writer = Writer.of(SHOP, LANGUAGE, trained(rows_of(SHOP, LANGUAGE), LANGUAGE, 6, 1, SIZES))
+    new = replace(SHOP[7], id="new", name="LX-999", facts={**SHOP[7].facts, "product_colour": "sage"}, texts={})
+    written = writer.write(new, "title")
+    assert (written.text, written.by) == ("3M LX-999 sage", NETWORK)
