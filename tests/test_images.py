@@ -18,8 +18,9 @@ from triad.errors import TriadError
 from triad.images.colours import DIM, colours
 from triad.images.decoding import Fault, decode
 from triad.images.encoder import encoder_of
+from triad.images.files import read
 from triad.images.torch_file import _KNOWN, _MAGIC, _PROTOCOL, _TYPES, load_arrays
-from triad.images.vectors import Vectors, read
+from triad.images.vectors import Vectors
 
 
 def file_of(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -123,7 +124,7 @@ def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     (shop / "in" / "a.png").write_bytes(b"a")
     (shop / "link.png").symlink_to(tmp_path / "secret.png")
-    assert read(shop, "in/a.png") == b"a" and read(shop, "in/../in/a.png") == b"a"
+    assert read(str(shop), "in/a.png") == b"a" and read(str(shop), "in/../in/a.png") == b"a"
     for path in (
         "../secret.png",
         str(tmp_path / "secret.png"),
@@ -135,7 +136,11 @@ def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
         "x" * 5_000,
         "/dev/zero",
     ):
-        assert read(shop, path) is Fault.MISSING, path
+        assert read(str(shop), path) is Fault.MISSING, path
+    assert read(None, "in/a.png") is Fault.MISSING
+    assert (
+        read(None, "data:image/png;base64,YQ==") == b"a" and read(None, "data:image/png;base64,Y") is Fault.NO_PICTURE
+    )
 
 
 def pth(state: dict[str, Floats], path: Path, *, dtype: str = "FloatStorage") -> Path:
@@ -208,3 +213,78 @@ def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> Non
     assert encoder_of("colours").dim == DIM and "keras" not in sys.modules
     with pytest.raises(TriadError, match="there is no such file"):
         encoder_of("nowhere.pth")
+
+
+WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
+KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)
+
+
+def untaught(seed: int) -> dict[str, Floats]:
+    """A network of lite0's layers at an eighth of their widths, with weights that nobody taught."""
+    random, state = np.random.default_rng(seed), dict[str, Floats]()
+
+    def layer(conv: str, norm: str, *shape: int) -> None:
+        size = np.sqrt(2 / np.prod(shape[1:]))
+        state[f"{conv}.weight"] = random.normal(0, size, shape).astype(np.float32)
+        for name, low, high in (("weight", 0.5, 1.5), ("bias", -0.1, 0.5), ("running_mean", -0.1, 0.1)):
+            state[f"{norm}.{name}"] = random.uniform(low, high, shape[0]).astype(np.float32)
+        state[f"{norm}.running_var"] = random.uniform(0.5, 1.5, shape[0]).astype(np.float32)
+
+    layer("_conv_stem", "_bn0", 4, 3, 3, 3)
+    before = 4
+    for number, (width, kernel) in enumerate(zip(WIDTHS, KERNELS, strict=True)):
+        inside, wide = f"_blocks.{number}.", before * (6 if number else 1)
+        if number:
+            layer(inside + "_expand_conv", inside + "_bn0", wide, before, 1, 1)
+        layer(inside + "_depthwise_conv", inside + "_bn1", wide, 1, kernel, kernel)
+        layer(inside + "_project_conv", inside + "_bn2", before := width // 8, wide, 1, 1)
+    layer("_conv_head", "_bn1", 160, before, 1, 1)
+    return state
+
+
+def by_hand(state: dict[str, Floats], x: Floats) -> Floats:
+    """The last layer's means of a picture (size, size, 3), by the definition: PyTorch's layers one after the other."""
+
+    def conv(x: Floats, name: str, norm: str, stride: int = 1) -> Floats:
+        kernel, apart = state[f"{name}.weight"], "depthwise" in name
+        width = kernel.shape[-1]
+        out = -(-len(x) // stride)
+        pad = max((out - 1) * stride + width - len(x), 0)
+        x = np.pad(x, ((pad // 2, pad - pad // 2), (pad // 2, pad - pad // 2), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(x, (width, width), (0, 1))[::stride, ::stride]
+        y = np.einsum("hwcij,cij->hwc" if apart else "hwcij,ocij->hwo", windows, kernel[:, 0] if apart else kernel)
+        scale = state[f"{norm}.weight"] / np.sqrt(state[f"{norm}.running_var"] + 1e-3)
+        return (y - state[f"{norm}.running_mean"]) * scale + state[f"{norm}.bias"]
+
+    x = np.clip(conv((x - 127) / 128, "_conv_stem", "_bn0", 2), 0, 6)
+    for number in range(16):
+        name, stride, start = f"_blocks.{number}.", 2 if number in (1, 3, 5, 11) else 1, x
+        if number:
+            x = np.clip(conv(x, f"{name}_expand_conv", f"{name}_bn0"), 0, 6)
+        x = np.clip(conv(x, f"{name}_depthwise_conv", f"{name}_bn1", stride), 0, 6)
+        x = conv(x, f"{name}_project_conv", f"{name}_bn2")
+        x = x + start if stride == 1 and start.shape == x.shape else x
+    return np.clip(conv(x, "_conv_head", "_bn1"), 0, 6).mean(axis=(0, 1))
+
+
+def test_the_network_is_the_one_that_the_weights_were_taught_in(tmp_path: Path) -> None:
+    from triad.images.lite import folded, network, scaled
+
+    state = load_arrays(pth(untaught(1), tmp_path / "w.pth"))
+    pictures = np.random.default_rng(2).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    maps = network(folded(state), size=64)(scaled(pictures.astype(np.float32)))
+    expected = np.stack([by_hand(state, each.astype(np.float64)) for each in pictures])
+    np.testing.assert_allclose(np.asarray(maps["head"]).mean(axis=(1, 2)), expected, atol=1e-4, rtol=1e-4)
+    rest = network(folded(state), size=4, first=11)(maps["block10"])
+    np.testing.assert_allclose(np.asarray(rest["head"]), np.asarray(maps["head"]), atol=1e-5)
+
+    encoder = encoder_of(str(tmp_path / "w.pth"))
+    big = np.random.default_rng(3).integers(0, 256, (33, 160, 160, 3)).astype(np.uint8)
+    vectors = encoder.encode(big)
+    assert vectors.shape == (33, encoder.dim) and np.isfinite(vectors).all()
+    np.testing.assert_allclose(encoder.encode(big[32:]), vectors[32:], atol=1e-5)
+    encoder.save(tmp_path / "kept")
+    assert encoder_of(str(tmp_path / "kept" / "lite0.pth")).fingerprint == encoder.fingerprint
+    del state["_conv_head.weight"]
+    with pytest.raises(TriadError, match="is no EfficientNet-lite0"):
+        folded(state)

@@ -38,6 +38,7 @@ CODE = (
         "encoders",
         "examples",
         "features",
+        "images",
         "kinds",
         "members",
         "models",

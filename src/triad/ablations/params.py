@@ -12,6 +12,7 @@ from triad.config.cross import check_tasks
 from triad.config.evaluate import EvaluateParams
 from triad.config.finetune import FinetuneParams
 from triad.config.fuse import FuseParams
+from triad.config.images import ImagesParams
 from triad.config.pretrain import PretrainParams
 from triad.config.profile import ProfileParams
 from triad.config.runtime import RuntimeParams
@@ -28,6 +29,7 @@ class StudyParams(Section):
 
     tasks: Tasks
     text: TextParams = TextParams()
+    images: ImagesParams = ImagesParams()
     runtime: RuntimeParams = RuntimeParams()
     pretrain: PretrainParams = PretrainParams()
     finetune: FinetuneParams = FinetuneParams()

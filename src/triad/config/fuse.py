@@ -18,7 +18,7 @@ class FuseParams(Section):
     members: tuple[MemberName, ...] = (
         *("finetune", "pretrain", "similarity", "trees", "item_knn", "transitions", "own_history", "popularity"),
         *("text_linear", "nearest_text", "bag_of_words"),
-        *("search_text", "search_order"),
+        *("search_text", "search_order", "product_linear"),
     )
     calibrate: bool = True
     combine: Literal["convex", "stacked", "reranked"] = Field(

@@ -18,6 +18,7 @@ from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
 from triad.config.finetune import FinetuneParams
 from triad.config.fuse import FuseParams
+from triad.config.images import ImagesParams
 from triad.config.ingest import IngestParams
 from triad.config.pretrain import PretrainParams
 from triad.config.profile import ProfileParams
@@ -50,6 +51,7 @@ class Params(Section):
     champion: ChampionParams = ChampionParams()
     features: FeaturesParams = FeaturesParams()
     text: TextParams = TextParams()
+    images: ImagesParams = ImagesParams()
     runtime: RuntimeParams = RuntimeParams()
     pretrain: PretrainParams = PretrainParams()
     finetune: FinetuneParams = FinetuneParams()

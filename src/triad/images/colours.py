@@ -9,8 +9,8 @@ from triad.arrays import Floats, Ints
 SIDE = 16
 """The picture is read at SIDE × SIDE for its pixels, and at twice that for its colours."""
 _LEVELS = 6
-DIM = 3 * SIDE**2 + _LEVELS**3 + 3
-"""Pixels, colours of the thing, and their mean."""
+DIM = 4 * SIDE**2 + _LEVELS**3 + 3
+"""Pixels, where the thing is, its colours, and their mean."""
 _APART = 24.0  # of 255, on average over channels: what differs more from the ground is the thing
 
 
@@ -27,7 +27,8 @@ def colours(pictures: Ints) -> Floats:
     share = counts.reshape(len(fine), -1) / is_thing.sum(axis=(1, 2))[:, None]
     mean = (fine * is_thing[..., None]).sum(axis=(1, 2)) / is_thing.sum(axis=(1, 2))[:, None]
     pixels = _shrunk(pictures, SIDE).reshape(len(pictures), -1) / 255 - 0.5
-    parts = pixels / np.sqrt(pixels.shape[1]), np.sqrt(share), mean / 255 - 0.5
+    where = is_thing.reshape(-1, SIDE, 2, SIDE, 2).mean(axis=(2, 4), dtype=np.float32).reshape(len(pictures), -1)
+    parts = pixels / np.sqrt(pixels.shape[1]), where / SIDE, np.sqrt(share), mean / 255 - 0.5
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 

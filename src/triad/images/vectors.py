@@ -6,8 +6,6 @@ The store holds digests and vectors, no picture. It is a cache: whoever deletes 
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import replacing_file
-from triad.images.decoding import LARGEST, Fault, decode
+from triad.images.decoding import Fault, decode
 from triad.images.encoder import SIZE, Encoder
 
 STORE = Path(".triad") / "pictures"
@@ -68,22 +66,3 @@ class Vectors:
             with replacing_file(self._folder / f"{name}.npz") as fresh, fresh.open("wb") as file:
                 key = np.frombuffer(b"".join(pictures), np.uint8).reshape(-1, 16)
                 np.savez(file, key=key, vector=made)
-
-
-def read(folder: Path, path: str) -> bytes | Fault:
-    """The bytes of `path`, a product's `image_path`, below `folder`. What lies elsewhere is missing.
-
-    A table's words must open no other file: links and `..` are followed first, and what is no plain file is not read.
-    """
-    if not path or "\0" in path:
-        return Fault.MISSING
-    root, file = os.path.realpath(folder), os.path.realpath(folder / path)
-    if not Path(file).is_relative_to(root):
-        return Fault.MISSING
-    try:
-        about = os.stat(file)  # noqa: PTH116 - Path.stat raises on names too long in another way
-        if not stat.S_ISREG(about.st_mode):
-            return Fault.MISSING
-        return Fault.HUGE if about.st_size > LARGEST else Path(file).read_bytes()
-    except OSError:
-        return Fault.MISSING

@@ -11,6 +11,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 
 if TYPE_CHECKING:
+    from triad.config.images import ImagesParams
     from triad.config.profile import ProfileParams
     from triad.config.similarity import SimilarityParams
     from triad.config.tasks import Tasks
@@ -28,6 +29,8 @@ class Sections(Protocol):
     def profile(self) -> ProfileParams: ...
     @property
     def text(self) -> TextParams: ...
+    @property
+    def images(self) -> ImagesParams: ...
 
 
 class Networks(Protocol):

@@ -24,7 +24,7 @@ from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.labelled import labelled
-from triad.members.texts import TextSpace, text_tasks
+from triad.members.texts import Space, TextSpace
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 """Inverse penalties tried; each task keeps the one with the least validation loss."""
@@ -45,8 +45,9 @@ class TextLinear:
     kinds: ClassVar[Sequence[str]] = ("words", "letters")
     reads_vectors: ClassVar[bool] = True
     strengths: ClassVar[Sequence[float]] = STRENGTHS
+    space_of: ClassVar[type[Space]] = TextSpace
 
-    space: TextSpace
+    space: Space
     weights: dict[str, Floats]  # task → (columns + 1, classes), the last row the intercept
     chosen: dict[str, float]  # task → inverse penalty
 
@@ -57,12 +58,12 @@ class TextLinear:
     @classmethod
     def make(cls, bench: Bench, name: str) -> TextLinear:
         """Fitted on train, its penalty chosen on validation."""
-        space = TextSpace.fit(bench, cls.kinds, with_vectors=cls.reads_vectors)
+        space = cls.space_of.fit(bench, cls.kinds, with_vectors=cls.reads_vectors)
         return cls.fit(bench.data, bench.params.tasks, space)
 
     def refit(self, bench: Bench, name: str) -> TextLinear:
         """Anew on all days, with the penalty that was chosen."""
-        space = TextSpace.fit(bench, self.kinds, with_vectors=self.reads_vectors)
+        space = self.space_of.fit(bench, self.kinds, with_vectors=self.reads_vectors)
         return self.fit(bench.data, bench.params.tasks, space, self.chosen)
 
     @classmethod
@@ -71,14 +72,14 @@ class TextLinear:
         cls,
         data: Dataset,
         tasks: Mapping[str, TaskParams],
-        space: TextSpace,
+        space: Space,
         strengths: Mapping[str, float] | None = None,
     ) -> Any:
         """Args:
         strengths: task → inverse penalty, where it was chosen before.
         """
         weights, chosen = {}, dict(strengths or {})
-        for name in text_tasks(data, tasks):
+        for name in space.tasks(data, tasks):
             classes = len(data.meta.classes.get(name, ()))
             if not KINDS[tasks[name].kind].has_classes or classes > MOST_CLASSES:
                 continue
@@ -114,7 +115,7 @@ class TextLinear:
         """What `save` wrote."""
         meaning = read_json(folder / "chosen.json")
         weights = {name: np.load(folder / f"task_{name}.npy", allow_pickle=False) for name in meaning["tasks"]}
-        return cls(TextSpace.load(folder / "space"), weights, meaning["strengths"])
+        return cls(cls.space_of.load(folder / "space"), weights, meaning["strengths"])
 
 
 class BagOfWords(TextLinear):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
@@ -32,6 +33,24 @@ def text_tasks(data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
     return [name for name, task in tasks.items() if LABELS[task.label].unit in units & set(data.units)]
 
 
+class Space(Protocol):
+    """Where a row of a unit lies."""
+
+    @classmethod
+    def fit(cls, bench: Bench, kinds: Sequence[str], *, with_vectors: bool = True) -> Space:
+        """Of train rows."""
+
+    def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
+        """Those of `tasks` whose rows lie in it."""
+
+    def matrix(self, data: Dataset, task: str, rows: Ints) -> csr_array:
+        """(n, columns) of `rows` of the task's unit."""
+
+    def save(self, folder: Path) -> None: ...
+    @classmethod
+    def load(cls, folder: Path) -> Space: ...
+
+
 @dataclass(frozen=True)
 class TextSpace:
     """Where a text lies."""
@@ -48,6 +67,10 @@ class TextSpace:
         encoder = encoder_of(bench.params.text) if with_vectors and said else None
         bag = Bag.fit([text for unit in sorted(said) for text in said[unit]], kinds)
         return cls(bag, None if encoder is None else Vectors(encoder, STORE))
+
+    def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
+        """Those of texts."""
+        return text_tasks(data, tasks)
 
     def matrix(self, data: Dataset, task: str, rows: Ints) -> csr_array:
         """(n, columns) of `rows` of the task's unit."""

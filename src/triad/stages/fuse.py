@@ -25,7 +25,7 @@ log = logging.getLogger("triad.fuse")
 
 def fuse(params: Params) -> None:
     """artifacts/features + the members' folders → artifacts/fuse."""
-    log.info("%s · %s", params.fuse, params.text)
+    log.info("%s · %s · %s", params.fuse, params.text, params.images)
     started, target = time.monotonic(), ARTIFACTS / "fuse"
     data = load(ARTIFACTS / "features")
     bench = Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data), _made)

@@ -69,7 +69,8 @@ def refit(params: Params) -> None:
     """
     started = time.monotonic()
     runtime = settle(params.runtime, params.refit.seed)
-    log.info("%s · %s · %s · %s · %s", params.refit, params.similarity, params.profile, params.text, runtime)
+    sections = params.refit, params.similarity, params.profile, params.text, params.images
+    log.info("%s · %s · %s · %s · %s · %s", *sections, runtime)
     light = params.retraining.night == "light"
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
     start = _light(windows(*window, params.features.split_days)) if light else _full()

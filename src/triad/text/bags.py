@@ -63,7 +63,7 @@ class Bag:
         for kind, column in self.column.items():
             counts = csr_array(_counts(kind, texts)[:, column], dtype=np.float64)
             counts.data = 1 + np.log(counts.data)
-            parts.append(normalize(csr_array(counts * self.rarity[kind])))
+            parts.append(normalize(csr_array(counts * self.rarity[kind])) if len(column) else counts)
         return csr_array(hstack(parts, format="csr"))
 
     def save(self, folder: Path) -> None:

@@ -21,6 +21,7 @@ from triad.sources.simulated.days import Day, calendar, day_of, numbered
 from triad.sources.simulated.messages import conversations
 from triad.sources.simulated.oracle import item_table, price_table, user_table
 from triad.sources.simulated.people import COUNTRIES, DEVICES, SEGMENTS, customers
+from triad.sources.simulated.pictures import pictures
 from triad.sources.simulated.prices import roll_prices
 from triad.sources.simulated.queries import known_queries
 from triad.sources.simulated.sizes import SIZES
@@ -98,6 +99,7 @@ def simulate(params: IngestParams) -> Shop:
                 "brand": pa.array(BRANDS).take(pa.array(goods.brand[shown])),
                 "price_cents": goods.list_cents[shown],
                 "available_from": pa.array(goods.available[shown] * 86_400_000_000, pa.timestamp("us", tz="UTC")),
+                "image_path": pa.array(pictures(seed, goods, shown), pa.string()),
             }
         ),
         "prices": pa.table(

@@ -1,0 +1,69 @@
+"""Products' classes from their words and picture: learned, judged, saved; a wrong class of the catalogue is found."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from triad.config.features import FeaturesParams
+from triad.config.images import ImagesParams
+from triad.config.ingest import IngestParams
+from triad.config.tasks import TaskParams
+from triad.config.text import TextParams
+from triad.features.build import fit
+from triad.members.bench import Bench
+from triad.members.product_linear import ProductLinear
+from triad.sources.simulated import simulate
+from triad.tables import connect
+
+TASKS = {"category": TaskParams(kind="multiclass", label="product_class", column="category")}
+WINDOW = date(2026, 1, 20), date(2026, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pa.Table]:
+    shop = IngestParams.model_validate(
+        {"source": "simulated", "as_of": WINDOW[1], "window_days": 40, "simulated": {"size": "small", "seed": 1}}
+    )
+    held = simulate(shop)
+    day = next(held.days())
+    return held.tables | {"events": day.events}
+
+
+def bench_of(tables: dict[str, pa.Table], **columns: pa.Array) -> Bench:
+    """A night over `tables`, whose items say `columns`."""
+    items = tables["items"]
+    for name, values in columns.items():
+        items = items.set_column(items.column_names.index(name), name, values)
+    settings = FeaturesParams.model_validate({"max_oov_rate": 1.0})
+    with connect({**tables, "items": items}) as session:
+        data, _ = fit(session, settings, TASKS, WINDOW)
+    params: Any = SimpleNamespace(tasks=TASKS, text=TextParams(), images=ImagesParams())
+    return Bench(data, params, lambda: np.zeros((0, 0)))
+
+
+def test_pictures_tell_a_category_without_a_word_and_a_product_without_one_is_answered(
+    tables: dict[str, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing = pa.nulls(len(tables["items"]), pa.string())
+    bench = bench_of(tables, title=nothing, description=nothing)
+    data, rows = bench.data, bench.data.rows("test", "products")
+    member = ProductLinear.make(bench, "product_linear")
+    scores, label = member.predict(data, rows)["category"], data.labels("category")[rows]
+    there = np.array([bool(path) for path in data.units["products"].image_path[rows].tolist()])
+    right = scores.argmax(axis=1) == label
+    assert right[there].mean() > 4 * np.bincount(label.astype(int)).max() / len(label)
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert (~there).any() and np.ptp(scores[~there], axis=0).max() < 1e-9  # nothing is known of these
+
+    member.save(tmp_path / "kept")
+    again = ProductLinear.load(tmp_path / "kept").predict(data, rows)["category"]
+    np.testing.assert_allclose(again, scores, atol=1e-5)
+    assert member.refit(bench, "product_linear").chosen == member.chosen
