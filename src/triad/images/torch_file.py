@@ -85,8 +85,8 @@ class _Reader(pickle.Unpickler):
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, size, view = pid
-        if kind != "storage" or view is not None or not isinstance(dtype, np.dtype) or not 0 <= size <= _MOST:
+        word, dtype, key, _, size, view = pid
+        if word != "storage" or view is not None or not isinstance(dtype, np.dtype) or not 0 <= size <= _MOST:
             raise pickle.UnpicklingError("a storage is of an unknown form")
         return _Storage(str(key), dtype, int(size))
 
