@@ -1,6 +1,6 @@
 """Titles and descriptions of a public catalogue (Chorus), written from attributes alone, against a template.
 
-    TRIAD_DATASETS=… python benchmarks/descriptions.py [--seeds 1 2 3] [--epochs 6] [--show validation]
+    TRIAD_DATASETS=… python benchmarks/descriptions.py [--seeds 1 2 3] [--show validation]
 
 Products are dealt by their place in the files, modulo 5: 0 to 2 teach, 3 chooses (`--show validation`), 4 is the test.
 Attributes are the supplier, the name and `attr_*`; the title and the short description are what is to be written. chrF
@@ -139,7 +139,6 @@ def report(writer: Writer, products: list[Product], genre: str, most: int, note:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--show", choices=("validation", "test"), default="test")
     asked = parser.parse_args()
     products = read()
@@ -153,7 +152,7 @@ def main() -> None:
     print(f"facts in the template: {most}")
     for seed in asked.seeds:
         start = time.monotonic()
-        weights = trained(rows, language, asked.epochs, seed)
+        weights = trained(rows, language, seed)
         note = f"seed {seed}, trained in {time.monotonic() - start:.0f} s"
         for genre, count in most.items():
             report(Writer.of(train, language, weights), shown, genre, count, note)

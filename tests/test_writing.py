@@ -12,7 +12,7 @@ from triad.errors import TriadError
 from triad.statistics.chrf import chrf
 from triad.writing.catalogue import asked, edited, lessons, product_of, read_edits
 from triad.writing.decoding import candidates
-from triad.writing.derivation import derive
+from triad.writing.derivation import HOLE, derive
 from triad.writing.language import Language
 from triad.writing.network import LENGTHS, Sizes, Weights
 from triad.writing.product import GENRES, Product
@@ -94,11 +94,12 @@ def test_what_no_attribute_says_is_found(text: str, what: str | None) -> None:
     assert [each.what for each in LANGUAGE.facts.invented(text, OWN)] == ([what] if what else [])
 
 
-def test_a_phrase_is_learned_without_what_its_attributes_do_not_say() -> None:
+def test_what_the_attributes_do_not_say_is_a_hole() -> None:
     product = SHOP[0]
-    slots = LANGUAGE.slots(product)
-    steps = derive(cut(product.texts["description"]), slots, LANGUAGE.places, 20)
-    assert LANGUAGE.text([step.taken for step in steps], slots) == "a lamp of red oak with 4 GB"
+    slots, first = LANGUAGE.slots(product), len(LANGUAGE.words)
+    steps = [step.taken for step in derive(cut(product.texts["description"]), slots, LANGUAGE.places, first)]
+    assert LANGUAGE.text(steps[:-1], slots) == "a lamp of red oak with 4 GB"
+    assert steps.index(HOLE) == len(steps) - 1
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -232,7 +233,7 @@ def test_the_network_is_asked_without_its_framework() -> None:
 def test_the_network_learns_to_write() -> None:
     from triad.writing.training import rows_of, trained
 
-    writer = Writer.of(SHOP, LANGUAGE, trained(rows_of(SHOP, LANGUAGE), LANGUAGE, 6, 1, SIZES))
+    writer = Writer.of(SHOP, LANGUAGE, trained(rows_of(SHOP, LANGUAGE), LANGUAGE, 1, SIZES))
     new = replace(SHOP[7], id="new", name="LX-999", facts={**SHOP[7].facts, "product_colour": "sage"}, texts={})
     written = writer.write(new, "title")
     assert (written.text, written.by) == ("3M LX-999 sage", NETWORK)

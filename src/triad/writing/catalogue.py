@@ -44,8 +44,9 @@ def product_of(item: Mapping[str, Any]) -> tuple[Product, str]:
         TriadError: its attributes are no object of names and values.
     """
     where = f"table items, product {item['item_id']}, column attributes"
-    said = read(item["attributes"] or "", {"brand": item["brand"] or ""}, where=where)
-    facts = {str(key): value for key, value in json.loads(item["attributes"] or "{}").items()}
+    attributes = item.get("attributes") or ""
+    said = read(attributes, {"brand": item["brand"] or ""}, where=where)
+    facts = {str(key): value for key, value in json.loads(attributes or "{}").items()}
     facts = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in facts.items()}
     if item["category"]:
         facts.setdefault("category", str(item["category"]).rpartition("/")[2])

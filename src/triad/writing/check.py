@@ -60,12 +60,12 @@ class Facts:
         users: dict[str, set[str]] = defaultdict(set)
         uses, known = Counter[str](), Counter[str]()
         for product in products:
-            said = {key for text in product.texts.values() for key in keys(text) if key.isalpha()}
-            own = {key for _, text in product.said() for key in keys(text)}
-            uses.update(said)
-            known.update(said & own)
+            said = {key for text in product.texts.values() for key in keys(text)}
             for key in said:
                 users[key].add(product.brand)
+            if product.name:  # of one without a name, too little is known
+                uses.update(said)
+                known.update(said.intersection(key for _, text in product.said() for key in keys(text)))
         needed = min(BRANDS_OF_A_WORD, len({product.brand for product in products}))
         common = frozenset(word for word, brands in users.items() if len(brands) >= needed)
         return cls(
@@ -77,7 +77,7 @@ class Facts:
             COLOURS | _values(products, is_colour),
             MATERIALS | _values(products, is_material),
             common,
-            frozenset(word for word in common if known[word] >= CLAIMED * uses[word]),
+            frozenset(word for word in common if word.isalpha() and known[word] >= max(1, CLAIMED * uses[word])),
             learned(products),
         )
 

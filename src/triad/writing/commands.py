@@ -11,9 +11,7 @@ from triad.writing.network import LENGTHS
 from triad.writing.tone import TONES
 
 LOG = logging.getLogger("triad.describe")
-SEED, EPOCHS = 1, 6
-FEWEST = 50
-"""Texts without which there is nothing to learn from; below, templates write."""
+SEED = 1
 
 
 @click.command(help="Write a title, a description and a promotion line of each product, from its attributes alone.")
@@ -24,8 +22,7 @@ FEWEST = 50
 )
 @click.option("--tone", type=click.Choice(TONES), default="plain", show_default=True)
 @click.option("--length", type=click.Choice(LENGTHS), default="any", show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=EPOCHS, show_default=True)
-def describe(edits: Path | None, tone: str, length: str, epochs: int) -> None:
+def describe(edits: Path | None, tone: str, length: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -41,14 +38,20 @@ def describe(edits: Path | None, tone: str, length: str, epochs: int) -> None:
     with connect(need(TABLES)) as session:
         items = session.sql("SELECT * FROM items ORDER BY item_id").to_arrow_table().to_pylist()
     products, against = map(list, zip(*map(product_of, items), strict=True))
-    if edits:
-        products = edited(products, read_edits(edits), str(edits))
+    texts = read_edits(edits) if edits else []
+    products = edited(products, texts, str(edits))
     taught = lessons(products)
     language = Language.of(taught)
     rows = rows_of(taught, language)
+    by_id = {product.id: product for product in products}
+    beyond = [
+        {"item_id": item, "genre": genre, "says": [f"{each.what} {each.text}" for each in invented]}
+        for item, genre, text in texts
+        if (invented := language.facts.invented(text, asked(by_id[item], genre)))
+    ]
     output = ARTIFACTS / "describe"
     with held(output):
-        weights = trained(rows, language, epochs, SEED) if len(rows) >= FEWEST else None
+        weights = trained(rows, language, SEED) if language.genres and rows else None
         writer = Writer.of(taught, language, weights)
         written = [
             writer.write(asked(product, genre), genre, tone, length)
@@ -72,8 +75,16 @@ def describe(edits: Path | None, tone: str, length: str, epochs: int) -> None:
             pq.write_table(table, folder / "texts.parquet")
             write_json(
                 folder / "counts.json",
-                {"texts": found, "learned_from": len(rows), "given": len(taught), "tone": tone, "length": length},
+                {
+                    "texts": found,
+                    "learned_from": len(rows),
+                    "tone": tone,
+                    "length": length,
+                    "edits_beyond_facts": beyond,
+                },
             )
+    if beyond:
+        click.echo(f"{len(beyond):,} of {len(texts):,} edits say what no attribute says: no other product learns that")
     for genre, count in found.items():
         click.echo(f"{genre}: " + ", ".join(f"{number:,} by {name}" for name, number in count.items()))
     click.echo(f"{len(rows):,} of {len(taught):,} texts taught it · {output / 'texts.parquet'}")

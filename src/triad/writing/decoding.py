@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triad.arrays import Bools, Floats
-from triad.writing.derivation import END, START
+from triad.writing.derivation import END, HOLE, START
 from triad.writing.language import MOST_STEPS, Language
 from triad.writing.network import LENGTHS, Reading, Weights, reading, step
 from triad.writing.product import GENRES, Product
@@ -18,6 +18,9 @@ from triad.writing.tokens import UNITS, has_digit, key_of
 
 BEAMS, POWER = 4, 1.0
 """Texts that are followed at once, and the power of a text's length by which its log-probability is divided."""
+
+SURE = 0.5
+"""At 0 a text pays for all that its like says and its product does not know; at 1 for nothing of it."""
 
 REQUIRED = {"title": ("brand", "name"), "description": (), "promotion": ("name",)}
 """Facts that a text of a genre must say, where they are known."""
@@ -75,7 +78,8 @@ def searched(
         before = np.array([beam.steps[-1] if beam.steps else START for beam in beams])
         used, following = (np.stack([getattr(beam, name) for beam in beams]) for name in ("used", "following"))
         states, chances = step(weights, read, np.stack([beam.state for beam in beams]), before, (used, following))
-        chances[:, START] = -np.inf
+        chances = chances - SURE * np.log1p(-np.minimum(np.exp(chances[:, HOLE : HOLE + 1]), 0.999))
+        chances[:, [START, HOLE]] = -np.inf
         chances[:, words:][used] = -np.inf
         apart = np.hstack([np.ones((len(beams), words), bool), ~following])
         chances[is_number[before][:, None] & is_unit & apart] = -np.inf  # it would make an amount of a number

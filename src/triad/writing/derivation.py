@@ -1,7 +1,7 @@
 """How a text could have been written: step by step, each a word of the language or a slot that is copied.
 
-What the product's attributes do not say is left out, so that no step teaches to invent: the word, or the phrase if that
-is half of it; of a text that says mostly such things, all.
+Where a text says what the product's attributes do not say, it has a hole: a step that training learns to expect and
+that writing never takes. So no step teaches to invent, and what leads to a hole is said less.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from itertools import pairwise
 from triad.writing.slots import Slot
 from triad.writing.tokens import Token
 
-END, START, FIRST = 0, 1, 2
-"""Steps that are no word, and the first that is one."""
-
-_PARTS = {",", ";", "|", "."}
-_LEADING = {"for", "with", "to", "and", "of", "from", "in", "on", "by", "at", "/", "-", "–", "&", "+", ":", "x", "~"}
+END, START, HOLE = range(3)
+"""Steps that are no word."""
 
 
 @dataclass(frozen=True)
@@ -29,47 +26,12 @@ class Step:
     alike: tuple[int, ...]
 
 
-def phrases(tokens: Sequence[Token]) -> list[list[Token]]:
-    """`tokens` parted at commas, each phrase with the comma that ends it."""
-    parts: list[list[Token]] = [[]]
-    for token in tokens:
-        parts[-1].append(token)
-        if token.text in _PARTS:
-            parts.append([])
-    return [part for part in parts if part]
-
-
-def derive(tokens: Sequence[Token], slots: Sequence[Slot], words: Mapping[str, int], most: int) -> list[Step]:
-    """The steps that write what is supported of `tokens`, at most `most`, without END."""
+def derive(tokens: Sequence[Token], slots: Sequence[Slot], words: Mapping[str, int], first: int) -> list[Step]:
+    """The steps that write `tokens`, without END. `first`: the step that copies the first slot."""
     starts: dict[str, list[int]] = {}
     for number, slot in enumerate(slots):
         starts.setdefault(slot.keys[0], []).append(number)
-    used: set[int] = set()
-    whole, lost = _steps(tokens, slots, starts, words, used)
-    if not lost:  # also a name with commas in it
-        return whole if len(whole) <= most else []
-    if lost * 2 > len(tokens):
-        return []
-    steps: list[Step] = []
-    used = set()
-    for phrase in phrases(tokens):
-        now = set(used)
-        found, lost = _steps(phrase, slots, starts, words, now)
-        if lost * 2 <= len(phrase) and len(steps) + len(found) <= most:
-            steps += found
-            used = now
-    return _cleaned(steps, words)
-
-
-def _steps(
-    tokens: Sequence[Token],
-    slots: Sequence[Slot],
-    starts: Mapping[str, list[int]],
-    words: Mapping[str, int],
-    used: set[int],
-) -> tuple[list[Step], int]:
-    """The steps, and how many tokens are in none."""
-    said, steps, at, lost = [token.key for token in tokens], list[Step](), 0, 0
+    said, steps, at, used = [token.key for token in tokens], list[Step](), 0, set[int]()
     while at < len(said):
         fits = [
             number
@@ -79,37 +41,16 @@ def _steps(
         ]
         if fits:
             length = max(len(slots[number].keys) for number in fits)
-            alike = tuple(number for number in fits if len(slots[number].keys) == length)
-            first = slots[alike[0]]
-            used.update(range(first.start, first.end))
-            steps.append(Step(len(words) + FIRST + alike[0], tuple(len(words) + FIRST + number for number in alike)))
+            alike = tuple(first + number for number in fits if len(slots[number].keys) == length)
+            used.update(range(slots[alike[0] - first].start, slots[alike[0] - first].end))
+            steps.append(Step(alike[0], alike))
             at += length
-        else:
-            word = words.get(tokens[at].text)
-            steps += [] if word is None else [Step(word, (word,))]
-            lost += word is None
-            at += 1
-    return steps, lost
-
-
-def _cleaned(steps: list[Step], words: Mapping[str, int]) -> list[Step]:
-    """Without a bracket around nothing, and without a word at a phrase's end that leads to what was left out."""
-    opens, closes = words.get("("), words.get(")")
-    leading = {words[word] for word in _LEADING if word in words}
-    ends = {words[part] for part in _PARTS if part in words}
-    kept: list[Step] = []
-    for step in steps:
-        while kept and kept[-1].taken in leading and step.taken in ends | leading | {closes}:
-            kept.pop()
-        if kept and kept[-1].taken == opens and step.taken == closes:
-            kept.pop()
             continue
-        if step.taken in ends and (not kept or kept[-1].taken in ends):
-            continue
-        kept.append(step)
-    while kept and kept[-1].taken in (ends | leading | {opens}) - {words.get(".")}:
-        kept.pop()
-    return kept
+        word = words.get(tokens[at].text, HOLE)
+        if word != HOLE or not steps or steps[-1].taken != HOLE:
+            steps.append(Step(word, (word,)))
+        at += 1
+    return steps
 
 
 def glue(texts: Iterable[Sequence[Token]]) -> dict[tuple[str, str], bool]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from triad.writing.check import Facts
-from triad.writing.derivation import END, START, class_of, glue
+from triad.writing.derivation import HOLE, class_of, glue
 from triad.writing.product import Product
 from triad.writing.slots import Slot, slots_of
 from triad.writing.tokens import UNITS, Token, cut, has_digit, is_word, keys
 
 MOST_SLOTS, MOST_STEPS = 64, 24
+FEWEST = 50
+"""Texts of a genre, without which a template writes it."""
 
 _USES, _KEYS = 5, 400  # of a word or key to be kept; keys kept
 _ARTICLES = {"a", "in"}  # ampere and inch only after a number, which the check sees
@@ -20,13 +22,13 @@ _ARTICLES = {"a", "in"}  # ampere and inch only after a number, which the check 
 
 @dataclass(frozen=True)
 class Language:
-    """`words`: END, START, then words that name nothing. `known`: keys of facts, those that texts use most first."""
+    """`words`: END, START, HOLE, then words that name nothing. `known`: keys of facts, the most used ones first."""
 
     words: tuple[str, ...]
     known: tuple[str, ...]
     blanks: dict[tuple[str, str], bool]
     facts: Facts
-    genres: frozenset[str]  # of the texts it was learned from
+    genres: frozenset[str]  # those of which there are enough texts to learn from
 
     @classmethod
     def of(cls, products: Sequence[Product]) -> Language:
@@ -54,19 +56,20 @@ class Language:
             and word.casefold() in facts.common - facts.claims
         ]
         known = [key for key, times in uses.most_common(_KEYS) if times >= _USES and key not in ("name", "brand")]
+        written = Counter(genre for product in products for genre in product.texts)
         blanks = glue(cut(text) for product in products for text in product.texts.values())
         return cls(
-            ("", "", *words),
+            (*[""] * (HOLE + 1), *words),
             tuple(known),
             blanks,
             facts,
-            frozenset(genre for product in products for genre in product.texts),
+            frozenset(genre for genre, times in written.items() if times >= FEWEST),
         )
 
     @property
     def places(self) -> dict[str, int]:
         """Word → its place."""
-        return {word: place for place, word in enumerate(self.words) if place not in (END, START)}
+        return {word: place for place, word in enumerate(self.words) if place > HOLE}
 
     @property
     def key_codes(self) -> dict[str, int]:

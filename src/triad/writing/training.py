@@ -18,8 +18,8 @@ from triad.writing.slots import Slot, features, hashed
 from triad.writing.tokens import cut
 
 LOG = logging.getLogger("triad.writing")
-BATCH, RATE, ALIKE = 64, 2e-3, 4
-"""Rows a step, the first learning rate, and how many slots that say the same are credited."""
+STEPS, BATCH, RATE, ALIKE = 2_000, 64, 2e-3, 4
+"""Steps, rows a step, the first learning rate, and how many slots that say the same are credited."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Row:
 
 
 def rows_of(products: Sequence[Product], language: Language) -> list[Row]:
-    """One row a text that says at least one fact and nothing else than facts."""
+    """One row a text that says at least one fact."""
     places, codes, rows = language.places, language.key_codes, list[Row]()
     for product in products:
         slots = language.slots(product)
@@ -43,7 +43,7 @@ def rows_of(products: Sequence[Product], language: Language) -> list[Row]:
             continue
         seen = features(slots, codes)
         for genre, text in sorted(product.texts.items()):
-            steps = derive(cut(text), slots, places, MOST_STEPS - 1)
+            steps = derive(cut(text), slots, places, len(language.words))[: MOST_STEPS - 1]
             if any(step.taken >= len(language.words) for step in steps):
                 rows.append(Row(slots, seen, hashed(product.brand.casefold()), GENRES.index(genre), 0, steps))
     return _with_lengths(rows)
@@ -92,8 +92,8 @@ def bounds(slots: Sequence[Slot]) -> tuple[Ints, Ints]:
     return np.array([slot.start for slot in slots]), np.array([slot.end for slot in slots])
 
 
-def trained(rows: list[Row], language: Language, epochs: int, seed: int, sizes: Sizes | None = None) -> Weights:
-    """The network, taught `rows`.
+def trained(rows: list[Row], language: Language, seed: int, sizes: Sizes | None = None) -> Weights:
+    """The network, taught `rows` in about STEPS steps, however many they are.
 
     Batches hold texts of like length, in an order drawn anew each epoch.
     """
@@ -104,6 +104,7 @@ def trained(rows: list[Row], language: Language, epochs: int, seed: int, sizes: 
     words = len(language.words)
     model = built(sizes or Sizes(words, len(language.known) + 3, len(GENRES)))
     batches = -(-len(rows) // BATCH)
+    epochs = -(-STEPS // batches)
 
     def loss(right: Any, said: Any) -> Any:
         exists = ops.cast(right >= 0, "float32")

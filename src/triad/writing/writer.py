@@ -16,6 +16,9 @@ from triad.writing.tone import framed
 
 NETWORK, TEMPLATE, NOBODY = "network", "template", "nobody"
 
+BORROWED = {"promotion": "description"}
+"""Genre → the one that is written in its place, until people have written enough of it."""
+
 _FEW, _FOREIGN = 4, 0.2  # words in facts to judge a language by; the share known below which it is another
 
 
@@ -58,12 +61,13 @@ class Writer:
 
     def _learned(self, product: Product, genre: str, length: str) -> tuple[str | None, str]:
         """The network's likeliest text that passes the check, or None and why there is none."""
-        if self.weights is None:
+        known = self.language.genres
+        asked = genre if genre in known else BORROWED.get(genre)
+        if self.weights is None or asked not in known:
             return None, "the catalogue has too few texts to learn from"
         if self._is_foreign(product):
             return None, "its attributes are in words that the catalogue does not use"
         why = "the network found nothing to say"
-        asked = genre if genre in self.language.genres else "description"  # nobody has written such a line yet
         for text in candidates(self.weights, self.language, product, asked, length):
             if not (found := self.language.facts.invented(text, product)):
                 return text, ""
