@@ -19,7 +19,7 @@ export UV_LINK_MODE ?= copy
 # DVC's site cache of this checkout; its default is below /var/tmp, where every user of the machine may write
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
-.PHONY: run test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
+.PHONY: run demo test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
 
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
@@ -43,6 +43,11 @@ lint: $(VENV)/.dev
 # Airflow, and MLflow beside it, on this machine; prints addresses and login. Ports: TRIAD_AIRFLOW_PORT, TRIAD_MLFLOW_PORT.
 airflow: $(VENV)/.airflow
 	@exec triad airflow
+
+# A page to try the model that serves, over its own service, on this machine: after `make run`.
+DEMO_PORT ?= 8400
+demo: $(VENV)/.runtime
+	@exec triad serve --demo --port $(DEMO_PORT)
 
 # Real nights in a real Airflow.
 airflow-test: $(VENV)/.dev

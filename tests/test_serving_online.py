@@ -130,6 +130,15 @@ def test_a_list_tells_why_in_parts_that_sum_to_its_scores(client: TestClient) ->
         assert sum(part["value"] for part in row["why"]) == pytest.approx(row["score"], abs=1e-9)
 
 
+def test_a_list_is_kept_until_the_customer_does_something(night: Night) -> None:
+    served, user = Served("1", night), night.users["u0003"]
+    first = served.recommend(night.visit(user, [], AS_OF), 5, why=False)
+    assert served.recommend(night.visit(user, [], AS_OF), 5, why=False) is first
+    assert served.recommend(night.visit(user, [], AS_OF), 4, why=False) is not first
+    bought = night.visit(user, [Event(int(first.items[0]), 3, AS_OF)], AS_OF + 1)
+    assert first.items[0] not in served.recommend(bought, 5, why=False).items and len(served.lists) == 2
+
+
 def test_similar_items_health_metrics_and_the_page(client: TestClient) -> None:
     said = client.post("/similar", json={"item_id": "i0003", "k": 4}).json()
     assert [row["rank"] for row in said["items"]] == [1, 2, 3, 4] and "i0003" not in str(said["items"])

@@ -81,9 +81,7 @@ def _answering(app: FastAPI, holder: Holder) -> None:
     @app.post("/recommend", summary="A customer's list, best first")
     def recommend(body: schemas.Recommend) -> JSONResponse:
         served = holder.now
-        visit = _visit(served.night, body)
-        with served.lock:
-            listed = asking.recommend(visit, body.k, why=body.why)
+        listed = served.recommend(_visit(served.night, body), body.k, why=body.why)
         rows = []
         for place, item in enumerate(listed.items.tolist()):
             row = {"rank": place + 1, **_item(served.night, item), "score": _number(listed.scores[place])}

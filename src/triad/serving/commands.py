@@ -36,6 +36,9 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
         raise TriadError(
             "others could ask without a key", where=f"--host {host}", mend=f"set {KEY}, or keep to 127.0.0.1"
         )
+    # one customer's arrays are small: threads would only wait for one another
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
     os.environ[SETTINGS] = json.dumps({"tables": str(tables or TABLES), "poll": poll, "demo": demo})
     if demo:
         click.echo(f"Triad's page is at http://{host}:{port}/ in a moment; Ctrl-C stops it.")

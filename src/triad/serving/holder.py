@@ -21,13 +21,16 @@ from triad.errors import TriadError
 from triad.members.protocol import Keeper
 from triad.privacy import forgotten
 from triad.serving import asking
-from triad.serving.night import Event, Night
+from triad.serving.asking import Listed
+from triad.serving.night import Event, Night, Visit
 from triad.tracking import fetching, registry
 from triad.tracking.packaged import is_of_this_code
 from triad.tracking.serving import load_registered
 from triad.tracking.stock import with_stock
 
 LOG = logging.getLogger("triad.serve")
+KEPT = 50_000
+"""Lists kept of a state."""
 WARM = 8
 """Customers who are answered before the first request: the first answers compile."""
 
@@ -40,7 +43,23 @@ class Served:
     night: Night
     verdict: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    lists: dict[tuple[int, int, int, bool], Listed] = field(default_factory=dict)  # at most KEPT
     files: Any = None  # kept as long as the state: members are read at first need
+
+    def recommend(self, visit: Visit, k: int, *, why: bool) -> Listed:
+        """`asking.recommend`. A customer who did nothing since has one list until the state goes, and it is kept."""
+        if visit.since:
+            with self.lock:
+                return asking.recommend(visit, k, why=why)
+        key = visit.user, visit.moment, k, why
+        if (kept := self.lists.get(key)) is not None:
+            return kept
+        with self.lock:
+            listed = asking.recommend(visit, k, why=why)
+            if len(self.lists) >= KEPT:
+                self.lists.clear()
+            self.lists[key] = listed
+        return listed
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,8 @@ class Night:
         split = np.concatenate([before[mine], np.full(len(taken), before.max(initial=0), before.dtype)])
         offsets = np.zeros(len(streams.offsets), np.int64)
         offsets[user + 1 :] = len(split)
-        return Visit(self, user, moment, self.data.replaced(streams=Streams(offsets=offsets, split=split, **own)))
+        data = self.data.replaced(streams=Streams(offsets=offsets, split=split, **own))
+        return Visit(self, user, moment, data, len(taken))
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ class Visit:
     user: int
     moment: int
     data: Dataset
+    since: int  # events of the request that count
 
     @property
     def history(self) -> int:

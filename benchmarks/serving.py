@@ -1,0 +1,93 @@
+"""How fast the service answers one customer, under a steady load from a process of its own, while the alias moves.
+
+    triad serve --port 8400 &            # in a checkout with a champion and a night's tables
+    python benchmarks/serving.py http://127.0.0.1:8400 --rate 50 --seconds 60 [--pid PID] [--move VERSION VERSION …]
+
+Requests start on a fixed clock, whether or not earlier ones were answered (an open loop), so a stall costs all who came
+in it. Prints one JSON object. `--move` lets the alias name these versions one after the other, at equal times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+
+
+def ask(base: str, path: str, body: dict | None = None) -> dict:
+    headers = {"Content-Type": "application/json", "X-API-Key": os.environ.get("TRIAD_SERVE_KEY", "")}
+    request = urllib.request.Request(base + path, None if body is None else json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as said:
+        return json.load(said)
+
+
+def move(versions: list[str], every: float) -> None:
+    """Let the alias name each of `versions`, as a promotion and a rollback do."""
+    from triad.config.params import load
+    from triad.tracking.store import client
+
+    publish, registry = load().publish, client(make=False)
+    for version in versions:
+        time.sleep(every)
+        registry.set_registered_model_alias(publish.model, publish.alias, version)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base")
+    parser.add_argument("--rate", type=float, default=50)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--pid", type=int, help="of the service, for its memory")
+    parser.add_argument("--move", nargs="*", default=[])
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    users = ask(asked.base, "/shop")["customers"]
+    luck, count = random.Random(asked.seed), int(asked.rate * asked.seconds)
+    bodies = [{"user_id": luck.choice(users), "k": 20} for _ in range(count)]
+    took, errors, versions = np.full(count, np.nan), [], set()
+    load = psutil.getloadavg()[0]
+    threading.Thread(target=move, args=(asked.move, asked.seconds / (len(asked.move) + 1)), daemon=True).start()
+    begun = time.perf_counter() + 0.5
+
+    def one(n: int) -> None:
+        due = begun + n / asked.rate
+        time.sleep(max(due - time.perf_counter(), 0))
+        try:
+            versions.add(ask(asked.base, "/recommend", bodies[n])["version"])
+            took[n] = 1000 * (time.perf_counter() - due)
+        except (urllib.error.URLError, OSError) as error:
+            errors.append(str(error))
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(one, range(count)))
+    known = took[np.isfinite(took)]
+    print(
+        json.dumps(
+            {
+                "requests": count,
+                "rate": asked.rate,
+                "errors": len(errors),
+                "kinds": sorted(set(errors))[:3],
+                "versions": sorted(versions),
+                "ms": {f"p{p:g}": round(float(np.percentile(known, p)), 1) for p in (50, 90, 99, 100)},
+                "memory_mib": asked.pid and round(psutil.Process(asked.pid).memory_info().rss / 2**20),
+                "cores": os.cpu_count(),
+                "load_before": round(load, 1),
+                "machine": platform.processor() or platform.machine(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
