@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,24 @@ import pyarrow as pa
 import pytest
 
 from triad.config.features import FeaturesParams
+from triad.config.fuse import FuseParams
 from triad.config.ingest import IngestParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.evaluation.intervals import intervals, sentences
+from triad.evaluation.window import window
 from triad.examples.products import Products
 from triad.features.build import fit, transform
 from triad.features.splits import folds
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.fused import Fused
+from triad.members.bench import Bench
+from triad.members.registry import make_member
 from triad.products.attributes import read
 from triad.sources.simulated import simulate
+from triad.statistics import conformal
 from triad.tables import connect
+from triad.tracking.asked import answer
 
 TASKS = {"product_price": TaskParams(kind="regression", label="product_price")}
 SETTINGS = FeaturesParams.model_validate({"max_oov_rate": 0.9})
@@ -74,3 +85,110 @@ def test_contradicting_attributes_say_nothing() -> None:
     assert said.known == {"use": "a, b"}
     assert said.contradicted == {"size": ("l", "m"), "brand": ("luma", "pola")}
     assert read("").known == {} and read(said.text).known == said.known
+
+
+SHOP = IngestParams.model_validate(
+    {"source": "simulated", "as_of": date(2026, 3, 1), "window_days": 40, "simulated": {"size": "small", "seed": 1}}
+)
+MEMBERS = ("popularity", "category_median", "comparables", "product_ridge", "product_trees")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The products of a small shop with the log of its first customers, priced; and the truth."""
+    tables, truth = priced_shop()
+    data, state = made(tables)
+    bench = Bench(data, Sections(), lambda: np.zeros((0, 0)))  # type: ignore[arg-type]
+    members = {name: make_member(name, bench) for name in MEMBERS}
+    fused = fit_fusion(data, members, TASKS, FuseParams())
+    folder = tmp_path_factory.mktemp("fused")
+    fused.save(folder)
+    return SimpleNamespace(data=data, state=state, fused=Fused.load(folder), truth=truth, tables=tables, bench=bench)
+
+
+class Sections:
+    tasks = TASKS
+
+
+def priced_shop() -> tuple[dict[str, pa.Table], dict[str, float]]:
+    shop = simulate(SHOP)
+    day = next(shop.days())
+    truth = dict(zip(*(shop.oracle["products"][name].to_pylist() for name in ("item_id", "log_price")), strict=True))
+    return {**shop.tables, "events": day.events}, truth
+
+
+def test_a_price_follows_from_what_a_product_is(learned: Any) -> None:
+    data, fused = learned.data, learned.fused
+    rows = data.rows("test", "products")
+    label = data.labels("product_price")[rows]
+    alone = fused.predict_members(data, rows, tasks=["product_price"])
+    miss = {name: np.abs(scores["product_price"] - label).mean() for name, scores in alone.items()}
+    best = np.abs(np.array([learned.truth[key] for key in data.units["products"].product_id[rows]]) - label).mean()
+    own = np.abs(fused.predict(data, rows, None, "products")["product_price"] - label).mean()
+    assert best < own < 0.75 * miss["category_median"] < miss["popularity"]
+    assert own < miss["comparables"]
+
+
+def test_intervals_hold_as_much_as_they_say(learned: Any) -> None:
+    data, fused = learned.data, learned.fused
+    scored = window(data, "test", 10, 1)
+    scores = fused.predict(data, scored.of("products"), None, "products")
+    figures = intervals(fused, data, scored, scores)
+    one = figures["product_price"]
+    assert one["level"] == 0.9 and one["rows"] == len(data.rows("test", "products"))
+    assert all(one[name] > 0.8 for name in ("coverage", "coverage_lowest", "coverage_middle", "coverage_highest"))
+    assert "90%" in sentences(figures)[0]
+
+
+def test_residuals_of_each_third_are_its_own_bounds() -> None:
+    random = np.random.default_rng(1)
+    label = random.normal(size=6_000)
+    scores = 0.7 * label + random.normal(size=6_000) * 0.5
+    kept, later = np.arange(3_000), np.arange(3_000, 6_000)
+    interval = conformal.fit(scores[kept], label[kept], 0.9)
+    low, high = conformal.bounds(interval, scores[later])
+    inside = (low <= label[later]) & (label[later] <= high)
+    third = conformal.part_of(label[later], interval["edges"])
+    assert 0.88 < inside.mean() < 0.93 and all(0.87 < inside[third == part].mean() < 0.94 for part in range(3))
+    assert (low <= scores[later]).all() and (scores[later] <= high).all()
+
+
+def asked(learned: Any, **product: str) -> dict[str, Any]:
+    rows = answer(learned, {"items": [{"item_id": "new", **product}]}, {"mode": "price", "k": 0})
+    return rows.iloc[0].to_dict()
+
+
+def test_a_price_is_told_with_its_interval_comparables_and_reasons(learned: Any) -> None:
+    items = learned.tables["items"]
+    rows = items.slice(0, 3).drop_columns(["price_cents", "available_from"])
+    told = answer(learned, {"items": rows.to_pandas()}, {"mode": "price", "k": 0})
+    assert (told["low_cents"] <= told["price_cents"]).all() and (told["price_cents"] <= told["high_cents"]).all()
+    for item, near, why in zip(rows["item_id"].to_pylist(), told["comparables"], told["why"], strict=True):
+        keys = [each.split(" at ")[0] for each in near.split("; ")]
+        assert len(keys) == 5 and item not in keys and why.count(" it by ") == 3
+    assert told["note"].isna().all() and (told["level"] == 0.9).all()
+
+
+def test_little_or_odd_words_get_an_answer_that_says_so(learned: Any) -> None:
+    assert "nothing is said" in asked(learned)["note"]
+    assert "another language" in asked(learned, title="Нержавеющая сковорода")["note"]
+    odd = asked(learned, title="Brunel copper pan", brand="Brunel", attributes='{"brand": "Pola", "weight_g": 400}')
+    assert odd["note"] == "brand is said to be brunel and pola: neither was read" and odd["price_cents"] > 0
+    with pytest.raises(TriadError, match="no object of attributes"):
+        asked(learned, attributes="copper")
+    for wrong in ({}, {"items": []}, {"items": [{"title": "x"}]}, {"items": [{"item_id": "a", "title": 3}]}):
+        with pytest.raises(TriadError):
+            answer(learned, wrong, {"mode": "price", "k": 0})
+
+
+def test_a_model_without_prices_says_so(learned: Any) -> None:
+    bare = SimpleNamespace(state=learned.state, fused=replace(learned.fused, intervals={}))
+    with pytest.raises(TriadError, match="tells no prices"):
+        asked(bare)
+
+
+def test_members_fitted_again_choose_nothing_anew(learned: Any) -> None:
+    again = learned.fused.refit(learned.bench)
+    rows = learned.data.rows("test", "products")
+    before, after = (each.predict(learned.data, rows, None, "products") for each in (learned.fused, again))
+    np.testing.assert_allclose(before["product_price"], after["product_price"], rtol=1e-5)

@@ -19,6 +19,7 @@ class FuseParams(Section):
         *("finetune", "pretrain", "similarity", "trees", "item_knn", "transitions", "own_history", "popularity"),
         *("text_linear", "nearest_text", "bag_of_words"),
         *("search_text", "search_order", "product_linear"),
+        *("category_median", "comparables", "product_ridge", "product_trees"),
     )
     calibrate: bool = True
     combine: Literal["convex", "stacked", "reranked"] = Field(

@@ -80,6 +80,17 @@ class Dataset:
         return labels
 
 
+def nobody(meta: Meta, units: Mapping[str, Any]) -> Dataset:
+    """Rows of `units` alone, of no user and no item of a catalogue: they stand by themselves."""
+    empty: dict[str, Any] = {
+        name: part(
+            **{e.name: Texts.of([]) if e.type in ("Texts", Texts) else np.zeros(0, np.int64) for e in fields(part)}
+        )
+        for name, part in SHARED.items()
+    }
+    return Dataset(**empty, units=units, meta=meta)
+
+
 def save(dataset: Dataset, folder: Path) -> None:
     """Write one .npy an array and one .arrow a column of texts under `folder/<part>/`, and `folder/meta.json`."""
     shared = {name: getattr(dataset, name) for name in SHARED}

@@ -94,7 +94,8 @@ def told(session: duckdb.DuckDBPyConnection) -> Told:
         TriadError: a product's attributes are no object of names and values.
     """
     names = ("item_id", *COLUMNS)
-    wanted = ", ".join(f"coalesce({name}, '')" for name in names)
+    there = {row[0] for row in session.execute("DESCRIBE items").fetchall()}  # a request may leave out what may be null
+    wanted = ", ".join(f"coalesce({name}, '')" if name in there else "''" for name in names)
     rows = session.execute(f"SELECT {wanted}, price_cents FROM items ORDER BY item_id").fetchall()
     columns = dict(zip((*names, "price_cents"), zip(*rows, strict=True), strict=True))
     return Told(columns, attributes_of(columns))

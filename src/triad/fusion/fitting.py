@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from triad.members.labelled import labelled
 from triad.members.mask_seen import MaskSeen
 from triad.members.protocol import Member, Retriever, RowScorer
 from triad.progress import Progress
+from triad.statistics import conformal
 from triad.statistics.calibration import log_powers
 from triad.tasks import LABELS, of_unit
 
@@ -64,7 +66,18 @@ def fit_fusion(
         params.mask_seen,
         reranker,
     )
-    return replace(fused, thresholds=_thresholds(data, fused, tasks))
+    return replace(fused, thresholds=_thresholds(data, fused, tasks), intervals=_intervals(data, fused, tasks))
+
+
+def _intervals(data: Dataset, fused: Fused, tasks: Mapping[str, TaskParams]) -> dict[str, dict[str, Any]]:
+    """Task whose label asks for one → its interval, of the fusion window, which no member learned from."""
+    intervals = {}
+    for name, task in tasks.items():
+        if (level := LABELS[task.label].covers) is not None:
+            rows, label = labelled(data, name, "fusion")
+            scores = fused.predict(data, rows, [name], data.unit_of(name))[name]
+            intervals[name] = conformal.fit(scores, label, level)
+    return intervals
 
 
 def _thresholds(data: Dataset, fused: Fused, tasks: Mapping[str, TaskParams]) -> dict[str, float]:

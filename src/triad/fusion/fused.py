@@ -21,7 +21,7 @@ from triad.fusion.reranker import Reranker
 from triad.kinds import KINDS
 from triad.kinds.base import Calibration
 from triad.members.bench import Bench
-from triad.members.protocol import Generator, Member, RowScorer
+from triad.members.protocol import EVIDENT, Generator, Member, RowScorer
 from triad.members.registry import check_names, load_member
 
 RERANKER = "reranker"
@@ -43,6 +43,7 @@ class Fused:
     mask_seen: bool = False  # whether lists leave out what was taken before
     reranker: Reranker | None = None  # orders the first items of lists, where that was better
     thresholds: dict[str, float] = field(default_factory=dict)  # task → the confidence below which it refuses
+    intervals: dict[str, dict[str, Any]] = field(default_factory=dict)  # task → `statistics.conformal`
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -70,7 +71,12 @@ class Fused:
     def kept(self) -> list[str]:
         """Members that serve: with a weight, or able to name what an answer rests on."""
         needed = self.needed(self.weights)
-        return [n for n in self.members if n in needed or (n in RECIPES and "Sourced" in RECIPES[n].protocols)]
+        return [name for name in self.members if name in needed or name in self.evident]
+
+    @property
+    def evident(self) -> list[str]:
+        """Members that can say what an answer rests on."""
+        return [n for n in self.members if n in RECIPES and set(EVIDENT).intersection(RECIPES[n].protocols)]
 
     def predict(
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
@@ -160,7 +166,7 @@ class Fused:
         """Each member under `members/<name>/`, the re-ranker in a folder of its own, and `fusion.json`."""
         for name, member in self.members.items():
             member.save(folder / "members" / name)
-        names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen", "thresholds")
+        names = ("kinds", "given", "calibrations", "weights", "record", "mask_seen", "thresholds", "intervals")
         numbers: dict[str, Any] = {name: getattr(self, name) for name in names}
         numbers["blends"] = {task: asdict(blend) for task, blend in self.blends.items()}
         if self.reranker is not None:

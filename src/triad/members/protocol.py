@@ -84,4 +84,19 @@ class Keeper(Protocol):
         """Compute once what all questions on the catalogue of `data` share."""
 
 
-PROTOCOLS: dict[str, type] = {each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced, Searcher)}
+@runtime_checkable
+class Explaining(Protocol):
+    """Says what a number of a product rests on."""
+
+    def comparables(self, data: Dataset, rows: Ints, task: str, count: int) -> list[list[tuple[str, float, float]]]:
+        """(n,) key, label and likeness of at most `count` products that it learned from, the likest first."""
+
+    def drivers(self, data: Dataset, rows: Ints, task: str) -> list[dict[str, float]]:
+        """(n,) what moved the score, in words, and by how much, the largest first."""
+
+
+PROTOCOLS: dict[str, type] = {
+    each.__name__: each for each in (RowScorer, Retriever, Generator, Sourced, Searcher, Explaining)
+}
+EVIDENT = ("Sourced", "Explaining")
+"""Protocols of members that serve even without a weight: they say what an answer rests on."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, ORACLE, TABLES, need, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation import figures, gate, retrieval
+from triad.evaluation import figures, gate, intervals, retrieval
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, assess
 from triad.evaluation.assess import ORACLE as TRUTH
 from triad.evaluation.figures import Rows
@@ -74,6 +74,7 @@ def evaluate(params: Params) -> None:
     best = {task: record["best"] for task, record in fused.record.items()}
     metrics = figures.metrics_json(results, settings, best)
     searched = retrieval.retrieval(fused, data, test, settings)
+    covered = intervals.intervals(fused, data, test, models[FUSED].tasks)
     verdict = verdict_json(judged, results, metrics, champion=version, experiment=experiment(), k=settings.k)
     tables = {
         "members": figures.models_rows(results, settings),
@@ -100,10 +101,15 @@ def evaluate(params: Params) -> None:
             pretrain=_read("pretrain/metrics.json"),
             source=source_gate(_read("finetune/metrics.json")),
             refitted=refitted,
-            notes=[*notes(data, test, is_simulated=TRUTH in models), *retrieval.sentences(searched)],
+            notes=[
+                *notes(data, test, is_simulated=TRUTH in models),
+                *retrieval.sentences(searched),
+                *intervals.sentences(covered),
+            ],
         )
     )
     numbers = metrics | ({} if searched is None else {"retrieval": searched})
+    numbers |= {"intervals": covered} if covered else {}
     _write(page, verdict, numbers, tables, score_table(data, test, models[FUSED]))
     log.info("\n%s", summary(metrics, verdict))
     size = (len(test.rows), len(test.queries), len(models), time.monotonic() - started, OUTPUT)

@@ -119,6 +119,8 @@ class Label(Protocol):
     """Parts of their table that trees read."""
     naive: float | None = None
     """What to answer without learning, where that is not the constant of the kind."""
+    covers: float | None = None
+    """How often the interval that goes with its prediction holds the truth; None: it has no interval."""
     question: str
     """What a task answers, in a merchant's words; {days} and {column} stand for its options."""
 

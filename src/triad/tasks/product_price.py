@@ -24,6 +24,7 @@ class ProductPrice(Label):
     cluster = "kin"
     slices = ()  # its unit says them
     reads = ()
+    covers = 0.9  # never a price without its interval
     question = "What does a product like this one cost, from what it is? (log of 1 + cents)"
 
     def make(self, name: str, tasks: Mapping[str, TaskParams], rows: Any, classes: Sequence[str]) -> Floats:

@@ -7,8 +7,7 @@ not sure enough is refused: the confidence that is asked for was chosen with the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow as pa
 from triad.arrays import Floats, Ints
 from triad.config.members import RECIPES
 from triad.errors import TriadError
-from triad.examples.dataset import SHARED, Dataset
+from triad.examples.dataset import Dataset, nobody
 from triad.examples.messages import UNIT, WORDS, Messages, read
 from triad.features.entities import tokens
 from triad.members.protocol import Sourced
@@ -80,10 +79,4 @@ def _dataset(state: State, ids: Sequence[str], said: Sequence[str]) -> Dataset:
         split=np.full(len(ids), -1, np.int8),
         labels=labels,
     )
-    nothing: dict[str, Any] = {
-        name: arrays(
-            **{each.name: Texts.of([]) if each.type == "Texts" else np.zeros(0, np.int64) for each in fields(arrays)}
-        )
-        for name, arrays in SHARED.items()
-    }
-    return Dataset(**nothing, units={UNIT.name: own}, meta=state.meta)
+    return nobody(state.meta, {UNIT.name: own})

@@ -26,10 +26,12 @@ from pydantic import ValidationError
 
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
+from triad.examples.products import COLUMNS
 from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
 from triad.tracking.answering import answers
 from triad.tracking.inputs import Tables, arrow, opened
+from triad.tracking.pricing import priced
 from triad.tracking.searching import searched
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend", "search", "answer")
+MODES = ("score", "recommend", "search", "answer", "price")
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
@@ -48,7 +50,7 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
     """What `mode` asks for; a `k` of 0 is the default.
 
     score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`;
-    answer: what each message is answered.
+    answer: what each message is answered; price: what each product of the table items costs, from what it is.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -58,6 +60,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
         raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
     if mode == "answer":
         return _plain(answers(model.state, model.fused, *_messages(_tables(model_input))))
+    if mode == "price":
+        return _plain(priced(model.state, model.fused, _products(_tables(model_input))))
     with ExitStack() as stack:
         try:
             session = stack.enter_context(opened(_tables(model_input)))
@@ -90,6 +94,25 @@ def _messages(tables: Tables) -> tuple[list[str], list[str]]:
             raise TriadError("is missing, or holds what is no text", where=where, mend=mend)
         said.append(values)
     return said[0], said[1]
+
+
+def _products(tables: Tables) -> dict[str, list[str]]:
+    """What the request says of products, "" where it says nothing; it needs no other table, and no price.
+
+    Raises:
+        TriadError: there is none, one has no id, or a column holds what is no text.
+    """
+    mend = 'send {"items": [{"item_id": …, "title": …, "brand": …, "category": …, "attributes": "{…}"}, …]}'
+    if not isinstance(tables, Mapping) or "items" not in tables:
+        raise TriadError("holds no products", where="model input, table items", mend=mend)
+    table, said = arrow("items", tables["items"]), {}
+    for name in ("item_id", *COLUMNS):
+        values = table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
+        held = [each for each in values if each is not None]
+        if not all(isinstance(each, str) for each in held) or (name == "item_id" and len(held) < max(len(values), 1)):
+            raise TriadError("is missing, or holds what is no text", where=f"table items, column {name}", mend=mend)
+        said[name] = [each or "" for each in values]
+    return said
 
 
 def _settings(model: ServingModel, k: Any) -> RecommendParams:

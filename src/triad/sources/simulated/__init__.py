@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from triad.config.ingest import IngestParams
 from triad.errors import TriadError
+from triad.sources.simulated.attributes import described
 from triad.sources.simulated.catalogue import products
 from triad.sources.simulated.chance import OPENING
 from triad.sources.simulated.days import Day, calendar, day_of, numbered
@@ -76,6 +77,7 @@ def simulate(params: IngestParams) -> Shop:
     shown = goods.in_window(first)
     item_id = numbered("i", shown, 6)
     titles, descriptions = product_texts(goods, shown)
+    attributes, priced = described(seed, goods, shown)
     leaves = pa.array([leaf.path for leaf in LEAVES])
     day = np.arange(first, last + 1)[:, None]
     row, item = np.nonzero((goods.arrived <= day) & (day < goods.leaves_on))
@@ -97,6 +99,7 @@ def simulate(params: IngestParams) -> Shop:
                 "description": descriptions,
                 "category": leaves.take(pa.array(goods.leaf[shown])),
                 "brand": pa.array(BRANDS).take(pa.array(goods.brand[shown])),
+                "attributes": attributes,
                 "price_cents": goods.list_cents[shown],
                 "available_from": pa.array(goods.available[shown] * 86_400_000_000, pa.timestamp("us", tz="UTC")),
                 "image_path": pa.array(pictures(seed, goods, shown), pa.string()),
@@ -118,6 +121,7 @@ def simulate(params: IngestParams) -> Shop:
         "items": item_table(world, shown, last),
         "prices": price_table(world, item, row),
         "messages": messages,
+        "products": priced,
         "searches": truly_graded,
     }
     return Shop(tables, oracle, world, first, last)

@@ -15,6 +15,7 @@ from triad.sources.simulated.taxonomy import BRANDS, LEAVES, TOP_OF_BRAND, TOP_O
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+NOISE = 0.5  # deviation of `dearness` within a brand and category
 AT_HOME = 0.8  # share of products whose brand is one of their broad category's own
 
 
@@ -31,6 +32,7 @@ class Products:
     value: Floats  # turns clicks into purchases
     popularity: Floats  # weight in the shop's own lists
     dearness: Floats  # log of list price over its category's middle price
+    surprise: Floats  # the part of it, standard normal, that does not follow from the brand
     list_cents: Ints  # level that prices return to
     words: Ints  # (n, 5) raw choices of kind, material, colour, adjective, purpose
 
@@ -65,7 +67,7 @@ def products(seed: int, size: Size, last: int) -> Products:
 
     quality = brand_quality[brand] + leaf_quality[leaf] + 0.4 * z[:, 5]
     value = brand_value[brand] + leaf_value[leaf] + 0.3 * quality + 0.1 * z[:, 6]
-    dearness = 0.25 * brand_quality[brand] + 0.5 * z[:, 7]
+    dearness = 0.25 * brand_quality[brand] + NOISE * z[:, 7]
     middle = np.array([entry.price for entry in LEAVES])[leaf]
     backdated = lifetimes(u[:, 1], size.product_days)
     return Products(
@@ -78,6 +80,7 @@ def products(seed: int, size: Size, last: int) -> Products:
         value=value,
         popularity=np.exp(0.5 * quality + 0.6 * z[:, 8]),
         dearness=dearness,
+        surprise=z[:, 7],
         list_cents=np.rint(100 * middle * np.exp(dearness)).astype(np.int64),
         words=np.column_stack([(u[:, 9:13] * 60).astype(np.int64), np.rint(10 * (quality + 0.4 * z[:, 13]))]).astype(
             np.int64

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 OPENING = (date(2025, 1, 1) - date(1970, 1, 1)).days
 """The day the shop opened. Days are counted from 1970-01-01."""
 
-_PURPOSES = ("shop", "customers", "products", "prices", "visits", "pages", "outcomes", "messages", "wants", "pictures")
+_PURPOSES = (
+    *("shop", "customers", "products", "prices", "visits", "pages", "outcomes", "messages", "wants", "pictures"),
+    "attributes",
+)
 
 
 def generator(seed: int, purpose: str, day: int = 0) -> np.random.Generator:

@@ -23,20 +23,25 @@ def product_texts(goods: Products, shown: Ints) -> tuple[list[str], list[str]]:
     """Titles and descriptions of the products `shown`. The adjective follows perceived quality, the rest is free."""
     titles, descriptions = [], []
     for number in shown:
-        leaf, top = LEAVES[goods.leaf[number]], TOPS[TOP_OF_LEAF[goods.leaf[number]]]
-        kind, material, colour, form, merit = (int(word) for word in goods.words[number])
-        grades = GRADES[0 if merit < -4 else 1 if merit < 5 else 2]
-        words = {
-            "brand": BRANDS[goods.brand[number]],
-            "grade": grades[form % len(grades)],
-            "material": top.materials[material % len(top.materials)],
-            "kind": leaf.kinds[kind % len(leaf.kinds)],
-            "colour": COLOURS[colour % len(COLOURS)],
-            "purpose": top.purposes[(kind + material) % len(top.purposes)],
-        }
+        words, form = words_of(goods, int(number)), int(goods.words[number, 3])
         titles.append(_sentence(TITLES[form % len(TITLES)].format(**words)))
         descriptions.append(_sentences(DESCRIPTIONS[(form // 4) % len(DESCRIPTIONS)].format(**words)))
     return titles, descriptions
+
+
+def words_of(goods: Products, number: int) -> dict[str, str]:
+    """What a product is called by."""
+    leaf, top = LEAVES[goods.leaf[number]], TOPS[TOP_OF_LEAF[goods.leaf[number]]]
+    kind, material, colour, form, merit = (int(word) for word in goods.words[number])
+    grades = GRADES[0 if merit < -4 else 1 if merit < 5 else 2]
+    return {
+        "brand": BRANDS[goods.brand[number]],
+        "grade": grades[form % len(grades)],
+        "material": top.materials[material % len(top.materials)],
+        "kind": leaf.kinds[kind % len(leaf.kinds)],
+        "colour": COLOURS[colour % len(COLOURS)],
+        "purpose": top.purposes[(kind + material) % len(top.purposes)],
+    }
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,203 @@
+"""The member `product_trees`: LightGBM (Ke et al. 2017) on what is said of products, and on what similar ones cost.
+
+Its columns are the words' main directions (latent semantic analysis, Deerwester et al. 1990), attributes that are
+numbers, a linear guess, comparables, and what brand and category usually cost. Of a train product they leave out what
+the product itself says. The trees can name what moved a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.decomposition import TruncatedSVD
+from threadpoolctl import threadpool_limits
+
+from triad.arrays import Floats, Ints
+from triad.artifacts import read_json, write_json
+from triad.boosting import ORDER, lightgbm
+from triad.config.members import Recipe
+from triad.examples.dataset import Dataset
+from triad.members.bench import Bench
+from triad.members.product_plain import UNIT, Known, Lesson, _PerTask, asked_numbers, both, lesson, line, miss, ridge
+from triad.products.comparables import Comparables
+from triad.products.space import Said, said
+from triad.texts import Texts
+
+MEMBERS = Recipe("product_trees", "ProductTrees", ("RowScorer", "Explaining"), answers="products")
+TREES, RATE, DIRECTIONS, FOLDS, PENALTY, SHRINK = (100, 200, 400), 0.05, 48, 5, 1.0, 5
+SETTINGS: Mapping[str, Any] = {
+    "objective": "regression_l1",
+    "learning_rate": RATE,
+    "num_leaves": 31,
+    "min_data_in_leaf": 10,
+    "feature_fraction": 0.4,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "max_bin": 127,
+    "force_row_wise": True,
+    "seed": 1,
+}
+LIKE, WORDS = "products like it", "its words"
+GROUPS = ("category", "brand")
+_DIAL = "fuse.members", "a list without product_trees"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What products of a category or a brand usually cost."""
+
+    means: Mapping[str, Mapping[str, float]]  # group → its value → mean label, drawn to the middle
+    middle: float
+
+    @classmethod
+    def fit(cls, products: Sequence[Said], label: Floats) -> Usual:
+        """Of train products."""
+        middle, means = float(np.median(label)), dict[str, dict[str, float]]()
+        for name in GROUPS:
+            values, place = Texts.of([getattr(each, name) for each in products]).codes()
+            total, count = np.bincount(place, label - middle), np.bincount(place)
+            means[name] = dict(zip(values, (middle + total / (count + SHRINK)).tolist(), strict=True))
+        return cls(means, middle)
+
+    def of(self, products: Sequence[Said]) -> Floats:
+        """(n, groups)."""
+        rows = [[self.means[name].get(getattr(each, name), self.middle) for name in GROUPS] for each in products]
+        return np.array(rows, np.float64).reshape(len(products), len(GROUPS))
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The trees of one task, and what their columns are made of."""
+
+    known: Known
+    axes: Floats  # (columns, directions)
+    weights: Floats  # of the linear guess
+    usual: Usual
+    booster: Any
+    trees: int
+
+    @classmethod
+    @threadpool_limits.wrap(limits=1)
+    def fit(cls, of: Lesson, later: Lesson | None, trees: int | None = None) -> Grown:
+        """Of `of`; how many trees is chosen on `later`."""
+        known = Known.fit(of)
+        matrix, count = known.space.matrix(of.products), len(of.label)
+        size = min(DIRECTIONS, count - 1, matrix.shape[1] - 1)
+        axes = TruncatedSVD(size, random_state=1, n_iter=3).fit(matrix).components_.T.astype(np.float32)
+        weights, usual = ridge(matrix, of.label, PENALTY), Usual.fit(of.products, of.label)
+        made = cls(known, axes, weights, usual, None, trees or max(TREES))
+        guesses: Floats = np.zeros((count, 1 + len(GROUPS)))
+        fold = np.arange(count) % FOLDS
+        for k in range(FOLDS):  # what a train product's own label is in would give it away
+            out, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            rest, label = [of.products[row] for row in out], of.label[out]
+            part = replace(made, weights=ridge(matrix[out], label, PENALTY), usual=Usual.fit(rest, label))
+            guesses[held] = part._guesses([of.products[row] for row in held], matrix[held])
+        columns = made._columns(of.products, matrix, guesses, known.nearest(of.products, known.key))
+        library = lightgbm(*_DIAL)
+        examples = library.Dataset(columns, of.label, feature_name=[f"c{n}" for n in range(columns.shape[1])])
+        booster = library.train({**ORDER, **SETTINGS, "num_iterations": made.trees}, examples)
+        made = replace(made, booster=booster)
+        if later is None or trees is not None:
+            return made
+        tried = made.columns(later.products)
+        return replace(made, trees=min(TREES, key=lambda n: miss(booster.predict(tried, num_iteration=n), later.label)))
+
+    @property
+    def names(self) -> list[str]:
+        """What each column is about, in words."""
+        groups = [f"its {name}" for name in GROUPS]
+        return [WORDS] * (self.axes.shape[1] + 1) + groups + [LIKE] * 4 + list(self.known.space.names)
+
+    def columns(self, products: Sequence[Said]) -> Floats:
+        """(n, columns) of products that were not learned from."""
+        matrix = self.known.space.matrix(products)
+        return self._columns(products, matrix, self._guesses(products, matrix), self.known.nearest(products))
+
+    def _columns(self, products: Sequence[Said], matrix: csr_array, guesses: Floats, near: Comparables) -> Floats:
+        numbers = self.known.space.numbers(products)
+        return np.column_stack([matrix @ self.axes, guesses, near.columns, numbers]).astype(np.float32)
+
+    def _guesses(self, products: Sequence[Said], matrix: csr_array) -> Floats:
+        """(n, 1 + groups) by words, by category and by brand."""
+        return np.column_stack([line(matrix, self.weights), self.usual.of(products)])
+
+    def score(self, products: Sequence[Said]) -> Floats:
+        if not products:
+            return np.zeros(0)
+        return np.asarray(self.booster.predict(self.columns(products), num_iteration=self.trees))
+
+    def drivers(self, products: Sequence[Said]) -> list[dict[str, float]]:
+        """(n,) what each moved the score by, in the label's unit, the largest first; beside the mean of all."""
+        moved = self.booster.predict(self.columns(products), num_iteration=self.trees, pred_contrib=True)[:, :-1]
+        told = []
+        for row in moved:
+            by: dict[str, float] = {}
+            for name, value in zip(self.names, row, strict=True):
+                by[name] = by.get(name, 0.0) + float(value)
+            told.append(dict(sorted(by.items(), key=lambda each: -abs(each[1]))))
+        return told
+
+    def save(self, folder: Path) -> None:
+        """Arrays, and the trees as LightGBM's text."""
+        self.known.save(folder)
+        np.save(folder / "axes.npy", self.axes, allow_pickle=False)
+        np.save(folder / "weights.npy", self.weights, allow_pickle=False)
+        (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
+        write_json(folder / "grown.json", {"usual": asdict(self.usual), "trees": self.trees})
+
+    @classmethod
+    def load(cls, folder: Path) -> Grown:
+        """What `save` wrote."""
+        numbers = read_json(folder / "grown.json")
+        axes, weights = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("axes", "weights"))
+        booster = lightgbm(*_DIAL).Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
+        return cls(Known.load(folder), axes, weights, Usual(**numbers["usual"]), booster, numbers["trees"])
+
+
+@dataclass(frozen=True)
+class ProductTrees(_PerTask):
+    """`Grown` of each task."""
+
+    held: dict[str, Grown]
+
+    @classmethod
+    def make(cls, bench: Bench, name: str) -> ProductTrees:
+        """Of train, the number of trees chosen on validation."""
+        return cls({task: Grown.fit(*both(bench.data, task)) for task in asked_numbers(bench)})
+
+    def refit(self, bench: Bench, name: str) -> ProductTrees:
+        """Of all days, with as many trees."""
+        data = bench.data
+        return ProductTrees({t: Grown.fit(lesson(data, t, "train"), None, o.trees) for t, o in self.held.items()})
+
+    def comparables(self, data: Dataset, rows: Ints, task: str, count: int) -> list[list[tuple[str, float, float]]]:
+        """(n,) key, label and likeness of the nearest products that were learned from and share a word with it."""
+        known, products = self.held[task].known, said(data.units[UNIT], rows)
+        near = known.nearest(products, data.units[UNIT].product_id[np.asarray(rows)])
+        return [
+            [(known.key[int(r)], float(y), float(c)) for r, y, c in zip(*each, strict=True) if c > 0][:count]
+            for each in zip(near.row, near.label, near.cosine, strict=True)
+        ]
+
+    def drivers(self, data: Dataset, rows: Ints, task: str) -> list[dict[str, float]]:
+        """See `Grown.drivers`."""
+        return self.held[task].drivers(said(data.units[UNIT], rows))
+
+    def save(self, folder: Path) -> None:
+        """A folder a task."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for task, one in self.held.items():
+            one.save(folder / task)
+        write_json(folder / "tasks.json", list(self.held))
+
+    @classmethod
+    def load(cls, folder: Path) -> ProductTrees:
+        """What `save` wrote."""
+        return cls({task: Grown.load(folder / task) for task in read_json(folder / "tasks.json")})

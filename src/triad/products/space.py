@@ -1,0 +1,113 @@
+"""Where products lie: the words and letters of what is said of them, and their attributes that are numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+
+from triad.arrays import Floats, Ints
+from triad.artifacts import read_json, write_json
+from triad.products.attributes import Value
+from triad.text.bags import Bag
+from triad.text.terms import plain
+
+MOST_NUMBERS, FEWEST = 100, 8
+"""Attributes that are columns of their own, and products that must have one for that."""
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of a product: never its price."""
+
+    title: str
+    description: str
+    category: str
+    brand: str
+    attributes: Mapping[str, Value]
+
+    @property
+    def text(self) -> str:
+        """All of it. Each attribute is a sentence, so that its name and value are a pair of words."""
+        named = (f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in self._free)
+        return plain(" . ".join([self.brand, self.category.replace("/", " / "), self.title, *named, self.description]))
+
+    @property
+    def called(self) -> str:
+        """Brand and title, whose letters hold a model's number."""
+        return plain(f"{self.brand} {self.title}")
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Attributes that are numbers, or begin with one."""
+        found = {}
+        for name, value in self._free:
+            if isinstance(value, float):
+                found[name] = value
+            elif (match := _NUMBER.match(value)) is not None:
+                found[name] = float(match[0].replace(",", "."))
+        return found
+
+    @property
+    def _free(self) -> list[tuple[str, Value]]:
+        return [(name, value) for name, value in self.attributes.items() if "price" not in name]
+
+
+def said(products: object, rows: Ints) -> list[Said]:
+    """(n,) of `rows` of the unit's arrays."""
+    parts = [getattr(products, name)[np.asarray(rows)].tolist() for name in ("title", "description", "category")]
+    parts += [getattr(products, "brand")[np.asarray(rows)].tolist()]  # noqa: B009
+    attributes = [json.loads(text or "{}") for text in getattr(products, "attributes")[np.asarray(rows)]]  # noqa: B009
+    return [Said(*each) for each in zip(*parts, attributes, strict=True)]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Fitted on train products."""
+
+    words: Bag
+    letters: Bag
+    names: tuple[str, ...]  # attributes that are columns of their own
+
+    @classmethod
+    def fit(cls, products: Sequence[Said]) -> Space:
+        """Of what is said of `products`."""
+        counts = Counter(name for each in products for name in each.numbers)
+        often = [name for name, count in counts.items() if count >= FEWEST]
+        names = sorted(sorted(often, key=lambda name: (-counts[name], name))[:MOST_NUMBERS])
+        words = Bag.fit([each.text for each in products], ("words",))
+        return cls(words, Bag.fit([each.called for each in products], ("letters",)), tuple(names))
+
+    def matrix(self, products: Sequence[Said]) -> csr_array:
+        """(n, columns), the words and the letters of each product of length 1."""
+        words, letters = self.terms(products), self.letters.matrix([each.called for each in products])
+        return csr_array(hstack([words, letters], format="csr"))
+
+    def terms(self, products: Sequence[Said]) -> csr_array:
+        """(n, columns) of words alone."""
+        return self.words.matrix([each.text for each in products])
+
+    def numbers(self, products: Sequence[Said]) -> Floats:
+        """(n, names), NaN where a product has none."""
+        read = [each.numbers for each in products]
+        rows = [[each.get(name, np.nan) for name in self.names] for each in read]
+        return np.array(rows, np.float64).reshape(len(products), len(self.names))
+
+    def save(self, folder: Path) -> None:
+        """Both bags, and the names."""
+        self.words.save(folder / "words")
+        self.letters.save(folder / "letters")
+        write_json(folder / "names.json", list(self.names))
+
+    @classmethod
+    def load(cls, folder: Path) -> Space:
+        """What `save` wrote."""
+        names = tuple(read_json(folder / "names.json"))
+        return cls(Bag.load(folder / "words"), Bag.load(folder / "letters"), names)

@@ -1,0 +1,55 @@
+"""Prediction intervals of a stated coverage, from residuals of rows that no model learned from.
+
+Split conformal prediction (Papadopoulos et al. 2002; Lei et al. 2018), Mondrian by thirds of the label (Vovk,
+"Conditional validity of inductive conformal predictors", ACML 2012): cheap, middling and dear rows each have bounds of
+their own, so each third is covered, and not the middle alone. A value is in a row's interval if its own third's bounds
+hold it; what lies between two such parts is too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from triad.arrays import Floats, Ints
+
+PARTS = 3
+
+
+def fit(scores: Floats, labels: Floats, level: float) -> dict[str, Any]:
+    """As JSON holds it: `level`, the `edges` between thirds, and of each third the `low` and `high` residual.
+
+    Args:
+        scores, labels: (n,) of rows that the scores' model has not seen.
+    """
+    edges = np.quantile(labels, np.arange(1, PARTS) / PARTS)
+    parts, tail = part_of(labels, edges), (1 - level) / 2
+    low, high = [], []
+    for part in range(PARTS):
+        residual = np.sort((labels - scores)[parts == part])
+        # of n residuals and the one to come, tail · (n + 1) lie outside on either side
+        rank = max(1, int(np.floor(tail * (len(residual) + 1))))
+        low.append(float(residual[min(rank, len(residual)) - 1]) if len(residual) else -np.inf)
+        high.append(float(residual[-min(rank, len(residual))]) if len(residual) else np.inf)
+    return {"level": level, "edges": edges.tolist(), "low": low, "high": high}
+
+
+def bounds(interval: Mapping[str, Any], scores: Floats) -> tuple[Floats, Floats]:
+    """(n,) lowest and highest value that belong to each score."""
+    edges: Sequence[float] = [-np.inf, *interval["edges"], np.inf]
+    lowest, highest = np.full(len(scores), np.inf), np.full(len(scores), -np.inf)
+    for part in range(PARTS):
+        low = np.maximum(scores + interval["low"][part], edges[part])
+        high = np.minimum(scores + interval["high"][part], edges[part + 1])
+        held = low <= high
+        lowest[held] = np.minimum(lowest, low)[held]
+        highest[held] = np.maximum(highest, high)[held]
+    # no third may hold a value near it: then it is the score alone
+    return np.minimum(lowest, scores), np.maximum(highest, scores)
+
+
+def part_of(labels: Floats, edges: Sequence[float] | Floats) -> Ints:
+    """(n,) third of each label."""
+    return np.searchsorted(np.asarray(edges), labels, side="right")
