@@ -24,7 +24,7 @@ from triad.datasets.base import folder
 from triad.statistics.chrf import chrf
 from triad.writing.check import Facts
 from triad.writing.language import Language
-from triad.writing.product import Product
+from triad.writing.product import Product, is_colour, is_material
 from triad.writing.template import template
 from triad.writing.tokens import keys
 from triad.writing.training import rows_of, trained
@@ -76,10 +76,11 @@ def best_template(language: Language, products: list[Product], genre: str) -> in
 def planted(facts: Facts, products: list[Product], texts: list[Written]) -> dict[str, float]:
     """Kind of a fact → the share found of those planted, one in each text, at a place drawn at random."""
     draw, caught, tried = np.random.default_rng(0), Counter[str](), Counter[str]()
-    pools: dict[str, list[str]] = {
-        "colour": sorted(facts.colours),
-        "material": sorted(facts.materials),
-        "brand": sorted(facts.brands.values()),
+    values = [(key, said) for product in products for key, said in product.said() if len(keys(said)) == 1]
+    pools: dict[str, list[str]] = {  # what these products themselves say, whether the check has met it or not
+        "colour": sorted({said for key, said in values if is_colour(key) and said.isalpha()}),
+        "material": sorted({said for key, said in values if is_material(key) and said.isalpha()}),
+        "brand": sorted({product.brand for product in products}),
         "number with unit": [f"{n} {unit}" for n in (17, 43, 95, 380, 770) for unit in ("GB", "W", "mm", "pages")],
         "model": sorted({p.name for p in products if re.fullmatch(r"[A-Z]+[-A-Z0-9]*\d[A-Z0-9]*", p.name)}),
     }

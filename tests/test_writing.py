@@ -140,6 +140,7 @@ WRITER = Writer.of(SHOP, LANGUAGE, any_weights(1))
         (replace(OWN, price=0.0), "description", NETWORK, ""),
         (replace(OWN, facts={"attr_n_size": 3.0, "attr_t_size": "4"}), "title", NOBODY, "contradict"),
         (replace(OWN, name="LX blue"), "title", NOBODY, "the name says blue"),
+        (replace(OWN, name="LX gray", facts={"colour": "Grey"}), "title", NETWORK, ""),
         (
             replace(OWN, facts={"Farbton": "dunkelrote Lampe aus massivem Eichenholz"}, name=""),
             "description",
@@ -233,7 +234,7 @@ def test_the_network_is_asked_without_its_framework() -> None:
 def test_the_network_learns_to_write() -> None:
     from triad.writing.training import rows_of, trained
 
-    writer = Writer.of(SHOP, LANGUAGE, trained(rows_of(SHOP, LANGUAGE), LANGUAGE, 1, SIZES))
+    writer = Writer.of(SHOP, LANGUAGE, trained(rows_of(SHOP, LANGUAGE), LANGUAGE, 1, sizes=SIZES, steps=400))
     new = replace(SHOP[7], id="new", name="LX-999", facts={**SHOP[7].facts, "product_colour": "sage"}, texts={})
     written = writer.write(new, "title")
     assert (written.text, written.by) == ("3M LX-999 sage", NETWORK)

@@ -15,6 +15,7 @@ GENRES = ("title", "description", "promotion")
 """The texts that are written."""
 
 _PREFIX = re.compile(r"^attr_[a-z]_")
+_ALSO = {"gray": "grey", "golden": "gold"}
 _COLOUR, _MATERIAL = re.compile(r"(colou?rs?|farben?|couleurs?)$"), re.compile(r"materials?$")
 
 
@@ -56,8 +57,8 @@ class Product:
             if plain in seen and not _same(seen[plain][1], value):
                 return f"{seen[plain][0]} says {seen[plain][1]!r}, {key} says {value!r}"
             seen[plain] = key, value
-        own = {word for key, text in self.said() if is_colour(key) for word in keys(text)} & colours
-        named = set(keys(self.name)) & colours
+        own = {_ALSO.get(word, word) for key, text in self.said() if is_colour(key) for word in keys(text)} & colours
+        named = {_ALSO.get(word, word) for word in keys(self.name)} & colours
         if own and named and not own & named:
             return f"the name says {', '.join(sorted(named))}, its colour is {', '.join(sorted(own))}"
         return None

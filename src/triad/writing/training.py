@@ -92,8 +92,10 @@ def bounds(slots: Sequence[Slot]) -> tuple[Ints, Ints]:
     return np.array([slot.start for slot in slots]), np.array([slot.end for slot in slots])
 
 
-def trained(rows: list[Row], language: Language, seed: int, sizes: Sizes | None = None) -> Weights:
-    """The network, taught `rows` in about STEPS steps, however many they are.
+def trained(
+    rows: list[Row], language: Language, seed: int, *, sizes: Sizes | None = None, steps: int = STEPS
+) -> Weights:
+    """The network, taught `rows` in about `steps` steps, however many they are.
 
     Batches hold texts of like length, in an order drawn anew each epoch.
     """
@@ -104,7 +106,7 @@ def trained(rows: list[Row], language: Language, seed: int, sizes: Sizes | None 
     words = len(language.words)
     model = built(sizes or Sizes(words, len(language.known) + 3, len(GENRES)))
     batches = -(-len(rows) // BATCH)
-    epochs = -(-STEPS // batches)
+    epochs = -(-steps // batches)
 
     def loss(right: Any, said: Any) -> Any:
         exists = ops.cast(right >= 0, "float32")
