@@ -18,8 +18,10 @@ from triad.config.tasks import TaskParams
 from triad.config.text import TextParams
 from triad.features.build import fit
 from triad.members.bench import Bench
-from triad.members.product_linear import ProductLinear
+from triad.members.product_linear import ProductLinear, ProductSpace
+from triad.misfiled import found
 from triad.sources.simulated import simulate
+from triad.statistics.confident import doubtful
 from triad.tables import connect
 
 TASKS = {"category": TaskParams(kind="multiclass", label="product_class", column="category")}
@@ -67,3 +69,32 @@ def test_pictures_tell_a_category_without_a_word_and_a_product_without_one_is_an
     again = ProductLinear.load(tmp_path / "kept").predict(data, rows)["category"]
     np.testing.assert_allclose(again, scores, atol=1e-5)
     assert member.refit(bench, "product_linear").chosen == member.chosen
+
+
+def test_products_that_were_put_in_the_wrong_place_are_found_and_a_missing_class_is_named(
+    tables: dict[str, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random, ids = np.random.default_rng(1), tables["items"]["item_id"].to_pylist()
+    truth = tables["items"]["category"].to_pylist()
+    names, said = sorted(set(truth)), list(truth)
+    wrong = random.choice(len(truth), 40, replace=False)
+    for row in wrong[:30]:
+        said[row] = random.choice([name for name in names if name != truth[row]])
+    for row in wrong[30:]:
+        said[row] = None
+    bench = bench_of(tables, category=pa.array(said))
+    space = ProductSpace.fit(bench, ProductLinear.kinds)
+    member = ProductLinear.fit(bench.data, TASKS, space, {"category": 30.0})
+    table = found(bench.data, TASKS, member, ["category"])
+    meant = dict(zip(table["item_id"].to_pylist(), table["should_be"].to_pylist(), strict=True))
+    right = sum(meant.get(ids[row]) == truth[row] for row in wrong)
+    assert right >= 28 and len(meant) <= 50, (right, len(meant))
+    assert {row["is"] for row in table.to_pylist() if row["item_id"] in {ids[row] for row in wrong[30:]}} == {""}
+
+
+def test_a_label_is_doubted_where_another_class_is_surer_than_its_own_rows() -> None:
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.45, 0.55], [0.05, 0.95], [0.5, 0.5]])
+    is_doubtful, meant = doubtful(np.array([0, 0, 1, 0, np.nan, np.nan]), scores)
+    assert is_doubtful.tolist() == [False, False, False, False, True, False] and meant[4] == 1
+    assert doubtful(np.array([0.0, 0, 1, 0, 1, 0]), np.roll(scores, 1, axis=1))[0].any()

@@ -18,6 +18,7 @@ from triad.ablations.commands import ablations
 from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
+from triad.misfiled import misfiled
 from triad.paths import entry
 from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected
@@ -134,6 +135,7 @@ commands.add_command(serve)
 commands.add_command(forget)
 commands.add_command(pseudonym)
 commands.add_command(describe)
+commands.add_command(misfiled)
 
 
 @commands.command(help="Check params.yaml without running anything.")

@@ -1,0 +1,91 @@
+"""`triad misfiled`: products whose class in the catalogue is probably wrong or missing, for the merchant to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from triad.errors import TriadError
+from triad.statistics.confident import doubtful
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from triad.arrays import Floats
+    from triad.config.tasks import Tasks
+    from triad.examples.dataset import Dataset
+
+FOLDS = 5
+
+
+@click.command(
+    help="List products whose class in the catalogue is probably wrong or missing: those of TASK, or of all."
+)
+@click.argument("task", required=False)
+def misfiled(task: str | None) -> None:
+    import pyarrow.csv
+
+    from triad.artifacts import ARTIFACTS, need, replacing
+    from triad.config.params import load as load_params
+    from triad.examples.dataset import load
+    from triad.fusion.fused import Fused
+    from triad.locking import held
+
+    params = load_params()
+    data = load(need(ARTIFACTS / "features"))
+    member = Fused.load(need(ARTIFACTS / "fuse")).members.get("product_linear")
+    asked = [name for name in getattr(member, "tasks", ()) if task in (None, name)]
+    if not asked:
+        mend = "add a task with the label product_class and the member product_linear, and run `dvc repro`"
+        raise TriadError("nothing has learned it", where=f"task {task}" if task else "params.yaml: tasks", mend=mend)
+    table, output = found(data, params.tasks, member, asked), ARTIFACTS / "misfiled"
+    with held(output), replacing(output) as folder:
+        pyarrow.csv.write_csv(table, folder / "products.csv")
+    for name in asked:
+        click.echo(f"{name}: {table['task'].to_pylist().count(name):,} products to look at")
+    click.echo(f"{output / 'products.csv'}")
+
+
+def found(data: Dataset, tasks: Tasks, member: Any, asked: list[str]) -> pa.Table:
+    """Product, title, task, its class, the class that is meant and its probability; the surest of each task first."""
+    import pyarrow as pa
+
+    products, rows = data.units["products"], dict[str, list[Any]]()
+    scores = crossed(data, tasks, member, asked)
+    for name in asked:
+        labels, classes = np.asarray(data.labels(name), np.float64), data.meta.classes[name]
+        is_doubtful, meant = doubtful(labels, scores[name])
+        chance = scores[name][np.arange(len(meant)), meant]
+        for row in sorted(np.flatnonzero(is_doubtful), key=lambda row: -chance[row]):
+            said = "" if np.isnan(labels[row]) else classes[int(labels[row])]
+            values = (products.product_id[row], products.title[row], name, said, classes[meant[row]], chance[row])
+            for column, value in zip(
+                ("item_id", "title", "task", "is", "should_be", "probability"), values, strict=True
+            ):
+                rows.setdefault(column, []).append(value)
+    schema = {name: pa.string() for name in ("item_id", "title", "task", "is", "should_be")}
+    return pa.table(
+        {name: pa.array(rows.get(name, []), kind) for name, kind in (schema | {"probability": pa.float64()}).items()}
+    )
+
+
+def crossed(data: Dataset, tasks: Tasks, member: Any, asked: list[str]) -> Mapping[str, Floats]:
+    """(n, classes) of each task, by models that learned no product of the same title. Nothing is chosen anew."""
+    from triad.features.dataset import SPLITS
+
+    products = data.units["products"]
+    fold = np.asarray(products.kin) % FOLDS
+    scores = {name: np.zeros((len(fold), len(data.meta.classes[name]))) for name in asked}
+    wanted = {name: tasks[name] for name in asked}
+    for number in range(FOLDS):
+        split = np.where(fold == number, SPLITS.index("test"), SPLITS.index("train")).astype(np.int8)
+        part = data.replaced(products=replace(products, split=split))
+        rows = np.flatnonzero(fold == number)
+        fitted = type(member).fit(part, wanted, member.space, member.chosen)
+        for name, values in fitted.predict(part, rows, asked).items():
+            scores[name][rows] = values
+    return scores
