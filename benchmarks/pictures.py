@@ -5,8 +5,7 @@
 Of 12,000 pictures, test is md5(id) mod 5 = 4, validation 3, train the rest. One network with a shared layer learns all
 classes. `frozen` reads vectors of the frozen EfficientNet-lite0 and counts of colours; `text` reads titles beside them
 (words, pairs and letters); `delta` teaches the network's last blocks too; `scratch` is a small convolutional network
-that starts from nothing. `--shares` are shares of train. Intervals are of 1,000 resamples of test products, of the mean over
-seeds.
+that starts from nothing. `--shares` are shares of train. Intervals: 1,000 resamples of products, of means over seeds.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from triad.examples.products import COLUMNS
 from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
 from triad.tracking.answering import answers
+from triad.tracking.classifying import classes
 from triad.tracking.inputs import Tables, arrow, opened
 from triad.tracking.pricing import priced
 from triad.tracking.searching import searched
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend", "search", "answer", "price")
+MODES = ("score", "recommend", "search", "answer", "price", "classify")
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
@@ -50,7 +51,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
     """What `mode` asks for; a `k` of 0 is the default.
 
     score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`;
-    answer: what each message is answered; price: what each product of the table items costs, from what it is.
+    answer: what each message is answered; price: what each product of the table items costs, from what it is;
+    classify: its classes.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -60,6 +62,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
         raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
     if mode == "answer":
         return _plain(answers(model.state, model.fused, *_messages(_tables(model_input))))
+    if mode == "classify":
+        return _plain(classes(model.state, model.fused, _products(_tables(model_input))))
     if mode == "price":
         return _plain(priced(model.state, model.fused, _products(_tables(model_input))))
     with ExitStack() as stack:
