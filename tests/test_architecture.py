@@ -192,7 +192,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "members": {"examples", "features", "images", "encoders", "models", "products", "search"},
     "fusion": {"examples", "features", "members", "search"},
     "evaluation": {"examples", "features", "members", "fusion", "search"},
-    "tracking": {"examples", "features", "members", "fusion", "evaluation", "products"},
+    "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products"},
     "config": set(),
     "writing": {"products"},
     "retraining": {"tracking"},
