@@ -49,11 +49,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--pid", type=int, help="of the service, for its memory")
     parser.add_argument("--move", nargs="*", default=[])
+    parser.add_argument("--customers", type=int, default=1, help="who are asked about, at random")
+    parser.add_argument("--since", action="store_true", help="each request brings a click, so no list was kept")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    users = ask(asked.base, "/shop")["customers"]
+    users = ask(asked.base, "/shop")["customers"][: asked.customers]
+    item = ask(asked.base, "/recommend", {"user_id": users[0], "k": 1})["items"][0]["item_id"]
+    since = [{"item_id": item, "kind": "click"}] if asked.since else []
     luck, count = random.Random(asked.seed), int(asked.rate * asked.seconds)
-    bodies = [{"user_id": luck.choice(users), "k": 20} for _ in range(count)]
+    bodies = [{"user_id": luck.choice(users), "k": 20, "events": since} for _ in range(count)]
     took, errors, versions = np.full(count, np.nan), [], set()
     load = psutil.getloadavg()[0]
     threading.Thread(target=move, args=(asked.move, asked.seconds / (len(asked.move) + 1)), daemon=True).start()

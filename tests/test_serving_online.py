@@ -182,6 +182,8 @@ BAD: dict[str, tuple[str, Any, int]] = {
     "a model without search": ("search", {"query": "lamp"}, 501),
     "a model without answers": ("answer", {"messages": [{"message_id": "m", "message": "hi"}]}, 501),
     "no messages": ("answer", {"messages": []}, 422),
+    "a model without prices": ("price", {"tables": {"items": [{"item_id": "i", "title": "lamp"}]}}, 501),
+    "a table that is none": ("price", {"tables": {"lamps": []}}, 400),
     "a mode that no model has": ("describe", {"tables": {}}, 501),
     "no such path": ("delete", {}, 405),
     "a large body": ("search", {"query": "a" * 30_000}, 413),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from triad.tracking import fetching, registry
 from triad.tracking.packaged import is_of_this_code
 from triad.tracking.serving import load_registered
 from triad.tracking.stock import with_stock
+from triad.tracking.store import client
 
 LOG = logging.getLogger("triad.serve")
 KEPT = 50_000
@@ -55,11 +57,12 @@ class Served:
         if (kept := self.lists.get(key)) is not None:
             return kept
         with self.lock:
-            listed = asking.recommend(visit, k, why=why)
+            if (kept := self.lists.get(key)) is not None:  # made while this one waited
+                return kept
             if len(self.lists) >= KEPT:
                 self.lists.clear()
-            self.lists[key] = listed
-        return listed
+            self.lists[key] = asking.recommend(visit, k, why=why)
+            return self.lists[key]
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,23 @@ class Place:
     tables: Path
     settings: RecommendParams
 
+    @cached_property
+    def _client(self) -> Any:
+        return client(make=False)
+
     def mark(self) -> tuple[str, int]:
         """Changes when another version serves, or another night's tables lie there.
 
         Raises:
-            TriadError: no version serves.
+            TriadError: no version serves, or the registry does not answer.
         """
-        version = registry.serving(self.model, self.alias)
+        from mlflow.exceptions import MlflowException
+
+        try:  # with one client: to make one takes long, while requests wait
+            version = registry.current(self._client, self.model, self.alias)
+        except MlflowException as error:
+            mend = "start the server that MLFLOW_TRACKING_URI names"
+            raise TriadError("the registry does not answer", where=f"model {self.model}", mend=mend) from error
         if version is None:
             raise TriadError(
                 "no version serves yet",

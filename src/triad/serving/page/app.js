@@ -31,7 +31,9 @@ async function list() {
     const took = Math.round(performance.now() - begun);
     const since = done.length ? `, after ${done.length} thing${done.length > 1 ? "s" : ""} done here` : "";
     at("list-state").textContent = `${told.items.length} items${since}. Answered in ${took} ms.`;
+    const held = at("list").contains(document.activeElement); // the button that was pressed goes
     at("list").replaceChildren(...told.items.map(item => card(item, told.why_sums_to)));
+    if (held) at("list-title").focus({ preventScroll: true });
   } catch (error) {
     if (mine === listing) at("list-state").textContent = `No list: ${error.message}`;
   }
@@ -85,7 +87,7 @@ function act(item, kind) {
 
 async function similar(item) {
   at("similar-state").textContent = `Like ${item.title || item.item_id}:`;
-  at("similar-title").focus();
+  if (!at("list").contains(document.activeElement)) at("similar-title").focus();
   await fill("similar", "similar-state", ask("similar", { item_id: item.item_id, k: 8 }),
     other => other.visits ? ` · ${other.visits} visits held both` : "");
 }
