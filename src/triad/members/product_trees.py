@@ -29,7 +29,7 @@ from triad.products.space import Said, said
 from triad.texts import Texts
 
 MEMBERS = Recipe("product_trees", "ProductTrees", ("RowScorer", "Explaining"), answers="products")
-TREES, RATE, DIRECTIONS, FOLDS, PENALTY, SHRINK = (100, 200, 400), 0.05, 48, 5, 1.0, 5
+TREES, RATE, DIRECTIONS, FOLDS, PENALTY, SHRINK = (100, 200, 400, 800), 0.05, 48, 5, 1.0, 5
 SETTINGS: Mapping[str, Any] = {
     "objective": "regression_l1",
     "learning_rate": RATE,
