@@ -10,6 +10,7 @@ from make_dataset import DAY, START, make_dataset
 from triad.config.fuse import FuseParams
 from triad.config.similarity import SimilarityParams
 from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
+from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.fusion.reranker import table
@@ -168,6 +169,20 @@ def test_lists_of_the_fusion_window_alone_are_enough_to_learn_of(planted, member
     late = planted.replaced(lists=replace(lists, split=np.where(lists.split == 1, -1, lists.split)))
     fused = fit_fusion(late, members, {"next": TASKS["next"]}, PARAMS)
     assert fused.record["next"]["reranked"]["serves"]
+
+
+def test_what_brought_an_item_among_the_first_sums_to_its_score(planted, members) -> None:
+    fused = fit_fusion(planted, members, {"next": TASKS["next"]}, PARAMS)
+    ranker, queries = fused.ranker(planted), lists_of(planted, planted.rows("test", "lists")[:1])
+    chances = ranker.open(queries)(slice(None))
+    told = {name: chances[name] for name in fused.reranker.members}
+    candidates, columns = table(ranker.reading, queries, told, fused.reranker.each)
+    scores = fused.reranker.scores(columns)
+    others = np.setdiff1d(np.arange(48), candidates.item)
+    parts = of_order(ranker, queries, chances, np.concatenate([candidates.item, others]))
+    assert [sum(part.value for part in each) for each in parts[: len(scores)]] == pytest.approx(scores, abs=1e-6)
+    assert not any(parts[len(scores) :]) and len(scores) > 10
+    assert {part.name for each in parts for part in each} <= {"base", "own", "item", "customer", "fit", *told}
 
 
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:
