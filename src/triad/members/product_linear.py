@@ -54,18 +54,18 @@ class ProductSpace:
 
     @classmethod
     def fit(cls, bench: Bench, kinds: Sequence[str], *, with_vectors: bool = True) -> ProductSpace:
-        """Of the train rows."""
+        """Of the train rows; a shop whose tasks ask for no products has none."""
         data, images = bench.data, bench.params.images
         encoder = text_encoder_of(bench.params.text) if with_vectors else None
-        bag = Bag.fit(_said(data.units[UNIT], data.rows("train", UNIT)), kinds)
+        said = _said(data.units[UNIT], data.rows("train", UNIT)) if UNIT in data.units else []
+        bag = Bag.fit(said, kinds)
         words = TextSpace(bag, None if encoder is None else texts.Vectors(encoder, texts.STORE))
         return cls(words, Vectors(encoder_of(images.encoder), STORE), images.folder)
 
     def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
         """Those of products whose answer is a class."""
-        return [
-            name for name, task in tasks.items() if LABELS[task.label].unit == UNIT and KINDS[task.kind].has_classes
-        ]
+        own = [name for name, task in tasks.items() if LABELS[task.label].unit == UNIT] if UNIT in data.units else []
+        return [name for name in own if KINDS[tasks[name].kind].has_classes]
 
     def matrix(self, data: Dataset, task: str, rows: Ints) -> csr_array:
         """(n, columns) of `rows`."""
