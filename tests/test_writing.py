@@ -80,6 +80,7 @@ OWN = Product("1", "LX-9", "Acme", {"product_colour": "red", "material": "oak", 
     [
         ("red oak lamp with 8 GB, 12 mm, LX-9 of Acme", None),
         ("a blue lamp", "colour"),
+        ("a off-white lamp", "colour"),
         ("lamp of steel", "material"),
         ("Willowby lamp", "brand"),
         ("lamp of 3M", "brand"),
@@ -140,6 +141,7 @@ WRITER = Writer.of(SHOP, LANGUAGE, any_weights(1))
         (replace(OWN, price=0.0), "description", NETWORK, ""),
         (replace(OWN, facts={"attr_n_size": 3.0, "attr_t_size": "4"}), "title", NOBODY, "contradict"),
         (replace(OWN, name="LX blue"), "title", NOBODY, "the name says blue"),
+        (replace(OWN, name=""), "title", TEMPLATE, "no name of its own"),
         (replace(OWN, name="LX gray", facts={"colour": "Grey"}), "title", NETWORK, ""),
         (
             replace(OWN, facts={"Farbton": "dunkelrote Lampe aus massivem Eichenholz"}, name=""),

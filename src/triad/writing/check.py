@@ -94,9 +94,9 @@ class Facts:
                 found += self._number(tokens, at, own)
             elif token.key in own.words or token.key in UNITS:
                 continue
-            elif token.key in self.colours:
+            elif self.colours & set(parts := token.key.replace("/", "-").split("-")):
                 found.append(Invented("colour", token.text))
-            elif token.key in self.materials:
+            elif self.materials & set(parts):
                 found.append(Invented("material", token.text))
             elif token.key in self.claims:
                 found.append(Invented("claim", token.text))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from triad.writing.decoding import candidates
+from triad.writing.decoding import REQUIRED, candidates
 from triad.writing.language import Language
 from triad.writing.network import Weights
 from triad.writing.product import Product
@@ -65,6 +65,8 @@ class Writer:
         asked = genre if genre in known else BORROWED.get(genre)
         if self.weights is None or asked not in known:
             return None, "the catalogue has too few texts to learn from"
+        if "name" in REQUIRED[asked] and not product.name:
+            return None, "it has no name of its own, and without one a title guesses"
         if self._is_foreign(product):
             return None, "its attributes are in words that the catalogue does not use"
         why = "the network found nothing to say"
