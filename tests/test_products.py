@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from triad.artifacts import write_json
+from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
 from triad.config.ingest import IngestParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
+from triad.evaluation import wording
+from triad.evaluation.assess import NAIVE, assess
+from triad.evaluation.assess import ORACLE as TRUTH
+from triad.evaluation.figures import metrics_json
 from triad.evaluation.intervals import intervals, sentences
+from triad.evaluation.oracle import oracle
+from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import window
 from triad.examples.products import Products
 from triad.features.build import fit, transform
@@ -127,6 +137,20 @@ def test_a_price_follows_from_what_a_product_is(learned: Any) -> None:
     own = np.abs(fused.predict(data, rows, None, "products")["product_price"] - label).mean()
     assert best < own < 0.75 * miss["category_median"] < miss["popularity"]
     assert own < miss["comparables"]
+
+
+def test_a_price_is_judged_beside_the_truth_and_a_median(learned: Any, tmp_path: Path) -> None:
+    data, fused, asked = learned.data, learned.fused, window(learned.data, "test", 10, 1)
+    known = pa.table({"item_id": list(learned.truth), "log_price": list(learned.truth.values())})
+    pq.write_table(known, tmp_path / "products.parquet")
+    write_json(tmp_path / "oracle.json", {"known": True})
+    truth = oracle(tmp_path, data, TASKS, asked)
+    assert truth is not None
+    models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, TASKS, asked), TRUTH: truth}
+    result = assess(data, TASKS, asked, models, parts=[], thresholds={}, params=EvaluateParams())
+    figures = metrics_json(result, EvaluateParams(), {})["product_price"]
+    assert figures["oracle"]["mae"] < figures["mae"]["value"] < figures["naive"]["mae"]
+    assert "of the price" in wording.sentence(TASKS["product_price"], figures, 10)
 
 
 def test_intervals_hold_as_much_as_they_say(learned: Any) -> None:
