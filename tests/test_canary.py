@@ -161,6 +161,7 @@ def written(folder: Path) -> dict[str, str]:
     return {str(p): p.read_bytes().decode(errors="replace") for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.proof
 def test_a_failing_validation_shows_nothing_of_a_person(shop: Tables, caplog: pytest.LogCaptureFixture) -> None:
     events, users = shop["events"], shop["users"]
     for name in ("user_id", "event_id"):
@@ -207,6 +208,7 @@ def test_a_failing_validation_shows_nothing_of_a_person(shop: Tables, caplog: py
     assert twice["samples"] == [{"event_id": "'aaaaaa-aaaaa:9999'", "times": 2}]
 
 
+@pytest.mark.proof
 def test_attributes_declared_public_are_shown_and_drift_follows_the_same_rule(
     shop: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:

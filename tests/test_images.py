@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -210,7 +211,11 @@ def test_weights_are_read_and_nothing_else_is_called(tmp_path: Path) -> None:
 
 
 def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> None:
-    assert encoder_of("colours").dim == DIM and "keras" not in sys.modules
+    lazily = (
+        f"import sys; from {encoder_of.__module__} import encoder_of; print(encoder_of('colours').dim, *sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", lazily], check=True, capture_output=True, text=True).stdout.split()
+    assert found[0] == str(DIM) and "keras" not in found
     with pytest.raises(TriadError, match="there is no such file"):
         encoder_of("nowhere.pth")
 

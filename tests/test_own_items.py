@@ -133,6 +133,7 @@ def test_it_is_saved_and_it_starts_warm(data, tmp_path) -> None:
         warm_start_sequence(plain, InitialModel(member.network, origin))
 
 
+@pytest.mark.proof
 def test_it_learns_that_users_come_back_to_their_own(data) -> None:
     """Each user takes one of two items: nothing that users share tells which."""
     random = np.random.default_rng(0)

@@ -289,6 +289,7 @@ def test_sizes(size: str, bounds: dict[str, tuple[int, int]], request: pytest.Fi
         assert least < len({**oracle, **tables}[name]) < most, name
 
 
+@pytest.mark.proof
 def test_a_large_shop_is_some_twenty_times_a_small_one() -> None:
     one = next(shop(days=2, size="large").days())
     other = next(shop(days=2, size="small").days())

@@ -295,6 +295,7 @@ def test_a_loss_that_is_no_number_stops_the_run(data) -> None:
 # --- the same again
 
 
+@pytest.mark.proof
 def test_the_seed_is_the_result(data) -> None:
     one, first = run_pretrain(data)
     two, second = run_pretrain(data)

@@ -145,6 +145,7 @@ def test_a_killed_search_goes_on_and_ends_with_what_it_would_have_found(
         searching.search(data, other, SPACE, name="whole", folder=Path("whole"), experiment="tuning")
 
 
+@pytest.mark.proof
 def test_a_real_search_writes_a_config_that_the_pipeline_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
