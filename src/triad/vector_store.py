@@ -1,0 +1,41 @@
+"""Vectors that are kept between nights by the digest of what they are of.
+
+The store holds digests and vectors, nothing else. It is a cache: whoever deletes it waits for it to be made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from triad.arrays import Floats
+from triad.artifacts import replacing_file
+
+WIDTH = 16
+"""Bytes of a digest."""
+
+
+class VectorStore:
+    """In `folder`; None keeps them in memory alone. `known` has each digest's vector (dim,), in half precision."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self.known: dict[bytes, Floats] = {}
+        for file in [] if folder is None else sorted(folder.glob("[!.]*.npz")):
+            with np.load(file, allow_pickle=False) as held:
+                self.known |= dict(zip(map(bytes, held["key"]), held["vector"], strict=True))
+
+    def add(self, keys: Sequence[bytes], vectors: Floats) -> None:
+        """Keep `vectors` (n, dim) under `keys`, in a file of their own: the same keys write the same file."""
+        halved = vectors.astype(np.float16)  # half the room, the same order
+        self.known |= dict(zip(keys, halved, strict=True))
+        if self._folder is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        joined = b"".join(keys)
+        name = hashlib.md5(joined).hexdigest()[:16]
+        with replacing_file(self._folder / f"{name}.npz") as fresh, fresh.open("wb") as file:
+            np.savez(file, key=np.frombuffer(joined, np.uint8).reshape(-1, WIDTH), vector=halved)
