@@ -175,6 +175,7 @@ def test_every_output_persists_so_that_a_failed_stage_loses_nothing() -> None:
 
 GROUND = {"config", "kinds", "statistics", "tasks", "text"}
 LAYERS = {  # a package → what it may import besides itself and the ground (and schema, errors …)
+    "advice": {"evaluation"},  # the truth of a simulated shop, beside the figures
     "kinds": set(),
     "statistics": set(),
     "tasks": set(),
@@ -196,7 +197,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "config": set(),
     "writing": {"products"},
     "retraining": {"tracking"},
-    "serving": {"tracking", "fusion", "members", "examples", "features", "privacy"},
+    "serving": {"advice", "tracking", "fusion", "members", "examples", "features", "privacy"},
     "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
     "datasets": {"examples", "features", "sources"},

@@ -15,6 +15,7 @@ import click
 
 from triad import machine, plain
 from triad.ablations.commands import ablations
+from triad.advice.commands import advise
 from triad.artifacts import ARTIFACTS, recover
 from triad.errors import TriadError
 from triad.locking import held
@@ -136,6 +137,7 @@ commands.add_command(forget)
 commands.add_command(pseudonym)
 commands.add_command(describe)
 commands.add_command(misfiled)
+commands.add_command(advise)
 
 
 @commands.command(help="Check params.yaml without running anything.")

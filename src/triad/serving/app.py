@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
+from triad.advice.wish import Wish
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
 from triad.serving import asking, refusals, schemas
@@ -136,6 +137,15 @@ def _answering(app: FastAPI, holder: Holder) -> None:
         ]
         return _said(served, match=found.match, items=rows)
 
+    @app.post("/advise", summary="A price of each product within bounds, and how sure it is")
+    def advise(body: schemas.Advise) -> JSONResponse:
+        served = holder.now
+        wish = Wish(**body.model_dump(exclude={"item_ids"}))
+        with served.lock:
+            advisor = served.night.advisor
+        rows = advisor.rows(body.item_ids, wish)
+        return _said(served, items=[{name: _sent(value) for name, value in row.items()} for row in rows])
+
     @app.post("/answer", summary="Intent and reply of messages, or that the model refuses")
     def answer(body: schemas.Answer) -> JSONResponse:
         served = holder.now
@@ -235,6 +245,10 @@ def _of(night: Night, task: str, values: Any) -> Any:
 
 def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+def _sent(value: Any) -> Any:
+    return _number(value) if isinstance(value, float) else value
 
 
 def _lacks(mode: str) -> LackingError:

@@ -14,6 +14,7 @@ from functools import cached_property
 import duckdb
 import numpy as np
 
+from triad.advice.sheet import Advisor
 from triad.arrays import Bools, Floats, Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
@@ -72,6 +73,7 @@ class Night:
     categories: np.ndarray
     brands: np.ndarray
     pages: Mapping[str, Page]
+    tables: Tables
 
     @classmethod
     def of(cls, model: ServingModel, tables: Tables, settings: RecommendParams) -> Night:
@@ -90,7 +92,7 @@ class Night:
             known = build.known(session, model.state, moment // DAY)
             places = _places(session) if known.places else {}
         beside = {name: _page(each, len(hide)) for name, each in shown.items()}
-        return cls(model, settings, moment, data, known, places, surface, hide, *names, beside)
+        return cls(model, settings, moment, data, known, places, surface, hide, *names, beside, tables)
 
     @cached_property
     def users(self) -> dict[str, int]:
@@ -105,6 +107,16 @@ class Night:
     @cached_property
     def ranker(self) -> Ranker:
         return self.model.fused.ranker(self.data)
+
+    @cached_property
+    def advisor(self) -> Advisor:
+        """What moved demand in the log, read when it is first asked.
+
+        Raises:
+            TriadError: nothing was sold, or no price moved.
+        """
+        with opened(self.tables) as session:
+            return Advisor.of(session)
 
     @cached_property
     def shelf(self) -> Shelf:

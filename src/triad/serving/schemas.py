@@ -69,6 +69,17 @@ class Answer(Request):
     messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
 
 
+class Advise(Request):
+    """Prices as shares of the present one; `cost` is what a unit costs, for the aim margin."""
+
+    item_ids: list[Id] = Field(min_length=1, max_length=MOST_ITEMS)
+    lowest: float = 0.8
+    highest: float = 1.2
+    aim: Literal["revenue", "margin"] = "revenue"
+    cost: float = 0.0
+    level: float = 0.9
+
+
 class Ask(Request):
     """What another mode of the registered model takes: tables by name, and its parameters."""
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from triad.schema import EVENT_KINDS
-from triad.sources.simulated.funnel import odds, outcomes
+from triad.sources.simulated.funnel import elasticity, odds, outcomes
 from triad.sources.simulated.pages import SURFACES, shown_on
 from triad.sources.simulated.world import World
 
@@ -20,7 +20,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Day:
-    """`events` as in the contract, by time; `exposures` (event_id, p_click, p_cart, p_purchase), one an impression."""
+    """`events` as in the contract, by time; `exposures` (event_id, p_click, p_cart, p_purchase and its
+    elasticity), one an impression.
+    """
 
     events: pa.Table
     exposures: pa.Table
@@ -78,6 +80,7 @@ def day_of(world: World, day: int) -> Day:
             "p_click": chances.click[at],
             "p_cart": carting[at],
             "p_purchase": (carting * chances.buy)[at],
+            "elasticity": elasticity(world, shown, chances)[at],
         }
     )
     return Day(events, exposures)

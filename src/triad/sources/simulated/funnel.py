@@ -76,6 +76,13 @@ def odds(world: World, shown: Shown, day: int) -> Odds:
     return Odds(expit(click), expit(cart), expit(buy))
 
 
+def elasticity(world: World, shown: Shown, chances: Odds) -> Floats:
+    """(n,) per cent by which the chance of a purchase moves with a per cent of price, what is shown being the same."""
+    people, user = world.people, shown.user
+    click, cart = (leaning(people, "sensitivity", logits)[user] for logits in (DEAR_CLICK, DEAR_CART))
+    return (1 - chances.click) * click + (1 - chances.cart) * cart
+
+
 def outcomes(world: World, shown: Shown, chances: Odds, day: int) -> Outcomes:
     """Draws what happens. A click comes seconds after its impression, a cart minutes later, a purchase within hours.
 
