@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triad.config.base import near
+from triad.config.evaluate import EvaluateParams
 from triad.config.files import DERIVED
+from triad.config.images import COLOURS, LITE0
 from triad.config.ingest import SIMULATED_ATTRIBUTES
 from triad.config.members import RECIPES
 from triad.config.tasks import chain, given
+from triad.config.text import MINILM, WORDS
 from triad.kinds import KINDS
 from triad.schema import TABLES
 from triad.tasks import LABELS
@@ -17,6 +22,9 @@ from triad.tasks import LABELS
 if TYPE_CHECKING:
     from triad.config.params import Params
     from triad.config.tasks import Tasks
+
+
+_VOCABULARIES = ("item", "category", "brand", "token")
 
 
 def check(params: Params) -> None:
@@ -104,6 +112,23 @@ def _attributes(params: Params) -> None:
                 raise ValueError(f"tasks.{name}.column: users has no column {column!r}{near(column, known)}")
 
 
+def _misspelt(params: Params) -> None:
+    """Names that may be none of those known: only a near miss is refused."""
+    attributes = _known_attributes(params)
+    market = params.evaluate.market
+    named = [("validate.public_attributes", each, attributes) for each in params.validate_.public_attributes]
+    named += [("evaluate.market", market, attributes)] if market and market != EvaluateParams().market else []
+    named += [("champion.market.apart", each, _VOCABULARIES) for each in params.champion.market.apart]
+    encoders = (
+        ("text.encoder", params.text.encoder, (WORDS, MINILM)),
+        ("images.encoder", params.images.encoder, (COLOURS, LITE0)),
+    )
+    named += [each for each in encoders if not Path(each[1]).exists()]
+    for key, name, known in named:
+        if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=0.7):
+            raise ValueError(f"{key}: there is no {name!r}{near(name, known)}")
+
+
 def _known_attributes(params: Params) -> Collection[str]:
     files = params.ingest.files
     if params.ingest.source == "simulated" or files is None:
@@ -157,6 +182,7 @@ _RULES: Iterable[Callable[[Params], None]] = (
     _one_ranking,
     _windows,
     _attributes,
+    _misspelt,
     _sources,
     _members,
     _starts,

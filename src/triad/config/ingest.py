@@ -27,7 +27,7 @@ class IngestParams(Section):
     source: Literal["simulated", "files"] = "simulated"
     as_of: date = Field(description="first UTC day after the window")
     window_days: int = Field(default=56, ge=2, le=3660, description="days")
-    currency: str = Field(default="EUR", min_length=3, max_length=3, description="ISO 4217")
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$", description="ISO 4217")
     pseudonymise: bool = Field(
         default=False,
         description="ids of users, events, visits and messages become keyed hashes (docs/privacy.md)",

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from triad.config.files import TableParams
 
+BLANK = "\\s\u00a0\u202f\u3000"
+"""Blanks of all kinds, within the brackets of an RE2 expression."""
+
 CONSTANT = "(constant)"
 """The source of what no column of a file tells."""
 

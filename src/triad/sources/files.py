@@ -31,6 +31,9 @@ from triad.tables import conform
 
 log = logging.getLogger("triad.ingest")
 
+_YEARS, _FEW = (1980, 2100), 0.01
+"""Times outside of these years were misread or mean none. Up to this share of a table's rows the log counts them."""
+
 _TIMES = {"users": "signed_up_at", "items": "available_from", "events": "occurred_at", "prices": "day"}
 
 
@@ -268,8 +271,17 @@ def _query(
         return f"SELECT {columns} FROM {name} ORDER BY {order}"
     first, last = (f"TIMESTAMPTZ {literal(t.isoformat())}" for t in window)
     kept = f"{clock} < {last}" + (f" AND {clock} >= {first}" if TABLES[name].day_of else "")
-    query = f"SELECT count(*) FILTER ({kept}), count(*), min({clock}), max({clock}) FROM {name}"
-    inside, total, earliest, latest = session.execute(query).fetchall()[0]
+    strange = f"count(*) FILTER (year({clock}) NOT BETWEEN {_YEARS[0]} AND {_YEARS[1]})"
+    query = f"SELECT count(*) FILTER ({kept}), count(*), min({clock}), max({clock}), {strange} FROM {name}"
+    inside, total, earliest, latest, misread = session.execute(query).fetchall()[0]
+    if misread > _FEW * total:
+        raise TriadError(
+            f"{misread:,} of {total:,} rows lie before {_YEARS[0]} or after {_YEARS[1]}; "
+            f"the file's go from {earliest} to {latest}",
+            where=f"{files.name}, {name}.{clock}",
+            mend="see whether all are in one unit (epoch: seconds, milliseconds) and one format; "
+            "leave out those that mean no time (`drop`, `null_values`)",
+        )
     if not inside:
         raise TriadError(
             f"all {total:,} rows lie outside of the window {window[0]:%Y-%m-%d} … {window[1]:%Y-%m-%d}; "
@@ -278,6 +290,7 @@ def _query(
             mend="correct ingest.as_of, ingest.window_days or the time's format",
         )
     if inside < total:
-        log.info("%s: %s rows outside of the window left out", name, f"{total - inside:,}")
+        far = f", {misread:,} of them before {_YEARS[0]} or after {_YEARS[1]}" if misread else ""
+        log.info("%s: %s rows outside of the window left out%s", name, f"{total - inside:,}", far)
     order = f"{clock}, {order}" if TABLES[name].day_of else order
     return f"SELECT {columns} FROM {name} WHERE {kept} ORDER BY {order}"

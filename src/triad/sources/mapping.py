@@ -14,13 +14,33 @@ from triad import canonical
 from triad.config.files import ColumnParams, ConditionParams, TableParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS, Column
-from triad.sources.cells import CONSTANT, Cell, Fault, Value, literal, quote
+from triad.sources.cells import BLANK, CONSTANT, Cell, Fault, Value, literal, quote
 from triad.sources.numbers import amount, grouping, number, whole
 from triad.sources.reading import ROW
 from triad.sources.times import moment
 
-_NO_IDS = ("nan", "NaN", "None", "NaT", "<NA>", "null", "NULL", "undefined")
-"""What programs write for a missing value: as an id, one customer made of all that have none."""
+_NO_IDS = (
+    *(
+        "nan",
+        "nat",
+        "na",
+        "n/a",
+        "<na>",
+        "none",
+        "null",
+        "(null)",
+        "<null>",
+        "nil",
+        "\\n",
+        "undefined",
+        "[object object]",
+    ),
+    *("#n/a", "#ref!", "#name?", "#value!", "#null!", "#num!", "#div/0!"),
+)
+"""What programs write for a missing value, in any case: as an id, one customer made of all that have none."""
+
+_SHORTENED = r"[+-]?\d([.,]\d+)?[eE]\+\d+"
+"""What spreadsheets make of long numbers: 1.23457E+11. The last digits are lost."""
 
 
 def sources(params: ColumnParams) -> tuple[str, ...]:
@@ -45,7 +65,9 @@ def _single(column: Column, params: ColumnParams, table: TableParams, types: Map
     cell = _cell(params, table, types)
     if column.type == "string":
         faults = _event_kinds(cell) if column.name == "kind" else ()
-        return Value(cell.text, (*faults, *_texts(cell, is_id=column.name.endswith("_id"))))
+        if is_id := column.name.endswith("_id"):
+            faults += (_controls(cell),)
+        return Value(cell.text, (*faults, *_texts(cell, is_id=is_id)))
     if column.type == "bool":
         mend = "name them in `map`"
         return cell.convertible(f"TRY_CAST({cell.text} AS BOOLEAN)", "neither true nor false", mend)
@@ -82,9 +104,23 @@ def _texts(cell: Cell, *, is_id: bool) -> tuple[Fault, ...]:
     if not is_id:
         return _infinite(cell)
     mend = "if it means missing, name it in null_values; if it is an id, give it another in `map`"
-    words = cell.fault(f"{cell.text} IN ({', '.join(map(literal, _NO_IDS))})", "a program's word for missing", mend)
-    bad = canonical.unclear(cell.raw, cell.type)
-    return (words, *([cell.fault(bad, canonical.UNCLEAR, canonical.MEND_UNCLEAR)] if bad else []))
+    word = f"lower(trim({cell.text})) IN ({', '.join(map(literal, _NO_IDS))})"
+    faults = [
+        cell.fault(word, "a program's word for missing", mend),
+        cell.fault(
+            f"regexp_full_match({cell.text}, {literal(_SHORTENED)})",
+            "a number that lost its last digits",
+            "export the column as text; a spreadsheet shortens long numbers",
+        ),
+    ]
+    if bad := canonical.unclear(cell.raw, cell.type):
+        return (cell.fault(bad, canonical.UNCLEAR, canonical.MEND_UNCLEAR), *faults)
+    return tuple(faults)
+
+
+def _controls(cell: Cell) -> Fault:
+    mend = "`strip: true` takes blanks off its ends, `remove` others out; bytes are to be written as text"
+    return cell.fault(f"regexp_matches({cell.text}, '[\\x00-\\x1f\\x7f]')", "control characters in an id", mend)
 
 
 def _infinite(cell: Cell) -> tuple[Fault, ...]:
@@ -144,7 +180,7 @@ def check_texts(session: duckdb.DuckDBPyConnection, table: TableParams, where: s
 
 def _changed(text: str, params: ColumnParams) -> str:
     if params.strip:
-        text = f"trim({text})"
+        text = f"regexp_replace({text}, '^[{BLANK}]+|[{BLANK}]+$', '', 'g')"
     if params.case:
         text = f"{params.case}({text})"
     for part in params.remove:

@@ -66,6 +66,9 @@ def find(path: str, where: str, form: Format | None, most: int) -> tuple[list[Pl
     places = []
     for name in kept:
         place = Place(system, root + name, shown + name)
+        if isinstance(system, LocalFileSystem) and not Path(place.path).is_file():  # a pipe would never end
+            mend = "take it away, or narrow the path"
+            raise TriadError("is no regular file, or a link to nothing", where=place.name, mend=mend)
         if not place.inner.endswith(ZIP):
             places.append(place)
             continue
