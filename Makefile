@@ -51,7 +51,7 @@ demo: $(VENV)/.runtime
 
 # Real nights in a real Airflow.
 airflow-test: $(VENV)/.dev
-	pytest -m slow tests/test_airflow_nights.py $(PYTEST_ARGS)
+	pytest -m slow tests/test_airflow_nights.py tests/test_airflow_light.py $(PYTEST_ARGS)
 
 # Seven nights in a row by Airflow's scheduler: corrupt data, a killed task, a worse model; all restored afterwards.
 week-test: $(VENV)/.dev
@@ -64,7 +64,7 @@ topology-test: $(TOPOLOGY)/.loopback
 # `kill -9` at random moments of TRIALS nights on that deployment; tests/topology/kills.py explains the options.
 kill-trials: $(TOPOLOGY)/.loopback
 	PYTHONPATH=tests $(TOPOLOGY)/bin/python -m topology.kills \
-	  $(foreach name,TRIALS SEED AFTER KILLS,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+	  $(foreach name,TRIALS SEED AFTER KILLS NIGHT,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 
 # The whole pipeline on a real shop's log: UCI Online Retail, from the folder TRIAD_DATASETS.
 online-retail: $(VENV)/.runtime

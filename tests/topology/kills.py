@@ -1,13 +1,14 @@
 """Kill −9 at random: a task's process, a training step, the scheduler, PostgreSQL. What comes out must stay the same.
 
-    make kill-trials TRIALS=20 SEED=1 AFTER=0 KILLS=1
+    make kill-trials TRIALS=20 SEED=1 AFTER=0 KILLS=1 NIGHT=full
 
 Each trial is a whole night of a tiny shop on the deployment of docker/compose.yaml, on an emptied registry and without
-earlier nights, so that every stage runs. One process is killed at a moment drawn from the seed; the engine restarts
-services, Airflow retries tasks, and a failed run is cleared as a person would. Then every file of the night is compared
-with an undisturbed night's. Two of those, compared with one another, tell first which files are never twice the same
-(they name runs and times). AFTER skips the trials up to that number: a series can be made in parts. KILLS trials share
-a night: the next kill then comes when the work goes on after the one before.
+earlier nights, so that every stage runs. With NIGHT=light it is the light night after one full night, which stays. One
+process is killed at a moment drawn from the seed; the engine restarts services, Airflow retries tasks, and a failed run
+is cleared as a person would. Then every file of the night is compared with an undisturbed night's. Two of those,
+compared with one another, tell first which files are never twice the same (they name runs and times). AFTER skips the
+trials up to that number: a series can be made in parts. KILLS trials share a night: the next kill then comes when the
+work goes on after the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 
 import psutil
 from topology.deployment import Deployment, deployment
-from topology.nights import CHAIN, Night, away, chain
+from topology.nights import AS_OF, CHAIN, Night, away, chain
 
 from triad.retraining.run import MARK
 
@@ -67,7 +68,7 @@ class Plan:
         by, kind = random.Random(f"{seed}/{number}"), KINDS[number % len(KINDS)]
         if kind in undisturbed.deployed.engine.services:
             return cls(by.uniform(0, undisturbed.whole), kind)
-        trains = kind == "a training step"
+        trains = kind == "a training step" and any(name.startswith("train ") for name in undisturbed.spans)
         lengths = {
             name: end - at for name, (at, end) in undisturbed.spans.items() if name.startswith("train ") == trains
         }
@@ -133,22 +134,30 @@ def recovery(night: Night, works_again: Callable[[], bool]) -> float | None:
     return time.monotonic() - start
 
 
-def undisturbed_night(deployed: Deployment) -> Night:
-    begin_anew(deployed)
-    night = Night(deployed)
+def undisturbed_night(deployed: Deployment, kind: str) -> Night:
+    begin_anew(deployed, kind)
+    night = Night(deployed, kind)
     night.end()
     return night
 
 
-def begin_anew(deployed: Deployment) -> None:
-    """As before the first night: no model is registered, and no earlier night may be reused."""
+def begin_anew(deployed: Deployment, kind: str) -> None:
+    """As before the first full night: no model is registered, no earlier night may be reused. Or as just after it."""
     registry = deployed.registry()
     for model in registry.search_registered_models():
-        registry.delete_registered_model(model.name)
-        registry.create_registered_model(model.name)  # what `triad registry init` does
-    shown = ["git", "-C", str(deployed.checkout), "for-each-ref", "--format=delete %(refname)", "refs/heads/retrain"]
-    branches = subprocess.run(shown, check=True, capture_output=True).stdout
-    subprocess.run(["git", "-C", str(deployed.checkout), "update-ref", "--stdin"], input=branches, check=True)
+        if kind == "full":
+            registry.delete_registered_model(model.name)
+            registry.create_registered_model(model.name)  # what `triad registry init` does
+            continue
+        for alias in model.aliases:
+            registry.set_registered_model_alias(model.name, alias, "1")
+        for version in registry.search_model_versions(f"name = '{model.name}'"):
+            if str(version.version) != "1":
+                registry.delete_model_version(model.name, version.version)
+    shown = ["git", "-C", str(deployed.checkout), "for-each-ref", "--format=%(refname)", "refs/heads/retrain"]
+    refs = subprocess.run(shown, check=True, capture_output=True, text=True).stdout.split()
+    gone = "".join(f"delete {ref}\n" for ref in refs if kind == "full" or not ref.endswith(f"/{AS_OF['full']}"))
+    subprocess.run(["git", "-C", str(deployed.checkout), "update-ref", "--stdin"], input=gone, check=True, text=True)
 
 
 def versions(deployed: Deployment) -> int:
@@ -179,9 +188,9 @@ def differences(one: Night, other: Night) -> set[str]:
 
 def trial(numbers: list[int], seed: int, undisturbed: Night, never_the_same: set[str]) -> bool:
     """A night with these trials' kills in it; prints a row for each; whether all came out as it should."""
-    begin_anew(undisturbed.deployed)
+    begin_anew(undisturbed.deployed, undisturbed.kind)
     plans = sorted((Plan.draw(seed, number, undisturbed), number) for number in numbers)
-    night, rows = Night(undisturbed.deployed), []
+    night, rows = Night(undisturbed.deployed, undisturbed.kind), []
     try:
         for plan, number in plans:
             victim, works_again = strike(plan, night)
@@ -189,7 +198,7 @@ def trial(numbers: list[int], seed: int, undisturbed: Night, never_the_same: set
             rows.append((number, plan.kind, victim, f"{moment:.0f}", "-" if seconds is None else f"{seconds:.0f}"))
         night.end()
         wrong = [*sorted(differences(undisturbed, night) - never_the_same), *left(night)]
-        if (made := versions(night.deployed)) != 1:
+        if (made := versions(night.deployed)) != (1 if night.kind == "full" else 2):
             wrong.append(f"{made} versions are registered")
     except RuntimeError as error:
         wrong = [str(error)]
@@ -205,7 +214,9 @@ HEAD = ("trial", "victim", "killed", "at s", "back s", "night s", "cleared", "eq
 
 def series(deployed: Deployment, asked: argparse.Namespace) -> list[bool]:
     """Two undisturbed nights, then those with the kills; whether each of these came out as it should."""
-    first, undisturbed = undisturbed_night(deployed), undisturbed_night(deployed)
+    if asked.night == "light":
+        undisturbed_night(deployed, "full")
+    first, undisturbed = (undisturbed_night(deployed, asked.night) for _ in range(2))
     never_the_same = differences(first, undisturbed)
     print(f"\nundisturbed: {first.whole:.0f} s and {undisturbed.whole:.0f} s")
     print("work, s: " + ", ".join(f"{name} {end - at:.0f}" for name, (at, end) in undisturbed.spans.items()))
@@ -223,8 +234,12 @@ def main() -> int:
     reader.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     reader.add_argument("--after", type=int, default=0)
     reader.add_argument("--kills", type=int, default=1, help="in one night")
+    reader.add_argument("--night", choices=("full", "light"), default="full")
     asked = reader.parse_args()
-    print(f"seed {asked.seed}, trials {asked.after + 1} to {asked.trials}, {asked.kills} a night", flush=True)
+    print(
+        f"seed {asked.seed}, trials {asked.after + 1} to {asked.trials}, {asked.kills} a {asked.night} night",
+        flush=True,
+    )
     with deployment(SHOP, **QUICK) as deployed:
         good = series(deployed, asked)
     print(f"\n{sum(good)} of {len(good)} nights as undisturbed")

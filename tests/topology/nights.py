@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 import psutil
 import yaml
 from topology.deployment import DAY, Deployment
+
+AS_OF = {"full": DAY, "light": str(date.fromisoformat(DAY) + timedelta(days=1))}
+"""The day of a night by its kind: a light one goes on from the full one of the day before."""
 
 CHAIN = ("supervisor", "runner", "wrapper", "guard", "dvc", "stage")
 """Who started whom: Celery's and Airflow's process, `triad retraining …`, its guard, DVC, `triad <stage>`."""
@@ -27,6 +31,7 @@ class Night:
     """One run of `manual_retraining`, followed from outside."""
 
     deployed: Deployment
+    kind: str = "full"
     began: float = field(default_factory=time.monotonic)
     run: str = ""
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)  # task → seconds after the start: first, last
@@ -34,7 +39,7 @@ class Night:
     whole: float = 0.0  # seconds from the trigger to the success
 
     def __post_init__(self) -> None:
-        self.run = self.deployed.airflow.trigger("manual_retraining", as_of=DAY)
+        self.run = self.deployed.airflow.trigger("manual_retraining", as_of=AS_OF[self.kind], night=self.kind)
 
     @property
     def seconds(self) -> float:
@@ -58,7 +63,7 @@ class Night:
         """What works now; noted in `spans`, and as `train <stage>` from a training's first checkpoint on."""
         now = self.working()
         seen = set(now)
-        for task in now.keys() & {"pretrain", "finetune"}:
+        for task in now.keys() & {"pretrain", "finetune", "refit"}:
             with suppress(psutil.Error):
                 workspace = Path(now[task].cmdline()[7])
                 seen |= {f"train {task}"} if any(workspace.glob(f".triad/checkpoints/{task}-*")) else set()
