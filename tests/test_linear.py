@@ -123,13 +123,22 @@ def replace_params(**values):
 
 
 def test_the_own_history_is_the_rule_of_a_hand_and_counts_items_that_train_did_not_know(data) -> None:
-    bench = Bench(data, replace_params(recent=(4,), half_life_days=(2.0,)), lambda: None)
+    bench = Bench(data, replace_params(recent=(3,), half_life_days=(2.0,)), lambda: None)
     member = OwnHistory.make(bench, "own_history")
     query = int(np.argmax(data.lists.history))
     user, done = int(data.lists.user[query]), int(data.lists.history[query])
-    steps = slice(data.streams.offsets[user] + done - 4, data.streams.offsets[user] + done)
+    steps = np.arange(data.streams.offsets[user], data.streams.offsets[user] + done)
+    begins = np.flatnonzero(np.diff(data.streams.time[steps], prepend=0) >= DAY / 48)
+    steps = steps[begins[-3] :]  # the last three visits
     items, time = data.streams.item[steps], data.streams.time[steps]
     weight = 0.5 ** ((time[-1] - time) / DAY / 2)
+    if member.look.once:
+        visit = np.searchsorted(begins, steps - data.streams.offsets[user], side="right")
+        again = [
+            (v, i) in list(zip(visit, items, strict=True))[:n]
+            for n, (v, i) in enumerate(zip(visit, items, strict=True))
+        ]
+        weight[again] = 0
     expected = np.bincount(items, weight / weight.sum(), minlength=48) ** member.power
     expected *= (1 - member.floor) / expected.sum()
     share = Popularity.fit(data, TASKS).rank(data, np.zeros(1, int), np.ones(1, int))[0]
@@ -154,7 +163,7 @@ def test_what_is_learnt_beats_popularity_and_chooses_on_validation_alone(data) -
     later = data.streams.split > 1
     other = replace(data, streams=replace(data.streams, item=np.where(later, 0, data.streams.item)))
     again = Linear.fit(other, WEIGHTS["transitions"](other, PARAMS.linear), PARAMS)
-    assert (again.power, again.floor, again.half_life_days) == (member.power, member.floor, member.half_life_days)
+    assert (again.power, again.floor, again.look) == (member.power, member.floor, member.look)
     assert (again.weights != member.weights).nnz == 0
 
 
@@ -162,7 +171,7 @@ def test_refitting_keeps_what_was_chosen(data) -> None:
     member = Linear.fit(data, WEIGHTS["transitions"](data, PARAMS.linear), PARAMS)
     more = replace(data, streams=replace(data.streams, split=np.where(data.streams.split < 3, 0, 3)))
     again = member.relearned(more, WEIGHTS["transitions"](more, PARAMS.linear))
-    assert (again.power, again.floor, again.half_life_days) == (member.power, member.floor, member.half_life_days)
+    assert (again.power, again.floor, again.look) == (member.power, member.floor, member.look)
     assert again.weights.nnz > member.weights.nnz
 
 

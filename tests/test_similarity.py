@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from triad.config.similarity import SimilarityParams
 from triad.errors import TriadError
 from triad.features.dataset import Streams
-from triad.members.history import item_weights, look_back
+from triad.members.history import item_weights
 from triad.members.item_similarity import FEATURES, Similarity
 from triad.members.neighbours import item_neighbours
 from triad.members.popularity import Popularity
@@ -148,7 +148,7 @@ def test_item_knn_is_its_neighbours_alone(data, member) -> None:
     users, history = data.lists.user[:50], data.lists.history[:50]
     found = plain.rank(data, users, history)
     assert plain.tasks == () and found.sum(axis=1) == pytest.approx(1)
-    states = look_back(data, users, history, recent=member.recent, half_life_days=member.half_life_days)
+    states = member.look.back(data, users, history)
     near = (item_weights(data, states) @ member._space(data).neighbours).toarray()[states.inverse]
     scored = near.max(axis=1) > 0
     assert scored.any()

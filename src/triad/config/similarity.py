@@ -39,12 +39,15 @@ class SimilarityParams(Section):
 
     neighbours: int = Field(default=100, ge=1)
     half_life_days: tuple[PositiveFloat, ...] = Field(
-        default=(1.0, 3.0, 7.0, 20.0, 60.0, 365.0),
+        default=(1.0, 3.0, 7.0, 20.0, 60.0, 120.0, 365.0, 1500.0),
         min_length=1,
         description="days after which an interaction counts half as much: values that each member tries on validation",
     )
     recent: tuple[PositiveInt, ...] = Field(
-        default=(50, 1000), min_length=1, description="most recent interactions used: values tried likewise"
+        default=(1, 5, 20, 1000),
+        min_length=1,
+        description="most recent visits used, and of these 2,500 interactions at most: values tried likewise. "
+        "Half an hour without an interaction ends a visit",
     )
     shrink: float = Field(
         default=10.0, ge=0, description="users added to a pair's evidence, so a few common users count little"

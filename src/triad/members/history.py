@@ -6,7 +6,9 @@ once a state. Weights halve with age *from the state's last interaction*, so the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,6 +18,10 @@ from triad.examples.dataset import Dataset
 
 DAY = 86_400_000_000
 """µs"""
+PAUSE = DAY // 48
+"""Without an interaction for half an hour, the next one begins a visit."""
+LONGEST = 2_500
+"""Last interactions of a user that members of lists look back on, however many visits they were: a bot has 50,000."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,13 @@ class States:
     @property
     def count(self) -> int:
         return len(self.user)
+
+    def only(self, kept: Bools) -> States:
+        """The steps that are `kept` (steps,)."""
+        owner, weight = self.owner[kept], self.weight[kept]
+        total = np.bincount(owner, weight, minlength=self.count)
+        start = np.searchsorted(owner, np.arange(self.count + 1))
+        return replace(self, start=start, owner=owner, step=self.step[kept], weight=weight / total[owner])
 
     def total(self, values: Floats | Bools) -> Floats:
         """(s,) weighted mean over each state's steps of `values` (steps,); 0 where a state has none."""
@@ -54,6 +67,54 @@ def look_back(data: Dataset, users: Ints, history: Ints, *, recent: int, half_li
     weight = np.exp2(-age / half_life_days)
     weight /= np.bincount(owner, weight, minlength=len(user))[owner]
     return States(user, done, inverse, start, owner, step, weight)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How far a member of lists looks back. A visit is one step in time: its interactions are kept or left together."""
+
+    recent: int  # visits
+    half_life_days: float
+    once: bool = False  # an item counts once a visit, however often it was taken in it: personal frequency by baskets
+
+    def back(self, data: Dataset, users: Ints, history: Ints) -> States:
+        """As `look_back`."""
+        states = look_back(data, users, history, recent=LONGEST, half_life_days=self.half_life_days)
+        visit = visits_ago(data, states)
+        kept = visit < self.recent
+        if self.once:
+            item, size = np.asarray(data.streams.item)[states.step].astype(np.int64), len(data.items.item_id)
+            key = (states.owner * (int(visit.max(initial=0)) + 1) + visit) * size + item
+            first = np.zeros(len(key), bool)
+            first[np.unique(key, return_index=True)[1]] = True
+            kept &= first
+        return states if kept.all() else states.only(kept)
+
+    @classmethod
+    def of(cls, numbers: dict[str, Any]) -> Look:
+        """Takes its fields out of what a member saved, flat among its other numbers."""
+        return cls(numbers.pop("recent"), numbers.pop("half_life_days"), numbers.pop("once", False))
+
+
+def visits_ago(data: Dataset, states: States) -> Ints:
+    """(steps,) visits that their state's user began since each step, 0 in the last."""
+    time = np.asarray(data.streams.time)[states.step]
+    begins = (np.diff(time, prepend=time[:1]) >= PAUSE) & (np.diff(states.owner, prepend=-1) == 0)
+    visit = np.cumsum(begins)
+    return visit[states.start[states.owner + 1] - 1] - visit
+
+
+def search_look(recent: Sequence[int], half_life_days: Sequence[float], loss: Callable[[Look], float]) -> Look:
+    """One of little `loss`: first how many visits, where old ones count most, then the half-life, then what counts."""
+    tried: dict[Look, float] = {}
+
+    def best(looks: Sequence[Look]) -> Look:
+        tried.update({look: loss(look) for look in looks if look not in tried})
+        return min(looks, key=lambda look: tried[look])
+
+    look = best([Look(visits, max(half_life_days)) for visits in recent])
+    look = best([replace(look, half_life_days=days) for days in half_life_days])
+    return best([look, replace(look, once=True)])
 
 
 def item_weights(data: Dataset, states: States) -> csr_array:

@@ -29,7 +29,7 @@ from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.chances import Blocks, Chances, Shares
-from triad.members.history import closest, item_weights, look_back, pick
+from triad.members.history import Look, closest, item_weights, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
 from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, item_neighbours, profile_vectors
@@ -69,8 +69,7 @@ class Similarity:
     share: Floats  # (known,)
     logits: dict[str, Logit]
     blend: Blend
-    recent: int
-    half_life_days: float
+    look: Look
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -100,10 +99,10 @@ class Similarity:
             TriadError: a binary task has no label or one label in validation.
         """
         known, unweighed = _known(data, vectors, params), Blend(1.0, 1.0, (0.0, 0.0, 0.0, 1.0))
-        space = cls(*known, {}, unweighed, params.recent[0], params.half_life_days[0])._space(data)
+        space = cls(*known, {}, unweighed, Look(params.recent[0], params.half_life_days[0]))._space(data)
         look = best_look(data, space, params)
         blend = fit_blend(data, space, look, max_queries=params.max_queries, seed=params.seed)
-        blank = cls(*known, {}, blend, *look)
+        blank = cls(*known, {}, blend, look)
         logits = {
             name: _logit(data, blank.features(data, rows), rows, label)
             for name, task in of_unit("exposures", tasks).items()
@@ -131,7 +130,7 @@ class Similarity:
         exposures = data.exposures
         item, user = np.asarray(exposures.item)[rows], np.asarray(exposures.user)[rows]
         done = np.asarray(exposures.history)[rows]
-        states = look_back(data, user, done, recent=self.recent, half_life_days=self.half_life_days)
+        states = self.look.back(data, user, done)
         weight = item_weights(data, states)
         profile = profile_vectors(weight, space.vectors)
         columns = (
@@ -161,8 +160,7 @@ class Similarity:
         shares = Shares.of(space.share)
 
         def block(part: slice) -> Chances:
-            queries = users[part], history[part]
-            states = look_back(data, *queries, recent=self.recent, half_life_days=self.half_life_days)
+            states = self.look.back(data, users[part], history[part])
             return chances(data, space, shares, states, self.blend)
 
         return block
@@ -180,7 +178,7 @@ class Similarity:
         for name in ("vectors", "share"):
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
         save_npz(folder / "neighbours.npz", self.neighbours)
-        numbers: dict[str, Any] = {"recent": self.recent, "half_life_days": self.half_life_days}
+        numbers: dict[str, Any] = asdict(self.look)
         numbers |= {"blend": asdict(self.blend), "logits": {task: asdict(logit) for task, logit in self.logits.items()}}
         write_json(folder / "similarity.json", numbers)
 
@@ -191,10 +189,10 @@ class Similarity:
         item_id = Texts.load(folder / "item_id.arrow")
         numbers = read_json(folder / "similarity.json")
         logits = {task: Logit(**logit) for task, logit in numbers.pop("logits").items()}
-        blend = numbers.pop("blend")
+        blend, look = numbers.pop("blend"), Look.of(numbers)
         blend["weight"] = tuple(blend["weight"])
         neighbours = csr_array(load_npz(folder / "neighbours.npz"))
-        return cls(item_id, **arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), **numbers)
+        return cls(item_id, **arrays, neighbours=neighbours, logits=logits, blend=Blend(**blend), look=look)
 
 
 def _known(data: Dataset, vectors: Floats, params: SimilarityParams) -> tuple[Texts, csr_array, Floats, Floats]:

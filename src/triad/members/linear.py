@@ -18,9 +18,9 @@ from triad.members.attributes import attribute_cosine
 from triad.members.bench import Bench
 from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.ease import ease, successors
-from triad.members.history import item_weights, look_back, pick
+from triad.members.history import Look, item_weights, pick, search_look
 from triad.members.item_index import align_share, align_weights
-from triad.members.neighbours import POWERS, ask_validation, search_look, to_power
+from triad.members.neighbours import POWERS, ask_validation, to_power
 from triad.members.popularity import item_shares
 from triad.members.transitions import transitions
 from triad.statistics.weights import mixture_weights
@@ -61,8 +61,7 @@ class Linear:
     share: Floats  # (known,)
     power: float  # of scores, before they are made to sum to 1
     floor: float  # share of popularity in the mixture
-    recent: int
-    half_life_days: float
+    look: Look
 
     @classmethod
     def make(cls, bench: Bench, name: str) -> Linear:
@@ -78,7 +77,7 @@ class Linear:
             weights: (n_items, n_items) in catalogue rows, made by one of `WEIGHTS`.
         """
         share = item_shares(data)
-        return cls(*_by_id(data, weights, share), **asdict(_choose(data, weights, share, params)))
+        return cls(*_by_id(data, weights, share), *_choose(data, weights, share, params))
 
     def refit(self, bench: Bench, name: str) -> Linear:
         """Weights and shares of all days; what was chosen stays."""
@@ -100,8 +99,7 @@ class Linear:
         weights, shares = self._aligned(place), Shares.of(align_share(place, self.share))
 
         def block(part: slice) -> Sparse:
-            queries = users[part], history[part]
-            states = look_back(data, *queries, recent=self.recent, half_life_days=self.half_life_days)
+            states = self.look.back(data, users[part], history[part])
             taken = csr_array(item_weights(data, states), dtype=np.float32)
             near = to_power(taken @ weights, self.power) * (1 - self.floor)
             rest = 1 - np.asarray(near.sum(axis=1), np.float64)
@@ -114,19 +112,21 @@ class Linear:
         return align_weights(place, self.weights)
 
     def save(self, folder: Path) -> None:
-        """The ids, two arrays and four numbers."""
+        """The ids, two arrays and a few numbers."""
         folder.mkdir(parents=True, exist_ok=True)
         self.item_id.save(folder / "item_id.arrow")
         np.save(folder / "share.npy", self.share, allow_pickle=False)
         save_npz(folder / "weights.npz", self.weights)
-        names = ("power", "floor", "recent", "half_life_days")
-        write_json(folder / "linear.json", {name: getattr(self, name) for name in names})
+        numbers = {"power": self.power, "floor": self.floor} | asdict(self.look)
+        write_json(folder / "linear.json", numbers)
 
     @classmethod
     def load(cls, folder: Path) -> Linear:
         """What `save` wrote."""
         item_id, share = Texts.load(folder / "item_id.arrow"), np.load(folder / "share.npy", allow_pickle=False)
-        return cls(item_id, csr_array(load_npz(folder / "weights.npz")), share, **read_json(folder / "linear.json"))
+        numbers = read_json(folder / "linear.json")
+        look = Look.of(numbers)
+        return cls(item_id, csr_array(load_npz(folder / "weights.npz")), share, **numbers, look=look)
 
 
 def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[Texts, csr_array, Floats]:
@@ -134,24 +134,16 @@ def _by_id(data: Dataset, weights: csr_array, share: Floats) -> tuple[Texts, csr
     return data.items.item_id[order], csr_array(weights[order][:, order], dtype=np.float32), share[order]
 
 
-@dataclass(frozen=True)
-class _Choice:
-    power: float
-    floor: float
-    recent: int
-    half_life_days: float
-
-
-def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> _Choice:
-    """What gives the least log loss on validation queries; the floor is solved for by EM."""
+def _choose(data: Dataset, weights: csr_array, share: Floats, params: SimilarityParams) -> tuple[float, float, Look]:
+    """Power, floor and look that give the least log loss on validation queries; the floor is solved for by EM."""
     queries = ask_validation(data, params.max_queries, params.seed)
     if not len(queries.users):
-        return _Choice(1.0, 0.5, params.recent[0], params.half_life_days[0])
+        return 1.0, 0.5, Look(params.recent[0], params.half_life_days[0])
     popular = share[queries.target]
-    of_look: dict[tuple[int, float], tuple[float, float, float]] = {}  # loss, power, floor
+    of_look: dict[Look, tuple[float, float, float]] = {}  # loss, power, floor
 
-    def loss(recent: int, half_life: float) -> float:
-        states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
+    def loss(look: Look) -> float:
+        states = look.back(data, queries.users, queries.history)
         scores, state = csr_array(item_weights(data, states) @ weights), states.inverse[queries.query]
         tried = []
         for power in POWERS:
@@ -161,9 +153,9 @@ def _choose(data: Dataset, weights: csr_array, share: Floats, params: Similarity
             mixed = mixture_weights(columns, queries.counts)
             lost = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
             tried.append((lost, power, max(float(mixed[1]), LEAST_FLOOR)))
-        of_look[recent, half_life] = min(tried)
+        of_look[look] = min(tried)
         return min(tried)[0]
 
     look = search_look(params.recent, params.half_life_days, loss)
     _, power, floor = of_look[look]
-    return _Choice(power, floor, *look)
+    return power, floor, look

@@ -6,7 +6,6 @@ The ranking is a mixture of four sources of probability, each a distribution ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,13 +16,11 @@ from triad.arrays import Floats, Ints
 from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.chances import Chances, Dense, Shares, Sparse, added
-from triad.members.history import States, item_weights, look_back, pick
+from triad.members.history import LONGEST, Look, States, item_weights, pick, search_look
 from triad.statistics.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
 POWERS = (0.5, 0.75, 1.0, 1.5)
-LONGEST = 2_500
-"""Last train interactions of a user whose pairs are counted: pairs grow with the square, and a bot has 50,000."""
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
 
 
@@ -152,29 +149,18 @@ def ask_validation(data: Dataset, max_queries: int, seed: int) -> Asked:
     return Asked(users, history, query, target, 1.0 / length[query])
 
 
-def search_look(
-    recent: Sequence[int], half_life_days: Sequence[float], loss: Callable[[int, float], float]
-) -> tuple[int, float]:
-    """A look-back and a half-life of little `loss`: first the one, where old steps count most, then the other."""
-    longest = max(half_life_days)
-    back = {steps: loss(steps, longest) for steps in recent}
-    steps = min(back, key=lambda each: back[each])
-    half = {days: back[steps] if days == longest else loss(steps, days) for days in half_life_days}
-    return steps, min(half, key=lambda each: half[each])
-
-
-def best_look(data: Dataset, space: Space, params: SimilarityParams) -> tuple[int, float]:
-    """The look-back and half-life with the least log loss on validation queries, by the sources that are sparse.
+def best_look(data: Dataset, space: Space, params: SimilarityParams) -> Look:
+    """The look with the least log loss on validation queries, by the sources that are sparse.
 
     The first where there are no such queries.
     """
     queries = ask_validation(data, params.max_queries, params.seed)
     if not len(queries.users):
-        return params.recent[0], params.half_life_days[0]
+        return Look(params.recent[0], params.half_life_days[0])
     popular = space.share[queries.target]
 
-    def loss(recent: int, half_life: float) -> float:
-        states = look_back(data, queries.users, queries.history, recent=recent, half_life_days=half_life)
+    def loss(look: Look) -> float:
+        states = look.back(data, queries.users, queries.history)
         weight, state = item_weights(data, states), states.inverse[queries.query]
         again, near = pick(weight, state, queries.target), to_power(weight @ space.neighbours, 1.0)
         empty = np.diff(near.indptr)[state] == 0
@@ -185,14 +171,11 @@ def best_look(data: Dataset, space: Space, params: SimilarityParams) -> tuple[in
     return search_look(params.recent, params.half_life_days, loss)
 
 
-def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queries: int, seed: int) -> Blend:
+def fit_blend(data: Dataset, space: Space, look: Look, *, max_queries: int, seed: int) -> Blend:
     """The blend with the least log loss on targets of validation queries; equal parts where there are none.
 
     Power and sharpness are tried on a grid; for each pair the weights' maximum likelihood is convex and solved by EM.
     Each query counts once, however many targets it has.
-
-    Args:
-        look: how many interactions are looked back on, and the days after which one counts half.
     """
     queries = ask_validation(data, max_queries, seed)
     if not len(queries.users):
@@ -203,7 +186,7 @@ def fit_blend(data: Dataset, space: Space, look: tuple[int, float], *, max_queri
     block = max(1, 8_000_000 // len(space.share))
     for first in range(0, len(users), block):
         part = slice(first, first + block)
-        states = look_back(data, users[part], history[part], recent=look[0], half_life_days=look[1])
+        states = look.back(data, users[part], history[part])
         weight = item_weights(data, states)
         mine = (query >= first) & (query < first + block)
         at = states.inverse[query[mine] - first], target[mine]
