@@ -17,7 +17,8 @@ THIRDS = ("lowest", "middle", "highest")
 
 
 def intervals(fused: Fused, data: Dataset, window: Window, scores: Mapping[str, Floats]) -> dict[str, Any]:
-    """Task → rows, level, coverage (of all, and of thirds of the test labels), and the middle width.
+    """Task → rows, level, coverage (of all, and of thirds of the test labels), and the middle width. Where many labels
+    are alike, a third may be empty and is left out.
 
     Args:
         scores: of the fusion, by task.
@@ -30,7 +31,8 @@ def intervals(fused: Fused, data: Dataset, window: Window, scores: Mapping[str, 
         low, high = conformal.bounds(interval, score)
         inside = (low <= label) & (label <= high)
         third = conformal.part_of(label, np.quantile(label, (1 / 3, 2 / 3)))
-        of_thirds = {f"coverage_{name}": float(inside[third == n].mean()) for n, name in enumerate(THIRDS)}
+        held = {name: inside[third == n] for n, name in enumerate(THIRDS)}
+        of_thirds = {f"coverage_{name}": float(each.mean()) for name, each in held.items() if len(each)}
         width = float(np.median(high - low))
         whole = {"rows": len(label), "level": interval["level"], "coverage": float(inside.mean()), "width": width}
         figures[task] = whole | of_thirds
@@ -41,7 +43,8 @@ def sentences(figures: Mapping[str, Any]) -> list[str]:
     """The figures for the report's reader."""
     told = []
     for task, each in figures.items():
-        thirds = ", ".join(f"{name} {each[f'coverage_{name}']:.1%}" for name in THIRDS)
+        by_name = {name: each.get(f"coverage_{name}") for name in THIRDS}
+        thirds = ", ".join(f"{name} {value:.1%}" for name, value in by_name.items() if value is not None)
         told.append(
             f"{task}: the interval that goes with each prediction is to hold {each['level']:.0%} of true values, and "
             f"held {each['coverage']:.1%} of {each['rows']:,} (by third of the true value: {thirds})."

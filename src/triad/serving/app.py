@@ -62,6 +62,7 @@ def make(
     app = FastAPI(title="Triad", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=CAUSES)
     refusals.install(app)
     _answering(app, holder)
+    _of_products(app, holder)
     _other_modes(app, holder)
 
     @app.get("/health")
@@ -137,15 +138,6 @@ def _answering(app: FastAPI, holder: Holder) -> None:
         ]
         return _said(served, match=found.match, items=rows)
 
-    @app.post("/advise", summary="A price of each product within bounds, and how sure it is")
-    def advise(body: schemas.Advise) -> JSONResponse:
-        served = holder.now
-        wish = Wish(**body.model_dump(exclude={"item_ids"}))
-        with served.lock:
-            advisor = served.night.advisor
-        rows = advisor.rows(body.item_ids, wish)
-        return _said(served, items=[{name: _sent(value) for name, value in row.items()} for row in rows])
-
     @app.post("/answer", summary="Intent and reply of messages, or that the model refuses")
     def answer(body: schemas.Answer) -> JSONResponse:
         served = holder.now
@@ -157,6 +149,30 @@ def _answering(app: FastAPI, holder: Holder) -> None:
                 model.state, model.fused, [m.message_id for m in body.messages], [m.message for m in body.messages]
             )
         return _said(served, answers=table.to_pylist())
+
+
+def _of_products(app: FastAPI, holder: Holder) -> None:
+    @app.post("/advise", summary="A price of each product within bounds, and how sure it is")
+    def advise(body: schemas.Advise) -> JSONResponse:
+        served = holder.now
+        wish = Wish(**body.model_dump(exclude={"item_ids"}))
+        with served.lock:
+            advisor = served.night.advisor
+        rows = advisor.rows(body.item_ids, wish)
+        return _said(served, items=[{name: _sent(value) for name, value in row.items()} for row in rows])
+
+    @app.post("/forecast", summary="Demand or price of products over the coming days, with an interval")
+    def forecast(body: schemas.Forecast) -> JSONResponse:
+        served = holder.now
+        try:
+            with served.lock:
+                known = served.night.forecasts
+        except TriadError as error:
+            raise (_lacks("forecast") if error.where == "params.mode" else error) from error
+        for key in body.item_ids:
+            _row(served.night.items, key, "item_ids")
+        rows = [row for key in body.item_ids for row in known.get(key, ())]
+        return _said(served, items=[{name: _sent(value) for name, value in row.items()} for row in rows])
 
 
 def _other_modes(app: FastAPI, holder: Holder) -> None:

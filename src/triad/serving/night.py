@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -29,6 +30,7 @@ from triad.schema import EVENT_KINDS
 from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.arranging import codes
+from triad.tracking.forecasting import forecasts
 from triad.tracking.inputs import Tables, opened
 from triad.tracking.product_pages import Neighbours
 from triad.tracking.recommending import DAY
@@ -117,6 +119,18 @@ class Night:
         """
         with opened(self.tables) as session:
             return Advisor.of(session)
+
+    @cached_property
+    def forecasts(self) -> dict[str, list[dict[str, Any]]]:
+        """Item id → what its coming days bring, reckoned when it is first asked.
+
+        Raises:
+            TriadError: the model was not taught it.
+        """
+        told: dict[str, list[dict[str, Any]]] = {}
+        for row in forecasts(self.model, self.tables).to_pylist():
+            told.setdefault(row["item_id"], []).append(row)
+        return told
 
     @cached_property
     def shelf(self) -> Shelf:

@@ -80,6 +80,10 @@ class Advise(Request):
     level: float = 0.9
 
 
+class Forecast(Request):
+    item_ids: list[Id] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
 class Ask(Request):
     """What another mode of the registered model takes: tables by name, and its parameters."""
 

@@ -24,15 +24,16 @@ def fit(scores: Floats, labels: Floats, level: float) -> dict[str, Any]:
     Args:
         scores, labels: (n,) of rows that the scores' model has not seen.
     """
-    edges = np.quantile(labels, np.arange(1, PARTS) / PARTS)
+    edges = np.unique(np.quantile(labels, np.arange(1, PARTS) / PARTS))
+    edges = edges[edges > labels.min()]  # many labels may be alike: no part is empty
     parts, tail = part_of(labels, edges), (1 - level) / 2
     low, high = [], []
-    for part in range(PARTS):
+    for part in range(len(edges) + 1):
         residual = np.sort((labels - scores)[parts == part])
         # of n residuals and the one to come, tail · (n + 1) lie outside on either side
         rank = max(1, int(np.floor(tail * (len(residual) + 1))))
-        low.append(float(residual[min(rank, len(residual)) - 1]) if len(residual) else -np.inf)
-        high.append(float(residual[-min(rank, len(residual))]) if len(residual) else np.inf)
+        low.append(float(residual[min(rank, len(residual)) - 1]))
+        high.append(float(residual[-min(rank, len(residual))]))
     return {"level": level, "edges": edges.tolist(), "low": low, "high": high}
 
 
@@ -40,7 +41,7 @@ def bounds(interval: Mapping[str, Any], scores: Floats) -> tuple[Floats, Floats]
     """(n,) lowest and highest value that belong to each score."""
     edges: Sequence[float] = [-np.inf, *interval["edges"], np.inf]
     lowest, highest = np.full(len(scores), np.inf), np.full(len(scores), -np.inf)
-    for part in range(PARTS):
+    for part in range(len(interval["low"])):
         low = np.maximum(scores + interval["low"][part], edges[part])
         high = np.minimum(scores + interval["high"][part], edges[part + 1])
         held = low <= high

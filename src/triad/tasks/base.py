@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from triad.arrays import Bools, Floats, Ints
 
@@ -139,3 +139,14 @@ class Label(Protocol):
     def miss(self, value: float) -> str:
         """What an average miss of `value` means, to follow the figure in a sentence."""
         return ""
+
+
+@runtime_checkable
+class Outlook(Label, Protocol):
+    """A label of how a product's coming days differ from those before. "No change" is a move of 0."""
+
+    def plain(self, task: TaskParams, rows: Any) -> tuple[Floats, Floats, Floats]:
+        """(n,) log of what is now; the move if all is as it was four weeks ago; the move to what is usual."""
+
+    def level(self, moved: Floats) -> Floats:
+        """What a log of `plain` and a move make together: units, or cents."""

@@ -31,6 +31,7 @@ from triad.features.requirements import check_key, refuse
 from triad.schema import EVENT_KINDS, REQUIRED, TABLES
 from triad.tracking.answering import answers
 from triad.tracking.classifying import classes
+from triad.tracking.forecasting import forecasts
 from triad.tracking.inputs import Tables, arrow, opened
 from triad.tracking.pricing import priced
 from triad.tracking.searching import searched
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend", "search", "answer", "price", "classify")
+MODES = ("score", "recommend", "search", "answer", "price", "classify", "forecast")
+_OF_PRODUCTS = {"price": priced, "classify": classes}
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
@@ -52,7 +54,7 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
 
     score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`;
     answer: what each message is answered; price: what each product of the table items costs, from what it is;
-    classify: its classes.
+    classify: its classes; forecast: its coming days.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -62,10 +64,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
         raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
     if mode == "answer":
         return _plain(answers(model.state, model.fused, *_messages(_tables(model_input))))
-    if mode == "classify":
-        return _plain(classes(model.state, model.fused, _products(_tables(model_input))))
-    if mode == "price":
-        return _plain(priced(model.state, model.fused, _products(_tables(model_input))))
+    if (tell := _OF_PRODUCTS.get(mode)) is not None:
+        return _plain(tell(model.state, model.fused, _products(_tables(model_input))))
     with ExitStack() as stack:
         try:
             session = stack.enter_context(opened(_tables(model_input)))
@@ -75,6 +75,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
             raise TriadError(f"cannot be read ({type(error).__name__})", where="model input", mend=mend) from error
         if mode == "score":
             return _plain(model.predict(session))
+        if mode == "forecast":
+            return _plain(forecasts(model, session))
         if mode == "search":
             return _plain(searched(model, session, _query(params["query"]), _settings(model, params["k"]).k))
         # a version's number is not known where it is served
