@@ -35,7 +35,6 @@ SETTINGS: dict[str, Any] = {
     "lambda_l2": 1.0,
     "max_bin": 63,
     "force_row_wise": True,
-    "seed": 1,
 }
 _DIAL = "fuse.members", "a list without outlook_trees"
 
@@ -49,11 +48,11 @@ class Grown:
     tells_level: bool
 
     @classmethod
-    def fit(cls, known: Floats, now: Floats, move: Floats, *, tells_level: bool) -> Grown:
+    def fit(cls, known: Floats, now: Floats, move: Floats, *, tells_level: bool, seed: int = 1) -> Grown:
         """All trees, of rows whose move is known."""
         library = lightgbm(*_DIAL)
         examples = library.Dataset(known, move + now if tells_level else move)
-        booster = library.train({**ORDER, **SETTINGS, "num_iterations": max(TREES)}, examples)
+        booster = library.train({**ORDER, **SETTINGS, "seed": seed, "num_iterations": max(TREES)}, examples)
         return cls(booster, max(TREES), tells_level)
 
     def score(self, known: Floats, now: Floats, trees: int | None = None) -> Floats:
