@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,10 +38,12 @@ from triad.fusion.fused import Fused
 from triad.members.bench import Bench
 from triad.members.registry import make_member
 from triad.products.attributes import read
+from triad.schema import TABLES as CONTRACT
 from triad.sources.simulated import simulate
 from triad.statistics import conformal
 from triad.tables import connect
 from triad.tracking.asked import answer
+from triad.validation import suites
 
 TASKS = {"product_price": TaskParams(kind="regression", label="product_price")}
 SETTINGS = FeaturesParams.model_validate({"max_oov_rate": 0.9})
@@ -86,6 +89,28 @@ def test_what_is_no_object_of_attributes_is_refused(text: str) -> None:
     with pytest.raises(TriadError, match="no object of attributes") as error:
         read(text, where="table items, product 7")
     assert "product 7" in str(error.value)
+
+
+def test_validation_sets_aside_just_the_attributes_that_are_refused() -> None:
+    texts = ["[1]", "{", "3", '{"a": {"b": 1}}', '{"a": [[1]]}', '{"a": [{"b": 1}]}', "[" * 100_000, "", "  ", "{}"]
+    texts += ['{"a": "b", "a": 2}', '{"q\\"x": [1, "b"], "y": null}', '{"a": NaN, "b": true}']
+    (check,) = (
+        each
+        for each in suites.make(CONTRACT["items"])["expectations"]
+        if (each.get("meta") or {}).get("column") == "attributes"
+    )
+    assert check["severity"] == "critical" and check["meta"]["row"]
+    rows = pa.table({"place": range(len(texts)), "attributes": texts})
+    query = check["kwargs"]["unexpected_rows_query"].replace("{batch}", "rows")
+    with duckdb.connect() as session:
+        found = {row[0] for row in session.register("rows", rows).execute(query).fetchall()}
+    refused = set()
+    for place, text in enumerate(texts):
+        try:
+            read(text)
+        except TriadError:
+            refused.add(place)
+    assert found == refused == set(range(7))
 
 
 def test_contradicting_attributes_say_nothing() -> None:

@@ -77,6 +77,8 @@ def test_the_night_goes_on_without_the_rows_at_fault(shop: Tables, caplog: pytes
     events["price_cents"][5] = 0
     shop["users"]["signed_up_at"][7] = late
     shop["items"]["price_cents"][9] = 0
+    shop["items"]["attributes"] = np.array(['{"colour": "red"}'] * 200, object)
+    shop["items"]["attributes"][11] = "red"
     write_shop_log(INGESTED, shop)
     of_user, of_item = ((events[key] == name).sum() for key, name in (("user_id", "u7"), ("item_id", "i9")))
     with caplog.at_level("INFO", "triad.validate"):
@@ -90,6 +92,7 @@ def test_the_night_goes_on_without_the_rows_at_fault(shop: Tables, caplog: pytes
         "events.price_cents": 5,
         "users.signed_up_at": 1,
         "items.price_cents": 1,
+        "items.attributes": 1,
     }
     assert told["users.signed_up_at"]["set_aside"]["events"]["rows"] == of_user
     assert {name: found["rows"] for name, found in told["items.price_cents"]["set_aside"].items()} == {

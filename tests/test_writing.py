@@ -169,6 +169,15 @@ def test_tones_add_no_fact() -> None:
     assert body in warm and body in brisk and len({plain, warm, brisk}) == 3
 
 
+def test_a_number_and_whether_there_is_any_are_one_fact() -> None:
+    def against(**facts: float | bool) -> str | None:
+        return Product("1", facts=facts).contradiction(frozenset())
+
+    assert against(attr_n_ports=4.0, attr_b_ports=True) is None and against(attr_b_ports=False, attr_n_ports=0) is None
+    assert "attr_b_ports says False" in str(against(attr_n_ports=4.0, attr_b_ports=False))
+    assert against(attr_n_ports=1.0, attr_m_ports=2.0) and against(attr_b_ports=True, attr_c_ports=False)
+
+
 def test_a_row_of_the_catalogue_is_a_product_and_says_which_attributes_contradict() -> None:
     item = {"item_id": "a", "title": "Oak lamp", "description": None, "category": "home/lamps", "brand": None}
     item |= {"attributes": '{"size": 3, "Size": 4, "led": true, "ports": ["VGA", "HDMI"]}', "price_cents": 900}

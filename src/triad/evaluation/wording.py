@@ -14,9 +14,9 @@ SHARES = {"oracle_share"}
 """Figures in percent that are no metric."""
 
 GLOSSARY = {
-    "Interval": "where the true value lies with the stated confidence: customers were drawn again and again at random "
-    "and the figure worked out each time. Two figures differ for sure only where the interval of their "
-    "difference does not hold zero.",
+    "Interval": "where the true value lies with the stated confidence: customers (or the products, queries or messages "
+    "that a task is about) were drawn again and again at random and the figure worked out each time. Two figures "
+    "differ for sure only where the interval of their difference does not hold zero.",
     "AUC": "how often a case that happened gets a higher score than one that did not; 0.5 is chance, 1 is perfect.",
     "AUC within a customer": "the same, comparing only what one customer saw (GAUC), weighted by what they saw.",
     "Log loss": "how surprised the probabilities were by what happened; less is better.",
@@ -96,7 +96,8 @@ def _shown(name: str) -> Metric:
 
 def sentence(task: TaskParams, figures: Mapping[str, Any], k: int) -> str:
     """A task's main figure in a sentence, from its entry in metrics.json."""
-    text = KINDS[task.kind].sentence(figures, k, LABELS[task.label].miss)
+    label = LABELS[task.label]
+    text = KINDS[task.kind].sentence(figures, k, label.miss, label.cases)
     return text or "This test window holds too few cases to measure it."
 
 

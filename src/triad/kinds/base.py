@@ -220,12 +220,13 @@ class Kind(Protocol):
     def alike(self, scores: Floats) -> Floats:
         """(m,) numbers whose order tells how alike two members are, of scores as `measure` takes them."""
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         """The main figure in words, from a task's entry in metrics.json; "" where it could not be measured.
 
         Args:
             k: length of lists.
             miss: what a mean absolute error means for the task's label, in words to add.
+            cases: what the rows are about.
         """
 
 

@@ -125,7 +125,7 @@ class Binary(Likelihood):
             "roc": metrics.roc_points(labels, scores),
         }
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "auc" not in figures:
             return ""
         best = f"; the best possible is {figures['oracle']['auc']:.1%}" if "auc" in figures.get("oracle", {}) else ""

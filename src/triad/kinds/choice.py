@@ -54,7 +54,7 @@ class Choice(Multiclass):
 
         return threshold_of(labels, scores)
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "accuracy" not in figures:
             return ""
         naive = figures.get("naive", {}).get("accuracy")

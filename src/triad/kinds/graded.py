@@ -115,7 +115,7 @@ class Graded(Plain):
     def enough(self, labels: Floats) -> bool:
         return bool((labels > 0).any())
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Any) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Any, cases: str = "cases") -> str:
         if "best_first" not in figures:
             return ""
         naive = figures.get("naive", {}).get("best_first")

@@ -116,12 +116,12 @@ class Multiclass(Likelihood):
     def gated(self, cases: Cases, scores: Floats) -> Estimate:
         return self.measure(cases, scores)[self.metrics[0].name]
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "accuracy" not in figures:
             return ""
         naive = figures.get("naive", {}).get("accuracy")
         beside = f"; always naming the commonest class would be right for {naive:.1%}" if naive is not None else ""
-        return f"The model names the right class for {figures['accuracy']['value']:.1%} of customers{beside}."
+        return f"The model names the right class for {figures['accuracy']['value']:.1%} of {cases}{beside}."
 
 
 KIND = Multiclass()

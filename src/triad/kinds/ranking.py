@@ -82,7 +82,7 @@ class Ranking(Multiclass):
         """The reciprocal rank of what followed."""
         return scores[:, 3]
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "hit" not in figures:
             return ""
         naive = figures.get("naive", {}).get("hit")

@@ -93,7 +93,7 @@ class Regression(Plain):
     def gated(self, cases: Cases, scores: Floats) -> Estimate:
         return self.measure(cases, scores)[self.metrics[0].name]
 
-    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str]) -> str:
+    def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "mae" not in figures:
             return ""
         gain, mae = figures.get("relative_gain", {}).get("value", 0.0), figures["mae"]["value"]

@@ -121,6 +121,8 @@ class Label(Protocol):
     """What to answer without learning, where that is not the constant of the kind."""
     covers: float | None = None
     """How often the interval that goes with its prediction holds the truth; None: it has no interval."""
+    cases: str = "customers"
+    """What its rows are about, in a merchant's words."""
     question: str
     """What a task answers, in a merchant's words; {days} and {column} stand for its options."""
 

@@ -28,6 +28,7 @@ class ProductClass(Label):
     cluster = "kin"
     slices = ()  # its unit says them
     reads = ()
+    cases = "products"
     question = "What is the product's {column}, from its title, description and picture?"
 
     def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:

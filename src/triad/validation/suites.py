@@ -54,6 +54,15 @@ _TIMES: dict[tuple[str, str], dict[str, Any]] = {
     ("prices", "day"): {"max_value": "last_day"},
 }
 
+_NESTED = "json_each(CASE WHEN json_valid(attributes) THEN attributes ELSE '[]' END)"
+_NO_ATTRIBUTES = (
+    "SELECT * FROM {batch} WHERE trim(attributes) <> '' AND (NOT json_valid(attributes) "
+    "OR json_type(CASE WHEN json_valid(attributes) THEN attributes END) <> 'OBJECT' "
+    f"OR EXISTS (SELECT 1 FROM {_NESTED} AS v WHERE v.type = 'OBJECT' OR (v.type = 'ARRAY' "
+    "AND EXISTS (SELECT 1 FROM json_each(v.value) AS w WHERE w.type IN ('ARRAY', 'OBJECT')))))"
+)
+"""Products whose attributes `products.attributes.read` would refuse."""
+
 
 def load(name: str, folder: Path = EXPECTATIONS) -> Suite:
     """The suite of table `name`, as plain values.
@@ -125,6 +134,10 @@ def _of_column(table: Table, column: Column) -> list[Expectation]:
         expectations.append(
             _rows("warning", name, f"{name} was read in its own encoding: no replacement characters", query)
         )
+    if name == "attributes":
+        wrong = _rows("critical", name, "attributes are a JSON object of names and texts or numbers", _NO_ATTRIBUTES)
+        wrong["meta"]["row"] = True
+        expectations.append(wrong)
     if name in _RANGES:
         low, high, severity = _RANGES[name]
         bounds = {"column": name, "min_value": low, "max_value": high}

@@ -65,6 +65,9 @@ class Product:
 
 
 def _same(one: Value, other: Value) -> bool:
+    """A number says how much, a yes or no whether there is any: 4 ports and "has ports" are one fact."""
+    if isinstance(one, bool) != isinstance(other, bool) and not isinstance(one, str) and not isinstance(other, str):
+        return bool(one) == bool(other)
     return keys(str(one)) == keys(str(other))
 
 
