@@ -177,16 +177,21 @@ def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
 
 def test_the_whole_catalogue_is_searched_by_the_report(fused: Any) -> None:
     asked_of = window(DATA, "test", 10, 0)
-    figures = retrieval(fused, DATA, asked_of, EvaluateParams(bootstrap=50))
+    served = fused.predict(DATA, asked_of.of("searches"), unit="searches")
+    figures = retrieval(fused, DATA, asked_of, served, EvaluateParams(bootstrap=50))
     assert figures is not None and 25 < figures["queries"] <= 30
     assert figures["recall_popularity"]["value"] == 1  # 40 products, 100 shown
     assert figures["recall_model"]["value"] > figures["recall_bm25"]["value"] + 0.1
     assert figures["without_a_match"] == 0
+    gain, plain = figures["ndcg_gain_over_bm25"], figures["ndcg_bm25"]["value"]
+    rows = DATA.rows("test", "searches")
+    own = np.nanmean(ndcg(served["search"], DATA.labels("search")[rows], np.asarray(HELD.query)[rows], 120, 10))
+    assert 0 < gain["lo"] <= gain["value"] <= gain["hi"] and gain["value"] == pytest.approx(own - plain)
     assert (
         "graded products" in sentences(figures)[0] and "clicks" in sentences({**figures, "learned_from_clicks": 1.0})[0]
     )
     nothing = make_dataset(60, 40, 0)
-    assert retrieval(fused, nothing, window(nothing, "test", 10, 0), EvaluateParams()) is None and sentences(None) == []
+    assert retrieval(fused, nothing, window(nothing, "test", 10, 0), {}, EvaluateParams()) is None and sentences(None) == []
 
 
 def test_who_learned_nothing_of_searches_says_so(fused: Any) -> None:

@@ -1,9 +1,10 @@
 """Search over the whole catalogue, on the test queries: are the relevant products among the first hundred, and does
-every query find anything? What is judged row by row says nothing of that.
+every query find anything? What is judged row by row says nothing of that. And what the served order is worth over BM25.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from triad.arrays import Floats, Ints
 from triad.config.evaluate import EvaluateParams
 from triad.evaluation.window import Window
 from triad.examples.dataset import Dataset
-from triad.examples.searches import UNIT
+from triad.examples.searches import UNIT, Searches
 from triad.fusion.fused import Fused
 from triad.fusion.searching import search
+from triad.kinds.graded import K, ORDER
 from triad.members.popularity import item_shares
 from triad.search.lexical import Settings, best, index_of
 from triad.search.pairs import Typed
@@ -24,8 +26,14 @@ from triad.statistics.bootstrap import Estimate, draw, interval, value
 DEEP, RELEVANT = 100, 2
 
 
-def retrieval(fused: Fused, data: Dataset, window: Window, params: EvaluateParams) -> dict[str, Any] | None:
-    """Figures of the model, of BM25 as it comes and of popularity; None where nothing was learned of searches."""
+def retrieval(
+    fused: Fused, data: Dataset, window: Window, scores: Mapping[str, Floats], params: EvaluateParams
+) -> dict[str, Any] | None:
+    """Figures of the model, of BM25 as it comes and of popularity; None where nothing was learned of searches.
+
+    Args:
+        scores: task → what serves gives the rows of the window.
+    """
     task = next(iter(fused.of_unit(data, UNIT.name)), None)
     if task is None:
         return None
@@ -49,7 +57,28 @@ def retrieval(fused: Fused, data: Dataset, window: Window, params: EvaluateParam
     figures["recall_gain_over_bm25"] = _bounds(mean["model"] - mean["bm25"], params)
     figures["without_a_match"] = float(np.mean([each.match == POPULAR for each in shown]))
     figures["bm25_without_a_match"] = float(np.mean([not len(found) for found in words]))
+    figures |= _over_words(held, np.asarray(scores[task], np.float64), (query, item, grade), params)
     return figures | {"queries": len(texts), "learned_from_clicks": float(not np.all(held.judged))}
+
+
+def _over_words(
+    held: Searches, served: Floats, judged: tuple[Ints, Ints, Floats], params: EvaluateParams
+) -> dict[str, dict[str, float]]:
+    """NDCG of BM25 as it comes on the judged products, and what the served order gains over it, query by query."""
+    query, item, grade = judged
+    known = np.isfinite(grade)
+    query, item, grade, served = query[known], item[known], grade[known], served[known]
+    asked, row = np.unique(query, return_inverse=True)
+    index, words = index_of(held.texts, Settings()), np.zeros(len(row))
+    for block, fields in index.blocks(Typed.of(held.texts, [held.queries[int(q)] for q in asked]).typed):
+        here = (row >= block.start) & (row < block.stop)
+        words[here] = fields.sum(axis=0)[row[here] - block.start, item[here]]
+    useful = np.bincount(row, grade > 0, minlength=len(asked)) > 0
+    own, plain = (ORDER.worth(each, grade, row)[1][useful] for each in (served, words))
+    draws = draw(len(own), params.bootstrap, params.seed)
+    table = np.stack([plain, own - plain, np.ones(len(own))], axis=1)
+    base, gain, count = draws.totals(np.arange(len(own)), table).T
+    return {"ndcg_bm25": _bounds(base / count, params), "ndcg_gain_over_bm25": _bounds(gain / count, params)}
 
 
 def sentences(figures: dict[str, Any] | None) -> list[str]:
@@ -59,13 +88,15 @@ def sentences(figures: dict[str, Any] | None) -> list[str]:
     how = "Search learned from graded products of queries."
     if figures["learned_from_clicks"]:
         how = "Search learned from clicks after queries, with what a place on the page adds taken out."
-    model, words = figures["recall_model"], figures["recall_bm25"]
+    model, words, gain = figures["recall_model"], figures["recall_bm25"], figures["ndcg_gain_over_bm25"]
     span = f"{model['value']:.1%} [{model['lo']:.1%}, {model['hi']:.1%}]"
     return [
         f"{how} Of all relevant products of {figures['queries']} test queries, the first {DEEP} of the whole catalogue "
         f"hold {span}; by words alone (BM25) {words['value']:.1%}, by popularity "
         f"{figures['recall_popularity']['value']:.1%}. {figures['without_a_match']:.1%} of queries match nothing, and "
-        f"{figures['bm25_without_a_match']:.1%} by words alone."
+        f"{figures['bm25_without_a_match']:.1%} by words alone. Of judged products, BM25's order is worth "
+        f"{figures['ndcg_bm25']['value']:.3f} (NDCG@{K}); the served one gains {gain['value']:+.3f} "
+        f"[{gain['lo']:+.3f}, {gain['hi']:+.3f}] over it."
     ]
 
 

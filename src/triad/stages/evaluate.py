@@ -73,7 +73,7 @@ def evaluate(params: Params) -> None:
     )
     best = {task: record["best"] for task, record in fused.record.items()}
     metrics = figures.metrics_json(results, settings, best)
-    searched = retrieval.retrieval(fused, data, test, settings)
+    searched = retrieval.retrieval(fused, data, test, models[FUSED].tasks, settings)
     covered = intervals.intervals(fused, data, test, models[FUSED].tasks)
     verdict = verdict_json(judged, results, metrics, champion=version, experiment=experiment(), k=settings.k)
     tables = {
