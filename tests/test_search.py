@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from make_dataset import make_dataset
-from make_searches import TASK, with_searches
+from make_searches import KINDS, SAID, TASK, with_searches
 
+from triad.arrays import Floats
 from triad.config.evaluate import EvaluateParams
 from triad.config.fuse import FuseParams
+from triad.config.text import TextParams
 from triad.errors import TriadError
 from triad.evaluation.retrieval import retrieval, sentences
 from triad.evaluation.window import window
@@ -23,18 +27,21 @@ from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.registry import make_member
+from triad.members.search_order import SearchOrder
 from triad.search.associations import FEWEST, Associations
 from triad.search.lexical import FIELDS, Settings, words_of
-from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, retrieve
+from triad.search.meaning import MEANT, Meaning
+from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, hybrid, retrieve
 from triad.search.spelling import corrected
 from triad.search.words import query_words, words
 from triad.statistics.bootstrap import draw
 from triad.statistics.orders import best_first, measure, ndcg
+from triad.text.vectors import Vectors
 from triad.texts import Texts
 
 DATA = with_searches(make_dataset(60, 40, 0))
 HELD: Searches = DATA.units["searches"]
-BENCH = Bench(DATA, SimpleNamespace(tasks=TASK), lambda: np.zeros((40, 1)))  # type: ignore[arg-type]
+BENCH = Bench(DATA, SimpleNamespace(tasks=TASK, text=TextParams()), lambda: np.zeros((40, 1)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +198,46 @@ def test_the_whole_catalogue_is_searched_by_the_report(fused: Any) -> None:
         "graded products" in sentences(figures)[0] and "clicks" in sentences({**figures, "learned_from_clicks": 1.0})[0]
     )
     nothing = make_dataset(60, 40, 0)
-    assert retrieval(fused, nothing, window(nothing, "test", 10, 0), {}, EvaluateParams()) is None and sentences(None) == []
+    assert (
+        retrieval(fused, nothing, window(nothing, "test", 10, 0), {}, EvaluateParams()) is None
+        and sentences(None) == []
+    )
+
+
+class Kinds:
+    """An encoder that knows what each kind is called, and nothing else."""
+
+    fingerprint, dim = "kinds", len(KINDS) + 1
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        rows = [[float(kind in text or said in text) for kind, said in zip(KINDS, SAID, strict=True)] for text in texts]
+        vectors = np.hstack([np.array(rows), np.full((len(rows), 1), 0.1)]).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def test_an_encoder_finds_and_orders_what_no_word_meets() -> None:
+    meaning = Meaning(Vectors(Kinds()))
+    texts, popular = HELD.texts, np.full(40, 1 / 40)
+    (found,) = retrieve(texts, Settings(), ["flask"], 10, popular=popular, meaning=meaning)
+    bottles = {item for item, title in enumerate(HELD.title) if "bottle" in title}
+    assert set(found.items.tolist()) == bottles and found.match == SOME
+    (nothing,) = retrieve(texts, Settings(), ["zzzzqq"], 10, popular=popular, meaning=meaning)
+    assert nothing.match == POPULAR
+    first = hybrid(np.array([2.0, 2, 0, 1]), np.array([0.1, 0.9, 0.9, 0.0]))
+    assert first.argmax() == 1 and first[0] > first[3] > first[2]
+    table = meaning.columns(texts, ["flask", "light"], np.array([0, 0, 1]), np.array([2, 1, 0]))
+    named = dict(zip(MEANT, table.T, strict=True))
+    assert named["meant"][[0, 2]].min() > 0.9 and named["meant"][1] < 0.2
+    assert named["meant_lack"][0] == 0 and named["meant_place"].tolist() == [0, np.float32(np.log1p(10)), 0]
+    with_it = SearchOrder.fit(DATA, "search", Settings(), meaning)
+    rows = DATA.rows("test", "searches")
+    grades, query = DATA.labels("search")[rows], np.asarray(HELD.query)[rows]
+    without = SearchOrder.fit(DATA, "search", Settings())
+    worth = [ORDER.worth(each.predict(DATA, rows)["search"], grades, query)[1].mean() for each in (with_it, without)]
+    assert worth[0] > worth[1] - 0.01
 
 
 def test_who_learned_nothing_of_searches_says_so(fused: Any) -> None:

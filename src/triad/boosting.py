@@ -31,7 +31,11 @@ def lightgbm(dial: str, other: str) -> Any:
 
 
 def grow_order(
-    library: Any, settings: Mapping[str, Any], lists: tuple[Floats, Ints, Ints], names: Sequence[str]
+    library: Any,
+    settings: Mapping[str, Any],
+    lists: tuple[Floats, Ints, Ints],
+    names: Sequence[str],
+    start: Floats | None = None,
 ) -> Any:
     """Trees that order the rows of a list.
 
@@ -39,9 +43,10 @@ def grow_order(
         settings: of LightGBM, a ranking objective among them.
         lists: (p, columns) what is known of rows, list after list; (p,) whole grades; (lists,) rows of each.
         names: of the columns.
+        start: (p,) scores that the trees add to; what they predict is without them.
     """
     columns, grades, sizes = lists
-    examples = library.Dataset(columns, grades, group=sizes, feature_name=list(names))
+    examples = library.Dataset(columns, grades, group=sizes, feature_name=list(names), init_score=start)
     return library.train({**ORDER, **settings}, examples)
 
 

@@ -16,7 +16,7 @@ from triad.examples.dataset import Dataset
 from triad.examples.searches import UNIT, Searches
 from triad.fusion.fused import Fused
 from triad.fusion.searching import search
-from triad.kinds.graded import K, ORDER
+from triad.kinds.graded import ORDER, K
 from triad.members.popularity import item_shares
 from triad.search.lexical import Settings, best, index_of
 from triad.search.pairs import Typed

@@ -1,12 +1,13 @@
 """The member `search_order`: trees that put the products of a query in order, by words and by what the products are.
 
 LightGBM's LambdaMART (Burges 2010; Ke et al. 2017) learns of train queries; how many trees, of validation queries.
+Where an encoder of texts is chosen, the trees start from what its vectors say, and learn what else counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from triad.members.popularity import item_shares
 from triad.members.search_text import UNIT, choose, searched, settings_from
 from triad.search.associations import Associations, out_of_fold
 from triad.search.lexical import Settings, words_of
+from triad.search.meaning import MEANT, Meaning
 from triad.search.pairs import LEARNED, TEXT, Typed, association_columns, text_columns
 from triad.search.retrieval import Found, retrieve
 
-MEMBERS = Recipe("search_order", "SearchOrder", ("RowScorer", "Searcher"), answers="searches")
+MEMBERS = Recipe("search_order", "SearchOrder", ("RowScorer", "Searcher"), reads=("tasks", "text"), answers="searches")
 ITEM = ("price", "popularity", "age_days")
 SETTINGS: Mapping[str, Any] = {
     "objective": "lambdarank",
@@ -47,6 +49,8 @@ SETTINGS: Mapping[str, Any] = {
 TREES = (25, 50, 100, 200)
 """How many are tried."""
 FOLDS = 5
+START = 5.0
+"""What a cosine of 1 counts where the trees start."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class SearchOrder:
     learned: Associations
     booster: Any
     trees: int
+    meaning: Meaning | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -67,10 +72,19 @@ class SearchOrder:
     def make(cls, bench: Bench, name: str) -> SearchOrder:
         """Raises TriadError: no task asks how well products answer a query, or no query has two judged products."""
         task = searched(bench, name)
-        return cls.fit(bench.data, task, choose(bench.data, task))
+        return cls.fit(bench.data, task, choose(bench.data, task), Meaning.chosen(bench.params.text))
 
     @classmethod
-    def fit(cls, data: Dataset, task: str, settings: Settings, trees: int | None = None) -> SearchOrder:
+    def fit(
+        cls,
+        data: Dataset,
+        task: str,
+        settings: Settings,
+        meaning: Meaning | None = None,
+        *,
+        trees: int | None = None,
+        seed: int = 1,
+    ) -> SearchOrder:
         """Learned of train queries.
 
         Args:
@@ -84,52 +98,58 @@ class SearchOrder:
         pairs = query, item, grades
         learned = Associations.fit(typed, words.named, list(words.known), pairs)
         said = out_of_fold(typed, words.named, words.known, pairs, np.arange(len(texts)) % FOLDS)
-        columns = np.hstack([_known(data, settings, rows), said])
+        columns = np.hstack([_known(data, settings, meaning, rows), said])
         sizes = np.unique(query, return_counts=True)[1]
         wanted = max(TREES) if trees is None else trees
         lists = columns, grades.astype(np.int32), sizes
         library = lightgbm("fuse.members", "a list without search_order")
-        booster = grow_order(library, {**SETTINGS, "num_iterations": wanted}, lists, COLUMNS)
-        made = cls(task, settings, learned, booster, wanted)
+        grown = {**SETTINGS, "seed": seed, "num_iterations": wanted}
+        booster = grow_order(library, grown, lists, _names(meaning), _start(columns, meaning))
+        made = cls(task, settings, learned, booster, wanted, meaning)
         return made if trees is not None else made._stopped(data)
 
     def _stopped(self, data: Dataset) -> SearchOrder:
         rows, grades = labelled(data, self.task, "validation")
         query, columns = np.asarray(data.units[UNIT].query)[rows], self._columns(data, rows)
-        worth = [
-            ORDER.worth(self.booster.predict(columns, num_iteration=trees), grades, query)[1].mean() for trees in TREES
-        ]
-        return SearchOrder(self.task, self.settings, self.learned, self.booster, TREES[int(np.argmax(worth))])
+        worth = [ORDER.worth(self._scores(columns, trees), grades, query)[1].mean() for trees in TREES]
+        return replace(self, trees=TREES[int(np.argmax(worth))])
 
     def refit(self, bench: Bench, name: str) -> SearchOrder:
         """As many trees, of the same settings, on all days."""
-        return SearchOrder.fit(bench.data, self.task, self.settings, self.trees)
+        return SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, trees=self.trees)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """What the trees say of each pair; higher stands further up."""
         if not len(rows):
             return {self.task: np.zeros(0)}
-        columns = self._columns(data, rows)
-        return {self.task: np.asarray(self.booster.predict(columns, num_iteration=self.trees))}
+        return {self.task: self._scores(self._columns(data, rows), self.trees)}
 
     def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
-        """What matches by words, by letters, or by what judgements say."""
-        texts = data.units[UNIT].texts
-        return retrieve(texts, self.settings, queries, count, popular=item_shares(data), learned=self.learned)
+        """What matches by words, by letters, by what judgements say, or by meaning."""
+        texts, popular = data.units[UNIT].texts, item_shares(data)
+        beside: dict[str, Any] = {"popular": popular, "learned": self.learned, "meaning": self.meaning}
+        return retrieve(texts, self.settings, queries, count, **beside)
 
     @property
     def shares(self) -> dict[str, float]:
         """Column → its share of what the trees' splits gain, largest first."""
         return split_shares(self.booster)
 
+    def _scores(self, columns: Floats, trees: int) -> Floats:
+        start = _start(columns, self.meaning)
+        scores = np.asarray(self.booster.predict(columns, num_iteration=trees))
+        return scores if start is None else scores + start
+
     def _columns(self, data: Dataset, rows: Ints) -> Floats:
         query, item, queries = _pairs(data, rows)
         said = association_columns(self.learned, data.units[UNIT].texts, queries, query, item)
-        return np.hstack([_known(data, self.settings, rows), said])
+        return np.hstack([_known(data, self.settings, self.meaning, rows), said])
 
     def save(self, folder: Path) -> None:
-        """The trees as LightGBM's text, what words say, and a few numbers. No query is in them."""
+        """The trees as LightGBM's text, what words say, an encoder, and a few numbers. No query is in them."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.meaning is not None:
+            self.meaning.save(folder)
         (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
         np.save(folder / "associations.npy", self.learned.table.astype(np.float32), allow_pickle=False)
         told = {"task": self.task, "settings": asdict(self.settings), "trees": self.trees}
@@ -143,7 +163,8 @@ class SearchOrder:
         learned = Associations(asked, said, np.load(folder / "associations.npy", allow_pickle=False))
         library = lightgbm("fuse.members", "a list without search_order")
         booster = library.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
-        return cls(told["task"], settings_from(told["settings"]), learned, booster, told["trees"])
+        settings, meaning = settings_from(told["settings"]), Meaning.load(folder)
+        return cls(told["task"], settings, learned, booster, told["trees"], meaning)
 
 
 COLUMNS = (*TEXT, *ITEM, *LEARNED)
@@ -156,12 +177,25 @@ def _pairs(data: Dataset, rows: Ints) -> tuple[Ints, Ints, list[str]]:
     return query, np.asarray(held.item, np.int64)[rows], [held.queries[int(number)] for number in asked]
 
 
-def _known(data: Dataset, settings: Settings, rows: Ints) -> Floats:
-    """(n, `TEXT` and `ITEM`) float32."""
+def _names(meaning: Meaning | None) -> tuple[str, ...]:
+    """Of the columns."""
+    return (*([] if meaning is None else MEANT), *COLUMNS)
+
+
+def _start(columns: Floats, meaning: Meaning | None) -> Floats | None:
+    """(n,) what the trees add to."""
+    return None if meaning is None else START * columns[:, 0].astype(np.float64)
+
+
+def _known(data: Dataset, settings: Settings, meaning: Meaning | None, rows: Ints) -> Floats:
+    """(n, `MEANT` where there is an encoder, `TEXT` and `ITEM`) float32."""
     query, item, queries = _pairs(data, rows)
     order = np.argsort(query, kind="stable")
-    texts = np.empty((len(rows), len(TEXT)), np.float32)
-    texts[order] = text_columns(data.units[UNIT].texts, settings, queries, query[order], item[order])
+    held, ordered = data.units[UNIT].texts, (query[order], item[order])
+    parts = [] if meaning is None else [meaning.columns(held, queries, *ordered)]
+    parts.append(text_columns(held, settings, queries, *ordered))
+    texts = np.empty((len(rows), sum(part.shape[1] for part in parts)), np.float32)
+    texts[order] = np.hstack(parts)
     age = (data.meta.windows["train"][1] - np.asarray(data.items.available_from)[item]) / DAY
     price, share = np.asarray(data.items.log_price)[item], np.log(item_shares(data)[item])
     return np.column_stack([texts, price, share, age]).astype(np.float32)

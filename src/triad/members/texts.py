@@ -12,19 +12,16 @@ from scipy.sparse import csr_array, hstack
 
 from triad.arrays import Ints
 from triad.config.tasks import TaskParams
-from triad.config.text import TextParams
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.members.bench import Bench
 from triad.tasks import LABELS
 from triad.text.bags import Bag
-from triad.text.encoder import encoder_of
-from triad.text.vectors import STORE, Vectors
+from triad.text.vectors import Vectors
 from triad.texts import Texts
 
 TEXT = "text"
 """The array of a unit that holds what its rows say, masked and in plain form."""
-ENCODER = "encoder"
 
 
 def text_tasks(data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
@@ -64,9 +61,8 @@ class TextSpace:
         data, said = bench.data, dict[str, list[str]]()
         for unit in {data.unit_of(task) for task in text_tasks(data, bench.params.tasks)}:
             said[unit] = getattr(data.units[unit], TEXT)[data.rows("train", unit)].tolist()
-        encoder = encoder_of(bench.params.text) if with_vectors and said else None
         bag = Bag.fit([text for unit in sorted(said) for text in said[unit]], kinds)
-        return cls(bag, None if encoder is None else Vectors(encoder, STORE))
+        return cls(bag, Vectors.chosen(bench.params.text) if with_vectors and said else None)
 
     def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
         """Those of texts."""
@@ -86,11 +82,9 @@ class TextSpace:
         """The bag, and the encoder's files: what serves needs no other place."""
         self.bag.save(folder)
         if self.vectors is not None:
-            self.vectors.encoder.save(folder / ENCODER)
+            self.vectors.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> TextSpace:
         """What `save` wrote."""
-        kept = folder / ENCODER
-        encoder = encoder_of(TextParams(encoder=str(kept))) if kept.is_dir() else None
-        return cls(Bag.load(folder), None if encoder is None else Vectors(encoder))
+        return cls(Bag.load(folder), Vectors.load(folder))

@@ -10,20 +10,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.search.associations import Associations
 from triad.search.lexical import Index, Settings, best, index_of
+from triad.search.meaning import Meaning
 from triad.search.pairs import Typed, letter_scores
 from triad.texts import Texts
 
 ALL, CORRECTED, SOME, POPULAR = "all words", "corrected", "some words", "popular"
 ALIKE = 0.3
-"""Cosine of letters from which a title may be what was meant."""
+"""Cosine from which a product may be what was meant, though no word is met: of its title's letters, of vectors."""
+NEAR = 0.25
+"""What meaning counts beside words: it finds what they miss, and puts what they find in another order."""
 MEANT = 0.05
 """Grades by which judgements must have raised a product's words, before it is shown though no word matches."""
 
@@ -44,21 +48,24 @@ def retrieve(
     *,
     popular: Floats,
     learned: Associations | None = None,
-    dense: Floats | None = None,
+    meaning: Meaning | None = None,
 ) -> list[Found]:
-    """The best `count` by words, by letters, by what judgements say, and by meaning, all of them together.
+    """The best `count` by words, by letters, by what judgements say, and by words and meaning, all of them together.
 
     Args:
         popular: (n_items,) how often each product is taken.
         learned: from earlier judgements.
-        dense: (queries, n_items) cosines of texts' vectors, where there are any.
+        meaning: of an encoder of texts, where there is one.
     """
     index, read = index_of(texts, settings), Typed.of(texts, queries)
     held = index.words
     letters = letter_scores(index, queries)
     most = best(np.asarray(popular), count)
     found: list[Found] = []
-    for block, fields in index.blocks(read.corrected):
+    meant: Iterator[Floats | None] = repeat(None)
+    if meaning is not None:
+        meant = (each.mean(axis=0) for _, each in meaning.blocks(texts, queries))
+    for (block, fields), near in zip(index.blocks(read.corrected), meant, strict=False):
         total = np.tensordot(np.asarray(settings.weights, np.float32), fields, 1)
         said = None if learned is None else learned.scores(read.typed[block], held.named, held.known)
         for row, scores in enumerate(total):
@@ -70,14 +77,21 @@ def retrieve(
                 parts.append(best(np.where(alike >= ALIKE, alike, 0), count))
             if said is not None:
                 parts.append(best(np.where(said[row] >= MEANT, said[row], 0), count))
-            if dense is not None and read.typed[number]:
-                parts.append(best(dense[number], count))
+            if near is not None and read.typed[number]:
+                parts.append(best(hybrid(fields[:, row].sum(axis=0), near[row]), count))
             items = np.unique(np.concatenate(parts))
             if not len(items):
                 found.append(Found(most, POPULAR))
                 continue
             found.append(Found(items, _match(index, read.typed[number], read.corrected[number])))
     return found
+
+
+def hybrid(words: Floats, near: Floats, share: float = NEAR) -> Floats:
+    """(n_items,) BM25 with a `share` of cosines, each over its highest; where no word is met, what is near."""
+    if not words.max(initial=0):
+        return np.where(near >= ALIKE, near, 0)
+    return words / words.max() + share * near / max(near.max(), 1e-9)
 
 
 def _match(index: Index, typed: list[str], corrected: list[str]) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from triad.arrays import Floats
-from triad.text.encoder import Encoder
+from triad.config.text import TextParams
+from triad.text.encoder import Encoder, encoder_of
 from triad.text.masking import masked
 from triad.text.terms import plain
 from triad.vector_store import VectorStore
 
 STORE = Path(".triad") / "vectors"
+ENCODER, KNOWN = "encoder", "vectors"
+"""Folders of a model."""
 
 
 class Vectors:
@@ -27,14 +30,45 @@ class Vectors:
     def __init__(self, encoder: Encoder, store: Path | None = None) -> None:
         self.encoder = encoder
         self._store = VectorStore(None if store is None else store / encoder.fingerprint)
+        self._along = set[bytes]()
 
-    def of(self, texts: Iterable[str]) -> Floats:
-        """(n, dim) float32 vectors of length 1 of `texts`, masked and in plain form. New ones alone cost."""
+    @classmethod
+    def chosen(cls, params: TextParams) -> Vectors | None:
+        """Of the encoder that `params` choose, kept between nights; None where words alone are read."""
+        encoder = encoder_of(params)
+        return None if encoder is None else cls(encoder, STORE)
+
+    def of(self, texts: Iterable[str], *, goes_along: bool = False) -> Floats:
+        """(n, dim) float32 vectors of length 1 of `texts`, masked and in plain form. New ones alone cost.
+
+        Args:
+            goes_along: whether `save` writes them, so that what serves need not encode them again.
+        """
         read = [plain(masked(text)) for text in texts]
         keys = [hashlib.md5(text.encode()).digest() for text in read]
         fresh = {key: text for key, text in zip(keys, read, strict=True) if key not in self._store.known}
         if fresh:
             self._store.add(list(fresh), self.encoder.encode(list(fresh.values())))
+        if goes_along:
+            self._along.update(keys)
         if not keys:
             return np.zeros((0, self.encoder.dim), np.float32)
         return np.stack([self._store.known[key] for key in keys]).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """The encoder's files, and the vectors that go along."""
+        self.encoder.save(folder / ENCODER)
+        if keys := sorted(self._along):
+            VectorStore(folder / KNOWN).add(keys, np.stack([self._store.known[key] for key in keys]))
+
+    @classmethod
+    def load(cls, folder: Path) -> Vectors | None:
+        """What `save` wrote, kept in memory; None where it was not called."""
+        if not (folder / ENCODER).is_dir():
+            return None
+        encoder = encoder_of(TextParams(encoder=str(folder / ENCODER)))
+        assert encoder is not None
+        made = cls(encoder)
+        made._store.known |= VectorStore(folder / KNOWN).known
+        made._along |= made._store.known.keys()
+        return made
