@@ -20,6 +20,7 @@ from triad.examples import UNITS
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
 from triad.features.dataset import SPLITS, Items, Meta, Streams, Users, meta_from, meta_to
+from triad.matrices import mapped
 from triad.texts import Texts
 
 SHARED = {"items": Items, "users": Users, "streams": Streams}
@@ -100,7 +101,7 @@ def save(dataset: Dataset, folder: Path) -> None:
             values = getattr(part, array.name)
             if isinstance(values, Texts):
                 values.save(folder / name / f"{array.name}.arrow")
-            else:
+            elif not _lies_at(values, folder / name / f"{array.name}.npy"):
                 np.save(folder / name / f"{array.name}.npy", values, allow_pickle=False)
     write_json(folder / "meta.json", meta_to(dataset.meta))
 
@@ -120,10 +121,9 @@ def _load(folder: Path, arrays: type) -> Any:
 
 
 def _read(folder: Path, name: str, *, is_text: bool) -> Any:
-    return Texts.load(folder / f"{name}.arrow") if is_text else _map(folder / f"{name}.npy")
+    return Texts.load(folder / f"{name}.arrow") if is_text else mapped(folder / f"{name}.npy")
 
 
-def _map(path: Path) -> NDArray[Any]:
-    # an empty array cannot be mapped
-    header = np.load(path, mmap_mode=None, allow_pickle=False) if path.stat().st_size < 4096 else None
-    return header if header is not None else np.load(path, mmap_mode="r", allow_pickle=False)
+def _lies_at(values: NDArray[Any], path: Path) -> bool:
+    """Whether the features were written there as they were made."""
+    return isinstance(values, np.memmap) and Path(str(values.filename)) == path.absolute()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -45,6 +46,7 @@ def fit(
     champion: Champion | None = None,
     *,
     hold_out: bool = True,
+    store: Path | None = None,
 ) -> tuple[Dataset, State]:
     """Examples of the UTC days `[first, last)`, and what serving needs to repeat them.
 
@@ -52,6 +54,7 @@ def fit(
         session: views of the tables, see `tables.connect`.
         champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
         hold_out: whether the last days are kept from training, as `params.split_days` says; else all are train.
+        store: a folder for the arrays that are too large for memory, as `dataset.save` lays them out; None: in memory.
 
     Raises:
         TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many
@@ -64,7 +67,7 @@ def fit(
     known = catalogue.read(session, params.category_levels)
     spans = windows(*window, params.split_days) if hold_out else whole(*window)
     state = _learn(session, params, tasks, spans, known, champion=champion)
-    data, state = _assemble(session, state, known)
+    data, state = _assemble(session, state, known, store=store)
     check_labels(data, tasks, SPLITS if hold_out else SPLITS[:1])
     return data, state
 
@@ -156,11 +159,16 @@ def _learn(
 
 
 def _assemble(
-    session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, candidates: pa.Table | None = None
+    session: duckdb.DuckDBPyConnection,
+    state: State,
+    known: Catalogue,
+    candidates: pa.Table | None = None,
+    store: Path | None = None,
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
     params, meta = state.params, state.meta
-    source = _source(session, state, known, -1 if candidates is None else exposures.last_day(candidates), candidates)
+    last = -1 if candidates is None else exposures.last_day(candidates)
+    source = replace(_source(session, state, known, last, candidates), store=store)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
     meta = replace(meta, **{field: value for each in made.values() for field, value in each.meta.items()})

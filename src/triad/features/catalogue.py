@@ -1,6 +1,7 @@
 """Users and items of the window's tables with numeric ids, and the event log in these ids.
 
-Leaves the temporary tables `user_row`, `item_row`, `query_row` and `activity` in the session, which all queries read.
+Leaves the tables `user_row`, `item_row`, `query_row` and `activity` in the session, which all queries read. Tables that
+parts are made from (`item_row`, `exposure`, `place`, `signal`) are not temporary: cursors see them, too.
 """
 
 from __future__ import annotations
@@ -111,9 +112,7 @@ def _item_rows(session: duckdb.DuckDBPyConnection, category: Ints, brand: Ints) 
     codes = {"item_no": np.arange(len(brand), dtype=np.int32), "brand": brand}
     codes |= {name: np.ascontiguousarray(category[:, level]) for level, name in enumerate(names)}
     session.register("item_codes", pa.table(codes))
-    session.execute(
-        "CREATE OR REPLACE TEMP TABLE item_row AS SELECT * FROM item_number JOIN item_codes USING (item_no)"
-    )
+    session.execute("CREATE OR REPLACE TABLE item_row AS SELECT * FROM item_number JOIN item_codes USING (item_no)")
     session.unregister("item_codes")
     session.execute("DROP TABLE item_number")
 

@@ -69,7 +69,7 @@ class Known:
 
 def block(known: Known, rows: Rows) -> Columns:
     """All context columns of `rows`, by name, each (n,)."""
-    sums = _sums(known, rows)
+    sums = counts(known, rows)
     columns = _moment(known, rows) | _ages(known, rows)
     priced = _prices(known, rows)
     columns |= priced | _tastes(known, sums["user"], priced)
@@ -190,10 +190,10 @@ def _rates(known: Known, rows: Rows, sums: dict[str, Columns]) -> Columns:
     return columns
 
 
-def learn(known: Known, rows: Rows) -> rates.Strengths:
-    """How far each rate is to be trusted, from the counts of `rows`' entities up to `rows.day`."""
+def learn(known: Known, rows: Rows, sums: dict[str, Columns]) -> rates.Strengths:
+    """How far each rate is to be trusted, from the counts of `rows`' entities up to `rows.day` (see `counts`)."""
     strengths: rates.Strengths = {}
-    entities, sums = _entities(known, rows), _sums(known, rows)
+    entities = _entities(known, rows)
     for step in rates.steps(known.funnel, _overall(known, rows)):
         strengths |= rates.learn(step, _attributes(known), sums, entities)
     return strengths
@@ -204,7 +204,8 @@ def _overall(known: Known, rows: Rows) -> Columns:
     return known.daily["overall"].before(np.zeros(len(rows.day), np.int64), rows.day)
 
 
-def _sums(known: Known, rows: Rows) -> dict[str, Columns]:
+def counts(known: Known, rows: Rows) -> dict[str, Columns]:
+    """The counts of each row's entities up to the day before, by entity."""
     return {name: known.daily[name].before(entity, rows.day) for name, entity in _entities(known, rows).items()}
 
 

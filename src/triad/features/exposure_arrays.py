@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,18 @@ from triad.arrays import Floats, Ints
 from triad.examples.base import Made
 from triad.examples.exposures import Exposures
 from triad.features import exposures, labels, searches, signals, streams
-from triad.features.context import Known, Rows, block, learn
+from triad.features.context import Columns, Known, Rows, block, counts, learn
 from triad.features.dataset import SPLITS
+from triad.features.kept import Kept
 from triad.features.labels import LabelRows, values_of
+from triad.features.parts import Part, cursor, cut, side_by_side
 from triad.features.rates import Strengths
 from triad.features.signals import Funnel
 from triad.features.source import Source
 from triad.features.splits import ends_inside, split_of
 from triad.features.sql import DAY, HOUR, scalar, texts
-from triad.texts import Texts
+from triad.matrices import Matrix, rows_of
+from triad.texts import Texts, joined
 
 BLOCK = 50_000
 """Exposures whose context is made at once. From 20,000 to 200,000 the time is the same, the memory is not."""
@@ -33,52 +36,62 @@ def make(source: Source) -> Made:
 
     It drops the temporary tables of the log when it has read them, so the other units are made before it.
     """
-    session, state, streams_ = source.session, source.state, source.streams
+    session, state = source.session, source.state
     params, meta, funnel = state.params, state.meta, _measured(source)
     if source.candidates is not None:  # what places on the page bring was measured on the log's own exposures
         exposures.replace(session, source.candidates, 0 if funnel.shown else params.sampled_negatives)
 
-    columns = exposures.read(session, state.surfaces, funnel.shown)
-    user, time = columns["user"], columns["time"]
-    rows = Rows(**columns, history=streams.history(streams_, source.stream_user, user, time))
+    parts = cut(session, len(source.users.user_id))
+    known = _known(source, funnel, of_users=False)
+    is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
+    with Kept(parts) as kept:
+        whole = _joined(side_by_side(session, lambda part: _gather(source, known, part, kept), parts))
+        whole["is_cold_item"] = is_cold[whole["item"]]
+        known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
+        numbers = params.attribution_hours, known_until, source.grid
+        about = whole["user"], whole["item"], whole["time"], whole["split"]
+        for_labels = LabelRows(session, *about, source.users.fold, meta.windows, *numbers)
+        label = values_of("exposures", for_labels, len(whole["user"]), state)
+        signals.forget(session)
+        if not known.strengths:
+            known = replace(known, strengths=_strengths(source, known, kept, whole["split"]))
+        names, context = _context(source, known, kept)
+    arrays = Exposures(**whole, context=context, labels=label)
+    fitting = not source.learned("exposures")
+    scales = _scales(source, arrays) if fitting else {}
+    return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
+
+
+def _gather(source: Source, known: Known, part: Part, kept: Kept) -> dict[str, Any]:
+    """The part's arrays but its labels and context; what its context is made from is kept."""
+    state, meta = source.state, source.state.meta
+    with cursor(source.session) as session:
+        columns = exposures.read(session, state.surfaces, known.funnel.shown, part)
+        event_id = texts(session, "event_id", f"exposure WHERE {part.rows_where}", "row")
+        daily = signals.daily_sums(session, known.funnel, source.catalogue, of_users=True, part=part)
+    user, item, time = columns["user"], columns["item"], columns["time"]
+    rows = Rows(**columns, history=streams.history(source.streams, source.stream_user, user, time))
+    kept.put(part, rows, daily)
     days = split_of(time, meta.windows)
-    whole = ends_inside(time, days, params.attribution_hours * HOUR, meta.windows)
-    split = np.where(whole, days, -1).astype(np.int8)
+    whole = ends_inside(time, days, state.params.attribution_hours * HOUR, meta.windows)
     # -1 takes the last of these: what is later than every split is new to all of them
     begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
-
-    known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
-    numbers = params.attribution_hours, known_until, source.grid
-    for_labels = LabelRows(session, user, rows.item, time, split, source.users.fold, meta.windows, *numbers)
-    label = values_of("exposures", for_labels, len(user), state)
-    known = _known(source, funnel)
-    event_id = texts(session, "event_id", "exposure", "row")
-    signals.forget(session)
-    if not known.strengths:
-        known = replace(known, strengths=_strengths(known, rows, split, meta.windows["train"][1]))
-    names, context = _context(known, rows)
-    arrays = Exposures(
-        event_id=event_id,
-        user=user,
-        item=rows.item,
-        time=time,
-        split=split,
-        history=rows.history,
-        context=context,
-        labels=label,
-        is_new_user=streams.history(streams_, source.stream_user, user, begins) == 0,
-        is_cold_item=(Texts.of(state.warm_items).places(source.catalogue.item_id) < 0)[rows.item],
-    )
-    fitting = not source.learned("exposures")
-    scales = _scales(arrays) if fitting else {}
-    return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
+    return {
+        "event_id": event_id,
+        "user": user,
+        "item": item,
+        "time": time,
+        "split": np.where(whole, days, -1).astype(np.int8),
+        "history": rows.history,
+        "is_new_user": streams.history(source.streams, source.stream_user, user, begins) == 0,
+    }
 
 
 def known(source: Source) -> Known:
     """What the context of any exposure of the day after the log is made from. It drops the tables of the log, too."""
     funnel = _measured(source)
     try:
-        return _known(source, funnel)
+        return _known(source, funnel, of_users=True)
     finally:
         signals.forget(source.session)
 
@@ -91,14 +104,29 @@ def _measured(source: Source) -> Funnel:
     return funnel
 
 
-def _known(source: Source, funnel: Funnel) -> Known:
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parts' arrays, one after the other; each is let go as it is copied."""
+    names = list(parts[0])
+    columns = {name: [part.pop(name) for part in parts] for name in names}
+    return {name: _join(columns.pop(name)) for name in names}
+
+
+def _join(pieces: list[Any]) -> Any:
+    if len(pieces) == 1:
+        return pieces[0]
+    return joined(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces)
+
+
+def _known(source: Source, funnel: Funnel, *, of_users: bool) -> Known:
+    """What context is made from; the sums of users only where they are asked for."""
     session, state = source.session, source.state
+    daily = signals.daily_sums(session, funnel, source.catalogue, of_users=False)
     return Known(
         funnel=funnel,
         surfaces=state.surfaces,
         catalogue=source.catalogue,
         streams=source.streams,
-        daily=signals.daily_sums(session, funnel, source.catalogue),
+        daily=daily | (signals.daily_sums(session, funnel, source.catalogue, of_users=True) if of_users else {}),
         grid=source.grid,
         searches=searches.read(session, source.catalogue) if state.queries_given else None,
         places=signals.places(session) if funnel.shown else None,
@@ -108,34 +136,64 @@ def _known(source: Source, funnel: Funnel) -> Known:
     )
 
 
-def _strengths(source: Known, rows: Rows, split: Ints, end: int) -> Strengths:
+def _strengths(source: Source, known: Known, kept: Kept, split: Ints) -> Strengths:
     """Learned of the entities in train, by their counts at its end."""
     train = np.flatnonzero(split == SPLITS.index("train"))
-    seen = rows.take(train[:: 1 + len(train) // LEARNED])
-    return learn(source, replace(seen, time=np.full(len(seen.time), end, np.int64)))
+    seen, end = train[:: 1 + len(train) // LEARNED], source.state.meta.windows["train"][1]
+
+    def counted(part: Part) -> tuple[Rows, dict[str, Columns]]:
+        rows, daily = kept.get(part)
+        own = rows.take(seen[slice(*np.searchsorted(seen, part.rows))] - part.rows[0])
+        own = replace(own, time=np.full(len(own.time), end, np.int64))
+        return own, counts(replace(known, daily={**known.daily, **daily}), own)
+
+    found = side_by_side(source.session, counted, kept.parts)
+    rows = Rows(
+        **{
+            name: np.concatenate([getattr(own, name) for own, _ in found])
+            for name in (each.name for each in fields(Rows))
+        }
+    )
+    sums = {
+        entity: {name: np.concatenate([each[entity][name] for _, each in found]) for name in columns}
+        for entity, columns in found[0][1].items()
+    }
+    return learn(known, rows, sums)
 
 
-def _context(source: Known, rows: Rows) -> tuple[tuple[str, ...], Floats]:
+def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...], Floats]:
     """Names and (n, n_context) values, block by block: no whole column ever stands beside the matrix."""
-    names = tuple(block(source, rows.take(slice(0))))
-    context = np.empty((len(rows.user), len(names)), np.float32)
-    for start in range(0, len(rows.user), BLOCK):
-        part = slice(start, start + BLOCK)
-        values = block(source, rows.take(part))
-        for column, name in enumerate(names):
-            context[part, column] = values[name]
-    return names, context
+    first, daily = kept.get(kept.parts[0])
+    names = tuple(block(replace(known, daily={**known.daily, **daily}), first.take(slice(0))))
+    matrix = Matrix(source.store and source.store / "exposures" / "context.npy", (kept.parts[-1].rows[1], len(names)))
+
+    def fill(part: Part) -> None:
+        rows, daily = kept.get(part)
+        own = replace(known, daily={**known.daily, **daily})
+        for start in range(0, len(rows.user), BLOCK):
+            values = block(own, rows.take(slice(start, start + BLOCK)))
+            filled = np.empty((len(values[names[0]]), len(names)), np.float32)
+            for column, name in enumerate(names):
+                filled[:, column] = values[name]
+            matrix.write(part.rows[0] + start, filled)
+
+    side_by_side(source.session, fill, kept.parts)
+    return names, matrix.array()
 
 
-def _scales(exposures: Exposures) -> dict[str, Any]:
+def _scales(source: Source, exposures: Exposures) -> dict[str, Any]:
     """Each context column's mean and deviation over train rows, NaN left out."""
     rows, width = np.flatnonzero(exposures.split == SPLITS.index("train")), exposures.context.shape[1]
-    count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
-    for start in range(0, len(rows), BLOCK):
-        values = exposures.context[rows[start : start + BLOCK]].astype(np.float64)
+
+    def added(start: int) -> tuple[Floats, Floats, Floats]:
+        values = rows_of(exposures.context, rows[start : start + BLOCK]).astype(np.float64)
         known = np.isfinite(values)
         values[~known] = 0
-        count, total, square = count + known.sum(0), total + values.sum(0), square + (values**2).sum(0)
+        return known.sum(0), values.sum(0), (values**2).sum(0)
+
+    count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
+    for one in side_by_side(source.session, added, range(0, len(rows), BLOCK)):
+        count, total, square = count + one[0], total + one[1], square + one[2]
     mean = total / np.maximum(count, 1)
     std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))
     return {"context_mean": tuple(mean.tolist()), "context_std": tuple(np.where(std > 1e-5, std, 1.0).tolist())}

@@ -1,6 +1,6 @@
 """The rows that models score: impressions, or the first recorded funnel step with sampled items beside it.
 
-Leaves the temporary table `exposure` in the session, numbered by (user, time, event_id).
+Leaves the table `exposure` in the session, numbered by (user, time, event_id).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from triad.features.parts import Part
 from triad.features.signals import AT_PLACE
 from triad.features.sql import DAY, columns
 
@@ -19,7 +20,7 @@ def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, s
     if negatives:
         _rank_items(session)
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE exposure AS
+        CREATE OR REPLACE TABLE exposure AS
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
             SELECT event_id, user_no, item_no, time, day, visit, surface,
                 {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents,
@@ -34,7 +35,7 @@ def replace(session: duckdb.DuckDBPyConnection, candidates: pa.Table, negatives:
     """Make `exposure` from exposures that did not happen (see `build.transform`), as a recorded one would read."""
     session.register("candidate", candidates)
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE exposure AS
+        CREATE OR REPLACE TABLE exposure AS
         SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
             SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time,
                 (epoch_us(occurred_at) // {DAY})::INT AS day,
@@ -46,8 +47,13 @@ def replace(session: duckdb.DuckDBPyConnection, candidates: pa.Table, negatives:
     session.unregister("candidate")
 
 
-def read(session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_places: bool) -> dict[str, np.ndarray]:
-    """The columns of `exposure` as arrays, in its order; a surface by its place in `surfaces`. -1 and NaN are none."""
+def read(
+    session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_places: bool, part: Part
+) -> dict[str, np.ndarray]:
+    """The columns of the part's exposures as arrays, in their order; a surface by its place in `surfaces`.
+
+    -1 and NaN are none.
+    """
     known = ", ".join("'" + name.replace("'", "''") + "'" for name in surfaces)
     surface = f"coalesce(list_position([{known}], a.surface), 0) - 1" if surfaces else "-1"
     place, joined = ("coalesce(place_no, -1)", AT_PLACE) if at_places else ("-1", "")
@@ -55,7 +61,7 @@ def read(session: duckdb.DuckDBPyConnection, surfaces: tuple[str, ...], at_place
         session,
         f"""SELECT user_no AS user, item_no AS item, time, position::FLOAT AS position, ({surface})::TINYINT AS surface,
                 price_cents::FLOAT AS price, coalesce(query_no, -1)::INT AS query, ({place})::INT AS place
-            FROM exposure a {joined} ORDER BY row""",
+            FROM exposure a {joined} WHERE {part.rows_where} ORDER BY row""",
     )
 
 

@@ -12,6 +12,7 @@ import duckdb
 
 from triad.features.aggregates import Daily, daily
 from triad.features.catalogue import Catalogue
+from triad.features.parts import Part
 from triad.features.sql import DAY, HOUR, MICRO
 from triad.schema import EVENT_KINDS
 from triad.tasks.following import reached
@@ -67,7 +68,7 @@ def plural(kind: int) -> str:
 
 
 def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> None:
-    """Leave `signal` (user_no, item_no, day, kind, expected, relative, discount, promoted) in the session.
+    """Leave `signal` (user_no, item_no, day, kind, expected, relative, discount, promoted) in the session, by user.
 
     `expected`, `relative` and `discount` are in millionths. `expected` is the rate of the event's surface and position
     up to the end of its own day, which is before any day that asks.
@@ -81,18 +82,19 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
     else:
         expected, base = "0", ""
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE signal AS
+        CREATE OR REPLACE TABLE signal AS
         SELECT a.user_no, a.item_no, a.day, a.kind, {expected} AS expected,
             coalesce((ln(a.price_cents) * {MICRO})::BIGINT, g.price) - g.category_price AS relative,
             coalesce((ln(a.price_cents) * {MICRO})::BIGINT - g.price, 0) + g.discount AS discount,
             g.is_promoted::BIGINT * {MICRO} AS promoted
         FROM activity a LEFT JOIN price_grid g ON g.item_no = a.item_no AND g.day = a.day {base}
+        ORDER BY a.user_no
     """)
 
 
 def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> None:
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE place AS
+        CREATE OR REPLACE TABLE place AS
         SELECT *, (row_number() OVER (ORDER BY surface, slot) - 1)::INT AS place_no
         FROM (SELECT DISTINCT coalesce(surface, '') AS surface, {_SLOT} AS slot FROM exposure)
     """)
@@ -142,8 +144,14 @@ def entities(levels: int, n_items: int) -> dict[str, str]:
     }
 
 
-def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalogue) -> dict[str, Daily]:
-    """Daily sums of `signal` by entity: counts by kind, expected clicks, and how what a user took was priced."""
+def daily_sums(
+    session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalogue, *, of_users: bool, part: Part | None = None
+) -> dict[str, Daily]:
+    """Daily sums of `signal` by entity: counts by kind, expected clicks, and how what a user took was priced.
+
+    Args:
+        of_users: the sums of users and of what they turned to, those of the `part` alone; else all others.
+    """
     all_counts = {plural(kind): f"(kind = {kind})::INT" for kind in funnel.kinds}
     counts = {plural(kind): all_counts[plural(kind)] for kind in funnel.counted}
     places = {"expected": "expected"} if funnel.shown else {}
@@ -152,9 +160,10 @@ def daily_sums(session: duckdb.DuckDBPyConnection, funnel: Funnel, known: Catalo
         for taste in TASTES:
             tastes[f"{taste}_{plural(kind)}"] = f"CASE WHEN kind = {kind} THEN {taste} END"
             tastes[f"{taste}_{plural(kind)}_known"] = f"(kind = {kind} AND {taste} IS NOT NULL)::INT"
-    source = "signal JOIN item_row USING (item_no)"
+    source = f"(SELECT * FROM signal JOIN item_row USING (item_no) WHERE {part.users_where if part else True})"
     sums = {"item": all_counts, "user": counts | tastes}
     return {
         name: daily(session, source, expression, sums.get(name, counts) | places)
         for name, expression in entities(known.levels, len(known.item_id)).items()
+        if name.startswith("user") == of_users
     }

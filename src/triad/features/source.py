@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,7 +20,7 @@ from triad.features.state import State
 
 @dataclass(frozen=True)
 class Source:
-    """A night's tables. `session` also has the temporary tables `activity`, `user_row` and `item_row`."""
+    """A night's tables. `session` also has the tables `activity`, `user_row` and `item_row`."""
 
     session: duckdb.DuckDBPyConnection
     state: State
@@ -29,6 +30,7 @@ class Source:
     stream_user: Ints  # (n,) whose each interaction is
     grid: PriceGrid
     candidates: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
+    store: Path | None = None  # where what is too large for memory is written, as `dataset.save` lays it out
 
     def tokens(self, texts: Iterable[str], most: int) -> Ints:
         """(n, most) rows of each text's first words in the vocabulary of titles, 0-padded."""

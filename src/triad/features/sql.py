@@ -43,8 +43,9 @@ def scalar(session: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def texts(session: duckdb.DuckDBPyConnection, column: str, table: str, order: str) -> Texts:
     """A text expression over `table`, ordered by `order`, read piece by piece; a null is ""."""
-    result = session.execute(f"SELECT {column} FROM {table} ORDER BY {order}")
-    return joined(Texts.of(value for (value,) in piece) for piece in iter(lambda: result.fetchmany(50_000), []))
+    session.complete()  # a count that was not read to its end would stand in the way
+    read = session.sql(f"SELECT {column} AS text FROM {table} ORDER BY {order}").to_arrow_reader()
+    return joined([Texts.of([]), *(Texts.of(piece["text"]) for piece in read)])
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

@@ -30,11 +30,15 @@ def read(session: duckdb.DuckDBPyConnection, n_users: int, spans: Windows) -> tu
 
 def history(streams: Streams, stream_user: Ints, user: Ints, time: Ints) -> Ints:
     """(n,) how many of the user's interactions happened strictly before `time`."""
-    moments = np.unique(streams.time)
+    if not len(user):
+        return np.zeros(0, np.int32)
+    low, high = streams.offsets[np.min(user)], streams.offsets[np.max(user) + 1]  # of these users alone
+    happened, whose = streams.time[low:high], stream_user[low:high]
+    moments = np.unique(happened)
     width = len(moments) + 1
-    done = stream_user.astype(np.int64) * width + np.searchsorted(moments, streams.time)
+    done = whose.astype(np.int64) * width + np.searchsorted(moments, happened)
     key = np.asarray(user, np.int64) * width + np.searchsorted(moments, time)
-    return (np.searchsorted(done, key) - streams.offsets[user]).astype(np.int32)
+    return (np.searchsorted(done, key) + low - streams.offsets[user]).astype(np.int32)
 
 
 def hours_since_last(streams: Streams, user: Ints, time: Ints, earlier: Ints) -> Floats:

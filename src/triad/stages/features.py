@@ -37,19 +37,19 @@ def features(params: Params) -> None:
     log.info("%s … %s (as_of) · %s", *window, params.features.model_dump(mode="json"))
     _need(TABLES)
     champion = read(ARTIFACTS / "champion")
-    with connect(TABLES) as session:
-        data, state = build.fit(session, params.features, params.tasks, window, champion)
-    rows, meta = data.exposures, data.meta
-    check_features(
-        rows.context,
-        meta.context,
-        rows.labels,
-        meta.tasks["exposures"],
-        params.validate_.leak_auc,
-        split=rows.split,
-        owners=(rows.user, rows.item),
-    )
     with replacing(OUTPUT) as folder:
+        with connect(TABLES) as session:
+            data, state = build.fit(session, params.features, params.tasks, window, champion, store=folder)
+        rows, meta = data.exposures, data.meta
+        check_features(
+            rows.context,
+            meta.context,
+            rows.labels,
+            meta.tasks["exposures"],
+            params.validate_.leak_auc,
+            split=rows.split,
+            owners=(rows.user, rows.item),
+        )
         dataset.save(data, folder)
         state.save(folder / "state")
         summary = summarise(data, params.features.hash_buckets)

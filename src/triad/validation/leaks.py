@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from triad.errors import TriadError
+from triad.matrices import rows_of
 from triad.texts import Texts
 
 MAX_ROWS = 100_000
@@ -53,7 +54,7 @@ def check_features(
     Raises:
         TriadError: naming the feature, the task and the AUC or correlation.
     """
-    context, labels = np.asarray(context), np.asarray(labels)
+    context, labels = np.asanyarray(context), np.asarray(labels)
     kept = np.ones(len(context), bool) if split is None else np.asarray(split) >= 0
     for place, task in enumerate(task_names):
         labelled = np.flatnonzero(kept & np.isfinite(labels[:, place]))
@@ -62,8 +63,9 @@ def check_features(
             rows = rows[spread(np.asarray(owner)[rows], labels[rows, place])]
         rows = _thin(rows, labels[rows, place])
         label = labels[rows, place].astype(np.float64)
+        values = rows_of(context, rows)
         for column, feature in enumerate(names):
-            fault = leak(context[rows, column].astype(np.float64), label, limit)
+            fault = leak(values[:, column].astype(np.float64), label, limit)
             if fault:
                 raise TriadError(
                     f"{fault} of task {task!r}: it knows the answer",

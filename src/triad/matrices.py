@@ -1,0 +1,62 @@
+"""Matrices that may lie in a file, written and read by blocks of rows so that none of its pages stays in memory."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triad.arrays import Floats, Ints
+
+BLOCK = 50_000
+"""Rows read at once."""
+
+
+class Matrix:
+    """(rows, columns) of float32, written once: in memory, or at `path` as .npy. Threads may write side by side."""
+
+    def __init__(self, path: Path | None, shape: tuple[int, int]) -> None:
+        self._path, self._values = path, np.empty(shape if path is None else (0, shape[1]), np.float32)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                self._begin = file.tell()
+                file.truncate(self._begin + 4 * shape[0] * shape[1])
+
+    def write(self, row: int, values: Floats) -> None:
+        """Put the rows `values` from `row` on."""
+        if self._path is None:
+            self._values[row : row + len(values)] = values
+            return
+        with self._path.open("r+b") as file:
+            file.seek(self._begin + row * values.shape[1] * 4)
+            np.ascontiguousarray(values, "<f4").tofile(file)
+
+    def array(self) -> Floats:
+        """The whole matrix, mapped if it lies in a file."""
+        return self._values if self._path is None else mapped(self._path)
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array in an .npy file, its pages read when they are asked for."""
+    # an empty array cannot be mapped
+    header = np.load(path, mmap_mode=None, allow_pickle=False) if path.stat().st_size < 4096 else None
+    return header if header is not None else np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def rows_of(matrix: NDArray[Any], rows: Ints) -> NDArray[Any]:
+    """`matrix[rows]`, where `rows` ascend. Pages of a mapped file are let go block by block."""
+    if not isinstance(matrix, np.memmap):
+        return matrix[rows]
+    taken = np.empty((len(rows), *matrix.shape[1:]), matrix.dtype)
+    edges = np.searchsorted(rows, np.arange(0, len(matrix) + BLOCK, BLOCK))
+    for low, high in pairwise(edges):
+        if high > low:
+            block = np.load(str(matrix.filename), mmap_mode="r", allow_pickle=False)  # unmapped with its name
+            taken[low:high] = block[rows[low:high]]
+    return taken
