@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triad.arrays import Floats, Ints
+from triad.durable import sync
 
 BLOCK = 50_000
 """Rows read at once."""
 
 
 class Matrix:
-    """(rows, columns) of float32, written once: in memory, or at `path` as .npy. Threads may write side by side."""
+    """(rows, columns) of float32, in memory, or at `path` as .npy, as it lies there or else new. Threads may write."""
 
     def __init__(self, path: Path | None, shape: tuple[int, int]) -> None:
         self._path, self._values = path, np.empty(shape if path is None else (0, shape[1]), np.float32)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                self._begin = file.tell()
-                file.truncate(self._begin + 4 * shape[0] * shape[1])
+        if path is None:
+            return
+        with BytesIO() as header:
+            np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            self._begin, head = header.tell(), header.getvalue()
+        if path.is_file():  # a killed run has begun it
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".new.{path.name}")
+        with fresh.open("wb") as file:
+            file.write(head)
+            file.truncate(self._begin + 4 * shape[0] * shape[1])
+        fresh.replace(path)
 
     def write(self, row: int, values: Floats) -> None:
         """Put the rows `values` from `row` on."""
@@ -36,6 +44,11 @@ class Matrix:
         with self._path.open("r+b") as file:
             file.seek(self._begin + row * values.shape[1] * 4)
             np.ascontiguousarray(values, "<f4").tofile(file)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        if self._path is not None:
+            sync(self._path)
 
     def array(self) -> Floats:
         """The whole matrix, mapped if it lies in a file."""

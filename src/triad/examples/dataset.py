@@ -5,13 +5,13 @@ It contains no paths and no SQL; `features/build.py` makes a `Dataset` from tabl
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
@@ -92,8 +92,11 @@ def nobody(meta: Meta, units: Mapping[str, Any]) -> Dataset:
     return Dataset(**empty, units=units, meta=meta)
 
 
-def save(dataset: Dataset, folder: Path) -> None:
-    """Write one .npy an array and one .arrow a column of texts under `folder/<part>/`, and `folder/meta.json`."""
+def save(dataset: Dataset, folder: Path, store: Path | None = None) -> None:
+    """Write one .npy an array and one .arrow a column of texts under `folder/<part>/`, and `folder/meta.json`.
+
+    Arrays that lie in `store` (see `features.build.fit`) are moved from there.
+    """
     shared = {name: getattr(dataset, name) for name in SHARED}
     for name, part in (shared | dict(dataset.units)).items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,9 @@ def save(dataset: Dataset, folder: Path) -> None:
             values = getattr(part, array.name)
             if isinstance(values, Texts):
                 values.save(folder / name / f"{array.name}.arrow")
-            elif not _lies_at(values, folder / name / f"{array.name}.npy"):
+            elif store and isinstance(values, np.memmap) and Path(str(values.filename)).is_relative_to(store.resolve()):
+                shutil.move(str(values.filename), folder / name / f"{array.name}.npy")
+            else:
                 np.save(folder / name / f"{array.name}.npy", values, allow_pickle=False)
     write_json(folder / "meta.json", meta_to(dataset.meta))
 
@@ -122,8 +127,3 @@ def _load(folder: Path, arrays: type) -> Any:
 
 def _read(folder: Path, name: str, *, is_text: bool) -> Any:
     return Texts.load(folder / f"{name}.arrow") if is_text else mapped(folder / f"{name}.npy")
-
-
-def _lies_at(values: NDArray[Any], path: Path) -> bool:
-    """Whether the features were written there as they were made."""
-    return isinstance(values, np.memmap) and Path(str(values.filename)) == path.absolute()

@@ -54,7 +54,8 @@ def fit(
         session: views of the tables, see `tables.connect`.
         champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
         hold_out: whether the last days are kept from training, as `params.split_days` says; else all are train.
-        store: a folder for the arrays that are too large for memory, as `dataset.save` lays them out; None: in memory.
+        store: a folder for what is too large for memory, laid out as by `dataset.save`; a run that was killed goes on
+            from what lies there. None: all stays in memory.
 
     Raises:
         TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many

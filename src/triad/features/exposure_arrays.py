@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from triad.examples.exposures import Exposures
 from triad.features import exposures, labels, searches, signals, streams
 from triad.features.context import Columns, Known, Rows, block, counts, learn
 from triad.features.dataset import SPLITS
-from triad.features.kept import Kept
+from triad.features.kept import Kept, Parted
 from triad.features.labels import LabelRows, values_of
 from triad.features.parts import Part, cursor, cut, side_by_side
 from triad.features.rates import Strengths
@@ -22,10 +23,16 @@ from triad.features.source import Source
 from triad.features.splits import ends_inside, split_of
 from triad.features.sql import DAY, HOUR, scalar, texts
 from triad.matrices import Matrix, rows_of
-from triad.texts import Texts, joined
+from triad.texts import Texts
 
 BLOCK = 50_000
 """Exposures whose context is made at once. From 20,000 to 200,000 the time is the same, the memory is not."""
+
+CONTEXT = Path("exposures") / "context.npy"
+"""Where the matrix lies in a store, as `dataset.save` lays it out."""
+
+COLUMNS = ("event_id", "user", "item", "time", "split", "history", "is_new_user")
+"""Of exposures, as each part has them before labels and context."""
 
 LEARNED = 200_000
 """Train exposures whose entities say how far rates are to be trusted."""
@@ -44,8 +51,10 @@ def make(source: Source) -> Made:
     parts = cut(session, len(source.users.user_id))
     known = _known(source, funnel, of_users=False)
     is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
-    with Kept(parts) as kept:
-        whole = _joined(side_by_side(session, lambda part: _gather(source, known, part, kept), parts))
+    with Kept(parts, source.store and source.store / "parts") as kept:
+        missing = [part for part in parts if not kept.has(part)]
+        side_by_side(session, lambda part: kept.put(part, _gather(source, known, part)), missing)
+        whole = {name: kept.column(name) for name in COLUMNS}
         whole["is_cold_item"] = is_cold[whole["item"]]
         known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
         numbers = params.attribution_hours, known_until, source.grid
@@ -62,8 +71,8 @@ def make(source: Source) -> Made:
     return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
 
 
-def _gather(source: Source, known: Known, part: Part, kept: Kept) -> dict[str, Any]:
-    """The part's arrays but its labels and context; what its context is made from is kept."""
+def _gather(source: Source, known: Known, part: Part) -> Parted:
+    """The part's arrays but its labels and context, and what its context is made from."""
     state, meta = source.state, source.state.meta
     with cursor(source.session) as session:
         columns = exposures.read(session, state.surfaces, known.funnel.shown, part)
@@ -71,20 +80,15 @@ def _gather(source: Source, known: Known, part: Part, kept: Kept) -> dict[str, A
         daily = signals.daily_sums(session, known.funnel, source.catalogue, of_users=True, part=part)
     user, item, time = columns["user"], columns["item"], columns["time"]
     rows = Rows(**columns, history=streams.history(source.streams, source.stream_user, user, time))
-    kept.put(part, rows, daily)
     days = split_of(time, meta.windows)
     whole = ends_inside(time, days, state.params.attribution_hours * HOUR, meta.windows)
     # -1 takes the last of these: what is later than every split is new to all of them
     begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
-    return {
-        "event_id": event_id,
-        "user": user,
-        "item": item,
-        "time": time,
-        "split": np.where(whole, days, -1).astype(np.int8),
-        "history": rows.history,
-        "is_new_user": streams.history(source.streams, source.stream_user, user, begins) == 0,
-    }
+    is_new = streams.history(source.streams, source.stream_user, user, begins) == 0
+    split = np.where(whole, days, -1).astype(np.int8)
+    return Parted(
+        rows, daily, dict(zip(COLUMNS, (event_id, user, item, time, split, rows.history, is_new), strict=True))
+    )
 
 
 def known(source: Source) -> Known:
@@ -102,19 +106,6 @@ def _measured(source: Source) -> Funnel:
     exposures.build(source.session, funnel.kinds[0], 0 if funnel.shown else params.sampled_negatives, params.seed)
     signals.measure(source.session, funnel, params.attribution_hours)
     return funnel
-
-
-def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The parts' arrays, one after the other; each is let go as it is copied."""
-    names = list(parts[0])
-    columns = {name: [part.pop(name) for part in parts] for name in names}
-    return {name: _join(columns.pop(name)) for name in names}
-
-
-def _join(pieces: list[Any]) -> Any:
-    if len(pieces) == 1:
-        return pieces[0]
-    return joined(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces)
 
 
 def _known(source: Source, funnel: Funnel, *, of_users: bool) -> Known:
@@ -165,7 +156,7 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
     """Names and (n, n_context) values, block by block: no whole column ever stands beside the matrix."""
     first, daily = kept.get(kept.parts[0])
     names = tuple(block(replace(known, daily={**known.daily, **daily}), first.take(slice(0))))
-    matrix = Matrix(source.store and source.store / "exposures" / "context.npy", (kept.parts[-1].rows[1], len(names)))
+    matrix = Matrix(source.store and source.store / CONTEXT, (kept.parts[-1].rows[1], len(names)))
 
     def fill(part: Part) -> None:
         rows, daily = kept.get(part)
@@ -176,8 +167,10 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
             for column, name in enumerate(names):
                 filled[:, column] = values[name]
             matrix.write(part.rows[0] + start, filled)
+        matrix.sync()
+        kept.done(part)
 
-    side_by_side(source.session, fill, kept.parts)
+    side_by_side(source.session, fill, [part for part in kept.parts if not kept.is_done(part)])
     return names, matrix.array()
 
 

@@ -1,53 +1,86 @@
-"""What each part's context is made from, between reading the tables and making it: on the disk, unless it is one."""
+"""What is made of each part before its context: kept on the disk, so that a killed run goes on at the next part."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from triad.durable import sync
 from triad.features.aggregates import Daily
 from triad.features.context import Rows
 from triad.features.parts import Part
+from triad.texts import Texts, joined
 
-Parted = tuple[Rows, Mapping[str, Daily]]
+
+@dataclass(frozen=True)
+class Parted:
+    """One part: what its context is made from, and the columns of its exposures that are known before."""
+
+    rows: Rows
+    daily: Mapping[str, Daily]
+    columns: Mapping[str, Any]
 
 
 class Kept:
-    """Each part's rows and daily sums of users. Of a log of one part they stay in memory."""
+    """The parts of one log. Where there is only one, it stays in memory.
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = parts
+    Args:
+        folder: where parts outlive the process; None: they do not.
+    """
+
+    def __init__(self, parts: Sequence[Part], folder: Path | None = None) -> None:
+        self.parts, self._folder = parts, folder
         self._only: Parted | None = None
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="triad-parts-")
+        self._stack = ExitStack()
+        if self._folder is None:
+            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="triad-parts-")))
+        self._folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._folder.cleanup()
+        self._stack.close()
 
-    def put(self, part: Part, rows: Rows, daily: Mapping[str, Daily]) -> None:
+    def has(self, part: Part) -> bool:
+        """Whether the part was kept, by this run or by one that was killed."""
+        return self._only is not None or self._file(part).is_file()
+
+    def put(self, part: Part, made: Parted) -> None:
+        """Keep it whole or not at all."""
         if len(self.parts) == 1:
-            self._only = rows, daily
+            self._only = made
             return
-        arrays = {f"rows/{each.name}": getattr(rows, each.name) for each in fields(rows)}
-        for entity, sums in daily.items():
+        arrays = {f"rows/{each.name}": getattr(made.rows, each.name) for each in fields(Rows)}
+        for name, values in made.columns.items():
+            if isinstance(values, Texts):
+                values.save(self._file(part, f".{name}"))
+                sync(self._file(part, f".{name}"))
+            else:
+                arrays[f"columns/{name}"] = values
+        for entity, sums in made.daily.items():
             arrays[f"key/{entity}"] = sums.key
             arrays |= {f"running/{entity}/{name}": values for name, values in sums.running.items()}
-        np.savez(self._file(part), **arrays)
+        fresh = self._file(part, ".new.npz")
+        np.savez(fresh, **arrays)
+        sync(fresh)
+        fresh.replace(self._file(part))
 
-    def get(self, part: Part) -> Parted:
+    def get(self, part: Part) -> tuple[Rows, Mapping[str, Daily]]:
+        """What the part's context is made from."""
         if self._only is not None:
-            return self._only
+            return self._only.rows, self._only.daily
         running: dict[str, dict[str, np.ndarray]] = {}
         with np.load(self._file(part), allow_pickle=False) as read:
-            arrays = {name: read[name] for name in read.files}
+            arrays = {name: read[name] for name in read.files if not name.startswith("columns/")}
         for path, values in arrays.items():
             if path.startswith("running/"):
                 _, entity, name = path.split("/")
@@ -55,5 +88,26 @@ class Kept:
         rows = Rows(**{each.name: arrays[f"rows/{each.name}"] for each in fields(Rows)})
         return rows, {entity: Daily(arrays[f"key/{entity}"], sums) for entity, sums in running.items()}
 
-    def _file(self, part: Part) -> Path:
-        return Path(self._folder.name) / f"{part.rows[0]}.npz"
+    def column(self, name: str) -> Any:
+        """A column of all parts, one after the other."""
+        if self._only is not None:
+            return self._only.columns[name]
+        if self._file(self.parts[0], f".{name}").is_file():
+            return joined(Texts.load(self._file(part, f".{name}")) for part in self.parts)
+        pieces = []
+        for part in self.parts:
+            with np.load(self._file(part), allow_pickle=False) as read:
+                pieces.append(read[f"columns/{name}"])
+        return np.concatenate(pieces)
+
+    def is_done(self, part: Part) -> bool:
+        """Whether `done` was said of the part."""
+        return self._file(part, ".done").is_file()
+
+    def done(self, part: Part) -> None:
+        """Its context is on the disk, too."""
+        os.close(os.open(self._file(part, ".done"), os.O_CREAT | os.O_WRONLY, 0o644))
+
+    def _file(self, part: Part, suffix: str = ".npz") -> Path:
+        assert self._folder is not None
+        return self._folder / f"{part.rows[0]}{suffix}"

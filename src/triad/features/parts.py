@@ -60,9 +60,10 @@ def cut(session: duckdb.DuckDBPyConnection, n_users: int) -> list[Part]:
 
 def side_by_side(session: duckdb.DuckDBPyConnection, work: Callable[[Item], T], of: Sequence[Item]) -> list[T]:
     """`work` of each, in order, on as many threads as the engine has."""
-    if len(of) == 1:
-        return [work(of[0])]
-    pool = ThreadPoolExecutor(scalar(session, "SELECT current_setting('threads')"))
+    threads = scalar(session, "SELECT current_setting('threads')")
+    if min(threads, len(of)) < 2:
+        return [work(one) for one in of]
+    pool = ThreadPoolExecutor(threads)
     try:
         return list(pool.map(work, of))
     finally:

@@ -30,7 +30,7 @@ class Source:
     stream_user: Ints  # (n,) whose each interaction is
     grid: PriceGrid
     candidates: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
-    store: Path | None = None  # where what is too large for memory is written, as `dataset.save` lays it out
+    store: Path | None = None  # where what is too large for memory lies, and what a killed run goes on from
 
     def tokens(self, texts: Iterable[str], most: int) -> Ints:
         """(n, most) rows of each text's first words in the vocabulary of titles, 0-padded."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.digests import code_digest, digest
+from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.examples import dataset
 from triad.features import build
-from triad.features.champion import read
+from triad.features.champion import Champion, read
 from triad.features.summary import summarise
 from triad.tables import connect, present
 from triad.validation.leaks import check_features
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from triad.config.params import Params
 
 OUTPUT = ARTIFACTS / "features"
+STORES = Path(".triad") / "features"
 
 log = logging.getLogger("triad.features")
 
@@ -38,8 +43,9 @@ def features(params: Params) -> None:
     _need(TABLES)
     champion = read(ARTIFACTS / "champion")
     with replacing(OUTPUT) as folder:
+        store = _store(params, champion)
         with connect(TABLES) as session:
-            data, state = build.fit(session, params.features, params.tasks, window, champion, store=folder)
+            data, state = build.fit(session, params.features, params.tasks, window, champion, store=store)
         rows, meta = data.exposures, data.meta
         check_features(
             rows.context,
@@ -50,9 +56,9 @@ def features(params: Params) -> None:
             split=rows.split,
             owners=(rows.user, rows.item),
         )
-        dataset.save(data, folder)
-        state.save(folder / "state")
         summary = summarise(data, params.features.hash_buckets)
+        dataset.save(data, folder, store)
+        state.save(folder / "state")
         write_json(folder / "summary.json", summary)
     log.info(
         "%s exposures × %d context columns, %s interactions, %d questions · rows %s · %.1f s → %s",
@@ -64,6 +70,25 @@ def features(params: Params) -> None:
         time.monotonic() - started,
         OUTPUT,
     )
+    remove(store)
+
+
+def _store(params: Params, champion: Champion | None) -> Path:
+    """Where a killed run of the same code, params, tables and champion left its parts; those of others are removed."""
+    read = [
+        params.ingest.as_of,
+        params.ingest.window_days,
+        params.features,
+        params.tasks,
+        champion and asdict(champion),
+    ]
+    read += [digest(TABLES), code_digest()]
+    store = STORES / hashlib.sha256(repr(read).encode()).hexdigest()[:16]
+    sweep(STORES)
+    for other in STORES.glob("*"):
+        if other != store:
+            remove(other)
+    return store
 
 
 def _need(tables: Path) -> None:

@@ -1,0 +1,126 @@
+"""Exposures made by parts of the users: the same bits as in one piece, in memory or on the disk, killed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_tables import END, START, make_tables
+
+from triad.config.features import FeaturesParams
+from triad.config.tasks import TaskParams
+from triad.examples import dataset
+from triad.examples.dataset import Dataset
+from triad.features import exposure_arrays, parts
+from triad.features.build import fit
+from triad.matrices import Matrix, mapped, rows_of
+from triad.tables import connect
+
+PARAMS = FeaturesParams(split_days={"validation": 5, "fusion": 5, "test": 5}, user_attributes=("country",))
+TASKS = {
+    "click": TaskParams(kind="binary", label="clicked"),
+    "profile": TaskParams(kind="multiclass", label="user_attribute", column="segment"),
+    "price": TaskParams(kind="regression", label="price_move", horizon_days=3),
+    "next": TaskParams(kind="ranking", label="next_item"),
+}
+
+
+def made(store: Path | None = None, *, impressions: bool = True, threads: int = 2) -> Dataset:
+    with connect(make_tables(shown=1200, impressions=impressions), threads=threads) as session:
+        return fit(session, PARAMS, TASKS, (START, END), store=store)[0]
+
+
+def same(a: Dataset, b: Dataset) -> None:
+    assert a.meta == b.meta
+    for unit, arrays in a.units.items():
+        for each in fields(arrays):
+            one, other = np.asarray(getattr(arrays, each.name)), np.asarray(getattr(b.units[unit], each.name))
+            assert one.dtype == other.dtype
+            assert one.tolist() == other.tolist() if one.dtype == object else one.tobytes() == other.tobytes(), (
+                each.name
+            )
+
+
+@pytest.mark.parametrize("impressions", [True, False], ids=["shown", "sampled"])
+def test_parts_are_the_whole_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impressions: bool) -> None:
+    whole = made(impressions=impressions)
+    monkeypatch.setattr(parts, "ROWS", 250)
+    monkeypatch.setattr(exposure_arrays, "BLOCK", 100)
+    scales = whole.meta.context_mean, whole.meta.context_std
+    in_parts = made(tmp_path, impressions=impressions)
+    assert isinstance(in_parts.exposures.context, np.memmap)
+    assert len(list((tmp_path / "parts").glob("*.npz"))) >= 4
+    # sums of other blocks may differ in the last bit
+    np.testing.assert_allclose((in_parts.meta.context_mean, in_parts.meta.context_std), scales, rtol=1e-9, atol=1e-12)
+    monkeypatch.setattr(exposure_arrays, "BLOCK", 50_000)
+    same(whole, made(impressions=impressions, threads=1))
+
+
+def test_a_killed_run_goes_on_at_the_next_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 250)
+    whole = made()
+    gathered, filled = count(monkeypatch, "_gather"), count(monkeypatch, "block", dies_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path, threads=1)
+    pieces = len(gathered)
+    assert len(list((tmp_path / "parts").glob("*.done"))) == 2  # of four blocks the first only names the columns
+    gathered.clear(), filled.clear()
+    same(whole, made(tmp_path, threads=1))
+    assert not gathered
+    assert len(filled) == 1 + pieces - 2
+
+
+def test_a_saved_dataset_takes_its_matrix_along(tmp_path: Path) -> None:
+    data = made(tmp_path / "store")
+    expected = np.array(data.exposures.context)
+    dataset.save(data, tmp_path / "saved", tmp_path / "store")
+    assert not (tmp_path / "store" / exposure_arrays.CONTEXT).exists()
+    read = dataset.load(tmp_path / "saved")
+    assert read.exposures.context.tobytes() == expected.tobytes()
+    dataset.save(read, tmp_path / "copy")
+    assert (tmp_path / "saved" / exposure_arrays.CONTEXT).is_file()
+
+
+def test_no_user_is_in_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 3)
+    with connect({}) as session:
+        session.execute("CREATE TABLE exposure AS SELECT unnest([1, 1, 2, 3, 3, 3, 3, 3, 6])::INT AS user_no")
+        cut = parts.cut(session, 8)
+        assert [(part.users, part.rows) for part in cut] == [((0, 3), (0, 3)), ((3, 6), (3, 8)), ((6, 8), (8, 9))]
+        session.execute("DELETE FROM exposure")
+        assert [(part.users, part.rows) for part in parts.cut(session, 8)] == [((0, 8), (0, 0))]
+
+
+def test_a_matrix_on_the_disk_is_an_array(tmp_path: Path) -> None:
+    matrix = Matrix(tmp_path / "m.npy", (120_000, 2))
+    values = np.arange(240_000, dtype=np.float64).reshape(-1, 2)
+    for start in (70_000, 0):
+        matrix.write(start, values[start : start + 70_000])
+    assert np.array_equal(mapped(tmp_path / "m.npy"), values)
+    again = Matrix(tmp_path / "m.npy", (120_000, 2))
+    again.write(5, np.full((1, 2), -1.0))
+    rows = np.array([0, 5, 49_999, 50_000, 119_999])
+    assert rows_of(again.array(), rows).tolist() == again.array()[rows].tolist()
+    assert rows_of(again.array(), rows)[1].tolist() == [-1, -1]
+    assert Matrix(tmp_path / "empty.npy", (0, 2)).array().shape == (0, 2)
+
+
+def count(monkeypatch: pytest.MonkeyPatch, name: str, dies_at: int = 0) -> list[Any]:
+    """Calls of a function of `exposure_arrays` from now on; it stops the run once, at the call `dies_at`."""
+    calls: list[Any] = []
+    deaths = [dies_at] if dies_at else []
+    work: Callable[..., Any] = getattr(exposure_arrays, name)
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if deaths and len(calls) == deaths[0]:
+            deaths.clear()
+            raise KeyboardInterrupt
+        return work(*arguments)
+
+    monkeypatch.setattr(exposure_arrays, name, counted)
+    return calls
