@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -42,8 +44,7 @@ def features(params: Params) -> None:
     log.info("%s … %s (as_of) · %s", *window, params.features.model_dump(mode="json"))
     _need(TABLES)
     champion = read(ARTIFACTS / "champion")
-    with replacing(OUTPUT) as folder:
-        store = _store(params, champion)
+    with replacing(OUTPUT) as folder, _store(params, champion) as store:
         with connect(TABLES) as session:
             data, state = build.fit(session, params.features, params.tasks, window, champion, store=store)
         rows, meta = data.exposures, data.meta
@@ -70,11 +71,14 @@ def features(params: Params) -> None:
         time.monotonic() - started,
         OUTPUT,
     )
-    remove(store)
 
 
-def _store(params: Params, champion: Champion | None) -> Path:
-    """Where a killed run of the same code, params, tables and champion left its parts; those of others are removed."""
+@contextmanager
+def _store(params: Params, champion: Champion | None) -> Iterator[Path]:
+    """Where a killed run of the same code, params, tables and champion left its parts.
+
+    Those of other runs are removed, and in the end this run's, unless it is killed.
+    """
     read = [
         params.ingest.as_of,
         params.ingest.window_days,
@@ -88,7 +92,13 @@ def _store(params: Params, champion: Champion | None) -> Path:
     for other in STORES.glob("*"):
         if other != store:
             remove(other)
-    return store
+    try:
+        yield store
+    except Exception:
+        if store.is_dir():
+            remove(store)
+        raise
+    remove(store)
 
 
 def _need(tables: Path) -> None:
