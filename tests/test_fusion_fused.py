@@ -175,6 +175,7 @@ def params(**sections) -> Params:
     return parse(values | sections, "test")
 
 
+@pytest.mark.proof
 def test_the_stages_end_to_end(data, tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")

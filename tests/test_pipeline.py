@@ -17,6 +17,8 @@ from pickles import pickles
 
 from triad.config.params import merge
 
+pytestmark = pytest.mark.proof
+
 TINY = """
 ingest: {simulated: {size: tiny}}
 pretrain: {max_epochs: 3, trunk: {layers: 1}}
@@ -82,7 +84,6 @@ def test_artifacts_go_to_a_remote_and_come_back(night: Path, tmp_path: Path) -> 
     assert "Data and pipelines are up to date" in run(night, "dvc", "repro")
 
 
-@pytest.mark.proof
 def test_a_change_of_one_dial_runs_just_what_reads_it(night: Path) -> None:
     said = run(night, "dvc", "exp", "run", "-S", "recommend.k=5")
     assert "Running stage 'recommend'" in said
@@ -132,7 +133,6 @@ def figures(entry: dict, path: str = "") -> Iterator[tuple[str, float]]:
             yield f"{path}.{name}", value
 
 
-@pytest.mark.proof
 def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path) -> None:
     """One by DVC, a process a stage; the other all in one process."""
     again = checkout(tmp_path / "again", TINY)
@@ -147,7 +147,6 @@ def test_two_runs_of_one_seed_give_the_same_metrics(night: Path, tmp_path: Path)
         remove(again)
 
 
-@pytest.mark.proof
 def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_nothing(night: Path) -> None:
     # with its lock committed, what runs in DVC's temporary folder needs to do no more than what changed
     nobody = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -167,7 +166,6 @@ def test_an_experiment_beside_the_workspace_meets_the_champion_and_promotes_noth
     assert "version 1 @champion" in run(night, "triad", "why", "champion")
 
 
-@pytest.mark.proof
 def test_the_next_night_can_start_from_the_champion(night: Path) -> None:
     def dial(overlay: str) -> None:
         params = yaml.safe_load((night / "params.yaml").read_text())
