@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from make_workspace import checkout, remove, run, run_stages
 
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
@@ -30,6 +33,7 @@ from triad.sources.simulated import simulate
 from triad.statistics.confident import doubtful
 from triad.tables import connect
 from triad.tracking.asked import answer
+from triad.tracking.serving import ServingModel
 
 TASKS = {"category": TaskParams(kind="multiclass", label="product_class", column="category")}
 WINDOW = date(2026, 1, 20), date(2026, 3, 1)
@@ -160,3 +164,45 @@ def test_a_served_model_classes_what_is_sent_and_says_what_it_saw(
 def test_what_is_no_product_is_refused(model: Any, asked: dict[str, Any], what: str) -> None:
     with pytest.raises(TriadError, match=what):
         answer(model, asked, {"mode": "classify", "k": 0})
+
+
+NIGHT = """
+ingest: {simulated: {size: tiny}}
+pretrain: {max_epochs: 2, trunk: {layers: 1}}
+finetune: {max_epochs: 1, source_gate: false}
+profile: {max_iterations: 20}
+fuse:
+  bootstrap: 50
+  members: [finetune, popularity, similarity, product_linear]
+evaluate: {bootstrap: 100}
+recommend: {order_by: null}
+tasks:
+  click: {kind: binary, label: clicked, gated: false}
+  next: {kind: ranking, label: next_item, gated: false}
+  category: {kind: multiclass, label: product_class, column: category}
+  colour: {kind: multiclass, label: product_class, column: colour}
+"""
+
+
+@pytest.mark.proof
+def test_a_night_judges_gates_registers_and_serves_classes_beside_the_truth(tmp_path: Path) -> None:
+    shop = checkout(tmp_path / "shop", NIGHT)
+    try:
+        run_stages(shop, "publish")
+        metrics = json.loads((shop / "artifacts/evaluate/metrics.json").read_text())
+        for task in ("category", "colour"):
+            figures = metrics[task]
+            assert figures["accuracy"]["value"] > 1.5 * figures["naive"]["accuracy"]
+            assert figures["oracle"]["accuracy"] == 1
+        verdict = json.loads((shop / "artifacts/evaluate/report/verdict.json").read_text())
+        assert {"category", "colour"} <= set(verdict["tasks"])
+        published = json.loads((shop / "artifacts/publish/published.json").read_text())
+        assert (verdict["verdict"], published["promoted"]) == ("PASS", True), verdict["reasons"]
+        page = (shop / "artifacts/evaluate/report/report.html").read_text()
+        assert re.search(r"right class for \d+\.\d% of products", page) and "% of customers" not in page
+        served = ServingModel.load(shop / "artifacts/refit/state", shop / "artifacts/refit/fuse")
+        row = ask(served, title="Brunel copper frying pan, navy")  # type: ignore[arg-type]
+        assert row["category"] == "kitchen/cookware" and row["colour"] == "navy"
+        assert "products to look at" in run(shop, "triad", "misfiled", "colour")
+    finally:
+        remove(shop)

@@ -39,8 +39,8 @@ class ProductClass(Label):
         place = {each: float(number) for number, each in enumerate(classes)}
         return np.array([place.get(str(each), np.nan) for each in rows[str(tasks[name].column)]], np.float32)
 
-    def truth(self, task: TaskParams, classes: Sequence[str]) -> Truth | None:
-        return None
+    def truth(self, task: TaskParams, classes: Sequence[str]) -> Truth:
+        return Truth("products", ("item_id",), tuple(f"{task.column}={name}" for name in classes))
 
 
 LABEL = ProductClass()

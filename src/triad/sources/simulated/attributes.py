@@ -28,8 +28,8 @@ ABOUT = {"weight_g": (600.0, 0.5), "work_hours": (8.0, 0.4), "guarantee_months":
 
 
 def described(seed: int, goods: Products, shown: Ints) -> tuple[list[str], pa.Table]:
-    """(n,) JSON of the attributes of products `shown`, and the truth: item_id and `log_price`, the median of log1p of
-    cents given brand, category and what is said.
+    """(n,) JSON of the attributes of products `shown`, and the truth: item_id, `log_price`, the median of log1p of
+    cents given brand, category and what is said, and `column=class` for each class.
     """
     chance = generator(seed, "attributes").random((len(goods.leaf), 2 * len(TELLS)))[shown]
     own, is_given = ndtri(np.clip(chance[:, : len(TELLS)], 1e-9, 1 - 1e-9)), chance[:, len(TELLS) :] < GIVEN
@@ -45,7 +45,19 @@ def described(seed: int, goods: Products, shown: Ints) -> tuple[list[str], pa.Ta
                 attributes[name] = int(np.rint(middle * np.exp(deviation * signs[row, place])))
         said.append(json.dumps(attributes))
     truth = {"item_id": numbered("i", shown, 6), "log_price": _median(goods, shown, signs, is_given)}
-    return said, pa.table(truth)
+    return said, pa.table(truth | _classes(goods, shown))
+
+
+def _classes(goods: Products, shown: Ints) -> dict[str, Floats]:
+    """Column and class → 1 where the product is of it. Titles, descriptions and pictures are drawn from these."""
+    words = [words_of(goods, int(number)) for number in shown]
+    said = {name: [each[name] for each in words] for name in ("brand", "kind", "material", "colour")}
+    said["category"] = [LEAVES[leaf].path for leaf in goods.leaf[shown]]
+    return {
+        f"{column}={value}": np.array([each == value for each in values], np.float64)
+        for column, values in said.items()
+        for value in sorted(set(values))
+    }
 
 
 def _median(goods: Products, shown: Ints, signs: Floats, is_given: Bools) -> Floats:
