@@ -1,11 +1,13 @@
 """What lists cost: seconds, users a second and peak memory, by how many users and items there are.
 
-    python benchmarks/lists_at_scale.py [--users 10000 100000] [--items 100000] [--steps 20] [--candidates 40]
+    python benchmarks/lists_at_scale.py [--users 10000 100000] [--items 100000] [--steps 20] [--candidates 40] [--index]
 
 Lists of 50 for every user: the six members that rank by default, the candidates of each merged, ordered by a re-ranker
-of 200 trees. The shop is drawn: items by how popular they are, and each user mostly from a few of 1,000 groups. The
-network is not trained, and the re-ranker learns of a thousand drawn lists, as what they know does not change what they
-cost. Fitting members is timed beside, and is no part of the lists. Each count of users runs in a process of its own.
+of 200 trees. With --index candidates are found by the approximate index, and the lists of a thousand users are compared
+with those of all products. The shop is drawn: items by how popular they are, and each user mostly from a few of 1,000
+groups. Items' vectors are directions of who took what, as trained ones are; the network is not trained otherwise, and
+the re-ranker learns of a thousand drawn lists, as what they know does not change what they cost. Fitting members is
+timed beside, and is no part of the lists. Each count of users runs in a process of its own.
 Prints Markdown.
 """
 
@@ -17,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +70,14 @@ def members_of(data):
     """The members that rank by default, made in the ways of a night but for what is chosen or trained."""
     import keras
     from scipy.sparse import csr_array
+    from scipy.sparse.linalg import svds
 
     from triad.config.pretrain import TrunkParams
     from triad.config.similarity import LinearParams
+    from triad.members.history import Look
     from triad.members.item_similarity import Similarity
     from triad.members.linear import WEIGHTS, Linear
-    from triad.members.neighbours import Blend, item_neighbours
+    from triad.members.neighbours import Blend, item_neighbours, taken_by
     from triad.members.own_history import OwnHistory
     from triad.members.popularity import Popularity, item_shares
     from triad.members.sequence import Sequence
@@ -80,24 +85,30 @@ def members_of(data):
     from triad.models.trunk import trunk_config
 
     keras.utils.set_random_seed(1)
-    pretrain = Sequence(SequenceNetwork(trunk_config(data, TrunkParams(dim=48, layers=2, heads=2, max_steps=64)), 1000))
+    network = SequenceNetwork(trunk_config(data, TrunkParams(dim=48, layers=2, heads=2, max_steps=64)), 1000)
     ids, share = data.items.item_id, item_shares(data)
-    vectors = np.random.default_rng(1).normal(size=(len(ids), 48)).astype(np.float32)
+    vectors = np.array(svds(taken_by(data), 48, rng=1)[2].T, np.float32)
+    vectors += 1e-4 * np.random.default_rng(1).normal(size=vectors.shape)  # of what nobody took
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    network.trunk.tower.inputs["ids"].tables["item"].weight.assign(np.r_[np.zeros((1, 48)), vectors])
+    pretrain = Sequence(network)
     blend = Blend(1.5, 8.0, (0.05, 0.5, 0.25, 0.2))
     near = item_neighbours(data, neighbours=100, shrink=10.0)
-    similarity = Similarity(ids, near, vectors, share, {}, blend, 1000, 14.0)
+    similarity = Similarity(ids, near, vectors, share, {}, blend, Look(1000, 14.0))
     follows = csr_array(WEIGHTS["transitions"](data, LinearParams()), dtype=np.float32)
     return {
         "pretrain": pretrain,
         "similarity": similarity,
         "item_knn": similarity.item_knn(),
-        "transitions": Linear(ids, follows, share, 1.5, 0.2, 1000, 20.0),
-        "own_history": OwnHistory(ids, csr_array((len(ids), len(ids)), dtype=np.float32), share, 0.5, 0.5, 1000, 60.0),
+        "transitions": Linear(ids, follows, share, 1.5, 0.2, Look(1000, 20.0)),
+        "own_history": OwnHistory(
+            ids, csr_array((len(ids), len(ids)), dtype=np.float32), share, 0.5, 0.5, Look(1000, 60.0)
+        ),
         "popularity": Popularity(ids, share, {}),
     }
 
 
-def one(users: int, items: int, steps: int, candidates: int) -> None:
+def one(users: int, items: int, steps: int, candidates: int, index: bool) -> None:
     """Prints a row of the table."""
     from triad.fusion.blends import Blend
     from triad.fusion.lists import Lists
@@ -117,12 +128,21 @@ def one(users: int, items: int, steps: int, candidates: int) -> None:
     pairs = len(lesson.columns) / len(rows)
     weights = dict.fromkeys(members, 0.0) | {"pretrain": 1.0}
     ranker = Ranker(
-        data, members, kind, dict.fromkeys(members), Blend((weights,)), tuple(members), reranker, mask_seen=False
+        data,
+        members,
+        kind,
+        dict.fromkeys(members),
+        Blend((weights,)),
+        tuple(members),
+        reranker,
+        mask_seen=False,
+        index=index,
     )
     fitted, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     processor = time.process_time()
     order = np.arange(items)
-    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, Shelf(np.ones(items, bool), (order[:0], order[:0])))
+    shelf = Shelf(np.ones(items, bool), (order[:0], order[:0]))
+    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, shelf)
     wall, processor = time.monotonic() - fitted, time.process_time() - processor
     assert len(lists.user) == users * K
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -131,6 +151,33 @@ def one(users: int, items: int, steps: int, candidates: int) -> None:
         f"| {before / 2**20:.2f} GiB | {peak / 2**20:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
         flush=True,
     )
+    if index:
+        compared(ranker, lists, order, shelf)
+
+
+def compared(ranker, lists, order, shelf) -> None:
+    """Prints what share of exact lists those by the index hold, and what each cost, of the first thousand users."""
+    from triad.fusion.candidates import Queries
+    from triad.tracking import retrieving
+
+    few = np.arange(1000)
+    queries = Queries(few, np.diff(np.asarray(ranker.data.streams.offsets))[few], np.full(1000, 361 * DAY))
+    found = {}
+    for name, asked in (("index", ranker), ("exact", replace(ranker, index=False))):
+        asked.open(queries[:1], asked.needed)  # what is prepared once
+        before, parts = time.process_time(), []
+        opened = asked.open(queries, asked.needed)
+        for start in range(0, 1000, 80):
+            part = slice(start, start + 80)
+            parts.append(
+                retrieving.best(asked, queries[part], opened(part), shelf.allows(few[part]), order=order, count=K)
+            )
+        found[name] = np.concatenate([each.item for each in parts]).reshape(1000, K)
+        print(f"1,000 users by {name}: {time.process_time() - before:.2f} s of one processor")
+    for k in (10, K):
+        pairs = zip(found["index"][:, :k].tolist(), found["exact"][:, :k].tolist(), strict=True)
+        held = [len(set(one) & set(other)) / k for one, other in pairs]
+        print(f"of the first {k} of an exact list the one by the index holds {np.mean(held):.3f}", flush=True)
 
 
 def main() -> None:
@@ -139,16 +186,17 @@ def main() -> None:
     arguments.add_argument("--items", type=int, default=100_000)
     arguments.add_argument("--steps", type=int, default=20, help="purchases a user, on average")
     arguments.add_argument("--candidates", type=int, default=40, help="of each member")
+    arguments.add_argument("--index", action="store_true", help="by the approximate index")
     arguments.add_argument("--one", action="store_true", help="in this process, without the table's head")
     asked = arguments.parse_args()
     if asked.one:
-        one(asked.users[0], asked.items, asked.steps, asked.candidates)
+        one(asked.users[0], asked.items, asked.steps, asked.candidates, asked.index)
         return
     print("| users | items | candidates a user | lists | users/s | processor | peak before | peak | shop + members |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for users in asked.users:
         dials = [f"--users={users}", f"--items={asked.items}", f"--steps={asked.steps}"]
-        dials += [f"--candidates={asked.candidates}", "--one"]
+        dials += [f"--candidates={asked.candidates}", "--one", *(["--index"] if asked.index else [])]
         subprocess.run([sys.executable, Path(__file__), *dials], check=True, env={**os.environ, **ENVIRONMENT})
 
 

@@ -87,13 +87,16 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, candidates: pa.T
     return _assemble(session, state, _read(session, state), candidates)[0]
 
 
-def known(session: duckdb.DuckDBPyConnection, state: State, day: int) -> Known:
-    """What the context of exposures on the UTC day `day`, which the log does not reach, is made from.
+def standing(session: duckdb.DuckDBPyConnection, state: State, day: int) -> tuple[Dataset, Known]:
+    """Who and what is there, without examples, and what the context of exposures of the UTC day `day` is made from.
 
     Raises:
         TriadError: as of `transform`.
     """
-    return exposure_arrays.known(_source(session, state, _read(session, state), day))
+    catalogue_ = _read(session, state)
+    source = _source(session, state, catalogue_, day)
+    items = entities.items(catalogue_, state.vocabularies, state.params.title_tokens, source.grid.first)
+    return Dataset(items, source.users, source.streams, {}, state.meta), exposure_arrays.known(source)
 
 
 def _read(session: duckdb.DuckDBPyConnection, state: State) -> Catalogue:

@@ -122,6 +122,12 @@ def places(session: duckdb.DuckDBPyConnection) -> Daily:
     return daily(session, "place_day", "place_no", {"shown": "shown", "taken": "taken"})
 
 
+def slots(session: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], int]:
+    """(surface, slot) → the number of that place, where `places` knows one."""
+    rows = session.execute("SELECT surface, slot, place_no FROM place").fetchall()
+    return {(str(surface), int(slot)): int(number) for surface, slot, number in rows}
+
+
 def forget(session: duckdb.DuckDBPyConnection) -> None:
     """Drop what the sums were taken of: its memory is better spent on the features."""
     for table in ("signal", "price_grid", "price_known", "exposure", "activity"):

@@ -132,8 +132,8 @@ class Fused:
         """Tasks whose events the one of `task` needs."""
         return chain(task, {name: needs for name, needs in self.given.items() if needs in self.weights})[1:]
 
-    def ranker(self, data: Dataset) -> Ranker:
-        """What answers queries with lists over the catalogue of `data`.
+    def ranker(self, data: Dataset, *, index: bool = False) -> Ranker:
+        """What answers queries with lists over the catalogue of `data`, by an approximate index if so asked.
 
         Raises:
             TriadError: no ranking task was fused.
@@ -143,7 +143,7 @@ class Fused:
             raise TriadError("no ranking task was fused", where="fusion", mend="add a task of kind ranking")
         needed = tuple(self.needed([task]))
         how = KINDS[self.kinds[task]], self.calibrations[task], self.blend(task)
-        return Ranker(data, self.members, *how, needed, self.reranker, self.mask_seen)
+        return Ranker(data, self.members, *how, needed, self.reranker, self.mask_seen, index=index)
 
     def generate(self, data: Dataset, rows: Ints, unit: str) -> list[str]:
         """A text for each of a unit's `rows`, by the first member that writes any: texts are not mixed.

@@ -14,7 +14,7 @@ from triad.fusion.candidates import Candidates, Queries
 from triad.fusion.reranker import Reranker
 from triad.fusion.signals import Reading
 from triad.kinds.base import Calibration, Kind
-from triad.members.chances import Chances, opened
+from triad.members.chances import Chances, Indexed, Opens, opened
 from triad.members.mask_seen import MaskSeen
 from triad.members.protocol import Member, Retriever
 
@@ -32,6 +32,7 @@ class Ranker:
     reranker: Reranker | None
     mask_seen: bool
     read: Reading | None = None  # `data` arranged already
+    index: bool = False  # whether members that can are asked by an approximate index, where a re-ranker orders
 
     @cached_property
     def reading(self) -> Reading:
@@ -42,7 +43,10 @@ class Ranker:
         """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared."""
         wanted = self.calibrations if names is None else names
         asked = self.data, queries.users, queries.history
-        blocks = {name: opened(self._retriever(name), *asked) for name in wanted}
+        blocks = {
+            name: self._indexed[name](*asked) if name in self._indexed else opened(self._retriever(name), *asked)
+            for name in wanted
+        }
         return lambda part: {name: of(part) for name, of in blocks.items()}
 
     def rank(self, queries: Queries) -> Floats:
@@ -62,6 +66,14 @@ class Ranker:
         }
         base = self.blend.mix(self.kind, calibrated, queries.history)
         return base if self.reranker is None else self.reranker.rerank(self.reading, queries, chances, base)
+
+    @cached_property
+    def _indexed(self) -> dict[str, Opens]:
+        """Member → what opens it with its index. Lists without a re-ranker need whole tables, which no index gives."""
+        if not self.index or self.mask_seen or self.reranker is None:
+            return {}
+        able = {name: self.members[name] for name in self.needed}
+        return {name: member.indexed(self.data) for name, member in able.items() if isinstance(member, Indexed)}
 
     def _retriever(self, name: str) -> Retriever:
         member = self.members[name]

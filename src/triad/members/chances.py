@@ -37,12 +37,24 @@ Blocks = Callable[[slice], Chances]
 """What is said of some of the queries that a member was opened for."""
 
 
+Opens = Callable[[Dataset, Ints, Ints], Blocks]
+"""Data, users and history of queries → what is said of them."""
+
+
 @runtime_checkable
 class Opener(Protocol):
     """A retriever that prepares once what many blocks of queries share."""
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """For the queries of `Retriever.rank`."""
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A retriever that an approximate index can answer for."""
+
+    def indexed(self, data: Dataset) -> Opens:
+        """What opens it, as `Opener.open` does, with an index over the catalogue of `data`."""
 
 
 def opened(member: Retriever, data: Dataset, users: Ints, history: Ints) -> Blocks:

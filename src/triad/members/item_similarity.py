@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.kinds import KINDS
 from triad.members.bench import Bench
-from triad.members.chances import Blocks, Chances, Shares
+from triad.members.chances import Blocks, Chances, Opens, Shares
 from triad.members.history import Look, closest, item_weights, pick
 from triad.members.item_index import align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
+from triad.members.nearest import Nearest
 from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, item_neighbours, profile_vectors
 from triad.members.popularity import item_shares
 from triad.tasks import of_unit
@@ -156,7 +158,15 @@ class Similarity:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """What was learnt is aligned once."""
+        return self._open(data, users, history, self._space(data))
+
+    def indexed(self, data: Dataset) -> Opens:
+        """With an index over the items' vectors, where closeness counts."""
         space = self._space(data)
+        nearest = Nearest.of(space.vectors) if self.blend.weight[2] else None
+        return partial(self._open, space=replace(space, nearest=nearest))
+
+    def _open(self, data: Dataset, users: Ints, history: Ints, space: Space) -> Blocks:
         shares = Shares.of(space.share)
 
         def block(part: slice) -> Chances:

@@ -17,6 +17,7 @@ from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.chances import Chances, Dense, Shares, Sparse, added
 from triad.members.history import LONGEST, Look, States, item_weights, pick, search_look
+from triad.members.nearest import Near, Nearest
 from triad.statistics.weights import mixture_weights
 
 SOURCES = ("again", "neighbours", "closeness", "popularity")
@@ -96,6 +97,7 @@ class Space:
     neighbours: csr_array  # (n_items, n_items)
     vectors: Floats  # (n_items, dim) unit vectors
     share: Floats  # (n_items,)
+    nearest: Nearest | None = None  # an index over `vectors`, where products with all of them cost too much
 
 
 def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: Blend) -> Chances:
@@ -116,12 +118,20 @@ def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: 
         return Sparse(rows, rest, shares)
     single = csr_array(weight, dtype=np.float32)  # of double precision, all vectors would be copied
     profile = np.float32(blend.sharpness) * profile_vectors(single, space.vectors)
-    close, share = profile[at] @ space.vectors.T, space.share.astype(np.float32)
-    for row, part, common in zip(close, np.where(empty[2], 0, c)[at], rest, strict=True):  # each stays in the cache
-        np.exp(row, out=row)  # a cosine times its sharpness is far from what overflows
-        np.multiply(row, np.float32(part / row.sum()), out=row)
-        np.add(row, np.float32(common) * share, out=row)
-    return Dense(added(close, rows))
+    closeness, share = np.where(empty[2], 0, c)[at], space.share.astype(np.float32)
+
+    def whole() -> Dense:
+        close = profile[at] @ space.vectors.T
+        for row, part, common in zip(close, closeness, rest, strict=True):  # each stays in the cache
+            np.exp(row, out=row)  # a cosine times its sharpness is far from what overflows
+            np.multiply(row, np.float32(part / row.sum()), out=row)
+            np.add(row, np.float32(common) * share, out=row)
+        return Dense(added(close, rows))
+
+    if space.nearest is None:
+        return whole()
+    nothing = csr_array(rows.shape, dtype=np.float32)
+    return Near(space.nearest, profile[at], nothing, closeness, Sparse(rows, rest, shares), whole)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from scipy.sparse import csr_array
 
 from triad.arrays import Floats, Ints
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Items
 from triad.members.bench import Bench
-from triad.members.chances import Blocks, Dense
+from triad.members.chances import Blocks, Chances, Dense, Opens
+from triad.members.nearest import Near, Nearest
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.own_items import OwnItems
@@ -62,10 +65,18 @@ class Sequence:
         """(q, n_items) of the next item, from `states` (q, dim)."""
         logits = states @ items.T
         if self.network.own is not None and len(users):
-            own = self._own_items(data).of(users, history)
-            row, item, added = self.network.own.pairs(states, items, own)
+            row, item, added = self._own_logits(data, users, history, states, items)
             logits[row, item] += added
         return logits
+
+    def _own_logits(
+        self, data: Dataset, users: Ints, history: Ints, states: Floats, items: Floats
+    ) -> tuple[Ints, Ints, Floats]:
+        """(n,) query, item and what the user's own items add, of a network that knows of them."""
+        found: tuple[Ints, Ints, Floats] = self.network.own.pairs(
+            states, items, self._own_items(data).of(users, history)
+        )
+        return found
 
     def _own_items(self, data: Dataset) -> OwnItems:
         """The reader of `data`, made once: queries come in blocks."""
@@ -81,14 +92,32 @@ class Sequence:
         """States and items are computed once."""
         kept = self._kept
         items = kept[1] if kept is not None and kept[0] is data.items else self.scorer.items(data)
+        return self._open(data, users, history, items)
+
+    def indexed(self, data: Dataset) -> Opens:
+        """With an index over the items' vectors."""
+        items = self.scorer.items(data)
+        return partial(self._open, items=items, nearest=Nearest.of(items))
+
+    def _open(self, data: Dataset, users: Ints, history: Ints, items: Floats, nearest: Nearest | None = None) -> Blocks:
         states = self.states(data, users, history) if len(users) else np.zeros((0, items.shape[1]), np.float32)
 
-        def block(part: slice) -> Dense:
+        def whole(part: slice) -> Dense:
             logits = self._logits(data, users[part], history[part], states[part], items)
             for row in logits:  # each stays in the processor's cache
                 np.exp(row - row.max(), out=row)
                 np.divide(row, row.sum(), out=row)
             return Dense(logits)
+
+        def block(part: slice) -> Chances:
+            if nearest is None:
+                return whole(part)
+            inside = csr_array((len(states[part]), len(items)), dtype=np.float32)
+            if self.network.own is not None and inside.shape[0]:
+                row, item, added = self._own_logits(data, users[part], history[part], states[part], items)
+                inside = csr_array((added, (row, item)), shape=inside.shape)
+                inside.sort_indices()
+            return Near(nearest, states[part], inside, np.ones(inside.shape[0]), None, partial(whole, part))
 
         return block
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import duckdb
 import numpy as np
 
 from triad.advice.sheet import Advisor
@@ -20,14 +19,12 @@ from triad.arrays import Bools, Floats, Ints
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.examples.exposures import Exposures
 from triad.features import build
-from triad.features.context import Known, Rows, block
+from triad.features.context import Known, Rows
 from triad.features.dataset import Streams
-from triad.features.signals import SLOTS
+from triad.features.signals import SLOTS, slots
 from triad.fusion.ranker import Ranker
 from triad.schema import EVENT_KINDS
-from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.arranging import codes
 from triad.tracking.forecasting import forecasts
@@ -38,6 +35,7 @@ from triad.tracking.repurchase import lasts
 from triad.tracking.serving import ServingModel, busiest, midnight_after
 from triad.tracking.shelf import Shelf, called, hidden
 from triad.tracking.shop_pages import pages
+from triad.tracking.shown import as_shown
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,11 @@ class Night:
             settings = settings.model_copy(update={"order_by": None})
         with opened(tables) as session:
             moment = midnight_after(session)
-            data = model.standing(session, moment)
+            data = model.standing(session)
             names, surface, hide = called(session), busiest(session), hidden(session, settings.hide)
+            known = build.standing(session, model.state, moment // DAY)[1]
             shown = pages(session, settings, moment)[1]
-            known = build.known(session, model.state, moment // DAY)
-            places = _places(session) if known.places else {}
+            places = slots(session) if known.places else {}
         beside = {name: _page(each, len(hide)) for name, each in shown.items()}
         return cls(model, settings, moment, data, known, places, surface, hide, *names, beside, tables)
 
@@ -236,21 +234,7 @@ class Visit:
             query=np.full(count, -1),
             place=np.array([self._place(s, p) for s, p in zip(surface, at, strict=True)]),
         )
-        columns = block(replace(known, streams=self.data.streams), rows)
-        context = np.stack([np.asarray(columns[name], np.float32) for name in self.data.meta.context], axis=1)
-        made = Exposures(
-            event_id=Texts.of([""] * count),
-            user=rows.user,
-            item=items,
-            time=rows.time,
-            split=np.full(count, -1, np.int8),
-            history=rows.history,
-            context=context,
-            labels=np.full((count, len(self.data.meta.tasks["exposures"])), np.nan, np.float32),
-            is_new_user=np.zeros(count, bool),
-            is_cold_item=np.zeros(count, bool),
-        )
-        return self.data.replaced(exposures=made)
+        return as_shown(self.data, known, rows)
 
     def _place(self, surface: str | None, position: int | None) -> int:
         return self.night.places.get((surface or "", min(position or 0, SLOTS)), -1)
@@ -259,11 +243,6 @@ class Visit:
 def kind_of(name: str) -> int:
     """The number of a kind of event."""
     return EVENT_KINDS.index(name)
-
-
-def _places(session: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], int]:
-    rows = session.execute("SELECT surface, slot, place_no FROM place").fetchall()
-    return {(str(surface), int(slot)): int(number) for surface, slot, number in rows}
 
 
 def _page(lists: Neighbours, items: int) -> Page:

@@ -23,6 +23,7 @@ NEEDED = (
     "mlflow",
     "bm25s",
     "duckdb",
+    "faiss-cpu",
     "fsspec",
     "keras",
     "lightgbm",

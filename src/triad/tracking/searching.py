@@ -25,7 +25,7 @@ def searched(model: ServingModel, session: duckdb.DuckDBPyConnection, query: str
         TriadError: the model learned nothing of searches, or the tables do not fit the contract.
     """
     moment = midnight_after(session)
-    data = model.standing(session, moment)
+    data = model.standing(session)
     (shown,) = search(model.fused, data, [query], k, np.asarray(data.items.available_from) <= moment)
     return pa.table(
         {

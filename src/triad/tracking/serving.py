@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.evaluation.champion_protocol import Answers, Question, answer
 from triad.examples.dataset import Dataset
+from triad.features import build
 from triad.features.build import transform
+from triad.features.signals import slots
 from triad.features.state import State
 from triad.fusion.fused import Fused
 from triad.progress import Progress
@@ -27,8 +30,9 @@ from triad.tracking import recommending
 from triad.tracking.arranging import Lists, codes
 from triad.tracking.inputs import Tables, opened
 from triad.tracking.recommending import DAY, Pairs
-from triad.tracking.retrieving import no_pairs, retrieve_all
+from triad.tracking.retrieving import retrieve_all
 from triad.tracking.shelf import Shelf, called, hidden
+from triad.tracking.shown import first_on_page
 
 STATE, FUSE, REFIT = "state", "fuse", "refit"
 """Folder names inside a registered model: what was evaluated lies in the first two, what serves likewise in `refit`."""
@@ -46,8 +50,17 @@ RECOMMENDATIONS = pa.schema(
 )
 """The columns of recommendations, by user, then rank (from 1)."""
 
+_NO_EXPOSURES = pa.table(
+    {
+        "event_id": pa.array([], pa.string()),
+        "user_id": pa.array([], pa.string()),
+        "item_id": pa.array([], pa.string()),
+        "occurred_at": pa.array([], pa.timestamp("us", tz="UTC")),
+        "position": pa.array([], pa.int64()),
+        "surface": pa.array([], pa.string()),
+    }
+)
 _SCORED_AT_ONCE = 65_536  # exposures
-_PAIRS_AT_ONCE = 1_000_000  # candidates given context in one pass over the log
 
 
 @dataclass(frozen=True)
@@ -140,14 +153,16 @@ class ServingModel:
         with opened(tables) as session:
             moment = midnight_after(session) if as_of is None else as_of
             titles, categories, brands = called(session)
-            data = self.standing(session, moment)
+            data, known = build.standing(session, self.state, moment // DAY)
+            shown = first_on_page(data, known, moment, busiest(session), slots(session) if known.places else {})
             order = recommending.by_item_id(data)
             chooses = settings.order_by is not None or settings.rearranges
             count = max(settings.k, settings.candidates if chooses else 0)
             shelf = Shelf.at(data, moment, settings, hidden(session, settings.hide))
-            retrieved = retrieve_all(self.fused.ranker(data), moment, order, count, shelf)
-            if settings.order_by is not None:
-                retrieved = self._ordered(session, data, retrieved, settings.order_by, moment)
+            index = settings.index_from is not None and len(order) >= settings.index_from
+            retrieved = retrieve_all(self.fused.ranker(data, index=index), moment, order, count, shelf)
+        if settings.order_by is not None:
+            retrieved = self._ordered(retrieved, settings.order_by, shown)
         standing = recommending.standings(data, moment)
         new = recommending.new_items(data, moment, settings.new_days)
         ranked = Lists.of(*recommending.top(retrieved, order, len(order))).arranged(codes(categories, brands), settings)
@@ -163,24 +178,19 @@ class ServingModel:
         }
         return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
 
-    def standing(self, session: duckdb.DuckDBPyConnection, moment: int) -> Dataset:
-        """Who and what is there. The log's own exposures would cost time and be thrown away."""
-        return transform(session, self.state, _candidates(None, no_pairs(), moment, None))
+    def standing(self, session: duckdb.DuckDBPyConnection) -> Dataset:
+        """Who and what is there, with the examples of units other than exposures, which would cost time."""
+        return transform(session, self.state, _NO_EXPOSURES)
 
-    def _ordered(
-        self, session: duckdb.DuckDBPyConnection, known: Dataset, pairs: Pairs, task: str, moment: int
-    ) -> Pairs:
-        scores, surface = np.empty(len(pairs.user)), busiest(session)
+    def _ordered(self, pairs: Pairs, task: str, shown: Callable[[Ints, Ints], Dataset]) -> Pairs:
+        """`pairs` by their score for `task`, where `shown` makes exposures of users and items."""
+        scores = np.empty(len(pairs.user))
         with Progress("order", len(scores), "candidates") as progress:
-            for start in range(0, len(scores), _PAIRS_AT_ONCE):
-                part = slice(start, start + _PAIRS_AT_ONCE)
-                block = Pairs(pairs.user[part], pairs.item[part], pairs.score[part])
-                data = transform(session, self.state, _candidates(known, block, moment, surface))
-                place = np.array([int(name.rpartition("-")[2]) for name in data.exposures.event_id], np.int64)
-                for first in range(0, len(place), _SCORED_AT_ONCE):
-                    rows = np.arange(first, min(first + _SCORED_AT_ONCE, len(place)))
-                    scores[start + place[rows]] = self.fused.predict(data, rows, [task])[task]
-                    progress.advance(len(rows))
+            for start in range(0, len(scores), _SCORED_AT_ONCE):
+                user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
+                found = self.fused.predict(shown(user, item), np.arange(len(user)), [task])[task]
+                scores[start : start + len(user)] = found
+                progress.advance(len(user))
         return Pairs(pairs.user, pairs.item, scores)
 
 
@@ -208,23 +218,6 @@ def midnight_after(session: duckdb.DuckDBPyConnection) -> int:
     if row is None or row[0] is None:
         raise TriadError("it is empty", where="table events", mend="give the log the lists are to be made from")
     return int(row[0])
-
-
-def _candidates(data: Dataset | None, pairs: Pairs, moment: int, surface: str | None) -> pa.Table:
-    """`pairs` as exposures at `moment`, each the first thing on the page. Event ids end in the pair's place."""
-    count = len(pairs.user)
-    user = Texts.of([]) if data is None else data.users.user_id[pairs.user]
-    item = Texts.of([]) if data is None else data.items.item_id[pairs.item]
-    return pa.table(
-        {
-            "event_id": pa.array([f"candidate-{place}" for place in range(count)], pa.string()),
-            "user_id": pa.array(user, pa.string()),
-            "item_id": pa.array(item, pa.string()),
-            "occurred_at": pa.array(np.full(count, moment), pa.timestamp("us", tz="UTC")),
-            "position": pa.array(np.ones(count, np.int64)),
-            "surface": pa.array([surface] * count, pa.string()),
-        }
-    )
 
 
 def busiest(session: duckdb.DuckDBPyConnection) -> str | None:
