@@ -17,6 +17,7 @@ from triad import machine, plain
 from triad.ablations.commands import ablations
 from triad.advice.commands import advise
 from triad.artifacts import ARTIFACTS, recover
+from triad.costs import measured
 from triad.errors import TriadError
 from triad.locking import held
 from triad.misfiled import misfiled
@@ -123,7 +124,7 @@ def _add_stage(name: str) -> None:
         check_stage(name, params.retraining.night)
         check_inputs(name)
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
-        with held(ARTIFACTS / name):
+        with held(ARTIFACTS / name), measured(name):
             stage(params)
 
 
@@ -169,6 +170,14 @@ def summary() -> None:
     from triad.evaluation.summary import summarise
 
     click.echo(summarise(ARTIFACTS / "evaluate"))
+
+
+@commands.command(help="Print what each stage took when it last ran: seconds, processor, memory, bytes read, money.")
+def costs() -> None:
+    from triad.config.params import load
+    from triad.costs import read, table
+
+    click.echo(table(read(), load().retraining.prices))
 
 
 @commands.command(

@@ -9,6 +9,16 @@ from pydantic import Field
 from triad.config.base import Section
 
 
+class PriceParams(Section):
+    """What a run's time and memory cost. Without a price no money is named."""
+
+    processor_hour: float | None = Field(default=None, ge=0, description="price of an hour of one processor's work")
+    gigabyte_hour: float | None = Field(
+        default=None, ge=0, description="price of 10^9 bytes of memory held for an hour"
+    )
+    currency: str = Field(default="EUR", description="of both prices")
+
+
 class RetrainingParams(Section):
     """The kind of a night. `triad retraining open` decides it, and writes it here for the stages of that night."""
 
@@ -24,3 +34,4 @@ class RetrainingParams(Section):
         description="whether a light night's version serves if it keeps the limits of refit.health; false: a person "
         "promotes it",
     )
+    prices: PriceParams = PriceParams()

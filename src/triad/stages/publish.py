@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from triad import costs
 from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.tracking import registry, runs
 from triad.tracking.fetching import folder_of
@@ -39,6 +40,7 @@ def publish(params: Params) -> None:
     mlflow_client = client()
     with locked("publish"):
         version, run_id = _registered(mlflow_client, settings, lineage)
+        runs.log_costs(mlflow_client, run_id, costs.metrics(costs.read(), params.retraining.prices))
     promoted, reasons = _promoted(mlflow_client, settings, lineage, version, params.retraining.light_serves)
     champion = registry.current(mlflow_client, settings.model, settings.alias)
     with replacing(OUTPUT) as folder:

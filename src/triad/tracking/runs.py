@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,6 +69,15 @@ def log(client: MlflowClient, experiment: str, model: str, lineage: Lineage) -> 
             mlflow.log_artifact(str(REPORT))
         update(client, run.info.run_id, lineage)
         return run.info.run_id, _log_model(model, lineage)
+
+
+def log_costs(client: MlflowClient, run_id: str, costs: Mapping[str, float]) -> None:
+    """Write what the stages of the night took, as metrics of its run."""
+    from mlflow.entities import Metric
+    from mlflow.utils.time import get_current_time_millis
+
+    now = get_current_time_millis()
+    client.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in costs.items()])
 
 
 def update(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
