@@ -73,6 +73,7 @@ class Sequence:
         self, data: Dataset, users: Ints, history: Ints, states: Floats, items: Floats
     ) -> tuple[Ints, Ints, Floats]:
         """(n,) query, item and what the user's own items add, of a network that knows of them."""
+        assert self.network.own is not None
         found: tuple[Ints, Ints, Floats] = self.network.own.pairs(
             states, items, self._own_items(data).of(users, history)
         )
