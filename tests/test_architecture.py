@@ -197,7 +197,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "config": set(),
     "writing": {"products"},
     "retraining": {"tracking"},
-    "serving": {"advice", "tracking", "fusion", "members", "examples", "features", "privacy"},
+    "serving": {"advice", "writing", "tracking", "fusion", "members", "examples", "features", "privacy"},
     "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
     "datasets": {"examples", "features", "sources"},

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.testclient import TestClient
 
 from triad.errors import TriadError
+from triad.serving import refusals
+from triad.serving.describing import add
 from triad.statistics.chrf import chrf
+from triad.writing.asked import rows, written
 from triad.writing.catalogue import asked, edited, lessons, product_of, read_edits
 from triad.writing.decoding import candidates
 from triad.writing.derivation import HOLE, derive
+from triad.writing.files import load, save
 from triad.writing.language import Language
 from triad.writing.network import LENGTHS, Sizes, Weights
 from triad.writing.product import GENRES, Product
@@ -161,6 +168,42 @@ def test_without_texts_to_learn_from_the_template_writes() -> None:
     written = replace(WRITER, weights=None).write(OWN, "title")
     assert (written.by, written.why) == (TEMPLATE, "the catalogue has too few texts to learn from")
     assert written.text.startswith("Acme LX-9")
+
+
+def test_a_writer_that_was_saved_writes_the_same(tmp_path: Path) -> None:
+    save(WRITER, tmp_path)
+    again, products = load(tmp_path), [(product, "") for product in SHOP[:6]]
+    assert rows(written(again, products, "warm", "short")) == rows(written(WRITER, products, "warm", "short"))
+    save(replace(WRITER, weights=None), tmp_path / "bare")
+    assert load(tmp_path / "bare").weights is None
+    told = written(again, [(OWN, "size is 3 and 4")], "plain", "any")
+    assert {each.by for each in told} == {NOBODY} and "size is 3 and 4" in told[0].why
+    with pytest.raises(TriadError, match="nothing has learned to write"):
+        load(tmp_path / "nowhere")
+
+
+def test_texts_are_asked_over_http(tmp_path: Path) -> None:
+    save(WRITER, tmp_path / "writer")
+    app, bare = FastAPI(), FastAPI()
+    for each, folder in ((app, tmp_path / "writer"), (bare, None)):
+        refusals.install(each)
+        add(each, folder, lambda **more: JSONResponse(more))
+    said = '{"name": "LX-9", "product_colour": "red", "material": "oak", "memory": 8}'
+    body = {"items": [{"item_id": "n", "brand": "Acme", "attributes": said, "price_cents": 0}], "tone": "warm"}
+    with TestClient(app) as client, TestClient(bare) as other:
+        told = client.post("/describe", json=body)
+        assert told.status_code == 200 and [row["genre"] for row in told.json()["texts"]] == list(GENRES)
+        assert told.json()["texts"][0]["text"] and told.json()["texts"][0]["machine_made"]
+        assert told.json()["texts"][2]["text"] is None and "no price above zero" in told.json()["texts"][2]["why"]
+        assert sum(told.json()["counts"]["title"].values()) == 1
+        assert other.post("/describe", json=body).status_code == 501
+        for wrong, status in (
+            ({"items": []}, 422),
+            ({"items": [{"brand": "x"}]}, 400),
+            ({"items": [{"item_id": "n", "attributes": "red"}]}, 400),
+            (body | {"tone": "rude"}, 422),
+        ):
+            assert client.post("/describe", json=wrong).status_code == status
 
 
 def test_tones_add_no_fact() -> None:

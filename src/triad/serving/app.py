@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from triad.advice.wish import Wish
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
-from triad.serving import asking, refusals, schemas
+from triad.serving import asking, describing, refusals, schemas
 from triad.serving.guard import Guard, Limits
 from triad.serving.holder import Holder, Served
 from triad.serving.metrics import Metrics
@@ -28,7 +28,7 @@ from triad.tracking.answering import answers
 from triad.tracking.recommending import DAY
 
 PAGE = Path(__file__).parent / "page"
-OTHERS = ("price", "classify", "describe")
+OTHERS = ("price", "classify")
 """Modes that a registered model may have besides."""
 
 CAUSES: dict[int | str, dict[str, Any]] = {
@@ -43,6 +43,7 @@ def make(
     limits: Limits | None = None,
     poll: float = 5.0,
     demo: bool = False,
+    writer: Path | None = None,
 ) -> Any:
     """The service around what `holder` hands out.
 
@@ -50,6 +51,7 @@ def make(
         key: what a request must bring; None: anybody may ask.
         poll: seconds between looks for another version.
         demo: also the page, and the names of a few customers for it.
+        writer: where `triad describe` left what writes texts, read again when it was made anew.
     """
     metrics = Metrics()
 
@@ -64,6 +66,7 @@ def make(
     _answering(app, holder)
     _of_products(app, holder)
     _other_modes(app, holder)
+    describing.add(app, writer, lambda **more: _said(holder.now, **more))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

@@ -62,6 +62,7 @@ def app() -> Any:
     import json
     import logging
 
+    from triad.artifacts import ARTIFACTS
     from triad.config.params import load
     from triad.serving.app import make
     from triad.serving.holder import Holder, Place
@@ -69,5 +70,6 @@ def app() -> Any:
     logging.getLogger("triad").setLevel(logging.INFO)
     asked, params = json.loads(os.environ[SETTINGS]), load()
     place = Place(params.publish.model, params.publish.alias, Path(asked["tables"]), params.recommend)
-    holder = Holder(place.mark, place.load)
-    return make(holder, key=os.environ.get(KEY) or None, poll=asked["poll"], demo=asked["demo"])
+    holder, writer = Holder(place.mark, place.load), ARTIFACTS / "describe" / "writer"
+    key = os.environ.get(KEY) or None
+    return make(holder, key=key, poll=asked["poll"], demo=asked["demo"], writer=writer)

@@ -84,6 +84,14 @@ class Forecast(Request):
     item_ids: list[Id] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
+class Describe(Request):
+    """Products as rows of the table items: what is said of each. A price of zero is not promoted."""
+
+    items: list[dict[str, str | int | None]] = Field(min_length=1, max_length=MOST_MESSAGES)
+    tone: Literal["plain", "warm", "brisk"] = "plain"
+    length: Literal["any", "short", "medium", "long"] = "any"
+
+
 class Ask(Request):
     """What another mode of the registered model takes: tables by name, and its parameters."""
 

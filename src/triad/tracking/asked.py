@@ -121,6 +121,20 @@ def _products(tables: Tables) -> dict[str, list[str]]:
     return said
 
 
+def described(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the table items as texts are written from: every column, "" where nothing is said; a price may lack.
+
+    Raises:
+        TriadError: one has no id, or a column holds what is no text.
+    """
+    said = _products({"items": _rows("items", items)})
+    prices = [item.get("price_cents") for item in items]
+    return [
+        {name: values[place] for name, values in said.items()} | {"price_cents": price}
+        for place, price in enumerate(prices)
+    ]
+
+
 def _settings(model: ServingModel, k: Any) -> RecommendParams:
     settings = RecommendParams()
     order_by = settings.order_by if settings.order_by in model.fused.tasks else None

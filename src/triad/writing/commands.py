@@ -29,11 +29,12 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
     from triad.artifacts import ARTIFACTS, TABLES, need, replacing, write_json
     from triad.locking import held
     from triad.tables import connect
+    from triad.writing.asked import rows, written
     from triad.writing.catalogue import asked, edited, lessons, product_of, read_edits
+    from triad.writing.files import FOLDER, save
     from triad.writing.language import Language
-    from triad.writing.product import GENRES
     from triad.writing.training import rows_of, trained
-    from triad.writing.writer import NOBODY, Writer, Written, counts
+    from triad.writing.writer import Writer, counts
 
     with connect(need(TABLES)) as session:
         items = session.sql("SELECT * FROM items ORDER BY item_id").to_arrow_table().to_pylist()
@@ -42,7 +43,7 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
     products = edited(products, texts, str(edits))
     taught = lessons(products)
     language = Language.of(taught)
-    rows = rows_of(taught, language)
+    learned = rows_of(taught, language)
     by_id = {product.id: product for product in products}
     beyond = [
         {"item_id": item, "genre": genre, "says": [f"{each.what} {each.text}" for each in invented]}
@@ -51,33 +52,18 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
     ]
     output = ARTIFACTS / "describe"
     with held(output):
-        weights = trained(rows, language, SEED) if language.genres and rows else None
+        weights = trained(learned, language, SEED) if language.genres and learned else None
         writer = Writer.of(taught, language, weights)
-        written = [
-            writer.write(asked(product, genre), genre, tone, length)
-            if not contradicted
-            else Written(product.id, genre, "", NOBODY, f"its attributes contradict one another: {contradicted}")
-            for product, contradicted in zip(products, against, strict=True)
-            for genre in GENRES
-        ]
-        found = counts(written)
-        table = pa.table(
-            {
-                "item_id": [text.id for text in written],
-                "genre": [text.genre for text in written],
-                "text": [text.text or None for text in written],
-                "written_by": [text.by for text in written],
-                "why": [text.why for text in written],
-                "machine_made": [True] * len(written),
-            }
-        )
+        told = written(writer, zip(products, against, strict=True), tone, length)
+        found = counts(told)
         with replacing(output) as folder:
-            pq.write_table(table, folder / "texts.parquet")
+            pq.write_table(pa.Table.from_pylist(rows(told)), folder / "texts.parquet")
+            save(writer, folder / FOLDER)
             write_json(
                 folder / "counts.json",
                 {
                     "texts": found,
-                    "learned_from": len(rows),
+                    "learned_from": len(learned),
                     "tone": tone,
                     "length": length,
                     "edits_beyond_facts": beyond,
@@ -87,4 +73,4 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
         click.echo(f"{len(beyond):,} of {len(texts):,} edits say what no attribute says: no other product learns that")
     for genre, count in found.items():
         click.echo(f"{genre}: " + ", ".join(f"{number:,} by {name}" for name, number in count.items()))
-    click.echo(f"{len(rows):,} of {len(taught):,} texts taught it · {output / 'texts.parquet'}")
+    click.echo(f"{len(learned):,} of {len(taught):,} texts taught it · {output / 'texts.parquet'}")
