@@ -6,7 +6,7 @@ window by two look-ups. No window ever runs over raw events, and none reaches in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,18 @@ class Daily:
 
     def before(self, entity: Ints, day: Ints, length: int | None = None) -> dict[str, Floats]:
         """(n,) sums over the `length` days before `day` (None: all of them), by name; NaN where entity is -1."""
-        entity, day = np.asarray(entity, np.int64), np.asarray(day, np.int64)
-        unique, back = np.unique(entity * SPAN + day, return_inverse=True)
-        first = unique // SPAN * SPAN if length is None else np.maximum(unique - length, unique // SPAN * SPAN)
-        low, high = np.searchsorted(self.key, first), np.searchsorted(self.key, unique)
-        unknown = unique < 0
-        return {name: _sum(total, low, high, unknown)[back] for name, total in self.running.items()}
+        return self.over(entity, day, (length,))[length]
+
+    def over(self, entity: Ints, day: Ints, lengths: Sequence[int | None]) -> dict[int | None, dict[str, Floats]]:
+        """`before` of each length: what they have in common is looked up once."""
+        key = np.asarray(entity, np.int64) * SPAN + np.asarray(day, np.int64)
+        unique, back = np.unique(key, return_inverse=True)
+        start, high, unknown = unique // SPAN * SPAN, np.searchsorted(self.key, unique), unique < 0
+        sums = {}
+        for length in lengths:
+            low = np.searchsorted(self.key, start if length is None else np.maximum(unique - length, start))
+            sums[length] = {name: _sum(total, low, high, unknown)[back] for name, total in self.running.items()}
+        return sums
 
     def days_since(self, entity: Ints, day: Ints) -> Floats:
         """(n,) days from the entity's last day with any row before `day`; NaN where there is none."""

@@ -5,6 +5,7 @@ Counts and rates reach up to the end of the day before; only the time since the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,7 +24,8 @@ from triad.schema import EVENT_KINDS
 
 Columns = dict[str, Floats]
 
-ITEM_DAYS, USER_DAYS = (1, 7, 28), (7, 28)
+WINDOWS = {"item": (1, 7, 28), "user": (7, 28)}
+"""Days of the counts of late, by entity."""
 PRIOR_EVENTS = 5.0
 """Events that the usual price is worth against those whose prices a user's own mean is taken of."""
 
@@ -69,11 +71,12 @@ class Known:
 
 def block(known: Known, rows: Rows) -> Columns:
     """All context columns of `rows`, by name, each (n,)."""
-    sums = counts(known, rows)
+    spans = _spans(known, rows)
+    sums = {name: of_entity[None] for name, of_entity in spans.items()}
     columns = _moment(known, rows) | _ages(known, rows)
     priced = _prices(known, rows)
     columns |= priced | _tastes(known, sums["user"], priced)
-    columns |= _windows(known, rows)
+    columns |= _windows(known, spans)
     columns |= _rates(known, rows, sums)
     columns |= _affinity(known, rows, sums)
     if known.searches:
@@ -155,12 +158,12 @@ def _mean(user: Columns, taste: str, kinds: str, prior: Floats | float) -> Float
     return (user[f"{taste}_{kinds}"] / MICRO + strength * prior) / (user[f"{taste}_{kinds}_known"] + strength)
 
 
-def _windows(known: Known, rows: Rows) -> Columns:
+def _windows(known: Known, spans: Mapping[str, Mapping[int | None, Columns]]) -> Columns:
     columns: Columns = {}
     kinds = {"item": known.funnel.kinds, "user": known.funnel.counted}
-    for entity, lengths in (("item", ITEM_DAYS), ("user", USER_DAYS)):
+    for entity, lengths in WINDOWS.items():
         for length in lengths:
-            sums = known.daily[entity].before(getattr(rows, entity), rows.day, length)
+            sums = spans[entity][length]
             columns |= {f"{entity}_{plural(kind)}_{length}d": np.log1p(sums[plural(kind)]) for kind in kinds[entity]}
             if entity == "item" and known.funnel.shown and length > 1:
                 step = rates.steps(known.funnel, sums)[0]
@@ -207,6 +210,14 @@ def _overall(known: Known, rows: Rows) -> Columns:
 def counts(known: Known, rows: Rows) -> dict[str, Columns]:
     """The counts of each row's entities up to the day before, by entity."""
     return {name: known.daily[name].before(entity, rows.day) for name, entity in _entities(known, rows).items()}
+
+
+def _spans(known: Known, rows: Rows) -> dict[str, dict[int | None, Columns]]:
+    """The counts of each row's entities up to the day before, by entity and by how many days they reach back."""
+    return {
+        name: known.daily[name].over(entity, rows.day, (None, *WINDOWS.get(name, ())))
+        for name, entity in _entities(known, rows).items()
+    }
 
 
 def _attributes(known: Known) -> list[str]:
