@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.config.tasks import TaskParams
@@ -24,6 +25,7 @@ from triad.members.popularity import Popularity
 from triad.progress import Progress
 from triad.ranking import target_ranks
 from triad.tasks import of_unit
+from triad.threads import side_by_side
 
 
 class Answering(Protocol):
@@ -41,25 +43,29 @@ def score_members(fused: Fused, data: Dataset, window: Window) -> dict[str, Scor
         together |= fused.combine(answers, data.history(unit)[window.of(unit)])
         for name, scores_of in answers.items():
             alone[name] |= scores_of
-    ranks: dict[str, list[Ints]] = {}
-    if fused.ranking is not None:
-        models = len(fused.weights[fused.ranking]) + 1
-        ranker, queries = fused.ranker(data), lists_of(data, window.queries)
-        opened = ranker.open(queries)
-        with Progress("rank", len(window.queries), "queries") as progress:
-            for part, query, target in ranking_blocks(data, window, models=models):
-                chances = opened(part)
-                lists = {name: of.table() for name, of in chances.items()}
-                lists["fused"] = ranker.mix(queries[part], chances)
-                for name, scores in lists.items():
-                    ranks.setdefault(name, []).append(target_ranks(scores, query, target))
-                progress.advance(len(queries[part]))
-    joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
+    joined = _ranks(fused, data, window) if fused.ranking is not None else {}
     scored = {"fused": Scored(together, joined.get("fused"))}
     for name, scores_of in alone.items():
         if scores_of or name in joined:
             scored[name] = Scored(scores_of, joined.get(name))
     return scored
+
+
+def _ranks(fused: Fused, data: Dataset, window: Window) -> dict[str, Ints]:
+    """Member that ranks, and "fused" → (t,) place of each target; blocks of queries side by side."""
+    ranker, queries = fused.ranker(data), lists_of(data, window.queries)
+    opened = ranker.open(queries)
+    with Progress("rank", len(window.queries), "queries") as progress, threadpool_limits(1, "blas"):
+
+        def ranked(block: tuple[slice, Ints, Ints]) -> dict[str, Ints]:
+            part, query, target = block
+            chances = opened(part)
+            lists = {name: of.table() for name, of in chances.items()} | {"fused": ranker.mix(queries[part], chances)}
+            progress.advance(len(queries[part]))
+            return {name: target_ranks(scores, query, target) for name, scores in lists.items()}
+
+        blocks = side_by_side(ranked, ranking_blocks(data, window, models=len(ranker.calibrations) + 1))
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
 
 
 def score_naive(fused: Fused, data: Dataset, tasks: Mapping[str, TaskParams], window: Window) -> Scored:

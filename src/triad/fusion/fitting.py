@@ -17,7 +17,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion import orders
 from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
-from triad.fusion.lists import Lists, candidates, worth
+from triad.fusion.lists import Lists, Part, candidates, worth
 from triad.fusion.question import Question, Trial
 from triad.fusion.reranking import Lesson
 from triad.kinds import KINDS
@@ -142,17 +142,17 @@ def ranking_question(
     if params.mask_seen:
         retrievers = {name: MaskSeen(member) for name, member in retrievers.items()}
     lists = Lists(data, retrievers, rows, kind)
-    tables: dict[str, list[Floats]] = {name: [] for name in lists.members}
-    best: list[Floats] = []
-    with Progress("rank", len(rows), "queries") as progress:
-        for part in lists.parts():
-            chances = {name: of.table() for name, of in part.chances.items()}
-            for name, values in chances.items():
-                tables[name].append(log_powers(values, part.query, part.target))
-            if params.combine == "stacked":
-                best.append(candidates(part, chances, min(CANDIDATES, len(data.items.item_id) - 1)))
-            progress.advance(len(part.rows))
-    scores = {name: np.concatenate(parts) for name, parts in tables.items()}
+
+    def said(part: Part) -> tuple[dict[str, Floats], Floats | None]:
+        chances = {name: of.table() for name, of in part.chances.items()}
+        powers = {name: log_powers(values, part.query, part.target) for name, values in chances.items()}
+        if params.combine != "stacked":
+            return powers, None
+        return powers, candidates(part, chances, min(CANDIDATES, len(data.items.item_id) - 1))
+
+    parts = lists.of_parts("rank", said)
+    scores = {name: np.concatenate([powers[name] for powers, _ in parts]) for name in lists.members}
+    best = [each for _, each in parts if each is not None]
     _check(task, scores)
     place = lists.place
     weight = (1 / np.bincount(place))[place]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
@@ -17,9 +19,11 @@ from triad.members.chances import Blocks, Chances, opened
 from triad.members.protocol import Retriever
 from triad.progress import Progress
 from triad.ranking import ndcg
+from triad.threads import side_by_side
 
-_CELLS = 4_000_000
-"""Scores a member gives at once: queries × items."""
+_CELLS = 1_000_000
+"""Scores a member gives at once, queries × items: memory is flat in the catalogue, and every processor has parts."""
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Part:
     query: Ints  # (t,) place in `rows` of each target
     target: Ints  # (t,) items
     chances: Mapping[str, Chances]  # member → what it says
+    first: int = 0  # place of the first of `rows` among all that are asked about
 
     @property
     def history(self) -> Ints:
@@ -63,16 +68,27 @@ class Lists:
         history = np.asarray(self.data.lists.history)[self.rows]
         return {name: opened(member, self.data, self.user, history) for name, member in self.members.items()}
 
-    def parts(self) -> Iterator[Part]:
-        """All queries in order, in parts that fit in memory."""
-        offsets, targets = np.asarray(self.data.lists.offsets), np.asarray(self.data.lists.target)
+    def of_parts(self, label: str, work: Callable[[Part], R]) -> list[R]:
+        """`work` of all queries, in parts that fit in memory, side by side; the results are in order."""
         block = max(1, _CELLS // len(self.data.items.item_id))
-        for start in range(0, len(self.rows), block):
-            part = slice(start, start + block)
-            rows, chances = self.rows[part], {name: of(part) for name, of in self._blocks.items()}
-            query = np.repeat(np.arange(len(rows)), offsets[rows + 1] - offsets[rows])
-            target = np.concatenate([targets[offsets[r] : offsets[r + 1]] for r in rows])
-            yield Part(self.data, rows, query, target, chances)
+        with Progress(label, len(self.rows), "queries") as progress:
+
+            def one(start: int) -> R:
+                part = self._part(slice(start, start + block))
+                done = work(part)
+                progress.advance(len(part.rows))
+                return done
+
+            self._blocks  # noqa: B018  # opened once, before anybody asks
+            with threadpool_limits(1, "blas"):  # each part keeps to one thread
+                return side_by_side(one, range(0, len(self.rows), block))
+
+    def _part(self, part: slice) -> Part:
+        offsets, targets = np.asarray(self.data.lists.offsets), np.asarray(self.data.lists.target)
+        rows, chances = self.rows[part], {name: of(part) for name, of in self._blocks.items()}
+        query = np.repeat(np.arange(len(rows)), offsets[rows + 1] - offsets[rows])
+        target = np.concatenate([targets[offsets[r] : offsets[r + 1]] for r in rows])
+        return Part(self.data, rows, query, target, chances, part.start)
 
 
 def candidates(part: Part, scores: Mapping[str, Floats], each: int) -> Floats:
@@ -99,31 +115,28 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
         fold: (targets,) places in `mixes`; the targets of a query share theirs.
     """
     by_query = fold[np.searchsorted(lists.place, np.arange(len(lists.rows)))]
-    alone, fused, likelihood, start = [], [], [], 0
-    with Progress("judge", len(lists.rows), "queries") as progress:
-        for part in lists.parts():
-            scores = {name: of.table() for name, of in part.chances.items()}
-            of_part = by_query[start : start + len(part.rows)]
-            start += len(part.rows)
-            calibrated = {
-                f: {
-                    name: lists.kind.calibrate(mixes[f].calibrations[name], each[of_part == f])
-                    for name, each in scores.items()
-                    if any(blend.weighs(name) for blend in mixes[f].blends)
-                }
-                for f in np.unique(of_part)
+
+    def judged(part: Part) -> tuple[Floats, Floats, Floats]:
+        scores = {name: of.table() for name, of in part.chances.items()}
+        of_part = by_query[part.first : part.first + len(part.rows)]
+        calibrated = {
+            f: {
+                name: lists.kind.calibrate(mixes[f].calibrations[name], each[of_part == f])
+                for name, each in scores.items()
+                if any(blend.weighs(name) for blend in mixes[f].blends)
             }
-            alone.append(np.stack([ndcg(each, part.query, part.target, k) for each in scores.values()], axis=1))
-            quality, chance = [], []
-            for blends in zip(*(mix.blends for mix in mixes), strict=True):
-                mixed = _by_fold(lists, part, of_part, blends, calibrated)
-                quality.append(ndcg(mixed, part.query, part.target, k))
-                chance.append(mixed[part.query, part.target])
-            fused.append(np.stack(quality, axis=1))
-            likelihood.append(np.stack(chance, axis=1))
-            progress.advance(len(part.rows))
-    values = np.concatenate(alone), np.concatenate(fused)
-    return Judged(f"NDCG@{k}", *values, lists.user, np.concatenate(likelihood))
+            for f in np.unique(of_part)
+        }
+        quality, chance = [], []
+        for blends in zip(*(mix.blends for mix in mixes), strict=True):
+            mixed = _by_fold(lists, part, of_part, blends, calibrated)
+            quality.append(ndcg(mixed, part.query, part.target, k))
+            chance.append(mixed[part.query, part.target])
+        alone = [ndcg(each, part.query, part.target, k) for each in scores.values()]
+        return np.stack(alone, axis=1), np.stack(quality, axis=1), np.stack(chance, axis=1)
+
+    alone, fused, likelihood = map(np.concatenate, zip(*lists.of_parts("judge", judged), strict=True))
+    return Judged(f"NDCG@{k}", alone, fused, lists.user, likelihood)
 
 
 def _by_fold(

@@ -14,10 +14,9 @@ import numpy as np
 
 from triad.arrays import Bools, Floats, Ints
 from triad.fusion.candidates import Candidates, lists_of
-from triad.fusion.lists import Lists
+from triad.fusion.lists import Lists, Part
 from triad.fusion.reranker import TREES, Reranker, table
 from triad.fusion.signals import Reading
-from triad.progress import Progress
 from triad.threads import side_by_side
 
 PAIRS = 60_000
@@ -51,23 +50,21 @@ class Lesson:
         """Of the lists of `windows`, the fusion window's first."""
         data, members = windows[0].data, tuple(windows[0].members)
         reading, size = Reading.of(data), len(data.items.item_id)
-        query, item, columns, taken, targets, first = [], [], [], [], [], 0
+
+        def learned(part: Part) -> tuple[Ints, Ints, Floats, Bools, Ints]:
+            candidates, signals = table(reading, lists_of(data, part.rows), part.chances, each)
+            taken = np.isin(candidates.query * size + candidates.item, part.query * size + part.target)
+            targets = np.bincount(part.query, minlength=len(part.rows))
+            return candidates.query + part.first, candidates.item, signals, taken, targets
+
+        parts, before = [], 0
         for lists in windows:
-            with Progress("candidates", len(lists.rows), "queries") as progress:
-                for part in lists.parts():
-                    candidates, signals = table(reading, lists_of(data, part.rows), part.chances, each)
-                    key = candidates.query * size + candidates.item
-                    query.append(candidates.query + first)
-                    item.append(candidates.item)
-                    columns.append(signals)
-                    taken.append(np.isin(key, part.query * size + part.target))
-                    targets.append(np.bincount(part.query, minlength=len(part.rows)))
-                    first += len(part.rows)
-                    progress.advance(len(part.rows))
-        joined = Candidates(np.concatenate(query), np.concatenate(item), first)
-        arrays = np.concatenate(columns), np.concatenate(taken)
+            parts += [(query + before, *rest) for query, *rest in lists.of_parts("candidates", learned)]
+            before += len(lists.rows)
+        query, item, columns, taken, targets = map(np.concatenate, zip(*parts, strict=True))
         user = np.concatenate([lists.user for lists in windows])
-        return cls(members, each, joined, *arrays, user, np.concatenate(targets), len(windows[0].rows), seed)
+        joined = Candidates(query, item, before)
+        return cls(members, each, joined, columns, taken, user, targets, len(windows[0].rows), seed)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
         """Learned of `queries` (q,)."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.members.chances import Chances, Sparse
 
 FOUND = 128
@@ -77,11 +77,22 @@ class Near:
     def best(self, each: int) -> Ints:
         if each > FOUND:
             return self.exact().best(each)
-        query, item = self._looked_at
-        chance = self.at(query, item)
-        order = np.lexsort((-chance, query))
-        start = np.searchsorted(query, np.arange(len(self.queries)))  # each has FOUND items at least
-        return item[order[start[:, None] + np.arange(each)]]
+        (query, item, products), (highest, total) = self._looked_at, self._total
+        chance = self.weight[query] * np.exp(products - highest[query]) / total[query]
+        if self.outside is not None:
+            size = len(self.nearest.vectors)
+            more = np.sort(self.outside.best(each) + np.arange(len(self.queries))[:, None] * size, axis=1).ravel()
+            others, others_item = np.divmod(more[~_is_in(query * size + item, more)], size)
+            chance = np.concatenate([chance + self.outside.at(query, item), self.at(others, others_item)])
+            query, item = np.concatenate([query, others]), np.concatenate([item, others_item])
+            by_query = np.argsort(query, kind="stable")
+            query, item, chance = query[by_query], item[by_query], chance[by_query]
+        start = np.searchsorted(query, np.arange(len(self.queries) + 1))
+        place = np.arange(len(query)) - start[query]
+        wide = np.full((len(self.queries), int(np.diff(start).max(initial=each))), -np.inf)
+        wide[query, place] = chance
+        nth = np.argpartition(-wide, each - 1, axis=1)[:, :each]  # each query has FOUND items at least
+        return item[start[:-1, None] + nth]
 
     def at(self, query: Ints, item: Ints) -> Floats:
         highest, total = self._total
@@ -92,28 +103,20 @@ class Near:
         return self.exact().table()
 
     @cached_property
-    def _looked_at(self) -> tuple[Ints, Ints]:
-        """(n,) query and item, by query, then by item; each once."""
-        size = len(self.nearest.vectors)
+    def _looked_at(self) -> tuple[Ints, Ints, Floats]:
+        """(n,) query, item and product, by query, then by item; each once."""
+        size, first = len(self.nearest.vectors), np.arange(len(self.queries))[:, None] * len(self.nearest.vectors)
         query, item = self.nearest.find(self.queries)
-        key = [query * size + item, *(_keys(each, size) for each in (self.inside, *self._rows))]
-        first = np.arange(len(self.queries))[:, None] * size
-        if self.outside is not None:
-            key.append((first + self.outside.shares.order[:FOUND]).ravel())
+        key = [query * size + item, _keys(self.inside, size)]
         if len(query) < FOUND * len(self.queries):  # groups that hold fewer
-            key.append((first + np.arange(FOUND)).ravel())
-        found, items = np.divmod(np.unique(np.concatenate(key)), size)
-        return found, items
-
-    @property
-    def _rows(self) -> list[csr_array]:
-        return [] if self.outside is None else [self.outside.rows]
+            key.append((first + np.arange(min(FOUND, size))).ravel())
+        query, item = np.divmod(np.unique(np.concatenate(key)), size)
+        return query, item, self._products(query, item)
 
     @cached_property
     def _total(self) -> tuple[Floats, Floats]:
         """(q,) the largest product, and the total of all after it is taken off, as exponentials."""
-        query, item = self._looked_at
-        products = self._products(query, item)
+        query, item, products = self._looked_at
         start = np.searchsorted(query, np.arange(len(self.queries)))
         highest = np.maximum.reduceat(products, start)
         total = np.add.reduceat(np.exp(products - highest[query]), start)
@@ -131,12 +134,18 @@ class Near:
         products = np.einsum("nd,nd->n", self.queries[query], self.nearest.vectors[item]).astype(np.float64)
         if self.inside.nnz:
             size = len(self.nearest.vectors)
-            keys = _keys(self.inside, size)
-            place = np.minimum(np.searchsorted(keys, query * size + item), len(keys) - 1)
-            products += np.where(keys[place] == query * size + item, self.inside.data[place], 0)
+            keys, key = _keys(self.inside, size), query * size + item
+            place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+            products += np.where(keys[place] == key, self.inside.data[place], 0)
         return products
 
 
 def _keys(rows: csr_array, size: int) -> Ints:
     """(nnz,) row · size + column; ascending where `rows` is sorted."""
     return np.repeat(np.arange(rows.shape[0], dtype=np.int64), np.diff(rows.indptr)) * size + rows.indices
+
+
+def _is_in(keys: Ints, asked: Ints) -> Bools:
+    """(n,) whether each of `asked` is among `keys`, which are ascending."""
+    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return np.asarray(keys[place] == asked)
