@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
+from click.testing import CliRunner
 
 from triad.cli import STAGES, commands
+from triad.errors import TriadError
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +50,14 @@ def test_a_checkout_runs_its_own_code(tmp_path: Path) -> None:
     (package / "__init__.py").write_text("")
     (package / "__main__.py").write_text("print('the code of this checkout')")
     assert triad("summary", cwd=tmp_path).stdout.strip() == "the code of this checkout"
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_studies_leave_the_params_of_another_folder_alone(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("mine: 1\n")
+    done = CliRunner().invoke(commands, ["ablations", command])
+    assert isinstance(done.exception, TriadError) and "there is no ablations/studies" in str(done.exception)
+    assert Path("params.yaml").read_text() == "mine: 1\n"

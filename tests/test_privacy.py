@@ -1,6 +1,8 @@
 """Pseudonyms from the first table on, and persons who are forgotten."""
 
+import json
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -20,13 +22,15 @@ from triad.config.params import Params, parse
 from triad.errors import TriadError
 from triad.privacy import forgotten
 from triad.privacy.pseudonyms import COLUMNS, Key
+from triad.privacy.same_key import check_same_key
 from triad.redaction import KEY, tag
 from triad.sources import files
 from triad.sources.simulated import simulate
 from triad.stages import recommend as stage
 from triad.stages.ingest import ingest
-from triad.tables import write_table
+from triad.tables import key_check, write_table
 from triad.tracking.serving import RECOMMENDATIONS
+from triad.validation.quarantine import write_kept
 
 SECRET = "a key of the shop's, long enough"
 OTHER = "another key, which is long enough"
@@ -212,6 +216,41 @@ def test_the_list_is_the_owners_alone_and_holds_no_id_where_there_is_a_key(monke
     assert stat.S_IMODE(forgotten.place().stat().st_mode) == 0o600
     assert forgotten.read().holds("anna@shop.de")
     assert not forgotten.read().holds("carl")
+
+
+def test_a_person_is_taken_off_the_list_and_the_note_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAD_TRIGGER", "officer")
+    run("forget", "anna@shop.de", "ben")
+    none = run("forget", "--lift", "carl")
+    assert isinstance(none.exception, TriadError) and "none of them is on the list" in str(none.exception)
+    assert run("forget", "--lift", "anna@shop.de").output.startswith("1 of 1 are off the list")
+    assert not forgotten.read().holds("anna@shop.de") and forgotten.read().holds("ben")
+    monkeypatch.setenv(KEY, SECRET)
+    run("forget", "dora")  # from here on the list holds pseudonyms
+    assert run("forget", "--lift", "ben").exit_code == 0
+    notes = [json.loads(line) for line in (forgotten.home() / "lifted.jsonl").read_text().splitlines()]
+    assert [(note["by"], note["count"], note["left"]) for note in notes] == [("officer", 1, 1), ("officer", 1, 1)]
+    assert [note["pseudonyms"] for note in notes] == [None, [Key(SECRET.encode()).pseudonym("ben")]]
+    assert stat.S_IMODE((forgotten.home() / "lifted.jsonl").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("now", [OTHER, None])
+def test_a_champion_that_learned_under_another_key_is_not_compared_with(
+    now: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = {"pseudonyms": Key(SECRET.encode()).check}
+    monkeypatch.setenv(KEY, now or SECRET)
+    ingest(from_files(monkeypatch, pseudonymise=now is not None))
+    write_kept(INGESTED, TABLES, {})
+    shutil.rmtree(forgotten.home(), ignore_errors=True)  # a new clone
+    with pytest.raises(TriadError, match="it learned from pseudonyms under the key") as refused:
+        check_same_key(learned, "version 7")
+    assert "--new-key" in refused.value.mend
+    check_same_key({"pseudonyms": key_check(TABLES)}, "version 7")
+    check_same_key({}, "a version of before there were pseudonyms")
+    monkeypatch.setenv(KEY, OTHER)
+    assert run("pseudonym", "--new-key").exit_code == 0
+    check_same_key(learned, "version 7")
 
 
 @pytest.mark.parametrize("present", [None, OTHER])

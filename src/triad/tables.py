@@ -6,6 +6,7 @@ A table with a time lies in `<folder>/<table>/day=YYYY-MM-DD/part-0.parquet`, an
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ from triad.paths import parquet_below, pattern, sql_text
 from triad.redaction import masked
 from triad.schema import TABLES, Column, Table
 
+PSEUDONYMS = "pseudonyms.json"
+"""Beside the tables whose ids are pseudonyms: the check value of their key."""
+
 _ARROW = {
     "string": pa.string(),
     "int64": pa.int64(),
@@ -31,6 +35,12 @@ _ARROW = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
 }
+
+
+def key_check(folder: Path) -> str | None:
+    """The check value of the key under which the ids of a folder of tables are pseudonyms; None where they are bare."""
+    record = folder / PSEUDONYMS
+    return str(json.loads(record.read_text())["key_check"]) if record.is_file() else None
 
 
 def arrow_schema(table: Table) -> pa.Schema:

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from triad.errors import TriadError
+
 FOLDER, STUDIES = Path("ablations"), Path("studies")
 DATA, OUTCOMES, RESULTS, SHELF = Path("data"), Path("outcomes"), Path("results"), Path("shelf")
 PAGES, DOCS = Path("page"), Path("../docs/results/studies")
@@ -40,10 +42,9 @@ def ablations() -> None:
 )
 def run(studies: tuple[str, ...], seeds: int | None, jobs: int) -> None:
     from triad.ablations import plan
-    from triad.ablations.files import load_all
     from triad.ablations.jobs import at_once, repro
 
-    every = load_all(STUDIES)
+    every = _every()
     known = {name: study.startable(study.offered) for name, study in every.items()}
     plan.write(known)
     wanted = plan.wanted(known, studies, seeds)
@@ -78,10 +79,9 @@ def keep_compiled(folder: Path) -> None:
 
 @ablations.command(help="Write params.yaml, the list of units for DVC, without running anything.")
 def plan() -> None:
-    from triad.ablations.files import load_all
     from triad.ablations.plan import write
 
-    written = write(load_all(STUDIES))
+    written = write(_every())
     click.echo(f"{len(written['studies'])} studies, {len(written['units'])} units")
 
 
@@ -132,6 +132,15 @@ def compare(study: str) -> None:
         log.info("%s over %s, %s: %s (%s)", *(row[key] for key in ("better", "than", "task", "status", "value")))
 
 
+def _every() -> dict[str, Any]:
+    from triad.ablations.files import load_all
+
+    if not STUDIES.is_dir():  # a params.yaml that is here is somebody's own
+        mend = "run this in the top folder of Triad's checkout"
+        raise TriadError(f"there is no {FOLDER}/{STUDIES}", where=str(Path.cwd()), mend=mend)
+    return load_all(STUDIES)
+
+
 def _lineage() -> dict[str, Any]:
     from triad.worktree import git
 
@@ -157,7 +166,6 @@ def page() -> None:
 def docs(studies: tuple[str, ...]) -> None:
     from triad.ablations.page import document
     from triad.artifacts import replacing_file
-    from triad.errors import TriadError
 
     finished = _all_results()
     for name in studies or finished:

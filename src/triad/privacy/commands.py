@@ -24,15 +24,21 @@ _listed = click.option(
 @_listed
 @click.option("--messages", is_flag=True, help="the ids are message ids of conversations, which name no user")
 @click.option("--map", "only", is_flag=True, help="only show the places that hold them; exit code 3 if there are any")
+@click.option("--lift", is_flag=True, help="take them off the list again; when and by whom is noted beside it")
 @click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
-def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool, show: bool) -> None:
-    from triad.privacy import forgotten, whereabouts, whole
+def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: bool, lift: bool, show: bool) -> None:
+    from triad.privacy import forgotten, whole
     from triad.privacy.pseudonyms import key
 
     if show:
         _show()
         return
     every, here = _named(ids, listed), forgotten.deployment()
+    if lift:
+        count, audit = forgotten.lift(every, "message" if messages else "user")
+        click.echo(f"{count} of {len(every)} are off the list {forgotten.place()}; noted in {audit}.")
+        _restart(here)
+        return
     if only:
         sys.exit(3 if whole.show(here, every) else 0)
     fresh = forgotten.add(every, "message" if messages else "user")
@@ -42,9 +48,7 @@ def forget(ids: tuple[str, ...], listed: Path | None, messages: bool, only: bool
             f"warning · {KEY} is not set, so the list holds bare ids (only its owner may read it). "
             "With a key, forget any of them again, and all become pseudonyms.\n"
         )
-    if (here / ".git").exists():
-        for folder in whereabouts.restart(here):
-            click.echo(f"{folder}: `dvc repro`, or its night, will ingest again.")
+    _restart(here)
     whole.show(here, every)
 
 
@@ -75,6 +79,14 @@ def _named(ids: tuple[str, ...], listed: Path | None) -> list[str]:
     if not every:
         raise TriadError("no id is named", where="ID…", mend="name ids as users.user_id has them, or a file of them")
     return every
+
+
+def _restart(here: Path) -> None:
+    from triad.privacy import whereabouts
+
+    if (here / ".git").exists():
+        for folder in whereabouts.restart(here):
+            click.echo(f"{folder}: `dvc repro`, or its night, will ingest again.")
 
 
 def _show() -> None:

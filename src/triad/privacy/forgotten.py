@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -124,6 +126,50 @@ def read() -> Forgotten:
     return Forgotten(check, named, secret)
 
 
+def lift(ids: Iterable[str], kind: str = "user") -> tuple[int, Path]:
+    """Take ids off the list; returns how many stood on it, and the file that says when and by whom.
+
+    The note names nobody: a lifted person is told by the keyed hash alone, and without a key not at all.
+
+    Raises:
+        TriadError: none of them is on the list.
+    """
+    from triad.tracking.lineage import trigger
+
+    with replacing_file(place()) as fresh:
+        known, secret = read(), key()
+        named = {k: set(known.named.get(k, ())) for k in KINDS.values()}
+        gone = {name for id_ in ids for name in _spelled(id_, kind, secret) if name in named[kind]}
+        if not gone:
+            mend = "`triad forget --list` prints it; ids are spelled as in users.user_id"
+            raise TriadError("none of them is on the list", where=str(place()), mend=mend)
+        named[kind] -= gone
+        _write(fresh, named, known.check)
+    audit = home() / "lifted.jsonl"
+    line: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": trigger(os.environ),
+        "kind": kind,
+    }
+    line |= {"count": len(gone), "left": len(named[kind]), "pseudonyms": sorted(gone) if known.check else None}
+    with replacing_file(audit) as fresh:
+        before = audit.read_text(encoding="utf-8") if audit.is_file() else ""
+        fresh.touch(mode=0o600)
+        fresh.write_text(f"{before}{json.dumps(line)}\n", encoding="utf-8")
+    return len(gone), audit
+
+
+def _spelled(id_: str, kind: str, secret: Key | None) -> set[str]:
+    """How the list may name an id: bare, or as its pseudonym."""
+    return {id_} | ({secret.pseudonym(id_, kind)} if secret else set())
+
+
+def _write(fresh: Path, named: Mapping[str, Iterable[str]], check: str | None) -> None:
+    held = {kind: sorted(names) for kind, names in named.items()} | {"key": check}
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(held, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def add(ids: Iterable[str], kind: str = "user") -> int:
     """Put ids on the list; returns how many are new. With a key, what stood there in plain becomes pseudonyms."""
     with replacing_file(place()) as fresh:
@@ -133,7 +179,5 @@ def add(ids: Iterable[str], kind: str = "user") -> int:
             before = {k: {secret.pseudonym(id_, k) for id_ in names} for k, names in before.items()}
         after = {k: set(names) for k, names in before.items()}
         after[kind] |= {id_ if secret is None else secret.pseudonym(id_, kind) for id_ in ids}
-        held = {k: sorted(names) for k, names in after.items()} | {"key": secret.check if secret else None}
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(held, indent=2, ensure_ascii=False) + "\n")
+        _write(fresh, after, secret.check if secret else None)
     return len(after[kind]) - len(before[kind])

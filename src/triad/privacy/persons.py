@@ -15,10 +15,7 @@ from triad.privacy import forgotten
 from triad.privacy.pseudonyms import Key, needed_key, pseudonymised
 from triad.redaction import KEY
 from triad.schema import TABLES
-from triad.tables import conform
-
-RECORD = "pseudonyms.json"
-"""The key's check value: beside the tables, and for the deployment as a whole."""
+from triad.tables import PSEUDONYMS, conform
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,10 @@ class Persons:
     def record(self, tables: Path) -> None:
         """Write down, beside the tables and for the deployment, under which key they are."""
         if self.secret is not None:
-            for folder in (tables, forgotten.home()):
-                write_json(folder / RECORD, {"key_check": self.secret.check})
+            known = forgotten.home() / PSEUDONYMS
+            before = read_json(known) if known.is_file() else {}
+            write_json(tables / PSEUDONYMS, {"key_check": self.secret.check})
+            write_json(known, {**before, "key_check": self.secret.check})
 
 
 def persons(pseudonymise: bool) -> Persons:
@@ -67,7 +66,7 @@ def persons(pseudonymise: bool) -> Persons:
 
 
 def _check_key(secret: Key) -> None:
-    known = next((path for path in (forgotten.home() / RECORD, INGESTED / RECORD) if path.is_file()), None)
+    known = next((path for path in (forgotten.home() / PSEUDONYMS, INGESTED / PSEUDONYMS) if path.is_file()), None)
     before = read_json(known)["key_check"] if known else secret.check
     if secret.check != before:
         raise TriadError(
@@ -86,7 +85,7 @@ def renew_key(secret: Key) -> str:
         TriadError: the forgotten are listed under another key.
     """
     forgotten.read()
-    write_json(forgotten.home() / RECORD, {"key_check": secret.check})
+    write_json(forgotten.home() / PSEUDONYMS, {"key_check": secret.check, "is_new": True})
     return (
         f"Later ingests use the key of check value {secret.check}. Learn from nothing (pretrain.init: scratch, "
         "finetune.init: pretrain, champion.version: null) and deliver the lists anew. The present champion has learned "

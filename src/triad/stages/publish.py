@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triad import costs
 from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.privacy.same_key import check_same_key
 from triad.tracking import registry, runs
 from triad.tracking.fetching import folder_of
 from triad.tracking.lineage import Lineage, collect
@@ -30,14 +31,17 @@ def publish(params: Params) -> None:
     """Write `artifacts/publish/published.json`. Doing it twice registers no second version.
 
     Raises:
-        TriadError: an artifact is missing, the store does not answer or is not the one it was, or another champion
-            serves by now.
+        TriadError: an artifact is missing, the champion knows users by other pseudonyms, the store does not answer or
+            is not the one it was, or another champion serves by now.
     """
     settings, start = params.publish, time.monotonic()
     LOG.info("%s", settings)
     lineage = collect(params)
     registry.serving(settings.model, settings.alias)  # before a store is made where one is lost
     mlflow_client = client()
+    if (against := lineage.verdict.get("champion")) is not None:
+        compared = registry.describe(settings.model, str(against))
+        check_same_key(compared.lineage["data"], f"model {settings.model}, version {against}, the champion")
     with locked("publish"):
         version, run_id = _registered(mlflow_client, settings, lineage)
         runs.log_costs(mlflow_client, run_id, costs.metrics(costs.read(), params.retraining.prices))

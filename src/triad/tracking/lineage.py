@@ -22,7 +22,7 @@ from triad.artifacts import ARTIFACTS, TABLES, need, read_json
 from triad.digests import code_digest, digest
 from triad.features.splits import last_train_day
 from triad.redaction import shown_path
-from triad.tables import present
+from triad.tables import key_check, present
 from triad.tracking import light
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Lineage:
     """Plain values only, so that it is JSON. `key` names the model, whoever makes it and when."""
 
     code: dict[str, Any]  # commit (None without git), dirty, digest of the package
-    data: dict[str, Any]  # as_of, first_day, last_day, days, rows {table: n}, digest, dvc {path: md5}
+    data: dict[str, Any]  # as_of, first_day, last_day, days, rows {table: n}, digest, dvc {path: md5}, pseudonyms
     params: dict[str, Any]  # flat: section.key → value
     model: str  # digest of the fitted features and the fusion, of the evaluated and of the refitted model
     validation: dict[str, Any]
@@ -91,7 +91,8 @@ def collect(params: Params) -> Lineage:
     as_of = params.ingest.as_of.isoformat()
     return Lineage(
         code={**git(), "digest": code_digest()},
-        data={"as_of": as_of, **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()},
+        data={"as_of": as_of, **window(TABLES), "digest": digest(TABLES), "dvc": locked_hashes()}
+        | ({"pseudonyms": check} if (check := key_check(TABLES)) else {}),
         params=told(params),
         model=_joined(*(part["digest"] for part in learned.values())),
         validation=validation_summary(needed(VALIDATION)),

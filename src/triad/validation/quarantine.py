@@ -26,7 +26,7 @@ from triad.config.validate import QuarantineParams
 from triad.errors import TriadError
 from triad.redaction import masked
 from triad.schema import ITEMS, TABLES, USERS
-from triad.tables import scan
+from triad.tables import PSEUDONYMS, scan
 from triad.validation.checks import Check
 from triad.validation.crowds import MANY_EVENTS
 from triad.validation.rows import FILE, ROW, numbered
@@ -193,8 +193,14 @@ def _taken(session: duckdb.DuckDBPyConnection, names: Collection[str]) -> SetAsi
 
 
 def write_kept(tables: Path, folder: Path, places: Mapping[str, NDArray[np.int64]]) -> None:
-    """The Parquet of `tables` in `folder`, without the rows at `places`; one that loses none is linked."""
+    """The Parquet of `tables` in `folder`, without the rows at `places`; one that loses none is linked.
+
+    The note under which key ids are pseudonyms goes with them.
+    """
     left = dict(places)
+    if (tables / PSEUDONYMS).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(tables / PSEUDONYMS, folder / PSEUDONYMS)
     for path in sorted(tables.rglob("*.parquet")):
         target = folder / path.relative_to(tables)
         target.parent.mkdir(parents=True, exist_ok=True)
