@@ -112,7 +112,15 @@ def save(dataset: Dataset, folder: Path, store: Path | None = None) -> None:
 
 
 def load(folder: Path) -> Dataset:
-    """The dataset in `folder`, its arrays memory-mapped and read-only."""
+    """The dataset in `folder`, its arrays memory-mapped and read-only.
+
+    Raises:
+        TriadError: there is none.
+    """
+    if not (folder / "meta.json").is_file():  # written last
+        raise TriadError(
+            "is not there yet", where=str(folder), mend="run the stage features first: `dvc repro features`"
+        )
     units = {name: unit.arrays for name, unit in UNITS.items() if (folder / name).is_dir()}
     parts = {name: _load(folder / name, arrays) for name, arrays in (SHARED | units).items()}
     shared = {name: parts.pop(name) for name in SHARED}
