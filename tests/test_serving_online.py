@@ -58,7 +58,7 @@ def test_advice_on_prices_is_asked_of_products_and_bounds_that_make_no_sense_are
     wrong = client.post("/advise", json={"item_ids": ["i1"], "lowest": 1.5})
     assert wrong.status_code == 400 and "do not hold the present price" in wrong.json()["what"]
     lost = client.post("/advise", json={"item_ids": ["nobody"]})
-    assert lost.status_code == 400 and "no price" in lost.json()["what"]
+    assert lost.status_code == 404 and "nobody" not in lost.text
 
 
 def rows_of(table: pa.Table) -> dict[str, list[dict[str, Any]]]:
@@ -191,7 +191,8 @@ BAD: dict[str, tuple[str, Any, int]] = {
     "no messages": ("answer", {"messages": []}, 422),
     "a model without prices": ("price", {"tables": {"items": [{"item_id": "i", "title": "lamp"}]}}, 501),
     "a table that is none": ("price", {"tables": {"lamps": []}}, 400),
-    "a mode that no model has": ("describe", {"tables": {}}, 501),
+    "a checkout without texts": ("describe", {"items": [{"item_id": "i", "title": "lamp"}]}, 501),
+    "a model without forecasts": ("forecast", {"item_ids": ["i0001"]}, 501),
     "no such path": ("delete", {}, 405),
     "a large body": ("search", {"query": "a" * 30_000}, 413),
 }

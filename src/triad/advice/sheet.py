@@ -13,7 +13,6 @@ from triad.advice.elasticity import Elasticity, elasticities, of_category
 from triad.advice.panel import Panel, read
 from triad.advice.wish import Wish
 from triad.errors import TriadError
-from triad.redaction import shown
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,9 +47,7 @@ class Advisor:
         place = {key: number for number, key in enumerate(self.panel.item_id)}
         if lost := [key for key in items if key not in place]:
             mend = "name products of the night's tables that have had a price"
-            raise TriadError(
-                f"no price is known of {len(lost):,} of them, {shown(lost[0])} first", where="item_ids", mend=mend
-            )
+            raise TriadError(f"no price is known of {len(lost):,} of them", where="item_ids", mend=mend)
         shared = {name: self._shared(name, wish) for name in {self.panel.category[place[key]] for key in items}}
         return [self._row(place[key], wish, *shared[self.panel.category[place[key]]]) for key in items]
 

@@ -159,6 +159,8 @@ def _of_products(app: FastAPI, holder: Holder) -> None:
     def advise(body: schemas.Advise) -> JSONResponse:
         served = holder.now
         wish = Wish(**body.model_dump(exclude={"item_ids"}))
+        for key in body.item_ids:
+            _row(served.night.items, key, "item_ids")
         with served.lock:
             advisor = served.night.advisor
         rows = advisor.rows(body.item_ids, wish)
