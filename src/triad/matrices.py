@@ -21,13 +21,16 @@ class Matrix:
     """(rows, columns) of float32, in memory, or at `path` as .npy, as it lies there or else new. Threads may write."""
 
     def __init__(self, path: Path | None, shape: tuple[int, int]) -> None:
+        self.is_new = True
+        """Whether nothing was written yet, as far as the disk knows."""
         self._path, self._values = path, np.empty(shape if path is None else (0, shape[1]), np.float32)
         if path is None:
             return
         with BytesIO() as header:
             np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
             self._begin, head = header.tell(), header.getvalue()
-        if path.is_file():  # a killed run has begun it
+        self.is_new = not path.is_file()
+        if not self.is_new:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".new.{path.name}")

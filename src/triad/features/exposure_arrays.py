@@ -170,7 +170,8 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
         matrix.sync()
         kept.done(part)
 
-    side_by_side(source.session, fill, [part for part in kept.parts if not kept.is_done(part)])
+    # where a power cut took the matrix, the marks of its parts may still be there
+    side_by_side(source.session, fill, [part for part in kept.parts if matrix.is_new or not kept.is_done(part)])
     return names, matrix.array()
 
 

@@ -70,6 +70,7 @@ class Kept:
             arrays[f"key/{entity}"] = sums.key
             arrays |= {f"running/{entity}/{name}": values for name, values in sums.running.items()}
         fresh = self._file(part, ".new.npz")
+        sync(fresh.parent)  # a part that is there has its texts, too
         np.savez(fresh, **arrays)
         sync(fresh)
         fresh.replace(self._file(part))

@@ -12,6 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+import numpy as np
+
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
 from triad.digests import code_digest, digest
 from triad.durable import remove, sweep
@@ -86,7 +89,7 @@ def _store(params: Params, champion: Champion | None) -> Iterator[Path]:
         params.tasks,
         champion and asdict(champion),
     ]
-    read += [digest(TABLES), code_digest()]
+    read += [digest(TABLES), code_digest(), duckdb.__version__, np.__version__]
     store = STORES / hashlib.sha256(repr(read).encode()).hexdigest()[:16]
     sweep(STORES)
     for other in STORES.glob("*"):
