@@ -76,53 +76,33 @@ class SearchOrder:
 
     @classmethod
     def fit(
-        cls,
-        data: Dataset,
-        task: str,
-        settings: Settings,
-        meaning: Meaning | None = None,
-        *,
-        trees: int | None = None,
-        seed: int = 1,
+        cls, data: Dataset, task: str, settings: Settings, meaning: Meaning | None = None, trees: int | None = None
     ) -> SearchOrder:
         """Learned of train queries.
 
         Args:
             trees: how many; None chooses on validation.
         """
-        rows, grades = labelled(data, task, "train")
-        held = data.units[UNIT]
-        query, item = np.asarray(held.query, np.int64)[rows], np.asarray(held.item, np.int64)[rows]
-        words, texts = words_of(held.texts), list(held.queries)
-        typed = Typed.of(held.texts, texts).typed
-        pairs = query, item, grades
-        learned = Associations.fit(typed, words.named, list(words.known), pairs)
-        said = out_of_fold(typed, words.named, words.known, pairs, np.arange(len(texts)) % FOLDS)
-        columns = np.hstack([_known(data, settings, meaning, rows), said])
-        sizes = np.unique(query, return_counts=True)[1]
-        wanted = max(TREES) if trees is None else trees
-        lists = columns, grades.astype(np.int32), sizes
-        library = lightgbm("fuse.members", "a list without search_order")
-        grown = {**SETTINGS, "seed": seed, "num_iterations": wanted}
-        booster = grow_order(library, grown, lists, _names(meaning), _start(columns, meaning))
-        made = cls(task, settings, learned, booster, wanted, meaning)
-        return made if trees is not None else made._stopped(data)
+        lesson = Lesson.of(data, task, settings, meaning)
+        made = lesson.taught(max(TREES) if trees is None else trees)
+        return made if trees is not None else made.stopped(data)
 
-    def _stopped(self, data: Dataset) -> SearchOrder:
+    def stopped(self, data: Dataset) -> SearchOrder:
+        """With as many trees as put validation queries in the best order."""
         rows, grades = labelled(data, self.task, "validation")
-        query, columns = np.asarray(data.units[UNIT].query)[rows], self._columns(data, rows)
-        worth = [ORDER.worth(self._scores(columns, trees), grades, query)[1].mean() for trees in TREES]
+        query, columns = np.asarray(data.units[UNIT].query)[rows], self.columns(data, rows)
+        worth = [ORDER.worth(self.scores(columns, trees), grades, query)[1].mean() for trees in TREES]
         return replace(self, trees=TREES[int(np.argmax(worth))])
 
     def refit(self, bench: Bench, name: str) -> SearchOrder:
         """As many trees, of the same settings, on all days."""
-        return SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, trees=self.trees)
+        return SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, self.trees)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """What the trees say of each pair; higher stands further up."""
         if not len(rows):
             return {self.task: np.zeros(0)}
-        return {self.task: self._scores(self._columns(data, rows), self.trees)}
+        return {self.task: self.scores(self.columns(data, rows), self.trees)}
 
     def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
         """What matches by words, by letters, by what judgements say, or by meaning."""
@@ -135,12 +115,14 @@ class SearchOrder:
         """Column → its share of what the trees' splits gain, largest first."""
         return split_shares(self.booster)
 
-    def _scores(self, columns: Floats, trees: int) -> Floats:
+    def scores(self, columns: Floats, trees: int) -> Floats:
+        """(n,) of so many trees, for rows of `columns`."""
         start = _start(columns, self.meaning)
         scores = np.asarray(self.booster.predict(columns, num_iteration=trees))
         return scores if start is None else scores + start
 
-    def _columns(self, data: Dataset, rows: Ints) -> Floats:
+    def columns(self, data: Dataset, rows: Ints) -> Floats:
+        """(n, columns) what the trees read of rows."""
         query, item, queries = _pairs(data, rows)
         said = association_columns(self.learned, data.units[UNIT].texts, queries, query, item)
         return np.hstack([_known(data, self.settings, self.meaning, rows), said])
@@ -165,6 +147,39 @@ class SearchOrder:
         booster = library.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
         settings, meaning = settings_from(told["settings"]), Meaning.load(folder)
         return cls(told["task"], settings, learned, booster, told["trees"], meaning)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What trees learn of, with what they need to be asked later."""
+
+    task: str
+    settings: Settings
+    meaning: Meaning | None
+    learned: Associations
+    lists: tuple[Floats, Ints, Ints]  # of `boosting.grow_order`
+
+    @classmethod
+    def of(cls, data: Dataset, task: str, settings: Settings, meaning: Meaning | None) -> Lesson:
+        """Of train queries."""
+        rows, grades = labelled(data, task, "train")
+        held = data.units[UNIT]
+        query, item = np.asarray(held.query, np.int64)[rows], np.asarray(held.item, np.int64)[rows]
+        words, texts = words_of(held.texts), list(held.queries)
+        typed = Typed.of(held.texts, texts).typed
+        pairs = query, item, grades
+        learned = Associations.fit(typed, words.named, list(words.known), pairs)
+        said = out_of_fold(typed, words.named, words.known, pairs, np.arange(len(texts)) % FOLDS)
+        columns = np.hstack([_known(data, settings, meaning, rows), said])
+        lists = columns, grades.astype(np.int32), np.unique(query, return_counts=True)[1]
+        return cls(task, settings, meaning, learned, lists)
+
+    def taught(self, trees: int, seed: int = 1) -> SearchOrder:
+        """A model of so many trees."""
+        library = lightgbm("fuse.members", "a list without search_order")
+        grown = {**SETTINGS, "seed": seed, "num_iterations": trees}
+        booster = grow_order(library, grown, self.lists, _names(self.meaning), _start(self.lists[0], self.meaning))
+        return SearchOrder(self.task, self.settings, self.learned, booster, trees, self.meaning)
 
 
 COLUMNS = (*TEXT, *ITEM, *LEARNED)

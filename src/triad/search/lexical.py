@@ -141,14 +141,14 @@ _KEPT: dict[tuple[bytes, str], object] = {}
 
 
 def kept(texts: Mapping[str, Texts], what: str, make: Callable[[], object]) -> object:
-    """What `make` made of these texts the last time; the two last are kept."""
+    """What `make` made of these texts the last time; the last few are kept."""
     digest = md5()
     for name in FIELDS:
         digest.update(texts[name].tobytes())
     key = (digest.digest(), what)
     if key not in _KEPT:
         made = make()
-        while len(_KEPT) > 7:
+        while len(_KEPT) > 12:
             _KEPT.pop(next(iter(_KEPT)))
         _KEPT[key] = made
     return _KEPT[key]
