@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from triad.arrays import Floats
-from triad.config.text import TextParams
+from triad.config.text import ScratchParams, TextParams
 from triad.errors import TriadError
 from triad.members.texts import TextSpace
 from triad.text.bags import Bag
@@ -102,7 +104,6 @@ def test_a_text_is_encoded_once_masked_and_kept_by_its_hash(tmp_path: Path) -> N
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny encoder of two layers, laid out as Hugging Face does."""
     from safetensors.numpy import save_file
-    from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
@@ -165,3 +166,40 @@ def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     with pytest.raises(TriadError, match="cannot be read"):
         encoder_of(TextParams(encoder=str(tmp_path)))
+
+
+def test_an_encoder_learns_of_a_shops_own_texts_in_any_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words that never stand together, but beside the same others, come to mean the same."""
+    monkeypatch.chdir(tmp_path)
+    groups = [
+        ("lamp light", "bright desk bulb glow"),
+        ("jacket coat", "warm sleeve wool zip"),
+        ("灯 烛", "亮 桌 光 夜"),
+        ("衣 袍", "暖 袖 毛 链"),
+    ]
+    texts = [
+        text
+        for names, beside in groups
+        for name in names.split()
+        for one, other in permutations(beside.split(), 2)
+        for text in (f"{one} {other} {name}", f"{name} {one} {other}")
+    ]
+    params = TextParams(encoder="scratch", scratch=ScratchParams(dim=16, layers=1, subwords=200, steps=300))
+    with pytest.raises(TriadError, match="nothing was pretrained"):
+        encoder_of(params)
+    with pytest.raises(TriadError, match="3 different texts teach no encoder"):
+        encoder_of(params, lambda: texts[:3])
+    made = encoder_of(params, lambda: [*texts, "order of zygmunt"])
+    assert made is not None
+    kept = encoder_of(params)  # a later night reads the one that is there
+    assert kept is not None and kept.fingerprint == made.fingerprint
+    tokens = Tokenizer.from_file(str(next(tmp_path.rglob("tokenizer.json"))))
+    assert "[UNK]" not in tokens.encode("warm lamp 桌灯").tokens
+    assert not [word for word in tokens.get_vocab() if len(word) > 3 and word in "zygmunt"]
+    names = [name for words, _ in groups for name in words.split()]
+    vectors = made.encode(names)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    nearest = (vectors @ vectors.T - 2 * np.eye(len(names))).argmax(axis=1)
+    assert (nearest // 2 == np.arange(len(names)) // 2).mean() >= 0.75  # by chance 1 / 7

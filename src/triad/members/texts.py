@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from triad.examples.dataset import Dataset
 from triad.members.bench import Bench
 from triad.tasks import LABELS
 from triad.text.bags import Bag
+from triad.text.masking import masked
+from triad.text.terms import plain
 from triad.text.vectors import Vectors
 from triad.texts import Texts
 
@@ -28,6 +31,20 @@ def text_tasks(data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
     """Tasks whose rows are texts."""
     units = {name for name, unit in UNITS.items() if TEXT in {each.name for each in fields(unit.arrays)}}
     return [name for name, task in tasks.items() if LABELS[task.label].unit in units & set(data.units)]
+
+
+def corpus(data: Dataset) -> list[str]:
+    """What the shop says in its catalogue, and is told by train queries and messages, each text once."""
+    said = set[str]()
+    for unit, held in data.units.items():
+        names, train = {each.name for each in fields(held)}, data.rows("train", unit)
+        for name in names & {TEXT}:
+            said.update(getattr(held, name)[train].tolist())
+        for name in names & {"queries"}:
+            said.update(getattr(held, name)[np.unique(np.asarray(held.query)[train])].tolist())
+        for name in names & {"title", "description"}:
+            said.update(getattr(held, name).tolist())
+    return sorted({plain(masked(text)) for text in said} - {""})
 
 
 class Space(Protocol):
@@ -62,7 +79,7 @@ class TextSpace:
         for unit in {data.unit_of(task) for task in text_tasks(data, bench.params.tasks)}:
             said[unit] = getattr(data.units[unit], TEXT)[data.rows("train", unit)].tolist()
         bag = Bag.fit([text for unit in sorted(said) for text in said[unit]], kinds)
-        return cls(bag, Vectors.chosen(bench.params.text) if with_vectors and said else None)
+        return cls(bag, Vectors.chosen(bench.params.text, partial(corpus, data)) if with_vectors and said else None)
 
     def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
         """Those of texts."""

@@ -5,7 +5,7 @@ A product has two vectors, of its title and of its description; where it has no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,9 @@ class Meaning:
     vectors: Vectors
 
     @classmethod
-    def chosen(cls, params: TextParams) -> Meaning | None:
+    def chosen(cls, params: TextParams, corpus: Callable[[], Sequence[str]] | None = None) -> Meaning | None:
         """Of `text.encoder`; None where that has no vectors."""
-        vectors = Vectors.chosen(params)
+        vectors = Vectors.chosen(params, corpus)
         return None if vectors is None else cls(vectors)
 
     def products(self, texts: Mapping[str, Texts]) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,37 +93,45 @@ class Bert:
             shutil.copyfile(self.folder / name, folder / name)
 
     def _forward(self, ids: Any, real: Any) -> Any:
-        """(batch, tokens) ids and 1 where there is a token → (batch, dim)."""
-        w, epsilon = self._weights, self.config["layer_norm_eps"]
-        heads = int(self.config["num_attention_heads"])
-        batch, width = ids.shape
+        return pooled(states(self._weights, self.config, ids, real), real)
 
-        def norm(x: Any, name: str) -> Any:
-            mean = ops.mean(x, axis=-1, keepdims=True)
-            scaled = (x - mean) / ops.sqrt(ops.mean(ops.square(x - mean), axis=-1, keepdims=True) + epsilon)
-            return scaled * w[f"{name}.LayerNorm.weight"] + w[f"{name}.LayerNorm.bias"]
 
-        def dense(x: Any, name: str) -> Any:
-            return ops.matmul(x, ops.transpose(w[f"{name}.weight"])) + w[f"{name}.bias"]
+def states(w: Mapping[str, Any], config: Mapping[str, Any], ids: Any, real: Any) -> Any:
+    """(batch, tokens) ids and 1 where there is a token → (batch, tokens, dim) of the last layer."""
+    epsilon, heads, dim = config["layer_norm_eps"], int(config["num_attention_heads"]), int(config["hidden_size"])
+    batch, width = ops.shape(ids)
 
-        def split(x: Any) -> Any:
-            return ops.transpose(ops.reshape(x, (batch, width, heads, self.dim // heads)), (0, 2, 1, 3))
+    def norm(x: Any, name: str) -> Any:
+        mean = ops.mean(x, axis=-1, keepdims=True)
+        scaled = (x - mean) / ops.sqrt(ops.mean(ops.square(x - mean), axis=-1, keepdims=True) + epsilon)
+        return scaled * w[f"{name}.LayerNorm.weight"] + w[f"{name}.LayerNorm.bias"]
 
-        x = ops.take(w["embeddings.word_embeddings.weight"], ids, axis=0)
-        x = x + w["embeddings.position_embeddings.weight"][:width] + w["embeddings.token_type_embeddings.weight"][0]
-        x = norm(x, "embeddings")
-        hidden = (1 - real)[:, None, None, :] * -1e9
-        for number in range(int(self.config["num_hidden_layers"])):
-            layer = f"encoder.layer.{number}"
-            query, key, value = (split(dense(x, f"{layer}.attention.self.{name}")) for name in _ATTENTION)
-            match = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / np.sqrt(self.dim / heads)
-            seen = ops.matmul(ops.softmax(match + hidden, axis=-1), value)
-            seen = ops.reshape(ops.transpose(seen, (0, 2, 1, 3)), (batch, width, self.dim))
-            x = norm(x + dense(seen, f"{layer}.attention.output.dense"), f"{layer}.attention.output")
-            wide = ops.gelu(dense(x, f"{layer}.intermediate.dense"), approximate=False)
-            x = norm(x + dense(wide, f"{layer}.output.dense"), f"{layer}.output")
-        total = ops.sum(x * real[:, :, None], axis=1)
-        return total / ops.maximum(ops.sqrt(ops.sum(ops.square(total), axis=-1, keepdims=True)), 1e-9)
+    def dense(x: Any, name: str) -> Any:
+        return ops.matmul(x, ops.transpose(w[f"{name}.weight"])) + w[f"{name}.bias"]
+
+    def split(x: Any) -> Any:
+        return ops.transpose(ops.reshape(x, (batch, width, heads, dim // heads)), (0, 2, 1, 3))
+
+    x = ops.take(w["embeddings.word_embeddings.weight"], ids, axis=0)
+    x = x + w["embeddings.position_embeddings.weight"][:width] + w["embeddings.token_type_embeddings.weight"][0]
+    x = norm(x, "embeddings")
+    hidden = (1 - real)[:, None, None, :] * -1e9
+    for number in range(int(config["num_hidden_layers"])):
+        layer = f"encoder.layer.{number}"
+        query, key, value = (split(dense(x, f"{layer}.attention.self.{name}")) for name in _ATTENTION)
+        match = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / np.sqrt(dim / heads)
+        seen = ops.matmul(ops.softmax(match + hidden, axis=-1), value)
+        seen = ops.reshape(ops.transpose(seen, (0, 2, 1, 3)), (batch, width, dim))
+        x = norm(x + dense(seen, f"{layer}.attention.output.dense"), f"{layer}.attention.output")
+        wide = ops.gelu(dense(x, f"{layer}.intermediate.dense"), approximate=False)
+        x = norm(x + dense(wide, f"{layer}.output.dense"), f"{layer}.output")
+    return x
+
+
+def pooled(read: Any, real: Any) -> Any:
+    """(batch, dim) of length 1: the mean state of each text's tokens."""
+    total = ops.sum(read * real[:, :, None], axis=1)
+    return total / ops.maximum(ops.sqrt(ops.sum(ops.square(total), axis=-1, keepdims=True)), 1e-9)
 
 
 _ATTENTION = ("query", "key", "value")
@@ -141,6 +149,19 @@ def _names(layers: int) -> list[str]:
         for part in parts
         for end in ("weight", "bias")
     ]
+
+
+def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Weight → its shape, of an encoder that does not exist yet."""
+    dim, wide = int(config["hidden_size"]), int(config["intermediate_size"])
+    tables = {"word": config["vocab_size"], "position": config["max_position_embeddings"], "token_type": 2}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in _names(int(config["num_hidden_layers"])):
+        part = name.rsplit(".", 1)[0]
+        out = wide if part.endswith("intermediate.dense") else dim
+        of = wide if part.endswith("output.dense") and "attention" not in part else dim
+        shapes[name] = (out, of) if name.endswith(".weight") and "LayerNorm" not in name else (out,)
+    return shapes | {f"embeddings.{name}_embeddings.weight": (int(rows), dim) for name, rows in tables.items()}
 
 
 def _compiled(forward: Any) -> Any:

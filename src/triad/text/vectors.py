@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,9 @@ class Vectors:
         self._along = set[bytes]()
 
     @classmethod
-    def chosen(cls, params: TextParams) -> Vectors | None:
-        """Of the encoder that `params` choose, kept between nights; None where words alone are read."""
-        encoder = encoder_of(params)
+    def chosen(cls, params: TextParams, corpus: Callable[[], Sequence[str]] | None = None) -> Vectors | None:
+        """Of the encoder that `params` choose (`encoder_of`), kept between nights; None where words alone are read."""
+        encoder = encoder_of(params, corpus)
         return None if encoder is None else cls(encoder, STORE)
 
     def of(self, texts: Iterable[str], *, goes_along: bool = False) -> Floats:
