@@ -168,6 +168,7 @@ def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
         encoder_of(TextParams(encoder=str(tmp_path)))
 
 
+@pytest.mark.proof
 def test_an_encoder_learns_of_a_shops_own_texts_in_any_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
