@@ -1,9 +1,9 @@
 """The encoder `scratch`: subwords and a small Transformer, pretrained on what the shop itself says and is told.
 
-It reads a text twice, each time with about half of its subwords hidden, the one half and the other. It learns what was
-hidden (Devlin et al. 2019, arXiv:1810.04805) and which two readings are of one text (Gao et al. 2021, arXiv:2104.08821).
-Any language will do. It is written as `bert.Bert` reads it, and kept: a later night reads the one that is there, so that
-vectors of earlier texts stay true.
+It reads a text twice, each time with about half of its subwords hidden, the one half and the other. It learns what
+was hidden (Devlin et al. 2019, arXiv:1810.04805) and which two readings are of one text (Gao et al. 2021,
+arXiv:2104.08821). Any language will do. It is written as `bert.Bert` reads it, and kept: a later night reads the one
+that is there, so that vectors of earlier texts stay true.
 """
 
 from __future__ import annotations
