@@ -196,6 +196,13 @@ def test_candidates_come_first_and_the_others_keep_their_order(planted, members)
         mine = np.isin(np.arange(48), candidates.item[candidates.query == q])
         assert found[mine].min() > found[~mine].max()
         np.testing.assert_array_equal(np.argsort(found[~mine]), np.argsort(before[~mine]))
+    exact, near = (
+        each.first(queries, each.open(queries, each.needed)(slice(None)))
+        for each in (ranker, fused.ranker(planted, index=True))  # of so few items the index finds all
+    )
+    np.testing.assert_array_equal(near[0].query, exact[0].query)
+    np.testing.assert_array_equal(near[0].item, exact[0].item)
+    assert near[1] == pytest.approx(exact[1], rel=1e-4)
 
 
 def replace_candidates(each: int) -> FuseParams:

@@ -18,9 +18,9 @@ from scipy.sparse import csr_array
 from triad.arrays import Bools, Floats, Ints
 from triad.members.chances import Chances, Sparse
 
-FOUND = 128
+FOUND = 96
 """Items that the index names for a query; who asks for more gets an exact answer."""
-SEARCHED = 48
+SEARCHED = 24
 """Groups that a query looks through, of four times the square root of the number of items."""
 SAMPLE = 2048
 """Items drawn once, whose products stand for those of the items that the index does not name."""
@@ -44,7 +44,7 @@ class Nearest:
         wide = np.column_stack([vectors, np.sqrt(np.maximum(length.max() - length, 0))]).astype(np.float32)
         groups = max(1, int(4 * len(vectors) ** 0.5))
         index = faiss.IndexIVFFlat(faiss.IndexFlatL2(wide.shape[1]), wide.shape[1], groups)
-        index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = seed, 8, 64
+        index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = seed, 5, 32
         index.train(wide)
         index.add(wide)
         index.nprobe = SEARCHED
