@@ -110,6 +110,7 @@ def members_of(data):
 
 def one(users: int, items: int, steps: int, candidates: int, index: bool) -> None:
     """Prints a row of the table."""
+    from triad.config.fuse import FuseParams
     from triad.fusion.blends import Blend
     from triad.fusion.lists import Lists
     from triad.fusion.ranker import Ranker
@@ -123,7 +124,7 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
     made = time.monotonic()
     members, kind = members_of(data), KINDS["ranking"]
     rows = data.rows("fusion", "lists")
-    lesson = Lesson.of([Lists(data, members, rows, kind)], candidates, seed=1)
+    lesson = Lesson.of([Lists(data, members, rows, kind)], FuseParams(candidates=candidates))
     reranker = lesson.fit(np.ones(len(rows), bool), TREES)
     pairs = len(lesson.columns) / len(rows)
     weights = dict.fromkeys(members, 0.0) | {"pretrain": 1.0}

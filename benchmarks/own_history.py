@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from triad.fusion.candidates import Queries, lists_of
 from triad.fusion.fused import Fused
 from triad.fusion.ranker import Ranker
 from triad.members.history import item_weights, look_back
-from triad.members.sequence import Sequence
 from triad.ranking import ndcg
 from triad.statistics.bootstrap import draw, interval
 
@@ -85,23 +85,26 @@ def main() -> None:
 
 def networks(data: Dataset, folders: list[Path]) -> dict[str, Score]:
     """Pretrained networks, by their folders."""
+    from triad.members.sequence import Sequence  # imports TensorFlow
+
     found = {str(folder): Sequence.load(folder) for folder in folders}
     return {name: partial(_logits, data, network) for name, network in found.items()}
 
 
-def _logits(data: Dataset, network: Sequence, queries: Queries) -> np.ndarray:
+def _logits(data: Dataset, network: Any, queries: Queries) -> np.ndarray:
     return network.logits(data, queries.users, queries.history)
 
 
 def fusion(data: Dataset, folder: Path) -> dict[str, Score]:
     """Each member that ranks, what the members' weights make of them, and what serves."""
     ranker = Fused.load(folder).ranker(data)
-    alone = {name: partial(_alone, ranker, name) for name in ranker.calibrations}
+    alone = {name: partial(alone, ranker, name) for name in ranker.calibrations}
     return alone | {"weighed": replace(ranker, reranker=None).rank, "served": ranker.rank}
 
 
-def _alone(ranker: Ranker, name: str, queries: Queries) -> np.ndarray:
-    return ranker.alone(queries, [name])[name]
+def alone(ranker: Ranker, name: str, queries: Queries) -> np.ndarray:
+    """(q, n_items) what one member says."""
+    return ranker.open(queries, [name])(slice(None))[name].table()
 
 
 if __name__ == "__main__":

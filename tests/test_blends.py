@@ -152,6 +152,8 @@ def test_dials_that_contradict_are_refused() -> None:
         FuseParams(combine="stacked", segments=(5,))
     with pytest.raises(ValueError, match="rise"):
         FuseParams(segments=(9, 5))
+    with pytest.raises(ValueError, match="must rise"):
+        FuseParams(trees=(200, 100))
 
 
 def test_weights_are_found_however_alike_or_useless_the_members_are() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from triad.config.base import Section
 from triad.config.members import known
@@ -28,6 +28,15 @@ class FuseParams(Section):
         "reranked: as convex, and the first items of lists in an order that trees learned",
     )
     candidates: int = Field(default=60, ge=1, le=1000, description="items of each member that a re-ranker orders")
+    trees: tuple[PositiveInt, ...] = Field(
+        default=(100, 200), min_length=1, description="reranked: how many trees are tried, in rising order"
+    )
+    pairs: int = Field(
+        default=60_000,
+        ge=1,
+        description="reranked: candidates not taken that trees learn of, drawn where there are more. What was taken "
+        "says most of an order; more of the others cost time and help a little",
+    )
     segments: tuple[int, ...] = Field(
         default=(),
         description="convex: history lengths, in interactions, at which a segment with its own weights begins",
@@ -44,6 +53,8 @@ class FuseParams(Section):
     def _fits(self) -> FuseParams:
         if len(set(self.members)) < len(self.members) or not self.members:
             raise ValueError(f"members {list(self.members)}: name at least one, and each once")
+        if list(self.trees) != sorted(set(self.trees)):
+            raise ValueError(f"trees {list(self.trees)} must rise")
         if self.segments and self.combine == "stacked":
             raise ValueError("`segments` goes with combine: convex")
         if list(self.segments) != sorted({s for s in self.segments if s > 0}):

@@ -163,7 +163,7 @@ def ranking_question(
     if params.combine == "reranked" and retrievers:
         earlier = Lists(data, retrievers, _sampled(data.rows("validation", "lists"), params), kind)
         windows = [each for each in (lists, earlier) if len(each.rows)]
-        lesson = Lesson.of(windows, params.candidates, params.seed)
+        lesson = Lesson.of(windows, params)
     return Question(task, kind, scores, weight, lists.user[place], judge, history, chosen_from, lesson)
 
 

@@ -33,8 +33,6 @@ SETTINGS: Mapping[str, Any] = {
     "max_bin": 63,
     "force_col_wise": True,
 }
-TREES = (100, 200)
-"""How many are tried."""
 
 
 def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], each: int) -> tuple[Candidates, Floats]:

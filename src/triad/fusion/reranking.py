@@ -13,14 +13,12 @@ from functools import partial
 import numpy as np
 
 from triad.arrays import Bools, Floats, Ints
+from triad.config.fuse import FuseParams
 from triad.fusion.candidates import Candidates, lists_of
 from triad.fusion.lists import Lists, Part
-from triad.fusion.reranker import TREES, Reranker, table
+from triad.fusion.reranker import Reranker, table
 from triad.fusion.signals import Reading
 from triad.threads import side_by_side
-
-PAIRS = 60_000
-"""Candidates not taken that trees learn of, drawn where there are more: what was taken says most of an order."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,17 @@ class Lesson:
     targets: Ints  # (q,) how many items followed, among the candidates or not
     judged: int
     seed: int
+    trees: tuple[int, ...]  # how many are tried
+    pairs: int  # candidates not taken that trees learn of, drawn where there are more
 
     @classmethod
-    def of(cls, windows: list[Lists], each: int, seed: int) -> Lesson:
+    def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
         """Of the lists of `windows`, the fusion window's first."""
         data, members = windows[0].data, tuple(windows[0].members)
         reading, size = Reading.of(data), len(data.items.item_id)
 
         def learned(part: Part) -> tuple[Ints, Ints, Floats, Bools, Ints]:
-            candidates, signals = table(reading, lists_of(data, part.rows), part.chances, each)
+            candidates, signals = table(reading, lists_of(data, part.rows), part.chances, params.candidates)
             taken = np.isin(candidates.query * size + candidates.item, part.query * size + part.target)
             targets = np.bincount(part.query, minlength=len(part.rows))
             return candidates.query + part.first, candidates.item, signals, taken, targets
@@ -64,14 +64,15 @@ class Lesson:
         query, item, columns, taken, targets = map(np.concatenate, zip(*parts, strict=True))
         user = np.concatenate([lists.user for lists in windows])
         joined = Candidates(query, item, before)
-        return cls(members, each, joined, columns, taken, user, targets, len(windows[0].rows), seed)
+        learned_of = joined, columns, taken, user, targets, len(windows[0].rows)
+        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
         """Learned of `queries` (q,)."""
         hit = np.zeros(len(self.user), bool)
         hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
         rows = (queries & hit)[self.candidates.query]
-        share = PAIRS / max((rows & ~self.taken).sum(), 1)
+        share = self.pairs / max((rows & ~self.taken).sum(), 1)
         rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
         lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
@@ -86,21 +87,21 @@ class Lesson:
         fold = np.array([folds.get(user, -1) for user in self.user.tolist()])
         if any(not self._enough(fold != f) for f in set(folds.values())):
             return None
-        values = np.zeros((len(TREES), self.judged))
+        values = np.zeros((len(self.trees), self.judged))
         parts = sorted(set(folds.values()))
         for f, part in zip(parts, side_by_side(partial(self._held, fold, k), parts), strict=True):
             held = fold[: self.judged] == f
             values[:, held] = part[:, held]
         best = int(np.argmax(values.mean(axis=1)))
-        return Judgement(values[best], TREES[best])
+        return Judgement(values[best], self.trees[best])
 
     def _enough(self, queries: Bools) -> bool:
         return bool((self.taken & queries[self.candidates.query]).any())
 
     def _held(self, fold: Ints, k: int, f: int) -> Floats:
-        """(choices of `TREES`, judged) NDCG@k, right for the queries of fold `f` alone."""
-        reranker, rows = self.fit(fold != f, max(TREES)), np.flatnonzero((fold == f)[self.candidates.query])
-        return np.stack([self._ndcg(rows, scores, k) for scores in reranker.scores_by(self.columns[rows], TREES)])
+        """(choices of `trees`, judged) NDCG@k, right for the queries of fold `f` alone."""
+        reranker, rows = self.fit(fold != f, max(self.trees)), np.flatnonzero((fold == f)[self.candidates.query])
+        return np.stack([self._ndcg(rows, scores, k) for scores in reranker.scores_by(self.columns[rows], self.trees)])
 
     def _ndcg(self, rows: Ints, scores: Floats, k: int) -> Floats:
         """(judged,) of lists that `scores` order the candidates `rows` in, ties against the model."""
