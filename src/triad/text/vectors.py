@@ -13,9 +13,9 @@ from triad.config.text import TextParams
 from triad.text.encoder import Encoder, encoder_of
 from triad.text.masking import masked
 from triad.text.terms import plain
-from triad.vector_store import VectorStore
+from triad.vector_store import VectorStore, shared
 
-STORE = Path(".triad") / "vectors"
+STORE = shared("vectors")
 ENCODER, KNOWN = "encoder", "vectors"
 """Folders of a model."""
 
