@@ -44,9 +44,12 @@ class AsBefore:
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """(n,) moves."""
-        held, names = getattr(data.units[UNIT], self.array), data.meta.tasks[UNIT]
         wanted = [task for task in self.tasks if tasks is None or task in tasks]
-        return {task: np.asarray(held[rows, names.index(task)], np.float64) for task in wanted}
+        names = data.meta.tasks.get(UNIT, ())
+        return {
+            task: np.asarray(getattr(data.units[UNIT], self.array)[rows, names.index(task)], np.float64)
+            for task in wanted
+        }
 
     def save(self, folder: Path) -> None:
         """Names alone."""
