@@ -95,8 +95,10 @@ def validate(params: Params) -> None:
     summary = (len(checks), len(names), len(critical), len(warnings), time.monotonic() - started, index)
     log.info("%d checks of %d tables, %d critical failures, %d warnings · %.1f s → %s", *summary)
     if critical:
+        # on one line if one failed: a night's note shows the first line
+        one = f"1 critical check failed: {critical[0].line()}"
         raise TriadError(
-            f"{len(critical)} critical checks failed{describe(critical)}",
+            one if len(critical) == 1 else f"{len(critical)} critical checks failed{describe(critical)}",
             where=str(INGESTED),
             mend=f"look at {index}, mend the source, then run `triad ingest` again",
         )
