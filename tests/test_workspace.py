@@ -48,6 +48,15 @@ def test_a_second_call_renews_it_and_keeps_outputs(checkout: Path, tmp_path: Pat
     assert (tmp_path / "run" / "artifacts").is_dir()
 
 
+@pytest.mark.parametrize(
+    "name", [" ", "a\nb", ".git/x", ".dvc/x", ".triad", "artifacts/w", "runs", "runs/retraining/x"]
+)
+def test_a_blank_or_reserved_name_is_refused(name: str, checkout: Path) -> None:
+    with pytest.raises(TriadError, match=r"is no name of a folder|keeps its own things"):
+        prepare(Path("overlay.yaml"), Path(name))
+    assert not (checkout / name).exists() or not any((checkout / name).glob("params.yaml"))
+
+
 def test_what_cannot_be_is_refused(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(TriadError, match="no such file"):
         prepare(Path("none.yaml"), tmp_path / "run")

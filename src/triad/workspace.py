@@ -65,13 +65,23 @@ def _prepare(here: Path, params: Mapping[str, Any], folder: Path, discard: bool)
     worktree.finish(here, folder, git(folder, "rev-parse", "HEAD"))
 
 
+_MANAGED = (".git", ".dvc", ".triad", ".airflow", "artifacts", "runs/retraining")
+"""Folders of a checkout whose content other commands replace or remove."""
+
+
 def _usable(here: Path, folder: Path, discard: bool) -> worktree.Mark | None:
     """The mark of the workspace in `folder`, or None where there is none to be renewed.
 
     Raises:
-        TriadError: it is a link, a file, a folder that Triad did not make, this checkout, or holds somebody's work.
+        TriadError: its name is blank or reserved; it is a link, a file, a folder that Triad did not make, this
+            checkout, or holds somebody's work.
     """
     mend = "name a folder that does not exist yet"
+    if (folder.name and not folder.name.strip()) or any(sign < " " for sign in folder.name):
+        raise TriadError("is no name of a folder", where=repr(str(folder)), mend=mend)
+    managed = next((each for each in _MANAGED if folder.resolve().is_relative_to((here / each).resolve())), None)
+    if managed or folder.resolve() == (here / "runs").resolve():  # below runs/ they are at home
+        raise TriadError(f"Triad keeps its own things in {managed or 'runs'}", where=str(folder), mend=mend)
     if folder.is_symlink():
         raise TriadError("is a link", where=str(folder), mend=mend)
     if folder.exists() and not folder.is_dir():

@@ -52,7 +52,8 @@ _INDEX = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Data validation {{ as_of }}</title><style>{{ style }}</style></head><body>
 <h1>Data validation, {{ first_day }} to {{ as_of }} (not included)</h1>
-<p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical check{{ "s" if critical > 1 }} failed.</strong>
+<p>{% if critical %}<strong class="critical">✘ Stopped: {{ critical }} critical check
+{{- "s" if critical > 1 }} failed.</strong>
 {% else %}<strong class="ok">✔ Passed.</strong>{% endif %} {{ total }} checks, warnings: {{ warnings }}.</p>
 {% for title, class, failures in groups if failures %}<h2 class="{{ class }}">{{ title }}</h2>
 <table><thead><tr><th>Where</th><th>What</th><th class="number">Unexpected</th><th>Sample rows</th></tr></thead><tbody>
