@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -211,7 +212,7 @@ def test_the_command_tells_elasticities_prices_and_the_truth_of_a_simulated_shop
         advisor.rows(["i001", "nobody"], Wish())
 
 
-def test_the_simulated_shops_elasticity_is_how_its_chances_move_with_price() -> None:
+def test_the_simulated_shops_elasticity_is_how_its_chances_move_with_price(tmp_path: Path) -> None:
     shop = IngestParams.model_validate(
         {"source": "simulated", "as_of": date(2026, 3, 1), "window_days": 3, "simulated": {"size": "tiny", "seed": 1}}
     )
@@ -222,3 +223,14 @@ def test_the_simulated_shops_elasticity_is_how_its_chances_move_with_price() -> 
     before, after = (odds(each, shown, day) for each in (world, dearer))
     moved = np.log(after.click * after.cart * after.buy) - np.log(before.click * before.cart * before.buy)
     np.testing.assert_allclose(elasticity_of(world, shown, before), moved / np.log1p(step), atol=1e-3)
+
+    tables, oracle = made.whole()
+    for name in ("events", "items"):
+        write_table(tmp_path / "tables", name, tables[name])
+    write_json(tmp_path / "oracle.json", {"known": True})
+    pq.write_table(oracle["exposures"], tmp_path / "exposures.parquet")
+    told, exposures = true_elasticities(tmp_path, tmp_path / "tables"), oracle["exposures"].to_pandas()
+    assert told[WHOLE] == pytest.approx(np.average(exposures["elasticity"], weights=exposures["p_purchase"]))
+    assert set(told) - {WHOLE} <= set(tables["items"]["category"].to_pylist()) and -3 < told[WHOLE] < 0
+    pq.write_table(oracle["exposures"].drop_columns(["elasticity"]), tmp_path / "exposures.parquet")
+    assert true_elasticities(tmp_path, tmp_path / "tables") == {}
