@@ -197,7 +197,20 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "config": set(),
     "writing": {"products"},
     "retraining": {"tracking"},
-    "serving": {"advice", "writing", "tracking", "fusion", "members", "examples", "features", "privacy"},
+    "serving": {
+        *(
+            "advice",
+            "examples",
+            "features",
+            "fusion",
+            "members",
+            "privacy",
+            "retraining",
+            "sources",
+            "tracking",
+            "writing",
+        )
+    },
     "privacy": {"tracking", "retraining"},
     "airflow": {"retraining"},
     "datasets": {"examples", "features", "sources"},

@@ -27,6 +27,8 @@ from triad.evaluation.scoring import ask
 from triad.evaluation.window import window
 from triad.examples import dataset
 from triad.fusion.fused import Fused
+from triad.serving import asking
+from triad.serving.holder import Place
 from triad.stages.champion import champion as fetch_champion
 from triad.stages.publish import publish
 from triad.texts import Texts
@@ -125,6 +127,27 @@ def test_publishing_again_registers_nothing(again: Path, monkeypatch: pytest.Mon
     publish(make_params(evaluate={"margin": 0.5}))
     assert outcome() == first and registry.versions(runs_client(), "triad") == made
     assert "0.5" not in why("1")
+
+
+def test_the_service_starts_from_the_state_of_its_version_and_night(
+    again: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, read = Place("triad", "champion", make_params().recommend, lambda: again), "is of another night or version"
+    assert place.mark()[0] == "1" and "the state" not in caplog.text
+    caplog.set_level("INFO", "triad.serve")
+    written = place.load("1")
+    assert written.version == "1" and read not in caplog.text
+    note = again / lineage.SERVED / "night.json"
+    note.write_text(note.read_text() + " ")
+    from_tables = place.load("1")
+    assert caplog.text.count(read) == 1
+    lists = [asking.recommend(n.visit(7, [], n.moment), 5) for n in (written.night, from_tables.night)]
+    assert lists[0].items.tolist() == lists[1].items.tolist() and len(lists[0].items) == 5
+    publish(make_params())  # the same night again writes the same state
+    place.load("1")
+    (again / TABLES / "events" / "day=2026-02-05").mkdir()  # a newer night's tables
+    place.load("1")
+    assert caplog.text.count(read) == 2
 
 
 def light_night(of: str, *, doubts: tuple[str, ...] = (), **dials: bool) -> dict:

@@ -27,7 +27,7 @@ def drawn() -> dict[str, str]:
 def test_compose_refuses_to_start_without_a_secret(name: str, tmp_path: Path) -> None:
     assert f"{name}=\n" in (DOCKER / ".env.example").read_text(), "it must stand there, empty"
     with pytest.raises(ValueError, match=name):
-        services({**drawn(), name: ""}, tmp_path)
+        services({**drawn(), name: ""}, tmp_path, frozenset({"gpu", "serve"}))
 
 
 def test_every_variable_is_in_the_example_and_drawn_secrets_fit_into_addresses() -> None:
@@ -64,7 +64,7 @@ def test_no_secret_is_written_down(name: str) -> None:
     assert not re.search(r"\$\{\w*(PASSWORD|SECRET|KEY)", " ".join(service.get("command", []))), "seen in `ps`"
 
 
-@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+@pytest.mark.parametrize("name", ["worker", "worker-gpu", "serve"])
 def test_what_a_task_runs_cannot_reach_the_metadata_database(name: str) -> None:
     given = RAW["services"][name]["environment"]
     assert not {"SQL_ALCHEMY_CONN", "FERNET_KEY", "JWT_SECRET", "SECRET_KEY"} & {key.split("__")[-1] for key in given}
@@ -90,9 +90,10 @@ def test_only_init_writes_the_code_that_airflow_runs() -> None:
 
 
 def test_what_a_worker_may_write_airflows_parts_may_at_most_read() -> None:
-    assert {"worker", "worker-gpu", "init-state"} == WORKERS
+    assert {"worker", "worker-gpu", "init-state", "serve"} == WORKERS
     written = {volume for name in WORKERS for volume, writable in mounts(name).items() if writable}
-    assert written == {"state", "logs"}
+    assert written == {"state", "logs", "shown"}
+    assert mounts("serve") == {"code": False, "state": False, "shown": True}
     for name in AIRFLOW | {"init", "mlflow"}:
         assert not written & {volume for volume, writable in mounts(name).items() if writable}, name
         assert "user" not in RAW["services"][name]  # the image's: triad
@@ -133,9 +134,10 @@ def test_what_comes_back_from_the_store_is_held_against_its_hash() -> None:
 
 
 def test_loopback_starts_what_compose_starts(tmp_path: Path) -> None:
-    """Only hosts, mounted paths and `${…}` differ; the GPU's worker alone is left out."""
-    local = {service.name: service for service in services(drawn(), tmp_path)}
-    assert {*RAW["services"]} - {*local} == {"worker-gpu"}
+    """Only hosts, mounted paths and `${…}` differ. The GPU's worker is left out, and the service: it needs a model."""
+    started = {service.name for service in services(drawn(), tmp_path)}
+    assert {*RAW["services"]} - started == {"worker-gpu", "serve"}
+    local = {service.name: service for service in services(drawn(), tmp_path, frozenset({"serve"}))}
     for name, service in local.items():
         body = RAW["services"][name]
         written = [*body.get("entrypoint", []), *body["command"]]

@@ -26,6 +26,7 @@ from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected
 from triad.retraining.commands import retraining
 from triad.serving.commands import serve
+from triad.serving.online_commands import online
 from triad.tuning.commands import tune
 from triad.writing.commands import describe
 
@@ -134,6 +135,7 @@ commands.add_command(retraining)
 commands.add_command(ablations)
 commands.add_command(tune)
 commands.add_command(serve)
+commands.add_command(online)
 commands.add_command(forget)
 commands.add_command(pseudonym)
 commands.add_command(describe)

@@ -32,6 +32,10 @@ class IngestParams(Section):
         default=False,
         description="ids of users, events, visits and messages become keyed hashes (docs/privacy.md)",
     )
+    shown: str | None = Field(
+        default=None,
+        description="folder of serve.log, whose impressions are read beside the source's events; null: none",
+    )
     simulated: SimulatedParams = SimulatedParams()
     files: FilesParams | None = None
 

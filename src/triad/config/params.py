@@ -27,6 +27,7 @@ from triad.config.recommend import RecommendParams
 from triad.config.refit import RefitParams
 from triad.config.retraining import RetrainingParams
 from triad.config.runtime import RuntimeParams
+from triad.config.serve import ServeParams
 from triad.config.similarity import SimilarityParams
 from triad.config.tasks import Tasks
 from triad.config.text import TextParams
@@ -62,6 +63,7 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     publish: PublishParams = PublishParams()
     recommend: RecommendParams = RecommendParams()
+    serve: ServeParams = ServeParams()
 
     @model_validator(mode="after")
     def _cross_checks(self) -> Params:

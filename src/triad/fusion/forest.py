@@ -16,6 +16,8 @@ from triad.errors import TriadError
 
 ROWS = 16_384
 """Rows that all trees read before the next ones: they stay in the processor's cache."""
+FEW = 1_024
+"""Rows of which all splits of all trees are asked at once: for one list, one tree after another takes too long."""
 LEAVES = 16
 """Of a tree at most: each is a bit."""
 CATEGORICAL, DEFAULT_LEFT, NAN_IS_MISSING = 1, 2, 8
@@ -39,6 +41,45 @@ class Tree:
             right = columns[column] > limit if nan_left else ~(columns[column] <= limit)
             lost |= right.view(np.uint8) * bits
         total += np.take(self.value, lost)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The same trees side by side, each with as many splits as the largest; a split too many sends nobody right."""
+
+    column: Ints  # (trees · splits,)
+    limit: Floats
+    nan_right: np.ndarray
+    lost: Ints
+    value: Floats  # (trees, 2^leaves)
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree]) -> Stack:
+        """Of at least one tree."""
+        splits, width = (max(map(len, parts)) for parts in ([t.column for t in trees], [t.value for t in trees]))
+        shape, size = (len(trees), max(splits, 1)), np.result_type(*(tree.lost.dtype for tree in trees))
+        stack = cls(
+            np.zeros(shape, np.int64),
+            np.full(shape, np.inf, np.float32),
+            np.zeros(shape, bool),
+            np.zeros(shape, size),
+            np.zeros((len(trees), width)),
+        )
+        for row, tree in enumerate(trees):
+            mine = row, slice(len(tree.column))
+            stack.column[mine], stack.limit[mine], stack.lost[mine] = tree.column, tree.limit, tree.lost
+            stack.nan_right[mine] = ~np.array(tree.nan_left, bool)
+            stack.value[row, : len(tree.value)] = tree.value
+        return stack
+
+    def scores(self, columns: Floats) -> Floats:
+        """(p,) sums, added in the order of the trees, of (p, columns) float32."""
+        asked = np.ascontiguousarray(columns.T, np.float32)[self.column.ravel()]
+        right = asked > self.limit.reshape(-1, 1)
+        right |= np.isnan(asked) & self.nan_right.reshape(-1, 1)
+        lost = np.where(right, self.lost.reshape(-1, 1), 0).astype(self.lost.dtype)
+        bits = np.bitwise_or.reduce(lost.reshape(*self.column.shape, -1), axis=1)
+        return np.add.reduce(np.take_along_axis(self.value, bits.astype(np.intp), axis=1), axis=0)
 
 
 def forest(text: str) -> list[Tree]:

@@ -17,7 +17,7 @@ from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.fusion.candidates import Candidates, Queries, propose
-from triad.fusion.forest import Tree, forest, scores_by
+from triad.fusion.forest import FEW, Stack, Tree, forest, scores_by
 from triad.fusion.signals import Reading, names, signals
 from triad.members.chances import Chances
 
@@ -66,7 +66,7 @@ class Reranker:
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
-        return self.scores_by(columns, (len(self._forest),))[0]
+        return self._stack.scores(columns) if len(columns) <= FEW else self.scores_by(columns, (len(self._forest),))[0]
 
     def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
         """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
@@ -88,6 +88,10 @@ class Reranker:
     @cached_property
     def _forest(self) -> list[Tree]:
         return forest(self.text)
+
+    @cached_property
+    def _stack(self) -> Stack:
+        return Stack.of(self._forest)
 
     def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
         """The candidates, and the probability of each among them (p,), in the learned order.

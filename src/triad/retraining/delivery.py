@@ -94,7 +94,7 @@ def renew(checkout: Path) -> str:
     Raises:
         TriadError: there are no tables, or the lists could not be made.
     """
-    source = _newest(checkout)
+    source = newest(checkout)
     with in_use(source) if (source / RECORD).is_file() else nullcontext():
         return _renew(checkout, source)
 
@@ -131,16 +131,21 @@ def _renew(checkout: Path, source: Path) -> str:
     )
 
 
-def _newest(checkout: Path) -> Path:
+def newest(checkout: Path) -> Path:
+    """The newest closed run that still has its tables, else the checkout itself.
+
+    Raises:
+        TriadError: neither has any.
+    """
     closed = [record.parents[1] for record in workspaces(checkout).glob(f"*/{CLOSED}")]
     closed.sort(key=lambda folder: (folder / CLOSED).stat().st_mtime, reverse=True)
     for folder in [*closed, checkout]:
         if (folder / TABLES).is_dir():
             return folder
     raise TriadError(
-        "the alias has moved, but no tables are at hand to make the lists from",
+        "no tables are at hand to make lists from",
         where=str(checkout),
-        mend="`dvc repro validate`, then `triad retraining deliver`",
+        mend="`dvc repro validate`; where the alias has moved, then `triad retraining deliver`",
     )
 
 

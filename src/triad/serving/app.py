@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,18 +14,19 @@ from fastapi.staticfiles import StaticFiles
 
 from triad.advice.wish import Wish
 from triad.errors import TriadError
-from triad.schema import EVENT_KINDS
 from triad.serving import asking, describing, refusals, schemas
+from triad.serving.changes import changes
+from triad.serving.customers import Customers, described_item, number, shown
 from triad.serving.guard import Guard, Limits
 from triad.serving.holder import Holder, Served
 from triad.serving.metrics import Metrics
-from triad.serving.night import Event, Night, Visit
+from triad.serving.night import Night
 from triad.serving.refusals import LackingError, UnknownError
-from triad.serving.words import told
 from triad.tracking import asked
 from triad.tracking.answering import answers
-from triad.tracking.recommending import DAY
 
+CHANGED = 20
+"""Items of a request that it is told of what would change their scores."""
 PAGE = Path(__file__).parent / "page"
 OTHERS = ("price", "classify")
 """Modes that a registered model may have besides."""
@@ -44,6 +44,7 @@ def make(
     poll: float = 5.0,
     demo: bool = False,
     writer: Path | None = None,
+    customers: Customers | None = None,
 ) -> Any:
     """The service around what `holder` hands out.
 
@@ -52,18 +53,23 @@ def make(
         poll: seconds between looks for another version.
         demo: also the page, and the names of a few customers for it.
         writer: where `triad describe` left what writes texts, read again when it was made anew.
+        customers: what names of customers mean, and where impressions are written down; None: nowhere.
     """
-    metrics = Metrics()
+    metrics, who = Metrics(), customers or Customers()
+    metrics.lost = who.lost
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         holder.watch(poll, lambda outcome: metrics.swaps.update([outcome]))
+        if who.trial is not None:
+            who.trial.holder.watch(poll, lambda outcome: metrics.swaps.update([f"challenger {outcome}"]))
         yield
         holder.stop()
+        who.close()
 
     app = FastAPI(title="Triad", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=CAUSES)
     refusals.install(app)
-    _answering(app, holder)
+    _answering(app, holder, who)
     _of_products(app, holder)
     _other_modes(app, holder)
     describing.add(app, writer, lambda **more: _said(holder.now, **more))
@@ -82,26 +88,18 @@ def make(
     return Guard(app, key, limits or Limits(), metrics, paths)
 
 
-def _answering(app: FastAPI, holder: Holder) -> None:
+def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
     @app.post("/recommend", summary="A customer's list, best first")
     def recommend(body: schemas.Recommend) -> JSONResponse:
-        served = holder.now
-        listed = served.recommend(_visit(served.night, body), body.k, why=body.why)
-        rows = []
-        for place, item in enumerate(listed.items.tolist()):
-            row = {"rank": place + 1, **_item(served.night, item), "score": _number(listed.scores[place])}
-            row |= {"explored": bool(listed.explored[place]), "reason": listed.reasons[place]}
-            if body.why:
-                row["why"] = [told(part) for part in listed.parts[place]]
-                row["why_found"] = [told(part) for part in listed.order[place]]
-            rows.append(row)
-        more = {"why_sums_to": "log odds of the score" if listed.log_odds else "score"} if body.why else {}
-        return _said(served, user_id=body.user_id, items=rows, **more)
+        served, rows = who.answer(holder.now, body)
+        sums = "log odds of the score" if rows and rows[0]["log_odds"] else "score"
+        more = {"why_sums_to": sums} if body.why else {}
+        return _said(served, **who.described(served.night, body), items=[shown(row) for row in rows], **more)
 
     @app.post("/score", summary="What each task says of items, were they shown now")
     def score(body: schemas.Score) -> JSONResponse:
         served = holder.now
-        night, visit = served.night, _visit(served.night, body)
+        night, visit = served.night, who.visit(served.night, body)
         items = np.array([_row(night.items, each.item_id, "items.item_id") for each in body.items])
         places = [each.position for each in body.items]
         with served.lock:
@@ -110,7 +108,12 @@ def _answering(app: FastAPI, holder: Holder) -> None:
             {"item_id": each.item_id, **{task: _of(night, task, values[at]) for task, values in scores.items()}}
             for at, each in enumerate(body.items)
         ]
-        return _said(served, user_id=body.user_id, items=rows)
+        if body.changes:
+            for row, item, each in zip(rows[:CHANGED], items.tolist(), body.items, strict=False):
+                with served.lock:
+                    found = changes(visit, item, each.position, each.surface)
+                row["changes"] = [{"if": change.words, **change.scores} for change in found]
+        return _said(served, **who.described(night, body), items=rows)
 
     @app.post("/similar", summary="What to show beside an item")
     def similar(body: schemas.Similar) -> JSONResponse:
@@ -121,7 +124,7 @@ def _answering(app: FastAPI, holder: Holder) -> None:
             raise LackingError("there are no such lists", where=body.by, mend="set recommend.page_items above 0")
         part = slice(int(page.start[item]), int(min(page.start[item] + body.k, page.start[item + 1])))
         rows = [
-            {"rank": at + 1, **_item(night, int(other)), "score": _number(score), "visits": int(visits)}
+            {"rank": at + 1, **described_item(night, int(other)), "score": number(score), "visits": int(visits)}
             for at, (other, score, visits) in enumerate(
                 zip(page.other[part], page.score[part], page.visits[part], strict=True)
             )
@@ -136,7 +139,7 @@ def _answering(app: FastAPI, holder: Holder) -> None:
         with served.lock:
             found = asking.find(served.night, body.query, body.k)
         rows = [
-            {"rank": at + 1, **_item(served.night, int(item)), "score": _number(score)}
+            {"rank": at + 1, **described_item(served.night, int(item)), "score": number(score)}
             for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
         ]
         return _said(served, match=found.match, items=rows)
@@ -219,57 +222,22 @@ def _page(app: FastAPI, holder: Holder) -> None:
     app.mount("/", StaticFiles(directory=PAGE, html=True))
 
 
-def _visit(night: Night, body: schemas.Customer) -> Visit:
-    """The customer of a request.
-
-    Raises:
-        TriadError: the customer or an item is not known, or a time does not fit.
-    """
-    user = _row(night.users, body.user_id, "user_id")
-    events, last = [], night.moment - 1_000_000
-    for each in body.events:
-        last = last + 1_000_000 if each.occurred_at is None else schemas.micros(each.occurred_at)
-        item = _row(night.items, each.item_id, "events.item_id")
-        if night.data.items.available_from[item] > last:
-            mend = "send what happened once the item was there"
-            raise TriadError("an item was not there yet at that time", where="events.item_id", mend=mend)
-        events.append(Event(item, EVENT_KINDS.index(each.kind), last))
-    newest = max((each.time for each in events), default=night.moment - 1)
-    at = schemas.micros(body.at) if body.at is not None else min(newest + 1, night.moment + DAY - 1)
-    return night.visit(user, events, at)
-
-
 def _row(known: Mapping[str, int], name: str, where: str) -> int:
     if (row := known.get(name)) is None:
         raise UnknownError("is not known as of the night", where=where, mend="name one that the night's tables hold")
     return row
 
 
-def _item(night: Night, item: int) -> dict[str, Any]:
-    price = night.known.catalogue.list_price[item]
-    return {
-        "item_id": night.data.items.item_id[item],
-        "title": night.titles[item],
-        "category": night.categories[item],
-        "brand": night.brands[item],
-        "price_cents": int(price) if price > 0 else None,
-    }
-
-
 def _of(night: Night, task: str, values: Any) -> Any:
     """A score as JSON has it; of classes each one's probability."""
     classes = night.data.meta.classes.get(task)
     if classes is None:
-        return _number(values)
-    return {name: _number(value) for name, value in zip(classes, values, strict=True)}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
+        return number(values)
+    return {name: number(value) for name, value in zip(classes, values, strict=True)}
 
 
 def _sent(value: Any) -> Any:
-    return _number(value) if isinstance(value, float) else value
+    return number(value) if isinstance(value, float) else value
 
 
 def _lacks(mode: str) -> LackingError:

@@ -24,6 +24,7 @@ class Listed:
     items: Ints  # catalogue rows
     scores: Floats
     explored: np.ndarray  # drawn at random, which leaves no score
+    propensity: Floats  # the probability with which each came into the list
     reasons: list[str]
     parts: list[list[Part]]  # what each score is made of, if asked for
     order: list[list[Part]]  # what brought each item among the candidates, of a re-ranker
@@ -49,6 +50,7 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
         parts = dict(zip(found.item.tolist(), scored.parts, strict=True))
     lists = Lists.of(*recommending.top(pairs, night.order, len(night.order))).arranged(night.groups, settings)
     new = recommending.new_items(night.data, visit.moment, settings.new_days)
+    free = np.setdiff1d(new[shelf.allows(queries.users)[0, new]], lists.pairs.item)
     lists = lists.with_explored(new, shelf, settings, seed=visit.moment // DAY + visit.user)
     told = recommending.reasons(visit.data, lists.pairs, night.standings, night.titles, night.categories)
     items = lists.pairs.item
@@ -56,6 +58,7 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
         items,
         lists.pairs.score,
         lists.explored,
+        np.where(lists.explored, lists.explored.sum() / max(len(free), 1), 1.0),
         told,
         [parts.get(item, []) for item in items.tolist()] if why else [],
         of_order(ranker, queries, chances, items) if why else [],

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from triad.config.serve import ServeParams
+    from triad.serving.holder import Place
+    from triad.serving.trial import Trial
 
 KEY = "TRIAD_SERVE_KEY"
 """The environment variable that holds what requests must bring as X-API-Key."""
@@ -21,7 +27,12 @@ SETTINGS = "TRIAD_SERVE_SETTINGS"
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8400, show_default=True, type=click.IntRange(0, 65_535))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="processes")
-@click.option("--tables", type=click.Path(path_type=Path), default=None, help="folder of a night's validated tables")
+@click.option(
+    "--tables",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="folder of a night's validated tables, in place of the newest night's",
+)
 @click.option("--poll", default=5.0, show_default=True, type=click.FloatRange(0.1, 3600), help="seconds between looks")
 @click.option("--demo", is_flag=True, help="also a page to try it on")
 def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: float, demo: bool) -> None:
@@ -29,7 +40,6 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
 
     import uvicorn
 
-    from triad.artifacts import TABLES
     from triad.errors import TriadError
 
     if host not in ("127.0.0.1", "::1", "localhost") and not os.environ.get(KEY):
@@ -39,7 +49,7 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
     # one customer's arrays are small: threads would only wait for one another
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
-    os.environ[SETTINGS] = json.dumps({"tables": str(tables or TABLES), "poll": poll, "demo": demo})
+    os.environ[SETTINGS] = json.dumps({"tables": tables and str(tables), "poll": poll, "demo": demo})
     if demo:
         click.echo(f"Triad's page is at http://{host}:{port}/ in a moment; Ctrl-C stops it.")
     uvicorn.run(
@@ -64,12 +74,35 @@ def app() -> Any:
 
     from triad.artifacts import ARTIFACTS
     from triad.config.params import load
+    from triad.privacy.pseudonyms import needed_key
+    from triad.retraining.delivery import newest
+    from triad.retraining.run import checkout
     from triad.serving.app import make
+    from triad.serving.customers import Customers
     from triad.serving.holder import Holder, Place
+    from triad.serving.impressions import ImpressionLog
 
     logging.getLogger("triad").setLevel(logging.INFO)
     asked, params = json.loads(os.environ[SETTINGS]), load()
-    place = Place(params.publish.model, params.publish.alias, Path(asked["tables"]), params.recommend)
-    holder, writer = Holder(place.mark, place.load), ARTIFACTS / "describe" / "writer"
-    key = os.environ.get(KEY) or None
-    return make(holder, key=key, poll=asked["poll"], demo=asked["demo"], writer=writer)
+    chosen, hides = params.serve, params.ingest.pseudonymise
+    tables = Path(asked["tables"]) if asked["tables"] else None
+    place = Place(params.publish.model, params.publish.alias, params.recommend, lambda: newest(checkout()), tables)
+    customers = Customers(
+        ImpressionLog(Path(chosen.log), chosen.sync, chosen.file_mb << 20) if chosen.log else None,
+        needed_key("ingest.pseudonymise: true").pseudonym if hides else None,
+        _trial(chosen, place),
+    )
+    holder, key = Holder(place.mark, place.load), os.environ.get(KEY) or None
+    writer = ARTIFACTS / "describe" / "writer"
+    return make(holder, key=key, poll=asked["poll"], demo=asked["demo"], customers=customers, writer=writer)
+
+
+def _trial(chosen: ServeParams, place: Place) -> Trial | None:
+    """The challenger that the settings name."""
+    from triad.serving.holder import Holder
+    from triad.serving.trial import Trial
+
+    if chosen.trial.alias is None or chosen.log is None:
+        return None
+    beside = replace(place, alias=chosen.trial.alias)
+    return Trial(chosen.trial, Holder(beside.mark, beside.load), Path(chosen.log) / "trial")

@@ -17,16 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from triad.artifacts import TABLES, read_json
 from triad.config.recommend import RecommendParams
+from triad.digests import digest
 from triad.errors import TriadError
 from triad.members.protocol import Keeper
 from triad.privacy import forgotten
-from triad.serving import asking
+from triad.serving import asking, stored
 from triad.serving.asking import Listed
 from triad.serving.night import Event, Night, Visit
 from triad.tracking import fetching, registry
+from triad.tracking.lineage import SERVED
 from triad.tracking.packaged import is_of_this_code
-from triad.tracking.serving import load_registered
+from triad.tracking.serving import ServingModel, load_registered
 from triad.tracking.stock import with_stock
 from triad.tracking.store import client
 
@@ -67,18 +70,19 @@ class Served:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the model is registered, and the night's tables."""
+    """Where the model is registered, and the folder whose artifacts are the newest night's."""
 
     model: str
     alias: str
-    tables: Path
     settings: RecommendParams
+    night: Callable[[], Path]
+    tables: Path | None = None  # None: those of the night
 
     @cached_property
     def _client(self) -> Any:
         return client(make=False)
 
-    def mark(self) -> tuple[str, int]:
+    def mark(self) -> tuple[str, str, int]:
         """Changes when another version serves, or another night's tables lie there.
 
         Raises:
@@ -97,7 +101,11 @@ class Place:
                 where=f"model {self.model}, alias {self.alias}",
                 mend="promote one: `dvc repro`",
             )
-        return version, self.tables.stat().st_mtime_ns if self.tables.is_dir() else 0
+        tables = self._tables()
+        return version, str(tables), tables.stat().st_mtime_ns if tables.is_dir() else 0
+
+    def _tables(self) -> Path:
+        return self.tables or self.night() / TABLES
 
     def load(self, version: str) -> Served:
         """The state of `version` on the night's tables.
@@ -113,12 +121,30 @@ class Place:
                 where=f"model {self.model}, version {version}",
                 mend="check out the commit `triad why` names and serve from there",
             )
-        night = Night.of(load_registered(self.model, version, folder), self.tables, with_stock(self.settings))
+        model = load_registered(self.model, version, folder)
+        night = self._written(folder, model) or Night.of(model, self._tables(), with_stock(self.settings))
         gone = forgotten.read()
         for name in [name for name in night.users if gone.holds(name)]:
             del night.users[name]
         lineage = registry.describe(self.model, version).lineage
         return warmed(Served(version, night, dict(lineage.get("verdict", {})), files=files))
+
+    def _written(self, files: Path, model: ServingModel) -> Night | None:
+        """The state that was signed with the version, if it is the one that lies here and is of the tables' night."""
+        signed = files / "artifacts" / SERVED.with_suffix(".json").name
+        state = self.night() / SERVED
+        if not state.is_dir() or not signed.is_file():
+            return None
+        told = read_json(signed)
+        days = [day.name.removeprefix("day=") for day in self._tables().glob("events/day=*")]
+        if max(days, default=told["last_day"]) != told["last_day"] or digest(state) != told["digest"]:
+            LOG.info("the state in %s is of another night or version: the tables are read", state)
+            return None
+        try:
+            return stored.load(state, model, with_stock(self.settings), self._tables())
+        except TriadError as error:
+            LOG.warning("%s", error)
+            return None
 
 
 def warmed(served: Served) -> Served:
@@ -139,7 +165,7 @@ def warmed(served: Served) -> Served:
 class Holder:
     """Hands out what serves. `watch` looks for another every `seconds`, on a thread of its own."""
 
-    def __init__(self, mark: Callable[[], tuple[str, int]], load: Callable[[str], Served]) -> None:
+    def __init__(self, mark: Callable[[], Any], load: Callable[[str], Served]) -> None:
         self._mark, self._load = mark, load
         self._at = mark()
         self.now = load(self._at[0])

@@ -21,6 +21,7 @@ class Metrics:
         self._buckets: Counter[tuple[str, int]] = Counter()  # path and place in BOUNDS
         self._seconds: dict[str, float] = {}
         self.swaps: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()
 
     def observe(self, path: str, status: int, seconds: float) -> None:
         """One answered request."""
@@ -46,6 +47,11 @@ class Metrics:
             lines += [f'triad_request_seconds_count{{path="{path}"}} {below}']
         lines += ["# HELP triad_model_swaps_total Models loaded, by outcome.", "# TYPE triad_model_swaps_total counter"]
         lines += [f'triad_model_swaps_total{{outcome="{name}"}} {n}' for name, n in sorted(self.swaps.items())]
+        lines += [
+            "# HELP triad_impressions_lost_total Not written down.",
+            "# TYPE triad_impressions_lost_total counter",
+        ]
+        lines.append(f"triad_impressions_lost_total {self.lost.total()}")
         lines += ["# HELP triad_model_info The version that serves.", "# TYPE triad_model_info gauge"]
         lines.append(f'triad_model_info{{version="{version}"}} 1')
         lines += ["# HELP process_resident_memory_bytes Memory.", "# TYPE process_resident_memory_bytes gauge"]

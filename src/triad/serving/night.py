@@ -21,10 +21,10 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features import build
 from triad.features.context import Known, Rows
-from triad.features.dataset import Streams
+from triad.features.dataset import Streams, Users
 from triad.features.signals import SLOTS, slots
 from triad.fusion.ranker import Ranker
-from triad.schema import EVENT_KINDS
+from triad.texts import Texts, joined
 from triad.tracking import recommending
 from triad.tracking.arranging import codes
 from triad.tracking.forecasting import forecasts
@@ -82,8 +82,7 @@ class Night:
         Raises:
             TriadError: the tables do not fit the contract or the model.
         """
-        if settings.order_by is not None and settings.order_by not in model.fused.tasks:
-            settings = settings.model_copy(update={"order_by": None})
+        settings = fitting(settings, model)
         with opened(tables) as session:
             moment = midnight_after(session)
             data = model.standing(session)
@@ -92,12 +91,18 @@ class Night:
             shown = pages(session, settings, moment)[1]
             places = slots(session) if known.places else {}
         beside = {name: _page(each, len(hide)) for name, each in shown.items()}
-        return cls(model, settings, moment, data, known, places, surface, hide, *names, beside, tables)
+        who = _with_guest(data, known, moment)
+        return cls(model, settings, moment, *who, places, surface, hide, *names, beside, tables)
 
     @cached_property
     def users(self) -> dict[str, int]:
-        """Id → row."""
-        return {name: row for row, name in enumerate(self.data.users.user_id)}
+        """Id → row; the guest has none."""
+        return {name: row for row, name in enumerate(self.data.users.user_id[: self.guest])}
+
+    @property
+    def guest(self) -> int:
+        """The row of whoever the night's tables lack: nothing is known of them, and they signed up just now."""
+        return len(self.data.users.user_id) - 1
 
     @cached_property
     def items(self) -> dict[str, int]:
@@ -218,8 +223,18 @@ class Visit:
     def shelf(self) -> Shelf:
         return self.night.shelf.after(self.data, self.moment, self.night.settings, self.night.repeats)
 
-    def exposures(self, items: Ints, position: Sequence[int | None], surface: Sequence[str | None]) -> Dataset:
-        """The data with these items shown to the customer now, each row as if the log held it."""
+    def exposures(
+        self,
+        items: Ints,
+        position: Sequence[int | None],
+        surface: Sequence[str | None],
+        price: Floats | None = None,
+    ) -> Dataset:
+        """The data with these items shown to the customer now, each row as if the log held it.
+
+        Args:
+            price: (n,) cents, NaN for what the item costs.
+        """
         known, count = self.night.known, len(items)
         shown = known.funnel.shown  # else no log tells a position
         at = [None if not shown else each for each in position]
@@ -230,7 +245,7 @@ class Visit:
             history=np.full(count, self.history, np.int32),
             position=np.array([np.nan if each is None else each for each in at], np.float32),
             surface=np.array([known.surfaces.index(s) if s in known.surfaces else -1 for s in surface], np.int8),
-            price=np.full(count, np.nan, np.float32),
+            price=np.full(count, np.nan, np.float32) if price is None else np.asarray(price, np.float32),
             query=np.full(count, -1),
             place=np.array([self._place(s, p) for s, p in zip(surface, at, strict=True)]),
         )
@@ -240,9 +255,19 @@ class Visit:
         return self.night.places.get((surface or "", min(position or 0, SLOTS)), -1)
 
 
-def kind_of(name: str) -> int:
-    """The number of a kind of event."""
-    return EVENT_KINDS.index(name)
+def fitting(settings: RecommendParams, model: ServingModel) -> RecommendParams:
+    """`settings`, whose `order_by` is null where the model has no such task."""
+    known = settings.order_by is None or settings.order_by in model.fused.tasks
+    return settings if known else settings.model_copy(update={"order_by": None})
+
+
+def _with_guest(data: Dataset, known: Known, moment: int) -> tuple[Dataset, Known]:
+    users, streams, catalogue = data.users, data.streams, known.catalogue
+    names, since = joined([users.user_id, Texts.of([""])]), np.append(users.signed_up_at, moment)
+    fresh = Users(names, np.pad(users.attributes, ((0, 1), (0, 0))), since, np.append(users.fold, 0))
+    longer = replace(streams, offsets=np.append(streams.offsets, streams.offsets[-1]))
+    catalogue = replace(catalogue, user_id=names, signed_up_at=np.append(catalogue.signed_up_at, moment))
+    return data.replaced(users=fresh, streams=longer), replace(known, catalogue=catalogue, streams=longer)
 
 
 def _page(lists: Neighbours, items: int) -> Page:

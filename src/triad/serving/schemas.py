@@ -37,6 +37,8 @@ class Customer(Request):
 class Recommend(Customer):
     k: int = Field(default=20, ge=1, le=MOST_LISTED)
     why: bool = Field(default=False, description="also what each score is made of")
+    surface: Id | None = Field(default=None, description="where the list will be shown: it is logged as impressions")
+    request_id: Id | None = Field(default=None, description="of a request that may be repeated: it is logged once")
 
 
 class Shown(Request):
@@ -47,6 +49,7 @@ class Shown(Request):
 
 class Score(Customer):
     items: list[Shown] = Field(min_length=1, max_length=MOST_ITEMS)
+    changes: bool = Field(default=False, description="also what would change it, of the first 20 items")
 
 
 class Similar(Request):

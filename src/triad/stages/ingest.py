@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad import artifacts
@@ -21,6 +22,7 @@ from triad.progress import Progress
 from triad.redaction import shown_path
 from triad.schema import REQUIRED
 from triad.sources.contract import check
+from triad.sources.shown import events, of_day
 from triad.tables import write_table
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ def _files(chosen: IngestParams, who: Persons, output: Path, oracle: Path) -> di
     for name in REQUIRED:
         if name not in tables:
             raise TriadError("the table is missing", where=f"table {name}", mend="name its files under ingest.files")
-    checked = {name: check(name, who.table(name, data), chosen) for name, data in tables.items()}
+    known = {name: who.table(name, data) for name, data in tables.items()}
+    if (shown := _shown(chosen, who, known["users"], known["items"])) is not None:
+        known["events"] = pa.concat_tables([known["events"], shown])
+    checked = {name: check(name, data, chosen) for name, data in known.items()}
     write_json(oracle / "oracle.json", {"known": False})
     return {name: write_table(output, name, data) for name, data in checked.items()}
 
@@ -68,11 +73,10 @@ def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -
     from triad.sources.simulated import simulate
 
     shop = simulate(chosen)
-    rows = {
-        name: write_table(tables, name, check(name, who.table(name, data), chosen))
-        for name, data in shop.tables.items()
-    }
-    rows["events"] = _write_days(shop, chosen, who, tables, oracle)
+    known = {name: who.table(name, data) for name, data in shop.tables.items()}
+    rows = {name: write_table(tables, name, check(name, data, chosen)) for name, data in known.items()}
+    shown = _shown(chosen, who, known["users"], known["items"])
+    rows["events"] = _write_days((shop, shown), chosen, who, tables, oracle)
     for name, data in shop.oracle.items():
         pq.write_table(who.rows(f"truth of {name}", data), oracle / f"{name}.parquet", compression="zstd")
     known = {"known": True, "source": "simulated", "size": chosen.simulated.size, "seed": chosen.simulated.seed}
@@ -80,13 +84,25 @@ def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -
     return rows
 
 
-def _write_days(shop: Shop, chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> int:
+def _shown(chosen: IngestParams, who: Persons, users: pa.Table, items: pa.Table) -> pa.Table | None:
+    """The events of the service's log. It names persons as the tables do, by pseudonyms where those are."""
+    if chosen.shown is None:
+        return None
+    return who.forgotten.without(events(Path(chosen.shown), chosen.as_of, chosen.window_days, users, items))
+
+
+def _write_days(
+    logs: tuple[Shop, pa.Table | None], chosen: IngestParams, who: Persons, tables: Path, oracle: Path
+) -> int:
     """Events and exposures, one day in memory at a time; ids carry their day, so days cannot share one."""
-    count, writer = 0, None
+    (shop, shown), count, writer = logs, 0, None
     with Progress("simulating", chosen.window_days, "days") as progress:
         try:
             for day in shop.days():
-                count += write_table(tables, "events", check("events", who.table("events", day.events), chosen))
+                log = who.table("events", day.events)
+                if shown is not None:
+                    log = pa.concat_tables([log, of_day(shown, log["occurred_at"][0].as_py().date())])
+                count += write_table(tables, "events", check("events", log, chosen))
                 truth = who.rows("exposures", day.exposures)
                 writer = writer or pq.ParquetWriter(oracle / "exposures.parquet", truth.schema, compression="zstd")
                 writer.write_table(truth)

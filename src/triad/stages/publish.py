@@ -8,16 +8,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from triad import costs
-from triad.artifacts import ARTIFACTS, replacing, write_json
+from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
+from triad.digests import digest
 from triad.privacy.same_key import check_same_key
+from triad.serving import stored
+from triad.serving.night import Night
 from triad.tracking import registry, runs
 from triad.tracking.fetching import folder_of
-from triad.tracking.lineage import Lineage, collect
+from triad.tracking.lineage import REFIT, SERVED, Lineage, collect
 from triad.tracking.moving import settle
 from triad.tracking.place import experiment
+from triad.tracking.serving import ServingModel
+from triad.tracking.stock import with_stock
 from triad.tracking.store import client, locked, quiet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
 
     from triad.config.params import Params
@@ -42,12 +49,13 @@ def publish(params: Params) -> None:
     if (against := lineage.verdict.get("champion")) is not None:
         compared = registry.describe(settings.model, str(against))
         check_same_key(compared.lineage["data"], f"model {settings.model}, version {against}, the champion")
-    with locked("publish"):
-        version, run_id = _registered(mlflow_client, settings, lineage)
-        runs.log_costs(mlflow_client, run_id, costs.metrics(costs.read(), params.retraining.prices))
-    promoted, reasons = _promoted(mlflow_client, settings, lineage, version, params.retraining.light_serves)
-    champion = registry.current(mlflow_client, settings.model, settings.alias)
     with replacing(OUTPUT) as folder:
+        served = _served(params, folder, lineage)
+        with locked("publish"):
+            version, run_id = _registered(mlflow_client, settings, lineage, served)
+            runs.log_costs(mlflow_client, run_id, costs.metrics(costs.read(), params.retraining.prices))
+        promoted, reasons = _promoted(mlflow_client, settings, lineage, version, params.retraining.light_serves)
+        champion = registry.current(mlflow_client, settings.model, settings.alias)
         write_json(
             folder / "published.json",
             {
@@ -74,7 +82,21 @@ def publish(params: Params) -> None:
     )
 
 
-def _registered(mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage) -> tuple[str, str]:
+def _served(params: Params, folder: Path, lineage: Lineage) -> Path:
+    """Write what serving needs as of the night, and the file with its digest, which goes with the version."""
+    start, written = time.monotonic(), folder / SERVED.name
+    model = ServingModel.load(REFIT / "state", REFIT / "fuse")
+    written.mkdir()
+    stored.save(Night.of(model, TABLES, with_stock(params.recommend)), written)
+    signed = written.with_suffix(".json")
+    write_json(signed, {"digest": digest(written), "last_day": lineage.data["last_day"]})
+    LOG.info("served state · %.1f s", time.monotonic() - start)
+    return signed
+
+
+def _registered(
+    mlflow_client: MlflowClient, settings: PublishParams, lineage: Lineage, served: Path
+) -> tuple[str, str]:
     """Number and run of the version with this lineage, registered if there is none yet."""
     import mlflow
 
@@ -83,7 +105,7 @@ def _registered(mlflow_client: MlflowClient, settings: PublishParams, lineage: L
     tags |= {"experiment": name} if (name := experiment()) is not None else {}
     version = registry.find(mlflow_client, settings.model, lineage.key)
     if version is None:
-        run_id, uri = runs.log(mlflow_client, settings.experiment, settings.model, lineage)
+        run_id, uri = runs.log(mlflow_client, settings.experiment, settings.model, lineage, served)
         # tags come with the version: written later, a kill between would leave a version that nobody finds again
         with quiet():
             made = mlflow.register_model(uri, settings.model, tags=tags)

@@ -36,6 +36,8 @@ HEALTH = REFIT / "health.json"
 VALIDATION = ARTIFACTS / "validate" / "report" / "result.json"
 VERDICT = ARTIFACTS / "evaluate" / "report" / "verdict.json"
 METRICS = ARTIFACTS / "evaluate" / "metrics.json"
+SERVED = ARTIFACTS / "publish" / "served"
+"""What serving needs as of the night. It names persons, so the registry holds but its digest, in `served.json`."""
 
 CODE = ("src", "dvc.yaml", "expectations")
 """The paths that git reports on. DVC's own files change in every run, and the parameters are recorded in full."""
@@ -107,7 +109,7 @@ def collect(params: Params) -> Lineage:
 def told(params: Params) -> dict[str, Any]:
     """All that makes a model, flat and without secrets."""
     sections = json.loads(params.model_dump_json(by_alias=True))
-    serving = ("publish", "recommend")  # they name and use the model, they do not make it
+    serving = ("publish", "recommend", "serve")  # they name and use the model, they do not make it
     dials = flatten({name: values for name, values in sections.items() if name not in serving})
     return {name: shown_path(value) if isinstance(value, str) else value for name, value in dials.items()}
 

@@ -49,10 +49,13 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name)}" for name in NEEDED if _installed(name)]
 
 
-def log(client: MlflowClient, experiment: str, model: str, lineage: Lineage) -> tuple[str, str]:
+def log(client: MlflowClient, experiment: str, model: str, lineage: Lineage, served: Path) -> tuple[str, str]:
     """Write a run with the model, signed as one of `model`; returns its id and the model's URI.
 
     Where writing fails the run is marked so.
+
+    Args:
+        served: the file that has the digest of the served state.
     """
     import mlflow
 
@@ -68,7 +71,7 @@ def log(client: MlflowClient, experiment: str, model: str, lineage: Lineage) -> 
         if REPORT.is_file():
             mlflow.log_artifact(str(REPORT))
         update(client, run.info.run_id, lineage)
-        return run.info.run_id, _log_model(model, lineage)
+        return run.info.run_id, _log_model(model, lineage, served)
 
 
 def log_costs(client: MlflowClient, run_id: str, costs: Mapping[str, float]) -> None:
@@ -128,7 +131,7 @@ ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""))
 """What a request may say beside its tables: name, type and default."""
 
 
-def _log_model(model: str, lineage: Lineage) -> str:
+def _log_model(model: str, lineage: Lineage, served: Path) -> str:
     import mlflow
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ParamSchema, ParamSpec
@@ -147,7 +150,7 @@ def _log_model(model: str, lineage: Lineage) -> str:
         name="model",
         flavor_name="pyfunc.ModelFromCode",
         python_model=str(package / "tracking" / "registered.py"),
-        artifacts={name: part.resolve().as_uri() for name, part in parts(lineage.night).items()},
+        artifacts={n: part.resolve().as_uri() for n, part in (parts(lineage.night) | {served.stem: served}).items()},
         code_paths=[str(package)],
         signature=ModelSignature(params=ParamSchema([ParamSpec(*each) for each in ASKED])),
         pip_requirements=requirements(),
