@@ -131,7 +131,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
             running.call("PUT", f"{backfill}/pause")
             if day == KILLED:
                 found.before_the_kill.update(kill(running, run, "finetune"))
-            print(f"{day}: {running.wait(run, 900)}. {running.dag('GET', run)['note']}")
+            print(f"{day}: {running.wait(run, 3600)}. {running.dag('GET', run)['note']}")
             found.champions[day] = champion(checkout)
         yield found
 
