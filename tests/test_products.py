@@ -113,6 +113,11 @@ def test_validation_sets_aside_just_the_attributes_that_are_refused() -> None:
     assert found == refused == set(range(7))
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "9" * 400])
+def test_a_number_beyond_all_measure_says_nothing(number: str) -> None:
+    assert read(f'{{"weight": {number}}}').known == {}
+
+
 def test_contradicting_attributes_say_nothing() -> None:
     said = read(
         '{"Size": "M", "size ": "L", "Brand": "Luma", "use": ["a", "B"], "x": null, "y": NaN}', {"brand": "Pola"}

@@ -8,7 +8,6 @@ Example:
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +77,7 @@ def _value(value: Any, where: str) -> Value | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) and abs(value) < 1e300 else None
+        return float(value) if abs(value) < 1e300 else None  # nor is nan, nor a number of hundreds of digits
     return plain(value) or None if value is not None else None
 
 
