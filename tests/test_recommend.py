@@ -17,7 +17,9 @@ from make_tables import DAY, ZERO, make_tables
 from triad.artifacts import ARTIFACTS, read_json
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
+from triad.features import build
 from triad.features.build import transform
+from triad.features.signals import slots
 from triad.fusion.candidates import Queries
 from triad.stages.publish import publish
 from triad.stages.recommend import recommend
@@ -26,6 +28,7 @@ from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
 from triad.tracking.serving import ServingModel
 from triad.tracking.shelf import Shelf
+from triad.tracking.shown import first_on_page
 
 AS_OF = ZERO + 30 * DAY
 EVERYONE = RecommendParams(k=5, candidates=12, order_by="conversion")
@@ -205,9 +208,9 @@ def test_the_default_moment_is_the_midnight_after_the_newest_event(
 
 
 def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists: pa.Table, monkeypatch) -> None:
-    from triad.tracking import retrieving, serving
+    from triad.tracking import retrieving, serving, shown
 
-    monkeypatch.setattr(serving, "_PAIRS_AT_ONCE", 400)
+    monkeypatch.setattr(shown, "BLOCK", 70)
     monkeypatch.setattr(serving, "_SCORED_AT_ONCE", 150)
     monkeypatch.setattr(retrieving, "CELLS", 31 * 7)
     again = model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
@@ -253,6 +256,13 @@ def test_a_candidate_reads_like_the_impression_it_stands_for(model: ServingModel
     assert asked.exposures.history[0] == recorded.exposures.history[at] > 0
     assert np.isfinite(asked.exposures.context[0][asked.meta.context.index("price")])
     assert np.isnan(asked.exposures.labels).all() and asked.exposures.split[0] == -1
+    with connect(tables) as session:
+        data, context = build.standing(session, model.state, AS_OF // DAY)
+        shown_at = first_on_page(data, context, AS_OF, "home", slots(session))
+    user, item = data.users.user_id.tolist().index("u0001"), data.items.item_id.tolist().index("i0004")
+    made = shown_at(np.array([user]), np.array([item])).exposures
+    np.testing.assert_array_equal(made.context[0], asked.exposures.context[0])
+    assert made.history[0] == asked.exposures.history[0]
 
 
 def test_a_shop_that_records_purchases_only_gets_lists_too(tmp_path: Path) -> None:
