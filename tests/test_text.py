@@ -159,6 +159,20 @@ def test_a_space_of_texts_takes_its_encoder_along(folder: Path, tmp_path: Path) 
     assert space.of(asked).shape[1] == Bag.fit(said).matrix(asked).shape[1] + encoder.dim
 
 
+def test_what_serves_has_the_vectors_that_go_along_and_no_others(folder: Path, tmp_path: Path) -> None:
+    encoder = encoder_of(TextParams(encoder=str(folder)))
+    assert encoder is not None
+    made = Vectors(encoder, tmp_path / "store")
+    products, said = made.of(["Red shoe", "shoes"], goes_along=True), made.of(["a customer's words"])
+    made.save(tmp_path / "model")
+    kept = Vectors.load(tmp_path / "model")
+    assert kept is not None and len(kept._store.known) == 2
+    kept.encoder = Lengths()  # whoever asks it again is found out
+    np.testing.assert_array_equal(kept.of(["red shoe", "shoes"]), products)
+    assert not kept.encoder.asked and said.shape == (1, encoder.dim)
+    assert Vectors.load(tmp_path) is None
+
+
 def test_no_encoder_and_what_is_none(tmp_path: Path) -> None:
     assert encoder_of(TextParams()) is None
     with pytest.raises(TriadError, match=r"lacks config\.json, tokenizer\.json, model\.safetensors"):
