@@ -98,8 +98,8 @@ def _logits(data: Dataset, network: Any, queries: Queries) -> np.ndarray:
 def fusion(data: Dataset, folder: Path) -> dict[str, Score]:
     """Each member that ranks, what the members' weights make of them, and what serves."""
     ranker = Fused.load(folder).ranker(data)
-    alone = {name: partial(alone, ranker, name) for name in ranker.calibrations}
-    return alone | {"weighed": replace(ranker, reranker=None).rank, "served": ranker.rank}
+    members = {name: partial(alone, ranker, name) for name in ranker.calibrations}
+    return members | {"weighed": replace(ranker, reranker=None).rank, "served": ranker.rank}
 
 
 def alone(ranker: Ranker, name: str, queries: Queries) -> np.ndarray:

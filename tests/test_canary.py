@@ -55,6 +55,7 @@ HOLD_DATA = (
     "artifacts/validate/quarantine/",  # the rows that were set aside
     "artifacts/features/",  # with the vocabularies of ids, attributes and searches
     "artifacts/evaluate/report/scores.parquet",  # by event
+    "artifacts/publish/served/",  # customers' ids, histories and counts, which the service starts from
     "artifacts/recommend/recommendations.parquet",  # by user
     "artifacts/refit/state/",  # the vocabularies again, grown
     "artifacts/state/",  # of a version: its own copy of the vocabularies

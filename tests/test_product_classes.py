@@ -176,6 +176,7 @@ fuse:
   bootstrap: 50
   members: [finetune, popularity, similarity, product_linear]
 evaluate: {bootstrap: 100}
+refit: {health: {max_calibration_loss: 0.1}}  # a few dozen products are tested
 recommend: {order_by: null}
 tasks:
   click: {kind: binary, label: clicked, gated: false}

@@ -91,12 +91,11 @@ def doubts(of: Figures, limits: HealthLimits) -> list[str]:
 
 
 def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dict[str, float]:
-    """Of scores (n, *shape): the mean rank correlation of their columns, and the largest drift of one; of kinds that
-    refuse, whose answers are many and some hardly ever given, the mean by how often each is given, of what is more
-    than chance.
+    """Of scores (n, *shape): the mean rank correlation of their columns, and the drift: the mean over columns, by how
+    often each is given, or the largest where scores are no shares.
 
-    Drift is the change of the mean score, in standard deviations of what is predicted: distances between distributions
-    would call two constants, however near, as different as can be.
+    Drift is the change of the mean score beyond two standard errors of it, in standard deviations of what is predicted:
+    distances between distributions would call two constants, however near, as different as can be.
     """
     columns = [np.asarray(scores, np.float64).reshape(len(scores), -1) for scores in (before, after)]
     mean = columns[0].mean(axis=0)
@@ -104,12 +103,11 @@ def _agreement(kind: Kind, labels: Floats, before: Floats, after: Floats) -> dic
     predicted = known if len(known) else columns[0]  # labels may be few, and all outside of the sample
     spread = np.sqrt(mean * (1 - mean)) if kind.is_classification else np.full(len(mean), predicted.std())
     moved = np.abs(columns[1].mean(axis=0) - mean)
-    if kind.refuses:  # a few hundred messages: what two standard errors explain is no drift
-        moved = np.maximum(moved - 2 * (columns[1] - columns[0]).std(axis=0) / np.sqrt(len(before)), 0)
+    moved = np.maximum(moved - 2 * (columns[1] - columns[0]).std(axis=0) / np.sqrt(len(before)), 0)
     drift = moved / np.maximum(spread, 1e-9)
     return {
         "rank_correlation": float(np.mean([_correlation(*pair) for pair in zip(*(c.T for c in columns), strict=True)])),
-        "drift": float(np.average(drift, weights=mean) if kind.refuses else drift.max()),
+        "drift": float(np.average(drift, weights=mean + 1e-12) if kind.is_classification else drift.max()),
     }
 
 
