@@ -24,7 +24,7 @@ from openapi import bodies
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
-from triad.serving import asking, stored
+from triad.serving import asking, deeds, stored
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
@@ -32,6 +32,7 @@ from triad.serving.guard import Limits
 from triad.serving.holder import Holder, Served, warmed
 from triad.serving.impressions import ImpressionLog
 from triad.serving.night import Event, Night
+from triad.serving.without import without
 from triad.sources.shown import read as read_shown
 from triad.tracking.serving import ServingModel
 
@@ -91,6 +92,7 @@ def test_every_customers_list_is_the_batchs(root: Path, model: ServingModel, bou
         assert listed.reasons == [row["reason"] for row in rows]
         if order_by:
             np.testing.assert_allclose(listed.scores, [sum(p.value for p in parts) for parts in listed.parts])
+            np.testing.assert_allclose(listed.scores, [sum(d.value for d in done) for done in listed.deeds], atol=1e-6)
 
 
 def test_scores_are_the_batchs_after_what_customers_did_since(root: Path, model: ServingModel, night: Night) -> None:
@@ -178,6 +180,69 @@ def test_a_list_tells_why_in_parts_that_sum_to_its_scores(client: TestClient) ->
     for row in said.json()["items"]:
         assert row["reason"] and row["why"] and all(part["words"] for part in row["why"])
         assert sum(part["value"] for part in row["why"]) == pytest.approx(row["score"], abs=1e-9)
+
+
+def test_deeds_sum_to_scores_and_name_what_was_done_since(night: Night, client: TestClient) -> None:
+    events = [{"item_id": "i0007", "kind": "cart"}]
+    body = {"user_id": "u0003", "k": 5, "why": True, "events": events}
+    said = client.post("/recommend", json=body).json()
+    for row in said["items"]:
+        assert sum(deed["value"] for deed in row["because"]) == pytest.approx(row["score"], abs=1e-6)
+    told = [deed["words"] for row in said["items"] for deed in row["because"] if deed["item_id"] == "i0007"]
+    assert told and all(words.startswith("they put into the cart") and words.endswith("today") for words in told)
+    (new,) = client.post("/recommend", json={"user_id": "nobody", "k": 1, "why": True}).json()["items"]
+    (only,) = new["because"]
+    assert only["item_id"] is None and only["value"] == pytest.approx(new["score"], abs=1e-6)
+    shown = [{"item_id": f"i{n:04d}", "position": n + 1, "surface": "home"} for n in range(25)]
+    scored = client.post("/score", json={"user_id": "u0003", "items": shown, "why": True}).json()["items"]
+    assert [("why" in row) for row in scored] == [True] * 20 + [False] * 5
+    for row in scored[:20]:
+        for task in ("click", "conversion"):
+            why = row["why"][task]
+            whole = row[task] if why["sums_to"] == "score" else float(np.log(row[task] / (1 - row[task])))
+            for parts in (why["parts"], why["because"]):
+                assert sum(part["value"] for part in parts) == pytest.approx(whole, abs=1e-3)
+
+
+def test_deeds_worth_is_shapleys_where_two_act_together() -> None:
+    """Players 0 and 1 are worth 3 together beside 1 and 2 alone: 1 + 1.5 and 2 + 1.5; the others 0."""
+    kept = deeds._variants(np.arange(deeds.MOST))
+    value = kept[:, 0] + 2.0 * kept[:, 1] + 3.0 * (kept[:, 0] & kept[:, 1])
+    shares = deeds._shares(value[:, None])[:, 0]
+    np.testing.assert_allclose(shares, [2.5, 3.5] + [0.0] * (deeds.MOST - 2), atol=1e-12)
+
+
+def test_without_some_deeds_a_customer_is_asked_about_as_one_who_never_did_them(
+    model: ServingModel, night: Night
+) -> None:
+    user, name = next((row, name) for name, row in night.users.items() if len(steps_of(night, row)) > 5)
+    items, steps = np.arange(10), steps_of(night, user)
+    gone = steps == steps[-1]
+    visit = night.visit(user, [], AS_OF)
+    rows = visit.rows(items, [3] * 10, ["home"] * 10)
+    both = without(visit, rows, np.stack([np.ones(len(steps), bool), ~gone]))
+    np.testing.assert_array_equal(
+        both.exposures.context[:10], visit.exposures(items, [3] * 10, ["home"] * 10).exposures.context
+    )
+    tables = make_tables()
+    events = tables["events"].to_pandas()
+    item = night.data.items.item_id[int(steps[-1])]
+    dropped = (events.user_id == name) & (events.item_id == item) & (events.kind != "impression")
+    assert dropped.sum() == gone.sum() > 0
+    fewer = Night.of(model, {**tables, "events": tables["events"].filter(pa.array(~dropped))}, LISTS)
+    theirs = fewer.visit(user, [], AS_OF).exposures(items, [3] * 10, ["home"] * 10).exposures
+    names = [each for each in night.data.meta.context if each.startswith("user_") and "lift" not in each]
+    own = [each for each in names if not each.endswith(("_lean", "_match"))]
+    assert len(own) > 10
+    for each in own:
+        at = night.data.meta.context.index(each)
+        np.testing.assert_allclose(both.exposures.context[10:, at], theirs.context[:, at], rtol=1e-6, err_msg=each)
+    assert both.exposures.history[10:].tolist() == theirs.history.tolist()
+
+
+def steps_of(night: Night, user: int) -> Any:
+    offsets = night.data.streams.offsets
+    return np.asarray(night.data.streams.item)[offsets[user] : offsets[user + 1]]
 
 
 def test_a_list_is_kept_until_the_customer_does_something(night: Night) -> None:

@@ -16,7 +16,7 @@ from triad.advice.wish import Wish
 from triad.errors import TriadError
 from triad.serving import asking, describing, refusals, schemas
 from triad.serving.changes import changes
-from triad.serving.customers import Customers, described_item, number, shown
+from triad.serving.customers import LOG_ODDS, Customers, described_item, explanation, number, shown
 from triad.serving.guard import Guard, Limits
 from triad.serving.holder import Holder, Served
 from triad.serving.metrics import Metrics
@@ -92,7 +92,7 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
     @app.post("/recommend", summary="A customer's list, best first")
     def recommend(body: schemas.Recommend) -> JSONResponse:
         served, rows = who.answer(holder.now, body)
-        sums = "log odds of the score" if rows and rows[0]["log_odds"] else "score"
+        sums = LOG_ODDS if rows and rows[0]["log_odds"] else "score"
         more = {"why_sums_to": sums} if body.why else {}
         return _said(served, **who.described(served.night, body), items=[shown(row) for row in rows], **more)
 
@@ -108,6 +108,11 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
             {"item_id": each.item_id, **{task: _of(night, task, values[at]) for task, values in scores.items()}}
             for at, each in enumerate(body.items)
         ]
+        if body.why:
+            with served.lock:
+                explained = asking.explain(visit, items, places, [each.surface for each in body.items])
+            for at, row in enumerate(rows[:CHANGED]):
+                row["why"] = {task: explanation(each, at, night) for task, each in explained.items()}
         if body.changes:
             for row, item, each in zip(rows[:CHANGED], items.tolist(), body.items, strict=False):
                 with served.lock:

@@ -11,6 +11,8 @@ from triad.arrays import Floats, Ints
 from triad.fusion.candidates import Queries
 from triad.fusion.contributions import Part, of_order, of_score
 from triad.fusion.searching import Shown, search
+from triad.kinds import KINDS
+from triad.serving.deeds import ITEMS, Deed, deeds
 from triad.serving.night import Night, Visit
 from triad.tracking import recommending, retrieving
 from triad.tracking.arranging import Lists
@@ -27,6 +29,7 @@ class Listed:
     propensity: Floats  # the probability with which each came into the list
     reasons: list[str]
     parts: list[list[Part]]  # what each score is made of, if asked for
+    deeds: list[list[Deed]]  # what the customer did that each score rests on, likewise
     order: list[list[Part]]  # what brought each item among the candidates, of a re-ranker
     log_odds: bool  # whether `parts` sum to the score's log odds
 
@@ -61,9 +64,38 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
         np.where(lists.explored, lists.explored.sum() / max(len(free), 1), 1.0),
         told,
         [parts.get(item, []) for item in items.tolist()] if why else [],
+        _deeds(visit, items, log_odds) if why else [],
         of_order(ranker, queries, chances, items) if why else [],
         log_odds,
     )
+
+
+def _deeds(visit: Visit, items: Ints, log_odds: bool) -> list[list[Deed]]:
+    """Of a list that a task orders, shown as its scores have it."""
+    if (task := visit.night.settings.order_by) is None:
+        return [[] for _ in items]
+    return deeds(visit, items, {task: log_odds}, [1] * len(items), [visit.night.surface] * len(items))[task]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Scores (n,) of a task, and of each what it is made of and rests on."""
+
+    parts: list[list[Part]]
+    deeds: list[list[Deed]]
+    log_odds: bool
+
+
+def explain(
+    visit: Visit, items: Ints, position: Sequence[int | None], surface: Sequence[str | None]
+) -> dict[str, Explained]:
+    """Of each event's score of the first items, at most `deeds.ITEMS`."""
+    fused, few = visit.night.model.fused, items[:ITEMS]
+    data = visit.exposures(few, position[:ITEMS], surface[:ITEMS])
+    tasks = [task for task in fused.of_unit(data, "exposures") if KINDS[fused.kinds[task]].is_event]
+    scored = {task: of_score(fused, data, np.arange(len(few)), task) for task in tasks}
+    found = deeds(visit, few, {task: each.log_odds for task, each in scored.items()}, position, surface)
+    return {task: Explained(each.parts, found[task], each.log_odds) for task, each in scored.items()}
 
 
 def score(

@@ -13,14 +13,16 @@ from typing import Any
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
 from triad.serving import impressions, schemas
+from triad.serving.asking import Explained
 from triad.serving.holder import Served
 from triad.serving.impressions import ImpressionLog
 from triad.serving.night import Event, Night, Visit
 from triad.serving.trial import CHAMPION, Rows, Trial
-from triad.serving.words import told
+from triad.serving.words import done, told
 from triad.tracking.recommending import DAY
 
 LOG = logging.getLogger("triad.serve")
+LOG_ODDS = "log odds of the score"
 INNER = ("version", "arm", "propensity", "log_odds")
 """What a row says beside the answer."""
 
@@ -91,6 +93,7 @@ class Customers:
             row |= {"explored": bool(listed.explored[place]), "reason": listed.reasons[place]}
             if body.why:
                 row["why"] = [told(part) for part in listed.parts[place]]
+                row["because"] = [done(deed, night) for deed in listed.deeds[place]]
                 row["why_found"] = [told(part) for part in listed.order[place]]
             inner = served.version, CHAMPION, float(listed.propensity[place]), listed.log_odds
             rows.append(row | dict(zip(INNER, inner, strict=True)))
@@ -130,6 +133,13 @@ def described_item(night: Night, item: int) -> dict[str, Any]:
         "brand": night.brands[item],
         "price_cents": int(price) if price > 0 else None,
     }
+
+
+def explanation(of: Explained, place: int, night: Night) -> dict[str, Any]:
+    """Of the score of the item at `place`: the members' parts, and the customer's deeds; each sum to it."""
+    sums = {"sums_to": LOG_ODDS if of.log_odds else "score"}
+    deeds = [done(deed, night) for deed in of.deeds[place]]
+    return {**sums, "parts": [told(part) for part in of.parts[place]], "because": deeds}
 
 
 def number(value: Any) -> float | None:

@@ -235,10 +235,20 @@ class Visit:
         Args:
             price: (n,) cents, NaN for what the item costs.
         """
+        return as_shown(self.data, self.night.known, self.rows(items, position, surface, price))
+
+    def rows(
+        self,
+        items: Ints,
+        position: Sequence[int | None],
+        surface: Sequence[str | None],
+        price: Floats | None = None,
+    ) -> Rows:
+        """What is known of each such row before its context; as `exposures`."""
         known, count = self.night.known, len(items)
         shown = known.funnel.shown  # else no log tells a position
         at = [None if not shown else each for each in position]
-        rows = Rows(
+        return Rows(
             user=np.full(count, self.user),
             item=items,
             time=np.full(count, self.moment),
@@ -249,7 +259,6 @@ class Visit:
             query=np.full(count, -1),
             place=np.array([self._place(s, p) for s, p in zip(surface, at, strict=True)]),
         )
-        return as_shown(self.data, known, rows)
 
     def _place(self, surface: str | None, position: int | None) -> int:
         return self.night.places.get((surface or "", min(position or 0, SLOTS)), -1)

@@ -50,6 +50,7 @@ class Shown(Request):
 class Score(Customer):
     items: list[Shown] = Field(min_length=1, max_length=MOST_ITEMS)
     changes: bool = Field(default=False, description="also what would change it, of the first 20 items")
+    why: bool = Field(default=False, description="also what each event's score is made of, of the first 20 items")
 
 
 class Similar(Request):

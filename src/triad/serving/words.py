@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from triad.fusion.contributions import BASE, LIMIT, Part
+from triad.schema import EVENT_KINDS
+from triad.serving.deeds import Deed
+from triad.serving.night import Night
 
 WORDS = {
     BASE: "what holds for every item",
@@ -25,3 +28,19 @@ WORDS = {
 def told(part: Part) -> dict[str, object]:
     """A part as the answer holds it; a member without words of its own goes by its name."""
     return {"part": part.name, "words": WORDS.get(part.name, f"the member {part.name}"), "value": part.value}
+
+
+DEEDS = {"click": "looked at", "cart": "put into the cart", "purchase": "bought"}
+
+
+def done(deed: Deed, night: Night) -> dict[str, object]:
+    """A deed as the answer holds it. `item_id` is null of what no single item stands for."""
+    item = None if deed.item is None else night.data.items.item_id[deed.item]
+    if not deed.kind:
+        words = "what would be said of this customer, had they done nothing yet"
+    elif deed.item is None:
+        words = "what else they did"
+    else:
+        when = {0: "today", 1: "yesterday"}.get(deed.days, f"{deed.days} days ago")
+        words = f"they {DEEDS[EVENT_KINDS[deed.kind]]} {night.titles[deed.item] or item} {when}"
+    return {"item_id": item, "words": words, "value": deed.value}
