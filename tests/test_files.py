@@ -554,7 +554,7 @@ def test_a_mistake_in_the_mapping_is_found_before_any_file_is_read(change: dict[
     ("tables", "expected"),
     [
         ({"users": {"from": "events", "timezone": "UTC"}}, "timezone: say it for the events"),
-        ({"users": {}}, "give just one of path, from_"),
+        ({"users": {}}, "give just one of path, table, from_"),
         ({"searches": {"from": "events"}}, "searches cannot be derived"),
         (
             {"items": {"from": "events", "columns": {"price_cents": "amount"}}},

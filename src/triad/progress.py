@@ -14,7 +14,7 @@ class Progress:
 
     Args:
         label: what is being done, in a word or two.
-        total: how many units there are.
+        total: how many units there are; 0: nobody knows.
         unit: the unit's name, in the plural ("examples").
         every: seconds between lines where there is no terminal.
     """
@@ -23,7 +23,9 @@ class Progress:
         self._label, self._total, self._unit, self._every = label, total, unit, every
         self._done, self._start = 0, time.monotonic()
         self._next = self._start + every
-        self._bar = tqdm(total=total, desc=label, unit=f" {unit}", unit_scale=True) if sys.stderr.isatty() else None
+        self._bar = (
+            tqdm(total=total or None, desc=label, unit=f" {unit}", unit_scale=True) if sys.stderr.isatty() else None
+        )
 
     def advance(self, units: int, **values: float) -> None:
         """`units` more are done; `values` (a loss, say) are shown beside the rate."""
@@ -34,15 +36,16 @@ class Progress:
             self._bar.set_postfix_str(shown, refresh=False)
             return
         now = time.monotonic()
-        if now >= self._next and self._done < self._total:
+        if now >= self._next and (self._done < self._total or not self._total):
             self._next = now + self._every
             self._line(now, shown)
 
     def _line(self, now: float, shown: str = "") -> None:
         rate = self._done / max(now - self._start, 1e-9)
         left = max(self._total - self._done, 0) / max(rate, 1e-9)
-        text = f"{self._label} {self._done:,}/{self._total:,} {self._unit}"
-        parts = [text, shown, f"{rate:,.0f} {self._unit}/s", f"{left / 60:.1f} min left"]
+        of = f"/{self._total:,}" if self._total else ""
+        text = f"{self._label} {self._done:,}{of} {self._unit}"
+        parts = [text, shown, f"{rate:,.0f} {self._unit}/s", f"{left / 60:.1f} min left" if of else ""]
         sys.stderr.write(" · ".join(p for p in parts if p) + "\n")
 
     def __enter__(self) -> Progress:

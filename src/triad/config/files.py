@@ -8,17 +8,14 @@ from __future__ import annotations
 import codecs
 import difflib
 import re
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triad.config.base import Section
+from triad.config.mapping import OFFSET, ColumnParams, ConditionParams, just_one, time_zone
 from triad.config.texts import read_as
 from triad.schema import TABLES, Column, Table
-
-OFFSET = r"[+-](?:(?:0?\d|1[0-4])(?::[0-5]\d)?|(?:0\d|1[0-4])[0-5]\d)"
-"""An RE2 and Python expression of what may stand behind a time: +01:00, +0100, +01, -1."""
 
 DERIVED = {
     "users": (),
@@ -26,15 +23,6 @@ DERIVED = {
     "prices": (),
 }
 """Contract columns that a table derived from events may name; the others follow from the events' own columns."""
-
-
-def _time_zone(name: str | None) -> str | None:
-    if name is not None:
-        try:
-            ZoneInfo(name)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{name!r} is no IANA time zone such as Europe/London or UTC") from error
-    return name
 
 
 def check_quote(sign: str | None) -> str | None:
@@ -53,75 +41,17 @@ def check_encoding(name: str) -> str:
         raise ValueError(f"{name!r} is no encoding Python knows, such as utf-8, latin-1 or cp1252") from error
 
 
-def _texts(section: BaseModel, names: tuple[str, ...]) -> None:
-    """YAML reads `equals: null`, `equals: ~` and `equals:` as nothing; where a text is meant, that is none."""
-    for name in names:
-        if name in section.model_fields_set and getattr(section, name) is None:
-            raise ValueError(f"{name}: a value is meant, and YAML reads nothing (null): quote it, {name}: 'null'")
-
-
-def _just_one(section: BaseModel, names: tuple[str, ...]) -> None:
-    named = [name for name in names if name in section.model_fields_set]
-    if len(named) != 1:
-        raise ValueError(f"give just one of {', '.join(names)}; named: {', '.join(named) or 'none'}")
-
-
-class ColumnParams(Section):
-    """One contract column. A bare text is short for `{column: text}`.
-
-    Text is changed in this order: `strip`, `case`, `remove`, `remove_suffix`, `map`.
-    """
-
-    column: str | None = Field(default=None, description="the source's column")
-    constant: str | bool | int | float | None = Field(default=None, description="one value for all rows")
-    key: tuple[str, ...] = Field(default=(), description="source columns whose texts, joined by ':', make an id")
-    row_number: bool = Field(default=False, description="the row's place over all files in order, as an id")
-    unit: Literal["major", "minor"] | None = Field(default=None, description="of money: major (pounds), minor (pence)")
-    round: bool = Field(default=False, description="money with more decimals than the currency has is rounded, counted")
-    format: str | None = Field(default=None, description="strptime format of a time, e.g. %d/%m/%Y %H:%M")
-    epoch: Literal["seconds", "milliseconds", "microseconds"] | None = Field(default=None, description="since 1970 UTC")
-    timezone: str | None = Field(default=None, description="IANA zone of times written without one")
-    strip: bool = Field(default=False, description="spaces at both ends go; what is then empty counts as missing")
-    case: Literal["lower", "upper"] | None = None
-    remove: tuple[str, ...] = Field(default=(), description="texts taken out wherever they stand, e.g. a currency sign")
-    remove_suffix: str | None = Field(default=None, description="text taken off the end")
-    map: dict[str, str] = Field(default={}, description="source value → value")
-    default: str | None = Field(default=None, description="value of what `map` does not name; else it stays as it is")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return value if isinstance(value, dict) else {"column": value}
-
-    _zone = field_validator("timezone")(_time_zone)
-
-    @model_validator(mode="after")
-    def _fits(self) -> ColumnParams:
-        _texts(self, ("column", "constant", "remove_suffix", "default"))
-        _just_one(self, ("column", "constant", "key", "row_number"))
-        if self.default is not None and not self.map:
-            raise ValueError("`default` goes with `map`")
-        return self
-
-
-class ConditionParams(Section):
-    """A test of one source column, before any change to it. An empty value meets only `present: false`."""
-
-    column: str
-    equals: str | None = None
-    one_of: tuple[str, ...] = Field(default=(), min_length=1)
-    starts_with: str | None = None
-    matches: str | None = Field(default=None, description="RE2 expression found anywhere in the value")
-    above: float | None = None
-    below: float | None = None
-    present: bool | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> ConditionParams:
-        tests = ("equals", "one_of", "starts_with", "matches", "above", "below", "present")
-        _texts(self, tests)
-        _just_one(self, tests)
-        return self
+def _address(text: str | None) -> str | None:
+    """The address of a database, which stands in `dvc.lock` as it is written: no password is to stand in it."""
+    if text is None:
+        return None
+    if re.match(r"[A-Za-z][\w+.-]*://[^@/?#]*:[^@]*@", text) or re.search(
+        r"(?i)[?&]\w*(passw|pwd|secret|token)\w*=", text
+    ):
+        raise ValueError("a password stands in it: take it out, and export TRIAD_DATABASE_PASSWORD=… before the run")
+    if not re.match(r"[A-Za-z][\w+.-]*://|\$\{\w+\}", text):
+        raise ValueError("is no address of a database, such as postgresql://user@host:5432/database")
+    return text
 
 
 class LimitsParams(Section):
@@ -134,10 +64,14 @@ class LimitsParams(Section):
     group_bytes: int = Field(default=2 << 30, ge=1, description="the largest row group of Parquet, as encoded")
 
 
+_OF_FILES = ("format", "encoding", "delimiter", "quote", "multiline", "limits")
+
+
 class TableParams(Section):
-    """One contract table: read from files (`path`), or derived from the events (`from: events`)."""
+    """One contract table: of files (`path`), of a database (`table`), or derived from the events (`from: events`)."""
 
     path: str | None = Field(default=None, description="file, glob, folder or fsspec URL; ${NAME} is the environment's")
+    table: str | None = Field(default=None, description="table or view of `database`, as `name` or `schema.name`")
     from_: Literal["events"] | None = Field(default=None, alias="from")
     missing: Literal["from_events"] | None = Field(
         default=None,
@@ -168,7 +102,7 @@ class TableParams(Section):
         default=None, description="what the line of a cancelled purchase looks like"
     )
 
-    _zone = field_validator("timezone")(_time_zone)
+    _zone = field_validator("timezone")(time_zone)
 
     _known = field_validator("encoding")(check_encoding)
     _sign = field_validator("quote")(check_quote)
@@ -178,12 +112,21 @@ class TableParams(Section):
     def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
         for zone in zones.values():
             if not re.fullmatch(OFFSET, zone):
-                _time_zone(zone)
+                time_zone(zone)
         return zones
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is read, and not derived from another."""
+        return self.from_ is None
 
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
-        _just_one(self, ("path", "from_"))
+        just_one(self, ("path", "table", "from_"))
+        if self.table is not None and (wrong := sorted(self.model_fields_set & set(_OF_FILES))):
+            raise ValueError(f"{', '.join(wrong)}: is for files, and `table` names a table of a database")
+        if self.table is not None and any(column.row_number for column in self.columns.values()):
+            raise ValueError("row_number: rows of a database have no order; name a column or a `key`")
         if self.delimiter in (self.quote, "\r", "\n", "\0"):
             raise ValueError(f"delimiter: {self.delimiter!r} is a line's end or the quote sign")
         if self.thousands and self.thousands == self.decimal:
@@ -195,8 +138,13 @@ class TableParams(Section):
 
 
 class FilesParams(Section):
-    """A shop's files, one entry a contract table."""
+    """A shop's files and tables of its database, one entry a contract table."""
 
+    database: str | None = Field(
+        default=None,
+        description="address of the database of all `table`s, without a password, e.g. postgresql://user@host/name; "
+        "${NAME} is the environment's",
+    )
     events: TableParams
     users: TableParams = TableParams.model_validate({"from": "events"})
     items: TableParams = TableParams.model_validate({"from": "events"})
@@ -206,6 +154,8 @@ class FilesParams(Section):
     sample_users: float = Field(
         default=1.0, gt=0, le=1, description="share of users kept, by md5 of their id: for trials"
     )
+
+    _at = field_validator("database")(_address)
 
     @property
     def tables(self) -> dict[str, TableParams]:
@@ -231,6 +181,8 @@ class FilesParams(Section):
         for name, table in self.tables.items():
             if table.from_ and name not in DERIVED:
                 raise ValueError(f"{name} cannot be derived; name a path")
+            if table.table and not self.database:
+                raise ValueError(f"{name}.table: say which database it lies in: ingest.files.database")
             _check_columns(TABLES[name], table)
         events = self.events
         if events.cancelled and "quantity" not in events.columns:
@@ -273,7 +225,7 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(f"{where}: `format`, `epoch` and `timezone` are for times")
         if declared.type != "string" and (column.key or column.row_number):
             raise ValueError(f"{where}: `key` and `row_number` make texts")
-    if params.path:
+    if params.is_read:
         lacking = [c.name for c in table.columns if not c.nullable and c.name not in params.columns]
         if lacking:
             raise ValueError(

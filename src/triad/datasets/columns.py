@@ -18,7 +18,8 @@ from triad.config.base import Section
 from triad.config.files import LimitsParams, check_encoding, check_quote
 from triad.errors import TriadError
 from triad.redaction import masked, shown
-from triad.sources.reading import ROW, Files, locate_file
+from triad.sources.base import ROW
+from triad.sources.reading import Files, locate_file
 from triad.sources.records import Dialect
 from triad.texts import Texts
 

@@ -13,24 +13,25 @@ from datetime import datetime
 import duckdb
 
 from triad.schema import TABLES
+from triad.sources.base import ROW
 from triad.sources.cells import literal, quote
-from triad.sources.reading import ROW
 
 log = logging.getLogger("triad.ingest")
 
 
-def remove_cancelled(session: duckdb.DuckDBPyConnection, *, before: datetime) -> None:
+def remove_cancelled(session: duckdb.DuckDBPyConnection, *, before: datetime, order: str = ROW) -> None:
     """Deletes the lines that cancel from `events`, and the purchases they cancel.
 
     A line cancels the latest purchase before it of the same user, item and quantity that no other line has cancelled.
     Lines from `before` on are not known yet. A line that matches none (a part of the quantity, a purchase older than
-    the file) takes nothing back.
+    the file) takes nothing back. Lines of one moment come in the `order` of that column.
     """
     # Purchases open and lines close, like brackets: at each depth the two alternate, so a purchase is taken back where
     # a line of its depth comes next. A line where nothing is open is a new minimum of the running sum, and left out.
     pairs = f"""
     WITH line AS (
-        SELECT {quote(ROW)} AS row, user_id, item_id, abs(quantity) AS pieces, occurred_at, is_cancellation
+        SELECT {quote(ROW)} AS row, {quote(order)} AS place, user_id, item_id, abs(quantity) AS pieces, occurred_at,
+               is_cancellation
         FROM events
         WHERE occurred_at < {_moment(before)} AND quantity <> 0 AND (is_cancellation OR kind = 'purchase')
     ), concerned AS (
@@ -38,17 +39,17 @@ def remove_cancelled(session: duckdb.DuckDBPyConnection, *, before: datetime) ->
         USING (user_id, item_id, pieces)
     ), walk AS (
         SELECT *, sum(CASE WHEN is_cancellation THEN -1 ELSE 1 END) OVER (
-            PARTITION BY user_id, item_id, pieces ORDER BY occurred_at, is_cancellation, row
+            PARTITION BY user_id, item_id, pieces ORDER BY occurred_at, is_cancellation, place
         ) AS total FROM concerned
     ), depth AS (
         SELECT *, least(0, min(total) OVER (
-            PARTITION BY user_id, item_id, pieces ORDER BY occurred_at, is_cancellation, row
+            PARTITION BY user_id, item_id, pieces ORDER BY occurred_at, is_cancellation, place
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )) AS lowest FROM walk
     ), matched AS (
         SELECT *, lead(is_cancellation) OVER (
             PARTITION BY user_id, item_id, pieces, total - lowest + is_cancellation::INT
-            ORDER BY occurred_at, is_cancellation, row
+            ORDER BY occurred_at, is_cancellation, place
         ) AS is_next FROM depth WHERE total >= lowest
     )
     SELECT row FROM matched WHERE is_next AND NOT is_cancellation

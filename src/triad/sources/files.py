@@ -1,7 +1,7 @@
-"""The contract's tables from a shop's own CSV or Parquet files, as `ingest.files` maps them.
+"""The contract's tables from a shop's own files or database, as `ingest.files` maps them.
 
-A file is read once, in pieces, into typed DuckDB columns; rules, cancellations, windows and derived tables are queries
-on those. Guide for users: docs/your_data.md.
+A source is read once, in pieces, into typed DuckDB columns; rules, cancellations, windows and derived tables are
+queries on those. Guide for users: docs/your_data.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from triad.errors import TriadError
 from triad.redaction import Privacy, shown
 from triad.schema import TABLES, Column
 from triad.sources import derived
+from triad.sources.base import ROW, Rows
 from triad.sources.cells import CONSTANT, Fault, Value, literal, quote
+from triad.sources.clock import TIMES
 from triad.sources.mapping import check_texts, condition, describe, sources, value
-from triad.sources.reading import ROW, Files, locate
+from triad.sources.opening import Find, opened
 from triad.sources.spelling import check_spelling
 from triad.tables import conform
 
@@ -33,8 +35,6 @@ log = logging.getLogger("triad.ingest")
 
 _YEARS, _FEW = (1980, 2100), 0.01
 """Times outside of these years were misread or mean none. Up to this share of a table's rows the log counts them."""
-
-_TIMES = {"users": "signed_up_at", "items": "available_from", "events": "occurred_at", "prices": "day"}
 
 
 @dataclass(frozen=True)
@@ -79,29 +79,30 @@ def read_files(params: IngestParams) -> dict[str, pa.Table]:
         session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
         session.execute(f"SET temp_directory = {literal(spill)}; SET python_enable_replacements = false")
         session.execute("SET enable_external_access = false; SET lock_configuration = true")
-        pieces_of = {n: _load(session, n, files, params.currency) for n, table in files.tables.items() if table.path}
-        check_spelling(session, tuple(pieces_of))
-        derived.remove_cancelled(session, before=last)
+        with opened(files, window) as find:
+            rows_of = {n: _load(session, n, find, files, params.currency) for n, t in files.tables.items() if t.is_read}
+        check_spelling(session, tuple(rows_of))
+        derived.remove_cancelled(session, before=last, order=ROW if rows_of["events"].is_ordered else "event_id")
         tables = {}
         for name, table in files.tables.items():
-            if table.path:
-                query = _query(session, name, pieces_of[name], table, window)
+            if table.is_read:
+                query = _query(session, name, rows_of[name], table, window)
                 if table.missing:
                     query = derived.completed(session, name, query, *window)
             else:
                 query = derived.QUERIES[name](tuple(table.columns), *window)
             tables[name] = conform(name, session.sql(query).to_arrow_table())
             _check_complete(name, tables[name])
-            log.info("%s: %s rows%s", name, f"{tables[name].num_rows:,}", "" if table.path else ", from events")
+            log.info("%s: %s rows%s", name, f"{tables[name].num_rows:,}", "" if table.is_read else ", from events")
     return tables
 
 
-def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, currency: str) -> Files:
-    """Reads a file into the DuckDB table of its name and checks all values that the rules leave."""
+def _load(session: duckdb.DuckDBPyConnection, name: str, find: Find, files: FilesParams, currency: str) -> Rows:
+    """Reads a source into the DuckDB table of its name and checks all values that the rules leave."""
     table = files.tables[name]
     where = f"ingest.files.{name}"
     check_texts(session, table, where)
-    source = locate(table, where)
+    source = find(name)
     needed = _needed(name, files)
     plans: dict[pa.Schema, Plan] = {}
     for raw in source.pieces(needed):
@@ -117,7 +118,9 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, cur
         session.unregister("piece")
     where = f"{where} ({source.name})"
     if not plans or not session.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]:
-        raise TriadError("there are no rows below the header", where=where, mend="bring a file with rows")
+        missing = "below the header" if source.is_ordered else "for the window"
+        mend = "bring a file with rows" if source.is_ordered else "correct ingest.as_of or ingest.window_days"
+        raise TriadError(f"there are no rows {missing}", where=where, mend=mend)
     _check_faults(session, name, source, {n: f for plan in plans.values() for n, f in plan.faults.items()}, files)
     _leave_out(session, name, [said for said, _ in next(iter(plans.values())).rules], where)
     _check_keys(session, name, source, files.personal_ids)
@@ -171,7 +174,7 @@ def _column(table: str, name: str) -> Column:
 def _check_faults(
     session: duckdb.DuckDBPyConnection,
     name: str,
-    source: Files,
+    source: Rows,
     faults: Mapping[str, tuple[str, Fault]],
     files: FilesParams,
 ) -> None:
@@ -223,7 +226,7 @@ def _leave_out(session: duckdb.DuckDBPyConnection, name: str, rules: Sequence[st
     session.execute(f"DELETE FROM {name} WHERE rule IS NOT NULL")
 
 
-def _check_keys(session: duckdb.DuckDBPyConnection, name: str, files: Files, made: frozenset[str]) -> None:
+def _check_keys(session: duckdb.DuckDBPyConnection, name: str, files: Rows, made: frozenset[str]) -> None:
     key = ", ".join(map(quote, TABLES[name].key))
     twice = (
         f"SELECT {key}, count(*) AS n, min({quote(ROW)}) AS first, max({quote(ROW)}) AS last FROM {name} "
@@ -261,12 +264,12 @@ def _check_complete(name: str, data: pa.Table) -> None:
 
 
 def _query(
-    session: duckdb.DuckDBPyConnection, name: str, files: Files, table: TableParams, window: tuple[datetime, datetime]
+    session: duckdb.DuckDBPyConnection, name: str, files: Rows, table: TableParams, window: tuple[datetime, datetime]
 ) -> str:
     """The query for a table's rows in the window; checks that it is not empty."""
     columns = ", ".join(map(quote, table.columns))
     order = ", ".join(map(quote, TABLES[name].key))
-    clock = _TIMES.get(name)
+    clock = TIMES.get(name)
     if clock is None:
         return f"SELECT {columns} FROM {name} ORDER BY {order}"
     first, last = (f"TIMESTAMPTZ {literal(t.isoformat())}" for t in window)

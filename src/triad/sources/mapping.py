@@ -11,12 +11,13 @@ from collections.abc import Mapping
 import duckdb
 
 from triad import canonical
-from triad.config.files import ColumnParams, ConditionParams, TableParams
+from triad.config.files import TableParams
+from triad.config.mapping import ColumnParams, ConditionParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS, Column
+from triad.sources.base import ROW
 from triad.sources.cells import BLANK, CONSTANT, Cell, Fault, Value, literal, quote
 from triad.sources.numbers import amount, grouping, number, whole
-from triad.sources.reading import ROW
 from triad.sources.times import moment
 
 _NO_IDS = (

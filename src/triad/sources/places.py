@@ -96,7 +96,7 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
     pattern = path[cut:].rstrip("/")
     if _VARIABLE.search(pattern):
         raise TriadError("a variable stands behind a pattern", where=at, mend="put variables before the first * ? or [")
-    url = _VARIABLE.sub(lambda match: _value(match[1], at), path)
+    url = expanded(path, at)
     try:
         system, root = _opened(url)
         if system.isfile(root) and not url.endswith("/"):
@@ -127,6 +127,15 @@ def _names(path: str, at: str) -> tuple[Any, str, str, list[str], list[str]]:
     except ValueError as error:  # of a protocol that is not known
         what = shown_path(str(error)) if url == path and "::" not in url else type(error).__name__
         raise TriadError(what, where=at, mend="correct the path") from None
+
+
+def expanded(text: str, at: str) -> str:
+    """`text` with what its `${VARIABLES}` stand for, never to be printed; `at` is for errors.
+
+    Raises:
+        TriadError: a variable is not allowed or not set.
+    """
+    return _VARIABLE.sub(lambda match: _value(match[1], at), text)
 
 
 def _opened(url: str) -> tuple[Any, str]:

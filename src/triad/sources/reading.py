@@ -6,7 +6,6 @@ stays of it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,16 +24,12 @@ from triad.config.files import LimitsParams, TableParams
 from triad.errors import TriadError
 from triad.progress import Progress
 from triad.sources import parquet
+from triad.sources.base import ROW, few, no_column
 from triad.sources.packed import Place, Unpacked, explained, opened
 from triad.sources.places import Format, find
 from triad.sources.records import Dialect, Records
 
 log = logging.getLogger("triad.ingest")
-
-ROW = "row over all files"
-"""The column added to each piece: from 0, over all files in the order of their names."""
-
-_NAMES = 20  # columns or files in a message
 
 
 @dataclass
@@ -51,6 +46,11 @@ class Files:
     def where(self) -> str:
         """The params key of the table."""
         return self.dialect.where
+
+    @property
+    def is_ordered(self) -> bool:
+        """Files come in the order of their names."""
+        return True
 
     @property
     def name(self) -> str:
@@ -165,15 +165,13 @@ class Files:
                 raise TriadError(f"{times} columns have this name", where=where, mend=mend)
             if times:
                 continue
-            near = difflib.get_close_matches(name, header, n=1)
-            mend = (
-                f"did you mean {near[0]!r}? Correct {self.where}.columns" if near else f"correct {self.where}.columns"
-            )
-            if self.format == "csv" and not near and not set(columns) & set(header):
+            error = no_column(name, header, place.name, self.where)
+            is_near = error.mend.startswith("did you mean")
+            if self.format == "csv" and not is_near and not set(columns) & set(header):
                 what = f"is none of the {len(header):,} cells of the first line, nor is any other column asked for"
                 mend = f"see whether the file has a header, and whether {self.where}.delimiter is right"
                 raise TriadError(what, where=where, mend=mend)  # a row of data may stand there
-            raise TriadError(f"column is missing; found {_few(header)}", where=where, mend=mend)
+            raise error
 
 
 def locate(params: TableParams, where: str) -> Files:
@@ -223,7 +221,7 @@ def read_text(path: Path, where: str) -> str:
 def _files(path: str, form: Format | None, dialect: Dialect, limits: LimitsParams) -> Files:
     places, form, left = find(path, dialect.where, form, limits.files)
     if left:
-        log.info("%s: not read as data: %s", dialect.where, _few(left))
+        log.info("%s: not read as data: %s", dialect.where, few(left))
     return Files(places, form, replace(dialect, record_bytes=limits.record_bytes, most_columns=limits.columns), limits)
 
 
@@ -254,8 +252,3 @@ def _readable(place: Place) -> Iterator[None]:
         what = f"cannot be read as parquet ({type(error).__name__})"
         mend = "copy it again if it is cut short; else write it anew"
         raise TriadError(what, where=place.name, mend=mend) from None
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
-    return ", ".join(names[:_NAMES]) + more

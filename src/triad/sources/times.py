@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from triad.config.files import OFFSET, ColumnParams
+from triad.config.mapping import OFFSET, ColumnParams
 from triad.schema import Column
 from triad.sources.cells import Cell, Fault, Value, literal
 from triad.sources.numbers import number

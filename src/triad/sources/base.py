@@ -1,0 +1,55 @@
+"""What every source of a table is to those who read it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from triad.errors import TriadError
+
+ROW = "row over all files"
+"""The column added to each piece: from 0, over all that is read, in the order of reading."""
+
+_NAMES = 20  # columns or files in a message
+
+
+class Rows(Protocol):
+    """The rows of one table."""
+
+    @property
+    def where(self) -> str:
+        """The params key of the table."""
+
+    @property
+    def name(self) -> str:
+        """Where it lies, as it may be printed."""
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the same rows come in the same order every time, so that `ROW` names them."""
+
+    def pieces(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The named columns, piece by piece, with `ROW` beside them.
+
+        Raises:
+            TriadError: they cannot be read, or a column is not there.
+        """
+
+    def place(self, row: int) -> tuple[str, int]:
+        """What holds a row (a file), and the row's number in it, from 1."""
+
+
+def no_column(name: str, known: Sequence[str], at: str, where: str) -> TriadError:
+    """That `at` has no column `name` but those `known`; `where` is the params key of the table."""
+    near = difflib.get_close_matches(name, known, n=1)
+    mend = f"did you mean {near[0]!r}? Correct {where}.columns" if near else f"correct {where}.columns"
+    return TriadError(f"column is missing; found {few(known)}", where=f"{at}, column {name}", mend=mend)
+
+
+def few(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many more."""
+    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
