@@ -91,14 +91,17 @@ class MMoE(keras.layers.Layer):
         return {**super().get_config(), "tasks": self.tasks, "experts": self.experts, "dim": self.dim}
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class SharedBottom(keras.layers.Layer):
-    """One hidden layer for all tasks (Caruana 1997), (n, features) → (n, tasks, dim), the same for each task."""
+class _Hidden(keras.layers.Layer):
+    """One hidden layer, (n, features) → (n, tasks, dim)."""
+
+    width: int | None = None
+    """How many tasks' units it has; None: one share a task."""
 
     def __init__(self, tasks: int, dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tasks, self.dim = tasks, dim
-        self.dense = keras.layers.Dense(dim, activation="relu", kernel_initializer="he_normal")
+        units = dim * (self.width or tasks)
+        self.dense = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")
 
     def build(self, input_shape: tuple[int | None, int]) -> None:
         self.dense.build(input_shape)
@@ -109,37 +112,27 @@ class SharedBottom(keras.layers.Layer):
         """Weights whose rows are features."""
         return [self.dense.kernel]
 
-    def call(self, features: Any) -> Any:
-        return ops.repeat(ops.expand_dims(self.dense(features), 1), self.tasks, axis=1)
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "tasks": self.tasks, "dim": self.dim}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SingleTask(keras.layers.Layer):
+class SharedBottom(_Hidden):
+    """One hidden layer for all tasks (Caruana 1997), (n, features) → (n, tasks, dim), the same for each task."""
+
+    width = 1
+
+    def call(self, features: Any) -> Any:
+        return ops.repeat(ops.expand_dims(self.dense(features), 1), self.tasks, axis=1)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SingleTask(_Hidden):
     """A hidden layer a task and nothing in common, (n, features) → (n, tasks, dim).
 
     With a task that has `given` it is the entire-space model ESMM (Ma et al. 2018): towers over shared embeddings,
     whose product is learned.
     """
 
-    def __init__(self, tasks: int, dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.tasks, self.dim = tasks, dim
-        self.dense = keras.layers.Dense(tasks * dim, activation="relu", kernel_initializer="he_normal")
-
-    def build(self, input_shape: tuple[int | None, int]) -> None:
-        self.dense.build(input_shape)
-        self.built = True
-
-    @property
-    def reads(self) -> list[Any]:
-        """Weights whose rows are features."""
-        return [self.dense.kernel]
-
     def call(self, features: Any) -> Any:
         return ops.reshape(self.dense(features), (-1, self.tasks, self.dim))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "tasks": self.tasks, "dim": self.dim}
