@@ -7,6 +7,7 @@ import pytest
 from triad import costs
 from triad.config.retraining import PriceParams
 from triad.costs import Cost, measured, metrics, table
+from triad.errors import TriadError
 
 FREE = PriceParams()
 PRICED = PriceParams(processor_hour=3.6, gigabyte_hour=0.36, currency="USD")
@@ -47,6 +48,11 @@ def test_metrics_hold_each_stage_and_their_sum() -> None:
     assert found["cost/all/money"] == pytest.approx(found["cost/ingest/money"] + found["cost/features/money"])
     assert not [name for name in metrics(TWO, FREE) if "money" in name]
     assert metrics([], PRICED) == {}
+
+
+def test_a_table_of_nothing_says_what_to_run() -> None:
+    with pytest.raises(TriadError, match="no stage has run"):
+        table([], FREE)
 
 
 def test_the_table_says_where_the_time_went() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triad.artifacts import read_json, write_json
+from triad.errors import TriadError
 
 if TYPE_CHECKING:
     from triad.config.retraining import PriceParams
@@ -84,7 +85,13 @@ def metrics(costs: Sequence[Cost], prices: PriceParams) -> dict[str, float]:
 
 
 def table(costs: Sequence[Cost], prices: PriceParams) -> str:
-    """A line a stage for a terminal, and their sum."""
+    """A line a stage for a terminal, and their sum.
+
+    Raises:
+        TriadError: no stage has run yet.
+    """
+    if not costs:
+        raise TriadError("no stage has run to its end here", where=str(FOLDER), mend="`make run`, then ask again")
     seconds = sum(cost.seconds for cost in costs)
     rows = [_HEAD, *(_row(cost, seconds, prices) for cost in costs)]
     total = sum(cost.processor_seconds for cost in costs)
