@@ -25,7 +25,7 @@ from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
-from triad.features.dataset import Items, Meta, Streams, Users
+from triad.features.dataset import Items, Meta, Streams, Users, without_vectors
 from triad.models.multitask import multi_task
 from triad.models.trunk import trunk_config
 from triad.texts import Texts
@@ -72,6 +72,7 @@ def workload(*, apart: bool) -> Dataset:
             tokens=random.integers(1, 300, (ITEMS, 8)),
             log_price=random.normal(7, 1, ITEMS),
             available_from=np.zeros(ITEMS, np.int64),
+            **without_vectors(ITEMS),
         ),
         Users(
             Texts.of(np.arange(people).astype(str)), attributes, np.zeros(people, np.int64), np.zeros(people, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
-from triad.features.dataset import SPLITS, Items, Meta, Streams, Users
+from triad.features.dataset import SPLITS, Items, Meta, Streams, Users, without_vectors
 from triad.texts import Texts
 
 DAY = 86_400_000_000
@@ -103,6 +103,7 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
             tokens=words.astype(np.int32),
             log_price=log_price.astype(np.float32),
             available_from=np.full(items, START - DAY),
+            **without_vectors(items),
         ),
         users=Users(
             user_id=Texts.of(f"u{row:05d}" for row in range(users)),

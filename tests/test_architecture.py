@@ -185,7 +185,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "search": set(),
     "products": set(),
     "examples": {"features", "products", "search"},
-    "features": {"examples", "validation"},  # the leak sentinels
+    "features": {"examples", "validation", "images"},  # the leak sentinels; vectors of what items show
     "validation": set(),
     "encoders": {"examples", "features"},
     "models": {"examples", "features", "encoders"},

@@ -165,6 +165,14 @@ def _members(params: Params) -> None:
             raise ValueError(f"fuse.members: {name} is fitted where {missing}")
 
 
+def _vectors(params: Params) -> None:
+    if "text" in params.features.item_vectors and params.text.encoder == WORDS:
+        raise ValueError(
+            "features.item_vectors: text.encoder: words makes no vectors, and words of titles are read as they are; "
+            "take text out, or choose minilm, scratch or a folder"
+        )
+
+
 def _starts(params: Params) -> None:
     starts = [name for name in ("pretrain", "finetune") if getattr(params, name).init == "market"]
     if starts and params.champion.market.model is None:
@@ -185,6 +193,7 @@ _RULES: Iterable[Callable[[Params], None]] = (
     _misspelt,
     _sources,
     _members,
+    _vectors,
     _starts,
     _lists,
 )

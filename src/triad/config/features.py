@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from triad.config.base import Section
@@ -29,6 +31,12 @@ class FeaturesParams(Section):
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")
     hash_buckets: int = Field(default=64, ge=1, description="rows shared by the ids without their own row")
     title_tokens: int = Field(default=8, ge=1, description="title words kept per item")
+    item_vectors: tuple[Literal["text", "image"], ...] = Field(
+        default=(),
+        description="what the networks' item tower reads besides: text: the vector of title and description by "
+        "text.encoder; image: the picture's by images.encoder. A product first seen when a model serves then has its "
+        "place. Kept where it helps: pretrain.vectors_gate",
+    )
     category_levels: int = Field(default=2, ge=1, description="levels of the category path kept")
     max_oov_rate: float = Field(
         default=0.2,

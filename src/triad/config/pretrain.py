@@ -20,6 +20,13 @@ class TrunkParams(Section):
     heads: int = Field(default=2, ge=1)
     max_steps: int = Field(default=64, ge=4, description="interactions in one segment")
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    id_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of items whose id a step hides, so that category, brand, words, text and picture learn to "
+        "stand for an item without history",
+    )
 
     @model_validator(mode="after")
     def _divides(self) -> TrunkParams:
@@ -56,6 +63,11 @@ class PretrainParams(Section):
         default=0.0,
         ge=0,
         description="weight of a second network's predictions in the loss (mutual distillation); 0: no second network",
+    )
+    vectors_gate: bool = Field(
+        default=True,
+        description="where features.item_vectors names some, also train without them, and keep that unless they are "
+        "shown to help on the validation split, by the rule of finetune.source_gate. It costs a second fit",
     )
     negatives: int = Field(default=256, ge=1, description="negatives drawn per step, shared by its targets")
     batch_targets: int = Field(default=1024, ge=1, description="interactions predicted per step")

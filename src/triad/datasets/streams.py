@@ -11,7 +11,7 @@ from triad.arrays import Ints
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
-from triad.features.dataset import Items, Meta, Streams, Users
+from triad.features.dataset import Items, Meta, Streams, Users, without_vectors
 from triad.schema import EVENT_KINDS
 from triad.texts import Texts
 
@@ -80,6 +80,7 @@ def items_of(item_id: Texts, row: Ints, tokens: Ints | None = None) -> Items:
         tokens=np.zeros((count, 1), np.int32) if tokens is None else tokens,
         log_price=np.zeros(count, np.float32),
         available_from=np.zeros(count, np.int64),
+        **without_vectors(count),
     )
 
 

@@ -96,7 +96,7 @@ class History(Input):
 
     @classmethod
     def config(cls, data: Dataset, sizes: TrunkParams) -> dict[str, Any]:
-        return sizes.model_dump()
+        return sizes.model_dump(exclude={"id_dropout"})
 
     @classmethod
     def arrays(cls, source: Any, rows: Ints | slice = slice(None)) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -21,13 +21,15 @@ from triad.features import catalogue, entities, exposure_arrays, exposures, labe
 from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
 from triad.features.context import Known
-from triad.features.dataset import SPLITS, Meta
+from triad.features.corpus import corpus
+from triad.features.dataset import SPLITS, Items, Meta
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.source import Source
 from triad.features.splits import Windows, whole, windows
 from triad.features.sql import bound, columns, scalar
 from triad.features.state import State
+from triad.features.vectors import ItemVectors, said
 from triad.kinds import KINDS
 from triad.tasks import LABELS
 
@@ -47,6 +49,7 @@ def fit(
     *,
     hold_out: bool = True,
     store: Path | None = None,
+    vectors: Callable[[Callable[[], list[str]]], ItemVectors | None] = lambda _: None,
 ) -> tuple[Dataset, State]:
     """Examples of the UTC days `[first, last)`, and what serving needs to repeat them.
 
@@ -56,6 +59,7 @@ def fit(
         hold_out: whether the last days are kept from training, as `params.split_days` says; else all are train.
         store: a folder for what is too large for memory, laid out as by `dataset.save`; a run that was killed goes on
             from what lies there. None: all stays in memory.
+        vectors: of the shop's texts, which it need not ask for, the encoders of what items say and show.
 
     Raises:
         TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many
@@ -69,6 +73,10 @@ def fit(
     spans = windows(*window, params.split_days) if hold_out else whole(*window)
     state = _learn(session, params, tasks, spans, known, champion=champion)
     data, state = _assemble(session, state, known, store=store)
+    if (chosen := vectors(lambda: corpus(data, said(session)))) is not None:
+        meta = replace(data.meta, item_vectors=chosen.meaning)
+        data, state = data.replaced(meta=meta), replace(state, meta=meta, vectors=chosen)
+        data = data.replaced(items=chosen.beside(data.items, session))
     check_labels(data, tasks, SPLITS if hold_out else SPLITS[:1])
     return data, state
 
@@ -95,8 +103,7 @@ def standing(session: duckdb.DuckDBPyConnection, state: State, day: int) -> tupl
     """
     catalogue_ = _read(session, state)
     source = _source(session, state, catalogue_, day)
-    items = entities.items(catalogue_, state.vocabularies, state.params.title_tokens, source.grid.first)
-    return Dataset(items, source.users, source.streams, {}, state.meta), exposure_arrays.known(source)
+    return Dataset(_items(source), source.users, source.streams, {}, state.meta), exposure_arrays.known(source)
 
 
 def _read(session: duckdb.DuckDBPyConnection, state: State) -> Catalogue:
@@ -147,6 +154,7 @@ def _learn(
         windows=spans,
         negatives_sampled=not funnel.shown,
         oov_rate=oov,
+        shared_rows=params.hash_buckets,
     )
     return State(
         params=params,
@@ -170,16 +178,21 @@ def _assemble(
     store: Path | None = None,
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
-    params, meta = state.params, state.meta
     last = -1 if candidates is None else exposures.last_day(candidates)
     source = replace(_source(session, state, known, last, candidates), store=store)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
-    meta = replace(meta, **{field: value for each in made.values() for field, value in each.meta.items()})
-    items = entities.items(known, state.vocabularies, params.title_tokens, source.grid.first)
-    data = Dataset(items, source.users, source.streams, {name: each.arrays for name, each in made.items()}, meta)
+    meta = replace(state.meta, **{field: value for each in made.values() for field, value in each.meta.items()})
+    arrays = {name: each.arrays for name, each in made.items()}
+    data = Dataset(_items(source), source.users, source.streams, arrays, meta)
     learned = {name: dict(each.learned) for name, each in made.items() if each.learned}
     return data, replace(state, meta=meta, learned=learned)
+
+
+def _items(source: Source) -> Items:
+    state = source.state
+    items = entities.items(source.catalogue, state.vocabularies, state.params.title_tokens, source.grid.first)
+    return items if state.vectors is None else state.vectors.beside(items, source.session)
 
 
 def _source(

@@ -6,8 +6,10 @@ Rows of `items` and `users` are *catalogue rows* of this window's tables; an ite
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.texts import Texts
@@ -27,6 +29,17 @@ class Items:
     tokens: Ints  # (n_items, title_tokens) rows of title words, 0-padded
     log_price: Floats  # log1p of the first price known, in cents: a later one would tell of price moves
     available_from: Ints  # µs since the epoch, UTC
+    text_vector: Floats  # (n_items, width) a frozen encoder's, zeros where there is no text; width 0: none is read
+    image_vector: Floats  # likewise of pictures
+
+
+VECTORS = {"text": "text_vector", "image": "image_vector"}
+"""What items may have vectors of, and the array that holds them."""
+
+
+def without_vectors(count: int) -> dict[str, Floats]:
+    """The arrays of `VECTORS` of `count` items where nothing reads any."""
+    return {name: np.zeros((count, 0), np.float16) for name in VECTORS.values()}
 
 
 ITEM_VOCABULARIES = ("item", "category", "brand", "token")
@@ -68,6 +81,8 @@ class Meta:
     windows: dict[str, tuple[int, int]]  # split → [first, last) in µs
     negatives_sampled: bool  # whether rows that were never shown stand for "not taken"
     oov_rate: float  # share of train interactions whose item has no own row
+    shared_rows: int = 0  # of each item vocabulary, the first rows that ids without one of their own share
+    item_vectors: dict[str, str] = field(default_factory=dict)  # of what → the fingerprint of its encoder
 
     @property
     def attributes(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from triad.arrays import Floats, Ints
 from triad.config.features import FeaturesParams
 from triad.errors import TriadError
 from triad.features.catalogue import Catalogue, words
-from triad.features.dataset import SPLITS, Items, Streams, Users
+from triad.features.dataset import SPLITS, Items, Streams, Users, without_vectors
 from triad.features.splits import folds
 from triad.features.sql import texts
 from triad.features.vocabulary import Vocabulary, grow
@@ -85,6 +85,7 @@ def items(known: Catalogue, vocabulary: Mapping[str, Vocabulary], title_tokens: 
         tokens=tokens(known.titles, vocabulary["token"], title_tokens),
         log_price=np.where(np.isfinite(first_price), np.log1p(np.exp(first_price)), listed).astype(np.float32),
         available_from=known.available_from,
+        **without_vectors(len(known.item_id)),
     )
 
 

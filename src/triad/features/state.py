@@ -16,9 +16,13 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.features import vocabulary
 from triad.features.dataset import Meta, meta_from, meta_to
+from triad.features.vectors import ItemVectors
 from triad.features.vocabulary import Vocabulary
 from triad.kinds import KINDS
 from triad.tasks import LABELS
+
+VECTORS = "vectors"
+"""Folder of a state."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ class State:
     queries_given: bool  # whether exposures carry what was searched for
     learned: Mapping[str, Any]  # unit → what it learned of its train rows, as JSON holds it
     warm_items: tuple[str, ...]  # ids with min_count train interactions
+    vectors: ItemVectors | None = None  # encoders of what items say and show
 
     def save(self, folder: Path) -> None:
-        """Write `state.json`, `warm_items.parquet` and `vocabularies/` into `folder`."""
+        """Write `state.json`, `warm_items.parquet`, `vocabularies/` and, where there are any, `vectors/`."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.vectors is not None:
+            self.vectors.save(folder / VECTORS)
         vocabulary.save(self.vocabularies, folder / "vocabularies")
         pq.write_table(pa.table({"item_id": pa.array(self.warm_items, pa.string())}), folder / "warm_items.parquet")
         write_json(
@@ -84,4 +91,5 @@ class State:
             queries_given=raw["queries_given"],
             learned=raw["learned"],
             warm_items=tuple(pq.read_table(folder / "warm_items.parquet")["item_id"].to_pylist()),
+            vectors=ItemVectors.load(folder / VECTORS),
         )

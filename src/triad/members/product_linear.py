@@ -21,13 +21,14 @@ from triad.config.members import Recipe
 from triad.config.tasks import TaskParams
 from triad.examples.dataset import Dataset
 from triad.examples.products import Products
+from triad.features.corpus import corpus
 from triad.images.encoder import FILE, encoder_of
 from triad.images.files import read
 from triad.images.vectors import STORE, Vectors
 from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.text_linear import TextLinear
-from triad.members.texts import Space, TextSpace, corpus
+from triad.members.texts import Space, TextSpace
 from triad.tasks import LABELS
 from triad.text import vectors as texts
 from triad.text.bags import Bag

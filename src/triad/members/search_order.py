@@ -19,13 +19,13 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
+from triad.features.corpus import corpus
 from triad.features.sql import DAY
 from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.popularity import item_shares
 from triad.members.search_text import UNIT, choose, searched, settings_from
-from triad.members.texts import corpus
 from triad.search.associations import Associations, out_of_fold
 from triad.search.lexical import Settings, words_of
 from triad.search.meaning import MEANT, Meaning

@@ -15,11 +15,10 @@ from triad.arrays import Ints
 from triad.config.tasks import TaskParams
 from triad.examples import UNITS
 from triad.examples.dataset import Dataset
+from triad.features.corpus import corpus
 from triad.members.bench import Bench
 from triad.tasks import LABELS
 from triad.text.bags import Bag
-from triad.text.masking import masked
-from triad.text.terms import plain
 from triad.text.vectors import Vectors
 from triad.texts import Texts
 
@@ -31,20 +30,6 @@ def text_tasks(data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
     """Tasks whose rows are texts."""
     units = {name for name, unit in UNITS.items() if TEXT in {each.name for each in fields(unit.arrays)}}
     return [name for name, task in tasks.items() if LABELS[task.label].unit in units & set(data.units)]
-
-
-def corpus(data: Dataset) -> list[str]:
-    """What the shop says in its catalogue, and is told by train queries and messages, each text once."""
-    said = set[str]()
-    for unit, held in data.units.items():
-        names, train = {each.name for each in fields(held)}, data.rows("train", unit)
-        for name in names & {TEXT}:
-            said.update(getattr(held, name)[train].tolist())
-        for name in names & {"queries"}:
-            said.update(getattr(held, name)[np.unique(np.asarray(held.query)[train])].tolist())
-        for name in names & {"title", "description"}:
-            said.update(getattr(held, name).tolist())
-    return sorted({plain(masked(text)) for text in said} - {""})
 
 
 class Space(Protocol):

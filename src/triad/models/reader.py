@@ -71,7 +71,7 @@ class Reader(keras.layers.Layer):
         if "history" in self.parts:
             states, items = trunk(batch, training=training)
         elif "item" in self.parts:
-            items = trunk.tower(batch["items"])
+            items = trunk.tower(batch["items"], training=training)
 
         def part(name: str) -> Any:
             if name == "history":

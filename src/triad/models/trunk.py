@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -17,7 +18,7 @@ from triad.encoders.base import PACKAGE
 from triad.encoders.history import History
 from triad.encoders.user import User
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Items
+from triad.features.dataset import VECTORS, Items, without_vectors
 
 Config = dict[str, Any]
 
@@ -45,6 +46,18 @@ def item_arrays(items: Items, rows: Ints | slice = slice(None)) -> dict[str, Any
     return {key: value for name in inputs_of(items) for key, value in ENCODERS[name].arrays(items, rows).items()}
 
 
+def reading(data: Dataset, trunk: Mapping[str, Any]) -> Dataset:
+    """`data` with those of the items' vectors alone that a trunk made from `trunk` reads."""
+    unread = [array for name, array in VECTORS.items() if name not in trunk["item"]]
+    none: dict[str, Any] = without_vectors(len(data.items.item_id))
+    return data.replaced(items=replace(data.items, **{name: none[name] for name in unread}))
+
+
+def reads_vectors(data: Dataset) -> bool:
+    """Whether items have vectors of what they say or show."""
+    return any(getattr(data.items, name).shape[1] for name in VECTORS.values())
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class ItemTower(keras.layers.Layer):
     """What an item is: the sum of its inputs, a mapping of (n, …) arrays (`item_arrays`) → (n, dim).
@@ -65,7 +78,7 @@ class ItemTower(keras.layers.Layer):
             encoder.build()
         self.built = True
 
-    def call(self, arrays: Any) -> Any:
+    def call(self, arrays: Any, training: bool = False) -> Any:
         return reduce(operator.add, [encoder(arrays) for encoder in self.inputs.values()])
 
     def warm_start(self, theirs: ItemTower, origins: Mapping[str, Ints]) -> list[str]:
@@ -110,7 +123,7 @@ class Trunk(keras.layers.Layer):
         self.built = True
 
     def call(self, batch: Any, training: bool = False) -> tuple[Any, Any]:
-        items = self.tower(batch["items"])
+        items = self.tower(batch["items"], training=training)
         events = ops.take(items, batch["item"], axis=0)
         return self.history(events, self.user(batch), batch, training=training), items
 

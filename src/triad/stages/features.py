@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from triad.examples import dataset
 from triad.features import build
 from triad.features.champion import Champion, read
 from triad.features.summary import summarise
+from triad.features.vectors import ItemVectors
 from triad.tables import connect, present
 from triad.validation.leaks import check_features
 
@@ -47,9 +49,12 @@ def features(params: Params) -> None:
     log.info("%s … %s (as_of) · %s", *window, params.features.model_dump(mode="json"))
     _need(TABLES)
     champion = read(ARTIFACTS / "champion")
+    chosen = partial(ItemVectors.chosen, params.features.item_vectors, params.text, params.images)
     with replacing(OUTPUT) as folder, _store(params, champion) as store:
         with connect(TABLES) as session:
-            data, state = build.fit(session, params.features, params.tasks, window, champion, store=store)
+            data, state = build.fit(
+                session, params.features, params.tasks, window, champion, store=store, vectors=chosen
+            )
         rows, meta = data.exposures, data.meta
         check_features(
             rows.context,

@@ -10,6 +10,7 @@ from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import load
 from triad.members.sequence import Sequence
+from triad.models.trunk import reading, reads_vectors
 from triad.training.apart import finetune_units
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
@@ -35,6 +36,8 @@ def finetune(params: Params) -> None:
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
     data = load(ARTIFACTS / "features")
     init, pretrained = params.finetune.init, None
+    if reads_vectors(data):  # what the source task was no better for is not read here either
+        data = reading(data, Sequence.load(ARTIFACTS / "pretrain").network.trunk_config)
     initial = initial_model(init, "finetune", ARTIFACTS, data)
     if init != "scratch" and initial is None:
         pretrained = Sequence.load(ARTIFACTS / "pretrain").network

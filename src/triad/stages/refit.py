@@ -77,7 +77,11 @@ def refit(params: Params) -> None:
     continues = light or params.refit.networks == "continue"  # what trains anew is a full night's
     with connect(TABLES) as session:
         grown = Champion(0, start.state.meta, start.state.vocabularies)
-        data, fresh = build.fit(session, params.features, params.tasks, window, grown, hold_out=False)
+        data, fresh = build.fit(
+            *(session, params.features, params.tasks, window, grown),
+            hold_out=False,
+            vectors=lambda _: start.state.vectors,  # those that the networks know
+        )
         twin = Side(start.twin, start.rows(session), Texts.of(sorted(start.judged.warm_items)))
     with replacing(OUTPUT) as folder:
         fresh.save(folder / "state")

@@ -13,6 +13,7 @@ from triad.examples.dataset import Dataset
 from triad.features.sql import HOUR
 from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
+from triad.models.trunk import reading
 from triad.models.warm_start import InitialModel
 from triad.tasks import LABELS
 from triad.training.apart import finetune_units
@@ -69,7 +70,8 @@ class Again:
                 initial = self._evaluated.initial("pretrain")
             rules = self._rules("pretrain", ())
             folder = self._folder("pretrain", rules, initial, [])
-            self.taught, _ = pretrain_network(self._data, dials, self._runtime, folder, initial, refit=rules[""])
+            data = reading(self._data, member.network.trunk_config)
+            self.taught, _ = pretrain_network(data, dials, self._runtime, folder, initial, refit=rules[""])
         return self.taught
 
     def scorer(self, member: NetworkScorer) -> NetworkScorer:
@@ -83,7 +85,7 @@ class Again:
             network = None if initial else self.pretrained().network
         rules = self._rules("finetune", member.apart)
         again, _ = finetune_units(
-            self._data,
+            reading(self._data, member.network.trunk.get_config()),
             self._params.tasks,
             dials,
             self._runtime,

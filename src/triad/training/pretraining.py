@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
+from triad.arrays import Floats
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
@@ -74,14 +75,19 @@ def make_loss(network: SequenceNetwork, loss: str, catalogue: int) -> Callable[[
 
 def item_loss(member: Sequence, data: Dataset, interactions: Targets, *, masked: bool = False) -> float:
     """Mean cross-entropy of `interactions` under the softmax over the whole catalogue."""
+    return float(item_losses(member, data, interactions, masked=masked).mean())
+
+
+def item_losses(member: Sequence, data: Dataset, interactions: Targets, *, masked: bool = False) -> Floats:
+    """(n,) cross-entropy of each of `interactions` under the softmax over the whole catalogue."""
     items = member.scorer.items(data)
-    total = 0.0
+    found = [np.zeros(0)]
     for start in range(0, len(interactions.item), BLOCK):
         part = slice(start, start + BLOCK)
         hidden = interactions.item[part] if masked else None
         logits = member.logits(data, interactions.user[part], interactions.history[part], items, masked=hidden)
-        total += float((logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]]).sum())
-    return total / len(interactions.item)
+        found.append(logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]])
+    return np.concatenate(found)
 
 
 def ranking(member: Sequence, data: Dataset, split: str, about: int | None = None) -> dict[str, float]:
@@ -106,6 +112,13 @@ def ranking(member: Sequence, data: Dataset, split: str, about: int | None = Non
             hits.append(len(inside) > 0)
             gains.append((1 / np.log2(1 + inside)).sum() / ideal[min(len(wanted), CUT) - 1])
     return {"hit_at_10": float(np.mean(hits)), "ndcg_at_10": float(np.mean(gains)), "queries": float(len(queries))}
+
+
+def held_out(data: Dataset, params: PretrainParams) -> Targets:
+    """Validation interactions that tell how well the source task is learned."""
+    masked, mark = params.task == "masked", chosen_by(params, data)
+    most = LOSS_CELLS // len(data.items.item_id) if mark == "loss" else LOOKED_AT  # where lists choose, it is only told
+    return thinned(targets(data, "validation", masked=masked), most)
 
 
 def chosen_by(params: PretrainParams, data: Dataset) -> str:
@@ -138,9 +151,8 @@ def pretrain_network(
     """
     masked = params.task == "masked"
     mark, lists = chosen_by(params, data), len(data.rows("validation", "lists"))
-    most = LOSS_CELLS // len(data.items.item_id) if mark == "loss" else LOOKED_AT  # where lists choose, it is only told
-    held_out = thinned(targets(data, "validation", masked=masked), most)
-    if refit is None and not len(held_out.item):
+    asked = held_out(data, params)
+    if refit is None and not len(asked.item):
         raise TriadError(
             "the validation split holds no interaction of the target kind",
             where="features.split_days.validation",
@@ -166,7 +178,7 @@ def pretrain_network(
     def validate() -> dict[str, float]:
         if refit is not None:
             return {}
-        figures = {"loss": item_loss(member, data, held_out, masked=masked)}
+        figures = {"loss": item_loss(member, data, asked, masked=masked)}
         if mark == "missed":
             figures["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
         return figures

@@ -11,7 +11,7 @@ from triad.arrays import Bools, Floats, Ints
 from triad.datasets.columns import Columns
 from triad.datasets.tabular.form import LabelColumn, TabularForm
 from triad.errors import TriadError
-from triad.features.dataset import SPLITS, Items
+from triad.features.dataset import SPLITS, Items, without_vectors
 from triad.features.vocabulary import Vocabulary, grow
 from triad.kinds import KINDS
 from triad.texts import Texts
@@ -45,6 +45,7 @@ def make_items(form: TabularForm, item_id: Texts, seen: Mapping[str, int]) -> tu
         tokens=zeros[:, None],
         log_price=zeros.astype(np.float32),
         available_from=zeros.astype(np.int64),
+        **without_vectors(len(item_id)),
     )
     return items, {"item": own.rows, "category": category.rows, "brand": 1, "token": 1}
 
