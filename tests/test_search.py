@@ -34,6 +34,7 @@ from triad.search.meaning import MEANT, Meaning
 from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, hybrid, retrieve
 from triad.search.spelling import corrected
 from triad.search.words import query_words, words
+from triad.serving import by_words
 from triad.statistics.bootstrap import draw
 from triad.statistics.orders import best_first, measure, ndcg
 from triad.text.vectors import Vectors
@@ -180,6 +181,22 @@ def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
     assert set(shown[1].items) == set(np.argsort(-taken, kind="stable")[:5])
     allowed = np.arange(40) != shown[0].items[0]
     assert shown[0].items[0] not in search(fused, DATA, typed[:1], 5, allowed)[0].items
+
+
+def test_the_words_that_carry_a_product_are_named_and_sum_to_its_score(fused: Any) -> None:
+    night: Any = SimpleNamespace(data=DATA, model=SimpleNamespace(fused=fused))
+    (shown,) = search(fused, DATA, ["navy coat please"], 12)
+    told = by_words.of_products(night, "navy coat please", shown)
+    assert len(told) == by_words.PRODUCTS
+    for score, parts in zip(shown.scores, told, strict=False):
+        assert {word.text for word in parts} == {"navy", "coat", "please", ""}
+        assert sum(word.value for word in parts) == pytest.approx(score, abs=1e-6)
+    best = {word.text: word.value for word in told[0]}
+    assert best["coat"] > abs(best["navy"]) > abs(best["please"])
+    (popular,) = search(fused, DATA, ["x" * 10], 5)
+    assert by_words.of_products(night, "x" * 10, popular) == []
+    (long,) = search(fused, DATA, ["coat " * 30 + "羽绒"], 5)
+    assert None in {word.text for word in by_words.of_products(night, "coat " * 30 + "羽绒", long)[0]}
 
 
 def test_the_whole_catalogue_is_searched_by_the_report(fused: Any) -> None:

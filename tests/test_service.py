@@ -26,6 +26,7 @@ from triad.fusion.fused import Fused
 from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.registry import load_member, make_member
+from triad.serving import by_words
 from triad.sources.simulated import simulate
 from triad.sources.simulated.messages import conversations
 from triad.statistics.bootstrap import draw
@@ -98,6 +99,17 @@ def test_a_message_is_answered_with_what_was_said_before_and_the_message_it_rest
     assert found[0]["intent"] == "product_question" and found[0]["intent_score"] > made.fused.thresholds["intent"]
     assert found[0]["reply"] == "It comes with two years of warranty." == given[found[0]["reply_source"]]
     assert found[1]["intent"] is None and found[1]["intent_score"] < 0.5
+
+
+def test_the_words_that_carry_an_answer_are_named_and_sum_to_its_confidence(made: Any) -> None:
+    said = "Hello, where is my parcel now?"
+    (row,) = ask(made, said).to_dict("records")
+    night: Any = SimpleNamespace(model=made.model)
+    found = by_words.of_answers(night, said, ["intent", "reply"])
+    for task, words in found.items():
+        assert sum(word.value for word in words) == pytest.approx(row[f"{task}_score"], abs=1e-6)
+    assert row["intent"] == "order_status" and found["intent"][0].text in ("parcel", "where")
+    assert {word.text for word in by_words.of_answers(night, "", ["intent"])["intent"]} == {""}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from openapi import bodies
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
-from triad.serving import asking, deeds, stored
+from triad.serving import asking, stored
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
@@ -202,14 +202,6 @@ def test_deeds_sum_to_scores_and_name_what_was_done_since(night: Night, client: 
             whole = row[task] if why["sums_to"] == "score" else float(np.log(row[task] / (1 - row[task])))
             for parts in (why["parts"], why["because"]):
                 assert sum(part["value"] for part in parts) == pytest.approx(whole, abs=1e-3)
-
-
-def test_deeds_worth_is_shapleys_where_two_act_together() -> None:
-    """Players 0 and 1 are worth 3 together beside 1 and 2 alone: 1 + 1.5 and 2 + 1.5; the others 0."""
-    kept = deeds._variants(np.arange(deeds.MOST))
-    value = kept[:, 0] + 2.0 * kept[:, 1] + 3.0 * (kept[:, 0] & kept[:, 1])
-    shares = deeds._shares(value[:, None])[:, 0]
-    np.testing.assert_allclose(shares, [2.5, 3.5] + [0.0] * (deeds.MOST - 2), atol=1e-12)
 
 
 def test_without_some_deeds_a_customer_is_asked_about_as_one_who_never_did_them(

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from triad.advice.wish import Wish
 from triad.errors import TriadError
-from triad.serving import asking, describing, refusals, schemas
+from triad.serving import asking, by_words, describing, refusals, schemas
 from triad.serving.changes import changes
 from triad.serving.customers import LOG_ODDS, Customers, described_item, explanation, number, shown
 from triad.serving.guard import Guard, Limits
@@ -22,6 +22,7 @@ from triad.serving.holder import Holder, Served
 from triad.serving.metrics import Metrics
 from triad.serving.night import Night
 from triad.serving.refusals import LackingError, UnknownError
+from triad.serving.words import typed
 from triad.tracking import asked
 from triad.tracking.answering import answers
 
@@ -143,10 +144,13 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
             raise _lacks("search")
         with served.lock:
             found = asking.find(served.night, body.query, body.k)
+            carried = by_words.of_products(served.night, body.query, found) if body.why else []
         rows = [
             {"rank": at + 1, **described_item(served.night, int(item)), "score": number(score)}
             for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
         ]
+        for row, words in zip(rows, carried, strict=False):
+            row["because"] = typed(words)
         return _said(served, match=found.match, items=rows)
 
     @app.post("/answer", summary="Intent and reply of messages, or that the model refuses")
@@ -159,7 +163,12 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
             table = answers(
                 model.state, model.fused, [m.message_id for m in body.messages], [m.message for m in body.messages]
             )
-        return _said(served, answers=table.to_pylist())
+            rows = table.to_pylist()
+            for row, each in zip(rows, body.messages[: by_words.MESSAGES] if body.why else (), strict=False):
+                given = [task for task in model.fused.thresholds if row.get(task) is not None]
+                carried = by_words.of_answers(served.night, each.message, given)
+                row["because"] = {task: typed(words) for task, words in carried.items()}
+        return _said(served, answers=rows)
 
 
 def _of_products(app: FastAPI, holder: Holder) -> None:

@@ -1,9 +1,8 @@
 """Which of a customer's earlier deeds carry the scores of items, whatever models the scores are made of.
 
 A deed is all that the customer did with one item; what is not told apart is one deed. Each is worth what scores gain by
-it, on average over two orders in which deeds come in, one the reverse of the other. Such shares sum to the score less
-that of the same customer without a history. They are Shapley values (Shapley 1953) where no three deeds act together: a
-pair of reverse orders is exact up to interactions of two (Mitchell et al. 2022, arXiv:2104.12199).
+it, on average over two orders in which deeds come in, one the reverse of the other (`statistics/shapley.py`). Such
+shares sum to the score less that of the same customer without a history.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from triad.arrays import Bools, Floats, Ints
+from triad.arrays import Ints
 from triad.serving.night import Visit
 from triad.serving.without import without
+from triad.statistics.shapley import coalitions, shares
 from triad.statistics.solving import inside
 from triad.tracking.recommending import DAY, nearness
 
@@ -57,16 +57,16 @@ def deeds(
     padded = (np.arange(ITEMS) % told).tolist()
     rows = visit.rows(items[padded], [position[at] for at in padded], [surface[at] for at in padded])
     owner, player = _players(visit, items[:told])
-    kept = _variants(player)
+    kept = coalitions(MOST)[:, player]
     scores = visit.night.model.fused.predict(without(visit, rows, kept), np.arange(len(kept) * ITEMS), list(log_odds))
     kind, days = _furthest(visit, player), _since(visit, player)
     found = {}
     for task, in_odds in log_odds.items():
         values = np.asarray(logit(inside(scores[task])) if in_odds else scores[task]).reshape(len(kept), ITEMS)
-        shares = _shares(values)
+        worth = shares(values)
         parts = [
             [Deed(None, 0, 0, float(values[0, at]))]
-            + [Deed(owner[p], kind[p], days[p], float(shares[p, at])) for p in range(MOST) if shares[p, at]]
+            + [Deed(owner[p], kind[p], days[p], float(worth[p, at])) for p in range(MOST) if worth[p, at]]
             for at in range(told)
         ]
         found[task] = [sorted(each, key=lambda deed: -abs(deed.value)) for each in parts]
@@ -91,21 +91,6 @@ def _players(visit: Visit, items: Ints) -> tuple[list[int | None], Ints]:
     place = {each: player for player, each in enumerate(named)}
     player = np.array([place.get(each, MOST - 1) for each in item.tolist()], np.int64)
     return [*named, *([None] * (MOST - len(named)))], player
-
-
-def _variants(player: Ints) -> Bools:
-    """(2 · MOST, steps) without all; with the first so many deeds, with the last so many; with all."""
-    first = [player < count for count in range(1, MOST)]
-    last = [player >= MOST - count for count in range(1, MOST)]
-    return np.stack([np.zeros(len(player), bool), *first, *last, np.ones(len(player), bool)])
-
-
-def _shares(values: Floats) -> Floats:
-    """(MOST, n) of (2 · MOST, n) scores of `_variants`."""
-    ends = values[:1], values[-1:]
-    first = np.diff(np.concatenate([ends[0], values[1:MOST], ends[1]]), axis=0)
-    last = np.diff(np.concatenate([ends[0], values[MOST:-1], ends[1]]), axis=0)[::-1]
-    return (first + last) / 2
 
 
 def _furthest(visit: Visit, player: Ints) -> list[int]:

@@ -62,6 +62,7 @@ class Similar(Request):
 class Search(Request):
     query: str = Field(max_length=10_000)
     k: int = Field(default=10, ge=1, le=MOST_LISTED)
+    why: bool = Field(default=False, description="also which words carried the first 10 products")
 
 
 class Message(Request):
@@ -71,6 +72,7 @@ class Message(Request):
 
 class Answer(Request):
     messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
+    why: bool = Field(default=False, description="also which words carried the answers to the first 5 messages")
 
 
 class Advise(Request):

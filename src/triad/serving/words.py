@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from triad.fusion.contributions import BASE, LIMIT, Part
 from triad.schema import EVENT_KINDS
+from triad.serving.by_words import Word
 from triad.serving.deeds import Deed
 from triad.serving.night import Night
 
@@ -44,3 +47,9 @@ def done(deed: Deed, night: Night) -> dict[str, object]:
         when = {0: "today", 1: "yesterday"}.get(deed.days, f"{deed.days} days ago")
         words = f"they {DEEDS[EVENT_KINDS[deed.kind]]} {night.titles[deed.item] or item} {when}"
     return {"item_id": item, "words": words, "value": deed.value}
+
+
+def typed(words: Sequence[Word]) -> list[dict[str, object]]:
+    """Words as the answer holds them; `word` is null of what no single one stands for."""
+    others = {None: "all other words", "": "what is said of a text without a word"}
+    return [{"word": w.text or None, "words": others.get(w.text, w.text), "value": w.value} for w in words]

@@ -6,7 +6,7 @@ not sure enough is refused: the confidence that is asked for was chosen with the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +56,11 @@ def answers(state: State, fused: Fused, ids: Sequence[str], said: Sequence[str])
             kept = [each if is_sure else None for each, is_sure in zip(source, sure, strict=True)]
             columns[f"{task}_source"] = pa.array(kept, pa.string())
     return pa.table(columns)
+
+
+def scores_of(state: State, fused: Fused, said: Sequence[str], tasks: Collection[str]) -> dict[str, Floats]:
+    """Task → (n, classes) probabilities of messages; place 0 is none of the known answers."""
+    return fused.predict(_dataset(state, [""] * len(said), said), np.arange(len(said)), tasks, UNIT.name)
 
 
 def _sources(fused: Fused, data: Dataset, rows: Ints, task: str, chosen: Ints) -> list[str | None]:
