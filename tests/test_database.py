@@ -265,7 +265,7 @@ def test_who_is_not_let_in_and_what_is_not_there(postgres: Server, monkeypatch: 
         ({"events": {"table": "t", "encoding": "latin-1", "columns": MAPPED["events"]}}, "encoding: is for files"),
         (
             {"events": {"table": "t", "columns": {**MAPPED["events"], "event_id": {"row_number": True}}}},
-            "rows of a database have no order",
+            "rows of a table have no order",
         ),
     ],
 )

@@ -77,7 +77,9 @@ class TableParams(Section):
         default=None,
         description="users, items: whom only events name is a row with empty attributes; else as it stands",
     )
-    format: Literal["csv", "parquet"] | None = Field(default=None, description="else by the file's suffix")
+    format: Literal["csv", "parquet", "delta", "iceberg"] | None = Field(
+        default=None, description="else by the file's suffix; delta and iceberg are tables of such a lake"
+    )
     encoding: str = Field(default="utf-8", description="of CSV")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV")
     quote: str | None = Field(default='"', description="what quoted values of CSV stand between; null: nothing")
@@ -116,6 +118,11 @@ class TableParams(Section):
         return zones
 
     @property
+    def is_relation(self) -> bool:
+        """Whether it is a table of a database or a lake, which can be asked for a part of its rows."""
+        return self.table is not None or self.format in ("delta", "iceberg")
+
+    @property
     def is_read(self) -> bool:
         """Whether it is read, and not derived from another."""
         return self.from_ is None
@@ -123,10 +130,11 @@ class TableParams(Section):
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
         just_one(self, ("path", "table", "from_"))
-        if self.table is not None and (wrong := sorted(self.model_fields_set & set(_OF_FILES))):
-            raise ValueError(f"{', '.join(wrong)}: is for files, and `table` names a table of a database")
-        if self.table is not None and any(column.row_number for column in self.columns.values()):
-            raise ValueError("row_number: rows of a database have no order; name a column or a `key`")
+        if self.is_relation:
+            if wrong := sorted(self.model_fields_set & set(_OF_FILES) - ({"format"} if self.table is None else set())):
+                raise ValueError(f"{', '.join(wrong)}: is for files, and this is a table of a database or a lake")
+            if any(column.row_number for column in self.columns.values()):
+                raise ValueError("row_number: rows of a table have no order; name a column or a `key`")
         if self.delimiter in (self.quote, "\r", "\n", "\0"):
             raise ValueError(f"delimiter: {self.delimiter!r} is a line's end or the quote sign")
         if self.thousands and self.thousands == self.decimal:

@@ -1,15 +1,16 @@
-"""Where each table of `ingest.files` lies: files, or a table of the database. The database is opened once for all."""
+"""Where each table of `ingest.files` lies: files, a lake, or a table of the database, which is opened once for all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 from triad.config.files import FilesParams
 from triad.sources import reading
 from triad.sources.base import Rows
 from triad.sources.clock import clock
+from triad.sources.lakes import lake
 from triad.sources.relations import Windowed
 
 Find = Callable[[str], Rows]
@@ -23,18 +24,21 @@ def opened(files: FilesParams, window: tuple[datetime, datetime]) -> Iterator[Fi
     Raises:
         TriadError: the database cannot be opened.
     """
-    if all(table.table is None for table in files.tables.values()):
-        yield lambda name: reading.locate(files.tables[name], f"ingest.files.{name}")
-        return
-    from triad.sources.database import connected
+    with ExitStack() as stack:
+        database = None
+        if files.database is not None and any(table.table for table in files.tables.values()):
+            from triad.sources.database import connected
 
-    assert files.database is not None, "FilesParams has checked it"
-    with connected(files.database) as database:
+            database = stack.enter_context(connected(files.database))
 
         def find(name: str) -> Rows:
             table, where = files.tables[name], f"ingest.files.{name}"
-            if table.table is None:
+            if not table.is_relation:
                 return reading.locate(table, where)
-            return Windowed(where, database.relation(table.table, where), clock(name, table, window))
+            if database is not None and table.table is not None:
+                relation = database.relation(table.table, where)
+            else:
+                relation = lake(table.path or "", table.format or "", where)
+            return Windowed(where, relation, clock(name, table, window))
 
         yield find

@@ -62,6 +62,7 @@ def find(path: str, where: str, form: Format | None, most: int) -> tuple[list[Pl
     """
     at = f"{where}.path {shown_path(path)}"
     system, root, shown, names, left = _names(path, at)
+    _refuse_lakes(system, root, names, left, at)
     kept = _data(names, at, form, left)
     places = []
     for name in kept:
@@ -78,7 +79,6 @@ def find(path: str, where: str, form: Format | None, most: int) -> tuple[list[Pl
         inside = _data(inside, place.name, form or _format(place.inner), hidden)
         places += [Place(system, place.path, f"{place.name}: {each}", each) for each in inside]
         left += [f"{place.name}: {each}" for each in hidden]
-    _refuse_lakes(system, root, kept, left, at)
     if not places:
         also = f"; not read: {_few(left)}" if left else ""
         raise TriadError(f"no such file{also}", where=at, mend="correct the path, or bring the file")
@@ -246,23 +246,25 @@ def _one_format(places: Sequence[Place], at: str, where: str) -> Format:
     return next(form for form in first if form)
 
 
-def _refuse_lakes(system: Any, root: str, kept: Sequence[str], left: Sequence[str], at: str) -> None:
+def _refuse_lakes(system: Any, root: str, names: Sequence[str], left: Sequence[str], at: str) -> None:
     """Parquet files of a Delta, Iceberg or Hudi table hold rows that were deleted, and rows twice."""
     lakes = {mark for name in left for mark in name.split("/") if mark in ("_delta_log", ".hoodie")}
     if not lakes and "http" not in system.protocol:
         tops = {root.rstrip("/")}
-        for name in kept:
+        for name in names:
             parts = f"{root}{name}".split("/")[:-1]
             while len(parts) > 1 and "=" in parts[-1]:
                 parts.pop()
             tops |= {"/".join(parts), "/".join(parts[:-1])}
         lakes = {mark for top in tops for mark in _LAKES if top and _is_lake(system, f"{top}/{mark}")}
     if lakes:
-        kind = _LAKES[min(lakes)]
+        lake = _LAKES[min(lakes)]
+        mend = "export what it holds now as Parquet, to a folder of its own"
+        mend = mend if lake == "Hudi" else f"set format: {lake.lower()}, which reads what the table holds now"
         raise TriadError(
-            f"is a {kind} table: its files hold rows that were deleted since",
+            f"is a {lake} table: its files hold rows that were deleted since",
             where=at,
-            mend="export what it holds now as Parquet, to a folder of its own",
+            mend=mend,
         )
 
 

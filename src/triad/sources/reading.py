@@ -188,7 +188,8 @@ def locate(params: TableParams, where: str) -> Files:
         multiline=params.multiline,
         null_values=params.null_values,
     )
-    return _files(params.path or "", params.format, dialect, params.limits)
+    form: Format | None = "csv" if params.format == "csv" else "parquet" if params.format == "parquet" else None
+    return _files(params.path or "", form, dialect, params.limits)
 
 
 def locate_file(path: Path, form: Format, dialect: Dialect, limits: LimitsParams) -> Files:

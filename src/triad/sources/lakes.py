@@ -1,0 +1,69 @@
+"""Delta Lake and Iceberg tables by their own readers, which know deleted rows: the newest version, once.
+
+Both readers are optional (the extra `lakes`). A version never changes, whoever writes meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from triad.errors import TriadError
+from triad.redaction import masked, shown_path
+from triad.sources.base import no_column
+from triad.sources.places import expanded
+from triad.sources.relations import Relation
+
+
+def lake(path: str, form: str, where: str) -> Relation:
+    """The table at `path`, as the user wrote it; `form` is delta or iceberg, `where` the params key of the table.
+
+    Raises:
+        TriadError: its reader is not installed, or there is no such table.
+    """
+    at = f"{where}.path {shown_path(path)}"
+    place = expanded(path, at)
+    try:
+        if form == "delta":
+            from triad.sources import delta
+
+            return delta.opened(place, at, where)
+        from triad.sources import iceberg
+
+        return iceberg.opened(place, at, where)
+    except ImportError as error:
+        mend = "install the extra: uv pip install --editable '.[lakes]', and what the catalog or the store needs"
+        raise TriadError(f"a reader is missing: {masked(str(error))}", where=at, mend=mend) from None
+
+
+def chosen(known: pa.Schema, columns: Sequence[str], at: str, where: str) -> pa.Schema:
+    """The fields of the columns.
+
+    Raises:
+        TriadError: one is not there.
+    """
+    for name in columns:
+        if name not in known.names:
+            raise no_column(name, known.names, at, where)
+    return pa.schema([known.field(name) for name in columns])
+
+
+@contextmanager
+def explained(at: str, absent: tuple[type[Exception], ...], broken: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turns what a reader raises where a table is `absent` or `broken` into what an owner can act on."""
+    try:
+        yield
+    except absent:
+        mend = "correct the path, or the catalog that it names"
+        raise TriadError("there is no such table", where=at, mend=mend) from None
+    except broken as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        mend = "see whether path, access and catalog are right"
+        raise TriadError(
+            f"cannot be read: {masked(said)} ({type(error).__name__})",
+            where=at,
+            mend=mend,
+            transient=isinstance(error, OSError),
+        ) from None
