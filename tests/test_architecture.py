@@ -204,6 +204,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
             "examples",
             "features",
             "fusion",
+            "images",
             "members",
             "privacy",
             "retraining",

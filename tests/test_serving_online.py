@@ -32,6 +32,7 @@ from triad.serving.guard import Limits
 from triad.serving.holder import Holder, Served, warmed
 from triad.serving.impressions import ImpressionLog
 from triad.serving.night import Event, Night
+from triad.serving.storefront import Demo
 from triad.serving.without import without
 from triad.sources.shown import read as read_shown
 from triad.tracking.serving import ServingModel
@@ -60,7 +61,7 @@ def night(root: Path, model: ServingModel) -> Night:
 @pytest.fixture(scope="module")
 def client(night: Night) -> Iterator[TestClient]:
     holder = Holder(lambda: ("1", 0), lambda version: warmed(Served(version, night)))
-    with TestClient(make(holder, demo=True, limits=Limits(body=20_000)), raise_server_exceptions=False) as asked:
+    with TestClient(make(holder, demo=Demo(), limits=Limits(body=20_000)), raise_server_exceptions=False) as asked:
         yield asked
 
 

@@ -228,21 +228,11 @@ def fetch(version: str, folder: Path) -> None:
 @click.option("--to", "version", default=None, help="the version that shall serve")
 def rollback(version: str | None) -> None:
     from triad.config.params import load
-    from triad.retraining.delivery import renew
-    from triad.retraining.run import checkout
-    from triad.tracking.registry import rollback as move_back
+    from triad.retraining.back import roll_back
 
-    publish, here = load().publish, _ask_registry_of(checkout())
-    click.echo(move_back(publish.model, publish.alias, version))
-    click.echo(renew(here))
-
-
-def _ask_registry_of(checkout: Path) -> Path:
-    """Use the registry of `checkout`, so that the alias and the delivered lists belong together."""
-    from triad.tracking.place import tracking_uri
-
-    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(checkout)
-    return checkout
+    publish = load().publish
+    for said in roll_back(publish.model, publish.alias, version):
+        click.echo(said)
 
 
 @commands.command(
@@ -251,11 +241,12 @@ def _ask_registry_of(checkout: Path) -> Path:
 @click.argument("version")
 def promote(version: str) -> None:
     from triad.config.params import load
+    from triad.retraining.back import ask_registry_of
     from triad.retraining.delivery import renew
     from triad.retraining.run import checkout
     from triad.tracking.promoting import promote as let_serve
 
-    publish, here = load().publish, _ask_registry_of(checkout())
+    publish, here = load().publish, ask_registry_of(checkout())
     click.echo(let_serve(publish.model, publish.alias, version.removeprefix("v")))
     click.echo(renew(here))
 

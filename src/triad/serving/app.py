@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
-from fastapi.staticfiles import StaticFiles
 
 from triad.advice.wish import Wish
 from triad.errors import TriadError
-from triad.serving import asking, by_words, describing, refusals, schemas
+from triad.serving import asking, by_words, describing, files, merchant, refusals, schemas, storefront
 from triad.serving.changes import changes
 from triad.serving.customers import LOG_ODDS, Customers, described_item, explanation, number, shown
 from triad.serving.guard import Guard, Limits
@@ -22,13 +21,13 @@ from triad.serving.holder import Holder, Served
 from triad.serving.metrics import Metrics
 from triad.serving.night import Night
 from triad.serving.refusals import LackingError, UnknownError
+from triad.serving.storefront import Demo
 from triad.serving.words import typed
 from triad.tracking import asked
 from triad.tracking.answering import answers
 
 CHANGED = 20
 """Items of a request that it is told of what would change their scores."""
-PAGE = Path(__file__).parent / "page"
 OTHERS = ("price", "classify")
 """Modes that a registered model may have besides."""
 
@@ -43,7 +42,7 @@ def make(
     key: str | None = None,
     limits: Limits | None = None,
     poll: float = 5.0,
-    demo: bool = False,
+    demo: Demo | None = None,
     writer: Path | None = None,
     customers: Customers | None = None,
 ) -> Any:
@@ -52,7 +51,7 @@ def make(
     Args:
         key: what a request must bring; None: anybody may ask.
         poll: seconds between looks for another version.
-        demo: also the page, and the names of a few customers for it.
+        demo: also the page, and what it needs to know; None: no page.
         writer: where `triad describe` left what writes texts, read again when it was made anew.
         customers: what names of customers mean, and where impressions are written down; None: nowhere.
     """
@@ -84,9 +83,12 @@ def make(
         return metrics.text(holder.now.version)
 
     paths = frozenset(app.openapi()["paths"])
-    if demo:
-        _page(app, holder)
-    return Guard(app, key, limits or Limits(), metrics, paths)
+    if demo is not None:
+        storefront.add(app, holder, lambda **more: _said(holder.now, **more), writer, demo)
+        if demo.merchant is not None:
+            merchant.add(app, demo.merchant, lambda **more: _said(holder.now, **more))
+        files.add(app)
+    return Guard(app, key, limits or Limits(), metrics, paths, files=frozenset() if demo is None else files.paths())
 
 
 def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
@@ -217,23 +219,6 @@ def _other_modes(app: FastAPI, holder: Holder) -> None:
 
     for mode in OTHERS:
         add(mode)
-
-
-def _page(app: FastAPI, holder: Holder) -> None:
-    @app.get("/shop", include_in_schema=False)
-    def shop() -> JSONResponse:
-        served = holder.now
-        night = served.night
-        length = np.diff(night.data.streams.offsets)
-        some = [name for name, row in night.users.items() if length[row] >= 5][:: max(1, len(night.users) // 24)][:24]
-        fused, data = night.model.fused, night.data
-        can = {
-            "search": bool(fused.of_unit(data, "searches")),
-            "answer": any(task in fused.thresholds for task in fused.of_unit(data, "messages")),
-        }
-        return _said(served, customers=some, can=can, verdict=served.verdict)
-
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
 
 
 def _row(known: Mapping[str, int], name: str, where: str) -> int:

@@ -75,12 +75,15 @@ def app() -> Any:
     from triad.artifacts import ARTIFACTS
     from triad.config.params import load
     from triad.privacy.pseudonyms import needed_key
+    from triad.retraining.back import roll_back
     from triad.retraining.delivery import newest
     from triad.retraining.run import checkout
     from triad.serving.app import make
     from triad.serving.customers import Customers
     from triad.serving.holder import Holder, Place
     from triad.serving.impressions import ImpressionLog
+    from triad.serving.merchant import Merchant
+    from triad.serving.storefront import Demo
 
     logging.getLogger("triad").setLevel(logging.INFO)
     asked, params = json.loads(os.environ[SETTINGS]), load()
@@ -94,7 +97,9 @@ def app() -> Any:
     )
     holder, key = Holder(place.mark, place.load), os.environ.get(KEY) or None
     writer = ARTIFACTS / "describe" / "writer"
-    return make(holder, key=key, poll=asked["poll"], demo=asked["demo"], customers=customers, writer=writer)
+    merchant = Merchant(place.model, place.alias, roll_back, key is not None)
+    demo = Demo(params.ingest.currency, params.images.folder, merchant) if asked["demo"] else None
+    return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer)
 
 
 def _trial(chosen: ServeParams, place: Place) -> Trial | None:

@@ -37,10 +37,20 @@ class Limits:
 
 
 class Guard:
-    """ASGI middleware around `app`. `key` None: anybody may ask."""
+    """ASGI middleware around `app`. `key` None: anybody may ask. `files` need no key beside `OPEN`."""
 
-    def __init__(self, app: Any, key: str | None, limits: Limits, metrics: Metrics, paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        key: str | None,
+        limits: Limits,
+        metrics: Metrics,
+        paths: frozenset[str],
+        *,
+        files: frozenset[str] = frozenset(),
+    ) -> None:
         self._app, self._key, self._limits, self._metrics, self._paths = app, key, limits, metrics, paths
+        self._open = files | set(OPEN)
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +65,7 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}
-        if self._key is not None and scope["path"] not in OPEN and not _is(self._key, headers):
+        if self._key is not None and scope["path"] not in self._open and not _is(self._key, headers):
             await self._refuse(
                 scope, receive, answer, refused(401, "no key, or another", "header X-API-Key", "send the key")
             )
