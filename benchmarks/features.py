@@ -82,7 +82,7 @@ def main() -> int:
 
 def _params(size: str, days: int) -> Params:
     window = {"as_of": "2026-03-01", "window_days": days, "simulated": {"size": size}}
-    split_days = {"validation": 4, "fusion": 4, "test": 4} if days > 12 else {"validation": 1, "fusion": 1, "test": 1}
+    split_days = dict.fromkeys(("validation", "fusion", "test"), 4 if days > 12 else 2)
     return parse({"ingest": window, "tasks": TASKS, "features": {"split_days": split_days}}, "benchmark")
 
 

@@ -122,7 +122,7 @@ def says_nothing(path: Path) -> bool:
 def test_pyproject_declares_what_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["airflow"], *extras["lakes"]]
+    lines = [*project["dependencies"], *(line for extra in ("airflow", "lakes", "spark") for line in extras[extra])]
     declared = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower() for line in lines}
     named = {name.split(".")[0] for path in (SOURCE / "triad").rglob("*.py") for name in imports(path)}
     distributions = packages_distributions()
@@ -196,6 +196,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "evaluation": {"examples", "features", "members", "fusion", "search"},
     "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products"},
     "config": set(),
+    "spark": {"features"},
     "writing": {"products"},
     "retraining": {"tracking"},
     "serving": {
@@ -229,7 +230,7 @@ def test_packages_depend_in_one_direction(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["sources", "features", "fusion", "config", "evaluation", "retraining", "airflow", "datasets"]
+    "package", ["sources", "features", "fusion", "config", "evaluation", "retraining", "airflow", "datasets", "spark"]
 )
 def test_no_deep_learning_framework_where_none_is_needed(package: str) -> None:
     for path in (SOURCE / "triad" / package).rglob("*.py"):

@@ -31,6 +31,7 @@ from triad.features.build import fit, transform
 from triad.features.champion import Champion
 from triad.features.dataset import SPLITS, Streams
 from triad.features.labels import LabelRows
+from triad.features.log import Own
 from triad.features.splits import FOLD_SHARES, ends_inside, folds, split_of, windows
 from triad.features.state import State
 from triad.features.vocabulary import Vocabulary, grow
@@ -107,6 +108,7 @@ def label_rows(session: duckdb.DuckDBPyConnection, *rows: tuple[int, int, float]
     user, item, day = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
     time = others.pop("time", ZERO + (day * DAY).astype(np.int64))
     known = {"fold": np.zeros(0), "grid": None, "hours": 24, "windows": SPANS, "known_until": ZERO + 90 * DAY} | others
+    known.setdefault("log", Own(session))
     return LabelRows(session, user, item, time, split_of(time, SPANS), **known)
 
 

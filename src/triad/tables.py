@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -133,10 +133,13 @@ def scan(tables: Path, name: str, more: str = "") -> str:
     return f"read_parquet({parquet_below(tables / name)}, hive_partitioning = false, union_by_name = true{more})"
 
 
-def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckdb.DuckDBPyConnection:
+def connect(
+    tables: Path | Mapping[str, pa.Table], *, threads: int = 0, also: Sequence[Path] = ()
+) -> duckdb.DuckDBPyConnection:
     """A DuckDB session in UTC with one view a table, on a folder of Parquet or on Arrow tables in memory.
 
-    `threads=0` leaves the count to DuckDB. Close it after use. Whatever its SQL names, it opens no other file.
+    `threads=0` leaves the count to DuckDB. Close it after use. Whatever its SQL names, it opens no other file than
+    those and what lies below the folders `also`.
     """
     session = duckdb.connect()
     session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
@@ -151,7 +154,7 @@ def connect(tables: Path | Mapping[str, pa.Table], *, threads: int = 0) -> duckd
     else:
         for name, data in tables.items():
             session.register(name, conform(name, data))
-    confine(session, *([tables] if isinstance(tables, Path) else []))
+    confine(session, *([tables] if isinstance(tables, Path) else []), *also)
     return session
 
 

@@ -1,10 +1,24 @@
-"""`runtime`: the device and precision of the networks."""
+"""`runtime`: the device and precision of the networks, and the engine of the tables."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from triad.config.base import Section
+
+
+class SparkParams(Section):
+    """The cluster that `engine: spark` works on. It needs `pip install 'triad[spark]'` and Java 17 or later."""
+
+    master: str = Field(
+        default="local[*]",
+        description="spark://host:7077, yarn …; local[*]: all cores of this machine. Workers have the same Triad "
+        "installed and see the checkout's folder at the same path",
+    )
+
+    settings: dict[str, str] = Field(default={}, description="Spark's own settings, such as spark.executor.memory: 8g")
 
 
 class RuntimeParams(Section):
@@ -17,3 +31,10 @@ class RuntimeParams(Section):
 
     xla: Literal["auto", "on", "off"] = "auto"
     """auto: long trainings on a CPU are compiled, and none on a GPU (`training/runtime.py`)."""
+
+    engine: Literal["duckdb", "spark"] = Field(
+        default="duckdb",
+        description="where features works: in this process, or on an Apache Spark cluster; both make the same examples",
+    )
+
+    spark: SparkParams = SparkParams()

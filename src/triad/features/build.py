@@ -23,6 +23,7 @@ from triad.features.champion import Champion, check_days
 from triad.features.context import Known
 from triad.features.corpus import corpus
 from triad.features.dataset import SPLITS, Items, Meta
+from triad.features.log import Log, Own
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
 from triad.features.source import Source
@@ -50,6 +51,7 @@ def fit(
     hold_out: bool = True,
     store: Path | None = None,
     vectors: Callable[[Callable[[], list[str]]], ItemVectors | None] = lambda _: None,
+    log: Log | None = None,
 ) -> tuple[Dataset, State]:
     """Examples of the UTC days `[first, last)`, and what serving needs to repeat them.
 
@@ -60,6 +62,7 @@ def fit(
         store: a folder for what is too large for memory, laid out as by `dataset.save`; a run that was killed goes on
             from what lies there. None: all stays in memory.
         vectors: of the shop's texts, which it need not ask for, the encoders of what items say and show.
+        log: where the events lie; None: in the session.
 
     Raises:
         TriadError: a task lacks its table, column or label, a key stands twice, days reach too far, too many
@@ -68,11 +71,12 @@ def fit(
     check_tables(session, params, tasks)
     check_categories(session, params, tasks)
     bound(session)
-    check_keys(session)
-    known = catalogue.read(session, params.category_levels)
+    log = log or Own(session)
+    check_keys(session, log.tables)
+    known = catalogue.read(session, params.category_levels, log.activity)
     spans = windows(*window, params.split_days) if hold_out else whole(*window)
-    state = _learn(session, params, tasks, spans, known, champion=champion)
-    data, state = _assemble(session, state, known, store=store)
+    state = _learn(session, params, tasks, spans, known, champion=champion, log=log)
+    data, state = _assemble(session, state, known, store=store, log=log)
     if (chosen := vectors(lambda: corpus(data, said(session)))) is not None:
         meta = replace(data.meta, item_vectors=chosen.meaning)
         data, state = data.replaced(meta=meta), replace(state, meta=meta, vectors=chosen)
@@ -113,7 +117,7 @@ def _read(session: duckdb.DuckDBPyConnection, state: State) -> Catalogue:
             "is missing, but the state was fitted with it", where="table prices", mend="give the same tables"
         )
     bound(session)
-    check_keys(session)
+    check_keys(session, session)
     return catalogue.read(session, state.params.category_levels)
 
 
@@ -125,6 +129,7 @@ def _learn(
     known: Catalogue,
     *,
     champion: Champion | None,
+    log: Log,
 ) -> State:
     """What the train days teach but for the names and scales of context, which follow from the rows themselves."""
     if champion is not None:
@@ -141,7 +146,7 @@ def _learn(
             where="features.max_oov_rate",
             mend="lower features.min_count, widen ingest.window_days, or raise the limit",
         )
-    kinds = columns(session, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
+    kinds = columns(log.tables, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
     funnel = Funnel(tuple(kinds.tolist()), labels.predicted(tasks))
     meta = Meta(
         tasks=_columns(tasks),
@@ -162,7 +167,7 @@ def _learn(
         meta=meta,
         vocabularies=vocabularies,
         kinds=funnel.kinds,
-        surfaces=_surfaces(session, funnel, spans["train"]),
+        surfaces=_surfaces(log.tables, funnel, spans["train"]),
         prices_given=has_prices(session),
         queries_given=funnel.shown and scalar(session, "SELECT count(*) FROM query_row") > 0,
         learned={},
@@ -175,11 +180,13 @@ def _assemble(
     state: State,
     known: Catalogue,
     candidates: pa.Table | None = None,
+    *,
     store: Path | None = None,
+    log: Log | None = None,
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
     last = -1 if candidates is None else exposures.last_day(candidates)
-    source = replace(_source(session, state, known, last, candidates), store=store)
+    source = replace(_source(session, state, known, last, candidates, log=log), store=store)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
     meta = replace(state.meta, **{field: value for each in made.values() for field, value in each.meta.items()})
@@ -196,13 +203,20 @@ def _items(source: Source) -> Items:
 
 
 def _source(
-    session: duckdb.DuckDBPyConnection, state: State, known: Catalogue, day: int, candidates: pa.Table | None = None
+    session: duckdb.DuckDBPyConnection,
+    state: State,
+    known: Catalogue,
+    day: int,
+    candidates: pa.Table | None = None,
+    *,
+    log: Log | None = None,
 ) -> Source:
     """What examples are made from; prices are known up to `day` at least."""
     grid = prices.build(session, state.prices_given, max(_last_day(session, state), day), known)
     stream, stream_user = streams.read(session, len(known.user_id), state.meta.windows)
     named = {name: state.vocabularies[name] for name in state.params.user_attributes}
-    return Source(session, state, known, entities.users(session, known, named), stream, stream_user, grid, candidates)
+    users = entities.users(session, known, named)
+    return Source(session, state, known, users, stream, stream_user, grid, log or Own(session), candidates)
 
 
 def units(tasks: Mapping[str, TaskParams]) -> list[str]:

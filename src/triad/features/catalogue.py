@@ -7,6 +7,7 @@ parts are made from (`item_row`, `exposure`, `place`, `signal`) are not temporar
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -43,8 +44,11 @@ class Catalogue:
         return len(self.paths)
 
 
-def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
+def read(session: duckdb.DuckDBPyConnection, levels: int, make_activity: Callable[[], None] | None = None) -> Catalogue:
     """Number users and items, make `activity`, and return the catalogue.
+
+    Args:
+        make_activity: leaves `query_row` and `activity` in the session; None: by `activity`.
 
     Raises:
         TriadError: an event names a user, an item or a kind that the tables do not know.
@@ -72,12 +76,17 @@ def read(session: duckdb.DuckDBPyConnection, levels: int) -> Catalogue:
     category = np.stack([_codes(prefixes) for prefixes in paths], axis=1)
     brand = _codes(text["brand"])
     _item_rows(session, category, brand)
-    session.execute("""
-        CREATE OR REPLACE TEMP TABLE query_row AS
-        SELECT query, (row_number() OVER (ORDER BY query) - 1)::INT AS query_no
-        FROM (SELECT DISTINCT query FROM events WHERE query IS NOT NULL)
-    """)
-    _activity(session)
+    if make_activity is None:
+        activity(session)
+    else:
+        make_activity()
+    lost = scalar(session, "SELECT count(*) FROM events") - scalar(session, "SELECT count(*) FROM activity")
+    if lost:
+        raise TriadError(
+            f"{lost} events name a user or item that its table does not hold, twice-listed ids, or an unknown kind",
+            where="table events",
+            mend="run `triad validate`, which lists them",
+        )
     return Catalogue(
         item_id=text["item_id"],
         paths=paths,
@@ -117,7 +126,20 @@ def _item_rows(session: duckdb.DuckDBPyConnection, category: Ints, brand: Ints) 
     session.execute("DROP TABLE item_number")
 
 
-def _activity(session: duckdb.DuckDBPyConnection) -> None:
+def number_queries(session: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Leave `query_row` in the session; `source` has each query once."""
+    session.execute(f"""
+        CREATE OR REPLACE TEMP TABLE query_row AS
+        SELECT query, (row_number() OVER (ORDER BY query) - 1)::INT AS query_no FROM {source}
+    """)
+
+
+QUERIES = "SELECT DISTINCT query FROM events WHERE query IS NOT NULL"
+
+
+def activity(session: duckdb.DuckDBPyConnection) -> None:
+    """Leave `query_row` and `activity`, the events in numbers, in the session."""
+    number_queries(session, f"({QUERIES})")
     kinds = ", ".join(f"'{kind}'" for kind in EVENT_KINDS)
     session.execute(f"""
         CREATE OR REPLACE TEMP TABLE activity AS
@@ -129,10 +151,3 @@ def _activity(session: duckdb.DuckDBPyConnection) -> None:
         FROM events JOIN user_row USING (user_id) JOIN item_row USING (item_id) LEFT JOIN query_row USING (query)
         WHERE kind IN ({kinds})
     """)
-    lost = scalar(session, "SELECT count(*) FROM events") - scalar(session, "SELECT count(*) FROM activity")
-    if lost:
-        raise TriadError(
-            f"{lost} events name a user or item that its table does not hold, twice-listed ids, or an unknown kind",
-            where="table events",
-            mend="run `triad validate`, which lists them",
-        )

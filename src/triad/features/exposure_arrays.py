@@ -16,7 +16,7 @@ from triad.features.context import Columns, Known, Rows, block, counts, learn
 from triad.features.dataset import SPLITS
 from triad.features.kept import Kept, Parted
 from triad.features.labels import LabelRows, values_of
-from triad.features.parts import Part, cursor, cut, side_by_side
+from triad.features.parts import Part, side_by_side
 from triad.features.rates import Strengths
 from triad.features.signals import Funnel
 from triad.features.source import Source
@@ -48,20 +48,20 @@ def make(source: Source) -> Made:
     if source.candidates is not None:  # what places on the page bring was measured on the log's own exposures
         exposures.replace(session, source.candidates, 0 if funnel.shown else params.sampled_negatives)
 
-    parts = cut(session, len(source.users.user_id))
+    parts = source.log.parts(len(source.users.user_id))
     known = _known(source, funnel, of_users=False)
     is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
-    with Kept(parts, source.store and source.store / "parts") as kept:
+    with Kept(parts, source.store and source.store / source.log.parts_folder) as kept:
         missing = [part for part in parts if not kept.has(part)]
-        side_by_side(session, lambda part: kept.put(part, _gather(source, known, part)), missing)
+        source.log.each(lambda part: kept.put(part, _gather(source, known, part)), missing)
         whole = {name: kept.column(name) for name in COLUMNS}
         whole["is_cold_item"] = is_cold[whole["item"]]
         known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
         numbers = params.attribution_hours, known_until, source.grid
         about = whole["user"], whole["item"], whole["time"], whole["split"]
-        for_labels = LabelRows(session, *about, source.users.fold, meta.windows, *numbers)
+        for_labels = LabelRows(session, *about, source.users.fold, meta.windows, *numbers, source.log)
         label = values_of("exposures", for_labels, len(whole["user"]), state)
-        signals.forget(session)
+        source.log.forget()
         if not known.strengths:
             known = replace(known, strengths=_strengths(source, known, kept, whole["split"]))
         names, context = _context(source, known, kept)
@@ -74,7 +74,7 @@ def make(source: Source) -> Made:
 def _gather(source: Source, known: Known, part: Part) -> Parted:
     """The part's arrays but its labels and context, and what its context is made from."""
     state, meta = source.state, source.state.meta
-    with cursor(source.session) as session:
+    with source.log.opened(part) as session:
         columns = exposures.read(session, state.surfaces, known.funnel.shown, part)
         event_id = texts(session, "event_id", f"exposure WHERE {part.rows_where}", "row")
         daily = signals.daily_sums(session, known.funnel, source.catalogue, of_users=True, part=part)
@@ -97,21 +97,20 @@ def known(source: Source) -> Known:
     try:
         return _known(source, funnel, of_users=True)
     finally:
-        signals.forget(source.session)
+        source.log.forget()
 
 
 def _measured(source: Source) -> Funnel:
     """Make `exposure` and `signal` of the log."""
     params, funnel = source.state.params, Funnel(source.state.kinds, labels.predicted(source.state.tasks))
-    exposures.build(source.session, funnel.kinds[0], 0 if funnel.shown else params.sampled_negatives, params.seed)
-    signals.measure(source.session, funnel, params.attribution_hours)
+    source.log.measure(funnel, 0 if funnel.shown else params.sampled_negatives, params.seed, params.attribution_hours)
     return funnel
 
 
 def _known(source: Source, funnel: Funnel, *, of_users: bool) -> Known:
     """What context is made from; the sums of users only where they are asked for."""
     session, state = source.session, source.state
-    daily = signals.daily_sums(session, funnel, source.catalogue, of_users=False)
+    daily = signals.daily_sums(source.log.tables, funnel, source.catalogue, of_users=False)
     return Known(
         funnel=funnel,
         surfaces=state.surfaces,
@@ -138,7 +137,7 @@ def _strengths(source: Source, known: Known, kept: Kept, split: Ints) -> Strengt
         own = replace(own, time=np.full(len(own.time), end, np.int64))
         return own, counts(replace(known, daily={**known.daily, **daily}), own)
 
-    found = side_by_side(source.session, counted, kept.parts)
+    found = source.log.each(counted, kept.parts)
     rows = Rows(
         **{
             name: np.concatenate([getattr(own, name) for own, _ in found])
@@ -171,7 +170,7 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
         kept.done(part)
 
     # where a power cut took the matrix, the marks of its parts may still be there
-    side_by_side(source.session, fill, [part for part in kept.parts if matrix.is_new or not kept.is_done(part)])
+    source.log.each(fill, [part for part in kept.parts if matrix.is_new or not kept.is_done(part)])
     return names, matrix.array()
 
 
@@ -183,7 +182,9 @@ def _scales(source: Source, exposures: Exposures) -> dict[str, Any]:
         values = rows_of(exposures.context, rows[start : start + BLOCK]).astype(np.float64)
         known = np.isfinite(values)
         values[~known] = 0
-        return known.sum(0), values.sum(0), (values**2).sum(0)
+        total = values.sum(0)
+        np.square(values, out=values)  # a second block would stand beside it on each thread
+        return known.sum(0), total, values.sum(0)
 
     count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
     for one in side_by_side(source.session, added, range(0, len(rows), BLOCK)):

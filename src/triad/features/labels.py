@@ -14,14 +14,14 @@ from triad.config.tasks import TaskParams
 from triad.features import entities
 from triad.features.aggregates import daily
 from triad.features.dataset import SPLITS
+from triad.features.log import Log
 from triad.features.prices import PriceGrid
 from triad.features.splits import Windows, ends_inside
-from triad.features.sql import DAY, HOUR, columns, nan
+from triad.features.sql import DAY, HOUR, nan
 from triad.features.state import State
 from triad.schema import EVENT_KINDS
 from triad.tasks import LABELS
 from triad.tasks.base import Entity
-from triad.tasks.following import reached
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class LabelRows:
     hours: int  # within which an event is an exposure's own
     known_until: int  # µs
     grid: PriceGrid
+    log: Log
 
     @property
     def day(self) -> Ints:
@@ -54,7 +55,7 @@ class LabelRows:
     def followed(self, events: Sequence[str]) -> Floats:
         kinds = tuple(EVENT_KINDS.index(event) for event in events)
         label = np.zeros(len(self.time), np.float32)
-        label[columns(self.session, f"SELECT row FROM ({reached(kinds, self.hours * HOUR)}) ORDER BY row")["row"]] = 1
+        label[self.log.reached(kinds, self.hours * HOUR)] = 1
         label[(self.time + self.hours * HOUR > self.known_until) & (label == 0)] = np.nan
         return label
 

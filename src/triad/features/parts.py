@@ -17,6 +17,7 @@ from typing import TypeVar
 import duckdb
 import numpy as np
 
+from triad.arrays import Ints
 from triad.features.sql import columns, scalar
 
 ROWS = 250_000
@@ -49,13 +50,18 @@ class Part:
 def cut(session: duckdb.DuckDBPyConnection, n_users: int) -> list[Part]:
     """The parts of `exposure`, in the order of its rows; one at least."""
     counted = columns(session, "SELECT user_no, count(*) AS n FROM exposure GROUP BY user_no ORDER BY user_no")
-    after = np.cumsum(counted["n"])
-    before = after - counted["n"]
+    return spans(counted["user_no"], counted["n"], n_users)
+
+
+def spans(user_no: Ints, n: Ints, n_users: int) -> list[Part]:
+    """Parts of `n_users`, where the users `user_no`, ascending, have `n` exposures each."""
+    after = np.cumsum(n)
+    before = after - n
     # a part begins with the user in whose exposures the next multiple of ROWS lies
     starts = np.flatnonzero(np.r_[False, before[1:] // ROWS != before[:-1] // ROWS]) if len(after) else after
-    users = [0, *counted["user_no"][starts].tolist(), n_users]
+    users = [0, *user_no[starts].tolist(), n_users]
     rows = [0, *before[starts].tolist(), int(after[-1]) if len(after) else 0]
-    return [Part(*spans) for spans in zip(pairwise(users), pairwise(rows), strict=True)]
+    return [Part(*each) for each in zip(pairwise(users), pairwise(rows), strict=True)]
 
 
 def side_by_side(session: duckdb.DuckDBPyConnection, work: Callable[[Item], T], of: Sequence[Item]) -> list[T]:

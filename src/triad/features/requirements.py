@@ -82,10 +82,10 @@ def check_categories(
             )
 
 
-def check_keys(session: duckdb.DuckDBPyConnection) -> None:
-    """`check_key` of the tables that features are made of."""
+def check_keys(session: duckdb.DuckDBPyConnection, log: duckdb.DuckDBPyConnection) -> None:
+    """`check_key` of the tables that features are made of; `log` answers for `events`."""
     for name in (*REQUIRED, *(["prices"] if has_prices(session) else [])):
-        check_key(session, name)
+        check_key(log if name == "events" else session, name)
 
 
 def check_key(session: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -74,7 +74,15 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
     up to the end of its own day, which is before any day that asks.
     """
     if funnel.shown:
-        _base_rate(session, funnel.target, hours)
+        number_places(session, f"({PLACES})")
+        session.execute(f"CREATE OR REPLACE TEMP TABLE place_day AS {place_days(funnel.target, hours)}")
+        base_rate(session)
+    sign(session, funnel)
+
+
+def sign(session: duckdb.DuckDBPyConnection, funnel: Funnel) -> None:
+    """Make `signal` from `activity`, `price_grid` and, where pages are recorded, `place` and `base_rate`."""
+    if funnel.shown:
         expected = "coalesce(b.expected, 0)"
         base = (
             f"{AT_PLACE} LEFT JOIN base_rate b ON a.kind = {IMPRESSION} AND b.day = a.day AND b.place_no = p.place_no"
@@ -92,19 +100,29 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
     """)
 
 
-def _base_rate(session: duckdb.DuckDBPyConnection, target: int, hours: int) -> None:
+PLACES = f"SELECT DISTINCT coalesce(surface, '') AS surface, {_SLOT} AS slot FROM exposure"
+
+
+def number_places(session: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Leave `place` in the session; `source` has each place on a page once."""
     session.execute(f"""
         CREATE OR REPLACE TABLE place AS
-        SELECT *, (row_number() OVER (ORDER BY surface, slot) - 1)::INT AS place_no
-        FROM (SELECT DISTINCT coalesce(surface, '') AS surface, {_SLOT} AS slot FROM exposure)
+        SELECT *, (row_number() OVER (ORDER BY surface, slot) - 1)::INT AS place_no FROM {source}
     """)
-    session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE place_day AS
+
+
+def place_days(target: int, hours: int) -> str:
+    """A query of how often each place was shown on each day, and how often what stood there was taken that day."""
+    return f"""
         SELECT place_no, a.day, count(*) AS shown, count(r.row) AS taken
         FROM exposure a {AT_PLACE}
         LEFT JOIN ({reached((target,), hours * HOUR)}) r ON r.row = a.row AND r.time // {DAY} = a.day
         GROUP BY place_no, a.day
-    """)
+    """
+
+
+def base_rate(session: duckdb.DuckDBPyConnection) -> None:
+    """Make `base_rate` from `place_day`: the clicks that a place expects, up to the end of each day."""
     session.execute(f"""
         CREATE OR REPLACE TEMP TABLE base_rate AS
         WITH overall AS (

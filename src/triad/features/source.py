@@ -14,6 +14,7 @@ from triad.arrays import Ints
 from triad.features.catalogue import Catalogue
 from triad.features.dataset import Streams, Users
 from triad.features.entities import tokens
+from triad.features.log import Log
 from triad.features.prices import PriceGrid
 from triad.features.state import State
 
@@ -29,6 +30,7 @@ class Source:
     streams: Streams
     stream_user: Ints  # (n,) whose each interaction is
     grid: PriceGrid
+    log: Log
     candidates: pa.Table | None = None  # exposures to score in place of the log's, see `build.transform`
     store: Path | None = None  # where what is too large for memory lies, and what a killed run goes on from
 

@@ -25,6 +25,7 @@ from triad.features import build
 from triad.features.champion import Champion, read
 from triad.features.summary import summarise
 from triad.features.vectors import ItemVectors
+from triad.spark.engine import log_of
 from triad.tables import connect, present
 from triad.validation.leaks import check_features
 
@@ -51,9 +52,12 @@ def features(params: Params) -> None:
     champion = read(ARTIFACTS / "champion")
     chosen = partial(ItemVectors.chosen, params.features.item_vectors, params.text, params.images)
     with replacing(OUTPUT) as folder, _store(params, champion) as store:
-        with connect(TABLES) as session:
+        with (
+            connect(TABLES, also=[store]) as session,
+            log_of(params, session, TABLES, store) as events,
+        ):
             data, state = build.fit(
-                session, params.features, params.tasks, window, champion, store=store, vectors=chosen
+                session, params.features, params.tasks, window, champion, store=store, vectors=chosen, log=events
             )
         rows, meta = data.exposures, data.meta
         check_features(
