@@ -116,7 +116,7 @@ def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
         only = fused.predict(data, rows, [task])
         assert list(only) == [task] and (only[task] == found[task]).all()
     # whoever has the members' scores gets the fusion's from them
-    again = fused.combine(alone, data.exposures.history[rows])
+    again = fused.combine(alone, data, rows)
     assert all((again[task] == found[task]).all() for task in found)
     ranker, queries = fused.ranker(data), lists_of(data, np.arange(6))
     ranked, parts = ranker.rank(queries), ranker.open(queries)(slice(None))

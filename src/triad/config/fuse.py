@@ -24,8 +24,9 @@ class FuseParams(Section):
     calibrate: bool = True
     combine: Literal["convex", "stacked", "reranked"] = Field(
         default="reranked",
-        description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members; "
-        "reranked: as convex, and the first items of lists in an order that trees learned",
+        description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members, "
+        "and trees upon it; reranked: convex weights, trees upon them, and the first items of lists in an order that "
+        "trees learned. Trees serve where they are surely better",
     )
     candidates: int = Field(default=60, ge=1, le=1000, description="items of each member that a re-ranker orders")
     trees: tuple[PositiveInt, ...] = Field(
@@ -36,6 +37,11 @@ class FuseParams(Section):
         ge=1,
         description="reranked: candidates not taken that trees learn of, drawn where there are more. What was taken "
         "says most of an order; more of the others cost time and help a little",
+    )
+    corrections: tuple[PositiveInt, ...] = Field(
+        default=(25,),
+        description="stacked, reranked: how many trees upon the fusion of a binary task of exposures are tried, in "
+        "rising order; they read the members, the history and the context. Empty: none",
     )
     segments: tuple[int, ...] = Field(
         default=(),
@@ -55,6 +61,8 @@ class FuseParams(Section):
             raise ValueError(f"members {list(self.members)}: name at least one, and each once")
         if list(self.trees) != sorted(set(self.trees)):
             raise ValueError(f"trees {list(self.trees)} must rise")
+        if list(self.corrections) != sorted(set(self.corrections)):
+            raise ValueError(f"corrections {list(self.corrections)} must rise")
         if self.segments and self.combine == "stacked":
             raise ValueError("`segments` goes with combine: convex")
         if list(self.segments) != sorted({s for s in self.segments if s > 0}):

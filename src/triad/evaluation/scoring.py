@@ -40,7 +40,7 @@ def score_members(fused: Fused, data: Dataset, window: Window) -> dict[str, Scor
     together: dict[str, Floats] = {}
     for unit in data.meta.tasks:
         answers = fused.predict_members(data, window.of(unit), tasks=fused.of_unit(data, unit))
-        together |= fused.combine(answers, data.history(unit)[window.of(unit)])
+        together |= fused.combine(answers, data, window.of(unit), unit)
         for name, scores_of in answers.items():
             alone[name] |= scores_of
     joined = _ranks(fused, data, window) if fused.ranking is not None else {}

@@ -16,11 +16,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.fusion.blends import Blend
+from triad.fusion.correction import Correction, Examples, log_odds, table
 from triad.fusion.question import (
     Answer,
     Judged,
@@ -112,7 +114,10 @@ def solve(question: Question, trial: Trial) -> Answer:
         }
     otherwise = judged.alone[:, best] if fallback else judged.fused[:, chosen]
     reranker, evidence = _reranked(question, fold, judged.alone[:, best], otherwise, trial)
-    return Answer(calibrations, blend, weights, record | evidence, reranker)
+    serving = columns[:, best] if fallback else fused[:, chosen]
+    said: dict[str, Floats] = {name: columns[:, m] for m, name in enumerate(names) if weights[name] > 0}
+    corrected = _corrected(question, fold, said, (serving, losses[:, best]), trial)
+    return Answer(calibrations, blend, weights, record | evidence | corrected[1], reranker, corrected[0])
 
 
 def _reranked(
@@ -144,6 +149,54 @@ def _reranked(
     reranker = lesson.fit(np.ones(len(lesson.user), bool), judgement.trees)
     evidence = {"reranked": record | {"shares": reranker.shares}}
     return reranker, evidence | {"gain": record["gain"], "fallback": False}
+
+
+def _corrected(
+    question: Question, fold: Ints, said: dict[str, Floats], served: tuple[Floats, Floats], trial: Trial
+) -> tuple[Correction | None, dict[str, Any]]:
+    """The correction, where it surely takes off loss from what serves otherwise; the evidence.
+
+    Args:
+        said: member with weight → (n,) contribution, out of fold.
+        served: (n,) the contribution of what serves otherwise, out of fold; and the loss of the best member.
+    """
+    context, (held, best) = question.context, served
+    if context is None or not trial.corrections:
+        return None, {}
+
+    def chance(contribution: Floats) -> Floats:
+        return np.where(question.target > 0, contribution, 1 - contribution)
+
+    names, folds = list(said), list(range(int(fold.max()) + 1))
+    values = table(chance(held), {name: chance(part) for name, part in said.items()}, context)
+    examples = Examples.of(values, question.target, names, context.names)
+
+    def added(k: int) -> Floats:
+        correction = Correction.fit(examples, fold != k, trial.corrections[-1], trial.seed)
+        return correction.added_by(values[fold == k], trial.corrections)
+
+    raised = np.zeros((len(trial.corrections), len(fold)))
+    for k, part in zip(folds, side_by_side(added, folds), strict=True):
+        raised[:, fold == k] = part
+    chances = expit(log_odds(chance(held)) + raised).T
+    happened = np.where(question.target[:, None] > 0, chances, 1 - chances)
+    losses, before = question.kind.row_loss(happened, question.target), question.kind.row_loss(held, question.target)
+    place = int(np.argmin(np.average(losses, axis=0, weights=question.counts)))
+    rows = question.counts, question.cluster
+    low, high = _interval(before - losses[:, place], *rows, trial, looks=len(trial.corrections))
+    record: dict[str, Any] = {
+        "serves": low > 0,
+        "trees": trial.corrections[place],
+        "gain": {"value": float(np.average(before - losses[:, place], weights=rows[0])), "low": low, "high": high},
+    }
+    if not record["serves"]:
+        return None, {"corrected": record}
+    correction = Correction.fit(examples, np.ones(len(fold), bool), trial.corrections[place], trial.seed)
+    low, high = _interval(best - losses[:, place], *rows, trial, looks=1)
+    gain = {"value": float(np.average(best - losses[:, place], weights=rows[0])), "low": low, "high": high}
+    record["shares"] = correction.shares
+    loss = float(np.average(losses[:, place], weights=rows[0]))
+    return correction, {"corrected": record, "gain": gain, "served": loss, "fallback": False}
 
 
 def _blend_of(fit: Question, calibrations: dict[str, Calibration], trial: Trial, group: list[str]) -> Blend:

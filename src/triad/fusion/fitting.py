@@ -15,6 +15,7 @@ from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.fusion import orders
+from triad.fusion.correction import Context
 from triad.fusion.crossfit import solve
 from triad.fusion.fused import Fused, relations
 from triad.fusion.lists import Lists, Part, candidates, worth
@@ -43,7 +44,8 @@ def fit_fusion(
         TriadError: a task has no label, or one label only, on the fusion window; or no member scores it.
     """
     numbers = params.folds, params.bootstrap, params.confidence, params.seed
-    trial = Trial(*numbers, params.calibrate, params.combine, params.segments, params.k)
+    trees = () if params.combine == "convex" else params.corrections
+    trial = Trial(*numbers, params.calibrate, params.combine, params.segments, params.k, trees)
     questions = [each for unit in data.meta.tasks for each in _of_rows(data, members, of_unit(unit, tasks), unit)]
     ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:
@@ -65,6 +67,7 @@ def fit_fusion(
         {task: answer.blend for task, answer in answers.items() if not answer.blend.is_plain},
         params.mask_seen,
         reranker,
+        {task: answer.correction for task, answer in answers.items() if answer.correction is not None},
     )
     return replace(fused, thresholds=_thresholds(data, fused, tasks), intervals=_intervals(data, fused, tasks))
 
@@ -119,7 +122,8 @@ def _of_rows(
         judge = (
             partial(orders.worth, kind, by_member, (label, cluster, history), judge=kind.judge) if kind.judge else None
         )
-        questions.append(Question(task, kind, by_member, label, cluster, judge, history))
+        context = Context.of(data, labelled_rows) if kind.is_event and unit == "exposures" else None
+        questions.append(Question(task, kind, by_member, label, cluster, judge, history, context=context))
     return questions
 
 

@@ -16,6 +16,7 @@ from triad.config.tasks import TaskParams, chain, given
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
+from triad.fusion.correction import Context, Correction
 from triad.fusion.ranker import Ranker
 from triad.fusion.reranker import Reranker
 from triad.kinds import KINDS
@@ -24,7 +25,7 @@ from triad.members.bench import Bench
 from triad.members.protocol import EVIDENT, Generator, Member, RowScorer
 from triad.members.registry import check_names, load_member
 
-RERANKER = "reranker"
+RERANKER, CORRECTIONS = "reranker", "corrections"
 Scores = dict[str, dict[str, Floats]]
 """member → task → scores."""
 
@@ -42,6 +43,7 @@ class Fused:
     blends: dict[str, Blend] = field(default_factory=dict)  # of tasks that are no plain convex mixture
     mask_seen: bool = False  # whether lists leave out what was taken before
     reranker: Reranker | None = None  # orders the first items of lists, where that was better
+    corrections: dict[str, Correction] = field(default_factory=dict)  # task → trees upon its mixture
     thresholds: dict[str, float] = field(default_factory=dict)  # task → the confidence below which it refuses
     intervals: dict[str, dict[str, Any]] = field(default_factory=dict)  # task → `statistics.conformal`
 
@@ -88,7 +90,7 @@ class Fused:
         for name in self.needed(parts):
             wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
             scores |= self.predict_members(data, rows, [name], wanted)
-        fused = self.combine(scores, data.history(unit)[rows])
+        fused = self.combine(scores, data, rows, unit)
         return {task: fused[task] for task in answered}
 
     def predict_members(
@@ -108,17 +110,16 @@ class Fused:
             }
         return calibrated
 
-    def combine(self, scores: Scores, history: Ints) -> dict[str, Floats]:
-        """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice.
-
-        Args:
-            history: (n,) interactions before each row.
-        """
-        fused = {}
+    def combine(self, scores: Scores, data: Dataset, rows: Ints, unit: str = "exposures") -> dict[str, Floats]:
+        """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice."""
+        history, fused = data.history(unit)[rows], {}
         for task in self.tasks:
             by_member = {name: scores[name][task] for name in scores if task in scores[name]}
             if by_member:
                 fused[task] = self.blend(task).mix(KINDS[self.kinds[task]], by_member, history)
+                if task in self.corrections:
+                    context = Context.of(data, rows)
+                    fused[task] = self.corrections[task].correct(fused[task], by_member, context)
         for task in list(fused):  # what needs a click is no likelier than the click
             for parent in self.parents(task):
                 fused[task] = np.minimum(fused[task], fused[parent])
@@ -171,6 +172,8 @@ class Fused:
         numbers["blends"] = {task: asdict(blend) for task, blend in self.blends.items()}
         if self.reranker is not None:
             self.reranker.save(folder / RERANKER)
+        for task, correction in self.corrections.items():
+            correction.save(folder / CORRECTIONS / task)
         write_json(folder / "fusion.json", numbers | {"members": list(self.members)})
 
     @classmethod
@@ -185,7 +188,9 @@ class Fused:
         check_names(names, str(folder / "fusion.json"))
         numbers["blends"] = {task: Blend.from_json(blend) for task, blend in blends.items()}
         reranker = Reranker.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None
-        return cls(_Folder(folder / "members", names), **numbers, reranker=reranker)
+        upon = folder / CORRECTIONS
+        corrections = {task: Correction.load(upon / task) for task in numbers["weights"] if (upon / task).is_dir()}
+        return cls(_Folder(folder / "members", names), **numbers, reranker=reranker, corrections=corrections)
 
 
 class _Folder(Mapping[str, Member]):

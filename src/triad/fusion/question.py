@@ -15,6 +15,7 @@ from triad.kinds.ranking import exponent
 from triad.statistics.stacking import log_choices
 
 if TYPE_CHECKING:
+    from triad.fusion.correction import Context, Correction
     from triad.fusion.reranker import Reranker
     from triad.fusion.reranking import Lesson
 
@@ -51,6 +52,7 @@ class Question:
     history: Ints | None = None  # (n,) interactions before; for weights by segment
     candidates: Floats | None = None  # (n, candidates, members) log probabilities, place 0 the target: to stack
     lesson: Lesson | None = None  # of rankings: to learn an order of
+    context: Context | None = None  # of events: to learn a correction by
 
     def take(self, rows: Ints) -> Question:
         scores = {name: values[rows] for name, values in self.scores.items()}
@@ -83,6 +85,7 @@ class Answer:
     weights: dict[str, float]  # the blend's, on average over rows
     record: dict[str, Any]
     reranker: Reranker | None = None
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Trial:
     combine: Literal["convex", "stacked", "reranked"] = "convex"
     edges: tuple[int, ...] = ()  # histories from which a segment of its own begins
     k: int = 10  # length of the lists by which re-ranking is judged
+    corrections: tuple[int, ...] = ()  # how many trees of a correction are tried
 
 
 def fit_calibrations(question: Question, kept: dict[str, bool]) -> dict[str, Calibration]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from triad.fusion.contributions import BASE, LIMIT, Part
+from triad.fusion.contributions import BASE, CONTEXT, LIMIT, MIXING, Part
 from triad.schema import EVENT_KINDS
 from triad.serving.by_words import Word
 from triad.serving.deeds import Deed
@@ -13,6 +13,8 @@ from triad.serving.night import Night
 WORDS = {
     BASE: "what holds for every item",
     LIMIT: "no likelier than what must happen first",
+    MIXING: "what the models say together",
+    CONTEXT: "what the last days taught of the moment, the price and the page",
     "own": "what this customer did with the item before",
     "item": "how the item has sold lately, its age and price",
     "customer": "how active this customer is",

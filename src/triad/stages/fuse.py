@@ -41,6 +41,8 @@ def fuse(params: Params) -> None:
         gain, serves = record["gain"], "the best alone serves" if record["fallback"] else "the fusion serves"
         if record.get("reranked", {}).get("serves"):
             serves = "re-ranked lists serve"
+        if record.get("corrected", {}).get("serves"):
+            serves = "the corrected fusion serves"
         log.info(
             "%s: %s · %s %.5f · gain in %s over %s %.5f [%.5f, %.5f] · %s",
             *(task, weights, record["loss"], record["served"], record["judged_by"], record["best"]),
