@@ -99,6 +99,18 @@ def test_what_needs_a_click_is_no_likelier_than_the_click(data) -> None:
     assert fused.predict(data, np.arange(3), ["conversion"])["conversion"].tolist() == [0.2] * 3
 
 
+def test_who_could_only_raise_a_click_is_not_asked_where_the_click_is_likely_enough(data) -> None:
+    fused, members = by_hand({"click": {"a": 0.5, "b": 0.5, "idle": 0.0}, "conversion": {"a": 1.0}})
+    chance = np.linspace(0, 0.4, 9)
+    members["a"].predict = lambda data, rows, tasks=None: {"click": np.full(len(rows), 0.2), "conversion": chance[rows]}
+    asked = []
+    members["b"].predict = lambda data, rows, tasks=None: asked.append(rows) or {"click": np.full(len(rows), 0.4)}
+    found = fused.predict(data, np.arange(9), ["conversion"])["conversion"]
+    assert found == pytest.approx(np.minimum(chance, 0.3))
+    assert asked[0].tolist() == [2, 3, 4, 5, 6, 7, 8]  # half of what `a` says is 0.1
+    assert (found == fused.combine(fused.predict_members(data, np.arange(9)), data, np.arange(9))["conversion"]).all()
+
+
 def test_fitted_scores_are_the_calibrated_mixture(data, fused) -> None:
     rows = data.rows("test")
     alone = fused.predict_members(data, rows)

@@ -83,15 +83,38 @@ class Fused:
     def predict(
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
     ) -> dict[str, Floats]:
-        """Fused scores of `tasks` (of all of `unit`) on its `rows`; a member is asked what it has weight on."""
+        """Fused scores of `tasks` (of all of `unit`) on its `rows`; a member is asked what it has weight on.
+
+        Who only says how likely the event is that a task needs is asked of few rows: a member cannot lower a mixture,
+        so where the others' part of it is above the task's score, that score stands.
+        """
         answered = [task for task in self.of_unit(data, unit) if tasks is None or task in tasks]
         parts = list(dict.fromkeys(name for task in answered for name in (task, *self.parents(task))))
-        scores: Scores = {}
-        for name in self.needed(parts):
-            wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
-            scores |= self.predict_members(data, rows, [name], wanted)
-        fused = self.combine(scores, data, rows, unit)
+        names, soon = self.needed(parts), self._asked_first(answered, parts)
+
+        def mixed(names: list[str], rows: Ints) -> dict[str, Floats]:
+            scores: Scores = {}
+            for name in names:
+                wanted = [task for task in parts if self.weights[task].get(name, 0) > 0]
+                scores |= self.predict_members(data, rows, [name], wanted)
+            return self._mixed(scores, data, rows, unit)
+
+        found = mixed(soon, rows)
+        fused = self._limited(found)
+        if soon != names:
+            limits = {task: found.get(task, np.zeros(len(rows))) * (1 - 1e-9) for task in parts}
+            pairs = [(task, parent) for task in answered for parent in self.parents(task)]
+            rest = np.flatnonzero(np.any([found[task] > limits[parent] for task, parent in pairs], axis=0))
+            whole = self._limited(mixed(names, rows[rest])) if len(rest) else {}
+            for task in answered if whole else ():
+                fused[task][rest] = whole[task]
         return {task: fused[task] for task in answered}
+
+    def _asked_first(self, answered: list[str], parts: list[str]) -> list[str]:
+        """The members that `predict` asks of all rows."""
+        if all(task not in self.corrections and self.blend(task).bias is None for task in parts):
+            return self.needed(answered)
+        return self.needed(parts)
 
     def predict_members(
         self, data: Dataset, rows: Ints, names: Iterable[str] | None = None, tasks: Collection[str] | None = None
@@ -112,7 +135,11 @@ class Fused:
 
     def combine(self, scores: Scores, data: Dataset, rows: Ints, unit: str = "exposures") -> dict[str, Floats]:
         """What `predict` makes of `predict_members`: so that nobody who has the one computes the members twice."""
-        history, fused = data.history(unit)[rows], {}
+        return self._limited(self._mixed(scores, data, rows, unit))
+
+    def _mixed(self, scores: Scores, data: Dataset, rows: Ints, unit: str) -> dict[str, Floats]:
+        """Task → what the members with scores make of it."""
+        history, fused = data.history(unit)[rows], dict[str, Floats]()
         for task in self.tasks:
             by_member = {name: scores[name][task] for name in scores if task in scores[name]}
             if by_member:
@@ -120,9 +147,14 @@ class Fused:
                 if task in self.corrections:
                     context = Context.of(data, rows)
                     fused[task] = self.corrections[task].correct(fused[task], by_member, context)
-        for task in list(fused):  # what needs a click is no likelier than the click
+        return fused
+
+    def _limited(self, mixed: dict[str, Floats]) -> dict[str, Floats]:
+        """What needs a click is no likelier than the click."""
+        fused = dict(mixed)
+        for task, own in mixed.items():
             for parent in self.parents(task):
-                fused[task] = np.minimum(fused[task], fused[parent])
+                fused[task] = np.minimum(fused[task], mixed.get(parent, own))
         return fused
 
     def blend(self, task: str) -> Blend:

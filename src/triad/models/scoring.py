@@ -27,8 +27,9 @@ class Scorer:
     """
 
     def __init__(self, network: Any, read: Callable[[Any], Any] = lambda outputs: outputs) -> None:
-        self._call = tf.function(lambda batch: read(network(batch, training=False)))
-        self._tower = tf.function(network.trunk.tower.__call__)
+        # layers branch on shapes alone, so that AutoGraph would rewrite their code for nothing
+        self._call = tf.function(lambda batch: read(network(batch, training=False)), autograph=False)
+        self._tower = tf.function(network.trunk.tower.__call__, autograph=False)
 
     def outputs(self, batches: Batches | UnitBatches) -> Any:
         """The network's outputs for every row of `batches`, each an array (rows, …) or a mapping of such."""
