@@ -39,6 +39,8 @@ from triad.models.warm_start import InitialModel
 from triad.stages import finetune as finetuning
 from triad.stages import pretrain as pretraining
 from triad.tables import connect
+from triad.training.pretraining import make_loss
+from triad.training.pretraining_feeds import TargetFeed, not_yet_there
 
 WIDTH = 6
 
@@ -204,6 +206,29 @@ def test_what_does_not_help_is_read_by_no_network(
         assert ("text" in member.network.trunk.get_config()["item"]) == helps
         assert np.isfinite(member.scorer.items(mapped)).all()
     assert not list(Path(".triad/checkpoints").glob("*"))
+
+
+def test_what_came_after_the_train_days_is_no_negative(data: Dataset) -> None:
+    later = np.array(data.items.available_from)
+    sold = np.unique(data.streams.item[np.asarray(data.streams.split) == 0])
+    new = np.setdiff1d(np.arange(len(later)), sold)[:2]
+    new = new if len(new) else np.array([7])
+    streams = data.streams
+    rest = replace(streams, split=np.where(np.isin(streams.item, new), 3, streams.split))
+    later[[*new, sold[sold != new[0]][0]]] = data.meta.windows["train"][1]
+    asked = data.replaced(items=replace(data.items, available_from=later), streams=rest)
+    hides = params_with(pretrain={"trunk": {**PARAMS.pretrain.trunk.model_dump(), "id_dropout": 0.2}}).pretrain
+    absent = not_yet_there(asked, hides)
+    np.testing.assert_array_equal(np.flatnonzero(absent), new)  # one that train sold was there
+    assert not not_yet_there(asked, PARAMS.pretrain).any()
+    feed = TargetFeed(asked, hides)
+    drawn = np.concatenate([feed.build(part, 0, step)[1]["negatives"] for step, part in enumerate(feed.plan(0)[:5])])
+    assert len(drawn) and np.isfinite(feed._probability).all() and feed._probability[new].max() == 0
+    network = SequenceNetwork(trunk_config(asked, hides.trunk))
+    whole = hides.model_copy(update={"loss": "softmax"})
+    batch = TargetFeed(asked, whole).build(TargetFeed(asked, whole).plan(0)[0], 0, 0)[1]
+    less, more = (float(make_loss(network, "softmax", each)(batch)[0]) for each in (absent, np.zeros_like(absent)))
+    assert less < more
 
 
 def test_words_make_no_vectors() -> None:

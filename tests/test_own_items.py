@@ -109,7 +109,7 @@ def test_a_batch_ranks_as_the_member_does(loss: str) -> None:
     ranked = slice(None) if loss == "softmax" else drawn
     np.testing.assert_allclose(found[:, batch["negatives"]], expected[:, ranked], atol=1e-4)
     assert len(set(drawn)) < 100 and (batch["own_count"] > 0).any()
-    assert np.isfinite(float(make_loss(network, loss, 600)(batch)[0]))
+    assert np.isfinite(float(make_loss(network, loss, np.zeros(600, bool))(batch)[0]))
 
 
 def test_masked_interactions_do_not_read_their_own_answer(data) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
-from triad.arrays import Floats
+from triad.arrays import Bools, Floats
 from triad.config.pretrain import PretrainParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
@@ -25,7 +25,7 @@ from triad.models.warm_start import InitialModel, warm_start_sequence
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import schedule
-from triad.training.pretraining_feeds import InTurn, TargetFeed, Targets, targets
+from triad.training.pretraining_feeds import InTurn, TargetFeed, Targets, not_yet_there, targets
 from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 
@@ -53,19 +53,24 @@ def thinned(wanted: Targets, most: int) -> Targets:
     return wanted if step <= 1 else wanted.take(slice(None, None, step))
 
 
-def make_loss(network: SequenceNetwork, loss: str, catalogue: int) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
-    """A batch's mean loss, `loss` as `PretrainParams.loss_for` says."""
+def make_loss(network: SequenceNetwork, loss: str, absent: Bools) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+    """A batch's mean loss, `loss` as `PretrainParams.loss_for` says.
+
+    Args:
+        absent: (n_items,) items that are no negatives.
+    """
+    apart = np.where(absent, np.float32(-1e9), np.float32(0)) if absent.any() else None
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
         logits, target = network.logits(batch, training=True), batch["candidate"]
         if loss == "softmax":  # the batch's list is the whole catalogue
-            values = losses.softmax(logits, target)
+            values = losses.softmax(logits if apart is None else logits + apart, target)
         else:
             taken = ops.take_along_axis(logits, target[:, None], axis=1)[:, 0]
             drawn = ops.take(logits, batch["negatives"], axis=1)
             is_target = ops.cast(target[:, None] == batch["negatives"][None, :], "float32")
             if loss == "gbce":
-                values = losses.gbce(taken, drawn, is_target, catalogue=catalogue)
+                values = losses.gbce(taken, drawn, is_target, catalogue=len(absent))
             else:
                 values = losses.sampled_softmax(taken, drawn, is_target, batch["log_q"])
         return losses.masked_mean(values, batch["mask"]), {}
@@ -167,7 +172,7 @@ def pretrain_network(
     catalogue = len(data.items.item_id)
     loss = params.loss_for(catalogue)
     log.info("loss: %s, %s items", loss, f"{catalogue:,}")
-    taught, loss_of = network, make_loss(network, loss, catalogue)
+    taught, loss_of = network, make_loss(network, loss, not_yet_there(data, params))
     if params.peer_weight:  # the second one is let go in the end
         taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items)])
         loss_of = make_joint_loss(taught, params.peer_weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.config.pretrain import PretrainParams
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS
@@ -54,6 +54,17 @@ def proposal(data: Dataset, item: Ints, loss: str) -> Floats:
     return uniform if loss == "gbce" else (count / count.sum() + uniform) / 2
 
 
+def not_yet_there(data: Dataset, params: PretrainParams) -> Bools:
+    """(n_items,) items that came after the train days, where ids are hidden; else none.
+
+    Nobody could take them, so they are no negatives: the loss would teach that what they say is never taken.
+    """
+    known = np.zeros(len(data.items.item_id), bool)
+    known[np.asarray(data.streams.item)[np.asarray(data.streams.split) == SPLITS.index("train")]] = True
+    later = np.asarray(data.items.available_from) >= data.meta.windows["train"][1]
+    return later & ~known & (params.trunk.id_dropout > 0)
+
+
 class TargetFeed:
     """Batches of train targets. If the loss needs negatives, each step draws new ones.
 
@@ -72,7 +83,10 @@ class TargetFeed:
         loss = params.loss_for(len(self._whole))
         self._seed, self._sampled = params.seed, loss != "softmax"
         self._negatives = params.negatives
-        self._probability = proposal(data, interactions.item, loss) if self.examples else np.zeros(0)
+        self._probability = np.zeros(0)
+        if self.examples:
+            drawn = proposal(data, interactions.item, loss) * ~not_yet_there(data, params)
+            self._probability = drawn / drawn.sum()
         self._own = OwnItems(data, params.own_items) if params.own_items and not masked else None
         self.asked = interactions
         self._batches = (HiddenBatches if masked else Batches)(
