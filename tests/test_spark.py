@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +24,20 @@ from triad.config.runtime import RuntimeParams, SparkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features import parts
+from triad.features import catalogue, parts, prices
 from triad.features.build import fit
+from triad.features.log import Own
+from triad.features.signals import Funnel
+from triad.features.sql import HOUR
 from triad.features.state import State
 from triad.spark import session as spark_session
 from triad.spark.engine import log_of
 from triad.spark.handing import Handing, unpacked
-from triad.spark.tables import Answer, check_types
+from triad.spark.parts import Shards
+from triad.spark.tables import Answer, check_types, write
 from triad.tables import connect, write_table
 
+EPOCH = date(1970, 1, 1)
 MISSING = [
     name
     for name, there in (("PySpark", importlib.util.find_spec("pyspark")), ("Java", shutil.which("java")))
@@ -52,15 +64,62 @@ def written(folder: Path, *, impressions: bool) -> Path:
     return folder
 
 
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """A Spark cluster of its own, of one worker with two cores, on loopback; its URL."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(what: str, *arguments: str, says: str) -> str:
+        log = folder / f"{what.rpartition('.')[2]}.log"
+        command = [str(home / "bin" / "spark-class"), what, "--host", "127.0.0.1", "--webui-port", "0", *arguments]
+        with log.open("wb") as out:
+            running.append(subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=folder))
+        for _ in range(1200):
+            if found := re.search(says, log.read_text()):
+                return found[0]
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
+    try:
+        url = start("org.apache.spark.deploy.master.Master", "--port", "0", says=r"spark://127\.0\.0\.1:[1-9]\d*")
+        worker = ("--cores", "2", "--memory", "1g", "--work-dir", str(folder / "work"), url)
+        start("org.apache.spark.deploy.worker.Worker", *worker, says="Successfully registered with master")
+        yield url
+    finally:
+        for each in reversed(running):
+            each.terminate()
+            each.wait(30)
+
+
 @spark
 @pytest.mark.proof
-@pytest.mark.parametrize("impressions", [True, False], ids=["shown", "sampled"])
-def test_a_cluster_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impressions: bool) -> None:
+def test_a_cluster_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.executor.memory": "512m",
+    }
+    with cluster(tmp_path) as url:
+        runtime = RuntimeParams(engine="spark", spark=SparkParams(master=url, settings=settings))
+        compare(tmp_path, monkeypatch, runtime, impressions=False)
+
+
+@spark
+@pytest.mark.proof
+def test_spark_on_this_machine_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(tmp_path, monkeypatch, LOCAL, impressions=True)
+
+
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: RuntimeParams, *, impressions: bool) -> None:
     monkeypatch.setattr(parts, "ROWS", 400)
     tables = written(tmp_path / "tables", impressions=impressions)
     tasks = TASKS | MORE if impressions else TASKS
     own, state = made(tables, tmp_path / "own", RuntimeParams(), tasks)
-    theirs, other = made(tables, tmp_path / "cluster", LOCAL, tasks)
+    theirs, other = made(tables, tmp_path / "cluster", runtime, tasks)
     assert len(list((tmp_path / "cluster" / "spark" / "signal").glob("*.parquet"))) >= 3
     same(own, theirs)
     assert state.learned == other.learned
@@ -68,6 +127,33 @@ def test_a_cluster_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.M
     assert {name: each.rows for name, each in state.vocabularies.items()} == {
         name: each.rows for name, each in other.vocabularies.items()
     }
+
+
+def test_what_workers_make_of_parts_is_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 400)
+    funnel, shards = Funnel((0, 1, 2, 3), (1,)), Shards(tmp_path)
+    with connect(make_tables(shown=1200), threads=2) as session:
+        known = catalogue.read(session, 1)
+        prices.build(session, True, (END - EPOCH).days, known)
+        log = Own(session)
+        log.measure(funnel, 0, 1, 24)
+        for name in ("item_row", "price_grid", "place", "base_rate"):
+            write(session, f"FROM {name}", shards.known / f"{name}.parquet")
+        made = list(log.parts(len(known.user_id)))
+        assert len(made) >= 3
+        for part in made:
+            own = shards.activity / f"part={part.users[0]}" / "0.parquet"
+            write(session, f"FROM activity WHERE {part.users_where}", own)
+            assert shards.exposed(part, 0, 0, 1) == part.rows[1] - part.rows[0]
+            assert shards.exposed(part, 0, 0, 1) == part.rows[1] - part.rows[0]  # by what lies there
+            shards.signed(part, funnel)
+            with shards.opened(part) as theirs:
+                for table, where in (("exposure", part.rows_where), ("signal", part.users_where)):
+                    rows = theirs.execute(f"FROM {table} ORDER BY ALL").fetchall()
+                    assert rows == session.execute(f"FROM {table} WHERE {where} ORDER BY ALL").fetchall()
+        reached = np.concatenate([shards.reached(part, (1,), HOUR) for part in made])
+        assert reached.tolist() == log.reached((1,), HOUR).tolist()
+        assert len(reached) > 100
 
 
 def test_work_arrives_whole_and_its_large_arrays_as_files(tmp_path: Path) -> None:

@@ -161,19 +161,22 @@ def connect(
 SPILL = "triad-spill-"
 
 
-def confine(session: duckdb.DuckDBPyConnection, *folders: Path) -> None:
+def confine(session: duckdb.DuckDBPyConnection, *folders: Path, links: bool = True) -> None:
     """Let a session open what lies below `folders` and where it spills, and nothing else from here on.
 
-    Names and values of a shop stand in its SQL: none is to reach another file, a URL or a variable of Python.
+    Names and values of a shop stand in its SQL: none is to reach another file, a URL or a variable of Python. Where the
+    folders hold many files and no `links`, those are not looked for.
     """
-    for setting in confinement(*folders):
+    for setting in confinement(*folders, links=links):
         session.execute(setting)
 
 
-def confinement(*folders: Path) -> list[str]:
+def confinement(*folders: Path, links: bool = True) -> list[str]:
     """The SQL of `confine`, in its order. What links in `folders` point to belongs to them."""
-    links = {link.resolve().parent for folder in folders for link in folder.rglob("*.parquet") if link.is_symlink()}
-    places = links | {place for folder in folders for place in (folder.resolve(), folder.absolute())}
+    files = (file for folder in folders for file in folder.rglob("*.parquet")) if links else ()
+    places = {file.resolve().parent for file in files if file.is_symlink()} | {
+        place for folder in folders for place in (folder.resolve(), folder.absolute())
+    }
     # DuckDB holds what it is given against the list before it takes it for a pattern
     allowed = ", ".join(sorted({sql_text(each) for place in places for each in (place, pattern(place))}))
     return [

@@ -46,7 +46,7 @@ class Shards:
         with duckdb.connect() as session:
             session.execute(f"SET TimeZone = 'UTC'; SET threads = 1; SET memory_limit = '{MEMORY}'")
             session.execute("SET preserve_insertion_order = false")
-            confine(session, self.folder)
+            confine(session, self.folder, links=False)
             own = self.activity / f"part={part.users[0]}"
             session.execute(
                 f"CREATE VIEW activity AS FROM read_parquet({parquet_below(own)}, hive_partitioning = false)"
