@@ -81,8 +81,9 @@ def params_with(**sections) -> Params:
 GATED = params_with(finetune={"source_gate": True, "body": "shared_bottom", "tasks": ("click", "profile")})
 
 
-def run_pretrain(data: Dataset, folder: Path | None = None, **changes):
-    return pretrain_network(data, PARAMS.pretrain.model_copy(update=changes), RUNTIME, folder)
+def run_pretrain(data: Dataset, folder: Path | None = None, tables="auto", **changes):
+    runtime = replace(RUNTIME, tables=tables)
+    return pretrain_network(data, PARAMS.pretrain.model_copy(update=changes), runtime, folder)
 
 
 def run_finetune(data: Dataset, folder: Path | None = None, pretrained=None, **changes):
@@ -121,6 +122,7 @@ def test_half_precision_is_for_gpus() -> None:
 def test_only_long_trainings_are_compiled(xla, short: bool, long: bool) -> None:
     runtime = Runtime("cpu", "float32", xla)
     assert (runtime.compiles(COMPILE_STEPS - 1), runtime.compiles(COMPILE_STEPS)) == (short, long)
+    assert runtime.compiles(COMPILE_STEPS, touched=True) == (xla == "on")
 
 
 @pytest.mark.parametrize(("xla", "compiled"), [("auto", False), ("on", True), ("off", False)])
@@ -303,12 +305,13 @@ def test_the_seed_is_the_result(data) -> None:
     assert first == second and not differing(one, two) and differing(one, other)
 
 
-def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("tables", ["whole", "touched"])
+def test_an_interrupted_run_ends_like_an_undisturbed_one(data, tables, tmp_path, monkeypatch) -> None:
     with killed_at(epoch=1, step=3):
-        whole, expected = run_pretrain(data, tmp_path / "checkpoint")
+        whole, expected = run_pretrain(data, tmp_path / "checkpoint", tables)
     steps, build = [], TargetFeed.build
     monkeypatch.setattr(TargetFeed, "build", lambda self, *at: steps.append(at[1:]) or build(self, *at))
-    resumed, history = run_pretrain(data, tmp_path / "checkpoint")
+    resumed, history = run_pretrain(data, tmp_path / "checkpoint", tables)
     assert steps[0] == (1, 3), "resumed in mid-epoch, from the checkpoint"
     assert history == expected and not differing(whole, resumed)
 

@@ -38,3 +38,9 @@ class RuntimeParams(Section):
     )
 
     spark: SparkParams = SparkParams()
+
+    tables: Literal["auto", "whole", "touched"] = Field(
+        default="auto",
+        description="what a step updates of an embedding table. whole: all rows; touched: the rows it reads, and all "
+        "others make up for it when they are read next; auto: touched for tables of 100,000 rows or more",
+    )

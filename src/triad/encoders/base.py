@@ -6,7 +6,7 @@ layers at once, from sizes known beforehand, so that a saved network loads witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import keras
@@ -81,6 +81,9 @@ class Table(keras.layers.Layer):
     """Embedding rows, (…) int → (…, dim). Row 0 is padding and always zero.
 
     `keras.layers.Embedding` copies the whole table each step on TensorFlow; taking from the variable does not.
+
+    Attributes:
+        reader: rows (…) → (…, dim) in place of reading `weight` here, where training keeps rows in a way of its own.
     """
 
     def __init__(self, rows: int, dim: int, **kwargs: Any) -> None:
@@ -89,6 +92,7 @@ class Table(keras.layers.Layer):
             raise ValueError(f"an embedding table needs at least one row, not {rows}")
         self.rows, self.dim = rows, dim
         self.delta: tuple[Any, Any] | None = None
+        self.reader: Callable[[Any], Any] | None = None
 
     def build(self, _: Any = None) -> None:
         self.weight = self.add_weight(
@@ -97,7 +101,10 @@ class Table(keras.layers.Layer):
         self.built = True
 
     def call(self, rows: Any) -> Any:
-        taken = ops.take(ops.cast(self.weight, self.compute_dtype), rows, axis=0)
+        if self.reader is None:
+            taken = ops.take(ops.cast(self.weight, self.compute_dtype), rows, axis=0)
+        else:
+            taken = ops.cast(self.reader(rows), self.compute_dtype)
         if self.delta is not None:
             left, right = (ops.cast(factor, self.compute_dtype) for factor in self.delta)
             taken = taken + ops.matmul(ops.take(left, rows, axis=0), right)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from triad.encoders.base import Table
 from triad.errors import TriadError
 from triad.models.batches import Batch
 from triad.progress import Progress
@@ -76,7 +77,10 @@ def fit(
         raise TriadError(
             "no example of the train split", where=label, mend="widen ingest.window_days, or check features"
         )
-    optimizers = grouped(network.trainable_variables, schedule, len(first_plan), pace)
+    tables = [
+        each for each in network._flatten_layers() if isinstance(each, Table) and runtime.updates_touched(each.rows)
+    ]
+    optimizers = grouped(network.trainable_variables, schedule, len(first_plan), pace, tables)
     best = [tf.Variable(each.value) for each in network.trainable_variables]
     checkpoint = Checkpoint(folder, [*network.variables, *optimizers.variables], best)
     at: dict[str, Any] = {
@@ -92,7 +96,8 @@ def fit(
     if saved := checkpoint.restore():
         at = saved
         log.info("%s goes on from its checkpoint: epoch %d, step %d", label, at["epoch"] + 1, at["step"] + 1)
-    xla, learning = runtime.compiles(len(first_plan) * schedule.max_epochs), optimizers.at(at["epoch"])
+    xla = runtime.compiles(len(first_plan) * schedule.max_epochs, touched=bool(tables))
+    learning = optimizers.at(at["epoch"])
     train_step = make_step(loss_of, learning, after=after, xla=xla)
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
@@ -157,7 +162,7 @@ def make_step(
 
     @tf.function(jit_compile=xla)
     def step(batch: Batch) -> dict[str, Any]:
-        with tf.GradientTape() as tape:
+        with optimizers.reading(), tf.GradientTape() as tape:
             loss, parts = loss_of(batch)
         optimizers.apply(tape.gradient(loss, weights))
         if after is not None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import PretrainParams
+from triad.encoders.base import Table
+from triad.training.touched import Steps, TouchedTable, summed
+
+CLIP = 1.0
+"""Largest norm of all gradients of a group together."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,51 @@ class Pace:
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that learn alike."""
+    """Weights that learn alike.
+
+    Attributes:
+        weights: those of `optimizer`, and behind them those of `tables`.
+        rate: of the optimizer's count of steps.
+        tables: whose rows learn when they are read.
+    """
 
     weights: list[Any]
     optimizer: keras.optimizers.Optimizer
-    rate: Callable[[Any], Any]  # of the optimizer's count of steps
+    rate: Callable[[Any], Any]
     start: int
+    tables: list[TouchedTable] = field(default_factory=list)
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that is remembered of the weights."""
+        return [*self.optimizer.variables, *(each for table in self.tables for each in table.variables)]
+
+    @property
+    def done(self) -> Any:
+        """Steps before this one."""
+        return tf.cast(self.optimizer.iterations, tf.int32)
+
+    def apply(self, gradients: list[Any]) -> None:
+        """One step."""
+        # given as a schedule, Keras would ask for it anew for each weight
+        self.optimizer.learning_rate = self.rate(self.optimizer.iterations)
+        rest = len(self.weights) - len(self.tables)
+        pairs = [pair for pair in zip(gradients[:rest], self.weights[:rest], strict=True) if pair[0] is not None]
+        if self.tables:
+            pairs = self._apply_tables(pairs, gradients[rest:])
+        if pairs:
+            self.optimizer.apply(*map(list, zip(*pairs, strict=True)))
+        else:
+            self.optimizer.iterations.assign_add(1)
+
+    def _apply_tables(self, pairs: list[Any], gradients: list[Any]) -> list[Any]:
+        """A step of the tables; gives `pairs` clipped together with them, which `optimizer` leaves to this."""
+        dense = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+        moved = [(table, *summed(each)) for table, each in zip(self.tables, gradients, strict=True) if each is not None]
+        share = CLIP / tf.maximum(tf.linalg.global_norm([*dense, *(values for _, _, values in moved)]), CLIP)
+        for table, rows, values in moved:
+            table.apply(rows, share * values, self.done)
+        return [(share * gradient, weight) for gradient, (_, weight) in zip(dense, pairs, strict=True)]
 
 
 class Groups:
@@ -78,50 +123,66 @@ class Groups:
     @property
     def variables(self) -> list[Any]:
         """All that the optimizers remember."""
-        return [each for group in self._groups for each in group.optimizer.variables]
+        return [each for group in self._groups for each in group.variables]
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Inside, rows of `tables` are brought up to date when they are read: for the pass that `apply` follows."""
+        with ExitStack() as stack:
+            for group in self._groups:
+                for table in group.tables:
+                    stack.enter_context(table.learning(group.done))
+            yield
 
     def apply(self, gradients: list[Any]) -> None:
         """One step, on the gradients of `weights`. A weight without one, of heads that the batch is not for, stays."""
         left = iter(gradients)
         for group in self._groups:
-            # given as a schedule, Keras would ask for it anew for each weight
-            group.optimizer.learning_rate = group.rate(group.optimizer.iterations)
-            pairs = zip(itertools.islice(left, len(group.weights)), group.weights, strict=True)
-            if moved := [pair for pair in pairs if pair[0] is not None]:
-                group.optimizer.apply(*map(list, zip(*moved, strict=True)))
-            else:
-                group.optimizer.iterations.assign_add(1)
+            group.apply(list(itertools.islice(left, len(group.weights))))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Inside, the weights are their averages over about the last half epoch (Polyak & Juditsky 1992)."""
+        for group in self._groups:
+            for table in group.tables:
+                table.catch_up(group.done)
         raw = [ops.copy(each.value) for each in self.weights]
         for group in self._groups:
-            group.optimizer.finalize_variable_values(group.weights)
+            group.optimizer.finalize_variable_values(group.weights[: len(group.weights) - len(group.tables)])
+            for table in group.tables:
+                table.assign_average()
         yield
         for each, value in zip(self.weights, raw, strict=True):
             each.assign(value)
 
 
-def grouped(weights: Iterable[Any], schedule: Schedule, steps: int, pace: Callable[[Any], Pace]) -> Groups:
+def grouped(
+    weights: Iterable[Any],
+    schedule: Schedule,
+    steps: int,
+    pace: Callable[[Any], Pace],
+    tables: Iterable[Table] = (),
+) -> Groups:
     """`weights` by their pace, the fastest first. The schedule of a group that starts late is so much shorter.
 
     Args:
         steps: steps an epoch.
+        tables: those of which a step updates only the rows that it reads; all others are updated whole.
     """
     by_pace: dict[Pace, list[Any]] = {}
     for each in weights:
         by_pace.setdefault(pace(each), []).append(each)
+    owner = {id(table.weight): table for table in tables}
     return Groups(
         [
-            _group(by_pace[at], at, schedule, steps)
+            _group(by_pace[at], at, schedule, steps, owner)
             for at in sorted(by_pace, reverse=True)
             if at.share > 0 and at.start < schedule.max_epochs
         ]
     )
 
 
-def _group(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> Group:
+def _group(weights: list[Any], pace: Pace, schedule: Schedule, steps: int, owner: Mapping[int, Table]) -> Group:
     """AdamW (Loshchilov & Hutter 2019) with clipped gradients; biases, norms and λ do not decay."""
     total = steps * (schedule.max_epochs - pace.start)
     warmup = max(total // 20, 1)
@@ -132,13 +193,19 @@ def _group(weights: list[Any], pace: Pace, schedule: Schedule, steps: int) -> Gr
         warmup_target=pace.share * schedule.learning_rate,
         warmup_steps=warmup,
     )
+    momentum = 1 - 2 / max(steps, 4)
+    tables = []
+    if touched := [owner[id(each)] for each in weights if id(each) in owner]:
+        rates = tf.map_fn(rate, tf.range(total), fn_output_signature=tf.float32).numpy()
+        tables = [TouchedTable(each, Steps(rates, schedule.weight_decay), momentum) for each in touched]
+    rest = [each for each in weights if id(each) not in owner]
     optimizer = keras.optimizers.AdamW(
-        0.0,  # `Groups.apply` sets it
+        0.0,  # `Group.apply` sets it
         weight_decay=schedule.weight_decay,
-        global_clipnorm=1.0,
+        global_clipnorm=None if tables else CLIP,  # where there are tables, `Group.apply` clips
         use_ema=True,
-        ema_momentum=1 - 2 / max(steps, 4),
+        ema_momentum=momentum,
     )
-    optimizer.exclude_from_weight_decay([each for each in weights if len(each.shape) < 2])
-    optimizer.build(weights)
-    return Group(weights, optimizer, rate, pace.start)
+    optimizer.exclude_from_weight_decay([each for each in rest if len(each.shape) < 2])
+    optimizer.build(rest)
+    return Group([*rest, *(table.weight for table in tables)], optimizer, rate, pace.start, tables)

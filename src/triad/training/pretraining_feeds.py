@@ -87,6 +87,8 @@ class TargetFeed:
         if self.examples:
             drawn = proposal(data, interactions.item, loss) * ~not_yet_there(data, params)
             self._probability = drawn / drawn.sum()
+        self._cumulated = np.cumsum(self._probability)
+        self._cumulated /= self._cumulated[-1:]
         self._own = OwnItems(data, params.own_items) if params.own_items and not masked else None
         self.asked = interactions
         self._batches = (HiddenBatches if masked else Batches)(
@@ -110,7 +112,8 @@ class TargetFeed:
             batch = self._batches.build(chosen, rows, columns)
         else:
             random = np.random.default_rng((self._seed, epoch, step))
-            drawn = random.choice(len(self._whole), size=self._negatives, p=self._probability)
+            # what `random.choice` draws, without a sum over the catalogue each time
+            drawn = np.searchsorted(self._cumulated, random.random(self._negatives), side="right")
             batch = self._batches.build(chosen, rows, drawn)
             columns = np.unique(np.r_[drawn, padded(self.asked.item[rows], self._batches.slots - len(rows))])
             batch |= _ranked(batch) | {"log_q": np.log(self._probability[drawn]).astype(np.float32)}

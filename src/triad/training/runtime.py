@@ -18,8 +18,13 @@ COMPILE_STEPS = 200
 """Compiling takes some 10 s longer than tracing; a compiled step saves about 0.06 s (two CPU cores, 4096 exposures).
 
 On a GPU compiled fine-tuning took twenty times as long as on sixteen cores (`benchmarks/devices.py`): where operations
-are deterministic, XLA adds the gradients of looked-up rows there one by one (openxla/xla#34917).
+are deterministic, XLA adds the gradients of looked-up rows there one by one (openxla/xla#34917). On a CPU it writes the
+rows of a table that learn when they are touched one by one (`benchmarks/embeddings.py`).
 """
+
+TOUCHED_ROWS = 100_000
+"""From so many rows on, a step updates only those rows of an embedding table that it reads. It is the faster way
+there (`benchmarks/embeddings.py`)."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,16 @@ class Runtime:
     device: str
     precision: str
     xla: Literal["auto", "on", "off"]
+    tables: Literal["auto", "whole", "touched"] = "auto"
 
-    def compiles(self, steps: int) -> bool:
-        """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`)."""
-        return self.xla == "on" or (self.xla == "auto" and self.device == "cpu" and steps >= COMPILE_STEPS)
+    def compiles(self, steps: int, *, touched: bool = False) -> bool:
+        """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`), where rows learn when `touched`."""
+        worth = self.device == "cpu" and steps >= COMPILE_STEPS and not touched
+        return self.xla == "on" or (self.xla == "auto" and worth)
+
+    def updates_touched(self, rows: int) -> bool:
+        """Whether a step updates only those of a table's `rows` that it reads (`training/touched.py`)."""
+        return self.tables == "touched" or (self.tables == "auto" and rows >= TOUCHED_ROWS)
 
 
 def settle(params: RuntimeParams, seed: int) -> Runtime:
@@ -64,7 +75,7 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    return Runtime(device, precision, params.xla)
+    return Runtime(device, precision, params.xla, params.tables)
 
 
 def _one_operation_at_a_time() -> None:
