@@ -4,35 +4,63 @@
     python benchmarks/serving.py http://127.0.0.1:8400 --rate 50 --seconds 60 [--pid PID] [--move VERSION VERSION …]
     python benchmarks/serving.py … --log FOLDER --kill PID     # of one worker, half way
 
-Requests start on a fixed clock, whether or not earlier ones were answered (an open loop), so a stall costs all who came
-in it. Prints one JSON object. `--move` lets the alias name these versions one after the other, at equal times. With
-`--log`, the folder of serve.log, lists are shown somewhere: whoever gets no answer asks again with the same request_id,
-and at the end each answered list must lie in the log once.
+`--pid` is that of `triad serve`. Besides what clients wait, it tells what the service itself took: its histogram
+(/metrics, of one worker), and the processor time of all its processes a request, on which other work on the machine has
+little say. Requests start on a fixed clock, whether or not earlier ones were answered (an open loop), so a stall costs
+all who came in it.
+
+Prints one JSON object. `--move` lets the alias name these versions one after the other, at equal times. With `--log`,
+the folder of serve.log, lists are shown somewhere: whoever gets no answer asks again with the same request_id, and at
+the end each answered list must lie in the log once.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import platform
 import random
+import re
 import signal
 import threading
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
+import pyarrow.dataset as ds
+
+HELD = threading.local()
+"""Each thread's connection, which is kept as a site's own would be."""
+IDLE = 10
+"""Seconds after which it is made anew."""
 
 
 def ask(base: str, path: str, body: dict | None = None) -> dict:
+    """Answers as JSON.
+
+    Raises:
+        OSError: nobody answers, or it is no success.
+    """
     headers = {"Content-Type": "application/json", "X-API-Key": os.environ.get("TRIAD_SERVE_KEY", "")}
-    request = urllib.request.Request(base + path, None if body is None else json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=30) as said:
-        return json.load(said)
+    if time.monotonic() - getattr(HELD, "used", -IDLE) >= IDLE:  # the service ends what says nothing for 15 s
+        HELD.connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+    HELD.used = time.monotonic()
+    try:
+        HELD.connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
+        said = HELD.connection.getresponse()
+        text = said.read()
+    except (OSError, http.client.HTTPException) as error:
+        HELD.connection.close()
+        raise OSError(type(error).__name__) from error
+    if said.status != HTTPStatus.OK:
+        raise OSError(f"status {said.status}")
+    return json.loads(text) if path != "/metrics" else {"text": text.decode()}
 
 
 def move(versions: list[str], every: float) -> None:
@@ -60,6 +88,49 @@ def kept(folder: Path, bodies: list[dict], shown: dict[int, int]) -> dict[str, i
     return {"shown": len(sent), "lost": len(set(sent) - set(found)), "doubled": len(found) - len(set(found))}
 
 
+def kill(pid: int, when: list[float]) -> None:
+    """End it with no chance to clean up."""
+    os.kill(pid, signal.SIGKILL)
+    when.append(time.perf_counter())
+
+
+def back(killed: list[float], answered: list[float]) -> float | None:
+    """The longest time without an answer after the kill, s."""
+    if not killed:
+        return None
+    after = [killed[0], *sorted(at for at in answered if at > killed[0])]
+    return round(float(np.diff(after).max()), 1)
+
+
+def spent(pid: int | None) -> tuple[float, int]:
+    """Processor seconds and bytes of the service and its workers."""
+    if pid is None:
+        return 0.0, 0
+    whole = psutil.Process(pid)
+    each = [whole, *whole.children(recursive=True)]
+    return sum(sum(p.cpu_times()[:2]) for p in each), sum(p.memory_info().rss for p in each)
+
+
+def handled(base: str) -> dict[float, int]:
+    """Upper end of a bucket, seconds → answers to /recommend so far that took no longer in the service itself."""
+    text = ask(base, "/metrics")["text"]
+    found = re.findall(r'triad_request_seconds_bucket\{path="/recommend",le="([^"]+)"\} (\d+)', text)
+    return {float(bound.replace("+Inf", "inf")): int(count) for bound, count in found}
+
+
+def within(before: dict[float, int], after: dict[float, int]) -> dict[str, float]:
+    """Of the answers between two looks, a bound in ms on each percentile."""
+    since = {bound: count - before.get(bound, 0) for bound, count in after.items()}
+    total = max(since.values(), default=0)
+    bounds = {p: min(b for b, n in since.items() if n >= total * p / 100) for p in (50, 90, 99)} if total > 0 else {}
+    return {f"p{p}": 1000 * bound for p, bound in bounds.items()}
+
+
+def everybody() -> list[str]:
+    """The customers of the night that lies in this checkout."""
+    return ds.dataset("artifacts/validate/tables/users").to_table(["user_id"])["user_id"].to_pylist()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base")
@@ -73,7 +144,7 @@ def main() -> None:
     parser.add_argument("--since", action="store_true", help="each request brings a click, so no list was kept")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    users = ask(asked.base, "/shop")["customers"][: asked.customers]
+    users = random.Random(asked.seed).sample(everybody(), asked.customers)
     item = ask(asked.base, "/recommend", {"user_id": users[0], "k": 1})["items"][0]["item_id"]
     since = [{"item_id": item, "kind": "click"}] if asked.since else []
     begun_at = int(time.time())
@@ -82,11 +153,13 @@ def main() -> None:
     if asked.log:
         bodies = [{**body, "surface": "home", "request_id": f"{begun_at}-{n}"} for n, body in enumerate(bodies)]
     took, errors, versions, shown = np.full(count, np.nan), [], set(), {}
+    answered, killed = [], []
     load = psutil.getloadavg()[0]
     if asked.kill:
-        threading.Timer(asked.seconds / 2, os.kill, (asked.kill, signal.SIGKILL)).start()
+        threading.Timer(asked.seconds / 2, kill, (asked.kill, killed)).start()
     threading.Thread(target=move, args=(asked.move, asked.seconds / (len(asked.move) + 1)), daemon=True).start()
-    begun = time.perf_counter() + 0.5
+    used, seen = spent(asked.pid)[0], handled(asked.base)
+    begun = time.perf_counter() + 2  # all threads stand ready by then
 
     def one(n: int) -> None:
         due = begun + n / asked.rate
@@ -94,17 +167,18 @@ def main() -> None:
         for _ in range(60 if asked.log else 1):
             try:
                 said = ask(asked.base, "/recommend", bodies[n])
-            except OSError as error:  # URLError is one
+            except OSError as error:
                 errors.append(str(error))
                 time.sleep(0.5)
                 continue
             versions.add(said["version"])
+            answered.append(time.perf_counter())
             took[n], shown[n] = 1000 * (time.perf_counter() - due), len(said["items"])
             return
 
     with ThreadPoolExecutor(64) as pool:
         list(pool.map(one, range(count)))
-    known = took[np.isfinite(took)]
+    known, (cpu, memory) = took[np.isfinite(took)], spent(asked.pid)
     print(
         json.dumps(
             {
@@ -116,7 +190,10 @@ def main() -> None:
                 "kinds": sorted(set(errors))[:3],
                 "versions": sorted(versions),
                 "ms": {f"p{p:g}": round(float(np.percentile(known, p)), 1) for p in (50, 90, 99, 100)},
-                "memory_mib": asked.pid and round(psutil.Process(asked.pid).memory_info().rss / 2**20),
+                "handled_within_ms": None if asked.kill or asked.move else within(seen, handled(asked.base)),
+                "processor_ms_a_request": asked.pid and round(1000 * (cpu - used) / count, 2),
+                "back_after_s": back(killed, answered),
+                "memory_mib": asked.pid and round(memory / 2**20),
                 "cores": os.cpu_count(),
                 "load_before": round(load, 1),
                 "machine": platform.processor() or platform.machine(),

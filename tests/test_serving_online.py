@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
@@ -24,7 +25,7 @@ from openapi import bodies
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
-from triad.serving import asking, stored
+from triad.serving import asking, stored, tonight
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
@@ -452,3 +453,35 @@ def test_no_request_that_the_description_allows_breaks_the_service(client: TestC
 @pytest.mark.proof
 def test_no_request_breaks_the_service(client: TestClient) -> None:
     assert _fuzz(client, 400).total() > 2000
+
+
+@pytest.mark.parametrize("settings", [LISTS, LISTS.model_copy(update={"diversity": 0.3, "caps": {"brand": 2}})])
+def test_lists_that_the_night_made_are_those_that_would_be_made(
+    root: Path, model: ServingModel, tmp_path: Path, settings: RecommendParams
+) -> None:
+    settings = RecommendParams.model_validate(settings.model_dump())
+    tables = root / "artifacts/validate/tables"
+    night = Night.of(model, tables, settings)
+    del night.users["u0005"]  # forgotten since
+    pq.write_table(model.recommend(tables, settings, AS_OF), tmp_path / "recommendations.parquet")
+    told = {"as_of": "2026-01-31", "settings": settings.model_dump(mode="json"), "model_version": "1"}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
+    made = tonight.read(tmp_path, "1", settings, night)
+    assert made is not None
+    for name, user in night.users.items():
+        for k in (5, 3):
+            own, listed = made.of(user, k), asking.recommend(night.visit(user, [], AS_OF), k)
+            assert own is not None and own.items.tolist() == listed.items.tolist() and own.reasons == listed.reasons
+            np.testing.assert_allclose(own.scores, listed.scores, rtol=0, atol=1e-6, err_msg=name)
+    assert made.of(night.guest, 5) is None and made.of(night.users["u0003"], 6) is None
+    served = Served("1", night, tonight=made)
+    kept = served.recommend(night.visit(3, [], AS_OF), 5, why=False)
+    assert (
+        not served.lists
+        and served.recommend(night.visit(3, [], AS_OF), 5, why=True).items.tolist() == kept.items.tolist()
+    )
+    assert len(served.lists) == 1
+    for other in ({**told, "model_version": "2"}, {**told, "as_of": "2026-01-30"}, {**told, "settings": {}}):
+        (tmp_path / "summary.json").write_text(json.dumps(other))
+        assert tonight.read(tmp_path, "1", settings, night) is None
+    assert tonight.read(tmp_path / "none", "1", settings, night) is None

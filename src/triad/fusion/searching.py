@@ -28,6 +28,11 @@ class Shown:
     scores: Floats
     match: str
 
+    @property
+    def is_of_words(self) -> bool:
+        """Whether it is for what was typed; else what is popular stands in."""
+        return self.match != POPULAR
+
 
 def search(fused: Fused, data: Dataset, queries: Sequence[str], k: int, allowed: Bools | None = None) -> list[Shown]:
     """At most `k` products for each query.

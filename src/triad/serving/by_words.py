@@ -15,14 +15,14 @@ from triad.arrays import Bools, Floats
 from triad.examples.searches import UNIT as SEARCHES
 from triad.examples.searches import asked
 from triad.fusion.searching import Shown
-from triad.search.retrieval import POPULAR
-from triad.search.words import QUERY
 from triad.serving.night import Night
 from triad.statistics.shapley import coalitions, shares
 from triad.tracking.answering import scores_of
 
 IN_QUERY, IN_MESSAGE = 8, 16
 """Words told apart, the last of which is all the others."""
+LONGEST = 500
+"""Characters of a query that are looked at; search reads as many."""
 PRODUCTS, MESSAGES = 10, 5
 """Of an answer, that are explained."""
 _CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -40,9 +40,9 @@ class Word:
 def of_products(night: Night, query: str, shown: Shown) -> list[list[Word]]:
     """What each of the first `PRODUCTS` found rests on, largest first; nothing where no word matched."""
     items = shown.items[:PRODUCTS]
-    if shown.match == POPULAR or not len(items):
+    if not shown.is_of_words or not len(items):
         return []
-    words, texts = _variants(query[:QUERY], IN_QUERY)
+    words, texts = _variants(query[:LONGEST], IN_QUERY)
     fused = night.model.fused
     (task,) = fused.of_unit(night.data, SEARCHES.name)
     number = np.repeat(np.arange(len(texts)), len(items))

@@ -19,6 +19,9 @@ KEY = "TRIAD_SERVE_KEY"
 SETTINGS = "TRIAD_SERVE_SETTINGS"
 """How a worker learns what `triad serve` was asked: tables, seconds between looks, whether the page is wanted."""
 
+HUNG = 60
+"""Seconds after which a worker that says nothing is ended and started anew; loading libraries can hold it for some."""
+
 
 @click.command(
     help="Answer over HTTP from the registered champion and a night's tables. With TRIAD_SERVE_KEY set, each request "
@@ -37,8 +40,7 @@ SETTINGS = "TRIAD_SERVE_SETTINGS"
 @click.option("--demo", is_flag=True, help="also a page to try it on")
 def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: float, demo: bool) -> None:
     import json
-
-    import uvicorn
+    import sys
 
     from triad.errors import TriadError
 
@@ -52,8 +54,17 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
     os.environ[SETTINGS] = json.dumps({"tables": tables and str(tables), "poll": poll, "demo": demo})
     if demo:
         click.echo(f"Triad's page is at http://{host}:{port}/ in a moment; Ctrl-C stops it.")
-    uvicorn.run(
-        "triad.serving.commands:app",
+    if not supervised("triad.serving.commands:app", host, port, workers):
+        sys.exit(1)
+
+
+def supervised(target: str, host: str, port: int, workers: int) -> bool:
+    """Serve what `target` makes, and start again what dies, until somebody ends it; False where none could start."""
+    from uvicorn.config import STARTUP_FAILURE, Config
+    from uvicorn.supervisors import Multiprocess
+
+    config = Config(
+        target,
         factory=True,
         host=host,
         port=port,
@@ -64,11 +75,44 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
         limit_concurrency=256,
         timeout_keep_alive=15,
         h11_max_incomplete_event_size=16_384,
+        timeout_worker_healthcheck=HUNG,
     )
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 
 def app() -> Any:
-    """A worker's service."""
+    """A worker's service. Where it cannot start, it tells why, and is not started again."""
+    import sys
+
+    from uvicorn.config import STARTUP_FAILURE
+
+    from triad.errors import TriadError
+
+    end_with_supervisor()
+    try:
+        return _app()
+    except TriadError as error:
+        sys.stderr.write(f"\nerror · {error}\n")
+        sys.exit(STARTUP_FAILURE)
+
+
+def end_with_supervisor() -> None:
+    """Let this worker end once its supervisor was killed, so that the port is free for the next one."""
+    import multiprocessing
+    import signal
+    import threading
+
+    def follow(parent: Any) -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=follow, args=(parent,), name="triad-supervisor", daemon=True).start()
+
+
+def _app() -> Any:
     import json
     import logging
 
@@ -95,7 +139,7 @@ def app() -> Any:
         needed_key("ingest.pseudonymise: true").pseudonym if hides else None,
         _trial(chosen, place),
     )
-    holder, key = Holder(place.mark, place.load), os.environ.get(KEY) or None
+    holder, key = Holder(place.mark, place.load, place.refreshed), os.environ.get(KEY) or None
     writer = ARTIFACTS / "describe" / "writer"
     merchant = Merchant(place.model, place.alias, roll_back, key is not None)
     demo = Demo(params.ingest.currency, params.images.folder, merchant) if asked["demo"] else None
@@ -110,4 +154,4 @@ def _trial(chosen: ServeParams, place: Place) -> Trial | None:
     if chosen.trial.alias is None or chosen.log is None:
         return None
     beside = replace(place, alias=chosen.trial.alias)
-    return Trial(chosen.trial, Holder(beside.mark, beside.load), Path(chosen.log) / "trial")
+    return Trial(chosen.trial, Holder(beside.mark, beside.load, beside.refreshed), Path(chosen.log) / "trial")

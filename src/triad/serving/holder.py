@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from triad.digests import digest
 from triad.errors import TriadError
 from triad.members.protocol import Keeper
 from triad.privacy import forgotten
-from triad.serving import asking, stored
+from triad.serving import asking, stored, tonight
 from triad.serving.asking import Listed
 from triad.serving.night import Event, Night, Visit
+from triad.serving.tonight import Tonight
 from triad.tracking import fetching, registry
 from triad.tracking.lineage import SERVED
 from triad.tracking.packaged import is_of_this_code
@@ -36,7 +37,7 @@ from triad.tracking.store import client
 LOG = logging.getLogger("triad.serve")
 KEPT = 50_000
 """Lists kept of a state."""
-WARM = 8
+WARM = 3
 """Customers who are answered before the first request: the first answers compile."""
 
 
@@ -50,12 +51,17 @@ class Served:
     lock: threading.Lock = field(default_factory=threading.Lock)
     lists: dict[tuple[int, int, int, bool], Listed] = field(default_factory=dict)  # at most KEPT
     files: Any = None  # kept as long as the state: members are read at first need
+    tonight: Tonight | None = None  # the lists that the night made
+    tonight_at: int = 0  # when the night made lists, ns
 
     def recommend(self, visit: Visit, k: int, *, why: bool) -> Listed:
         """`asking.recommend`. A customer who did nothing since has one list until the state goes, and it is kept."""
         if visit.since:
             with self.lock:
                 return asking.recommend(visit, k, why=why)
+        made = self.tonight if not why and visit.moment == visit.night.moment else None
+        if made is not None and (listed := made.of(visit.user, k)) is not None:
+            return listed
         key = visit.user, visit.moment, k, why
         if (kept := self.lists.get(key)) is not None:
             return kept
@@ -127,7 +133,17 @@ class Place:
         for name in [name for name in night.users if gone.holds(name)]:
             del night.users[name]
         lineage = registry.describe(self.model, version).lineage
-        return warmed(Served(version, night, dict(lineage.get("verdict", {})), files=files))
+        return self.refreshed(warmed(Served(version, night, dict(lineage.get("verdict", {})), files=files)))
+
+    def refreshed(self, served: Served) -> Served:
+        """With the lists that the night has made since, if `served` made them."""
+        folder = self.night() / tonight.FOLDER
+        at = folder.stat().st_mtime_ns if folder.is_dir() else 0
+        if at == served.tonight_at:
+            return served
+        lists = tonight.read(folder, served.version, self.settings, served.night)
+        LOG.info("the night's lists %s", "are other ones: each is made when asked for" if lists is None else "are read")
+        return replace(served, tonight=lists, tonight_at=at)
 
     def _written(self, files: Path, model: ServingModel) -> Night | None:
         """The state that was signed with the version, if it is the one that lies here and is of the tables' night."""
@@ -165,8 +181,13 @@ def warmed(served: Served) -> Served:
 class Holder:
     """Hands out what serves. `watch` looks for another every `seconds`, on a thread of its own."""
 
-    def __init__(self, mark: Callable[[], Any], load: Callable[[str], Served]) -> None:
-        self._mark, self._load = mark, load
+    def __init__(
+        self,
+        mark: Callable[[], Any],
+        load: Callable[[str], Served],
+        refreshed: Callable[[Served], Served] = lambda served: served,
+    ) -> None:
+        self._mark, self._load, self._refreshed = mark, load, refreshed
         self._at = mark()
         self.now = load(self._at[0])
         self._stop = threading.Event()
@@ -176,6 +197,7 @@ class Holder:
         try:
             at = self._mark()
             if at == self._at:
+                self.now = self._refreshed(self.now)
                 return None
             begun, fresh = time.monotonic(), self._load(at[0])
         except (TriadError, OSError) as error:  # what serves goes on

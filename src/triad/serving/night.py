@@ -110,6 +110,11 @@ class Night:
         return {name: row for row, name in enumerate(self.data.items.item_id)}
 
     @cached_property
+    def newest(self) -> int:
+        """The split of the last days."""
+        return int(np.asarray(self.data.streams.split).max(initial=0))
+
+    @cached_property
     def ranker(self) -> Ranker:
         return self.model.fused.ranker(self.data)
 
@@ -190,7 +195,7 @@ class Night:
             )
         }
         before = np.asarray(streams.split)
-        split = np.concatenate([before[mine], np.full(len(taken), before.max(initial=0), before.dtype)])
+        split = np.concatenate([before[mine], np.full(len(taken), self.newest, before.dtype)])
         offsets = np.zeros(len(streams.offsets), np.int64)
         offsets[user + 1 :] = len(split)
         data = self.data.replaced(streams=Streams(offsets=offsets, split=split, **own))
