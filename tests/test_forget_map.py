@@ -19,6 +19,7 @@ from make_pipeline import commit, make_repository
 
 from triad.artifacts import write_json
 from triad.cli import commands
+from triad.day_store import DayStore
 from triad.privacy import forgotten, learned, whereabouts
 from triad.privacy.learned import Learner, tainted
 from triad.privacy.looking import Names
@@ -287,7 +288,11 @@ def test_what_only_the_remote_still_has_is_told(shop: Path) -> None:
 
 def test_forgetting_makes_ingest_run_again(shop: Path) -> None:
     assert "ingest" in yaml.safe_load((shop / "dvc.lock").read_text())["stages"]
+    days = shop / ".triad" / "days"
+    DayStore("key", stores=days).put("a day", "1", pa.table({"user_id": ["u0003", "u0004"]}), left_out=0, types=[])
+    assert f"kept days {days} · events (1)" in run("forget", "--map", "u0003").output
     told = run("forget", "u0003")
+    assert f"{days}: the kept days are deleted" in told.output and not any(days.iterdir())
     assert told.exit_code == 0, told.output
     assert f"{shop}: `dvc repro`, or its night, will ingest again" in told.output
     assert "branch retrain/2026-03-01" in told.output

@@ -48,7 +48,7 @@ def shop_tables() -> dict[str, pa.Table]:
 
 def read_in(monkeypatch: pytest.MonkeyPatch, tables: Mapping[str, pa.Table]) -> Params:
     """Parameters of a shop whose files hold `tables`."""
-    monkeypatch.setattr(files, "read_files", lambda _: dict(tables))
+    monkeypatch.setattr(files, "read_files", lambda *_: dict(tables))
     known = params()
     return known.model_copy(update={"ingest": known.ingest.model_copy(update={"source": "files"})})
 

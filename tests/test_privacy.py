@@ -68,7 +68,7 @@ def conversations() -> pa.Table:
 def from_files(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Params:
     """Params of a shop whose files hold small tables."""
     tables = {**make_tables(users=12, shown=300), "conversations": conversations()}
-    monkeypatch.setattr(files, "read_files", lambda _: dict(tables))
+    monkeypatch.setattr(files, "read_files", lambda *_: dict(tables))
     known = params(as_of=END.isoformat(), window_days=30, **more)
     return known.model_copy(update={"ingest": known.ingest.model_copy(update={"source": "files"})})
 
@@ -144,7 +144,7 @@ def test_a_pseudonym_tells_nothing_of_the_hash_in_messages(monkeypatch: pytest.M
 @pytest.mark.parametrize("value", [None, "", "   "])
 def test_without_a_key_nothing_is_read(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = from_files(monkeypatch, pseudonymise=True)
-    monkeypatch.setattr(files, "read_files", lambda _: pytest.fail("it read the files"))
+    monkeypatch.setattr(files, "read_files", lambda *_: pytest.fail("it read the files"))
     if value is not None:
         monkeypatch.setenv(KEY, value)
     with pytest.raises(TriadError, match="holds none") as raised:
@@ -171,7 +171,7 @@ def test_an_attribute_that_repeats_the_id_is_refused(monkeypatch: pytest.MonkeyP
     chosen = from_files(monkeypatch, pseudonymise=True)
     tables = files.read_files(chosen.ingest)
     tables["users"] = tables["users"].append_column("customer", tables["users"]["user_id"])
-    monkeypatch.setattr(files, "read_files", lambda _: tables)
+    monkeypatch.setattr(files, "read_files", lambda *_: tables)
     monkeypatch.setenv(KEY, SECRET)
     with pytest.raises(TriadError, match="repeats the user's id in 12 of 12"):
         ingest(chosen)

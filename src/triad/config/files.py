@@ -72,6 +72,16 @@ class TableParams(Section):
 
     path: str | None = Field(default=None, description="file, glob, folder or fsspec URL; ${NAME} is the environment's")
     table: str | None = Field(default=None, description="table or view of `database`, as `name` or `schema.name`")
+    look_back_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="events of a database: days before `as_of` that are read again each time, for late and corrected "
+        "events; older ones only if their number or `changed_at` says that they changed; null, and no "
+        "`changed_at`: all are",
+    )
+    changed_at: str | None = Field(
+        default=None, description="events of a database: the column that says when a row was last written"
+    )
     from_: Literal["events"] | None = Field(default=None, alias="from")
     missing: Literal["from_events"] | None = Field(
         default=None,
@@ -171,6 +181,11 @@ class FilesParams(Section):
         return {name: table for name in TABLES if (table := getattr(self, name)) is not None}
 
     @property
+    def is_numbered(self) -> bool:
+        """Whether ids of events follow the place of their rows among all rows."""
+        return any(column.row_number for column in self.events.columns.values())
+
+    @property
     def personal_ids(self) -> frozenset[str]:
         """`table.column` of the ids that are made of a source column of which something personal is made too."""
         names: set[str] = set()
@@ -197,6 +212,10 @@ class FilesParams(Section):
             raise ValueError("events.cancelled needs events.columns.quantity, to find the purchase that a line cancels")
         if self.items.from_ and "price_cents" not in events.columns:
             raise ValueError("items derived from events need events.columns.price_cents")
+        if wrong := [n for n, t in self.tables.items() if (t.look_back_days or t.changed_at) and n != "events"]:
+            raise ValueError(f"{wrong[0]}: look_back_days and changed_at are for events")
+        if (events.look_back_days or events.changed_at) and events.table is None:
+            raise ValueError("events: look_back_days and changed_at are for a `table` of a database")
         if wrong := [n for n, t in self.tables.items() if t.missing and n not in ("users", "items")]:
             raise ValueError(f"{wrong[0]}.missing: only users and items can be completed")
         if self.items.missing and "price_cents" not in events.columns:

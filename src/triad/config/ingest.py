@@ -32,6 +32,10 @@ class IngestParams(Section):
         default=False,
         description="ids of users, events, visits and messages become keyed hashes (docs/privacy.md)",
     )
+    keep_days: bool = Field(
+        default=True,
+        description="files or days of events that did not change are kept in .triad/days, and not read again",
+    )
     shown: str | None = Field(
         default=None,
         description="folder of serve.log, whose impressions are read beside the source's events; null: none",

@@ -85,6 +85,8 @@ def _restart(here: Path) -> None:
     from triad.privacy import whereabouts
 
     if (here / ".git").exists():
+        for folder in whereabouts.without_days(here):
+            click.echo(f"{folder}: the kept days are deleted; the next ingest reads all events again.")
         for folder in whereabouts.restart(here):
             click.echo(f"{folder}: `dvc repro`, or its night, will ingest again.")
 

@@ -6,6 +6,7 @@ It lies in the deployment's own git folder, which its worktrees, nights and expe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,13 @@ class Forgotten:
 
     def __len__(self) -> int:
         return sum(map(len, self.named.values()))
+
+    @cached_property
+    def digest(self) -> str:
+        """Differs with the list, and with the key that the environment holds."""
+        named = {kind: sorted(names) for kind, names in self.named.items()}
+        own = self.secret.check if self.secret else None
+        return hashlib.sha256(repr((self.check, own, named)).encode()).hexdigest()
 
     def holds(self, id_: str, kind: str = "user") -> bool:
         """Whether the id, or the pseudonym, is on the list."""

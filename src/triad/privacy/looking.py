@@ -62,6 +62,10 @@ class Names:
             return self._arrays(path)
         return sum(1 for _ in self.pattern.finditer(path.read_bytes())) if suffix in _WRITTEN else 0
 
+    def rows(self, table: pa.Table) -> int:
+        """How many cells of a table name one of them."""
+        return sum(map(self._batch, table.to_batches()))
+
     def below(self, folder: Path, without: Collection[Path] = ()) -> dict[Path, int]:
         """Files below `folder`, but not below those `without`, that name one of them, and how often.
 

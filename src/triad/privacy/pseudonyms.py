@@ -40,6 +40,10 @@ class Key:
         """32 hexadecimal digits in place of an id."""
         return self._hash(f"pseudonym {kind}", text)[:32]
 
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes that only who holds the key can make."""
+        return hmac.digest(self.secret, f"derived {purpose}".encode(), hashlib.sha256)
+
     def _hash(self, domain: str, text: str) -> str:
         return hmac.digest(self.secret, f"{domain} {text}".encode(), hashlib.sha256).hex()
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import yaml
 
+from triad import day_store
 from triad.artifacts import ARTIFACTS, replacing_file
 from triad.privacy.looking import Names
+from triad.privacy.pseudonyms import key
+from triad.redaction import KEY
 from triad.retraining import delivery
 from triad.retraining.run import CLOSED, RECORD
 from triad.retraining.seeding import BRANCHES
@@ -63,6 +66,26 @@ def folders(here: Path, names: Names) -> Iterator[Place]:
             current = folder == (lists / delivery.CURRENT).resolve()
             mend = "`triad retraining deliver` makes the lists without them; then " if current else ""
             yield Place(f"delivery {folder}", _summed(counts, folder), f"{mend}`triad retraining prune --keep-days 0`")
+
+
+def days(here: Path, names: Names) -> Iterator[Place]:
+    """What `ingest` keeps of events, in the checkout and in each worktree."""
+    secret = key()
+    for stores in _stores(here):
+        tables = day_store.kept(stores, secret.derived(day_store.PURPOSE) if secret else None)
+        if count := sum(names.rows(table) for table in tables):
+            yield Place(f"kept days {stores}", f"events ({count:,})", "`triad forget` deletes them")
+        elif secret is None and any(stores.glob("*/*.sealed")):
+            yield Place(f"kept days {stores}", "perhaps: they are encrypted", f"set {KEY} and ask again")
+
+
+def without_days(here: Path) -> list[Path]:
+    """Delete what `ingest` keeps of events; says where there was any."""
+    return [stores for stores in _stores(here) if day_store.clear(stores)]
+
+
+def _stores(here: Path) -> list[Path]:
+    return list(dict.fromkeys(folder / day_store.STORES for folder in every(here)))
 
 
 def _summed(values: Mapping[Path, int], root: Path) -> str:

@@ -34,6 +34,7 @@ def _places(here: Path, names: Names) -> Iterator[whereabouts.Place]:
     held = whereabouts.Stored({}, frozenset())
     if (here / ".git").exists():
         yield from whereabouts.folders(here, names)
+        yield from whereabouts.days(here, names)
         if (here / ".dvc").is_dir():
             held = whereabouts.stored(here, names)
             yield from whereabouts.kept(here, held)

@@ -87,6 +87,11 @@ class Table:
     def name(self) -> str:
         return f"{self.connection.at}, table {self.table}"
 
+    @property
+    def identity(self) -> str:
+        url = self.connection.opened.engine.url
+        return f"{url.set(username=None, password=None).render_as_string()} {self.table}"
+
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.
 
@@ -99,6 +104,9 @@ class Table:
                 raise no_column(name, list(known.c.keys()), self.name, self.where)
         return pa.schema([pa.field(name, _kind(known.c[name].type)) for name in columns])
 
+    def days(self, bounds: Bounds, changed_at: str | None) -> None:
+        """This reader does not tell."""
+
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
 
@@ -110,7 +118,7 @@ class Table:
         if bounds is not None:
             column = known.c[bounds.column]
             inside = [column < bounds.high, *([] if bounds.low is None else [column >= bounds.low])]
-            query = query.where(sa.or_(sa.and_(*inside), column.is_(None)))
+            query = query.where(sa.or_(sa.and_(*inside), *([column.is_(None)] if bounds.and_none else [])))
         with _explained(self.name):
             rows = self.connection.opened.execution_options(stream_results=True, yield_per=_ROWS).execute(query)
             for part in rows.partitions():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
@@ -14,6 +15,31 @@ ROW = "row over all files"
 """The column added to each piece: from 0, over all that is read, in the order of reading."""
 
 _NAMES = 20  # columns or files in a message
+
+
+SPACE = 1 << 40
+"""Rows that a part may have. Where parts are kept, each begins at a multiple of it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a table that is read, and kept, by itself: a file, or a day.
+
+    Args:
+        name: tells it from all parts of all sources.
+        version: differs whenever what it holds may differ; None: nobody can tell, so it is not kept.
+        rows: SQL that is true for its rows, once they have been read.
+        first_row: the `ROW` of its first row.
+        is_renumbered: whether its rows came among those of other parts.
+        is_read_again: whether it is read even if it is kept in this version.
+    """
+
+    name: str
+    version: str | None
+    rows: str
+    first_row: int
+    is_renumbered: bool = False
+    is_read_again: bool = False
 
 
 class Rows(Protocol):
@@ -31,8 +57,15 @@ class Rows(Protocol):
     def is_ordered(self) -> bool:
         """Whether the same rows come in the same order every time, so that `ROW` names them."""
 
-    def pieces(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+    def parts(self) -> Sequence[Part]:
+        """The parts of the table, in the order of reading; none where it is read as a whole."""
+
+    def pieces(self, columns: Sequence[str], known: Collection[str] | None = None) -> Iterator[pa.Table]:
         """The named columns, piece by piece, with `ROW` beside them.
+
+        Args:
+            columns: of the source.
+            known: the names of parts that are not to be read; None: rows are numbered without gaps.
 
         Raises:
             TriadError: they cannot be read, or a column is not there.

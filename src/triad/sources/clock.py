@@ -23,11 +23,15 @@ _FAR = timedelta(days=1)  # more than any zone is away from UTC
 
 @dataclass(frozen=True)
 class Bounds:
-    """`low <= column < high` in values of the column's type; no `low`: from the beginning."""
+    """`low <= column < high` in values of the column's type; no `low`: from the beginning.
+
+    Rows without a time are asked for too if `and_none`, so that they are refused as in files.
+    """
 
     column: str
     low: Any
     high: Any
+    and_none: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Clock:
     epoch: str | None
     first: datetime | None
     last: datetime
+
+    def is_exact(self, bounds: Bounds) -> bool:
+        """Whether the bounds are the window's own moments."""
+        return self.first is not None and (bounds.low, bounds.high) == (self.first, self.last)
 
     def bounds(self, kind: pa.DataType) -> Bounds | None:
         """The moments as values of Arrow type `kind`; None where they cannot be compared, as times in texts."""
@@ -50,7 +58,7 @@ class Clock:
             return Bounds(self.column, low and low.date(), high.date())
         if self.epoch and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
             ticks = [each and int(each.timestamp()) * _TICKS[self.epoch] for each in (self.first, self.last)]
-            return Bounds(self.column, *ticks)
+            return Bounds(self.column, ticks[0], ticks[1])
         return None
 
 

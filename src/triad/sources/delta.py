@@ -37,6 +37,10 @@ class Table:
     where: str
     table: DeltaTable
 
+    @property
+    def identity(self) -> str:
+        return self.name
+
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.
 
@@ -44,6 +48,9 @@ class Table:
             TriadError: a column is not there.
         """
         return chosen(pa.schema(self.table.schema().to_arrow()), columns, self.name, self.where)
+
+    def days(self, bounds: Bounds, changed_at: str | None) -> None:
+        """This reader does not tell."""
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
@@ -61,7 +68,8 @@ def _where(bounds: Bounds | None) -> str:
         return ""
     column = quote(bounds.column)
     low = f"{column} >= {_sql(bounds.low)} AND " if bounds.low is not None else ""
-    return f" WHERE ({low}{column} < {_sql(bounds.high)}) OR {column} IS NULL"
+    none = f" OR {column} IS NULL" if bounds.and_none else ""
+    return f" WHERE ({low}{column} < {_sql(bounds.high)}){none}"
 
 
 def _sql(value: Any) -> str:

@@ -58,6 +58,10 @@ class Table:
     where: str
     table: Any
 
+    @property
+    def identity(self) -> str:
+        return self.name
+
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.
 
@@ -65,6 +69,9 @@ class Table:
             TriadError: a column is not there.
         """
         return chosen(self.table.schema().as_arrow(), columns, self.name, self.where)
+
+    def days(self, bounds: Bounds, changed_at: str | None) -> None:
+        """This reader does not tell."""
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
@@ -86,4 +93,4 @@ def _rows(bounds: Bounds | None) -> BooleanExpression:
     )
     before = LessThan(bounds.column, high)
     inside = before if low is None else And(GreaterThanOrEqual(bounds.column, low), before)
-    return Or(inside, IsNull(bounds.column))
+    return Or(inside, IsNull(bounds.column)) if bounds.and_none else inside

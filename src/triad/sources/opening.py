@@ -39,6 +39,7 @@ def opened(files: FilesParams, window: tuple[datetime, datetime]) -> Iterator[Fi
                 relation = database.relation(table.table, where)
             else:
                 relation = lake(table.path or "", table.format or "", where)
-            return Windowed(where, relation, clock(name, table, window))
+            when = clock(name, table, window)
+            return Windowed(where, relation, when, table.look_back_days, table.changed_at)
 
         yield find

@@ -20,6 +20,9 @@ UNPACKERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.ope
 ZIP = ".zip"
 _BROKEN = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 """What unpackers raise on a damaged file, besides EOFError on one that is cut short and OSError without a number."""
+_TELLING = {"mtime", "ETag", "etag", "md5Hash", "content_md5", "generation", "LastModified", "last_modified"}
+_MARKS = ("size", "ino", *sorted(_TELLING))
+"""What file systems say of a file that differs whenever it was written anew."""
 _FREE = 64 << 20  # bytes that any file may unpack to
 
 
@@ -31,6 +34,22 @@ class Place:
     path: str = field(repr=False)  # holds what variables stand for
     name: str
     member: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What no other file or member has. It holds what variables stand for."""
+        return f"{self.system.unstrip_protocol(self.path)} {self.member or ''}"
+
+    def version(self) -> str | None:
+        """What its file system says of when it was written: size, time and inode, or a digest; None: nothing.
+
+        Raises:
+            TriadError: it cannot be asked.
+        """
+        with explained(self.name):
+            info = self.system.info(self.path)
+        marks = {key: str(info[key]) for key in _MARKS if info.get(key) is not None}
+        return " ".join(f"{key} {value}" for key, value in marks.items()) if marks.keys() & _TELLING else None
 
     @property
     def inner(self) -> str:

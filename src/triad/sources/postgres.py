@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -29,8 +29,13 @@ _PASSING = ("08", "40", "53", "55", "57", "58")
 
 
 @contextmanager
-def connected(uri: str, at: str) -> Iterator[Connection]:
-    """A read-only transaction that sees one moment of the database; `at` is what may be printed of `uri`.
+def connected(uri: str, at: str, identity: str) -> Iterator[Connection]:
+    """A read-only transaction that sees one moment of the database.
+
+    Args:
+        uri: its address, with the password.
+        at: what may be printed of it.
+        identity: what no other database has.
 
     Raises:
         TriadError: there is no server, no such database, or the user is refused.
@@ -40,7 +45,7 @@ def connected(uri: str, at: str) -> Iterator[Connection]:
     with opened:
         with _explained(at), opened.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield Connection(opened, at)
+        yield Connection(opened, at, identity)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Connection:
 
     opened: Any
     at: str
+    identity: str
 
     def relation(self, table: str, where: str) -> Table:
         """The table, which may be written `schema.table`; `where` is the params key."""
@@ -73,6 +79,10 @@ class Table:
     def name(self) -> str:
         return f"{self.connection.at}, table {self.table}"
 
+    @property
+    def identity(self) -> str:
+        return f"{self.connection.identity} {self.table}"
+
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns, as they will come.
 
@@ -80,6 +90,21 @@ class Table:
             TriadError: the table or a column is not there, may not be read, or has a type without one meaning.
         """
         return pa.schema([pa.field(field.name, _kind(field)[0]) for field in self._fields(columns)])
+
+    def days(self, bounds: Bounds, changed_at: str | None) -> dict[date, str]:
+        """Each UTC day with rows within the bounds → how many, and the last time that one of them changed.
+
+        Raises:
+            TriadError: the server stops the query, or there is no column `changed_at`.
+        """
+        if changed_at:
+            self._fields([changed_at])
+        last = f"CAST(max({quote(changed_at)}) AS text)" if changed_at else "''"
+        day = f"CAST({quote(bounds.column)} AT TIME ZONE 'UTC' AS date)"
+        within = _where(replace(bounds, and_none=False))
+        with _explained(self.name):
+            found = self.connection.lines(f"SELECT {day}, count(*), {last} FROM {self._sql}{within} GROUP BY 1")
+        return {day: f"{count} {changed}" for day, count, changed in found}
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
@@ -172,7 +197,8 @@ def _where(bounds: Bounds | None) -> str:
         return ""
     column = quote(bounds.column)
     low = f"{column} >= {_sql(bounds.low)} AND " if bounds.low is not None else ""
-    return f" WHERE ({low}{column} < {_sql(bounds.high)}) OR {column} IS NULL"
+    none = f" OR {column} IS NULL" if bounds.and_none else ""
+    return f" WHERE ({low}{column} < {_sql(bounds.high)}){none}"
 
 
 def _sql(value: Any) -> str:

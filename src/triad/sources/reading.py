@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -24,7 +24,8 @@ from triad.config.files import LimitsParams, TableParams
 from triad.errors import TriadError
 from triad.progress import Progress
 from triad.sources import parquet
-from triad.sources.base import ROW, few, no_column
+from triad.sources.base import ROW, SPACE, Part, few, no_column
+from triad.sources.cells import quote
 from triad.sources.packed import Place, Unpacked, explained, opened
 from triad.sources.places import Format, find
 from triad.sources.records import Dialect, Records
@@ -78,8 +79,19 @@ class Files:
             next(iter(records), None)
             return list(records.header)
 
-    def pieces(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+    def parts(self) -> Sequence[Part]:
+        """The files. A file is another version whenever its file system says that it was written."""
+        return [
+            Part(place.identity, place.version(), f"{quote(ROW)} BETWEEN {first} AND {first + SPACE - 1}", first)
+            for first, place in zip(range(0, SPACE * len(self.places), SPACE), self.places, strict=True)
+        ]
+
+    def pieces(self, columns: Sequence[str], known: Collection[str] | None = None) -> Iterator[pa.Table]:
         """The named columns, piece by piece, with `ROW` beside them.
+
+        Args:
+            columns: of the files.
+            known: the files that are not to be read (`Part.name`); None: rows are numbered without gaps.
 
         Raises:
             TriadError: a file cannot be read, has not each column once, or holds the same as another.
@@ -90,9 +102,14 @@ class Files:
         row = 0
         sizes = {place.path: int(place.system.size(place.path) or 0) for place in self.places}
         with Progress(f"read {self.where}", sum(sizes.values()) >> 10, "KiB") as progress:
-            for place in self.places:
+            for number, place in enumerate(self.places):
+                row = row if known is None else number * SPACE
                 self.first_rows.append(row)
                 done = 0
+                if known and place.identity in known:
+                    progress.advance(sizes[place.path] >> 10)
+                    self._refuse_copies(place, known)
+                    continue
                 with opened(place, self.limits.unpacked_ratio) as stream:
                     for batch in read(place, stream, columns, contents):
                         numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
@@ -155,6 +172,16 @@ class Files:
                 rows += batch.num_rows
                 yield pa.table(batch)
         _note(place, rows, 0)
+
+    def _refuse_copies(self, kept: Place, known: Collection[str]) -> None:
+        """A file that is to be read may hold the same as one that is kept: then their sizes are the same."""
+        size = kept.system.size(kept.path)
+        same = [each for each in self.places if each.identity not in known and each.member is None]
+        same = [each for each in same if kept.member is None and each.system.size(each.path) == size]
+        digests: dict[bytes, str] = {}
+        for place in (kept, *same) if same else ():
+            with opened(place, self.limits.unpacked_ratio) as stream:
+                _refuse_twin(digests, _digest(stream.raw), place)
 
     def _check_header(self, place: Place, header: Sequence[str], columns: Sequence[str]) -> None:
         for name in columns:

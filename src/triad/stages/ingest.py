@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad import artifacts
 from triad.artifacts import replacing_together, write_json
 from triad.config.ingest import IngestParams
+from triad.day_store import PURPOSE, STORES, DayStore
+from triad.digests import code_digest
 from triad.errors import TriadError
+from triad.locking import held
 from triad.privacy.persons import Persons, persons
 from triad.progress import Progress
 from triad.redaction import shown_path
@@ -27,6 +33,7 @@ from triad.tables import write_table
 
 if TYPE_CHECKING:
     from triad.config.params import Params
+    from triad.sources.keeping import Keeping
     from triad.sources.simulated import Shop
 
 log = logging.getLogger("triad.ingest")
@@ -57,7 +64,8 @@ def ingest(params: Params) -> None:
 def _files(chosen: IngestParams, who: Persons, output: Path, oracle: Path) -> dict[str, int]:
     from triad.sources.files import read_files
 
-    tables = read_files(chosen)
+    with _keeping(chosen, who) as keeping:
+        tables = read_files(chosen, keeping)
     for name in REQUIRED:
         if name not in tables:
             raise TriadError("the table is missing", where=f"table {name}", mend="name its files under ingest.files")
@@ -67,6 +75,24 @@ def _files(chosen: IngestParams, who: Persons, output: Path, oracle: Path) -> di
     checked = {name: check(name, data, chosen) for name, data in known.items()}
     write_json(oracle / "oracle.json", {"known": False})
     return {name: write_table(output, name, data) for name, data in checked.items()}
+
+
+@contextmanager
+def _keeping(chosen: IngestParams, who: Persons) -> Iterator[Keeping]:
+    """Where events of earlier nights are kept, and whose rows are left out of them.
+
+    Whatever rows are made of beside the source voids what is kept: code, mapping, the list of the forgotten, the key.
+    """
+    from triad.sources.keeping import Keeping
+
+    if not chosen.keep_days or chosen.files is None or chosen.files.is_numbered:
+        yield Keeping(None, who.forgotten.holds, who.left_out)
+        return
+    with held(STORES, wait=True):  # another night, or `triad forget`
+        mapped = chosen.files.model_dump_json(by_alias=True)
+        made_of = [code_digest(), duckdb.__version__, chosen.currency, mapped, who.forgotten.digest]
+        store = DayStore(repr(made_of), who.secret.derived(PURPOSE) if who.secret else None)
+        yield Keeping(store, who.forgotten.holds, who.left_out)
 
 
 def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> dict[str, int]:

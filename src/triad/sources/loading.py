@@ -1,0 +1,74 @@
+"""The pieces of a source in a typed DuckDB table, with what rules and faults say of each row beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+
+from triad import canonical
+from triad.config.files import FilesParams
+from triad.sources.cells import Fault, quote
+from triad.sources.plan import Plan, planned
+
+
+class Loading:
+    """The DuckDB table of one table of the contract, while it is filled.
+
+    Args:
+        session: where the table is made.
+        name: of the table.
+        files: the mapping.
+        currency: of amounts, ISO 4217.
+    """
+
+    def __init__(self, session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, currency: str) -> None:
+        self.session, self.name = session, name
+        self._files, self._currency = files, currency
+        self._plans: dict[frozenset[tuple[str, str]], Plan] = {}
+        self._known: dict[pa.Schema, Plan] = {}
+        self.types: list[dict[str, str]] = []  # of the pieces that were added: source column → DuckDB type
+
+    def add(self, raw: pa.Table) -> None:
+        """Insert the rows of a piece.
+
+        Raises:
+            TriadError: a column has no plain type.
+        """
+        piece = canonical.settled(raw, f"ingest.files.{self.name}")
+        self.session.register("piece", piece)
+        if piece.schema not in self._known:
+            types = {row[0]: row[1] for row in self.session.execute("DESCRIBE piece").fetchall()}
+            self._known[piece.schema] = self.prepare(types)
+            if types not in self.types:
+                self.types.append(types)
+        self.session.execute(f"INSERT INTO {self.name} BY NAME {self._known[piece.schema].select('piece')}")
+        self.session.unregister("piece")
+
+    def prepare(self, types: Mapping[str, str]) -> Plan:
+        """What makes rows of source columns of these types; the table has all columns for it."""
+        key = frozenset(types.items())
+        if key not in self._plans:
+            plan = self._plans[key] = planned(self.name, self._files, types, self._currency)
+            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in types.items())
+            made = plan.select(f"(SELECT {nothing})")
+            self.session.execute(f"CREATE TABLE IF NOT EXISTS {self.name} AS {made} LIMIT 0")
+            for fault in plan.faults:  # another file's types can fail in other ways
+                self.session.execute(f"ALTER TABLE {self.name} ADD COLUMN IF NOT EXISTS {quote(fault)} VARCHAR")
+        return self._plans[key]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no row."""
+        return not self._plans or not self.session.execute(f"SELECT count(*) FROM {self.name}").fetchall()[0][0]
+
+    @property
+    def faults(self) -> dict[str, tuple[str, Fault]]:
+        """All that can be wrong, by the column that tells."""
+        return {name: fault for plan in self._plans.values() for name, fault in plan.faults.items()}
+
+    @property
+    def rules(self) -> list[str]:
+        """What the rules say in logs, in their order."""
+        return [said for said, _ in next(iter(self._plans.values())).rules]
