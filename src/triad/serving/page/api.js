@@ -3,7 +3,6 @@
 export class Lacking extends Error {} // 501: the model that serves has no part for it
 
 let key = "", asking = null;
-export const hasKey = () => key !== "";
 
 export async function ask(path, body) {
   const said = await send(path, body);

@@ -25,11 +25,11 @@ export function say(words) {
 
 export const machine = (words = "machine-made") => el("span", { className: "machine" }, words);
 export const note = (...inside) => el("p", { className: "note" }, ...inside);
-export const lacks = what => note(`This shop’s model has no ${what}. `,
-  "A night learns it once params.yaml names its task (docs/serving.md).");
+export const lacks = (what, how = "A night learns it once params.yaml names its task (docs/serving.md).") =>
+  note(`This shop’s model has no ${what}. ${how}`);
 export const trouble = error => el("p", { className: "trouble" }, error.message);
 
-export const percent = share => `${Math.round(100 * share)} %`;
+export const percent = share => `${share > 0.99 && share < 0.9995 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
 export const times = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 let currency = null;

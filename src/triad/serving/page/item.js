@@ -58,10 +58,15 @@ export function whyOf(item, sums) {
   ].filter(Boolean);
 }
 
+const FIRST = 5; // parts that are told one by one
+
 export function bars(parts, title) {
   if (!parts?.length) return [];
-  const most = Math.max(...parts.map(part => Math.abs(part.value)), 1e-12);
-  return [el("p", { className: "why-title" }, title), el("ul", { className: "bars" }, parts.map(part => {
+  const some = parts.length > FIRST + 1 ? parts.slice(0, FIRST) : parts, rest = parts.slice(some.length);
+  const together = { words: `${rest.length} smaller ones together`, value: rest.reduce((sum, part) => sum + part.value, 0) };
+  const told = rest.length ? [...some, together] : some;
+  const most = Math.max(...told.map(part => Math.abs(part.value)), 1e-12);
+  return [el("p", { className: "why-title" }, title), el("ul", { className: "bars" }, told.map(part => {
     const bar = el("span", { className: `bar ${part.value < 0 ? "minus" : ""}`, "aria-hidden": "true" });
     bar.style.width = `${Math.max(1, 100 * Math.abs(part.value) / most)}%`;
     const figure = `${part.value < 0 ? "−" : "+"}${Math.abs(part.value).toPrecision(2)}`;
@@ -104,7 +109,7 @@ function list(by, title, item, can, act) {
   const rows = el("ol", { className: "rows" });
   const section = el("section", { "aria-label": title }, el("h3", {}, title, " ", machine()), rows);
   if (!can[by]) {
-    rows.replaceWith(lacks(`list “${title.toLowerCase()}”`));
+    rows.replaceWith(lacks(`list “${title.toLowerCase()}”`, "Set recommend.page_items above 0."));
     return section;
   }
   ask("similar", { item_id: item.item_id, k: 6, by }).then(told => {
@@ -122,7 +127,7 @@ async function change(item, box, customer, pressed) {
     const [scored] = told.items, tasks = Object.keys(scored.changes[0] || {}).filter(task => task !== "if");
     if (!tasks.length) return box.replaceChildren(note("Nothing that the model knows would change it."));
     box.replaceChildren(el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "What would change it" },
-      el("table", {}, el("caption", {}, "In the fifth place of the page, and were it otherwise ", machine()),
+      el("table", {}, el("caption", {}, "Its chances in the fifth place of a page, and what would change them ", machine()),
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Were it …"), tasks.map(task => el("th", { scope: "col" }, task)))),
         el("tbody", {}, [{ if: "as it is", ...scored }, ...scored.changes].map(each => el("tr", {},
           el("th", { scope: "row" }, each.if), tasks.map(task => el("td", {}, chance(each[task])))))))));

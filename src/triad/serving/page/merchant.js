@@ -1,6 +1,6 @@
 // A merchant's view: the night's verdict, versions, what made one, its report, and the way back.
 
-import { ask, hasKey, text, useKey } from "./api.js";
+import { ask, text, useKey } from "./api.js";
 import { at, button, el, note, say, trouble } from "./dom.js";
 
 let told = null, target = null;
@@ -84,5 +84,3 @@ async function rollBack() {
     at("back-do").disabled = false;
   }
 }
-
-export { hasKey };

@@ -29,8 +29,8 @@ async function tell(item, box) {
       cost: aim === "margin" ? share("cost") : 0 });
     const [row] = told.items;
     box.replaceChildren(...(row.advised_cents === null
-      ? [el("p", { className: "answer" }, el("b", {}, "Leave it as it is."), ` ${money(row.price_cents)}: the log does not show that another price is better. `, machine())]
-      : [el("p", { className: "answer" }, el("b", {}, money(row.advised_cents)), ` instead of ${money(row.price_cents)} `, machine()),
+      ? [el("p", { className: "answer" }, el("b", {}, "Leave it as it is."), ` It sold at ${money(row.price_cents)} lately, and the log does not show that another price is better. `, machine())]
+      : [el("p", { className: "answer" }, el("b", {}, money(row.advised_cents)), ` instead of ${money(row.price_cents)}, at which it sold lately `, machine()),
         note(`Best between ${money(row.best_low_cents)} and ${money(row.best_high_cents)}. ${aim === "margin" ? "Margin" : "Revenue"} ` +
           `${moved(row.gain)}, ${moved(row.gain_low)} to ${moved(row.gain_high)}, ${percent(row.level)} of the time.`)]),
     note(`${row.why.charAt(0).toUpperCase()}${row.why.slice(1)}.`));

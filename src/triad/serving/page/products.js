@@ -1,12 +1,13 @@
 // The product desk: say what a product is, and the model tells its price, its texts and its classes.
 
 import { ask, dataOf, Lacking, picture } from "./api.js";
-import { at, button, el, lacks, later, machine, money, note, percent, say, times, trouble } from "./dom.js";
+import { at, button, el, lacks, later, machine, money, note, percent, say, trouble } from "./dom.js";
 import { advice, forecast } from "./prices.js";
 import { scale } from "./scale.js";
 
 const SIDE = 512; // pixels of a picture that is sent: a request holds 256 KiB
-const PARTS = { price: "price check", describe: "description writer", classify: "picture classifier" };
+const PARTS = { price: ["price check"], describe: ["description writer", "The command `triad describe` teaches one."],
+  classify: ["picture classifier"] };
 let can = {}, chosen = null, image = "", asking = 0;
 
 export function begin(shop) {
@@ -14,7 +15,7 @@ export function begin(shop) {
   at("categories").replaceChildren(...shop.categories.map(value => el("option", { value })));
   at("brands").replaceChildren(...shop.brands.map(value => el("option", { value })));
   for (const [part, words] of Object.entries(PARTS))
-    if (!can[part]) at(part).replaceChildren(lacks(words));
+    if (!can[part]) at(part).replaceChildren(lacks(...words));
   at("pick").addEventListener("input", later(find));
   at("product").addEventListener("submit", event => { event.preventDefault(); tell(); });
   at("product").addEventListener("reset", () => { choose(null); keep(""); });
@@ -53,7 +54,7 @@ const asData = async source => source.startsWith("data:") ? source : dataOf(awai
 function choose(item) {
   chosen = item;
   at("chosen").textContent = item ? `From the shop: ${item.title || item.item_id} (${item.item_id})` +
-    `${item.price_cents === null ? "" : `, sold at ${money(item.price_cents)}`}` : "A product of your own.";
+    `${item.price_cents === null ? "" : `, list price ${money(item.price_cents)}`}` : "A product of your own.";
   advice(item);
   forecast(item, can.forecast);
 }
@@ -124,10 +125,10 @@ const price = said => fill("price", async () => {
   const [row] = (await ask("price", { tables: { items: [said] } })).rows;
   const near = await comparables(row.comparables);
   return [
-    el("p", { className: "answer" }, el("b", {}, money(row.price_cents)), ` — ${money(row.low_cents)} to ${money(row.high_cents)}, ` +
-      `${percent(row.level)} of the time `, machine()),
+    el("p", { className: "answer" }, el("b", {}, money(row.price_cents)), `, and ${percent(row.level)} of such ` +
+      `products between ${money(row.low_cents)} and ${money(row.high_cents)} `, machine()),
     scale(row, near, chosen && chosen.price_cents),
-    chosen && chosen.price_cents !== null ? note(`The shop sells it at ${money(chosen.price_cents)}.`) : null,
+    chosen && chosen.price_cents !== null ? note(`Its list price in the shop is ${money(chosen.price_cents)}, the triangle.`) : null,
     row.why ? el("p", {}, row.why.charAt(0).toUpperCase() + row.why.slice(1), ".") : null,
     row.note ? el("p", { className: "trouble" }, row.note) : null,
     near.length ? el("h4", {}, "The likest products") : null,
@@ -160,5 +161,3 @@ const classify = said => fill("classify", async () => {
     el("dd", {}, `${told[task]} (${percent(told[`${task}_score`])} sure) `, machine())])),
   note(told.picture === "read" ? "From its words and its picture." : `From its words alone: ${image ? told.picture : "no picture was given"}.`)];
 });
-
-export { times };

@@ -39,8 +39,8 @@ async function greet() {
     if (mine !== who()) return;
     if (!told.is_known) return box.replaceChildren("The night’s tables do not know this customer.");
     const once = new Map(told.lately.map(each => [each.kind + each.item_id, each])); // a thing done again is told once
-    box.replaceChildren("Lately: ", ...[...once.values()].slice(0, 6).flatMap((each, place) =>
-      [place ? ", " : "", `${DEEDS[each.kind]} `, naming(each, act)]));
+    box.replaceChildren(el("ul", { className: "lately", "aria-label": "What this customer did lately" }, el("li", {}, "Lately:"),
+      ...[...once.values()].slice(0, 6).map(each => el("li", {}, `${DEEDS[each.kind]} `, naming(each, act)))));
   } catch (error) { box.replaceChildren(error.message); }
 }
 
@@ -90,6 +90,7 @@ async function search() {
     at("search-state").textContent = "";
     return;
   }
+  if (!at("found").childElementCount) at("search-state").textContent = "Searching …";
   try {
     const told = await ask("search", { query, k: 8 });
     if (mine !== searching) return;
