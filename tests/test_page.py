@@ -256,4 +256,4 @@ def test_the_service_goes_back_as_the_command_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("triad.retraining.back.roll_back", back)
     assert "its lists were made" in CliRunner().invoke(cli.commands, ["rollback", "--to", "3"]).output
-    assert "from triad.retraining.back import roll_back" in inspect.getsource(commands.app)
+    assert "from triad.retraining.back import roll_back" in inspect.getsource(commands)
