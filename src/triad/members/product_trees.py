@@ -29,11 +29,12 @@ from triad.products.space import Said, said
 from triad.texts import Texts
 
 MEMBERS = Recipe("product_trees", "ProductTrees", ("RowScorer", "Explaining"), answers="products")
-TREES, RATE, DIRECTIONS, FOLDS, PENALTY, SHRINK = (100, 200, 400, 800), 0.05, 48, 5, 1.0, 5
+TREES, LEAVES = (100, 200, 400, 800), (31, 63)
+"""Tried on validation."""
+RATE, DIRECTIONS, FOLDS, PENALTY, SHRINK = 0.05, 48, 5, 1.0, 5
 SETTINGS: Mapping[str, Any] = {
     "objective": "regression_l1",
     "learning_rate": RATE,
-    "num_leaves": 31,
     "min_data_in_leaf": 10,
     "feature_fraction": 0.4,
     "bagging_fraction": 0.8,
@@ -81,17 +82,18 @@ class Grown:
     usual: Usual
     booster: Any
     trees: int
+    leaves: int = LEAVES[0]
 
     @classmethod
     @threadpool_limits.wrap(limits=1)
-    def fit(cls, of: Lesson, later: Lesson | None, trees: int | None = None) -> Grown:
-        """Of `of`; how many trees is chosen on `later`."""
+    def fit(cls, of: Lesson, later: Lesson | None, like: Grown | None = None) -> Grown:
+        """Of `of`; how many trees, of how many leaves, is chosen on `later`, or as it was for `like`."""
         known = Known.fit(of)
         matrix, count = known.space.matrix(of.products), len(of.label)
         size = min(DIRECTIONS, count - 1, matrix.shape[1] - 1)
         axes = TruncatedSVD(size, random_state=1, n_iter=3).fit(matrix).components_.T.astype(np.float32)
         weights, usual = ridge(matrix, of.label, PENALTY), Usual.fit(of.products, of.label)
-        made = cls(known, axes, weights, usual, None, trees or max(TREES))
+        made = cls(known, axes, weights, usual, None, like.trees if like else max(TREES))
         guesses: Floats = np.zeros((count, 1 + len(GROUPS)))
         fold = np.arange(count) % FOLDS
         for k in range(FOLDS):  # what a train product's own label is in would give it away
@@ -101,13 +103,21 @@ class Grown:
             guesses[held] = part._guesses([of.products[row] for row in held], matrix[held])
         columns = made._columns(of.products, matrix, guesses, known.nearest(of.products, known.key))
         library = lightgbm(*_DIAL)
-        examples = library.Dataset(columns, of.label, feature_name=[f"c{n}" for n in range(columns.shape[1])])
-        booster = library.train({**ORDER, **SETTINGS, "num_iterations": made.trees}, examples)
-        made = replace(made, booster=booster)
-        if later is None or trees is not None:
-            return made
-        tried = made.columns(later.products)
-        return replace(made, trees=min(TREES, key=lambda n: miss(booster.predict(tried, num_iteration=n), later.label)))
+
+        def grown(leaves: int) -> Grown:
+            examples = library.Dataset(columns, of.label, feature_name=[f"c{n}" for n in range(columns.shape[1])])
+            dials = {**ORDER, **SETTINGS, "num_iterations": made.trees, "num_leaves": leaves}
+            return replace(made, booster=library.train(dials, examples), leaves=leaves)
+
+        if later is None or like is not None:
+            return grown(like.leaves if like else LEAVES[0])
+        asked, tried = made.columns(later.products), dict[tuple[int, int], tuple[float, Grown]]()
+        for leaves in LEAVES:
+            each = grown(leaves)
+            for trees in TREES:
+                missed = miss(each.booster.predict(asked, num_iteration=trees), later.label)
+                tried[leaves, trees] = missed, replace(each, trees=trees)
+        return min(tried.values(), key=lambda one: one[0])[1]
 
     @property
     def names(self) -> list[str]:
@@ -150,7 +160,7 @@ class Grown:
         np.save(folder / "axes.npy", self.axes, allow_pickle=False)
         np.save(folder / "weights.npy", self.weights, allow_pickle=False)
         (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
-        write_json(folder / "grown.json", {"usual": asdict(self.usual), "trees": self.trees})
+        write_json(folder / "grown.json", {"usual": asdict(self.usual), "trees": self.trees, "leaves": self.leaves})
 
     @classmethod
     def load(cls, folder: Path) -> Grown:
@@ -158,7 +168,8 @@ class Grown:
         numbers = read_json(folder / "grown.json")
         axes, weights = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("axes", "weights"))
         booster = lightgbm(*_DIAL).Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
-        return cls(Known.load(folder), axes, weights, Usual(**numbers["usual"]), booster, numbers["trees"])
+        chosen = numbers["trees"], numbers.get("leaves", LEAVES[0])
+        return cls(Known.load(folder), axes, weights, Usual(**numbers["usual"]), booster, *chosen)
 
 
 @dataclass(frozen=True)
@@ -169,13 +180,13 @@ class ProductTrees(_PerTask):
 
     @classmethod
     def make(cls, bench: Bench, name: str) -> ProductTrees:
-        """Of train, the number of trees chosen on validation."""
+        """Of train, the trees and their leaves chosen on validation."""
         return cls({task: Grown.fit(*both(bench.data, task)) for task in asked_numbers(bench)})
 
     def refit(self, bench: Bench, name: str) -> ProductTrees:
-        """Of all days, with as many trees."""
+        """Of all days, with as many trees of as many leaves."""
         data = bench.data
-        return ProductTrees({t: Grown.fit(lesson(data, t, "train"), None, o.trees) for t, o in self.held.items()})
+        return ProductTrees({t: Grown.fit(lesson(data, t, "train"), None, o) for t, o in self.held.items()})
 
     def comparables(self, data: Dataset, rows: Ints, task: str, count: int) -> list[list[tuple[str, float, float]]]:
         """(n,) key, label and likeness of the nearest products that were learned from and share a word with it."""

@@ -21,20 +21,38 @@ PARTS = 3
 def fit(scores: Floats, labels: Floats, level: float) -> dict[str, Any]:
     """As JSON holds it: `level`, the `edges` between thirds, and of each third the `low` and `high` residual.
 
+    What lies between two thirds' parts of an interval is covered besides. So each third's part shrinks, a residual a
+    step on either side, while the interval still holds the level of that third's rows.
+
     Args:
         scores, labels: (n,) of rows that the scores' model has not seen.
     """
     edges = np.unique(np.quantile(labels, np.arange(1, PARTS) / PARTS))
     edges = edges[edges > labels.min()]  # many labels may be alike: no part is empty
     parts, tail = part_of(labels, edges), (1 - level) / 2
-    low, high = [], []
-    for part in range(len(edges) + 1):
-        residual = np.sort((labels - scores)[parts == part])
-        # of n residuals and the one to come, tail · (n + 1) lie outside on either side
-        rank = max(1, int(np.floor(tail * (len(residual) + 1))))
-        low.append(float(residual[min(rank, len(residual)) - 1]))
-        high.append(float(residual[-min(rank, len(residual))]))
-    return {"level": level, "edges": edges.tolist(), "low": low, "high": high}
+    residuals = [np.sort((labels - scores)[parts == part]) for part in range(len(edges) + 1)]
+    # of n residuals and the one to come, tail · (n + 1) lie outside on either side
+    rank = [min(max(1, int(np.floor(tail * (len(each) + 1)))), len(each)) for each in residuals]
+
+    def made() -> dict[str, Any]:
+        low = [float(each[at - 1]) for each, at in zip(residuals, rank, strict=True)]
+        high = [float(each[-at]) for each, at in zip(residuals, rank, strict=True)]
+        return {"level": level, "edges": edges.tolist(), "low": low, "high": high}
+
+    def holds(part: int) -> bool:
+        low, high = bounds(made(), scores)
+        inside = ((low <= labels) & (labels <= high))[parts == part]
+        return bool(inside.sum() >= level * (len(inside) + 1))
+
+    shrinks = list(range(len(residuals)))
+    while shrinks:
+        for part in list(shrinks):
+            step = max(1, len(residuals[part]) // 200)
+            rank[part] += step
+            if 2 * rank[part] > len(residuals[part]) or not all(map(holds, range(len(residuals)))):
+                rank[part] -= step
+                shrinks.remove(part)
+    return made()
 
 
 def bounds(interval: Mapping[str, Any], scores: Floats) -> tuple[Floats, Floats]:
