@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ from triad.artifacts import TABLES, read_json, write_json
 from triad.config.members import RECIPES
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
-from triad.evaluation import scoring, window
+from triad.evaluation import importance, scoring, window
 from triad.evaluation.oracle import Shown, oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
@@ -277,10 +278,40 @@ def test_the_stage_writes_report_metrics_plots_and_the_scores_of_the_fusion(shop
     assert np.array_equal(scores["conversion"].to_numpy(), fused["conversion"])
     assert np.array_equal(scores["profile_rare"].to_numpy(), fused["profile"][:, 2])
     assert {name: bool(rows_of(name)) for name in PLOTS} == dict.fromkeys(PLOTS, True)
+    assert {row["task"] for row in rows_of("importance")} == {"click", "conversion"}
+    assert "What the scores rest on" in (shop / "artifacts/evaluate/report/report.html").read_text()
     assert {row["slice"] for row in rows_of("slices")} >= {"new users", "cold items", "top 1", "home", "DE", "FR"}
     of_german = np.asarray(data.exposures.user)[rows] % 3 > 0  # the table of users is in another order
     found = next(row for row in rows_of("slices") if (row["task"], row["slice"]) == ("click", "DE"))
     assert int(found["rows"]) == np.sum(of_german & np.isfinite(data.labels("click")[rows]))
+
+
+def test_scores_rest_on_what_moves_them_and_go_with_the_price_as_they_do() -> None:
+    """A model that doubles its score with the price's log, and reads nothing else but the item a little."""
+    data = make_dataset()
+    names = ("price", "user_item_clicks", "hours_since_last")
+    data = data.replaced(
+        meta=replace(data.meta, context=names),
+        exposures=replace(data.exposures, context=np.random.default_rng(1).random((len(data.exposures.user), 3))),
+    )
+
+    class Read:
+        kinds: ClassVar[dict[str, str]] = {"click": "binary"}
+
+        def of_unit(self, data: Any, unit: str) -> list[str]:
+            return ["click"]
+
+        def predict(self, data: Any, rows: Any, tasks: Any) -> dict[str, Any]:
+            held = data.exposures
+            return {"click": (0.1 + 0.2 * held.context[:, 0] + 0.001 * (np.asarray(held.item) % 2))[rows]}
+
+    told = importance.importance(Read(), data, np.arange(100))["click"]  # type: ignore[arg-type]
+    assert list(told["rests_on"])[:2] == ["its price and promotion", importance.ITEM]
+    assert told["rests_on"]["how it fits the customer"] == told["rests_on"][importance.HISTORY] == 0
+    by_price = list(told["by_price"].values())
+    assert np.diff(by_price) == pytest.approx(0.2 * np.diff(np.log(importance.PRICES)))
+    assert len(set(told["by_time_away"].values())) == 1 and len(told["by_time_away"]) == 4
+    assert {row["figure"] for row in importance.rows_of({"click": told})} == {"rests_on", "by_price", "by_time_away"}
 
 
 @pytest.mark.parametrize(("low", "said"), [(0.0012, "It was kept."), (-0.0012, "learned from nothing took its place")])

@@ -40,6 +40,7 @@ class Evidence:
     pretrain: Mapping[str, float] = field(default_factory=dict)
     source: str = ""  # what fine-tuning gained by what it started from
     refitted: Mapping[str, Any] = field(default_factory=dict)  # as health.json of the stage refit
+    importance: Mapping[str, Any] = field(default_factory=dict)  # as `importance.importance`
     notes: Sequence[str] = ()  # what the reader must know of the data
 
 
@@ -93,6 +94,7 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "others": [(word, share) for word, share in order.items() if word in signals][:6],
         "best": fused.get("best"),
         "charts": _charts(name, first, evidence),
+        "importance": evidence.importance.get(name),
         "slices": [row for row in evidence.slices if row["task"] == name],
     }
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, ORACLE, TABLES, need, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation import figures, gate, intervals, retrieval
+from triad.evaluation import figures, gate, importance, intervals, retrieval
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, assess
 from triad.evaluation.assess import ORACLE as TRUTH
 from triad.evaluation.figures import Rows
@@ -75,12 +75,14 @@ def evaluate(params: Params) -> None:
     metrics = figures.metrics_json(results, settings, best)
     searched = retrieval.retrieval(fused, data, test, models[FUSED].tasks, settings)
     covered = intervals.intervals(fused, data, test, models[FUSED].tasks)
+    rests_on = importance.importance(fused, data, test.rows)
     verdict = verdict_json(judged, results, metrics, champion=version, experiment=experiment(), k=settings.k)
     tables = {
         "members": figures.models_rows(results, settings),
         "slices": figures.slices_rows(results, settings),
         **figures.curve_rows(data, results, test, models[FUSED]),
         "ranking": figures.ranking_rows(results, test, models),
+        "importance": importance.rows_of(rests_on),
     }
     page = render(
         Evidence(
@@ -101,6 +103,7 @@ def evaluate(params: Params) -> None:
             pretrain=_read("pretrain/metrics.json"),
             source=source_gate(_read("finetune/metrics.json")),
             refitted=refitted,
+            importance=rests_on,
             notes=[
                 *notes(data, test, is_simulated=TRUTH in models),
                 *retrieval.sentences(searched),
