@@ -37,7 +37,7 @@ from triad.statistics.bootstrap import value
 from triad.tasks.base import EVERY_SLICE
 from triad.texts import Texts
 
-PLOTS = ("members", "slices", "calibration", "roc", "ranking")
+PLOTS = ("members", "slices", "calibration", "roc", "ranking", "importance")
 
 
 @pytest.fixture(scope="module")
