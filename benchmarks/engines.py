@@ -31,20 +31,32 @@ from triad.stages.features import features
 def main() -> int:
     """Print the measurements; 1 where the arrays differ."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--days", default=8, type=int, help="of the shop `large`")
+    parser.add_argument("--size", default="large", choices=("tiny", "small", "large"))
+    parser.add_argument("--days", default=8, type=int)
     parser.add_argument("--child", choices=("duckdb", "spark"), help="measure this engine in this folder")
     parser.add_argument("--master", default="local[2]", help="of Spark")
     parser.add_argument("--folder", type=Path, help="where the tables lie already, or are to be kept")
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps(_child(chosen.child, chosen.master, chosen.days)))
+        print(json.dumps(_child(chosen.child, chosen.master, chosen.size, chosen.days)))
         return 0
     digests = []
     with tempfile.TemporaryDirectory() as made:
-        events = _tables(folder := (chosen.folder or Path(made)).resolve() / f"days-{chosen.days}", chosen.days)
+        events = _tables(
+            folder := (chosen.folder or Path(made)).resolve() / f"{chosen.size}-{chosen.days}", chosen.days, chosen.size
+        )
         print(f"{events:,} events of {chosen.days} days", flush=True)
         for engine in ("duckdb", "spark"):
-            arguments = ["--child", engine, "--master", chosen.master, "--days", str(chosen.days)]
+            arguments = [
+                "--child",
+                engine,
+                "--master",
+                chosen.master,
+                "--size",
+                chosen.size,
+                "--days",
+                str(chosen.days),
+            ]
             done = subprocess.run(
                 [sys.executable, str(Path(__file__).resolve()), *arguments],
                 check=True,
@@ -67,8 +79,8 @@ def main() -> int:
     return int(bool(differ))
 
 
-def _child(engine: str, master: str, days: int) -> dict[str, object]:
-    params = _params("large", days)
+def _child(engine: str, master: str, size: str, days: int) -> dict[str, object]:
+    params = _params(size, days)
     runtime = RuntimeParams.model_validate({"engine": engine, "spark": SparkParams(master=master).model_dump()})
     used: dict[int, float] = {}
     peaks = [0.0]

@@ -55,16 +55,16 @@ def main() -> int:
     return int(growth > GROWTH / 10 * many / few or flat > FLAT or any(peak >= FIVE_MILLION_GB for peak in at_five))
 
 
-def _tables(folder: Path, days: int) -> int:
+def _tables(folder: Path, days: int, size: str = "large") -> int:
     """Write the shop's tables, unless they are there; how many events they hold."""
     before, tables = Path.cwd(), folder / TABLES
     if not tables.exists():
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
-        ingest(_params("large", days))
+        ingest(_params(size, days))
         TABLES.parent.mkdir()
         TABLES.symlink_to(INGESTED.resolve())  # as `validate` leaves sound tables
-        champion(_params("large", days))
+        champion(_params(size, days))
         os.chdir(before)
     return int(ds.dataset(tables / "events", format="parquet", partitioning=None).count_rows())
 

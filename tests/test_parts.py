@@ -29,9 +29,9 @@ TASKS = {
 }
 
 
-def made(store: Path | None = None, *, impressions: bool = True, threads: int = 2) -> Dataset:
+def made(store: Path | None = None, *, impressions: bool = True, threads: int = 2, hold_out: bool = True) -> Dataset:
     with connect(make_tables(shown=1200, impressions=impressions), threads=threads) as session:
-        return fit(session, PARAMS, TASKS, (START, END), store=store)[0]
+        return fit(session, PARAMS, TASKS, (START, END), store=store, hold_out=hold_out)[0]
 
 
 def same(a: Dataset, b: Dataset) -> None:
@@ -76,6 +76,14 @@ def test_a_killed_run_goes_on_at_the_next_part(tmp_path: Path, monkeypatch: pyte
     (tmp_path / exposure_arrays.CONTEXT).unlink()  # as a power cut may leave it
     same(whole, made(tmp_path, threads=1))
     assert len(filled) == 1 + pieces
+
+
+def test_a_refit_reads_parts_as_it_reads_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made(hold_out=False)
+    monkeypatch.setattr(parts, "ROWS", 400)
+    in_parts = made(tmp_path, hold_out=False)
+    assert isinstance(in_parts.exposures.context, np.memmap)
+    same(whole, in_parts)
 
 
 def test_a_saved_dataset_takes_its_matrix_along(tmp_path: Path) -> None:

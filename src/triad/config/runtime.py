@@ -34,7 +34,8 @@ class RuntimeParams(Section):
 
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
-        description="where features works: in this process, or on an Apache Spark cluster; both make the same examples",
+        description="where features and refit read events: in this process, or on an Apache Spark cluster; both make "
+        "the same examples",
     )
 
     spark: SparkParams = SparkParams()

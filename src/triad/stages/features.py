@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-import numpy as np
-
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
-from triad.digests import code_digest, digest
-from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.examples import dataset
 from triad.features import build
 from triad.features.champion import Champion, read
+from triad.features.stores import store
 from triad.features.summary import summarise
 from triad.features.vectors import ItemVectors
 from triad.spark.engine import log_of
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
     from triad.config.params import Params
 
 OUTPUT = ARTIFACTS / "features"
-STORES = Path(".triad") / "features"
 
 log = logging.getLogger("triad.features")
 
@@ -51,13 +44,13 @@ def features(params: Params) -> None:
     _need(TABLES)
     champion = read(ARTIFACTS / "champion")
     chosen = partial(ItemVectors.chosen, params.features.item_vectors, params.text, params.images)
-    with replacing(OUTPUT) as folder, _store(params, champion) as store:
+    with replacing(OUTPUT) as folder, _store(params, champion) as kept:
         with (
-            connect(TABLES, also=[store]) as session,
-            log_of(params, session, TABLES, store) as events,
+            connect(TABLES, also=[kept]) as session,
+            log_of(params, session, TABLES, kept) as events,
         ):
             data, state = build.fit(
-                session, params.features, params.tasks, window, champion, store=store, vectors=chosen, log=events
+                session, params.features, params.tasks, window, champion, store=kept, vectors=chosen, log=events
             )
         rows, meta = data.exposures, data.meta
         check_features(
@@ -70,7 +63,7 @@ def features(params: Params) -> None:
             owners=(rows.user, rows.item),
         )
         summary = summarise(data, params.features.hash_buckets)
-        dataset.save(data, folder, store)
+        dataset.save(data, folder, kept)
         state.save(folder / "state")
         write_json(folder / "summary.json", summary)
     log.info(
@@ -85,32 +78,9 @@ def features(params: Params) -> None:
     )
 
 
-@contextmanager
-def _store(params: Params, champion: Champion | None) -> Iterator[Path]:
-    """Where a killed run of the same code, params, tables and champion left its parts.
-
-    Those of other runs are removed, and in the end this run's, unless it is killed.
-    """
-    read = [
-        params.ingest.as_of,
-        params.ingest.window_days,
-        params.features,
-        params.tasks,
-        champion and asdict(champion),
-    ]
-    read += [digest(TABLES), code_digest(), duckdb.__version__, np.__version__]
-    store = STORES / hashlib.sha256(repr(read).encode()).hexdigest()[:16]
-    sweep(STORES)
-    for other in STORES.glob("*"):
-        if other != store:
-            remove(other)
-    try:
-        yield store
-    except Exception:
-        if store.is_dir():
-            remove(store)
-        raise
-    remove(store)
+def _store(params: Params, champion: Champion | None) -> AbstractContextManager[Path]:
+    dials = [params.ingest.as_of, params.ingest.window_days, params.features, params.tasks]
+    return store("features", TABLES, [*dials, champion and asdict(champion)])
 
 
 def _need(tables: Path) -> None:

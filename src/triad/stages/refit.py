@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from triad.features import build
 from triad.features.champion import FUSE, REFIT, STATE, Champion, origins
 from triad.features.splits import Windows, last_train_day, windows
 from triad.features.state import State
+from triad.features.stores import store
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
 from triad.members.sequence import Sequence
+from triad.spark.engine import log_of
 from triad.tables import connect
 from triad.texts import Texts
 from triad.training.again import STAGE, Again, Evaluated
@@ -75,15 +77,19 @@ def refit(params: Params) -> None:
     window = (params.ingest.as_of - timedelta(days=params.ingest.window_days), params.ingest.as_of)
     start = _light(windows(*window, params.features.split_days)) if light else _full()
     continues = light or params.refit.networks == "continue"  # what trains anew is a full night's
-    with connect(TABLES) as session:
-        grown = Champion(0, start.state.meta, start.state.vocabularies)
-        data, fresh = build.fit(
-            *(session, params.features, params.tasks, window, grown),
-            hold_out=False,
-            vectors=lambda _: start.state.vectors,  # those that the networks know
-        )
-        twin = Side(start.twin, start.rows(session), Texts.of(sorted(start.judged.warm_items)))
-    with replacing(OUTPUT) as folder:
+    grown = Champion(0, start.state.meta, start.state.vocabularies)
+    read = [*window, params.features, params.tasks, asdict(grown)]
+    with replacing(OUTPUT) as folder, store("refit", TABLES, read) as kept:
+        with connect(TABLES, also=[kept]) as session:
+            with log_of(params, session, TABLES, kept) as events:
+                data, fresh = build.fit(
+                    *(session, params.features, params.tasks, window, grown),
+                    hold_out=False,
+                    store=kept,
+                    vectors=lambda _: start.state.vectors,  # those that the networks know
+                    log=events,
+                )
+            twin = Side(start.twin, start.rows(session), Texts.of(sorted(start.judged.warm_items)))
         fresh.save(folder / "state")
         anew = {} if continues else _chosen(params, data, folder / "state")
         rows = origins(start.state.vocabularies, fresh.vocabularies)
