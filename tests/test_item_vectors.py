@@ -16,7 +16,7 @@ from make_encoder import make_encoder
 from make_night import make_params
 from make_tables import END, START, make_tables
 from PIL import Image
-from test_training import PARAMS, params_with
+from test_training import PARAMS, RUNTIME, params_with
 
 from triad.artifacts import read_json
 from triad.config.images import ImagesParams
@@ -39,6 +39,7 @@ from triad.models.warm_start import InitialModel
 from triad.stages import finetune as finetuning
 from triad.stages import pretrain as pretraining
 from triad.tables import connect
+from triad.training.again import Again, Evaluated
 from triad.training.pretraining import make_loss
 from triad.training.pretraining_feeds import TargetFeed, not_yet_there
 
@@ -206,6 +207,20 @@ def test_what_does_not_help_is_read_by_no_network(
         assert ("text" in member.network.trunk.get_config()["item"]) == helps
         assert np.isfinite(member.scorer.items(mapped)).all()
     assert not list(Path(".triad/checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize("reads", [pytest.param(True, marks=pytest.mark.proof), False])
+def test_a_refitted_network_reads_what_the_evaluated_one_reads(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen = data if reads else reading(data, {"item": {}})
+    evaluated = Sequence(SequenceNetwork(trunk_config(seen, PARAMS.pretrain.trunk), PARAMS.pretrain.own_items))
+    rows = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
+    since = data.meta.windows["train"][1] - 86_400_000_000
+    again = Again(data, PARAMS, RUNTIME, Evaluated(lambda: evaluated, since, rows, True)).pretrained()
+    assert ("text" in again.network.trunk_config["item"]) == reads
+    assert np.abs(again.scorer.items(data) - evaluated.scorer.items(data)).max() > 1e-4
 
 
 def test_what_came_after_the_train_days_is_no_negative(data: Dataset) -> None:
