@@ -3,8 +3,8 @@
     PYTHONPATH=tests python benchmarks/page.py [--times 5] [--pictures FOLDER]     # in a checkout with a champion
 
 Each time a service of its own is started on a free port and ended by its process id, and a fresh Chromium opens the
-page. Prints one JSON object: seconds from the command to the first answer of the page and of its data, and what the
-browser measured from the navigation's start. `--pictures` also writes each view as PNG.
+page. Prints one JSON object: seconds from the command to the first answer of the page and of its data, the processor's
+seconds until then, and what the browser measured from the navigation's start. `--pictures` also writes each view.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ def up(base: str, path: str, begun: float, service: subprocess.Popen) -> float:
     raise SystemExit(f"the service ended or did not answer {path}")
 
 
+def processor(pid: int) -> float:
+    """Seconds that a process and those it started took of the processor."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(each.cpu_times().user + each.cpu_times().system for each in family)
+
+
 def once(pictures: Path | None) -> dict[str, float]:
     """One start of the service, and one visit."""
     with socket.socket() as taken:
@@ -53,6 +59,7 @@ def once(pictures: Path | None) -> dict[str, float]:
     try:
         base = f"http://127.0.0.1:{port}/"
         told = {"page_s": up(base, "", begun, service), "data_s": up(base, "shop", begun, service)}
+        told["processor_s"] = processor(service.pid)
         with Browser() as browser:
             visit = time.monotonic()
             browser.go(base)

@@ -41,9 +41,10 @@ function table() {
       el("th", { scope: "row" }, each.version, each.serves ? el("span", { className: "tag" }, "serves") : null),
       el("td", {}, each.verdict), el("td", {}, each.as_of),
       el("td", {}, each.promoted_at ? day(each.promoted_at) : "never", each.rolled_back_at ? `, rolled back ${day(each.rolled_back_at)}` : ""),
-      el("td", { className: "doing" }, button("What made it", () => why(each.version), { "aria-label": `What made version ${each.version}` }),
-        each.promoted_at && !each.serves ? button("Roll back to it …", () => confirmBack(each.version),
-          { "aria-label": `Roll back to version ${each.version} …` }) : null)))));
+      el("td", {}, el("div", { className: "doing" },
+        button("What made it", () => why(each.version), { "aria-label": `What made version ${each.version}` }),
+        each.promoted_at && !each.serves ? button(each.rolled_back_at ? "Let it serve again …" : "Roll back to it …",
+          () => confirmBack(each.version), { "aria-label": `Roll back to version ${each.version} …` }) : null))))));
 }
 
 async function why(version) {
