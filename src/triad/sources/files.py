@@ -83,11 +83,13 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, find: Find, keeping: Ke
     assert files is not None, "read_files has asked"
     check_texts(session, files.tables[name], where)
     source, loading = find(name), Loading(session, name, files, params.currency)
+    session.execute("BEGIN")  # a commit for each piece costs more than the piece
     if name == "events":
         keeping.load(loading, source, needed(name, files))
     else:
         for piece in source.pieces(needed(name, files)):
             loading.add(piece)
+    session.execute("COMMIT")
     where = f"{where} ({source.name})"
     if loading.is_empty:
         missing = "below the header" if source.is_ordered else "for the window"

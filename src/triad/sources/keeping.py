@@ -14,14 +14,16 @@ from datetime import date
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from triad.day_store import DayStore, Entry
+from triad.day_store import DayStore
 from triad.sources.base import ROW, Part, Rows
 from triad.sources.cells import literal, quote
 from triad.sources.loading import Loading
 
 log = logging.getLogger("triad.ingest")
 
+_ROWS = 500_000  # that are put into the table at once
 _OWN = (ROW, "is_cancellation", "rule")
 
 
@@ -31,20 +33,20 @@ class Keeping:
 
     Args:
         store: where parts are kept; None: nowhere.
-        is_gone: whether the rows of a user are to be left out.
+        is_gone: whether the rows of a user are to be left out; None: nobody's are.
         left_out: counts the rows that are, a table.
     """
 
     store: DayStore | None = None
-    is_gone: Callable[[str], bool] = lambda _: False
+    is_gone: Callable[[str], bool] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
 
     def load(self, loading: Loading, source: Rows, columns: Sequence[str]) -> None:
         """Brings the events of `source` into the table of `loading`: those that are kept, then the others."""
         parts = () if self.store is None else source.parts()
-        known = {part.name: entry for part in parts if (entry := self._insert(loading, part))}
+        known = self._insert(loading, parts)
         newest = _newest(loading) if known else None
-        for piece in source.pieces(columns, known.keys() if parts else None):
+        for piece in source.pieces(columns, known if parts else None):
             loading.add(piece)
         fresh = [part for part in parts if part.name not in known]
         gone = self._leave_out(loading, fresh)
@@ -65,28 +67,31 @@ class Keeping:
                 *(f"{changed[name]:,}" for name in ("late", "corrected", "gone")),
             )
 
-    def _insert(self, loading: Loading, part: Part) -> Entry | None:
-        """The entry of a part whose rows are kept and now in the table; None where it is to be read."""
-        assert self.store is not None
-        entry = self.store.former(part.name)
-        if entry is None or part.is_read_again or entry.version != part.version:
-            return None
-        rows = self.store.rows(entry)
-        if rows is None:
-            return None
-        for types in entry.types:
-            loading.prepare(types)
-        loading.session.register("kept", rows)
-        moved = f"SELECT * REPLACE ({quote(ROW)} + {part.first_row} AS {quote(ROW)}) FROM kept"
-        loading.session.execute(f"INSERT INTO {loading.name} BY NAME {moved}")
-        loading.session.unregister("kept")
-        self.left_out[loading.name] += entry.left_out
-        return entry
+    def _insert(self, loading: Loading, parts: Sequence[Part]) -> set[str]:
+        """Puts the rows that are kept into the table; the names of the parts that need not be read."""
+        known, waiting = set[str](), list[pa.Table]()
+        for part in parts:
+            entry = self.store.former(part.name) if self.store else None
+            if self.store is None or entry is None or part.is_read_again or entry.version != part.version:
+                continue
+            if (rows := self.store.rows(entry)) is None:
+                continue
+            for types in entry.types:
+                loading.prepare(types)
+            at = rows.column_names.index(ROW)
+            waiting.append(rows.set_column(at, ROW, pc.add(rows[ROW], part.first_row)))
+            known.add(part.name)
+            self.left_out[loading.name] += entry.left_out
+            if sum(each.num_rows for each in waiting) > _ROWS:
+                loading.insert(waiting)
+                waiting = []
+        loading.insert(waiting)
+        return known
 
     def _leave_out(self, loading: Loading, fresh: Sequence[Part]) -> Counter[str]:
         """Deletes the rows of persons to be forgotten; how many a part."""
         session, counts = loading.session, Counter[str]()
-        if not loading.types:
+        if self.is_gone is None or not loading.types:
             return counts
         ids = session.execute(f"SELECT DISTINCT user_id FROM {loading.name} WHERE user_id IS NOT NULL").fetchall()
         if not (gone := [id_ for (id_,) in ids if self.is_gone(id_)]):
@@ -109,6 +114,8 @@ class Keeping:
             f"FROM {loading.name} WHERE {part.rows} ORDER BY {quote(ROW)}"
         )
         rows = session.sql(query).to_arrow_table()
+        empty = [n for n in rows.column_names if n not in _OWN and rows[n].null_count == rows.num_rows]
+        rows = rows.drop_columns(empty)  # most of them tell faults, and there are none
         before = store.former(part.name)
         former = store.rows(before) if before else None
         assert part.version is not None
@@ -120,6 +127,14 @@ def _count(session: duckdb.DuckDBPyConnection, name: str, which: str) -> int:
     return int(session.execute(f"SELECT count(*) FROM {name} WHERE {which}").fetchall()[0][0])
 
 
+def _with(table: pa.Table, other: pa.Table) -> pa.Table:
+    """`table` with the columns that only `other` has: what is empty is not kept."""
+    for each in other.schema:
+        if each.name not in table.column_names:
+            table = table.append_column(each.name, pa.nulls(table.num_rows, each.type))
+    return table
+
+
 def _newest(loading: Loading) -> date | None:
     """The last day of what is kept."""
     query = f"SELECT CAST(max(occurred_at) AS DATE) FROM {loading.name} WHERE rule IS NULL"
@@ -129,10 +144,10 @@ def _newest(loading: Loading) -> date | None:
 
 def _changes(session: duckdb.DuckDBPyConnection, former: pa.Table, fresh: pa.Table) -> Counter[str]:
     """How many events came late, differ from what they were, or are gone."""
-    columns = [name for name in former.column_names if name in fresh.column_names and name not in _OWN]
+    columns = [name for name in dict.fromkeys([*former.column_names, *fresh.column_names]) if name not in _OWN]
     values = ", ".join(map(quote, columns))
-    session.register("former", former)
-    session.register("fresh", fresh)
+    session.register("former", _with(former, fresh))
+    session.register("fresh", _with(fresh, former))
     late, gone, corrected = session.execute(
         "SELECT count(*) FILTER (was.id IS NULL), count(*) FILTER (new.id IS NULL), "
         "count(*) FILTER (was.id = new.id AND was.held IS DISTINCT FROM new.held) FROM "

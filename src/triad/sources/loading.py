@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -45,6 +45,13 @@ class Loading:
                 self.types.append(types)
         self.session.execute(f"INSERT INTO {self.name} BY NAME {self._known[piece.schema].select('piece')}")
         self.session.unregister("piece")
+
+    def insert(self, made: Sequence[pa.Table]) -> None:
+        """Insert rows that were made in an earlier night, of types that were prepared. What they lack is empty."""
+        if made:
+            self.session.register("made", pa.concat_tables(made, promote_options="default"))
+            self.session.execute(f"INSERT INTO {self.name} BY NAME SELECT * FROM made")
+            self.session.unregister("made")
 
     def prepare(self, types: Mapping[str, str]) -> Plan:
         """What makes rows of source columns of these types; the table has all columns for it."""

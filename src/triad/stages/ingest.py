@@ -85,14 +85,15 @@ def _keeping(chosen: IngestParams, who: Persons) -> Iterator[Keeping]:
     """
     from triad.sources.keeping import Keeping
 
+    is_gone = who.forgotten.holds if who.forgotten else None
     if not chosen.keep_days or chosen.files is None or chosen.files.is_numbered:
-        yield Keeping(None, who.forgotten.holds, who.left_out)
+        yield Keeping(None, is_gone, who.left_out)
         return
     with held(STORES, wait=True):  # another night, or `triad forget`
         mapped = chosen.files.model_dump_json(by_alias=True)
         made_of = [code_digest(), duckdb.__version__, chosen.currency, mapped, who.forgotten.digest]
         store = DayStore(repr(made_of), who.secret.derived(PURPOSE) if who.secret else None)
-        yield Keeping(store, who.forgotten.holds, who.left_out)
+        yield Keeping(store, is_gone, who.left_out)
 
 
 def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> dict[str, int]:
