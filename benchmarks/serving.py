@@ -157,7 +157,9 @@ def main() -> None:
     load = psutil.getloadavg()[0]
     if asked.kill:
         threading.Timer(asked.seconds / 2, kill, (asked.kill, killed)).start()
-    threading.Thread(target=move, args=(asked.move, asked.seconds / (len(asked.move) + 1)), daemon=True).start()
+    if asked.move:
+        every = asked.seconds / (len(asked.move) + 1)
+        threading.Thread(target=move, args=(asked.move, every), daemon=True).start()
     used, seen = spent(asked.pid)[0], handled(asked.base)
     begun = time.perf_counter() + 2  # all threads stand ready by then
 

@@ -27,7 +27,8 @@ class Tonight:
     start: Ints
     item: Ints  # catalogue rows
     score: Floats
-    reason: Texts
+    reason: Ints  # place in `reasons`: few differ
+    reasons: Texts
 
     def of(self, user: int, k: int) -> Listed | None:
         """The first `k` of the customer's list; None where the night made none, or none so long."""
@@ -35,7 +36,7 @@ class Tonight:
         if first == last or k > self.longest:
             return None
         part = slice(first, min(first + k, last))
-        item, reasons = self.item[part], list(self.reason[part])
+        item, reasons = self.item[part], [self.reasons[place] for place in self.reason[part]]
         return Listed(item, self.score[part], np.zeros(len(item), bool), np.ones(len(item)), reasons, [], [], [], False)
 
 
@@ -51,17 +52,18 @@ def read(folder: Path, version: str, settings: RecommendParams, night: Night) ->
     made_so = told.get("settings") == settings.model_dump(mode="json")
     if told.get("model_version") != version or told.get("as_of") != as_of or not made_so:
         return None
-    table = pq.read_table(folder / "recommendations.parquet", columns=["user_id", "item_id", "score", "reason"])
-    user, item = (_places(table[name], known) for name, known in (("user_id", night.users), ("item_id", night.items)))
+    texts = ["user_id", "item_id", "reason"]
+    table = pq.read_table(folder / "recommendations.parquet", columns=[*texts, "score"], read_dictionary=texts)
+    coded = {name: table.unify_dictionaries()[name].combine_chunks() for name in texts}
+    user, item = (_places(coded[name], known) for name, known in (("user_id", night.users), ("item_id", night.items)))
     kept = np.flatnonzero((user >= 0) & (item >= 0))
     kept = kept[np.argsort(user[kept], kind="stable")]
-    start = np.searchsorted(user[kept], np.arange(night.guest + 2))
-    score = table["score"].to_numpy()[kept]
-    return Tonight(settings.k, start, item[kept], score, Texts.of(table["reason"])[kept])
+    start, reason = np.searchsorted(user[kept], np.arange(night.guest + 2)), coded["reason"]
+    score, reasons = table["score"].to_numpy()[kept], Texts.of(reason.dictionary)
+    return Tonight(settings.k, start, item[kept], score, reason.indices.to_numpy()[kept], reasons)
 
 
-def _places(column: pa.ChunkedArray, known: dict[str, int]) -> Ints:
+def _places(coded: pa.DictionaryArray, known: dict[str, int]) -> Ints:
     """(n,) rows of ids, -1 of those that are not known: forgotten since, say."""
-    coded = column.combine_chunks().dictionary_encode()
-    rows = np.array([known.get(name, -1) for name in coded.dictionary.to_pylist()], np.int64)
+    rows = np.array([known.get(name, -1) for name in coded.dictionary.to_pylist()], np.int32)
     return rows[coded.indices.to_numpy()]
