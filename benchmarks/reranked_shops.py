@@ -1,9 +1,11 @@
 """Re-ranked lists over the best member on simulated shops of several seeds, and the best possible beside them.
 
     python benchmarks/reranked_shops.py [--size small] [--seeds 1 2 3 4 5] [--epochs 12] [--lists 2000]
+    python benchmarks/reranked_shops.py --workspaces runs/online_retail --lists 10000
 
 Each seed is a shop and networks of its own. The stages up to `similarity` run in a workspace a seed; the task `next`
-alone is fused. NDCG@10 of test lists (a sample), read once. 95 % intervals over users.
+alone is fused. Workspaces where these stages ran are taken as they are. NDCG@10 of test lists (a sample), read once.
+95 % intervals over users.
 """
 
 from __future__ import annotations
@@ -58,15 +60,15 @@ def judged(place: Path, most: int) -> None:
     fused = fit_fusion(data, members, tasks, params.fuse)
     ranker, test = fused.ranker(data), window(data, "test", most, 1)
     best_possible, rows = oracle(place / ORACLE, data, tasks, test), test.queries
-    assert best_possible is not None and best_possible.ranks is not None
-    possible = ranking_values(best_possible.ranks, test.query, len(rows), K)[:, 0]
     _, cluster = np.unique(data.lists.user[rows], return_inverse=True)
     worth = {name: values(data, rows, partial(alone, ranker, name)) for name in MEMBERS}
     best = max(MEMBERS, key=lambda name: worth[name].mean())
-    served = values(data, rows, ranker.rank)
+    served, possible = values(data, rows, ranker.rank), "–"
+    if best_possible is not None and best_possible.ranks is not None:
+        possible = shown(ranking_values(best_possible.ranks, test.query, len(rows), K)[:, 0], cluster)
     print(
         f"| {place.name} | {len(rows):,} | {best} {shown(worth[best], cluster)} | {shown(served, cluster)} "
-        f"| {shown(served - worth[best], cluster)} | {shown(possible, cluster)} |",
+        f"| {shown(served - worth[best], cluster)} | {possible} |",
         flush=True,
     )
 
@@ -77,11 +79,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--epochs", type=int, default=12, help="of the Transformer, at most")
     parser.add_argument("--lists", type=int, default=2000, help="of the test window, a sample")
+    parser.add_argument("--workspaces", type=Path, nargs="+", default=[], help="in place of seeds")
     parser.add_argument("--folder", type=Path, default=Path("runs/seeds"))
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     print("| shop | lists | best member | re-ranked | more | best possible |\n|---|---|---|---|---|---|", flush=True)
-    for seed in asked.seeds:
+    for place in asked.workspaces:
+        judged(place.resolve(), asked.lists)
+    for seed in () if asked.workspaces else asked.seeds:
         judged(prepared(seed, asked.size, asked.epochs, asked.folder.resolve()), asked.lists)
 
 

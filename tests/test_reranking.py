@@ -171,19 +171,6 @@ def test_lists_of_the_fusion_window_alone_are_enough_to_learn_of(planted, member
     assert fused.record["next"]["reranked"]["serves"]
 
 
-def test_several_fits_order_by_their_mean_and_are_kept(planted, members, tmp_path) -> None:
-    fused = fit_fusion(planted, members, {"next": TASKS["next"]}, PARAMS.model_copy(update={"fits": 2}))
-    both = fused.reranker
-    assert both is not None and len(set(both.texts)) == 2 and sum(both.shares.values()) == pytest.approx(1)
-    columns = np.random.default_rng(5).normal(size=(2000, len(both.columns))).astype(np.float32)
-    alone = [replace(both, texts=(text,)).scores(columns) for text in both.texts]
-    assert both.scores(columns) == pytest.approx(np.mean(alone, axis=0))
-    assert both.scores(columns[:9]) == pytest.approx(both.scores(columns)[:9])  # few are asked otherwise
-    assert both.contributions(columns[:9]).sum(axis=1) == pytest.approx(both.scores(columns[:9]))
-    both.save(tmp_path)
-    np.testing.assert_array_equal(type(both).load(tmp_path).scores(columns), both.scores(columns))
-
-
 def test_what_brought_an_item_among_the_first_sums_to_its_score(planted, members) -> None:
     fused = fit_fusion(planted, members, {"next": TASKS["next"]}, PARAMS)
     ranker, queries = fused.ranker(planted), lists_of(planted, planted.rows("test", "lists")[:1])

@@ -32,11 +32,6 @@ class FuseParams(Section):
     trees: tuple[PositiveInt, ...] = Field(
         default=(100, 200), min_length=1, description="reranked: how many trees are tried, in rising order"
     )
-    fits: int = Field(
-        default=1,
-        ge=1,
-        description="reranked: fits of the trees, with a seed and a draw of candidates each, whose mean orders",
-    )
     pairs: int = Field(
         default=60_000,
         ge=1,

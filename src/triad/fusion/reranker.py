@@ -45,7 +45,7 @@ def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], ea
 class Reranker:
     """Boosted trees that order candidates."""
 
-    texts: tuple[str, ...]  # the trees of each fit, as LightGBM writes them; a score is the fits' mean
+    text: str  # the trees, as LightGBM writes them
     members: tuple[str, ...]  # whose scores it reads, in order
     each: int  # candidates of each
     shares: dict[str, float] = field(default_factory=dict)
@@ -62,25 +62,15 @@ class Reranker:
         """
         library = lightgbm("fuse.combine", "convex")
         booster = grow_order(library, {**SETTINGS, **settings}, lists, names(members))
-        return cls((booster.model_to_string(),), members, each, split_shares(booster))
-
-    @classmethod
-    def joined(cls, fits: Sequence[Reranker]) -> Reranker:
-        """What `fits` that read the same columns say on average."""
-        one = fits[0]
-        shares = {name: float(np.mean([fit.shares.get(name, 0.0) for fit in fits])) for name in one.shares}
-        texts = tuple(text for fit in fits for text in fit.texts)
-        return cls(texts, one.members, one.each, dict(sorted(shares.items(), key=lambda each: -each[1])))
+        return cls(booster.model_to_string(), members, each, split_shares(booster))
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
-        if len(columns) > FEW:
-            return self.scores_by(columns, (max(map(len, self._forests)),))[0]
-        return np.asarray(sum(stack.scores(columns) for stack in self._stacks) / len(self.texts))
+        return self._stack.scores(columns) if len(columns) <= FEW else self.scores_by(columns, (len(self._forest),))[0]
 
     def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
-        """(choices, p) by the first so many trees of each fit, for each of `trees`, which rise."""
-        return np.asarray(sum(scores_by(trees_of, columns, trees) for trees_of in self._forests) / len(self.texts))
+        """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
+        return scores_by(self._forest, columns, trees)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,21 +79,19 @@ class Reranker:
 
     def contributions(self, columns: Floats) -> Floats:
         """(p, columns + 1) each column's Shapley value, the last the trees' base; a row's sum is its score."""
-        parts = [np.asarray(booster.predict(columns, pred_contrib=True, num_threads=1)) for booster in self._boosters]
-        return np.asarray(np.mean(parts, axis=0)).reshape(len(columns), -1)
+        return np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1)).reshape(len(columns), -1)
 
     @cached_property
-    def _boosters(self) -> list[Any]:
-        library = lightgbm("fuse.combine", "convex")
-        return [library.Booster(model_str=text) for text in self.texts]
+    def _booster(self) -> Any:
+        return lightgbm("fuse.combine", "convex").Booster(model_str=self.text)
 
     @cached_property
-    def _forests(self) -> list[list[Tree]]:
-        return [forest(text) for text in self.texts]
+    def _forest(self) -> list[Tree]:
+        return forest(self.text)
 
     @cached_property
-    def _stacks(self) -> list[Stack]:
-        return [Stack.of(trees) for trees in self._forests]
+    def _stack(self) -> Stack:
+        return Stack.of(self._forest)
 
     def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
         """The candidates, and the probability of each among them (p,), in the learned order.
@@ -136,24 +124,16 @@ class Reranker:
         return fused / fused.sum(axis=1, keepdims=True)
 
     def save(self, folder: Path) -> None:
-        """The trees as LightGBM's text, a file a fit, and what they read."""
+        """The trees as LightGBM's text, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(_files(len(self.texts)), self.texts, strict=True):
-            (folder / name).write_text(text, encoding="utf-8")
-        told = {"members": list(self.members), "each": self.each, "fits": len(self.texts)}
-        write_json(folder / "reranker.json", told)
+        (folder / "trees.txt").write_text(self.text, encoding="utf-8")
+        write_json(folder / "reranker.json", {"members": list(self.members), "each": self.each})
 
     @classmethod
     def load(cls, folder: Path) -> Reranker:
         """What `save` wrote."""
         told = read_json(folder / "reranker.json")
-        names = _files(told.get("fits", 1))  # what was registered before there were several does not say
-        texts = tuple((folder / name).read_text(encoding="utf-8") for name in names)
-        return cls(texts, tuple(told["members"]), told["each"])
-
-
-def _files(fits: int) -> list[str]:
-    return ["trees.txt", *(f"trees_{nth}.txt" for nth in range(1, fits))]
+        return cls((folder / "trees.txt").read_text(encoding="utf-8"), tuple(told["members"]), told["each"])
 
 
 def _less_highest(candidates: Candidates, scores: Floats) -> Floats:

@@ -44,7 +44,6 @@ class Lesson:
     seed: int
     trees: tuple[int, ...]  # how many are tried
     pairs: int  # candidates not taken that trees learn of, drawn where there are more
-    fits: int = 1  # with a seed and a draw each, whose mean orders
 
     @classmethod
     def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
@@ -66,22 +65,18 @@ class Lesson:
         user = np.concatenate([lists.user for lists in windows])
         joined = Candidates(query, item, before)
         learned_of = joined, columns, taken, user, targets, len(windows[0].rows)
-        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs, params.fits)
+        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
         """Learned of `queries` (q,)."""
         hit = np.zeros(len(self.user), bool)
         hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
         rows = (queries & hit)[self.candidates.query]
-        return Reranker.joined([self._fit(rows, trees, self.seed + nth) for nth in range(self.fits)])
-
-    def _fit(self, rows: Bools, trees: int, seed: int) -> Reranker:
-        """One fit, of some of the pairs `rows` (p,)."""
         share = self.pairs / max((rows & ~self.taken).sum(), 1)
-        rows = rows & (self.taken | (np.random.default_rng(seed).random(len(rows)) < share))
+        rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
         lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
-        return Reranker.fit(lists, self.members, self.each, seed=seed, num_iterations=trees)
+        return Reranker.fit(lists, self.members, self.each, seed=self.seed, num_iterations=trees)
 
     def judge(self, folds: Mapping[int, int], k: int) -> Judgement | None:
         """None where some fold's trees have nothing to learn from.
