@@ -32,7 +32,7 @@ from triad.texts import Texts
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import make_loss
 from triad.training.loop import make_step
-from triad.training.optimizers import Schedule, grouped
+from triad.training.optimizers import Pace, Schedule, grouped
 from triad.training.runtime import settle
 
 USERS, STEPS, EXPOSURES, ITEMS, CONTEXT = 123, 64, 100, 1000, 40
@@ -116,7 +116,9 @@ class Contender:
         network = multi_task(data, trunk_config(data, trunk), params, TASKS)
         self.feed = UnitFeed(data, params, trunk.max_steps, {"exposures": TASKS})
         self.plan = self.feed.plan(0)
-        optimizers = grouped(network, Schedule(1e-3, 1e-2, 10, 3, 200), len(self.plan), lambda _: 1.0)
+        optimizers = grouped(
+            network.trainable_variables, Schedule(1e-3, 1e-2, 10, 3, 200), len(self.plan), lambda _: Pace()
+        )
         self.step = make_step(make_loss(network), optimizers, xla=True)
         self.shape = self.feed.build(self.plan[0], 0, 0)[1]["item"].shape
         self.rate(2)

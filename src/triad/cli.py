@@ -129,6 +129,17 @@ def _add_stage(name: str) -> None:
             stage(params)
 
 
+@commands.command(help="Train STAGE together with the process that runs it and writes: docs/scaling.md.")
+@click.argument("stage", type=click.Choice(["pretrain", "finetune"]))
+def worker(stage: str) -> None:
+    from triad.config.params import load
+    from triad.training.workers import check_helper
+
+    params = load()
+    check_helper()
+    getattr(importlib.import_module(f"triad.stages.{stage}"), stage)(params)
+
+
 for _name in STAGES:
     _add_stage(_name)
 commands.add_command(retraining)

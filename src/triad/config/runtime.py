@@ -40,6 +40,13 @@ class RuntimeParams(Section):
 
     spark: SparkParams = SparkParams()
 
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="shares that pretrain and finetune cut a step's batch into; the processes of TF_CONFIG take them "
+        "(docs/scaling.md), or without it this one takes all",
+    )
+
     tables: Literal["auto", "whole", "touched"] = Field(
         default="auto",
         description="what a step updates of an embedding table. whole: all rows; touched: the rows it reads, and all "

@@ -67,6 +67,7 @@ class Batches:
         columns: further arrays (n, …) that a batch carries along, `padded`.
         extra_items: how many further catalogue rows a batch may name (negatives).
         density: the share of the rows that a `pack` takes.
+        together: how many of those that `pack` gives a batch is built from, joined.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Batches:
         columns: Batch | None = None,
         extra_items: int = 0,
         density: float = 1.0,
+        together: int = 1,
     ) -> None:
         self.segments = segment(user, history, max_steps)
         self._data, self._item, self._columns = data, np.asarray(item), columns or {}
@@ -88,9 +90,10 @@ class Batches:
         rows, segments = len(self._item), len(self.segments.user)
         # as many segments as fill the slots on average, so that neither runs out long before the other
         width = min(math.ceil(slots * segments / max(rows * density, 1)), slots, max(segments, 1))
-        named = width * max_steps + slots + extra_items
+        self._packed = width, slots
+        named = together * (width * max_steps + slots) + extra_items
         self._catalogue = Catalogue(data.items, named)
-        self.shape = Shape(width, max_steps, slots, self._catalogue.size)
+        self.shape = Shape(together * width, max_steps, together * slots, self._catalogue.size)
         self._order = np.argsort(self.segments.segment, kind="stable")
         self._bounds = np.searchsorted(self.segments.segment[self._order], np.arange(segments + 1))
 
@@ -113,7 +116,7 @@ class Batches:
         order = np.arange(len(self.segments.user))
         if seed is not None:
             np.random.default_rng(seed).shuffle(order)
-        kept = np.ones(len(self), bool)
+        kept, (segments, slots) = np.ones(len(self), bool), self._packed
         if share < 1:
             kept = np.random.default_rng((*(seed or ()), 1)).random(len(self)) < share
         packed: list[tuple[Ints, Ints]] = []
@@ -130,9 +133,9 @@ class Batches:
         for one in order.tolist():
             rows = self._order[self._bounds[one] : self._bounds[one + 1]]
             rows = rows[kept[rows]]
-            for start in range(0, len(rows), self.shape.slots):
-                piece = rows[start : start + self.shape.slots]
-                if taken + len(piece) > self.shape.slots or len(chosen) == self.shape.segments:
+            for start in range(0, len(rows), slots):
+                piece = rows[start : start + slots]
+                if taken + len(piece) > slots or len(chosen) == segments:
                     close()
                 chosen.append(one)
                 pieces.append(piece)

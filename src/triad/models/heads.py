@@ -12,7 +12,7 @@ from keras import ops
 
 from triad.encoders.base import PACKAGE
 from triad.kinds import KINDS
-from triad.models import losses
+from triad.models import across, losses
 from triad.models.bodies import MMoE, SharedBottom, SingleTask
 from triad.models.bodies_embeddings import STEM, Embeddings
 from triad.models.bodies_extraction import PLE
@@ -162,7 +162,7 @@ class Heads(keras.layers.Layer):
             label = (labels[:, place] - task["mean"]) / task["scale"]
             values = KINDS[task["kind"]].loss(label, outputs[name])
             mean[name] = losses.masked_mean(values, present[:, place])
-            count[name] = ops.sum(present[:, place])
+            count[name] = across.total(ops.sum(present[:, place]))
         return mean, count
 
     def counterfactual_losses(

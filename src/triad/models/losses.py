@@ -10,6 +10,7 @@ from typing import Any
 from keras import ops
 
 from triad.kinds import KINDS
+from triad.models import across
 
 
 def clean(labels: Any, mask: Any) -> tuple[Any, Any]:
@@ -19,8 +20,8 @@ def clean(labels: Any, mask: Any) -> tuple[Any, Any]:
 
 
 def masked_mean(values: Any, mask: Any) -> Any:
-    """Mean of `values` where `mask` is 1; 0 where it is nowhere."""
-    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1)
+    """Mean of `values` where `mask` is 1, over all workers; 0 where it is nowhere."""
+    return across.total(ops.sum(values * mask)) / ops.maximum(across.total(ops.sum(mask)), 1)
 
 
 def product_logit(first: Any, second: Any) -> Any:

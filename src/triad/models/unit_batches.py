@@ -23,14 +23,23 @@ class RowBatches:
     Args:
         item, user: (n,) catalogue rows that each row reads, of None none.
         columns: further arrays (n, …) that a batch carries along.
+        together: as `Batches` has it.
     """
 
     def __init__(
-        self, data: Dataset, count: int, *, item: Ints | None, user: Ints | None, slots: int, columns: Batch
+        self,
+        data: Dataset,
+        count: int,
+        *,
+        item: Ints | None,
+        user: Ints | None,
+        slots: int,
+        columns: Batch,
+        together: int = 1,
     ) -> None:
-        self.slots = slots
+        self._packed, self.slots = slots, together * slots
         self._data, self._count, self._item, self._user, self._columns = data, count, item, user, columns
-        self._catalogue = None if item is None else Catalogue(data.items, slots)
+        self._catalogue = None if item is None else Catalogue(data.items, self.slots)
 
     def __len__(self) -> int:
         """Rows in all."""
@@ -41,7 +50,7 @@ class RowBatches:
         order = np.arange(self._count)
         if seed is not None:
             np.random.default_rng(seed).shuffle(order)
-        return [(order[start : start + self.slots],) for start in range(0, self._count, self.slots)]
+        return [(order[start : start + self._packed],) for start in range(0, self._count, self._packed)]
 
     def build(self, rows: Ints) -> Batch:
         """The arrays of one batch."""
@@ -63,7 +72,8 @@ class UnitBatches:
 
     Args:
         max_steps: interactions the trunk reads at once.
-        slots: rows a batch holds.
+        slots: rows that one of `pack` holds.
+        together: how many of those a batch is built from, joined.
         tasks: whose labels a batch carries, of None none.
     """
 
@@ -75,9 +85,10 @@ class UnitBatches:
         *,
         max_steps: int,
         slots: int,
+        together: int = 1,
         tasks: Collection[str] | None = None,
     ) -> None:
-        self.unit, self.slots = unit, slots
+        self.unit, self.slots = unit, together * slots
         held, inputs = data.units[unit], UNITS[unit].inputs
         columns: Batch = {}
         for name in inputs:
@@ -86,13 +97,14 @@ class UnitBatches:
         if tasks is not None:
             columns["labels"] = labels_of(data, unit, rows, tasks)
         self._batches: Any
+        size: dict[str, Any] = {"slots": slots, "columns": columns, "together": together}
         if "history" in inputs:
             item = held.item[rows] if "item" in inputs else np.zeros(len(rows), np.int32)
             user, history = held.user[rows], held.history[rows]
-            self._batches = Batches(data, user, history, item, max_steps=max_steps, slots=slots, columns=columns)
+            self._batches = Batches(data, user, history, item, max_steps=max_steps, **size)
         else:
             item, user = (getattr(held, name)[rows] if name in inputs else None for name in ("item", "user"))
-            self._batches = RowBatches(data, len(rows), item=item, user=user, slots=slots, columns=columns)
+            self._batches = RowBatches(data, len(rows), item=item, user=user, **size)
 
     def __len__(self) -> int:
         """Rows in all."""

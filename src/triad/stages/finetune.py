@@ -11,6 +11,7 @@ from triad.evaluation.source import judge_source
 from triad.examples.dataset import load
 from triad.members.sequence import Sequence
 from triad.models.trunk import reading, reads_vectors
+from triad.training import workers
 from triad.training.apart import finetune_units
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
@@ -32,7 +33,7 @@ def finetune(params: Params) -> None:
         TriadError: a task has no labels, what it starts from does not fit, or the device asked for is not there.
     """
     began = time.monotonic()
-    runtime = settle(params.runtime, params.finetune.seed)
+    runtime = settle(params.runtime, params.finetune.seed, shared=True)
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
     data = load(ARTIFACTS / "features")
     init, pretrained = params.finetune.init, None
@@ -73,6 +74,8 @@ def finetune(params: Params) -> None:
         metrics |= {f"{unit}_{name}" if unit else name: value for name, value in named.items()}
     metrics["learned_from_source"] = float(has_learned)
     metrics |= of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
+    if not workers.is_first():
+        return
     target = ARTIFACTS / "finetune"
     with replacing(target) as folder:
         ranker.save(folder)

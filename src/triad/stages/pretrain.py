@@ -12,6 +12,7 @@ from triad.artifacts import ARTIFACTS, replacing, write_json
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import load
 from triad.models.trunk import reading, reads_vectors
+from triad.training import workers
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
 from triad.training.history import write_history
 from triad.training.pretraining import chosen_by, held_out, item_losses, pretrain_network, ranking
@@ -31,7 +32,7 @@ def pretrain(params: Params) -> None:
         TriadError: there is nothing to learn from, what it starts from does not fit, or the device is not there.
     """
     began = time.monotonic()
-    runtime = settle(params.runtime, params.pretrain.seed)
+    runtime = settle(params.runtime, params.pretrain.seed, shared=True)
     log.info("%s · %s", params.pretrain, runtime)
     data = load(ARTIFACTS / "features")
     initial = initial_model(params.pretrain.init, "pretrain", ARTIFACTS, data)
@@ -59,6 +60,8 @@ def pretrain(params: Params) -> None:
         **ranking(member, data, "validation"),
         **of_vectors,
     }
+    if not workers.is_first():
+        return
     target = ARTIFACTS / "pretrain"
     with replacing(target) as folder:
         member.save(folder)

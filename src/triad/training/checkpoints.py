@@ -17,6 +17,7 @@ from triad.digests import PACKAGE, code_digest
 from triad.durable import remove, sweep
 from triad.examples.dataset import Dataset
 from triad.texts import Texts
+from triad.training import workers
 
 CHECKPOINTS = Path(".triad") / "checkpoints"
 _STATE = "state"
@@ -87,12 +88,12 @@ class Checkpoint:
         return self._place.values
 
     def save(self, values: dict[str, Any]) -> None:
-        """Write all variables, and `values` beside them.
+        """Write all variables, and `values` beside them. Of several workers the first one does.
 
         Raises:
             TriadError: the disk is full, or another process trains the same.
         """
-        if self.folder is not None:
+        if self.folder is not None and workers.is_first():
             self._place.values = values
             with replacing(self.folder) as fresh:
                 self._state.write(str(fresh / _STATE))

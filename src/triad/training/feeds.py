@@ -13,6 +13,7 @@ from triad.examples.dataset import Dataset
 from triad.models.batches import Batch
 from triad.models.unit_batches import UnitBatches
 from triad.training.refit import Refit
+from triad.training.workers import ALONE, Shares
 
 Planned = tuple[str, tuple[Ints, ...]]
 
@@ -23,6 +24,7 @@ class UnitFeed:
     Args:
         tasks: unit → the tasks whose labels a batch of it carries.
         refit: which of the rows are learned from; of None, all.
+        shares: of each batch, those that are built here.
     """
 
     def __init__(
@@ -32,13 +34,22 @@ class UnitFeed:
         max_steps: int,
         tasks: Mapping[str, Mapping[str, Any]],
         refit: Refit | None = None,
+        *,
+        shares: Shares = ALONE,
     ) -> None:
         rows = {unit: refit.of_unit(data, unit) if refit else data.rows("train", unit) for unit in tasks}
         self.examples = sum(map(len, rows.values()))
-        self._seed, slots = params.seed, params.batch_of(self.examples)
+        self._seed, slots, self._shares = params.seed, params.batch_of(self.examples), shares
+        self.examples = shares.of(self.examples)
         self._batches = {
             unit: UnitBatches(
-                data, unit, rows[unit], max_steps=max_steps, slots=max(min(slots, len(rows[unit])), 1), tasks=names
+                data,
+                unit,
+                rows[unit],
+                max_steps=max_steps,
+                slots=max(min(slots, len(rows[unit])) // shares.count, 1),
+                together=shares.together,
+                tasks=names,
             )
             for unit, names in tasks.items()
         }
@@ -46,7 +57,8 @@ class UnitFeed:
     def plan(self, epoch: int) -> list[Planned]:
         """The batches of an epoch: each unit, and which of its rows."""
         seed = (self._seed, epoch)
-        plan = [(unit, planned) for unit, batches in self._batches.items() for planned in batches.pack(seed)]
+        packed = {unit: self._shares.own(batches.pack(seed)) for unit, batches in self._batches.items()}
+        plan = [(unit, planned) for unit, parts in packed.items() for planned in parts]
         if len(self._batches) > 1:
             order = np.random.default_rng((*seed, 2)).permutation(len(plan))
             plan = [plan[place] for place in order]

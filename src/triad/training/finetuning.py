@@ -25,6 +25,7 @@ from triad.models.trunk import rescaled_trunk, trunk_config
 from triad.models.unit_batches import labels_of
 from triad.models.warm_start import InitialModel
 from triad.models.warm_start_heads import rescaled, warm_start_multitask
+from triad.training import workers
 from triad.training.feeds import UnitFeed
 from triad.training.gradients import measure
 from triad.training.loop import Losses, fit
@@ -137,7 +138,7 @@ def finetune_network(
     history = fit(
         network,
         make_loss(network),
-        UnitFeed(data, params, network.trunk.max_steps, tasks_of, refit),
+        UnitFeed(data, params, network.trunk.max_steps, tasks_of, refit, shares=workers.shares(runtime.workers)),
         validate,
         schedule(params, warm=initial is not None, epochs=refit.epochs if refit else None),
         runtime=runtime,

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from triad.models import across
 from triad.models.batches import Batch
 from triad.models.multitask import MultiTaskNetwork
 
@@ -62,5 +63,5 @@ def _gram(shared: Any, gradients: list[Any]) -> Any:
     read = ops.cast(ops.reshape(ops.stop_gradient(shared), (slots, -1)), "float32")
     read = ops.concatenate([read, ops.ones((slots, 1), "float32")], axis=1)
     flat = [ops.cast(ops.reshape(ops.stop_gradient(each), (slots, -1)), "float32") for each in gradients]
-    layers = ops.stack([ops.reshape(ops.matmul(ops.transpose(read), each), (-1,)) for each in flat])
+    layers = across.mean(ops.stack([ops.reshape(ops.matmul(ops.transpose(read), each), (-1,)) for each in flat]))
     return ops.matmul(layers, ops.transpose(layers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from triad.encoders.base import Table
 from triad.errors import TriadError
 from triad.models.batches import Batch
 from triad.progress import Progress
+from triad.training import workers
 from triad.training.checkpoints import Checkpoint
 from triad.training.optimizers import Groups, Pace, Schedule, grouped
 from triad.training.runtime import Runtime
@@ -93,19 +95,22 @@ def fit(
         "waited": 0,
         "history": [],
     }
+    cluster = workers.cluster()
     if saved := checkpoint.restore():
         at = saved
         log.info("%s goes on from its checkpoint: epoch %d, step %d", label, at["epoch"] + 1, at["step"] + 1)
+    if cluster:
+        cluster.check_place(at)
     xla = runtime.compiles(len(first_plan) * schedule.max_epochs, touched=bool(tables))
     learning = optimizers.at(at["epoch"])
-    train_step = make_step(loss_of, learning, after=after, xla=xla)
+    train_step = make_step(loss_of, learning, after=after, xla=xla, shares=runtime.workers)
 
     while at["epoch"] < schedule.max_epochs and at["waited"] < schedule.patience:
         epoch = at["epoch"]
         plan = feed.plan(epoch) if epoch else first_plan
         if len(optimizers.at(epoch)) > len(learning):  # more weights learn from here on
             learning = optimizers.at(epoch)
-            train_step = make_step(loss_of, learning, after=after, xla=xla)
+            train_step = make_step(loss_of, learning, after=after, xla=xla, shares=runtime.workers)
         with Progress(f"{label} epoch {epoch + 1}/{schedule.max_epochs}", feed.examples, "examples") as bar:
             bar.advance(at["examples"])
             for step in range(at["step"], len(plan)):
@@ -125,7 +130,7 @@ def fit(
                     checkpoint.save(at)
                 bar.advance(count, loss=at["sums"]["loss"] / (step + 1))
         with learning.averaged():
-            losses = validate()
+            losses = cluster.agreed(validate()) if cluster else validate()
             figure = losses.get(chosen_by)
             better = figure is None or at["best"] is None or figure < at["best"]
             if better:
@@ -156,17 +161,26 @@ def make_step(
     *,
     after: Callable[[Batch], None] | None = None,
     xla: bool,
+    shares: int = 1,
 ) -> Callable[[Batch], dict[str, Any]]:
-    """One optimizer step as a compiled function of a batch; gives the loss and its parts."""
-    weights = optimizers.weights
+    """One optimizer step as a compiled function of a batch; gives the loss and its parts.
+
+    Args:
+        shares: into how many the batch is cut; other processes may compute some of them.
+    """
+    weights, cluster = optimizers.weights, workers.cluster()
 
     @tf.function(jit_compile=xla)
     def step(batch: Batch) -> dict[str, Any]:
-        with optimizers.reading(), tf.GradientTape() as tape:
-            loss, parts = loss_of(batch)
-        optimizers.apply(tape.gradient(loss, weights))
-        if after is not None:
-            after(batch)
+        with cluster.sharing() if cluster else nullcontext():
+            with optimizers.reading(), tf.GradientTape() as tape:
+                loss, parts = loss_of(batch)
+            gradients = tape.gradient(loss, weights)
+            if shares > 1:
+                gradients = optimizers.dense(gradients)
+            optimizers.apply(cluster.means(gradients) if cluster else gradients)
+            if after is not None:
+                after(batch)
         return {"loss": loss, **parts}
 
     return step

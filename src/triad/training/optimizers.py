@@ -15,6 +15,7 @@ from keras import ops
 from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import PretrainParams
 from triad.encoders.base import Table
+from triad.training import workers
 from triad.training.touched import Steps, TouchedTable, summed
 
 CLIP = 1.0
@@ -98,6 +99,8 @@ class Group:
         moved = [(table, *summed(each)) for table, each in zip(self.tables, gradients, strict=True) if each is not None]
         share = CLIP / tf.maximum(tf.linalg.global_norm([*dense, *(values for _, _, values in moved)]), CLIP)
         for table, rows, values in moved:
+            if workers.cluster() is not None:  # others read rows that this process did not
+                table.catch_up_rows(rows, self.done)
             table.apply(rows, share * values, self.done)
         return [(share * gradient, weight) for gradient, (_, weight) in zip(dense, pairs, strict=True)]
 
@@ -133,6 +136,15 @@ class Groups:
                 for table in group.tables:
                     stack.enter_context(table.learning(group.done))
             yield
+
+    def dense(self, gradients: list[Any]) -> list[Any]:
+        """`gradients`, those of weights that are updated whole as tensors: their length then is that of the sum of
+        what each row got, in however many parts that came."""
+        rows = {id(table.weight) for group in self._groups for table in group.tables}
+        return [
+            each if each is None or id(weight) in rows else tf.convert_to_tensor(each)
+            for each, weight in zip(gradients, self.weights, strict=True)
+        ]
 
     def apply(self, gradients: list[Any]) -> None:
         """One step, on the gradients of `weights`. A weight without one, of heads that the batch is not for, stays."""

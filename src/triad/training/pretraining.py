@@ -22,6 +22,7 @@ from triad.models.batches import Batch
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
 from triad.models.warm_start import InitialModel, warm_start_sequence
+from triad.training import workers
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import schedule
@@ -188,10 +189,11 @@ def pretrain_network(
             figures["missed"] = 1 - ranking(member, data, "validation", LOOKED_AT)["ndcg_at_10"]
         return figures
 
+    rules: dict[str, Any] = {"refit": refit, "shares": workers.shares(runtime.workers)}
     history = fit(
         taught,
         loss_of,
-        InTurn(data, params, refit) if params.task == "both" else TargetFeed(data, params, masked=masked, refit=refit),
+        InTurn(data, params, **rules) if params.task == "both" else TargetFeed(data, params, masked=masked, **rules),
         validate,
         schedule(params, warm=initial is not None, epochs=refit.epochs if refit else None),
         runtime=runtime,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from triad.features.dataset import SPLITS
 from triad.models.batches import Batch, Batches, HiddenBatches, padded
 from triad.models.own_items import OwnItems
 from triad.training.refit import Refit
+from triad.training.workers import ALONE, Shares
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,13 @@ class TargetFeed:
     """
 
     def __init__(
-        self, data: Dataset, params: PretrainParams, *, masked: bool = False, refit: Refit | None = None
+        self,
+        data: Dataset,
+        params: PretrainParams,
+        *,
+        masked: bool = False,
+        refit: Refit | None = None,
+        shares: Shares = ALONE,
     ) -> None:
         interactions = targets(data, "train", masked=masked)
         if refit is not None:
@@ -97,13 +105,15 @@ class TargetFeed:
             interactions.history,
             interactions.item,
             max_steps=params.trunk.max_steps,
-            slots=min(params.batch_targets, max(self.examples, 1)),
+            slots=max(min(params.batch_targets, self.examples) // shares.count, 1),
+            together=shares.together,
             extra_items=params.negatives if self._sampled else len(self._whole),
             density=self._share,
         )
+        self._shares, self.examples = shares, shares.of(self.examples)
 
-    def plan(self, epoch: int) -> list[tuple[Ints, Ints]]:
-        return self._batches.pack((self._seed, epoch), self._share)
+    def plan(self, epoch: int) -> list[Any]:
+        return self._shares.own(self._batches.pack((self._seed, epoch), self._share))
 
     def build(self, planned: tuple[Ints, Ints], epoch: int, step: int) -> tuple[int, Batch]:
         chosen, rows = planned
@@ -134,8 +144,8 @@ def _ranked(batch: Batch) -> Batch:
 class InTurn:
     """Batches of both source tasks, the masked ones spread evenly among the others."""
 
-    def __init__(self, data: Dataset, params: PretrainParams, refit: Refit | None = None) -> None:
-        self._feeds = [TargetFeed(data, params, masked=masked, refit=refit) for masked in (False, True)]
+    def __init__(self, data: Dataset, params: PretrainParams, **rules: Any) -> None:
+        self._feeds = [TargetFeed(data, params, masked=masked, **rules) for masked in (False, True)]
         self.examples = sum(feed.examples for feed in self._feeds)
 
     def plan(self, epoch: int) -> list[tuple[int, tuple[Ints, Ints]]]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
+from triad.training import workers
 
 log = logging.getLogger("triad.runtime")
 
@@ -35,9 +36,12 @@ class Runtime:
     precision: str
     xla: Literal["auto", "on", "off"]
     tables: Literal["auto", "whole", "touched"] = "auto"
+    workers: int = 1
 
     def compiles(self, steps: int, *, touched: bool = False) -> bool:
         """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`), where rows learn when `touched`."""
+        if workers.cluster() is not None:  # what processes exchange cannot be compiled
+            return False
         worth = self.device == "cpu" and steps >= COMPILE_STEPS and not touched
         return self.xla == "on" or (self.xla == "auto" and worth)
 
@@ -46,15 +50,18 @@ class Runtime:
         return self.tables == "touched" or (self.tables == "auto" and rows >= TOUCHED_ROWS)
 
 
-def settle(params: RuntimeParams, seed: int) -> Runtime:
+def settle(params: RuntimeParams, seed: int, *, shared: bool = False) -> Runtime:
     """Choose device, precision and compiler, and seed everything. Call it before anything else touches TensorFlow.
 
     Runs repeat bit for bit on one machine: operations are chosen deterministic, and one operation runs at a time,
     because the order in which two finish may change a sum (`inter_op` threads; those within an operation stay free).
     Of some hundred resumed runs two differed in last bits all the same, for a cause that was not found.
 
+    Args:
+        shared: join the other processes that train with this one (`training/workers.py`).
+
     Raises:
-        TriadError: a GPU is asked for and none is there, or half precision is asked for on a CPU.
+        TriadError: a GPU is asked for and none is there, half precision on a CPU is, or processes cannot meet.
     """
     _one_operation_at_a_time()
     gpus = tf.config.list_physical_devices("GPU")
@@ -71,11 +78,13 @@ def settle(params: RuntimeParams, seed: int) -> Runtime:
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if device == "gpu" else ():
         tf.config.experimental.set_memory_growth(gpu, True)
+    if shared:
+        workers.join(params.workers)
     precision = "float32" if params.precision == "auto" else params.precision
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    return Runtime(device, precision, params.xla, params.tables)
+    return Runtime(device, precision, params.xla, params.tables, params.workers)
 
 
 def _one_operation_at_a_time() -> None:

@@ -103,7 +103,7 @@ class TouchedTable:
     def read(self, rows: Any) -> Any:
         """(…, dim) of `rows` (…)."""
         if self._done is not None:
-            self._catch_up(tf.reshape(rows, (-1,)), self._done)
+            self.catch_up_rows(tf.reshape(rows, (-1,)), self._done)
         return tf.gather(self.weight.value, rows)
 
     def apply(self, rows: Any, gradient: Any, done: Any) -> None:
@@ -120,13 +120,14 @@ class TouchedTable:
     def catch_up(self, done: Any) -> None:
         """Bring all rows up to date."""
         for start in range(0, self._table.rows, BLOCK):
-            self._catch_up(tf.range(start, min(start + BLOCK, self._table.rows)), done)
+            self.catch_up_rows(tf.range(start, min(start + BLOCK, self._table.rows)), done)
 
     def assign_average(self) -> None:
         """Put the averages in place of the weights. All rows must be up to date."""
         self.weight.assign(self._state.value[:, 2 * self._table.dim :])
 
-    def _catch_up(self, rows: Any, done: Any) -> None:
+    def catch_up_rows(self, rows: Any, done: Any) -> None:
+        """Bring `rows` (n,) up to date."""
         seen = tf.gather(self._seen.value, rows)
         missed = tf.cast(done - seen, tf.float32)[:, None]
         first, second, average = tf.split(tf.gather(self._state.value, rows), 3, axis=1)
