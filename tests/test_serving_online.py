@@ -87,6 +87,8 @@ def test_every_customers_list_is_the_batchs(root: Path, model: ServingModel, bou
     tables = root / "artifacts/validate/tables"
     online, lists = Night.of(model, tables, settings), rows_of(model.recommend(tables, settings, AS_OF))
     assert len(lists) == 60
+    for name in ("similarity", "trees"):
+        model.fused.members[name].keep(online.data)  # type: ignore[attr-defined]
     for user, rows in lists.items():
         listed = asking.recommend(online.visit(online.users[user], [], AS_OF), 5, why=True)
         assert [online.data.items.item_id[i] for i in listed.items] == [row["item_id"] for row in rows]

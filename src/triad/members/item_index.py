@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import csr_array
 
 from triad.arrays import Floats, Ints
+from triad.examples.dataset import Dataset
 from triad.features.dataset import Items
 
 
@@ -53,3 +56,20 @@ def align_weights(place: Ints, weights: csr_array) -> csr_array:
 def _unit(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+
+
+class Aligning:
+    """A member that can keep what it aligned with a catalogue (`protocol.Keeper`). A copy of it has kept nothing."""
+
+    def align(self, data: Dataset) -> Any:
+        """What was learned, in the catalogue rows of `data`."""
+        raise NotImplementedError
+
+    def keep(self, data: Dataset) -> None:
+        """Align once for all questions on the catalogue of `data`."""
+        self.__dict__["kept"] = data.items, self.align(data)  # no field, so that fields alone are copied and saved
+
+    def aligned(self, data: Dataset) -> Any:
+        """As `align`, which is not done again where it was kept."""
+        kept = self.__dict__.get("kept")
+        return kept[1] if kept is not None and kept[0] is data.items else self.align(data)

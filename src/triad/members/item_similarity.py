@@ -31,7 +31,7 @@ from triad.kinds import KINDS
 from triad.members.bench import Bench
 from triad.members.chances import Blocks, Chances, Opens, Shares
 from triad.members.history import Look, closest, item_weights, pick
-from triad.members.item_index import align_share, align_vectors, align_weights
+from triad.members.item_index import Aligning, align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
 from triad.members.nearest import Nearest
 from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, item_neighbours, profile_vectors
@@ -62,7 +62,7 @@ class Logit:
 
 
 @dataclass(frozen=True)
-class Similarity:
+class Similarity(Aligning):
     """Neighbours, vectors and shares of the items known when it was fitted, by item id."""
 
     item_id: Texts  # (known,) sorted
@@ -124,7 +124,7 @@ class Similarity:
 
     def features(self, data: Dataset, rows: Ints) -> Floats:
         """(n, 7) what `FEATURES` name, of exposure `rows`; logarithms of shares keep tails linear."""
-        space = self._space(data)
+        space = self.aligned(data)[0]
         found = [self._features(data, space, part) for part in np.split(rows, range(ROWS, len(rows), ROWS))]
         return np.concatenate(found)
 
@@ -158,22 +158,25 @@ class Similarity:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """What was learnt is aligned once."""
-        return self._open(data, users, history, self._space(data))
+        return self._open(data, users, history, *self.aligned(data))
 
     def indexed(self, data: Dataset) -> Opens:
         """With an index over the items' vectors, where closeness counts."""
-        space = self._space(data)
+        space, shares = self.aligned(data)
         nearest = Nearest.of(space.vectors) if self.blend.weight[2] else None
-        return partial(self._open, space=replace(space, nearest=nearest))
+        return partial(self._open, space=replace(space, nearest=nearest), shares=shares)
 
-    def _open(self, data: Dataset, users: Ints, history: Ints, space: Space) -> Blocks:
-        shares = Shares.of(space.share)
-
+    def _open(self, data: Dataset, users: Ints, history: Ints, space: Space, shares: Shares) -> Blocks:
         def block(part: slice) -> Chances:
             states = self.look.back(data, users[part], history[part])
             return chances(data, space, shares, states, self.blend)
 
         return block
+
+    def align(self, data: Dataset) -> tuple[Space, Shares]:
+        """The space, and how common its items are."""
+        space = self._space(data)
+        return space, Shares.of(space.share)
 
     def _space(self, data: Dataset) -> Space:
         """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""

@@ -19,7 +19,7 @@ from triad.members.bench import Bench
 from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.ease import ease, successors
 from triad.members.history import Look, item_weights, pick, search_look
-from triad.members.item_index import align_share, align_weights
+from triad.members.item_index import Aligning, align_share, align_weights
 from triad.members.neighbours import POWERS, ask_validation, to_power
 from triad.members.popularity import item_shares
 from triad.members.transitions import transitions
@@ -53,7 +53,7 @@ LEAST_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Aligning):
     """Item-item weights of the items known when it was fitted, by item id; scores no pointwise task."""
 
     item_id: Texts  # (known,) sorted
@@ -95,8 +95,7 @@ class Linear:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """Weights and shares are aligned once."""
-        place = self.item_id.places(data.items.item_id)
-        weights, shares = self._aligned(place), Shares.of(align_share(place, self.share))
+        weights, shares = self.aligned(data)
 
         def block(part: slice) -> Sparse:
             states = self.look.back(data, users[part], history[part])
@@ -106,6 +105,11 @@ class Linear:
             return Sparse(near[states.inverse], rest[states.inverse], shares)
 
         return block
+
+    def align(self, data: Dataset) -> tuple[csr_array, Shares]:
+        """(n_items, n_items) weights, and shares."""
+        place = self.item_id.places(data.items.item_id)
+        return self._aligned(place), Shares.of(align_share(place, self.share))
 
     def _aligned(self, place: Ints) -> csr_array:
         """(n_items, n_items) the weights between the asked items."""

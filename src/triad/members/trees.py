@@ -26,7 +26,7 @@ from triad.features.dataset import Meta
 from triad.kinds import KINDS
 from triad.members import trees_stored as stored
 from triad.members.bench import Bench
-from triad.members.item_index import align_vectors
+from triad.members.item_index import Aligning, align_vectors
 from triad.members.labelled import labelled
 from triad.members.trees_boosted import ONE_THREAD, count, grow, scores, versions
 from triad.members.trees_columns import Basis, Column, fit_basis, table
@@ -48,7 +48,7 @@ MEMBERS = Recipe(
 
 
 @dataclass(frozen=True)
-class BoostedTrees:
+class BoostedTrees(Aligning):
     """Trees a task, the columns each reads, and the vectors of the items known when it was fitted."""
 
     item_id: Texts  # (known,) sorted
@@ -156,8 +156,7 @@ class BoostedTrees:
                 where="member trees",
                 mend="transform the tables with the features this member was fitted on, or fit it again",
             )
-        place = self.item_id.places(data.items.item_id)
-        vectors = align_vectors(place, self.vectors, data.items)
+        place, vectors = self.aligned(data)
         chains = {task: chain(task, self.given) for task in self.trees if tasks is None or task in tasks}
         parts_of: dict[str, list[Floats]] = {name: [] for names in chains.values() for name in names}
         for part in np.split(rows, range(ROWS, len(rows), ROWS)):
@@ -169,6 +168,11 @@ class BoostedTrees:
                 parts_of[task] += side_by_side(mean, np.split(matrix, range(ROWS_A_TREE, len(matrix), ROWS_A_TREE)))
         alone = {task: np.concatenate(parts) for task, parts in parts_of.items()}
         return {task: np.prod([alone[name] for name in names], axis=0) for task, names in chains.items()}
+
+    def align(self, data: Dataset) -> tuple[Ints, Floats]:
+        """Each item's place among those known when it was fitted, and its vector."""
+        place = self.item_id.places(data.items.item_id)
+        return place, align_vectors(place, self.vectors, data.items)
 
     def save(self, folder: Path) -> None:
         """Arrays, one file of trees a task, and what they read."""
