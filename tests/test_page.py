@@ -234,6 +234,14 @@ def test_without_a_key_nobody_rolls_back(holder: Holder) -> None:
         assert said.status_code == 403 and "TRIAD_SERVE_KEY" in said.json()["mend"]
 
 
+def test_without_a_key_a_name_that_was_pointed_here_is_refused(holder: Holder) -> None:
+    with TestClient(make(holder, demo=Demo(hosts=storefront.NEAR), poll=3600)) as asked:
+        for name in ("127.0.0.1:8400", "localhost", "[::1]:8400"):
+            assert asked.get("/shop", headers={"Host": name}).status_code == 200, name
+        for name in ("shop.example:8400", "127.0.0.1.example", "localhost.example", "x[::1]"):
+            assert asked.get("/shop", headers={"Host": name}).status_code == 400, name
+
+
 def test_a_rollback_that_fails_is_told_and_can_be_asked_again(night: Path) -> None:
     def refuses(*_: object) -> Iterator[str]:
         raise TriadError("version 4 was never champion", where="model", mend="name another")

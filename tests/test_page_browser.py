@@ -52,6 +52,7 @@ def whole(browser: Browser) -> Iterator[tuple[str, list[Any]]]:
         yield address, asked
         assert browser.console() == []
         assert browser.run(HURT) == [None, 0]
+        browser.go("about:blank")  # a page that stays open asks a service that is gone
 
 
 def test_a_hostile_shops_words_are_shown_and_nothing_in_them_runs(browser: Browser, lacking: str) -> None:
@@ -115,8 +116,10 @@ def test_a_list_tells_why_and_takes_in_what_is_done(whole: Any, browser: Browser
 
 def test_search_answers_as_one_types(whole: Any, browser: Browser) -> None:
     browser.type("#query", "oka shelf")
-    browser.wait("document.querySelectorAll('#found li').length === 3")
+    browser.wait("document.querySelectorAll('#found .row').length === 3")
     assert "spelling" in browser.text("#search-state")
+    browser.click("#found summary")
+    browser.wait("document.querySelectorAll('#found .bars').length === 3")
     assert sum(name == "search" for name, *_ in whole[1]) <= 9
 
 

@@ -127,7 +127,7 @@ def _app() -> Any:
     from triad.serving.holder import Holder, Place
     from triad.serving.impressions import ImpressionLog
     from triad.serving.merchant import Merchant
-    from triad.serving.storefront import Demo
+    from triad.serving.storefront import NEAR, Demo
 
     logging.getLogger("triad").setLevel(logging.INFO)
     asked, params = json.loads(os.environ[SETTINGS]), load()
@@ -142,7 +142,8 @@ def _app() -> Any:
     holder, key = Holder(place.mark, place.load, place.refreshed), os.environ.get(KEY) or None
     writer = ARTIFACTS / "describe" / "writer"
     merchant = Merchant(place.model, place.alias, roll_back, key is not None)
-    demo = Demo(params.ingest.currency, params.images.folder, merchant) if asked["demo"] else None
+    near = NEAR if key is None else None
+    demo = Demo(params.ingest.currency, params.images.folder, merchant, near) if asked["demo"] else None
     return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer)
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import FastAPI, Query
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
 
@@ -37,8 +38,10 @@ from triad.tracking.inputs import opened
 CUSTOMERS, LATELY, MOST_NAMES = 24, 12, 400
 FEWEST_EVENTS = 5
 """A customer who did less shows little of what the model learned."""
-SIDE = 192
-"""Pixels of a picture's side."""
+SIDE, PICTURES = 192, 256
+"""Pixels of a picture's side, and how many are kept."""
+NEAR = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""What this machine is called: any other name is a page elsewhere that had its name point here, to read the shop's."""
 TOLD = ("description", "attributes", "image_path")
 
 Id = Annotated[str, Query(min_length=1, max_length=200)]
@@ -46,11 +49,16 @@ Id = Annotated[str, Query(min_length=1, max_length=200)]
 
 @dataclass(frozen=True)
 class Demo:
-    """What the page needs to know of the shop: its currency, and the folder below which its pictures lie."""
+    """What the page needs to know of the shop: its currency, and the folder below which its pictures lie.
+
+    Args:
+        hosts: what requests may call this service; None: anything.
+    """
 
     currency: str | None = None
     images: str | None = None
     merchant: Merchant | None = None
+    hosts: tuple[str, ...] | None = None
 
 
 def add(app: FastAPI, holder: Holder, said: Callable[..., JSONResponse], writer: Path | None, demo: Demo) -> None:
@@ -61,11 +69,14 @@ def add(app: FastAPI, holder: Holder, said: Callable[..., JSONResponse], writer:
         writer: where `triad describe` left what writes texts.
     """
 
+    if demo.hosts is not None:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(demo.hosts), www_redirect=False)
+
     @lru_cache(maxsize=1)
     def rows(version: str, moment: int) -> dict[str, dict[str, str]]:
         return _rows(holder.now.night)
 
-    @lru_cache(maxsize=2_000)
+    @lru_cache(maxsize=PICTURES)
     def picture(path: str) -> bytes | None:
         return _png(demo.images, path)
 

@@ -2,7 +2,7 @@
 
 import { ask, Lacking } from "./api.js";
 import { at, el, lacks, later, note, say, times, trouble } from "./dom.js";
-import { card, naming, openItem, row, whyOf } from "./item.js";
+import { bars, card, naming, openItem, row, whyOf } from "./item.js";
 
 const NEW = "somebody new";
 const done = {}; // customer → what was done on this page
@@ -98,12 +98,25 @@ async function search() {
       "some words": "Some of the words match:", "all words": "All words match:" };
     at("search-state").textContent = told.items.length ? words[told.match] || told.match : "Nothing was found.";
     at("found").replaceChildren(...told.items.map(item => row(item, act)));
+    if (told.items.length && told.match !== "popular") at("found").append(byWords(query));
     say(`${times(told.items.length, "product")}. ${at("search-state").textContent}`);
   } catch (error) {
     if (mine !== searching) return;
     at("found").replaceChildren();
     at("search-state").replaceChildren(error instanceof Lacking ? lacks("search") : trouble(error));
   }
+}
+
+// Which of the typed words each product rests on; asked for only when somebody wants to know.
+function byWords(query) {
+  const box = el("div", {});
+  return el("li", { className: "words" }, el("details", { ontoggle: async event => {
+    if (!event.target.open || box.childElementCount) return;
+    try {
+      const told = await ask("search", { query, k: 3, why: true });
+      box.replaceChildren(...told.items.flatMap(item => bars(item.because, `What the score of ${item.title || item.item_id} rests on:`)));
+    } catch (error) { box.replaceChildren(trouble(error)); }
+  } }, el("summary", {}, "Why these?"), box));
 }
 
 at("clear").addEventListener("click", () => { at("query").value = ""; search(); at("query").focus(); });
