@@ -15,11 +15,13 @@ from pydantic import ValidationError
 
 from triad.config.files import FilesParams
 from triad.config.ingest import IngestParams
+from triad.config.params import parse
 from triad.errors import TriadError
 from triad.sources.clock import Clock
 from triad.sources.database import connected
 from triad.sources.files import read_files
 from triad.sources.relations import Windowed
+from triad.stages import ingest as stage
 
 pytest.importorskip("adbc_driver_postgresql")
 
@@ -297,3 +299,24 @@ def test_sqlite_by_sqlalchemy_gives_the_same(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE events SET pieces = 'two' WHERE id = 3")
     assert "holds a value that is no int64" in said(mapped)
+
+
+def test_the_stage_shows_the_password_nowhere_and_keeps_days(
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRIAD_CHECKOUT", raising=False)
+    section = params(tables(postgres.address, look_back_days=1)).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    tasks = {"tasks": {"click": {"kind": "binary", "label": "purchased"}}, "recommend": {"order_by": "click"}}
+    splits = {"features": {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 12}}
+    known = parse({"ingest": section, **tasks, **splits}, "test")
+    for kept in ("0 of 5", "4 of 5"):  # the last day is looked at again
+        caplog.clear()
+        stage.ingest(known)
+        assert f"events: {kept} parts kept" in caplog.text
+        assert PASSWORD not in caplog.text and "shop_reader" not in caplog.text
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert PASSWORD.encode() not in written and b"shop_reader" not in written

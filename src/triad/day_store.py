@@ -66,7 +66,7 @@ class DayStore:
 
     def former(self, name: str) -> Entry | None:
         """The part as it was kept last, whatever its version."""
-        return self._entries.get(name)
+        return self._entries.get(_hidden(name))
 
     def rows(self, entry: Entry) -> pa.Table | None:
         """What is kept; None where the file is gone or damaged."""
@@ -84,11 +84,12 @@ class DayStore:
         pq.write_table(rows, sink, compression="zstd")
         with replacing_file(self._folder / file) as fresh:
             fresh.write_bytes(_sealed(sink.getvalue().to_pybytes(), self._secret))
-        self._entries[name] = Entry(file, version, left_out, types)
+        self._entries[_hidden(name)] = Entry(file, version, left_out, types)
 
     def close(self, names: Collection[str]) -> None:
         """Keep the parts `names`, and nothing else of this store or of others."""
-        self._entries = {name: entry for name, entry in self._entries.items() if name in names}
+        hidden = set(map(_hidden, names))
+        self._entries = {name: entry for name, entry in self._entries.items() if name in hidden}
         write_json(self._folder / _INDEX, {name: asdict(entry) for name, entry in self._entries.items()})
         files = {entry.file for entry in self._entries.values()}
         for path in self._folder.glob("[!.]*.[ps]*"):
@@ -127,6 +128,11 @@ def opened(content: bytes, secret: bytes | None) -> pa.Table:
     if secret is not None:
         content = AESGCM(secret).decrypt(content[:_NONCE], content[_NONCE:], None)
     return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table loads a second of other code first
+
+
+def _hidden(name: str) -> str:
+    """A name may hold what a variable stands for, such as a token of a URL."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _sealed(content: bytes, secret: bytes | None) -> bytes:

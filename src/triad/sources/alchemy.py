@@ -90,7 +90,7 @@ class Table:
     @property
     def identity(self) -> str:
         url = self.connection.opened.engine.url
-        return f"{url.set(username=None, password=None).render_as_string()} {self.table}"
+        return f"{url.drivername} {url.host} {url.port} {url.database} {self.table}"
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.

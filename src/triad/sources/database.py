@@ -50,7 +50,7 @@ def connected(address: str) -> Iterator[Database]:
         if "connect_timeout" not in url.query:
             url = url.update_query_dict({"connect_timeout": str(_WAIT)})
         url = url.set(drivername="postgresql")
-        identity = url.set(username=None, password=None).render_as_string()
+        identity = f"{url.host} {url.port} {url.database}"
         with postgres.connected(url.render_as_string(hide_password=False), at, identity) as opened:
             yield opened
     else:
