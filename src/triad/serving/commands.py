@@ -95,7 +95,8 @@ def app() -> Any:
         return _app()
     except TriadError as error:
         sys.stderr.write(f"\nerror · {error}\n")
-        sys.exit(STARTUP_FAILURE)
+        sys.stderr.flush()
+        os._exit(STARTUP_FAILURE)  # at once: a supervisor that has just asked whether it lives waits for `HUNG` seconds
 
 
 def end_with_supervisor() -> None:
