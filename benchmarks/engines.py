@@ -99,7 +99,7 @@ def _child(engine: str, master: str, size: str, days: int) -> dict[str, object]:
                     continue
             peaks.append(held)
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     start = time.perf_counter()
     features(params.model_copy(update={"runtime": runtime}))

@@ -156,6 +156,17 @@ def test_what_workers_make_of_parts_is_the_whole(tmp_path: Path, monkeypatch: py
         assert len(reached) > 100
 
 
+def test_the_only_part_of_a_cluster_lies_on_the_disk(tmp_path: Path) -> None:
+    with connect(make_tables(shown=300)) as session:
+        log = Own(session)
+        whole = fit(session, PARAMS, TASKS, (START, END), log=log)[0]
+    with connect(make_tables(shown=300)) as session:
+        log = Own(session)
+        log.is_here = False
+        same(whole, fit(session, PARAMS, TASKS, (START, END), log=log, store=tmp_path)[0])
+    assert len(list((tmp_path / "parts").glob("*.npz"))) == 1
+
+
 def test_work_arrives_whole_and_its_large_arrays_as_files(tmp_path: Path) -> None:
     pytest.importorskip("pyspark")
     large, small = np.arange(100_000), np.arange(3)

@@ -51,7 +51,8 @@ def make(source: Source) -> Made:
     parts = source.log.parts(len(source.users.user_id))
     known = _known(source, funnel, of_users=False)
     is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
-    with Kept(parts, source.store and source.store / source.log.parts_folder) as kept:
+    folder = source.store and source.store / source.log.parts_folder
+    with Kept(parts, folder, in_memory=source.log.is_here) as kept:
         missing = [part for part in parts if not kept.has(part)]
         source.log.each(lambda part: kept.put(part, _gather(source, known, part)), missing)
         whole = {name: kept.column(name) for name in COLUMNS}

@@ -30,14 +30,15 @@ class Parted:
 
 
 class Kept:
-    """The parts of one log. Where there is only one, it stays in memory.
+    """The parts of one log. Where there is only one, it may stay in memory.
 
     Args:
         folder: where parts outlive the process; None: they do not.
+        in_memory: whether who puts a part is the process that gets it.
     """
 
-    def __init__(self, parts: Sequence[Part], folder: Path | None = None) -> None:
-        self.parts, self._folder = parts, folder
+    def __init__(self, parts: Sequence[Part], folder: Path | None = None, *, in_memory: bool = True) -> None:
+        self.parts, self._folder, self._is_only = parts, folder, in_memory and len(parts) == 1
         self._only: Parted | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +57,7 @@ class Kept:
 
     def put(self, part: Part, made: Parted) -> None:
         """Keep it whole or not at all."""
-        if len(self.parts) == 1:
+        if self._is_only:
             self._only = made
             return
         arrays = {f"rows/{each.name}": getattr(made.rows, each.name) for each in fields(Rows)}

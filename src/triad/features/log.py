@@ -29,6 +29,8 @@ class Log(Protocol):
 
     parts_folder: str
     """Of a store: engines cut parts differently."""
+    is_here: bool
+    """Whether this process itself does the work that `each` is given."""
 
     @property
     def tables(self) -> Any:
@@ -60,6 +62,7 @@ class Own:
     """The events in a DuckDB session of this process."""
 
     parts_folder = "parts"
+    is_here = True
 
     def __init__(self, session: duckdb.DuckDBPyConnection) -> None:
         self.tables = session

@@ -51,6 +51,7 @@ class SparkLog:
     """
 
     parts_folder = "parts-of-cluster"
+    is_here = False
 
     def __init__(
         self, spark: SparkSession, session: duckdb.DuckDBPyConnection, tables: Path, store: Path, negatives: int
