@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,8 +114,7 @@ def fit(
             train_step = make_step(loss_of, learning, after=after, xla=xla, shares=runtime.workers)
         with Progress(f"{label} epoch {epoch + 1}/{schedule.max_epochs}", feed.examples, "examples") as bar:
             bar.advance(at["examples"])
-            for step in range(at["step"], len(plan)):
-                count, batch = feed.build(plan[step], epoch, step)
+            for step, count, batch in built_ahead(feed, plan, epoch, at["step"]):
                 parts = {name: float(value) for name, value in train_step(batch).items()}
                 if not math.isfinite(parts["loss"]):
                     raise TriadError(
@@ -153,6 +153,17 @@ def fit(
     for kept, each in zip(best, network.trainable_variables, strict=True):
         each.assign(kept)
     return list(at["history"])
+
+
+def built_ahead(feed: Feed, plan: list[Any], epoch: int, first: int) -> Iterator[tuple[int, int, Batch]]:
+    """(step, examples, batch) of `plan` from `first` on, each built while the step before it is computed."""
+    with ThreadPoolExecutor(1) as builder:
+        steps = range(first, len(plan))
+        later = [builder.submit(feed.build, plan[step], epoch, step) for step in steps[:1]]
+        for step in steps:
+            count, batch = later.pop().result()
+            later += [builder.submit(feed.build, plan[place], epoch, place) for place in steps[step + 1 - first :][:1]]
+            yield step, count, batch
 
 
 def make_step(
