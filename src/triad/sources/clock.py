@@ -5,6 +5,7 @@ What a source is asked for may be a little more than the window: `files.py` cuts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from triad.config.files import TableParams
 from triad.schema import TABLES
+from triad.sources.cells import quote
 
 TIMES = {"users": "signed_up_at", "items": "available_from", "events": "occurred_at", "prices": "day"}
 """Table → the column of the contract that says when a row became known."""
@@ -32,6 +34,13 @@ class Bounds:
     low: Any
     high: Any
     and_none: bool = True
+
+    def condition(self, sql: Callable[[Any], str]) -> str:
+        """The condition on a row as SQL; `sql` writes a moment in the dialect."""
+        column = quote(self.column)
+        low = f"{column} >= {sql(self.low)} AND " if self.low is not None else ""
+        none = f" OR {column} IS NULL" if self.and_none else ""
+        return f"({low}{column} < {sql(self.high)}){none}"
 
 
 @dataclass(frozen=True)

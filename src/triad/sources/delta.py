@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from triad.sources.cells import literal, quote
 from triad.sources.clock import Bounds
-from triad.sources.lakes import chosen, explained
+from triad.sources.lakes import Version, chosen, explained
 
 _NO, _BAD = (TableNotFoundError,), (DeltaError, OSError, ValueError)
 
@@ -29,17 +28,8 @@ def opened(place: str, at: str, where: str) -> Table:
         return Table(f"{at}, version {table.version()}", where, table)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Version):
     """One version."""
-
-    name: str
-    where: str
-    table: DeltaTable
-
-    @property
-    def identity(self) -> str:
-        return self.name
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.
@@ -48,9 +38,6 @@ class Table:
             TriadError: a column is not there.
         """
         return chosen(pa.schema(self.table.schema().to_arrow()), columns, self.name, self.where)
-
-    def days(self, bounds: Bounds, changed_at: str | None) -> None:
-        """This reader does not tell."""
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
@@ -64,12 +51,7 @@ class Table:
 
 
 def _where(bounds: Bounds | None) -> str:
-    if bounds is None:
-        return ""
-    column = quote(bounds.column)
-    low = f"{column} >= {_sql(bounds.low)} AND " if bounds.low is not None else ""
-    none = f" OR {column} IS NULL" if bounds.and_none else ""
-    return f" WHERE ({low}{column} < {_sql(bounds.high)}){none}"
+    return "" if bounds is None else f" WHERE {bounds.condition(_sql)}"
 
 
 def _sql(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from pyiceberg.table import StaticTable
 
 from triad.errors import TriadError
 from triad.sources.clock import Bounds
-from triad.sources.lakes import chosen, explained
+from triad.sources.lakes import Version, chosen, explained
 
 _NO = (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError, exceptions.NoSuchIdentifierError)
 _BAD = (
@@ -50,17 +49,8 @@ def opened(place: str, at: str, where: str) -> Table:
         return Table(f"{at}, snapshot {snapshot.snapshot_id if snapshot else 'none'}", where, table)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Version):
     """One snapshot."""
-
-    name: str
-    where: str
-    table: Any
-
-    @property
-    def identity(self) -> str:
-        return self.name
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.
@@ -69,9 +59,6 @@ class Table:
             TriadError: a column is not there.
         """
         return chosen(self.table.schema().as_arrow(), columns, self.name, self.where)
-
-    def days(self, bounds: Bounds, changed_at: str | None) -> None:
-        """This reader does not tell."""
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.

@@ -7,14 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from triad.errors import TriadError
 from triad.redaction import masked, shown_path
 from triad.sources.base import no_column
+from triad.sources.clock import Bounds
 from triad.sources.places import expanded
 from triad.sources.relations import Relation
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a table, which no writer changes."""
+
+    name: str
+    where: str
+    table: Any
+
+    @property
+    def identity(self) -> str:
+        return self.name
+
+    def days(self, bounds: Bounds, changed_at: str | None) -> None:
+        """These readers do not tell."""
 
 
 def lake(path: str, form: str, where: str) -> Relation:

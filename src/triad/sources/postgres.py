@@ -193,12 +193,7 @@ def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _where(bounds: Bounds | None) -> str:
-    if bounds is None:
-        return ""
-    column = quote(bounds.column)
-    low = f"{column} >= {_sql(bounds.low)} AND " if bounds.low is not None else ""
-    none = f" OR {column} IS NULL" if bounds.and_none else ""
-    return f" WHERE ({low}{column} < {_sql(bounds.high)}){none}"
+    return "" if bounds is None else f" WHERE {bounds.condition(_sql)}"
 
 
 def _sql(value: Any) -> str:
