@@ -112,6 +112,8 @@ def test_locks_of_the_dead_are_freed_and_those_of_the_living_kept(tmp_path: Path
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not buried
     alive = subprocess.Popen(["sleep", "60"])
     try:
+        while not psutil.Process(alive.pid).cmdline():  # it is being started
+            time.sleep(0.01)
         dead, gone = {"pid": zombie.pid, "cmd": "true"}, {"pid": 2**22 + 1, "cmd": "dvc repro a"}
         other, own = {"pid": alive.pid, "cmd": "dvc repro b"}, {"pid": alive.pid, "cmd": "dvc wait 60"}
         kept = {"write": {"/a": own}, "read": {"/b": [own]}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,23 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(former)
 
 
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """What is imported meanwhile does not see the package, unless it is there already.
+
+    Great Expectations imports PySpark wherever it is installed. That takes seconds, nothing here asks it of Spark, and
+    PySpark ends a process whose main module is no file.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
 def _run(
     suites: Mapping[str, Suite],
     database: Path,
@@ -107,7 +125,8 @@ def _run(
     docs: Path,
     privacy: Privacy,
 ) -> list[Check]:
-    import great_expectations as gx
+    with _without("pyspark"):
+        import great_expectations as gx
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.base import (
         DataContextConfig,
