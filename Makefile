@@ -19,16 +19,20 @@ export UV_LINK_MODE ?= copy
 # DVC's site cache of this checkout; its default is below /var/tmp, where every user of the machine may write
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
-.PHONY: run profile demo test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
+.PHONY: run stages profile demo test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
 
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
 	@triad check
+	@# one look is enough where nothing changed; what is wrong with the pipeline, `dvc repro` says
+	@dvc status --quiet 2>/dev/null || $(MAKE) --no-print-directory stages
+	@triad summary
+
+stages:
 	@dvc repro pretrain
 	@# what needs no fine-tuned network is made beside it: a training step leaves cores idle
 	@dvc --wait-for-lock repro --single-item similarity profile & dvc --wait-for-lock repro --single-item finetune; wait
 	@dvc repro
-	@triad summary
 
 # Where the time of the last run went: each stage's seconds, processor time, memory, bytes read and money.
 profile: $(VENV)/.runtime
