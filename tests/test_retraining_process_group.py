@@ -21,6 +21,14 @@ from triad.retraining.run import MARK
 SLOW = '{"prepare": {"sleep": 60}}'
 
 
+def asleep(**options) -> subprocess.Popen:
+    """A process that does nothing. Just after its start, the system tells nothing of it yet."""
+    process = subprocess.Popen(["sleep", "60"], **options)
+    while not psutil.Process(process.pid).cmdline():
+        time.sleep(0.01)
+    return process
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_repository(tmp_path_factory.mktemp("process_group") / "shop")
@@ -110,10 +118,8 @@ def test_locks_of_the_dead_are_freed_and_those_of_the_living_kept(tmp_path: Path
     assert free_stale_locks(tmp_path) == 0
     zombie = subprocess.Popen(["true"])
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not buried
-    alive = subprocess.Popen(["sleep", "60"])
+    alive = asleep()
     try:
-        while not psutil.Process(alive.pid).cmdline():  # it is being started
-            time.sleep(0.01)
         dead, gone = {"pid": zombie.pid, "cmd": "true"}, {"pid": 2**22 + 1, "cmd": "dvc repro a"}
         other, own = {"pid": alive.pid, "cmd": "dvc repro b"}, {"pid": alive.pid, "cmd": "dvc wait 60"}
         kept = {"write": {"/a": own}, "read": {"/b": [own]}}
@@ -157,7 +163,7 @@ def test_output_reads_well_in_a_log(tmp_path: Path, capfd: pytest.CaptureFixture
 
 def test_a_process_that_left_the_group_is_found_by_its_mark(tmp_path: Path) -> None:
     mark = {"A_MARK": f"{tmp_path}:x"}
-    process = subprocess.Popen(["sleep", "60"], env={**os.environ, **mark}, start_new_session=True)
+    process = asleep(env={**os.environ, **mark}, start_new_session=True)
     assert process_group.marked("A_MARK", str(tmp_path)) == [process.pid]
     assert process_group.marked("A_MARK", f"{tmp_path}:xy") == []
     assert process_group.end_leftovers("A_MARK", f"{tmp_path}:x") == 1
