@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,12 @@ def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-class Aligning:
+class Aligning(ABC):
     """A member that can keep what it aligned with a catalogue (`protocol.Keeper`). A copy of it has kept nothing."""
 
+    @abstractmethod
     def align(self, data: Dataset) -> Any:
         """What was learned, in the catalogue rows of `data`."""
-        raise NotImplementedError
 
     def keep(self, data: Dataset) -> None:
         """Align once for all questions on the catalogue of `data`."""

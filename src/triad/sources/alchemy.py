@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from sqlalchemy import exc
 
 from triad.errors import TriadError
 from triad.redaction import masked
-from triad.sources.base import few, no_column
+from triad.sources.base import no_column, no_table
 from triad.sources.clock import Bounds
 
 log = logging.getLogger("triad.ingest")
@@ -147,10 +146,7 @@ class Table:
             except exc.NoSuchTableError:
                 inspector = sa.inspect(opened)
                 names = sorted([*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)])
-        near = difflib.get_close_matches(table, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        mend = f"{hint}Correct {self.where}.table; {few(names) or 'no table'} can be seen"
-        raise TriadError("there is no such table or view", where=self.name, mend=mend)
+        raise no_table(table, names, self.name, self.where)
 
 
 def _kind(type_: sa.types.TypeEngine) -> pa.DataType:

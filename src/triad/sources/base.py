@@ -82,6 +82,14 @@ def no_column(name: str, known: Sequence[str], at: str, where: str) -> TriadErro
     return TriadError(f"column is missing; found {few(known)}", where=f"{at}, column {name}", mend=mend)
 
 
+def no_table(name: str, known: Sequence[str], at: str, where: str) -> TriadError:
+    """That the database of `at` shows no table or view `name` but those `known`; `where` is the params key."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    mend = f"{hint}Correct {where}.table; capitals count, and {few(known) or 'no table'} can be seen"
+    return TriadError("there is no such table or view", where=at, mend=mend)
+
+
 def few(names: Sequence[str]) -> str:
     """The names, or the first of them and how many more."""
     more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""

@@ -5,7 +5,6 @@ All tables of an ingest are read in one transaction, repeatable read and read on
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from triad.errors import TriadError
 from triad.redaction import masked
-from triad.sources.base import few, no_column
+from triad.sources.base import no_column, no_table
 from triad.sources.cells import literal, quote
 from triad.sources.clock import Bounds
 
@@ -160,11 +159,7 @@ class Table:
             "END FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'f', 'p') "
             "AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
         )
-        names = [name for (name,) in found]
-        near = difflib.get_close_matches(self.table, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        mend = f"{hint}Correct {self.where}.table; capitals count, and {few(names) or 'no table'} can be seen"
-        return TriadError("there is no such table or view", where=self.name, mend=mend)
+        return no_table(self.table, [name for (name,) in found], self.name, self.where)
 
 
 def _metadata(field: pa.Field, key: str) -> str:
