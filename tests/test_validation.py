@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -404,3 +406,14 @@ def test_settled_pages_have_no_chance_in_them() -> None:
     settled = settle(page, "20260301T000000.000000Z")
     assert '<a href="#x-0"></a><p id="x-0">20260301T000000.000000Z</p>' in settled
     assert "https" not in settled and "news" not in settled
+
+
+def test_pyspark_is_not_asked_for_even_where_it_is_imported_already() -> None:
+    """In a process whose main module is no file, as a test's worker is, importing Spark's client ends the process."""
+    pytest.importorskip("pyspark")
+    asked = (
+        "import sys, pyspark.sql as spark; from triad.validation.expectations import great_expectations as import_it;"
+        "print(import_it().__name__, sys.modules['pyspark.sql'] is spark, 'pyspark.sql.connect' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], check=False, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "great_expectations True False\n", done.stderr

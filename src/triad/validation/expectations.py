@@ -7,6 +7,7 @@ here: expectations it would drop are refused, exceptions inside one are told apa
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -100,20 +102,26 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _without(package: str) -> Iterator[None]:
-    """What is imported meanwhile does not see the package, unless it is there already.
+def _hidden(package: str) -> Iterator[None]:
+    """What is imported meanwhile does not see the package, whether or not it has been imported before.
 
     Great Expectations imports PySpark wherever it is installed. That takes seconds, nothing here asks it of Spark, and
     PySpark ends a process whose main module is no file.
     """
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment]
+    seen = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{package}.")}
+    sys.modules.update(dict.fromkeys([package, *seen]))  # type: ignore[arg-type]  # None refuses an import
     try:
         yield
     finally:
-        del sys.modules[package]
+        for name in {package, *seen}:
+            del sys.modules[name]
+        sys.modules.update(seen)
+
+
+def great_expectations() -> ModuleType:
+    """Great Expectations, imported on first use and without PySpark."""
+    with _hidden("pyspark"):
+        return importlib.import_module("great_expectations")
 
 
 def _run(
@@ -125,8 +133,7 @@ def _run(
     docs: Path,
     privacy: Privacy,
 ) -> list[Check]:
-    with _without("pyspark"):
-        import great_expectations as gx
+    gx = great_expectations()
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.base import (
         DataContextConfig,
