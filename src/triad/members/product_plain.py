@@ -4,27 +4,24 @@ that are like it: `comparables`. They answer every number that is asked of produ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array, load_npz, save_npz
 from sklearn.linear_model import Ridge
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Floats
 from triad.artifacts import read_json, write_json
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
-from triad.kinds import KINDS
-from triad.members.bench import Bench
-from triad.members.labelled import labelled
+from triad.members.product_numbers import Lesson, PerTask, both, lesson
 from triad.products.comparables import Comparables
-from triad.products.space import Said, Space, said
+from triad.products.space import Said, Space
 from triad.texts import Texts
 
-UNIT = "products"
 PENALTIES = (0.3, 1.0, 3.0)
 """Tried by `product_ridge` on validation."""
 SHRINK = 5
@@ -34,34 +31,6 @@ MEMBERS = (
     Recipe("comparables", "NearestProducts", ("RowScorer",), answers="products"),
     Recipe("category_median", "CategoryMedian", ("RowScorer",), answers="products"),
 )
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What is known of a task's products in a split."""
-
-    key: Texts
-    products: list[Said]
-    label: Floats
-
-
-def asked_numbers(bench: Bench) -> list[str]:
-    """Tasks that ask a number of products."""
-    names = bench.data.meta.tasks.get(UNIT, ())
-    kinds = {name: KINDS[bench.params.tasks[name].kind] for name in names}
-    return [name for name, kind in kinds.items() if kind.shape(0) == () and not kind.is_event]
-
-
-def lesson(data: Dataset, task: str, split: str) -> Lesson:
-    """Raises TriadError: none of its products has a label."""
-    rows, label = labelled(data, task, split)
-    held = data.units[UNIT]
-    return Lesson(held.product_id[rows], said(held, rows), label)
-
-
-def both(data: Dataset, task: str) -> tuple[Lesson, Lesson]:
-    """What to learn from, and what to choose by."""
-    return lesson(data, task, "train"), lesson(data, task, "validation")
 
 
 def ridge(matrix: csr_array, label: Floats, penalty: float) -> Floats:
@@ -78,22 +47,6 @@ def line(matrix: csr_array, weights: Floats) -> Floats:
 def miss(scores: Floats, label: Floats) -> float:
     """Mean absolute error, by which dials are chosen on validation."""
     return float(np.abs(scores - label).mean())
-
-
-class _PerTask:
-    """A member that holds something of each task."""
-
-    held: Mapping[str, Any]
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        return tuple(self.held)
-
-    def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
-        """(n,) in the label's unit."""
-        wanted = [task for task in self.held if tasks is None or task in tasks]
-        products = said(data.units[UNIT], rows) if wanted else []
-        return {task: self.held[task].score(products) for task in wanted}
 
 
 @dataclass(frozen=True)
@@ -119,41 +72,30 @@ class Linear:
     def score(self, products: Sequence[Said]) -> Floats:
         return line(self.space.matrix(products), self.weights)
 
+    def save(self, folder: Path) -> None:
+        """The space, the weights and the penalty."""
+        self.space.save(folder)
+        np.save(folder / "weights.npy", self.weights.astype(np.float32), allow_pickle=False)
+        write_json(folder / "linear.json", {"penalty": self.penalty})
 
-@dataclass(frozen=True)
-class ProductRidge(_PerTask):
+    @classmethod
+    def load(cls, folder: Path) -> Linear:
+        """What `save` wrote."""
+        weights = np.load(folder / "weights.npy", allow_pickle=False).astype(np.float64)
+        return cls(Space.load(folder), weights, read_json(folder / "linear.json")["penalty"])
+
+
+class ProductRidge(PerTask[Linear]):
     """`Linear` of each task."""
 
-    held: dict[str, Linear]
+    of = Linear
 
     @classmethod
-    def make(cls, bench: Bench, name: str) -> ProductRidge:
-        """Of train, its penalty chosen on validation."""
-        return cls({task: Linear.fit(*both(bench.data, task)) for task in asked_numbers(bench)})
-
-    def refit(self, bench: Bench, name: str) -> ProductRidge:
-        """Of all days, with the penalty that was chosen."""
-        data = bench.data
-        return ProductRidge(
-            {t: Linear.fit(lesson(data, t, "train"), None, one.penalty) for t, one in self.held.items()}
-        )
-
-    def save(self, folder: Path) -> None:
-        """A space and weights a task."""
-        for task, one in self.held.items():
-            one.space.save(folder / task)
-            np.save(folder / task / "weights.npy", one.weights.astype(np.float32), allow_pickle=False)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "chosen.json", {task: one.penalty for task, one in self.held.items()})
-
-    @classmethod
-    def load(cls, folder: Path) -> ProductRidge:
-        """What `save` wrote."""
-        held = {}
-        for task, penalty in read_json(folder / "chosen.json").items():
-            weights = np.load(folder / task / "weights.npy", allow_pickle=False).astype(np.float64)
-            held[task] = Linear(Space.load(folder / task), weights, penalty)
-        return cls(held)
+    def fit(cls, data: Dataset, task: str, former: Linear | None) -> Linear:
+        """Its penalty is chosen on validation."""
+        if former is None:
+            return Linear.fit(*both(data, task))
+        return Linear.fit(lesson(data, task, "train"), None, former.penalty)
 
 
 @dataclass(frozen=True)
@@ -194,32 +136,15 @@ class Known:
         return cls(Space.load(folder), Texts.load(folder / "key.arrow"), matrix, label)
 
 
-@dataclass(frozen=True)
-class NearestProducts(_PerTask):
+class NearestProducts(PerTask[Known]):
     """`Known` of each task."""
 
-    held: dict[str, Known]
+    of = Known
 
     @classmethod
-    def make(cls, bench: Bench, name: str) -> NearestProducts:
-        """Of train."""
-        return cls({t: Known.fit(lesson(bench.data, t, "train")) for t in asked_numbers(bench)})
-
-    def refit(self, bench: Bench, name: str) -> NearestProducts:
-        """Of all days."""
-        return self.make(bench, name)
-
-    def save(self, folder: Path) -> None:
-        """A folder a task."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for task, one in self.held.items():
-            one.save(folder / task)
-        write_json(folder / "tasks.json", list(self.held))
-
-    @classmethod
-    def load(cls, folder: Path) -> NearestProducts:
-        """What `save` wrote."""
-        return cls({task: Known.load(folder / task) for task in read_json(folder / "tasks.json")})
+    def fit(cls, data: Dataset, task: str, former: Known | None) -> Known:
+        """There is nothing to choose."""
+        return Known.fit(lesson(data, task, "train"))
 
 
 @dataclass(frozen=True)
@@ -244,31 +169,26 @@ class Medians:
         known = [[path for path in _prefixes(each.category) if path in self.at] for each in products]
         return np.array([self.at[each[-1] if each else self.everywhere] for each in known], np.float64)
 
-
-@dataclass(frozen=True)
-class CategoryMedian(_PerTask):
-    """`Medians` of each task."""
-
-    held: dict[str, Medians]
-
-    @classmethod
-    def make(cls, bench: Bench, name: str) -> CategoryMedian:
-        """Of train."""
-        return cls({t: Medians.fit(lesson(bench.data, t, "train")) for t in asked_numbers(bench)})
-
-    def refit(self, bench: Bench, name: str) -> CategoryMedian:
-        """Of all days."""
-        return self.make(bench, name)
-
     def save(self, folder: Path) -> None:
         """One file."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "medians.json", {task: dict(one.at) for task, one in self.held.items()})
+        write_json(folder / "medians.json", dict(self.at))
 
     @classmethod
-    def load(cls, folder: Path) -> CategoryMedian:
+    def load(cls, folder: Path) -> Medians:
         """What `save` wrote."""
-        return cls({task: Medians(at) for task, at in read_json(folder / "medians.json").items()})
+        return cls(read_json(folder / "medians.json"))
+
+
+class CategoryMedian(PerTask[Medians]):
+    """`Medians` of each task."""
+
+    of = Medians
+
+    @classmethod
+    def fit(cls, data: Dataset, task: str, former: Medians | None) -> Medians:
+        """There is nothing to choose."""
+        return Medians.fit(lesson(data, task, "train"))
 
 
 def _prefixes(path: str) -> list[str]:

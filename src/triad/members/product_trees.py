@@ -22,8 +22,8 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import ORDER, lightgbm
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
-from triad.members.bench import Bench
-from triad.members.product_plain import UNIT, Known, Lesson, _PerTask, asked_numbers, both, lesson, line, miss, ridge
+from triad.members.product_numbers import UNIT, Lesson, PerTask, both, lesson
+from triad.members.product_plain import Known, line, miss, ridge
 from triad.products.comparables import Comparables
 from triad.products.space import Said, said
 from triad.texts import Texts
@@ -172,21 +172,15 @@ class Grown:
         return cls(Known.load(folder), axes, weights, Usual(**numbers["usual"]), booster, *chosen)
 
 
-@dataclass(frozen=True)
-class ProductTrees(_PerTask):
+class ProductTrees(PerTask[Grown]):
     """`Grown` of each task."""
 
-    held: dict[str, Grown]
+    of = Grown
 
     @classmethod
-    def make(cls, bench: Bench, name: str) -> ProductTrees:
-        """Of train, the trees and their leaves chosen on validation."""
-        return cls({task: Grown.fit(*both(bench.data, task)) for task in asked_numbers(bench)})
-
-    def refit(self, bench: Bench, name: str) -> ProductTrees:
-        """Of all days, with as many trees of as many leaves."""
-        data = bench.data
-        return ProductTrees({t: Grown.fit(lesson(data, t, "train"), None, o) for t, o in self.held.items()})
+    def fit(cls, data: Dataset, task: str, former: Grown | None) -> Grown:
+        """Trees and their leaves are chosen on validation."""
+        return Grown.fit(*both(data, task)) if former is None else Grown.fit(lesson(data, task, "train"), None, former)
 
     def comparables(self, data: Dataset, rows: Ints, task: str, count: int) -> list[list[tuple[str, float, float]]]:
         """(n,) key, label and likeness of the nearest products that were learned from and share a word with it."""
@@ -200,15 +194,3 @@ class ProductTrees(_PerTask):
     def drivers(self, data: Dataset, rows: Ints, task: str) -> list[dict[str, float]]:
         """See `Grown.drivers`."""
         return self.held[task].drivers(said(data.units[UNIT], rows))
-
-    def save(self, folder: Path) -> None:
-        """A folder a task."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for task, one in self.held.items():
-            one.save(folder / task)
-        write_json(folder / "tasks.json", list(self.held))
-
-    @classmethod
-    def load(cls, folder: Path) -> ProductTrees:
-        """What `save` wrote."""
-        return cls({task: Grown.load(folder / task) for task in read_json(folder / "tasks.json")})

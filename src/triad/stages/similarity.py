@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
-from functools import partial
 from typing import TYPE_CHECKING
 
-from triad.artifacts import ARTIFACTS, replacing
-from triad.config.members import RECIPES
-from triad.examples.dataset import load
-from triad.members.bench import Bench
-from triad.members.pretrained import item_vectors
+from triad.members.of_stage import write_members
 from triad.members.registry import make_members
 
 if TYPE_CHECKING:
@@ -23,10 +17,4 @@ log = logging.getLogger("triad.similarity")
 def similarity(params: Params) -> None:
     """artifacts/features + artifacts/pretrain → artifacts/similarity."""
     log.info("%s", params.similarity)
-    started, target = time.monotonic(), ARTIFACTS / "similarity"
-    data = load(ARTIFACTS / "features")
-    members = make_members("similarity", Bench(data, params, partial(item_vectors, ARTIFACTS / "pretrain", data)))
-    with replacing(target) as folder:
-        for name, member in members.items():
-            member.save(folder / RECIPES[name].folder)
-    log.info("%s · %.1f s · %s", ", ".join(members), time.monotonic() - started, target)
+    write_members("similarity", params, lambda bench: make_members("similarity", bench))
