@@ -47,7 +47,7 @@ SEEN = {"kind": "binary", "label": "column", "column": "seen", "given": "click"}
 SPEND = {"kind": "regression", "label": "spend"}
 
 
-@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_config_fits(overlay: Path) -> None:
     parse(merge(SHIPPED, yaml.safe_load(overlay.read_text())), overlay.name)
 

@@ -19,6 +19,7 @@ from triad.config.params import Params, parse
 from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
 from triad.errors import TriadError
+from triad.evaluation.notes import SETTLED, trained
 from triad.examples.dataset import Dataset, load, save
 from triad.features.dataset import Streams
 from triad.members.network import NetworkScorer
@@ -116,6 +117,16 @@ def test_half_precision_is_for_gpus() -> None:
     with pytest.raises(TriadError, match=r"runtime\.precision"):
         settle(RuntimeParams(device="cpu", precision="mixed_bfloat16"), 1)
     assert settle(RuntimeParams(device="cpu"), 1) == Runtime("cpu", "float32", "auto")
+
+
+@pytest.mark.parametrize(("dial", "repeats"), [("auto", True), ("on", True), ("off", False)])
+def test_whether_trainings_repeat_is_a_dial_and_stands_in_the_report(dial, repeats: bool) -> None:
+    runtime = settle(RuntimeParams(device="cpu", determinism=dial), 1)
+    assert runtime.is_deterministic == repeats
+    assert tuple(runtime.figures) == SETTLED
+    said = "repeatable bit for bit" if repeats else "not repeatable (runtime.determinism: off)"
+    assert trained(runtime.figures) == {"Training": f"on a CPU, float32, {said}"}
+    assert trained({}) == {}
 
 
 @pytest.mark.parametrize(("xla", "short", "long"), [("auto", False, True), ("on", True, True), ("off", False, False)])

@@ -32,6 +32,12 @@ class RuntimeParams(Section):
     xla: Literal["auto", "on", "off"] = "auto"
     """auto: long trainings on a CPU are compiled, and none on a GPU (`training/runtime.py`)."""
 
+    determinism: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="on: two trainings on one machine end in the same weights, bit for bit; off: operations may add in "
+        "any order and run side by side; auto: on",
+    )
+
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
         description="where features and refit read events: in this process, or on an Apache Spark cluster; both make "

@@ -59,5 +59,18 @@ def lineage(data: Dataset, window: Window, code: Mapping[str, Any], seed: int) -
     }
 
 
+SETTLED = ("on_gpu", "in_half_precision", "deterministic")
+"""Of fine-tuning's metrics, what `runtime` came to."""
+
+
+def trained(finetuned: Mapping[str, float]) -> dict[str, str]:
+    """How the networks were trained, as shown; nothing where fine-tuning did not say."""
+    if not finetuned.keys() >= set(SETTLED):
+        return {}
+    on_gpu, in_half, repeats = (bool(finetuned[name]) for name in SETTLED)
+    repeated = "repeatable bit for bit" if repeats else "not repeatable (runtime.determinism: off)"
+    return {"Training": f"on a {'GPU' if on_gpu else 'CPU'}, {'mixed bfloat16' if in_half else 'float32'}, {repeated}"}
+
+
 def _day(data: Dataset, split: str, end: int) -> str:
     return str(np.datetime64(data.meta.windows[split][end] - end, "us").astype("datetime64[D]"))

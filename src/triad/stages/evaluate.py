@@ -18,7 +18,7 @@ from triad.evaluation import figures, gate, importance, intervals, retrieval
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, assess
 from triad.evaluation.assess import ORACLE as TRUTH
 from triad.evaluation.figures import Rows
-from triad.evaluation.notes import lineage, notes, source_gate
+from triad.evaluation.notes import SETTLED, lineage, notes, source_gate, trained
 from triad.evaluation.oracle import oracle
 from triad.evaluation.report import Evidence, render
 from triad.evaluation.scoring import examples, score_champion, score_members, score_naive, thresholds
@@ -84,6 +84,7 @@ def evaluate(params: Params) -> None:
         "ranking": figures.ranking_rows(results, test, models),
         "importance": importance.rows_of(rests_on),
     }
+    finetuned = _read("finetune/metrics.json")
     page = render(
         Evidence(
             tasks=tasks,
@@ -96,12 +97,12 @@ def evaluate(params: Params) -> None:
             ranking=tables["ranking"],
             fusion={"record": fused.record, "weights": fused.weights},
             validation=_read("validate/report/result.json"),
-            lineage=lineage(data, test, git(), settings.seed),
+            lineage=lineage(data, test, git(), settings.seed) | trained(finetuned),
             examples=examples(
                 fused, data, test, shop.titles, people=settings.examples, k=settings.k, seed=settings.seed
             ),
             pretrain=_read("pretrain/metrics.json"),
-            source=source_gate(_read("finetune/metrics.json")),
+            source=source_gate(finetuned),
             refitted=refitted,
             importance=rests_on,
             notes=[
@@ -113,6 +114,7 @@ def evaluate(params: Params) -> None:
     )
     numbers = metrics | ({} if searched is None else {"retrieval": searched})
     numbers |= {"intervals": covered} if covered else {}
+    numbers |= {"training": settled} if (settled := {k: finetuned[k] for k in SETTLED if k in finetuned}) else {}
     _write(page, verdict, numbers, tables, score_table(data, test, models[FUSED]))
     log.info("\n%s", summary(metrics, verdict))
     size = (len(test.rows), len(test.queries), len(models), time.monotonic() - started, OUTPUT)

@@ -73,7 +73,7 @@ def finetune(params: Params) -> None:
         named = {"best_epoch": best["epoch"], **{name: best[name] for name in best if name.startswith("validation_")}}
         metrics |= {f"{unit}_{name}" if unit else name: value for name, value in named.items()}
     metrics["learned_from_source"] = float(has_learned)
-    metrics |= of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
+    metrics |= runtime.figures | of_source | sizes(ranker.network.trunk, params.finetune if has_learned else None)
     if not workers.is_first():
         return
     target = ARTIFACTS / "finetune"

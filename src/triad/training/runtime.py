@@ -37,6 +37,16 @@ class Runtime:
     xla: Literal["auto", "on", "off"]
     tables: Literal["auto", "whole", "touched"] = "auto"
     workers: int = 1
+    is_deterministic: bool = True
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What was settled on, as numbers beside those of the training."""
+        return {
+            "on_gpu": float(self.device == "gpu"),
+            "in_half_precision": float(self.precision != "float32"),
+            "deterministic": float(self.is_deterministic),
+        }
 
     def compiles(self, steps: int, *, touched: bool = False) -> bool:
         """Whether a training of so many steps is worth compiling (`COMPILE_STEPS`), where rows learn when `touched`."""
@@ -53,9 +63,10 @@ class Runtime:
 def settle(params: RuntimeParams, seed: int, *, shared: bool = False) -> Runtime:
     """Choose device, precision and compiler, and seed everything. Call it before anything else touches TensorFlow.
 
-    Runs repeat bit for bit on one machine: operations are chosen deterministic, and one operation runs at a time,
-    because the order in which two finish may change a sum (`inter_op` threads; those within an operation stay free).
-    Of some hundred resumed runs two differed in last bits all the same, for a cause that was not found.
+    Runs repeat bit for bit on one machine, unless `params.determinism` is off: operations are chosen deterministic, and
+    one operation runs at a time, because the order in which two finish may change a sum (`inter_op` threads; those
+    within an operation stay free). Of some hundred resumed runs two differed in last bits all the same, for a cause
+    that was not found.
 
     Args:
         shared: join the other processes that train with this one (`training/workers.py`).
@@ -63,7 +74,9 @@ def settle(params: RuntimeParams, seed: int, *, shared: bool = False) -> Runtime
     Raises:
         TriadError: a GPU is asked for and none is there, half precision on a CPU is, or processes cannot meet.
     """
-    _one_operation_at_a_time()
+    is_deterministic = params.determinism != "off"
+    if is_deterministic:
+        _one_operation_at_a_time()
     gpus = tf.config.list_physical_devices("GPU")
     if params.device == "gpu" and not gpus:
         raise TriadError(
@@ -83,8 +96,9 @@ def settle(params: RuntimeParams, seed: int, *, shared: bool = False) -> Runtime
     precision = "float32" if params.precision == "auto" else params.precision
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    return Runtime(device, precision, params.xla, params.tables, params.workers)
+    if is_deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return Runtime(device, precision, params.xla, params.tables, params.workers, is_deterministic)
 
 
 def _one_operation_at_a_time() -> None:
