@@ -4,53 +4,55 @@
     python benchmarks/service.py hint3 --encoder FOLDER --seeds 3
     python benchmarks/service.py amazon_qa --encoder FOLDER
 
-FOLDER holds a BERT-like encoder (`text.encoder`); the data lies below the folder that TRIAD_DATASETS names. Weights and
-strengths are chosen on train (HINT3: three folds) and validation (Amazon: a fifth of the products). Intervals are 95 %,
-from a bootstrap of messages; of Amazon of products.
-
-HINT3, three models. `words`: logistic regression on words. `linear`: on words, letters and vectors, as the member
-`text_linear`. `tuned`: the mean of `linear` and of the nearest messages in a space that the shop's own messages tuned
-(supervised contrastive loss, Khosla et al. 2020, arXiv:2004.11362), whose confidence also counts the cosines to the
-nearest message in both spaces.
+FOLDER holds a BERT-like encoder (`text.encoder`); the data lies below the folder that TRIAD_DATASETS names. HINT3: the
+members that a night makes; a fold of train by md5 chooses, then all of train is learned of. Amazon: a fifth of the
+products chooses. Intervals are 95 %, from a bootstrap of messages; of Amazon of products.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import hashlib
 import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy.sparse import csr_array, hstack
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, log_loss, recall_score, roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.metrics import f1_score, recall_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from triad.config.text import TextParams
+from triad.config.tasks import TaskParams
+from triad.config.text import TextParams, TuningParams
 from triad.datasets.base import folder
+from triad.examples.dataset import Dataset, nobody
+from triad.examples.messages import Messages
+from triad.features.dataset import SPLITS, Meta
+from triad.features.splits import folds
+from triad.members.bench import Bench
+from triad.members.text_linear import BagOfWords, TextLinear
+from triad.members.text_tuned import TextTuned
 from triad.statistics.choices import PRECISION
+from triad.tasks.intent import OUT_OF_SCOPE
 from triad.text.bags import Bag
 from triad.text.encoder import encoder_of
 from triad.text.masking import masked
 from triad.text.terms import plain, terms
 from triad.text.vectors import STORE, Vectors
+from triad.texts import Texts
 
 SHOPS = ("curekart", "powerplay11", "sofmattress")
 NOTHING = "NO_NODES_DETECTED"
-WEIGHTS = (1.0, 1.5)  # of the vector beside words and letters
-EPOCHS, RATE, HEAT, BATCH, OF_CLASS = 10, 5e-5, 0.1, 64, 4
-SHARPNESS = 20.0  # of the nearest messages, as the member `nearest_text` chooses
 RESAMPLES = 1000
 
 
@@ -118,113 +120,64 @@ def simulated(seed: int, encoder: str) -> None:
 
 
 def hint3(shop: str, encoder: str, seeds: int) -> None:
-    """A line a model and seed."""
+    """A line a model, of the members that a night makes; of `text_tuned` one a transfer and seed."""
     (said, intent), (later, truth) = (_messages(shop, part) for part in ("train", "test"))
-    frozen = Vectors(_encoder(encoder), STORE)
-    vectors = frozen.of(said), frozen.of(later)
     classes, label = np.unique(intent, return_inverse=True)
     inside = truth != NOTHING
-    right = np.searchsorted(classes, np.where(inside, truth, classes[0]))
+    right = 1 + np.searchsorted(classes, np.where(inside, truth, classes[0]))
+    data = _night([*said, *later], np.concatenate([1 + label, np.where(inside, right, 0)]), classes, len(said))
     print(
         f"\n{shop}: {len(said)} train messages, {len(classes)} intents; "
-        f"test: {inside.sum()} in scope, {(~inside).sum()} not"
+        f"test: {inside.sum()} in scope, {(~inside).sum()} not",
+        flush=True,
     )
-    words, bag = Bag.fit(said, ("words",)), Bag.fit(said)
-    counts = bag.matrix(said), bag.matrix(later)
-    scores = _logistic([words.matrix(said)], [words.matrix(later)], label, [0.0])
-    _show("words", scores, scores.max(axis=1), right, inside)
-    spaces, ends = (
-        [csr_array(hstack([side, w * own], format="csr")) for w in WEIGHTS]
-        for side, own in zip(counts, vectors, strict=True)
+    shown = functools.partial(_show, right=right, inside=inside)
+    shown("bag_of_words", _learned(BagOfWords, data, encoder))
+    shown("text_linear", _learned(TextLinear, data, encoder))
+    shown("text_tuned, frozen", _learned(TextTuned, data, encoder, transfer="frozen"))
+    for transfer in ("delta", "full"):
+        began, each = time.monotonic(), []
+        for seed in range(1, seeds + 1):
+            each.append(_learned(TextTuned, data, encoder, transfer=transfer, seed=seed))
+            shown(f"text_tuned, {transfer}, seed {seed}", each[-1])
+        print(f"{(time.monotonic() - began) / seeds:.0f} s each, of which half chooses", file=sys.stderr, flush=True)
+        if seeds > 1:
+            shown(f"text_tuned, {transfer}, mean of {seeds} seeds' scores", np.mean(each, axis=0))
+
+
+def _night(said: Sequence[str], label: Any, intents: Any, train: int) -> Dataset:
+    """Messages whose first `train` teach, but for a fold by md5 that chooses; the others are test."""
+    ids = [f"m{number}" for number in range(len(said))]
+    split = np.where(folds(ids) == SPLITS.index("validation"), SPLITS.index("validation"), SPLITS.index("train"))
+    split[train:] = SPLITS.index("test")
+    text = Texts.of(said)
+    held = Messages(
+        message_id=Texts.of(ids),
+        text=text,
+        message=text.codes()[1],
+        tokens=np.zeros((len(ids), 1), np.int64),
+        split=split.astype(np.int8),
+        labels=np.asarray(label, np.float32)[:, None],
     )
-    linear = _logistic(spaces, ends, label, WEIGHTS)
-    _show("linear", linear, linear.max(axis=1), right, inside)
-    cosine = (vectors[1] @ vectors[0].T).max(axis=1)
-    together: list[tuple[Any, Any]] = []
-    for seed in range(1, seeds + 1):
-        known, asked = _tuned(encoder, said, later, label, seed)
-        together.append((_nearest(known, asked, label), (asked @ known.T).max(axis=1)))
-        _show_tuned(f"tuned, seed {seed}", linear, *together[-1], cosine, right=right, inside=inside)
-    near, close = (np.mean(parts, axis=0) for parts in zip(*together, strict=True))
-    _show_tuned(f"tuned, {seeds} seeds together", linear, near, close, cosine, right=right, inside=inside)
+    names = {"intent": (OUT_OF_SCOPE, *intents.tolist())}
+    meta = Meta({"messages": ("intent",)}, names, (), (), (), {}, 3, dict.fromkeys(SPLITS, (0, 0)), False, 0.0)
+    return nobody(meta, {"messages": held})
 
 
-def _show_tuned(name: str, linear: Any, near: Any, *cosines: Any, right: Any, inside: Any) -> None:
-    scores = (linear + near) / 2
-    _show(name, scores, scores.max(axis=1) + sum(cosines), right, inside)
+def _learned(member: Any, data: Dataset, encoder: str, **tuning: Any) -> Any:
+    """(test messages, classes) by the member that chose on the fold and then learned all that is not test."""
+    held, test = data.units["messages"], SPLITS.index("test")
+    text = TextParams(encoder=encoder, tuning=TuningParams(**tuning))
+    params: Any = SimpleNamespace(tasks={"intent": TaskParams(kind="choice", label="message_intent")}, text=text)
+    made = member.make(Bench(data, params, vectors=lambda: np.zeros((0, 0))), "benchmark")
+    whole = data.replaced(messages=replace(held, split=np.where(held.split == test, test, 0).astype(np.int8)))
+    served = made.refit(Bench(whole, params, vectors=lambda: np.zeros((0, 0))), "benchmark")
+    return served.predict(data, np.flatnonzero(held.split == test))["intent"]
 
 
-def _nearest(known: Any, asked: Any, label: Any) -> Any:
-    """(n, classes) shares of weight e^(sharpness · cosine)."""
-    weight = np.exp(SHARPNESS * (asked @ known.T))
-    return weight @ np.eye(int(label.max()) + 1)[label] / weight.sum(axis=1, keepdims=True)
-
-
-def _logistic(spaces: Sequence[Any], ends: Sequence[Any], label: Any, weights: Sequence[float]) -> Any:
-    """(n, classes) by the space and strength of least log loss in three folds of train, where all hold an intent."""
-    folds, often = StratifiedKFold(3, shuffle=True, random_state=0), np.bincount(label)[label] >= 3
-    best, found = np.inf, None
-    for place in range(len(weights)):
-        for strength in (3.0, 10.0, 30.0):
-            model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-            held = cross_val_predict(model, spaces[place], label, cv=folds, method="predict_proba")
-            if (loss := log_loss(label[often], held[often], labels=range(held.shape[1]))) < best:
-                best, found = loss, (place, strength)
-    assert found is not None
-    model = LogisticRegression(C=found[1], max_iter=500, tol=1e-3).fit(spaces[found[0]], label)
-    return model.predict_proba(ends[found[0]])
-
-
-def _tuned(encoder: str, said: Sequence[str], later: Sequence[str], label: Any, seed: int) -> tuple[Any, Any]:
-    """Vectors of both by an encoder whose layers learned that messages of one intent lie together."""
-    import tensorflow as tf
-
-    bert = _encoder(encoder)
-    began = time.monotonic()
-    bert._weights = {name: tf.Variable(value) for name, value in bert._weights.items()}
-    taught = [value for name, value in bert._weights.items() if "word_embeddings" not in name]
-    first, second = ([tf.Variable(tf.zeros_like(each)) for each in taught] for _ in range(2))
-    count = tf.Variable(0.0)
-
-    @tf.function
-    def step(ids: Any, real: Any, of: Any, rate: Any) -> Any:
-        with tf.GradientTape() as tape:
-            luck = tf.random.stateless_uniform(tf.shape(real), [seed, tf.cast(count, tf.int32)])
-            kept = tf.cast((luck > 0.1) | (tf.range(real.shape[1])[None] == 0), tf.float32)  # some words are not seen
-            vector = bert._forward(ids, real * kept)
-            apart = 1 - tf.eye(ids.shape[0])
-            same = tf.cast(of[:, None] == of[None], tf.float32) * apart
-            chance = tf.nn.log_softmax(tf.matmul(vector, vector, transpose_b=True) / HEAT - (1 - apart) * 1e9, axis=1)
-            fellows = tf.reduce_sum(same, axis=1)
-            losses = -tf.reduce_sum(tf.where(same > 0, chance, 0.0), axis=1) / tf.maximum(fellows, 1)
-            loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(tf.cast(fellows > 0, tf.float32)), 1)
-        gradients, _ = tf.clip_by_global_norm([tf.convert_to_tensor(g) for g in tape.gradient(loss, taught)], 1.0)
-        count.assign_add(1.0)
-        for value, gradient, mean, square in zip(taught, gradients, first, second, strict=True):
-            mean.assign(0.9 * mean + 0.1 * gradient)
-            square.assign(0.999 * square + 0.001 * gradient**2)
-            move = (mean / (1 - 0.9**count)) / (tf.sqrt(square / (1 - 0.999**count)) + 1e-8)
-            value.assign_sub(rate * (move + 0.01 * value))  # AdamW
-        return loss
-
-    random, tokens = np.random.default_rng(seed), [each.ids[:32] for each in bert.tokenizer.encode_batch(list(said))]
-    of_class = [np.flatnonzero(label == each) for each in range(int(label.max()) + 1)]
-    steps = EPOCHS * max(1, len(said) // BATCH)
-    for number in range(steps):
-        some = random.permutation(len(of_class))[: BATCH // OF_CLASS]
-        rows = np.concatenate([random.choice(of_class[c], OF_CLASS, replace=len(of_class[c]) < OF_CLASS) for c in some])
-        width = 8 * -(-max(len(tokens[row]) for row in rows) // 8)
-        ids, real = np.zeros((len(rows), width), np.int32), np.zeros((len(rows), width), np.float32)
-        for place, row in enumerate(rows):
-            ids[place, : len(tokens[row])], real[place, : len(tokens[row])] = tokens[row], 1
-        rate = RATE * min(1, (number + 1) / (0.1 * steps)) * (steps - number) / steps
-        step(tf.constant(ids), tf.constant(real), tf.constant(label[rows]), tf.constant(rate, tf.float32))
-    print(f"tuned in {time.monotonic() - began:.0f} s, {steps} steps", file=sys.stderr, flush=True)
-    return bert.encode(said), bert.encode(later)
-
-
-def _show(name: str, p: Any, confidence: Any, right: Any, inside: Any) -> None:
-    random, hit, named = np.random.default_rng(0), p.argmax(axis=1) == right, p.argmax(axis=1)
+def _show(name: str, p: Any, *, right: Any, inside: Any) -> None:
+    random, named, confidence = np.random.default_rng(0), 1 + p[:, 1:].argmax(axis=1), p[:, 1:].max(axis=1)
+    hit = named == right
     order = np.argsort(-confidence)
     good = np.cumsum((hit & inside)[order]) / np.arange(1, len(order) + 1) >= PRECISION
     rows = [random.integers(0, len(p), len(p)) for _ in range(RESAMPLES)]

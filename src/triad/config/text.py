@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
@@ -26,6 +28,20 @@ class ScratchParams(Section):
         return self
 
 
+class TuningParams(Section):
+    """`text.tuning`: what the member `text_tuned` adds to the encoder for this shop's messages, F_φ = F_θ + Δφ."""
+
+    transfer: Literal["frozen", "delta", "full"] = Field(
+        default="delta",
+        description="delta: a low-rank sum beside each fixed matrix of a layer; full: every weight but the table of "
+        "subwords; frozen: nothing",
+    )
+    rank: int = Field(default=8, ge=1, description="delta: rank of what is added to a matrix")
+    epochs: int = Field(default=10, ge=1, description="how often all messages are seen, about")
+    steps: int = Field(default=400, ge=1, description="of 64 messages, at most")
+    seed: int = Field(default=1, ge=0)
+
+
 class TextParams(Section):
     """One encoder for every text."""
 
@@ -38,3 +54,4 @@ class TextParams(Section):
         "computed once a distinct text and kept in .triad/vectors",
     )
     scratch: ScratchParams = ScratchParams()
+    tuning: TuningParams = TuningParams()

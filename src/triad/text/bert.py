@@ -1,6 +1,6 @@
 """A BERT-like encoder from a folder as Hugging Face lays it out, in Keras ops: `config.json`, `tokenizer.json`,
 `model.safetensors`. The mean of the last layer's states is the text's vector (Reimers and Gurevych 2019,
-arXiv:1908.10084). Dropout has no part: the encoder is frozen.
+arXiv:1908.10084). Dropout has no part: who tunes an encoder (`text/tuning.py`) makes another of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from triad.arrays import Floats
@@ -45,6 +45,18 @@ class Bert:
         self.fingerprint = digest.hexdigest()[:16]
         self._weights = {name: ops.convert_to_tensor(array, "float32") for name, array in weights.items()}
         self._states = _compiled(self._forward)
+        self._is_tuned = False
+
+    @property
+    def weights(self) -> dict[str, Floats]:
+        """Name → array."""
+        return {name: np.asarray(ops.convert_to_numpy(value)) for name, value in self._weights.items()}
+
+    def with_weights(self, weights: dict[str, Any]) -> Bert:
+        """The same encoder with other weights. Its `fingerprint` is of what it was made from: keep no vectors by it."""
+        other = Bert(self.folder, self.config, weights, self.tokenizer)
+        other._is_tuned = True
+        return other
 
     @classmethod
     def load(cls, folder: Path) -> Bert:
@@ -87,10 +99,12 @@ class Bert:
         return vectors
 
     def save(self, folder: Path) -> None:
-        """Copy its files."""
+        """Copy its files, or write its own weights."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in FILES[:2] if self._is_tuned else FILES:
             shutil.copyfile(self.folder / name, folder / name)
+        if self._is_tuned:
+            save_file(self.weights, folder / FILES[2])
 
     def _forward(self, ids: Any, real: Any) -> Any:
         return pooled(states(self._weights, self.config, ids, real), real)

@@ -1,0 +1,119 @@
+"""What is added to a pretrained encoder for a shop's own messages, and the member that answers with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from make_encoder import make_encoder
+
+from triad.config.tasks import TaskParams
+from triad.config.text import TextParams, TuningParams
+from triad.errors import TriadError
+from triad.examples.dataset import Dataset, nobody
+from triad.examples.messages import Messages
+from triad.features.dataset import SPLITS, Meta
+from triad.members.bench import Bench
+from triad.members.registry import load_member, make_member
+from triad.text.bert import Bert
+from triad.text.tuning import tuned
+from triad.texts import Texts
+
+SAID = [f"{first} {second}".strip() for first in ("red", "shoe", "鞋", "shoes") for second in ("", "red", "shoe", "鞋")]
+ANSWER = np.array([1 + ("red" in text) + 2 * ("鞋" in text) for text in SAID])
+TASK = {"intent": TaskParams(kind="choice", label="message_intent")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+def apart(bert: Bert) -> float:
+    """Cosine of texts with one answer, over that of texts with different ones."""
+    vectors = bert.encode(SAID)
+    same = (ANSWER[:, None] == ANSWER) & ~np.eye(len(SAID), dtype=bool)
+    cosine = vectors @ vectors.T
+    return float(cosine[same].mean() - cosine[ANSWER[:, None] != ANSWER].mean())
+
+
+@pytest.mark.parametrize("transfer", ["frozen", "delta", "full"])
+def test_what_may_change_changes_and_texts_with_one_answer_come_together(
+    folder: Path, tmp_path: Path, transfer: Any
+) -> None:
+    theta = Bert.load(folder)
+    phi = tuned(theta, [(SAID, ANSWER)], TuningParams(transfer=transfer, rank=2, epochs=40, steps=20))
+    moved = {name for name, value in phi.weights.items() if not np.array_equal(value, theta.weights[name])}
+    layers = {name for name, value in theta.weights.items() if value.ndim == 2 and ".layer." in name}
+    if transfer == "frozen":
+        assert phi is theta
+        return
+    if transfer == "delta":
+        assert moved == layers
+        difference = (
+            phi.weights["encoder.layer.0.intermediate.dense.weight"]
+            - theta.weights[next(iter(name for name in layers if "layer.0.intermediate" in name))]
+        )
+        assert np.linalg.matrix_rank(difference, tol=1e-5) <= 2
+    else:
+        assert layers < moved and "embeddings.word_embeddings.weight" not in moved
+    assert apart(phi) > apart(theta)
+    phi.save(tmp_path)
+    np.testing.assert_allclose(Bert.load(tmp_path).encode(SAID), phi.encode(SAID), atol=1e-5)
+
+
+def test_texts_that_all_have_one_answer_teach_nothing(folder: Path) -> None:
+    theta = Bert.load(folder)
+    assert tuned(theta, [(SAID, np.ones(len(SAID), int)), ([], np.zeros(0, int))], TuningParams()) is theta
+
+
+def night(split: Any) -> Dataset:
+    text = Texts.of([*SAID, *SAID, "zzz"])
+    held = Messages(
+        message_id=Texts.of([f"m{number}" for number in range(len(text))]),
+        text=text,
+        message=text.codes()[1],
+        tokens=np.zeros((len(text), 1), np.int64),
+        split=np.asarray(split, np.int8),
+        labels=np.array([*ANSWER, *ANSWER, 0], np.float32)[:, None],
+    )
+    names = {"intent": ("out_of_scope", "a", "b", "c", "d")}
+    meta = Meta({"messages": ("intent",)}, names, (), (), (), {}, 3, dict.fromkeys(SPLITS, (0, 0)), False, 0.0)
+    return nobody(meta, {"messages": held})
+
+
+def bench(data: Dataset, encoder: str, transfer: Any = "delta") -> Bench:
+    text = TextParams(encoder=encoder, tuning=TuningParams(transfer=transfer, epochs=40, steps=10))
+    return Bench(data, SimpleNamespace(tasks=TASK, text=text), vectors=lambda: np.zeros((0, 0)))  # type: ignore[arg-type]
+
+
+def test_a_member_answers_from_the_tuned_space_and_doubts_what_is_far(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = night([*[0] * len(SAID), *[1] * len(SAID), 3])
+    made: Any = make_member("text_tuned", bench(data, str(folder)))
+    rows = np.arange(len(data.units["messages"].split))
+    scores = made.predict(data, rows)["intent"]
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert (1 + scores[:-1, 1:].argmax(axis=1) == [*ANSWER, *ANSWER]).mean() > 0.9
+    assert scores[-1, 0] > scores[:-1, 0].mean()  # it met no such word
+    made.save(tmp_path / "member")
+    np.testing.assert_allclose(
+        load_member("text_tuned", tmp_path / "member").predict(data, rows)["intent"], scores, atol=1e-3
+    )
+    whole = night([0] * len(rows))
+    again: Any = made.refit(bench(whole, str(folder)), "text_tuned")
+    assert len(again.known["intent"].label) == len(rows)
+    assert (again.known["intent"].sharpness, again.known["intent"].odds) == (
+        made.known["intent"].sharpness,
+        made.known["intent"].odds,
+    )
+
+
+def test_an_encoder_is_asked_for() -> None:
+    with pytest.raises(TriadError, match="no vectors that could be tuned"):
+        make_member("text_tuned", bench(night([*[0] * len(SAID), *[1] * len(SAID), 3]), "words"))
