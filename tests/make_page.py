@@ -140,12 +140,29 @@ ANSWERED = {
     "because": {"reply": [{"word": "parcel", "words": "parcel", "value": 0.6}]},
 }
 REFUSED = ANSWERED | {"intent": None, "intent_score": 0.3, "reply": None, "reply_score": 0.2, "reply_source": None}
+PATCHES = [
+    {"row": at // 4, "column": at % 4, "grid": 4, "words": f"patch {at}", "value": 0.3 - at / 30} for at in range(16)
+]
+CLASS = {
+    "item_id": "n",
+    "picture": "read",
+    "category": "home/shelves",
+    "category_score": 0.8,
+    "because": {"category": {"patches": PATCHES, "words": [{"word": "oak", "words": HOSTILE[1], "value": 0.4}]}},
+}
+OTHERWISE = {"if": f"its brand were {HOSTILE[0]}", "price_cents": 7777, "low_cents": 5555, "high_cents": 9999}
+OVERALL = {
+    "task": "click",
+    "rests_on": [{"of": "where it is shown", "value": 0.54}, {"of": HOSTILE[0], "value": 0.22}],
+    "by_price": [{"at": "80 %", "value": 0.026}, {"at": "100 %", "value": 0.021}],
+    "by_time_away": [{"after": "1 day", "value": 0.02}],
+}
 POSTED: dict[str, Any] = {
     "recommend": {"items": ITEMS, "why_sums_to": "score"},
     "similar": {"items": ITEMS[:4]},
     "search": {"items": ITEMS[:3], "match": "corrected"},
-    "price": {"rows": [PRICE]},
-    "classify": {"rows": [{"item_id": "n", "picture": "read", "category": "home/shelves", "category_score": 0.8}]},
+    "price": {"rows": [PRICE | {"changes": [OTHERWISE]}]},
+    "classify": {"rows": [CLASS]},
     "advise": {"items": [ADVICE]},
     "forecast": {"items": [COMING]},
     "score": {"items": [{"click": 0.1, "changes": [{"if": "a tenth dearer", "click": 0.05}]}]},
@@ -166,6 +183,7 @@ def complete() -> tuple[FastAPI, list[Any]]:
         "/merchant": {"model": "triad", "versions": VERSIONS, "may_roll_back": True, "delivery": None},
         "/merchant/why/2": "verdict PASS",
         "/health": {"version": "2"},
+        "/importance": {"tasks": [OVERALL]},
     }
     for path, told in gets.items():
         app.get(path)(lambda told=told: told)

@@ -153,6 +153,12 @@ def test_a_product_is_priced_described_and_sorted(whole: Any, browser: Browser, 
     sent = {name: body for name, body, _ in whole[1]}
     assert sent["price"]["tables"]["items"][0]["attributes"] == '{"weight_g":900,"material":"oak"}'
     assert sent["classify"]["tables"]["items"][0]["image_path"].startswith("data:image/jpeg;base64,")
+    browser.click("#price summary")
+    browser.wait("/€77.77/.test(document.querySelector('#price table').textContent)")
+    browser.click("#classify summary")
+    browser.wait("document.querySelectorAll('#classify .patches span').length === 16")
+    assert "patch 0" in browser.text("#classify") and HOSTILE[1] in browser.text("#classify")
+    assert [body for name, body, _ in whole[1] if name == "classify"][-1]["why"] is True
     browser.click("#picked button")
     browser.wait("document.querySelector('#advise form')")
     browser.click("#advise form button")
@@ -167,6 +173,9 @@ def test_a_product_is_priced_described_and_sorted(whole: Any, browser: Browser, 
 def test_a_rollback_asks_for_a_yes_and_the_key(whole: Any, browser: Browser) -> None:
     browser.click('nav a[href="#merchant"]')
     browser.wait("document.querySelectorAll('#versions tbody tr').length === 2")
+    browser.click("#overall summary")
+    browser.wait("document.querySelectorAll('#overall table').length === 3")
+    assert "54 %" in browser.text("#overall") and "2.60 %" in browser.text("#overall")
     browser.click("#versions tbody tr:nth-child(2) .doing button:last-child")
     browser.click("#back-do")  # the form wants both first
     browser.click("#back-sure")

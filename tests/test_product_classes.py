@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.testclient import TestClient
 from make_workspace import checkout, remove, run, run_stages
 
 from triad.config.features import FeaturesParams
@@ -26,14 +30,20 @@ from triad.features.build import fit
 from triad.features.state import State
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
+from triad.images.decoding import decode
+from triad.images.encoder import SIZE
+from triad.images.files import read
+from triad.images.patches import GRID, as_data, painted
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.product_linear import ProductLinear, ProductSpace
 from triad.misfiled import found
+from triad.serving import by_patches, desk, refusals
 from triad.sources.simulated import simulate
 from triad.statistics.confident import doubtful
 from triad.tables import connect
 from triad.tracking.asked import answer
+from triad.tracking.classifying import scores_of
 from triad.tracking.serving import ServingModel
 
 TASKS = {"category": TaskParams(kind="multiclass", label="product_class", column="category")}
@@ -150,6 +160,67 @@ def test_a_served_model_classes_what_is_sent_and_says_what_it_saw(
     ):
         row = ask(model, image_path=sent, description="\x00 红鞋 🙂" * 500)
         assert why in row["picture"] and 0 < row["category_score"] <= 1
+
+
+def test_words_and_patches_each_sum_to_the_class_they_carry_and_are_kept_nowhere(
+    model: SimpleNamespace, tables: dict[str, pa.Table]
+) -> None:
+    served: Any = model
+    item = next(row for row in tables["items"].to_pylist() if row["image_path"] and "lamp" in row["title"])
+    product = {name: item[name] or "" for name in ("item_id", "title", "description", "image_path")}
+    before = {path: path.stat().st_mtime_ns for path in Path(".triad").rglob("*")}
+    for said in (product, {**product, "title": "", "description": ""}, {**product, "title": "two\nlines"}):
+        found = by_patches.of_product(served, said)["category"]
+        score = ask(model, **said)["category_score"]
+        for parts in (found.words, found.patches):
+            assert sum(part.value for part in parts) == pytest.approx(score, abs=1e-6)
+        assert {part.place for part in found.patches} == {None, *range(GRID**2)}
+    assert {path: path.stat().st_mtime_ns for path in Path(".triad").rglob("*")} == before
+    assert by_patches.of_product(served, {**product, "image_path": "/etc/passwd"})["category"].patches == []
+    assert "lamp" in [word.text for word in by_patches.of_product(served, product)["category"].words[:4]]
+
+
+def test_the_service_tells_which_words_and_patches_carry_a_class(
+    model: SimpleNamespace, tables: dict[str, pa.Table]
+) -> None:
+    item = next(row for row in tables["items"].to_pylist() if row["image_path"])
+    served: Any = SimpleNamespace(version="1", night=SimpleNamespace(model=model), lock=threading.Lock())
+    app, holder = FastAPI(), cast(Any, SimpleNamespace(now=served))
+    desk.add(app, holder, lambda of, **more: JSONResponse(more))
+    refusals.install(app)
+    sent = {name: item[name] for name in ("item_id", "title", "image_path")}
+    with TestClient(app) as client:
+        rows = client.post("/classify", json={"tables": {"items": [sent] * 5}, "why": True}).json()["rows"]
+        assert [("because" in row) for row in rows] == [True] * 3 + [False] * 2
+        told = rows[0]["because"]["category"]
+        for parts in told.values():
+            assert sum(part["value"] for part in parts) == pytest.approx(rows[0]["category_score"], abs=1e-6)
+        named = {part["words"] for part in told["patches"]}
+        assert {"top, left", "bottom, right"} < named and len(named) == 1 + GRID**2
+        plain = client.post("/classify", json={"tables": {"items": [sent]}}).json()["rows"]
+        assert plain == [{name: value for name, value in rows[0].items() if name != "because"}]
+        assert client.post("/price", json={"tables": {"items": [sent]}, "changes": True}).status_code == 501
+
+
+def test_a_class_falls_faster_without_the_patches_that_carry_it_than_without_any_others(
+    model: SimpleNamespace, tables: dict[str, pa.Table]
+) -> None:
+    served, random, falls = cast(Any, model), np.random.default_rng(0), []
+    pictured = [row for row in tables["items"].to_pylist() if row["image_path"]][:12]
+    for item in pictured:
+        said = {"item_id": "p", "title": "", "description": "", "image_path": item["image_path"]}
+        found = by_patches.of_product(served, said)["category"].patches
+        by_share = [part.place for part in sorted(found, key=lambda part: -part.value) if part.place is not None]
+        picture = decode(cast(bytes, read(None, item["image_path"])), SIZE)
+        orders = [by_share, *(random.permutation(GRID**2).tolist() for _ in range(2))]
+        left = np.array([[place not in order[:n] for place in range(GRID**2)] for order in orders for n in range(9)])
+        rows = {name: [said[name]] * len(left) for name in said}
+        rows["image_path"] = [as_data(each) for each in painted(cast(Any, picture), left)]
+        scores = scores_of(served.state, served.fused, rows, ["category"])["category"].reshape(len(orders), 9, -1)
+        curve = scores[:, :, scores[0, 0].argmax()]
+        fall = (curve[:, :1] - curve[:, 1:]).mean(axis=1)
+        falls.append(fall[0] - fall[1:].mean())
+    assert np.mean(falls) - 2 * np.std(falls) / np.sqrt(len(falls)) > 0, np.mean(falls)
 
 
 @pytest.mark.parametrize(

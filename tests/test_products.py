@@ -30,7 +30,7 @@ from triad.evaluation.intervals import intervals, sentences
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import window
-from triad.examples.products import Products
+from triad.examples.products import COLUMNS, Products
 from triad.features.build import fit, transform
 from triad.features.splits import folds
 from triad.fusion.fitting import fit_fusion
@@ -39,6 +39,7 @@ from triad.members.bench import Bench
 from triad.members.registry import make_member
 from triad.products.attributes import read
 from triad.schema import TABLES as CONTRACT
+from triad.serving import by_facts
 from triad.sources.simulated import simulate
 from triad.statistics import conformal
 from triad.tables import connect
@@ -233,6 +234,34 @@ def test_little_or_odd_words_get_an_answer_that_says_so(learned: Any) -> None:
     for wrong in ({}, {"items": []}, {"items": [{"title": "x"}]}, {"items": [{"item_id": "a", "title": 3}]}):
         with pytest.raises(TriadError):
             answer(learned, wrong, {"mode": "price", "k": 0})
+
+
+def test_what_would_change_a_price_is_what_is_asked_again_with_it(learned: Any) -> None:
+    items = learned.tables["items"].to_pylist()
+    product = {"item_id": "new"} | {n: items[0].get(n) or "" for n in COLUMNS if n != "image_path"}
+    product |= {"image_path": "", "attributes": '{"weight_g": 900}'}
+    names = [np.array([row[name] for row in items]) for name in ("category", "brand")]
+    night: Any = SimpleNamespace(model=learned, categories=names[0], brands=names[1])
+    found = by_facts.of_price(night, product)
+    assert 1 < len(found) <= by_facts.CHANGES
+    said = {name: value for name, value in product.items() if name != "item_id"}
+    usual = asked(learned, **said)["price_cents"]
+    moved = [abs(np.log(each.cents["price_cents"] / usual)) for each in found]
+    assert moved == sorted(moved, reverse=True) and moved[-1] > 0
+    told = {each.words: each.cents for each in found}
+    for words, cents in told.items():
+        assert cents["low_cents"] < cents["price_cents"] < cents["high_cents"]
+        if words.startswith("its brand were "):
+            other = words.removeprefix("its brand were ")
+            assert other != product["brand"]
+            assert asked(learned, **{**said, "brand": other})["price_cents"] == cents["price_cents"]
+        elif (name := words.removeprefix("nothing were said of its ")) in said:
+            assert asked(learned, **{**said, name: ""})["price_cents"] == cents["price_cents"]
+    assert by_facts.of_price(replace_brands(night, ""), dict.fromkeys(("item_id", *COLUMNS), "")) == []
+
+
+def replace_brands(night: Any, brand: str) -> Any:
+    return SimpleNamespace(model=night.model, categories=night.categories, brands=np.full(len(night.brands), brand))
 
 
 def test_a_model_without_prices_says_so(learned: Any) -> None:

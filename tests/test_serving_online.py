@@ -25,7 +25,7 @@ from openapi import bodies
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS
-from triad.serving import asking, stored, tonight
+from triad.serving import asking, overall, stored, tonight
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
@@ -297,6 +297,19 @@ def test_what_would_change_a_score(client: TestClient, night: Night) -> None:
     (above,) = client.post("/score", json=first).json()["items"]
     assert told["first on the page"]["click"] == pytest.approx(above["click"], abs=1e-9)
     assert above["click"] > row["click"] and len({round(change["click"], 9) for change in told.values()}) > 2
+
+
+def test_what_scores_rest_on_over_all_customers_is_told_of_the_state_that_serves(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = client.get("/importance").json()
+    assert [each["task"] for each in said["tasks"]] == ["click", "conversion"] and said["version"] == "1"
+    for each in said["tasks"]:
+        assert each["rests_on"][0]["value"] > 0 and len(each["rests_on"]) > 5
+        assert [row["at"] for row in each["by_price"]] == ["80 %", "90 %", "100 %", "110 %", "125 %"]
+        assert all(0 < row["value"] < 1 for row in [*each["by_price"], *each["by_time_away"]])
+    monkeypatch.setattr(overall, "importance", lambda *_: 1 / 0)
+    assert client.get("/importance").json() == said, "it is reckoned once"
 
 
 def test_similar_items_health_metrics_and_the_page(client: TestClient) -> None:

@@ -18,7 +18,7 @@ from triad.config.evaluate import EvaluateParams
 from triad.config.serve import ServeParams, TrialParams
 from triad.errors import TriadError
 from triad.serving.online import compare, differences, unseen
-from triad.serving.trial import CHALLENGER, CHAMPION, Outcome, Trial, drafted, failed
+from triad.serving.trial import CHALLENGER, CHAMPION, Outcome, Trial, chances, drafted, failed
 from triad.tables import connect
 
 OLD: Any = SimpleNamespace(version="1")
@@ -26,7 +26,8 @@ NEW: Any = SimpleNamespace(version="2")
 
 
 def rows(*items: str) -> list[dict[str, Any]]:
-    return [{"item_id": item, "rank": place + 1, "arm": CHAMPION} for place, item in enumerate(items)]
+    known = {"arm": CHAMPION, "propensity": 1.0}
+    return [{"item_id": item, "rank": place + 1, **known} for place, item in enumerate(items)]
 
 
 def asked(state: Any) -> list[dict[str, Any]]:
@@ -116,6 +117,30 @@ def test_a_list_drawn_from_both_has_the_best_of_each_and_every_item_once() -> No
         wins[mixed[0]["item_id"]] += 1
     assert set(wins) == {"a", "b"} and wins["a"] == pytest.approx(200, abs=50)
     assert len(drafted(rows("a"), rows("a", "b"), 4, "1")) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "k"),
+    [("abcd", "beaf", 3), ("abcdef", "abcdef", 4), ("abcdef", "fedcba", 5), ("a", "ab", 4), ("abc", "xyz", 1)],
+)
+def test_an_item_of_a_drafted_list_has_the_propensity_with_which_it_is_drafted(first: str, second: str, k: int) -> None:
+    held, draws = Counter[str](), 2000
+    chance = chances(first, second, k)
+    for seed in range(draws):
+        mixed = drafted(rows(*first), rows(*second), k, str(seed))
+        held.update(row["item_id"] for row in mixed)
+        assert all(row["propensity"] == chance[row["item_id"]] > 0 for row in mixed)
+    for item, probability in chance.items():
+        assert held[item] / draws == pytest.approx(probability, abs=4 * 0.5 / np.sqrt(draws)), item
+    assert sum(chance.values()) == pytest.approx(min(k, len({*first, *second})))
+
+
+def test_long_lists_are_drafted_at_once() -> None:
+    random = np.random.default_rng(1)
+    names = [f"i{n}" for n in range(300)]
+    begun = time.process_time()
+    chance = chances(list(random.permutation(names)[:200]), list(random.permutation(names)[:200]), 200)
+    assert sum(chance.values()) == pytest.approx(200) and time.process_time() - begun < 1
 
 
 def test_the_same_version_is_no_trial_and_a_trial_needs_a_log(tmp_path: Path) -> None:

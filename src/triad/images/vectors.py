@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from triad.arrays import Floats
+from triad.arrays import Bools, Floats
 from triad.images.decoding import Fault, decode
 from triad.images.encoder import SIZE, Encoder
 from triad.vector_store import VectorStore, shared
@@ -29,8 +29,14 @@ class Vectors:
         self.encoder = encoder
         self._store = VectorStore(None if store is None else store / encoder.fingerprint)
 
-    def of(self, contents: Sequence[bytes | Fault]) -> tuple[Floats, list[Fault | None]]:
-        """(n, dim) float32 vectors of files' bytes, 0 where there is no picture; and (n,) why there is none."""
+    def of(
+        self, contents: Sequence[bytes | Fault], *, is_kept: Bools | None = None
+    ) -> tuple[Floats, list[Fault | None]]:
+        """(n, dim) float32 vectors of files' bytes, 0 where there is no picture; and (n,) why there is none.
+
+        Args:
+            is_kept: (n,) whether a vector may be kept; None: all. What a request sends is not.
+        """
         vectors, faults = np.zeros((len(contents), self.encoder.dim), np.float32), list[Fault | None]()
         for start in range(0, len(contents), _AT_ONCE):
             part = contents[start : start + _AT_ONCE]
@@ -41,11 +47,15 @@ class Vectors:
                 if not isinstance(content, Fault) and key not in self._store.known
             }
             fresh = {key: each for key, each in decoded.items() if not isinstance(each, Fault)}
+            made = dict[bytes, Floats]()
             if fresh:
-                self._store.add(list(fresh), self.encoder.encode(np.stack(list(fresh.values()))))
+                made = dict(zip(fresh, self.encoder.encode(np.stack(list(fresh.values()))), strict=True))
+                own = keys if is_kept is None else [key for key, k in zip(keys, is_kept[start:], strict=False) if k]
+                if kept := [key for key in made if key in set(own)]:
+                    self._store.add(kept, np.stack([made[key] for key in kept]))
             for row, (key, content) in enumerate(zip(keys, part, strict=True), start):
-                if key in self._store.known:
-                    vectors[row] = self._store.known[key]
+                if (vector := self._store.known.get(key, made.get(key))) is not None:
+                    vectors[row] = vector.astype(np.float16)  # as what is kept
                 fault = content if isinstance(content, Fault) else decoded.get(key)
                 faults.append(fault if isinstance(fault, Fault) else None)
         return vectors, faults

@@ -72,7 +72,8 @@ class ProductSpace:
         """(n, columns) of `rows`."""
         products: Products = data.units[UNIT]
         paths = products.image_path[np.asarray(rows)].tolist()
-        vectors, faults = self.pictures.of([read(self.folder, path) for path in paths])
+        contents, of_shop = [read(self.folder, path) for path in paths], products.item[np.asarray(rows)] >= 0
+        vectors, faults = self.pictures.of(contents, is_kept=of_shop)
         there = np.array([[fault is None] for fault in faults], np.float32).reshape(-1, 1)
         return csr_array(hstack([self.words.of(_said(products, rows)), vectors, there], format="csr"))
 

@@ -13,7 +13,18 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from triad.advice.wish import Wish
 from triad.errors import TriadError
-from triad.serving import asking, by_words, describing, files, merchant, refusals, schemas, storefront
+from triad.serving import (
+    asking,
+    by_words,
+    describing,
+    desk,
+    files,
+    merchant,
+    overall,
+    refusals,
+    schemas,
+    storefront,
+)
 from triad.serving.changes import changes
 from triad.serving.customers import LOG_ODDS, Customers, described_item, explanation, number, shown
 from triad.serving.guard import Guard, Limits
@@ -23,13 +34,10 @@ from triad.serving.night import Night
 from triad.serving.refusals import LackingError, UnknownError
 from triad.serving.storefront import Demo
 from triad.serving.words import typed
-from triad.tracking import asked
 from triad.tracking.answering import answers
 
 CHANGED = 20
 """Items of a request that it is told of what would change their scores."""
-OTHERS = ("price", "classify")
-"""Modes that a registered model may have besides."""
 
 CAUSES: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.Cause} for status in (400, 401, 404, 408, 413, 422, 500, 501, 504)
@@ -71,7 +79,8 @@ def make(
     refusals.install(app)
     _answering(app, holder, who)
     _of_products(app, holder)
-    _other_modes(app, holder)
+    desk.add(app, holder, _said)
+    overall.add(app, holder, _said)
     describing.add(app, writer, lambda **more: _said(holder.now, **more))
 
     @app.get("/health")
@@ -143,7 +152,7 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
     def search(body: schemas.Search) -> JSONResponse:
         served = holder.now
         if not served.night.model.fused.of_unit(served.night.data, "searches"):
-            raise _lacks("search")
+            raise refusals.lacks("search")
         with served.lock:
             found = asking.find(served.night, body.query, body.k)
             carried = by_words.of_products(served.night, body.query, found) if body.why else []
@@ -160,7 +169,7 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
         served = holder.now
         model = served.night.model
         if not any(task in model.fused.thresholds for task in model.fused.of_unit(served.night.data, "messages")):
-            raise _lacks("answer")
+            raise refusals.lacks("answer")
         with served.lock:
             table = answers(
                 model.state, model.fused, [m.message_id for m in body.messages], [m.message for m in body.messages]
@@ -192,33 +201,11 @@ def _of_products(app: FastAPI, holder: Holder) -> None:
             with served.lock:
                 known = served.night.forecasts
         except TriadError as error:
-            raise (_lacks("forecast") if error.where == "params.mode" else error) from error
+            raise (refusals.lacks("forecast") if error.where == "params.mode" else error) from error
         for key in body.item_ids:
             _row(served.night.items, key, "item_ids")
         rows = [row for key in body.item_ids for row in known.get(key, ())]
         return _said(served, items=[{name: _sent(value) for name, value in row.items()} for row in rows])
-
-
-def _other_modes(app: FastAPI, holder: Holder) -> None:
-    def add(mode: str) -> None:
-        @app.post(f"/{mode}", summary=f"The registered model's mode {mode}", name=mode)
-        def ask(body: schemas.Ask) -> JSONResponse:
-            served = holder.now
-            if mode not in asked.MODES:
-                raise _lacks(mode)
-            try:
-                with served.lock:
-                    rows = asked.answer(
-                        served.night.model, body.tables, {"k": 0, "query": "", **body.params, "mode": mode}
-                    )
-            except TriadError as error:
-                if error.where == "params.mode":  # the version that serves was not taught it
-                    raise LackingError(error.what, where=mode, mend=error.mend) from error
-                raise
-            return _said(served, rows=rows.to_dict(orient="records"))
-
-    for mode in OTHERS:
-        add(mode)
 
 
 def _row(known: Mapping[str, int], name: str, where: str) -> int:
@@ -237,11 +224,6 @@ def _of(night: Night, task: str, values: Any) -> Any:
 
 def _sent(value: Any) -> Any:
     return number(value) if isinstance(value, float) else value
-
-
-def _lacks(mode: str) -> LackingError:
-    mend = "add its task to params.yaml, and let a night train it"
-    return LackingError(f"the model that serves has no part for {mode}", where=mode, mend=mend)
 
 
 def _said(served: Served, **more: Any) -> JSONResponse:

@@ -42,7 +42,7 @@ def of_products(night: Night, query: str, shown: Shown) -> list[list[Word]]:
     items = shown.items[:PRODUCTS]
     if not shown.is_of_words or not len(items):
         return []
-    words, texts = _variants(query[:LONGEST], IN_QUERY)
+    words, texts = variants(query[:LONGEST], IN_QUERY)
     fused = night.model.fused
     (task,) = fused.of_unit(night.data, SEARCHES.name)
     number = np.repeat(np.arange(len(texts)), len(items))
@@ -50,17 +50,17 @@ def of_products(night: Night, query: str, shown: Shown) -> list[list[Word]]:
     order = np.argsort(items, kind="stable")
     pairs = asked(night.data, texts, number, np.tile(items[order], len(texts)))
     scores = fused.predict(pairs, np.arange(len(number)), [task], SEARCHES.name)[task].reshape(len(texts), -1)
-    return _told(words, scores[:, np.argsort(order)])
+    return told(words, scores[:, np.argsort(order)])
 
 
 def of_answers(night: Night, message: str, tasks: Collection[str]) -> dict[str, list[Word]]:
     """Task → what the confidence in its answer rests on, largest first."""
-    words, texts = _variants(message, IN_MESSAGE)
+    words, texts = variants(message, IN_MESSAGE)
     scores = scores_of(night.model.state, night.model.fused, texts, tasks)
-    return {task: _told(words, each[:, [1 + int(each[-1, 1:].argmax())]])[0] for task, each in scores.items()}
+    return {task: told(words, each[:, [1 + int(each[-1, 1:].argmax())]])[0] for task, each in scores.items()}
 
 
-def _variants(text: str, players: int) -> tuple[list[str | None], list[str]]:
+def variants(text: str, players: int) -> tuple[list[str | None], list[str]]:
     """The words told apart, None being all the others; the text with those that are in each of `coalitions`."""
     found = list(_WORD.finditer(text))
     words: list[str | None] = [each[0] for each in found[:players]]
@@ -78,8 +78,8 @@ def _kept(text: str, found: list[re.Match[str]], there: Bools) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _told(words: list[str | None], scores: Floats) -> list[list[Word]]:
-    """Of (coalitions, n) scores."""
+def told(words: list[str | None], scores: Floats) -> list[list[Word]]:
+    """Of (coalitions, n) scores of what `variants` made, largest first."""
     values = shares(scores)
     return [
         sorted(

@@ -19,6 +19,12 @@ class LackingError(TriadError):
     """What is asked for is no part of the model that serves."""
 
 
+def lacks(mode: str) -> LackingError:
+    """The refusal of what the model was not taught."""
+    mend = "add its task to params.yaml, and let a night train it"
+    return LackingError(f"the model that serves has no part for {mode}", where=mode, mend=mend)
+
+
 def refused(status: int, what: str, where: str, mend: str) -> JSONResponse:
     """The one form of every refusal."""
     return JSONResponse({"what": what, "where": where, "mend": mend}, status_code=status)

@@ -105,6 +105,14 @@ class Ask(Request):
     params: dict[str, str | int | float | bool] = {}
 
 
+class Price(Ask):
+    changes: bool = Field(default=False, description="also what would change the price of the first 3 products")
+
+
+class Classify(Ask):
+    why: bool = Field(default=False, description="also which words and patches carried the first 3 products' classes")
+
+
 class Cause(BaseModel):
     """Why a request was not answered."""
 

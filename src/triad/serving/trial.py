@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +162,7 @@ def drafted(first: Rows, second: Rows, k: int, seed: str) -> Rows:
     Team-draft interleaving (Radlinski et al. 2008, doi:10.1145/1458082.1458092).
     """
     luck, rows, taken = random.Random(seed), list[dict[str, Any]](), set()
+    chance = chances([row["item_id"] for row in first], [row["item_id"] for row in second], k)
     left = {CHAMPION: iter(first), CHALLENGER: iter(second)}
     while left and len(rows) < k:
         turn = list(left)
@@ -172,8 +173,44 @@ def drafted(first: Rows, second: Rows, k: int, seed: str) -> Rows:
                 del left[arm]
             elif len(rows) < k:
                 taken.add(row["item_id"])
-                rows.append({**row, "arm": arm, "rank": len(rows) + 1})
+                propensity = row["propensity"] * chance[row["item_id"]]
+                rows.append({**row, "arm": arm, "rank": len(rows) + 1, "propensity": propensity})
     return rows
+
+
+def chances(first: Sequence[str], second: Sequence[str], k: int) -> dict[str, float]:
+    """Item → the probability with which a list of `k` drafted from both holds it, whoever begins each time.
+
+    Exact: what is drafted is always all of one list up to some place and all of the other up to some place, and few
+    such pairs of places are met.
+    """
+    lists = first, second
+    place = [{item: at for at, item in enumerate(each)} for each in lists]
+    met, done = {(0, 0): (1.0, 0)}, dict[tuple[int, int], float]()  # places → probability, items so far
+    while met:
+        later: dict[tuple[int, int], tuple[float, int]] = {}
+        for state, (weight, count) in met.items():
+            for order in ((0, 1), (1, 0)):
+                at, items = list(state), count
+                for arm in order:
+                    if items == k:
+                        break
+                    other = 1 - arm
+                    while at[arm] < len(lists[arm]) and place[other].get(lists[arm][at[arm]], k) < at[other]:
+                        at[arm] += 1  # the other has taken it
+                    if at[arm] < len(lists[arm]):
+                        at[arm], items = at[arm] + 1, items + 1
+                fresh = at[0], at[1]
+                if items in (count, k):
+                    done[fresh] = done.get(fresh, 0.0) + weight / 2
+                else:
+                    later[fresh] = later.get(fresh, (0.0, 0))[0] + weight / 2, items
+        met = later
+    found = dict.fromkeys([*first, *second], 0.0)
+    for (one, two), weight in done.items():
+        for item in {*first[:one], *second[:two]}:
+            found[item] += weight
+    return found
 
 
 def _overlap(first: Rows, second: Rows) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triad.fusion.contributions import BASE, CONTEXT, LIMIT, MIXING, Part
+from triad.images.patches import GRID
 from triad.schema import EVENT_KINDS
+from triad.serving.by_patches import Patch
 from triad.serving.by_words import Word
 from triad.serving.deeds import Deed
 from triad.serving.night import Night
@@ -55,3 +57,16 @@ def typed(words: Sequence[Word]) -> list[dict[str, object]]:
     """Words as the answer holds them; `word` is null of what no single one stands for."""
     others = {None: "all other words", "": "what is said of a text without a word"}
     return [{"word": w.text or None, "words": others.get(w.text, w.text), "value": w.value} for w in words]
+
+
+DOWN, ACROSS = ("top", "upper middle", "lower middle", "bottom"), ("left", "middle left", "middle right", "right")
+
+
+def patch(part: Patch) -> dict[str, object]:
+    """A patch as the answer holds it: its row and column of `grid`, null of what no patch stands for."""
+    if part.place is None:
+        words = "what is said of the words beside a picture that shows nothing"
+        return {"row": None, "column": None, "grid": GRID, "words": words, "value": part.value}
+    row, column = divmod(part.place, GRID)
+    words = f"{DOWN[row]}, {ACROSS[column]}"
+    return {"row": row, "column": column, "grid": GRID, "words": words, "value": part.value}

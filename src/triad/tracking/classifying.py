@@ -5,14 +5,15 @@ A picture is sent as data (`data:image/png;base64,…`). No file that a request 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Floats
 from triad.errors import TriadError
-from triad.examples.dataset import nobody
+from triad.examples.dataset import Dataset, nobody
 from triad.examples.products import COLUMNS, UNIT, Products
 from triad.images.decoding import SMALLEST, Fault, decode
 from triad.images.files import read
@@ -36,24 +37,9 @@ def classes(state: State, fused: Fused, said: Mapping[str, Sequence[str]]) -> pa
     Raises:
         TriadError: the model was not taught to class products.
     """
-    paths = [path if path.startswith("data:") else "" for path in said["image_path"]]
-    seen = [_seen(sent, path) for sent, path in zip(said["image_path"], paths, strict=True)]
-    nothing = Texts.of([""] * len(paths))
-    told = {name: Texts.of(said[name]) for name in ("title", "description")} | {"image_path": Texts.of(paths)}
-    own = Products(
-        product_id=Texts.of(said["item_id"]),
-        item=np.full(len(paths), -1),
-        kin=np.arange(len(paths)),
-        split=np.full(len(paths), -1, np.int8),
-        labels=np.full((len(paths), len(state.meta.tasks.get(UNIT.name, ()))), np.nan, np.float32),
-        **(dict.fromkeys(COLUMNS, nothing) | told),
-    )
-    data = nobody(state.meta, {UNIT.name: own})
-    tasks = [task for task in fused.of_unit(data, UNIT.name) if KINDS[state.tasks[task].kind].has_classes]
-    if not tasks:
-        mend = "add tasks with the label `product_class` to params.yaml, and let a night train them"
-        raise TriadError("the model classes no products", where="params.mode", mend=mend)
-    rows = np.arange(len(paths))
+    tasks, data = tasks_of(state, fused), _dataset(state, said)
+    seen = [_seen(sent, path) for sent, path in zip(said["image_path"], _sent(said), strict=True)]
+    rows = np.arange(len(seen))
     scores = fused.predict(data, rows, tasks, UNIT.name)
     found: dict[str, Any] = {"item_id": pa.array(said["item_id"], pa.string()), "picture": pa.array(seen, pa.string())}
     for task in tasks:
@@ -61,6 +47,45 @@ def classes(state: State, fused: Fused, said: Mapping[str, Sequence[str]]) -> pa
         found[task] = pa.array([names[place] for place in chosen], pa.string())
         found[f"{task}_score"] = pa.array(scores[task][rows, chosen], pa.float64())
     return pa.table(found)
+
+
+def tasks_of(state: State, fused: Fused) -> list[str]:
+    """Those that give products a class.
+
+    Raises:
+        TriadError: there is none.
+    """
+    own = fused.of_unit(nobody(state.meta, {}), UNIT.name)
+    if tasks := [task for task in own if KINDS[state.tasks[task].kind].has_classes]:
+        return tasks
+    mend = "add tasks with the label `product_class` to params.yaml, and let a night train them"
+    raise TriadError("the model classes no products", where="params.mode", mend=mend)
+
+
+def scores_of(
+    state: State, fused: Fused, said: Mapping[str, Sequence[str]], tasks: Collection[str]
+) -> dict[str, Floats]:
+    """Task → (n, classes) probabilities of products, of which `classes` says the likeliest."""
+    return fused.predict(_dataset(state, said), np.arange(len(said["item_id"])), tasks, UNIT.name)
+
+
+def _dataset(state: State, said: Mapping[str, Sequence[str]]) -> Dataset:
+    """The products, which are none of the shop's: what is said of them is kept nowhere."""
+    count, paths = len(said["item_id"]), _sent(said)
+    told = {name: Texts.of(said[name]) for name in ("title", "description")} | {"image_path": Texts.of(paths)}
+    own = Products(
+        product_id=Texts.of(said["item_id"]),
+        item=np.full(count, -1),
+        kin=np.arange(count),
+        split=np.full(count, -1, np.int8),
+        labels=np.full((count, len(state.meta.tasks.get(UNIT.name, ()))), np.nan, np.float32),
+        **(dict.fromkeys(COLUMNS, Texts.of([""] * count)) | told),
+    )
+    return nobody(state.meta, {UNIT.name: own})
+
+
+def _sent(said: Mapping[str, Sequence[str]]) -> list[str]:
+    return [path if path.startswith("data:") else "" for path in said["image_path"]]
 
 
 def _seen(sent: str, path: str) -> str:

@@ -41,15 +41,9 @@ def priced(state: State, fused: Fused, asked: Mapping[str, Sequence[str]]) -> pa
     """
     said = attributes_of(asked)
     data = _dataset(state, asked, said)
-    task = next((task for task in fused.of_unit(data, UNIT.name) if task in fused.intervals), None)
-    if task is None:
-        mend = "add a task with the label product_price to params.yaml, and let a night train it"
-        raise TriadError("the model tells no prices", where="params.mode", mend=mend)
-    rows = np.arange(len(said))
-    score = np.asarray(fused.predict(data, rows, [task], UNIT.name)[task], np.float64)
-    low, high = conformal.bounds(fused.intervals[task], score)
+    task, rows = _task(fused, data), np.arange(len(said))
     columns: dict[str, Any] = {"item_id": pa.array(asked["item_id"], pa.string())}
-    columns |= {f"{name}_cents": _cents(each) for name, each in (("price", score), ("low", low), ("high", high))}
+    columns |= _cents_of(fused, data, task)
     columns["level"] = np.full(len(rows), fused.intervals[task]["level"])
     near, moved = _evidence(fused, data, rows, task)
     columns["comparables"] = pa.array(["; ".join(_product(*each) for each in some) for some in near], pa.string())
@@ -58,6 +52,31 @@ def priced(state: State, fused: Fused, asked: Mapping[str, Sequence[str]]) -> pa
     notes = [_note(*each) for each in zip(said, near, empty, strict=True)]
     columns["note"] = pa.array(notes, pa.string())
     return pa.table(columns)
+
+
+def prices_of(state: State, fused: Fused, asked: Mapping[str, Sequence[str]]) -> dict[str, Ints]:
+    """(n,) price_cents, low_cents and high_cents of `priced`, and nothing else.
+
+    Raises:
+        TriadError: as `priced`.
+    """
+    data = _dataset(state, asked, attributes_of(asked))
+    return _cents_of(fused, data, _task(fused, data))
+
+
+def _task(fused: Fused, data: Dataset) -> str:
+    task = next((task for task in fused.of_unit(data, UNIT.name) if task in fused.intervals), None)
+    if task is None:
+        mend = "add a task with the label product_price to params.yaml, and let a night train it"
+        raise TriadError("the model tells no prices", where="params.mode", mend=mend)
+    return task
+
+
+def _cents_of(fused: Fused, data: Dataset, task: str) -> dict[str, Ints]:
+    rows = np.arange(len(data.units[UNIT.name].item))
+    score = np.asarray(fused.predict(data, rows, [task], UNIT.name)[task], np.float64)
+    low, high = conformal.bounds(fused.intervals[task], score)
+    return {f"{name}_cents": _cents(each) for name, each in (("price", score), ("low", low), ("high", high))}
 
 
 def _evidence(fused: Fused, data: Dataset, rows: Ints, task: str) -> tuple[list[Any], list[dict[str, float]]]:

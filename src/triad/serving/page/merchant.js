@@ -2,11 +2,13 @@
 
 import { ask, text, useKey } from "./api.js";
 import { at, button, el, note, say, trouble } from "./dom.js";
+import * as overall from "./overall.js";
 
 let told = null, target = null;
 
 export function begin(shop) {
   verdict(shop);
+  overall.begin();
   at("report").addEventListener("toggle", () => {
     if (at("report").open) at("report-frame").src ||= `merchant/report/${shop.version}`;
   });

@@ -2,7 +2,8 @@
 
 import { ask, dataOf, Lacking, picture } from "./api.js";
 import { at, button, el, lacks, later, machine, money, note, percent, say, trouble } from "./dom.js";
-import { advice, forecast } from "./prices.js";
+import { why } from "./patches.js";
+import { advice, forecast, otherwise } from "./prices.js";
 import { scale } from "./scale.js";
 
 const SIDE = 512; // pixels of a picture that is sent: a request holds 256 KiB
@@ -131,6 +132,7 @@ const price = said => fill("price", async () => {
     chosen && chosen.price_cents !== null ? note(`Its list price in the shop is ${money(chosen.price_cents)}, the triangle.`) : null,
     row.why ? el("p", {}, row.why.charAt(0).toUpperCase() + row.why.slice(1), ".") : null,
     row.note ? el("p", { className: "trouble" }, row.note) : null,
+    otherwise(said, row),
     near.length ? el("h4", {}, "The likest products") : null,
     el("ol", {}, near.map(each => el("li", {}, `${each.title}: ${each.price} (${each.alike} alike)`)))].filter(Boolean);
 });
@@ -159,5 +161,6 @@ const classify = said => fill("classify", async () => {
   const tasks = Object.keys(told).filter(name => `${name}_score` in told);
   return [el("dl", { className: "texts" }, tasks.flatMap(task => [el("dt", {}, task.replaceAll("_", " ")),
     el("dd", {}, `${told[task]} (${percent(told[`${task}_score`])} sure) `, machine())])),
-  note(told.picture === "read" ? "From its words and its picture." : `From its words alone: ${image ? told.picture : "no picture was given"}.`)];
+  note(told.picture === "read" ? "From its words and its picture." : `From its words alone: ${image ? told.picture : "no picture was given"}.`),
+  why(row, image)];
 });
