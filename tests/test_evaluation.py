@@ -26,10 +26,11 @@ from triad.artifacts import TABLES, read_json, write_json
 from triad.config.members import RECIPES
 from triad.errors import TriadError
 from triad.evaluation import assess as assessing
-from triad.evaluation import importance, scoring, window
+from triad.evaluation import scoring, window
 from triad.evaluation.oracle import Shown, oracle
 from triad.evaluation.summary import summarise
 from triad.features.dataset import SPLITS
+from triad.fusion import importance
 from triad.fusion.candidates import Queries, lists_of
 from triad.ranking import target_ranks
 from triad.stages import evaluate as stage

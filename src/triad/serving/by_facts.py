@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from triad.examples.products import COLUMNS
-from triad.products.attributes import Attributes, read
+from triad.examples.products import COLUMNS, attributes_of
 from triad.serving.night import Night
 from triad.tracking.pricing import prices_of
 
@@ -56,14 +55,15 @@ def _cases(night: Night, product: Mapping[str, str]) -> Iterator[tuple[str, dict
             yield f"nothing were said of its {name}", {**product, name: ""}
     for brand in _brands(night, product):
         yield f"its brand were {brand}", {**product, "brand": brand}
-    known = dict(read(product["attributes"]).known)
+    (attributes,) = attributes_of({"item_id": [""], "attributes": [product["attributes"]], "brand": [""]})
+    known = dict(attributes.known)
     for name, value in list(known.items())[:ATTRIBUTES]:
         rest = {other: each for other, each in known.items() if other != name}
         said = name.replace("_", " ")
-        yield f"nothing were said of its {said}", {**product, "attributes": Attributes(rest).text}
+        yield f"nothing were said of its {said}", {**product, "attributes": replace(attributes, known=rest).text}
         if isinstance(value, float) and value > 0:
             for times, word in ((0.5, "half as much"), (2.0, "twice as much")):
-                text = Attributes({**known, name: value * times}).text
+                text = replace(attributes, known={**known, name: value * times}).text
                 yield f"its {said} were {word}, {value * times:g}", {**product, "attributes": text}
 
 

@@ -1,6 +1,6 @@
 """`GET /importance`: what scores rest on over all customers, asked of the state that serves.
 
-`evaluation/importance.py` says how. The pairs are impressions with which the night's log ends, as if they were shown at
+`fusion/importance.py` says how. The pairs are impressions with which the night's log ends, as if they were shown at
 the night's moment: a served state holds no examples of its own. Of a shop without impressions, they are the first steps
 that its log has.
 """
@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from triad.arrays import Floats
-from triad.evaluation.importance import ROWS, importance
 from triad.features.context import Rows
 from triad.features.signals import SLOTS
 from triad.fusion.fused import Fused
+from triad.fusion.importance import ROWS, importance
 from triad.schema import EVENT_KINDS
 from triad.serving.holder import Holder, Served
 from triad.serving.night import Night

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, ORACLE, TABLES, need, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation import figures, gate, importance, intervals, retrieval
+from triad.evaluation import figures, gate, intervals, retrieval
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, assess
 from triad.evaluation.assess import ORACLE as TRUTH
 from triad.evaluation.figures import Rows
@@ -27,6 +27,7 @@ from triad.evaluation.summary import summary
 from triad.evaluation.window import Scored, Window, slices, window
 from triad.evaluation.written import score_table, verdict_json, write_csv
 from triad.examples.dataset import Dataset, load
+from triad.fusion import importance
 from triad.fusion.fused import Fused
 from triad.progress import Progress
 from triad.tracking.lineage import git
