@@ -453,6 +453,23 @@ def test_text_in_another_encoding(tmp_path: Path) -> None:
     assert "is not utf-16 text" in said(path, encoding="utf-16")
 
 
+@pytest.mark.parametrize(
+    ("data", "kind", "mend"),
+    [
+        (gzip.compress(EVENTS.encode()), "packed by gzip", "give it the name that its kind has"),
+        (EVENTS.encode("utf-16"), "UTF-16 text", "ingest.files.events.encoding: utf-16"),
+        (b"PAR1\xff\xfe", "Parquet", "name it .parquet"),
+        (b"PK\x03\x04\xff\xfe", "a zip archive or a spreadsheet", "save a spreadsheet as CSV"),
+    ],
+)
+def test_a_file_that_is_of_another_kind_than_its_name_says_is_told_by_its_first_bytes(
+    data: bytes, kind: str, mend: str, tmp_path: Path
+) -> None:
+    (tmp_path / "events.csv").write_bytes(data)
+    text = said(tmp_path / "events.csv")
+    assert f"events.csv: is {kind}, and not utf-8 text" in text and mend in text
+
+
 def test_a_utf8_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_bytes(b"\xef\xbb\xbf" + EVENTS.encode())

@@ -152,7 +152,7 @@ def test_what_comes_back_from_the_store_is_held_against_its_hash() -> None:
 
 
 def test_loopback_starts_what_compose_starts(tmp_path: Path) -> None:
-    """Only hosts, mounted paths and `${…}` differ. The GPU's worker is left out, and the service: it needs a model."""
+    """Only hosts, mounted paths and `${…}` differ. The GPU's worker is left out; the service starts after a night."""
     started = {service.name for service in services(drawn(), tmp_path)}
     assert {*RAW["services"]} - started == {"worker-gpu", "serve"}
     local = {service.name: service for service in services(drawn(), tmp_path, frozenset({"serve"}))}

@@ -415,6 +415,7 @@ def test_what_stands_behind_a_time_is_heeded(tmp_path: Path, behind: str, hour: 
     [
         *(f"2026-01-02 10:00:00{b}" for b in (" CET", " EST", " PST", " MESZ", " IST", " BST", " Mars/Base", "x")),
         *(f"2026-01-02 10:00:00{b}" for b in (" am", " PM", " +25:00", "+1:2", " UTC+99", " +01:00:30", "-", " 7")),
+        *(f"2026-01-02 10:00:00{b}" for b in ("+05:00[Europe/Berlin]", "+00:00[Mars/Base]")),
         "2026-02-30",
         "2026-01-02 10",
         "2026-01-02 23:59:60",

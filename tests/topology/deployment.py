@@ -70,6 +70,10 @@ class Deployment:
         pages = self.store().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
 
+    def switch_on(self, profile: str) -> None:
+        """`docker compose --profile … up --detach` beside what runs."""
+        self.engine.add(services(self.secrets, self.folder / "volumes", frozenset({profile})))
+
     def store(self, **other: Any) -> Any:
         """A client of the object store, with the administrator's keys unless others are given."""
         import boto3

@@ -40,7 +40,8 @@ class Engine:
             RuntimeError: one ended, or was not healthy in `seconds`.
         """
         until = time.monotonic() + seconds
-        self._watcher.start()
+        if not self._watcher.is_alive():
+            self._watcher.start()
         healthy: set[str] = set()
         while len(healthy) < len(self.services):
             for name, service in self.services.items():
@@ -52,6 +53,11 @@ class Engine:
             if time.monotonic() > until:
                 raise RuntimeError(f"not healthy: {sorted({*self.services} - healthy)}; what they said: {self.logs}")
             time.sleep(0.5)
+
+    def add(self, services: Sequence[Service]) -> None:
+        """Start these beside those that run: a profile that is switched on later. Raises as `up`."""
+        self.services |= {service.name: service for service in services if service.name not in self.services}
+        self.up()
 
     def kill(self, name: str) -> None:
         """KILL the service's first process, as a machine that runs out of memory would."""

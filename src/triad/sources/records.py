@@ -217,6 +217,10 @@ class Records:
     def _undecodable(self, held: bytes, error: UnicodeError) -> TriadError:
         encoding = self._dialect.encoding
         detail = ""
+        if isinstance(error, UnicodeDecodeError) and self._line_of(held, len(held)) == 1:
+            for sign, kind, mend in _SIGNS:
+                if error.object.startswith(sign):
+                    return self._error(f"is {kind}, and not {encoding} text", mend)
         if isinstance(error, UnicodeDecodeError):
             first = self._line_of(held, len(held))
             before = error.object[: error.start].decode(encoding, "replace")
@@ -229,6 +233,21 @@ class Records:
 
     def _error(self, what: str, mend: str) -> TriadError:
         return TriadError(what, where=self._name, mend=mend.replace("{where}", self._dialect.where))
+
+
+_PACKED = "give it the name that its kind has (.gz, .bz2, .xz, .zip), or unpack it"
+_SIGNS = (
+    (b"\x1f\x8b", "packed by gzip", _PACKED),
+    (b"BZh", "packed by bzip2", _PACKED),
+    (b"\xfd7zXZ", "packed by xz", _PACKED),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unpack it"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet", "name an archive .zip; save a spreadsheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet", "save it as CSV"),
+    (b"PAR1", "Parquet", "name it .parquet"),
+    (b"\xff\xfe", "UTF-16 text", "set {where}.encoding: utf-16"),
+    (b"\xfe\xff", "UTF-16 text", "set {where}.encoding: utf-16"),
+)
+"""How files begin that are no text, or text of another kind; what they are; how to mend it."""
 
 
 def _ends(text: bytes, last: bool) -> Ints:

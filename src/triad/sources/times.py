@@ -1,7 +1,8 @@
 """Times as a shop's files write them, converted by SQL: with an offset, or local times that need a zone.
 
 Nothing after a time is passed over: a zone is an offset, Z, UTC, GMT or an IANA name. An abbreviation means different
-zones to different people (IST is India's, Israel's and Ireland's), so `zones` must say which.
+zones to different people (IST is India's, Israel's and Ireland's), so `zones` must say which. An offset with a zone in
+brackets must be that zone's at that moment: which of the two is wrong, nobody can tell.
 
 A local time that a zone skips (in spring) is read as an hour later, and one that it has twice (in autumn) as the
 second. Both are counted in the log.
@@ -20,6 +21,7 @@ _EPOCH = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 _WALL = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:(?:T| +)\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?"
 _IANA = r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+"
 _BRACKETED = rf"\[{_IANA}\]"
+_IN_BRACKETS = rf"\[({_IANA})\]$"
 _UTC = "[Zz]|UTC|GMT|utc|gmt"
 _BEHIND = r"^(.*?)\s*([A-Za-z\[]\S*|[+-][\d:]+(?:\[\S+\])?)$"
 """A time in a format of its own, and the zone behind it."""
@@ -69,13 +71,13 @@ def _readings(params: ColumnParams, cell: Cell) -> tuple[str | None, str | None]
         return None, f"CAST({cell.raw} AS TIMESTAMP)"
     if params.format and params.format.endswith(("%z", "%Z")):
         wall = f"try_strptime({_part(cell, _BEHIND, 1)}, {literal(params.format[:-2].rstrip())})"
-        return _at(f"CAST({wall} AS TIMESTAMP)", _zone(cell, _part(cell, _BEHIND, 2))), None
+        return _at(cell, f"CAST({wall} AS TIMESTAMP)", _part(cell, _BEHIND, 2)), None
     if params.format:
         parsed = f"try_strptime({cell.text}, {literal(params.format)})"
         return (parsed, None) if "%z" in params.format else (None, f"CAST({parsed} AS TIMESTAMP)")
     is_wall = f"regexp_full_match({cell.text}, {literal(f' *{_WALL} *')})"
     parts = f"^ *({_WALL}) *(.*?) *$"
-    zoned = _at(f"TRY_CAST({_part(cell, parts, 1)} AS TIMESTAMP)", _zone(cell, _part(cell, parts, 2)))
+    zoned = _at(cell, f"TRY_CAST({_part(cell, parts, 1)} AS TIMESTAMP)", _part(cell, parts, 2))
     return (
         f"CASE WHEN NOT {is_wall} THEN {zoned} END",
         f"CASE WHEN {is_wall} THEN TRY_CAST({cell.text} AS TIMESTAMP) END",
@@ -86,8 +88,14 @@ def _part(cell: Cell, pattern: str, number: int) -> str:
     return f"regexp_extract({cell.text}, {literal(pattern)}, {number})"
 
 
-def _at(wall: str, zone: str) -> str:
-    return f"TRY_CAST(CAST({wall} AS VARCHAR) || {zone} AS TIMESTAMPTZ)"
+def _at(cell: Cell, wall: str, text: str) -> str:
+    """SQL for the moment when a clock in the zone that `text` names shows `wall`, NULL where it names none or two."""
+    made = f"TRY_CAST(CAST({wall} AS VARCHAR) || {_zone(cell, text)} AS TIMESTAMPTZ)"
+    bracketed, both = f"regexp_extract({text}, {literal(r'[+-].*' + _IN_BRACKETS)}, 1)", literal(r"[+-]\d.*\[")
+    # a name that is no zone's would end the query
+    is_known = f"TRY_CAST('2000-01-01 00:00:00 ' || {bracketed} AS TIMESTAMPTZ) IS NOT NULL"
+    agrees = f"{is_known} AND timezone(CASE WHEN {is_known} THEN {bracketed} ELSE 'UTC' END, {made}) = {wall}"
+    return f"CASE WHEN NOT regexp_matches({text}, {both}) OR ({agrees}) THEN {made} END"
 
 
 def _zone(cell: Cell, text: str) -> str:
