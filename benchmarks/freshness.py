@@ -1,234 +1,114 @@
 """Is it worth refitting? Each morning's model answers the day after it, as evaluated and as refitted on all days.
 
-    python benchmarks/freshness.py [--size small | --online-retail] [--seeds 1 2 3] [--days 8]
-                                   [--forms continue anew continue:epochs.pretrain=2,rate=0.3] [--horizon 1]
-                                   [--set section.key=value …] [--folder runs/freshness]
+    python benchmarks/freshness.py [--size small | --online-retail | --workspaces FOLDER …] [--seeds 1 2 3 4 5]
+                                   [--days 8] [--full-every 8] [--tasks next click conversion]
+                                   [--forms continue anew continue:epochs.pretrain=2,rate=0.3 left]
+                                   [--horizon 1] [--set section.key=value …] [--folder runs/freshness]
 
-Rolling origin (Tashman 2000, doi:10.1016/S0169-2070(00)00065-0): for each of the days a whole night runs on the window
-that ends there, from nothing, but for `validate`: no row is set aside. `twin` is what the gate judges: its members lack
-the days held out. Each form of stage `refit` (its `networks`, and dials after a colon) has them learn those days. All
-answer the next day, or the next `--horizon` days, which none has seen: which item comes next, against the whole
-catalogue, and click and conversion. UCI Online Retail goes by weeks.
+Rolling origin (Tashman 2000, doi:10.1016/S0169-2070(00)00065-0): on each day a night runs on the window that ends
+there (`rolling.py`). One in `--full-every` is full, those between are light nights, which go on from it; 1 makes each
+full, and costs several times as much. `twin` is what the last full night evaluated: its members lack the days held out,
+and those since. Each form of stage `refit` (its `networks`, and dials after a colon) has them learn these days; `left`,
+named after another, is what that one made in the full night, and nobody touched since. All answer the next day, or the
+next `--horizon` days, which none has seen: which item comes next, against the whole catalogue, and click and
+conversion. UCI Online Retail goes by weeks, and is asked for the next item alone by default.
 
-Items are new where their first event lies in the days held out or later. Differences to the twin are paired: 95 %
-intervals of a bootstrap over a shop's users, all days pooled and shops averaged, and Student's over the origins.
-A second call goes on where the first was killed.
+Items are new where their first event lies in as many days as are held out, or later. Differences to the twin are
+paired: 95 % intervals of a bootstrap over a shop's users, all days pooled and shops averaged, and Student's over the
+origins. A folder made by the pipeline (`--workspaces`) is taken as the first night. A shop's figures are written to
+`<seed>/figures.json`; a second call goes on where the first was killed.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import rolling
 import yaml
 from resume import kept_in
+from rolling import LEFT, TWIN, Answers, Night
 from scipy.stats import t
 
 from triad.arrays import Bools, Ints
 from triad.cli import ENVIRONMENT
-from triad.config.params import Params, merge, parse
-from triad.examples.dataset import Dataset
-from triad.features.dataset import SPLITS
-from triad.features.splits import Windows, split_of
-from triad.features.streams import lists
+from triad.config.members import RECIPES
+from triad.config.params import Params, load, merge, parse
 from triad.kinds import KINDS
 from triad.kinds.base import Cases
-from triad.ranking import ranking_values
 from triad.statistics.bootstrap import draw, interval
-from triad.tasks import LABELS
-
-if TYPE_CHECKING:
-    from triad.features.state import State
 
 ROOT = Path(__file__).resolve().parents[1]
-TWIN, RESAMPLES, K = "twin", 1000, 10
+RESAMPLES = 1000
 SEEDED = ("features", "pretrain", "finetune", "similarity", "profile", "fuse", "refit", "evaluate")
-NIGHT = ("champion", "features", "pretrain", "finetune", "similarity", "profile", "fuse")
 SHOWN = {"binary": ("auc", "log_loss", "calibration_error"), "ranking": ("ndcg",)}
 """Kind → metrics. Other kinds' labels lie beyond the next day."""
 
 Slice = Callable[[Bools, Ints], Bools]
 SLICES: dict[str, Slice] = {
-    "all": lambda new, day: day >= 0,
-    "first day": lambda new, day: day == 0,
-    "new items": lambda new, day: new,
-    "known items": lambda new, day: ~new,
+    "all": lambda new, night: night >= 0,
+    "after full nights": lambda new, night: night == 0,
+    "after light nights": lambda new, night: night > 0,
+    "new items": lambda new, night: new,
+    "known items": lambda new, night: ~new,
 }
-"""Name → which rows, of whether their item is new and how many days they lie after the night."""
-
-Answers = dict[str, np.ndarray]
-"""`<task>.<user, label, score, new, day>` (n,); a ranking's score is (n, 4) as `ranking_values`."""
+"""Name → which rows, of whether their item is new and how many nights after a full one they were answered."""
 
 
-def next_days(data: Dataset, first: int, last: int) -> Dataset:
-    """`data` whose split "test" is what happened in [first, last) µs, its lists' questions included.
-
-    What is earlier keeps its split in the streams and is left out elsewhere; what is later is in no split.
-    """
-    begin = min(start for start, _ in data.meta.windows.values())
-    spans: Windows = {split: (first if place else begin, first) for place, split in enumerate(SPLITS)}
-    spans[SPLITS[-1]] = (first, last)
-    rows, streams = data.exposures, data.streams
-    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
-    at = split_of(np.asarray(rows.time), spans)
-    is_later = np.asarray(streams.time) >= first
-    return data.replaced(
-        exposures=replace(rows, split=np.where(at > 0, at, -1).astype(np.int8)),
-        streams=replace(streams, split=np.where(is_later, len(SPLITS) - 1, streams.split).astype(np.int8)),
-        lists=lists(streams, user, data.meta.target_kind, spans),
-    )
+def nights_of(asked: argparse.Namespace, seed: int | Path, root: Path) -> list[Night]:
+    """A shop's nights, in order."""
+    params = first_night(asked, seed)
+    horizon, folder = asked.horizon, root / (f"{seed}" if isinstance(seed, int) else seed.name)
+    made: list[Night] = []
+    for step in range(asked.days):
+        tonight = at_origin(params, step * horizon, params.ingest.source == "files")
+        number = step % asked.full_every
+        place = folder / f"{tonight.ingest.as_of}"
+        made.append(Night(place, made[step - number].folder if number else place, tonight, number))
+    return made
 
 
-def first_seen(data: Dataset) -> Ints:
-    """(n_items,) µs of each item's first exposure or interaction; the largest number where there is none."""
-    first = np.full(len(data.items.item_id), np.iinfo(np.int64).max)
-    for part in (data.exposures, data.streams):
-        np.minimum.at(first, np.asarray(part.item), np.asarray(part.time))
-    return first
-
-
-def until(tables: Mapping[str, pa.Table], end: int) -> dict[str, pa.Table]:
-    """`tables` without the items that come on the shelf at `end` µs or later, and without what names them."""
-    items = tables["items"]
-    items = items.filter(pc.less(items["available_from"], pa.scalar(end, pa.timestamp("us", tz="UTC"))))
-    of_items = {
-        name: table.filter(pc.is_in(table["item_id"], items["item_id"]))
-        for name, table in tables.items()
-        if "item_id" in table.column_names
-    }
-    return {**tables, **of_items}
-
-
-def night(params: Params) -> None:
-    """The stages up to `fuse` in this folder, each unless it is done. `validate` sets nothing aside here."""
-    from triad.artifacts import ARTIFACTS, INGESTED, TABLES
-
-    if not TABLES.is_dir():
-        run_stage("ingest", params)
-        TABLES.parent.mkdir(exist_ok=True)
-        INGESTED.rename(TABLES)
-    for name in NIGHT:
-        if not (ARTIFACTS / name).is_dir():
-            run_stage(name, params)
-
-
-def run_stage(name: str, params: Params) -> None:
-    """One stage in this folder."""
-    getattr(importlib.import_module(f"triad.stages.{name}"), name)(params)
-
-
-def origin(folder: Path, params: Params, horizon: int, forms: Mapping[str, Mapping]) -> None:
-    """One night at `params.ingest.as_of` and its forms' answers on the `horizon` days from then on."""
-    from triad.artifacts import ARTIFACTS
-    from triad.features.state import State
-    from triad.training.runtime import settle
-
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    settle(params.runtime, params.refit.seed)  # before the members answer
-    night(params)
-    since = State.load(ARTIFACTS / "features" / "state").meta.windows["train"][1]
-    tables = None
-    for form, dials in ({TWIN: {}} | dict(forms)).items():
-        target, place = Path(f"{form}.npz"), ARTIFACTS if form == TWIN else Path("refitted") / form
-        if target.is_file():
-            continue
+def run_shop(nights: Sequence[Night], horizon: int, forms: Mapping[str, Mapping], first: Path | None) -> None:
+    """All nights of a shop that are not done, in this process."""
+    if first is not None:
+        taken(first, nights[0].folder)
+    for night in nights:
         began = time.monotonic()
-        if form != TWIN and not place.is_dir():
-            run_stage("refit", params.model_copy(update={"refit": params.refit.model_copy(update=dict(dials))}))
-            place.parent.mkdir(exist_ok=True)
-            (ARTIFACTS / "refit").rename(place)
-        seconds = time.monotonic() - began
-        tables = tables or later_tables(params, horizon)
-        state = State.load((ARTIFACTS / "features" if form == TWIN else place) / "state")
-        answers = answer(place / "fuse", state, tables, params, horizon, since=since)
-        np.savez(f"{form}.part.npz", seconds=seconds, **answers)
-        Path(f"{form}.part.npz").rename(target)
+        if not all((night.folder / f"{form}.npz").is_file() for form in (TWIN, *forms)):
+            rolling.make(night, horizon, forms)
+            print(f"{night.folder.parent.name}, {night.folder.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
-def later_tables(params: Params, horizon: int) -> dict[str, pa.Table]:
-    """The same shop's tables up to `horizon` days after the night, and as long after as labels take to be known."""
-    from triad.artifacts import INGESTED
-    from triad.tables import connect, present
-
-    days = horizon - (-params.features.attribution_hours // 24)
-    longer = {
-        "as_of": params.ingest.as_of + timedelta(days=days),
-        "window_days": params.ingest.window_days + days,
-    }
-    run_stage("ingest", params.model_copy(update={"ingest": params.ingest.model_copy(update=longer)}))
-    with connect(INGESTED) as session:
-        return {name: session.sql(f"SELECT * FROM {name}").to_arrow_table() for name in present(INGESTED)}
-
-
-def answer(
-    fuse: Path, state: State, tables: Mapping[str, pa.Table], params: Params, horizon: int, *, since: int
-) -> Answers:
-    """What one model says of the days after `as_of`, with what then happened.
-
-    A question counts as new where the first of its targets in catalogue order is.
-    """
-    from triad.evaluation.window import rank_targets, window
-    from triad.features.build import transform
-    from triad.features.sql import DAY
-    from triad.fusion.fused import Fused
-    from triad.tables import connect
-
-    first = (params.ingest.as_of - date(1970, 1, 1)).days * DAY
-    last = first + horizon * DAY
-    with connect(until(tables, last)) as session:
-        data = next_days(transform(session, state), first, last)
-    fused, asked = Fused.load(fuse), window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
-    is_new, ids = first_seen(data) >= since, np.asarray(list(data.users.user_id))
-    names = [name for name, task in params.tasks.items() if KINDS[task.kind].is_event]
-    names = [name for name in names if LABELS[params.tasks[name].label].unit == "exposures"]
-    answers: Answers = {}
-    for name, scores in fused.predict(data, asked.rows, names).items():
-        answers |= {
-            f"{name}.user": ids[np.asarray(data.exposures.user)[asked.rows]],
-            f"{name}.label": np.asarray(data.labels(name))[asked.rows],
-            f"{name}.score": scores,
-            f"{name}.new": is_new[np.asarray(data.exposures.item)[asked.rows]],
-            f"{name}.day": (np.asarray(data.exposures.time)[asked.rows] - first) // DAY,
-        }
-    if fused.ranking is not None:
-        count = len(asked.queries)
-        first_target = asked.target[np.searchsorted(asked.query, np.arange(count))]
-        answers |= {
-            f"{fused.ranking}.user": ids[np.asarray(data.lists.user)[asked.queries]],
-            f"{fused.ranking}.label": np.zeros(count),
-            f"{fused.ranking}.score": ranking_values(rank_targets(fused, data, asked), asked.query, count, K),
-            f"{fused.ranking}.new": is_new[first_target],
-            f"{fused.ranking}.day": (np.asarray(data.lists.time)[asked.queries] - first) // DAY,
-        }
-    return answers
+def taken(workspace: Path, folder: Path) -> None:
+    """What the pipeline made in `workspace`, as the first night of `folder`."""
+    for name in ("validate/tables", *rolling.MADE):
+        source, place = workspace / "artifacts" / name, folder / "artifacts" / name
+        if source.is_dir() and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(source)
 
 
 def check_same_rows(twin: Answers, answers: Answers, form: str) -> None:
     """Differences are paired: both must have answered the same rows, in one order."""
     for name, values in twin.items():
-        if name.endswith((".user", ".label", ".day")):
+        if name.endswith((".user", ".label", ".new")):
             np.testing.assert_array_equal(answers[name], values, err_msg=f"{form}: {name}")
 
 
-def pooled(parts: Sequence[Answers], task: str) -> tuple[np.ndarray, ...]:
-    """user, label, score, new, day of all `parts`, those with a known label."""
-    names = ("user", "label", "score", "new", "day")
+def pooled(parts: Iterable[Answers], task: str) -> tuple[np.ndarray, ...]:
+    """user, label, score, new, night of all `parts`, those with a known label."""
+    names = ("user", "label", "score", "new", "night")
     arrays = [np.concatenate([part[f"{task}.{name}"] for part in parts]) for name in names]
     known = np.isfinite(arrays[1])
     return tuple(array[known] for array in arrays)
@@ -236,8 +116,8 @@ def pooled(parts: Sequence[Answers], task: str) -> tuple[np.ndarray, ...]:
 
 def measured(parts: Sequence[Answers], task: str, kind: str, of: Slice, *, resamples: int, seed: int) -> dict:
     """Metric → estimate, of the rows of a slice; nothing where they are too few to tell."""
-    user, label, score, new, day = pooled(parts, task)
-    rows = np.flatnonzero(of(new, day))
+    user, label, score, new, night = pooled(parts, task)
+    rows = np.flatnonzero(of(new, night))
     users, cluster = np.unique(user, return_inverse=True)
     if not len(rows) or not (KINDS[kind].ranks or KINDS[kind].enough(label[rows])):
         return {}
@@ -254,46 +134,98 @@ def students(values: Sequence[float]) -> str:
     return f"{known.mean():+.4f} [{known.mean() - half:+.4f}, {known.mean() + half:+.4f}] ({len(known)})"
 
 
-def report(shops: Mapping[int, list[dict[str, Answers]]], tasks: Mapping[str, str], forms: Sequence[str]) -> None:
-    """The table. `shops` are seed → origins → form → answers; `tasks` name → kind."""
+Found = dict[str, dict[str, dict[str, dict[str, np.ndarray]]]]
+"""task → slice → form → metric → estimate (1 + resamples,)."""
+
+
+def figures(origins: Sequence[Mapping[str, Answers]], tasks: Mapping[str, str], forms: Sequence[str]) -> Found:
+    """Of one shop, its origins pooled."""
+    return {
+        task: {
+            name: {
+                form: measured([each[form] for each in origins], task, kind, of, resamples=RESAMPLES, seed=1)
+                for form in forms
+            }
+            for name, of in SLICES.items()
+        }
+        for task, kind in tasks.items()
+    }
+
+
+def shares(origins: Sequence[Mapping[str, Answers]], task: str, form: str) -> tuple[float, float]:
+    """Of lists' first ten places those that new items have, and of what was taken then that which is new."""
+    place = np.concatenate([each[form][f"{task}.shown"] for each in origins])
+    return float(place.mean()), float(np.concatenate([each[form][f"{task}.new"] for each in origins]).mean())
+
+
+def written(found: Found, path: Path) -> None:
+    """A shop's figures with their intervals, and the differences to the twin, as JSON."""
+
+    def of(values: np.ndarray) -> dict[str, float]:
+        low, high = interval(values, 0.95)
+        return {"value": float(values[0]), "low": float(low), "high": float(high)}
+
+    told = {
+        task: {
+            name: {
+                form: {
+                    metric: {"is": of(values), "less_twin": of(values - by_form[TWIN][metric])}
+                    for metric, values in by_metric.items()
+                    if metric in by_form[TWIN]
+                }
+                for form, by_metric in by_form.items()
+            }
+            for name, by_form in slices.items()
+        }
+        for task, slices in found.items()
+    }
+    path.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def report(
+    shops: Mapping[str, list[dict[str, Answers]]],
+    of_shops: Mapping[str, Found],
+    tasks: Mapping[str, str],
+    forms: Sequence[str],
+) -> None:
+    """The table. `shops` are shop → origins → form → answers; `of_shops` their `figures`; `tasks` name → kind."""
     print("\n| Task | Of | Rows | Metric | Form | Value | Less twin, over users | Less twin, over origins (n) |")
     print("|---|---|---|---|---|---|---|---|")
+    every = [each for origins in shops.values() for each in origins]
     for task, kind in tasks.items():
         for name, of in SLICES.items():
-            found = {
-                (form, seed): measured([each[form] for each in origins], task, kind, of, resamples=RESAMPLES, seed=seed)
-                for seed, origins in shops.items()
-                for form in forms
-            }
-            alone = {
-                (form, seed, at): measured([each[form]], task, kind, of, resamples=0, seed=seed)
-                for seed, origins in shops.items()
-                for at, each in enumerate(origins)
-                for form in forms
-            }
-            rows = sum(int(of(*pooled([each[TWIN]], task)[3:]).sum()) for origins in shops.values() for each in origins)
+            alone = [{f: measured([each[f]], task, kind, of, resamples=0, seed=1) for f in forms} for each in every]
+            rows = sum(int(of(*pooled([each[TWIN]], task)[3:]).sum()) for each in every)
             for metric in SHOWN[kind] if name == "all" else SHOWN[kind][:1]:
                 for form in forms:
-                    own, twin = ([found[each, seed].get(metric) for seed in shops] for each in (form, TWIN))
-                    if any(estimate is None for estimate in own):
+                    both = [(each[task][name][form], each[task][name][TWIN]) for each in of_shops.values()]
+                    if not all(metric in estimates for pair in both for estimates in pair):
                         print(f"| {task} | {name} | {rows:,} | {metric} | {form} | too few | | |")
                         continue
+                    own, twin = ([pair[which][metric] for pair in both] for which in (0, 1))
                     value, difference = np.mean(own, axis=0), np.mean(own, axis=0) - np.mean(twin, axis=0)
                     low, high = interval(difference, 0.95)
-                    versus = f"{difference[0]:+.4f} [{low:+.4f}, {high:+.4f}]"
+                    part = f" ({difference[0] / value_of(twin):+.1%})" if metric == "ndcg" else ""
+                    versus = f"{difference[0]:+.4f} [{low:+.4f}, {high:+.4f}]{part}"
                     nan = np.array([np.nan])
-                    apart = [
-                        alone[form, *key].get(metric, nan)[0] - alone[TWIN, *key].get(metric, nan)[0]
-                        for key in dict.fromkeys(key[1:] for key in alone)
-                    ]
+                    apart = [each[form].get(metric, nan)[0] - each[TWIN].get(metric, nan)[0] for each in alone]
                     cells = ("", "") if form == TWIN else (versus, students(apart))
                     print(f"| {task} | {name} | {rows:,} | {metric} | {form} | {value[0]:.4f} | {' | '.join(cells)} |")
+        if KINDS[kind].ranks:
+            for form in forms:
+                place, due = shares(every, task, form)
+                print(f"{task}, {form}: new items have {place:.2%} of the first ten places, {due:.2%} of what is taken")
 
 
-def dials(form: str) -> dict[str, object]:
+def value_of(estimates: Sequence[np.ndarray]) -> float:
+    """The mean over shops, at least a little."""
+    return max(float(np.mean(estimates, axis=0)[0]), 1e-9)
+
+
+def dials(form: str) -> dict[str, Any]:
     """`networks[:dial=value,…]` as the dials of stage `refit`."""
     networks, _, more = form.partition(":")
-    found: dict[str, object] = {"networks": networks}
+    found: dict[str, Any] = {"networks": networks}
     for pair in more.split(",") if more else ():
         found = merge(found, change(pair))
     return found
@@ -308,15 +240,24 @@ def change(dial: str) -> dict:
     return overlay
 
 
-def shop(seed: int, size: str | None, changes: Sequence[dict]) -> Params:
-    """The parameters of a shop; without a `size` UCI Online Retail's."""
+def first_night(asked: argparse.Namespace, seed: int | Path) -> Params:
+    """The parameters of a shop's first night; the last week of Online Retail's log is answered last."""
+    if isinstance(seed, Path):
+        return load(seed / "params.yaml")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    own = {"ingest": {"simulated": {"size": size, "seed": seed}}}
-    if size is None:
+    own = {"ingest": {"simulated": {"size": asked.size, "seed": seed}}}
+    if asked.online_retail:
         own = yaml.safe_load(os.path.expandvars((ROOT / "configs" / "online_retail.yaml").read_text()))
-    for overlay in (own, {name: {"seed": seed} for name in SEEDED}, *changes):
+    for overlay in (own, {name: {"seed": seed} for name in SEEDED}, *map(change, asked.set)):
         values = merge(values, overlay)
-    return parse(values, "benchmark")
+    values["tasks"] = {name: values["tasks"][name] for name in asked.tasks}
+    if all(KINDS[task["kind"]].ranks for task in values["tasks"].values()):
+        members = values["fuse"]["members"]
+        values["fuse"]["members"] = [name for name in members if "Retriever" in RECIPES[name].protocols]
+    if values["recommend"]["order_by"] not in asked.tasks:
+        values["recommend"]["order_by"] = None
+    params = parse(values, "benchmark")
+    return at_origin(params, -asked.days * asked.horizon, True) if asked.online_retail else params
 
 
 def at_origin(params: Params, days: int, first_day: bool) -> Params:
@@ -327,56 +268,67 @@ def at_origin(params: Params, days: int, first_day: bool) -> Params:
     return params.model_copy(update={"ingest": ingest.model_copy(update=moved)})
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
+    """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="small", choices=["tiny", "small", "large"])
     parser.add_argument("--online-retail", action="store_true", help="weeks of UCI Online Retail; --days counts them")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--days", type=int, default=8)
+    parser.add_argument("--workspaces", type=Path, nargs="+", default=[], help="in place of seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--days", type=int, default=8, help="origins of each shop")
+    parser.add_argument("--full-every", type=int, default=8, help="origins from one full night to the next")
+    parser.add_argument("--tasks", nargs="+", help="that are learned and asked about")
     parser.add_argument("--horizon", type=int, help="days that each model answers, and between origins")
-    parser.add_argument("--forms", nargs="+", default=["continue", "anew"])
+    parser.add_argument("--forms", nargs="+", default=["continue"])
     parser.add_argument("--set", nargs="*", default=[], metavar="section.key=value")
     parser.add_argument("--folder", type=Path, default=Path("runs/freshness"))
     asked = parser.parse_args()
-    size = None if asked.online_retail else asked.size
-    horizon = asked.horizon or (7 if asked.online_retail else 1)
-    changes = [change(dial) for dial in asked.set]
-    root = kept_in(asked.folder.resolve(), size, horizon, changes)
-    forms = {form: dials(form) for form in asked.forms}
+    asked.horizon = asked.horizon or (7 if asked.online_retail else 1)
+    asked.tasks = asked.tasks or (["next"] if asked.online_retail else ["next", "click", "conversion"])
+    return asked
+
+
+def answered(night: Night, forms: Sequence[str]) -> dict[str, Answers]:
+    """Form → what it answered after the night; says which may not serve."""
+    answers = {}
+    for form in (TWIN, *forms):
+        with np.load(night.folder / f"{form}.npz") as arrays:
+            answers[form] = dict(arrays)
+        check_same_rows(answers[TWIN], answers[form], form)
+        if form not in (TWIN, LEFT):
+            doubts = json.loads((night.folder / "refitted" / form / "health.json").read_text())["doubts"]
+            if doubts:
+                print(f"{night.folder}, {form} may not serve: {doubts}", file=sys.stderr)
+    return answers
+
+
+def main() -> None:
+    asked = arguments()
+    shape = asked.size, asked.online_retail, asked.horizon, asked.full_every, asked.tasks, asked.set
+    root, forms = kept_in(asked.folder.resolve(), *shape), {form: dials(form) for form in asked.forms}
     os.environ.update(ENVIRONMENT)  # the processes below start with it
-    shops: dict[int, list[dict[str, Answers]]] = {}
-    for seed in asked.seeds:
-        params, shops[seed] = shop(seed, size, changes), []
-        steps = range(-asked.days, 0) if asked.online_retail else range(asked.days)
-        for step in steps:
-            tonight = at_origin(params, step * horizon, asked.online_retail)
-            folder, began = root / f"{seed}" / f"{tonight.ingest.as_of}", time.monotonic()
-            if not all((folder / f"{form}.npz").is_file() for form in (TWIN, *forms)):
-                context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(1, context) as pool:  # a process an origin: none inherits another's memory
-                    pool.submit(origin, folder, tonight, horizon, forms).result()
-                print(f"seed {seed}, {tonight.ingest.as_of}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-            answers = {}
-            for form in (TWIN, *forms):
-                with np.load(folder / f"{form}.npz") as arrays:
-                    answers[form] = dict(arrays)
-            shops[seed].append(answers)
-            for form in forms:
-                check_same_rows(answers[TWIN], answers[form], form)
-                doubts = json.loads((folder / "refitted" / form / "health.json").read_text())["doubts"]
-                if doubts:
-                    print(f"seed {seed}, {tonight.ingest.as_of}, {form} may not serve: {doubts}", file=sys.stderr)
-    shown = size or "UCI Online Retail"
+    shops: dict[str, list[dict[str, Answers]]] = {}
+    of_shops: dict[str, Found] = {}
+    tasks: dict[str, str] = {}
+    for seed in [each.resolve() for each in asked.workspaces] or asked.seeds:
+        nights = nights_of(asked, seed, root)
+        place, first = nights[0].folder.parent, seed if isinstance(seed, Path) else None
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # none inherits another's memory
+            pool.submit(run_shop, nights, asked.horizon, forms, first).result()
+        origins = [answered(night, asked.forms) for night in nights]
+        of_params = nights[0].params.tasks
+        tasks = {name: task.kind for name, task in of_params.items() if f"{name}.score" in origins[0][TWIN]}
+        shops[place.name], of_shops[place.name] = origins, figures(origins, tasks, (TWIN, *forms))
+        written(of_shops[place.name], place / "figures.json")
+    shown = "UCI Online Retail" if asked.online_retail else asked.size
     print(
-        f"{shown}, seeds {asked.seeds}, {asked.days} origins each, horizon {horizon} d, {os.cpu_count()} cores, ",
-        end="",
+        f"{shown}, {', '.join(shops)}: {asked.days} origins each, one in {asked.full_every} full, horizon "
+        f"{asked.horizon} d, {os.cpu_count()} cores, Python {platform.python_version()}; 95 % intervals"
     )
-    print(f"Python {platform.python_version()}; 95 % intervals")
     for form in forms:
         seconds = [float(each[form]["seconds"]) for origins in shops.values() for each in origins]
         print(f"refit {form}: {np.mean(seconds):.0f} s (mean; {min(seconds):.0f} to {max(seconds):.0f})")
-    tasks = {name: task.kind for name, task in params.tasks.items() if f"{name}.score" in shops[seed][0][TWIN]}
-    report(shops, tasks, (TWIN, *forms))
+    report(shops, of_shops, tasks, (TWIN, *forms))
 
 
 if __name__ == "__main__":

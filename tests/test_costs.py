@@ -50,6 +50,12 @@ def test_metrics_hold_each_stage_and_their_sum() -> None:
     assert metrics([], PRICED) == {}
 
 
+def test_one_line_says_what_a_night_of_its_kind_cost() -> None:
+    assert costs.total(TWO) == "this light night's stages took 35 processor-seconds: `triad costs` shows each"
+    evaluated = Cost("evaluate", 3.0, 4.0, 1, None, 3.0)
+    assert costs.total([*TWO, evaluated]).startswith("this full night's stages took 39 processor-seconds")
+
+
 def test_a_table_of_nothing_says_what_to_run() -> None:
     with pytest.raises(TriadError, match="no stage has run"):
         table([], FREE)

@@ -345,6 +345,8 @@ def test_the_champion_decides(shop, monkeypatch, theirs, outcome) -> None:
     assert verdict["tasks"]["click"]["against"] == "champion"
     text = summarise(shop / "artifacts/evaluate")
     assert f"{outcome}: " in text and text.endswith("report.html") and "Macro F1" in text
+    until = read_json(shop / "artifacts/refit/health.json")["learned_until"]
+    assert f"learned up to {until['refitted']}; what was judged, up to {until['evaluated']}" in text
 
 
 def test_a_task_the_champion_lacks_is_named_and_the_others_are_compared(shop, monkeypatch) -> None:

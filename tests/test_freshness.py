@@ -21,6 +21,7 @@ from triad.tables import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import freshness
+import rolling
 
 AS_OF = END - timedelta(days=3)
 FIRST = int(np.datetime64(AS_OF, "us").astype(np.int64))
@@ -35,7 +36,7 @@ def read(request):
         _, state = fit(session, params.features, params.tasks, (START, AS_OF), hold_out=request.param)
     with connect(tables) as session:
         data = transform(session, state)
-    return tables, data, freshness.next_days(data, FIRST, LAST)
+    return tables, data, rolling.next_days(data, FIRST, LAST)
 
 
 def test_rows_and_lists_are_all_those_of_the_days_and_no_others(read) -> None:
@@ -72,7 +73,7 @@ def test_what_follows_as_of_is_no_train_interaction(read) -> None:
 
 def test_an_item_is_as_new_as_its_first_event(read) -> None:
     tables, data, _ = read
-    first = freshness.first_seen(data)
+    first = rolling.first_seen(data)
     by_item = tables["events"].group_by("item_id").aggregate([("occurred_at", "min")])
     known = dict(
         zip(by_item["item_id"].to_pylist(), by_item["occurred_at_min"].cast(pa.int64()).to_pylist(), strict=True)
@@ -85,7 +86,7 @@ def test_the_shelf_ends_with_the_days() -> None:
     tables = make_tables()
     moments = np.sort(tables["items"]["available_from"].cast(pa.int64()).to_numpy())
     end = int(moments[-1])
-    cut = freshness.until(tables, end)
+    cut = rolling.until(tables, end)
     kept = set(cut["items"]["item_id"].to_pylist())
     assert cut["items"].num_rows == (moments < end).sum() < tables["items"].num_rows
     assert cut["users"] is tables["users"]

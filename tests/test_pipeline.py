@@ -53,7 +53,11 @@ def test_a_night_ends_with_a_promoted_model_its_report_and_recommendations(night
     assert (verdict["verdict"], published["promoted"]) == ("PASS", True), verdict["reasons"]
     page = (night / "artifacts/evaluate/report/report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
+    assert 0 < page.index("learned up to 2026-02-28") < page.index("At a glance")
     said = run(night, "triad", "summary")
+    assert "learned up to 2026-02-28" in said and re.search(
+        r"this full night's stages took \d+ processor-seconds", said
+    )
     assert re.search(r"click +AUC +0\.\d+ \[0\.\d+, 0\.\d+\]", said) and "PASS" in said
 
 

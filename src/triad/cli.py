@@ -180,9 +180,12 @@ def params(word: str, markdown: bool) -> None:
 
 @commands.command(help="Print the last evaluation: the metric of each task with its interval, and the verdict.")
 def summary() -> None:
+    from triad.costs import read, total
     from triad.evaluation.summary import summarise
 
     click.echo(summarise(ARTIFACTS / "evaluate"))
+    if spent := read():
+        click.echo(total(spent))
 
 
 @commands.command(help="Print what each stage took when it last ran: seconds, processor, memory, bytes read, money.")

@@ -84,6 +84,13 @@ def metrics(costs: Sequence[Cost], prices: PriceParams) -> dict[str, float]:
     return found
 
 
+def total(costs: Sequence[Cost]) -> str:
+    """A night's cost in one line."""
+    kind = "full" if any(cost.stage == "evaluate" for cost in costs) else "light"
+    used = sum(cost.processor_seconds for cost in costs)
+    return f"this {kind} night's stages took {used:.0f} processor-seconds: `triad costs` shows each"
+
+
 def table(costs: Sequence[Cost], prices: PriceParams) -> str:
     """A line a stage for a terminal, and their sum.
 

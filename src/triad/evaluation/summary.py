@@ -22,6 +22,10 @@ def summarise(folder: Path) -> str:
         need(path)
     verdict = read_json(folder / "report" / "verdict.json")
     paragraphs = [summary(read_json(folder / "metrics.json"), verdict)]
+    refitted = folder.parent / "refit" / "health.json"
+    if refitted.is_file():
+        until = read_json(refitted)["learned_until"]
+        paragraphs.append(f"learned up to {until['refitted']}; what was judged, up to {until['evaluated']}")
     published = folder.parent / "publish" / "published.json"
     name = verdict.get("experiment")
     if name and published.is_file() and (made := read_json(published)).get("experiment") == name:

@@ -1,0 +1,266 @@
+"""Nights of a shop, one after another, and what each night's models answer of the days that follow it.
+
+A full night runs the stages up to `fuse` from nothing, but for `validate`: no row is set aside; then `refit`. A light
+night goes on from the last full one, as the stage `refit` does in the product. All lie below one folder, so that a
+killed run goes on. What nights are worth is measured elsewhere (`freshness.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from triad.arrays import Bools, Floats, Ints
+from triad.config.members import RECIPES
+from triad.config.params import Params, parse
+from triad.examples.dataset import Dataset
+from triad.features.dataset import SPLITS
+from triad.features.splits import Windows, split_of
+from triad.features.streams import lists
+from triad.kinds import KINDS
+from triad.ranking import ranking_values, target_ranks
+from triad.tasks import LABELS
+
+if TYPE_CHECKING:
+    from triad.evaluation.window import Window
+    from triad.features.state import State
+    from triad.fusion.fused import Fused
+
+TWIN, LEFT, NIGHT, K = "twin", "left", "night.json", 10
+MADE = ("champion", "features", "pretrain", "finetune", "similarity", "profile", "fuse")
+
+Answers = dict[str, np.ndarray]
+"""`<task>.<user, label, score, new, night>` (n,); a ranking's score is (n, 4) as `ranking_values`, beside its `shown`,
+the share of the first ten places that new items have."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night of a shop: its folder, and the folder of the full night that it goes on from."""
+
+    folder: Path
+    base: Path
+    params: Params
+    number: int  # nights since that full one, 0 for itself
+
+    @property
+    def held_out(self) -> int:
+        """µs before `as_of` in which an item is new: the days that a full night's members do not learn."""
+        days = self.params.features.split_days
+        return (days.validation + days.fusion + days.test) * 86_400_000_000
+
+
+def load_night(folder: Path) -> Night:
+    """The night that `make` made in `folder`."""
+    told = json.loads((folder / NIGHT).read_text())
+    return Night(folder, folder.parent / told["base"], parse(told["params"], str(folder)), told["number"])
+
+
+def run_stage(name: str, params: Params) -> None:
+    """One stage in this folder."""
+    getattr(importlib.import_module(f"triad.stages.{name}"), name)(params)
+
+
+def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
+    """The night, its forms of refit, and what they and the twin answer of the `horizon` days from `as_of` on.
+
+    The form `left` is no refit: what the first form made in the full night still serves.
+    """
+    from triad.artifacts import ARTIFACTS
+    from triad.features.state import State
+    from triad.training.runtime import settle
+
+    night.folder.mkdir(parents=True, exist_ok=True)
+    params = json.loads(night.params.model_dump_json(by_alias=True))
+    told = {"base": night.base.name, "number": night.number, "params": params}
+    (night.folder / NIGHT).write_text(json.dumps(told))
+    os.chdir(night.folder)
+    settle(night.params.runtime, night.params.refit.seed)  # before the members answer
+    _tables(night.params)
+    if not night.number:
+        _full(night.params)
+    tables, asked = None, {TWIN: dict[str, Any]()} | {form: dict(dials) for form, dials in forms.items()}
+    for form, dials in asked.items():
+        target, place = Path(f"{form}.npz"), Path("refitted") / form
+        if target.is_file():
+            continue
+        began = time.monotonic()
+        if form == TWIN:
+            state, fuse = night.base / ARTIFACTS / "features" / "state", night.base / ARTIFACTS / "fuse"
+        else:
+            if form == LEFT:
+                place = night.base / "refitted" / next(iter(forms))
+            if not place.is_dir():
+                refit(night, form, dials)
+            state, fuse = place / "state", place / "fuse"
+        seconds = time.monotonic() - began
+        tables = tables or later_tables(night.params, horizon)
+        answers = answer(fuse, State.load(state), tables, night, horizon)
+        arrays: dict[str, Any] = {"seconds": seconds} | answers
+        np.savez(f"{form}.part.npz", **arrays)
+        Path(f"{form}.part.npz").rename(target)
+
+
+def _tables(params: Params) -> None:
+    from triad.artifacts import INGESTED, TABLES
+
+    if not TABLES.is_dir():
+        run_stage("ingest", params)
+        TABLES.parent.mkdir(exist_ok=True)
+        INGESTED.rename(TABLES)
+
+
+def _full(params: Params) -> None:
+    """The stages up to `fuse`, each unless it is done, or no member is of it."""
+    from triad.artifacts import ARTIFACTS
+    from triad.members.registry import of_use
+
+    needed = {RECIPES[name].stage for name in of_use(params.fuse.members, params.tasks)}
+    for name in MADE:
+        is_asked = name not in ("finetune", "similarity", "profile") or name in needed
+        if is_asked and not (ARTIFACTS / name).is_dir():
+            run_stage(name, params)
+
+
+def refit(night: Night, form: str, dials: Mapping) -> None:
+    """`refitted/<form>`: of a full night its own; of a light one what goes on from the full one's."""
+    from triad.artifacts import ARTIFACTS
+    from triad.features.champion import FUSE, REFIT, STATE
+
+    changes: dict[str, Any] = {"refit": night.params.refit.model_copy(update=dict(dials))}
+    if night.number:
+        changes["retraining"] = night.params.retraining.model_copy(update={"night": "light"})
+        champion, made = ARTIFACTS / "champion", night.base / ARTIFACTS
+        shutil.rmtree(champion, ignore_errors=True)
+        champion.mkdir(parents=True)
+        parts = {STATE: made / "features" / "state", FUSE: made / "fuse", REFIT: night.base / "refitted" / form}
+        for name, part in parts.items():
+            (champion / name).symlink_to(part)
+    run_stage("refit", night.params.model_copy(update=changes))
+    Path("refitted").mkdir(exist_ok=True)
+    (ARTIFACTS / "refit").rename(Path("refitted") / form)
+
+
+def later_tables(params: Params, horizon: int) -> dict[str, pa.Table]:
+    """The same shop's tables up to `horizon` days after the night, and as long after as labels take to be known."""
+    from triad.artifacts import INGESTED
+    from triad.tables import connect, present
+
+    days = horizon - (-params.features.attribution_hours // 24)
+    longer = {
+        "as_of": params.ingest.as_of + timedelta(days=days),
+        "window_days": params.ingest.window_days + days,
+    }
+    run_stage("ingest", params.model_copy(update={"ingest": params.ingest.model_copy(update=longer)}))
+    with connect(INGESTED) as session:
+        return {name: session.sql(f"SELECT * FROM {name}").to_arrow_table() for name in present(INGESTED)}
+
+
+def until(tables: Mapping[str, pa.Table], end: int) -> dict[str, pa.Table]:
+    """`tables` without the items that come on the shelf at `end` µs or later, and without what names them."""
+    items = tables["items"]
+    items = items.filter(pc.less(items["available_from"], pa.scalar(end, pa.timestamp("us", tz="UTC"))))
+    of_items = {
+        name: table.filter(pc.is_in(table["item_id"], items["item_id"]))
+        for name, table in tables.items()
+        if "item_id" in table.column_names
+    }
+    return {**tables, **of_items}
+
+
+def next_days(data: Dataset, first: int, last: int) -> Dataset:
+    """`data` whose split "test" is what happened in [first, last) µs, its lists' questions included.
+
+    What is earlier keeps its split in the streams and is left out elsewhere; what is later is in no split.
+    """
+    begin = min(start for start, _ in data.meta.windows.values())
+    spans: Windows = {split: (first if place else begin, first) for place, split in enumerate(SPLITS)}
+    spans[SPLITS[-1]] = (first, last)
+    rows, streams = data.exposures, data.streams
+    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
+    at = split_of(np.asarray(rows.time), spans)
+    is_later = np.asarray(streams.time) >= first
+    return data.replaced(
+        exposures=replace(rows, split=np.where(at > 0, at, -1).astype(np.int8)),
+        streams=replace(streams, split=np.where(is_later, len(SPLITS) - 1, streams.split).astype(np.int8)),
+        lists=lists(streams, user, data.meta.target_kind, spans),
+    )
+
+
+def first_seen(data: Dataset) -> Ints:
+    """(n_items,) µs of each item's first exposure or interaction; the largest number where there is none."""
+    first = np.full(len(data.items.item_id), np.iinfo(np.int64).max)
+    for part in (data.exposures, data.streams):
+        np.minimum.at(first, np.asarray(part.item), np.asarray(part.time))
+    return first
+
+
+def ranked(fused: Fused, data: Dataset, asked: Window, is_new: Bools) -> tuple[Ints, Floats]:
+    """(targets,) place of each target among all items; (queries,) share of the first ten that new items have."""
+    from triad.evaluation.window import ranking_blocks
+    from triad.fusion.candidates import lists_of
+
+    ranker, queries = fused.ranker(data), lists_of(data, asked.queries)
+    blocks = ranker.open(queries, ranker.needed)
+    ranks: list[Ints] = [np.zeros(0, np.int64)]
+    shares: list[Floats] = [np.zeros(0)]
+    for part, query, target in ranking_blocks(data, asked):
+        table = ranker.mix(queries[part], blocks(part))
+        ranks.append(target_ranks(table, query, target))
+        top = np.argpartition(-table, min(K, table.shape[1]) - 1, axis=1)[:, :K]
+        shares.append(is_new[top].mean(axis=1))
+    return np.concatenate(ranks), np.concatenate(shares)
+
+
+def answer(fuse: Path, state: State, tables: Mapping[str, pa.Table], night: Night, horizon: int) -> Answers:
+    """What one model says of the days after `as_of`, with what then happened.
+
+    A question counts as new where the first of its targets in catalogue order is.
+    """
+    from triad.evaluation.window import window
+    from triad.features.build import transform
+    from triad.features.sql import DAY
+    from triad.fusion.fused import Fused
+    from triad.tables import connect
+
+    params = night.params
+    first = (params.ingest.as_of - date(1970, 1, 1)).days * DAY
+    with connect(until(tables, first + horizon * DAY)) as session:
+        data = next_days(transform(session, state), first, first + horizon * DAY)
+    fused, asked = Fused.load(fuse), window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
+    is_new, ids = first_seen(data) >= first - night.held_out, np.asarray(list(data.users.user_id))
+    names = [name for name, task in params.tasks.items() if KINDS[task.kind].is_event]
+    names = [name for name in names if LABELS[params.tasks[name].label].unit == "exposures"]
+    answers: Answers = {}
+    for name, scores in (fused.predict(data, asked.rows, names) if names else {}).items():
+        answers |= {
+            f"{name}.user": ids[np.asarray(data.exposures.user)[asked.rows]],
+            f"{name}.label": np.asarray(data.labels(name))[asked.rows],
+            f"{name}.score": scores,
+            f"{name}.new": is_new[np.asarray(data.exposures.item)[asked.rows]],
+            f"{name}.night": np.full(len(asked.rows), night.number),
+        }
+    if fused.ranking is not None:
+        count = len(asked.queries)
+        ranks, shown = ranked(fused, data, asked, is_new)
+        answers |= {
+            f"{fused.ranking}.user": ids[np.asarray(data.lists.user)[asked.queries]],
+            f"{fused.ranking}.label": np.zeros(count),
+            f"{fused.ranking}.score": ranking_values(ranks, asked.query, count, K),
+            f"{fused.ranking}.new": is_new[asked.target[np.searchsorted(asked.query, np.arange(count))]],
+            f"{fused.ranking}.night": np.full(count, night.number),
+            f"{fused.ranking}.shown": shown,
+        }
+    return answers
