@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from triad.errors import TriadError
+from triad.privacy import shown_log
 from triad.schema import EVENTS
 from triad.serving.impressions import ImpressionLog, rows
 from triad.sources import shown
@@ -87,6 +89,43 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, monkeypatch: pytes
     monkeypatch.undo()
     log.write(rows("u1", "3", "home", NOW, listed("i3")))
     assert shown.read(tmp_path)["item_id"].to_pylist() == ["i1", "i3"]
+
+
+def test_a_file_that_cannot_be_begun_or_was_deleted_costs_nothing_but_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, opened = tmp_path / "log", os.open
+    log = ImpressionLog(folder, "never", most=400)
+    log.write(rows("u1", "1", "home", NOW, listed("i1")))
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        log.write(rows("u1", "2", "home", NOW, listed("i2")))
+    monkeypatch.setattr(os, "open", opened)
+    other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)  # has the number of the file that was closed
+    log.write(rows("u1", "3", "home", NOW, listed("i3")))
+    assert shown.read(folder)["item_id"].to_pylist() == ["i1", "i3"]
+    os.write(other, b"still open")
+    shutil.rmtree(folder)
+    log.write(rows("u1", "4", "home", NOW, listed("i4")))
+    assert shown.read(folder)["item_id"].to_pylist() == ["i4"]
+    log.close()
+    os.close(other)
+
+
+def test_a_person_is_forgotten_in_files_of_earlier_days(tmp_path: Path) -> None:
+    log = ImpressionLog(tmp_path, "never")
+    for user in ("u1", "u2", "u1"):
+        log.write(rows(user, None, "home", NOW, listed("i1", "i2")))
+    log.close()
+    (today,) = tmp_path.glob("*.jsonl")
+    assert shown_log.count(tmp_path, {"u1"}.__contains__) == 4
+    assert shown_log.without(tmp_path, {"u1"}.__contains__) == 0, "it is still written to"
+    earlier = today.rename(tmp_path / f"2020-01-01{today.name[10:]}")
+    with earlier.open("ab") as file:
+        file.write(b'{"half": ')
+    assert shown_log.without(tmp_path, {"u1"}.__contains__) == 4
+    assert shown.read(tmp_path)["user_id"].to_pylist() == ["u2", "u2"] and earlier.stat().st_mode & 0o777 == 0o600
+    assert earlier.read_bytes().endswith(b'{"half": ') and shown_log.count(tmp_path, {"u1"}.__contains__) == 0
 
 
 def test_a_torn_line_waits_and_a_whole_one_that_is_no_event_is_told(tmp_path: Path) -> None:

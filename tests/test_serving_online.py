@@ -24,13 +24,14 @@ from openapi import bodies
 
 from triad.config.recommend import RecommendParams
 from triad.errors import TriadError
+from triad.privacy.forgotten import Forgotten
 from triad.schema import EVENT_KINDS
 from triad.serving import asking, overall, stored, tonight
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
 from triad.serving.guard import Limits
-from triad.serving.holder import Holder, Served, warmed
+from triad.serving.holder import Holder, Place, Served, warmed
 from triad.serving.impressions import ImpressionLog
 from triad.serving.night import Event, Night
 from triad.serving.storefront import Demo
@@ -358,6 +359,8 @@ BAD: dict[str, tuple[str, Any, int]] = {
     "a model without forecasts": ("forecast", {"item_ids": ["i0001"]}, 501),
     "no such path": ("delete", {}, 405),
     "a large body": ("search", {"query": "a" * 30_000}, 413),
+    "10,000 products": ("advise", {"item_ids": ["i0001"] * 501}, 422),
+    "half a table": ("classify", {"tables": {"items": [{"title": "lamp"}]}, "why": True}, 400),
 }
 
 
@@ -433,6 +436,89 @@ def test_the_model_is_exchanged_under_load_with_no_request_lost(night: Night) ->
         assert 'outcome="failed"' in asked.get("/metrics").text
     assert {status for status, _ in found} == {200} and [v for _, v in found][-1] == "3"
     assert {version for _, version in found} == {"1", "2", "3"}
+
+
+def test_whatever_is_wrong_with_another_state_the_present_one_goes_on_and_looking_too(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at: list[Any] = ["1"]
+    tries, now = Counter[str](), [0.0]
+
+    def mark() -> tuple[Any, int]:
+        if isinstance(at[0], Exception):  # the registry is down, or the alias is gone
+            raise at[0]
+        return at[0], 0
+
+    def load(version: str) -> Served:
+        tries[version] += 1
+        if version == "2":
+            raise KeyError("half-written tables")
+        return Served(version, night)
+
+    monkeypatch.setattr("triad.serving.holder.time.monotonic", lambda: now[0])
+    holder = Holder(mark, load)
+    at[0] = "2"
+    assert [holder.look() for _ in range(3)] == ["failed", None, None] and tries["2"] == 1
+    now[0] += 61  # it is tried once more
+    assert holder.look() == "failed" and tries["2"] == 2
+    for error in (TriadError("no version serves yet", where="alias", mend="promote one"), RuntimeError("down")):
+        at[0] = error
+        assert holder.look() == "failed" and holder.now.version == "1"
+    at[0] = "3"
+    assert holder.look() == "loaded" and holder.now.version == "3"
+
+
+def test_who_is_forgotten_meanwhile_is_unknown_at_the_next_look_and_not_written_down(
+    root: Path, model: ServingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Forgotten(None, {"user": frozenset()})
+    monkeypatch.setattr("triad.serving.holder.forgotten.read", lambda: gone)
+    own = Night.of(model, root / "artifacts/validate/tables", LISTS)
+    place = Place("triad", "champion", LISTS, lambda: root)
+    holder = Holder(lambda: ("1", 0), lambda version: place.refreshed(Served(version, own)), place.refreshed)
+    with TestClient(make(holder, customers=Customers(ImpressionLog(tmp_path, "never")), poll=3600)) as asked:
+        body = {"user_id": "u0003", "k": 3, "surface": "home"}
+        assert asked.post("/recommend", json=body).json()["is_known"]
+        gone = Forgotten(None, {"user": frozenset({"u0003"})})
+        holder.look()
+        said = asked.post("/recommend", json=body).json()
+        assert (
+            not said["is_known"]
+            and said["items"] == asked.post("/recommend", json={"user_id": "x", "k": 3}).json()["items"]
+        )
+        assert asked.post("/recommend", json={**body, "user_id": "u0004"}).json()["is_known"]
+        gone = Forgotten(None, {"user": frozenset()})  # taken off the list again
+        holder.look()
+        assert asked.post("/recommend", json=body).json()["is_known"]
+    assert [row["user_id"] for row in read_shown(tmp_path).to_pylist()] == ["u0003"] * 3 + ["u0004"] * 3 + ["u0003"] * 3
+
+
+def test_nobody_is_refused_because_the_night_is_late_or_the_shops_clock_is_ahead(client: TestClient) -> None:
+    def said(*days: float, **more: Any) -> Any:
+        at = [(datetime(2026, 1, 31, tzinfo=UTC) + timedelta(days=day)).isoformat() for day in days]
+        events = [{"item_id": f"i{7 + n:04d}", "kind": "purchase", "occurred_at": each} for n, each in enumerate(at)]
+        return client.post("/recommend", json={"user_id": "u0003", "k": 30, "events": events, **more})
+
+    held = {row["item_id"] for row in said().json()["items"]}
+    yesterday = said(-0.01).json()  # the night's tables hold it
+    assert yesterday["ignored_events"] == 1 and {row["item_id"] for row in yesterday["items"]} == held
+    for days in ((0.5, 1.2, 2.5), (3.0, 1.0, 0.2)):
+        late = said(*days).json()
+        assert late["ignored_events"] == 0
+        assert {row["item_id"] for row in late["items"]} == held - {"i0007", "i0008", "i0009"}
+    for days in ((-5.0,), (9.0,)):
+        assert said(*days).status_code == 400
+    new = client.post(
+        "/recommend",
+        json={
+            "user_id": "u0003",
+            "events": [
+                {"item_id": "i0007", "kind": "click", "occurred_at": "2026-01-30T23:59:59Z"},
+                {"item_id": "i0008", "kind": "cart"},
+            ],
+        },
+    )
+    assert new.status_code == 200 and new.json()["ignored_events"] == 1
 
 
 NAMES = {"user_id": ["u0003", "nobody"], "item_id": ["i0003", "i0004", "x"], "query": ["lamp", ""]}

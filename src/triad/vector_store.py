@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,13 @@ class VectorStore:
         for file in [] if folder is None else sorted(folder.glob("[!.]*.npz")):
             with np.load(file, allow_pickle=False) as held:
                 self.known |= dict(zip(map(bytes, held["key"]), held["vector"], strict=True))
+
+    def trim(self, pinned: Collection[bytes], most: int) -> None:
+        """Once more than `most` are known beside those `pinned`, let go of all those, the oldest first, but half."""
+        if len(self.known) - len(pinned) > most:
+            loose = [key for key in self.known if key not in pinned]
+            for key in loose[: len(loose) - most // 2]:
+                del self.known[key]
 
     def add(self, keys: Sequence[bytes], vectors: Floats) -> None:
         """Keep `vectors` (n, dim) under `keys`, in a file of their own: the same keys write the same file."""

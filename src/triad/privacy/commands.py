@@ -27,7 +27,7 @@ _listed = click.option(
 @click.option("--lift", is_flag=True, help="take them off the list again; when and by whom is noted beside it")
 @click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
 def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: bool, lift: bool, show: bool) -> None:
-    from triad.privacy import forgotten, whole
+    from triad.privacy import forgotten, shown_log, whole
     from triad.privacy.pseudonyms import key
 
     if show:
@@ -48,6 +48,8 @@ def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: b
             f"warning · {KEY} is not set, so the list holds bare ids (only its owner may read it). "
             "With a key, forget any of them again, and all become pseudonyms.\n"
         )
+    if (log := shown_log.folder_of(here)) is not None and (gone := shown_log.without(log, forgotten.read().holds)):
+        click.echo(f"{log}: {gone:,} lines of earlier days are deleted.")
     _restart(here)
     whole.show(here, every)
 

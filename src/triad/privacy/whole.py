@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from triad.privacy import learned, whereabouts
+from triad.privacy import learned, shown_log, whereabouts
 from triad.privacy.looking import Names
 from triad.tracking import place
 from triad.tracking.store import client
@@ -31,6 +31,11 @@ def show(here: Path, ids: list[str]) -> bool:
 
 
 def _places(here: Path, names: Names) -> Iterator[whereabouts.Place]:
+    if (log := shown_log.folder_of(here)) is not None:
+        meant = set(names.exact.to_pylist())
+        if lines := shown_log.count(log, meant.__contains__):
+            mend = "`triad forget` takes lines of earlier days out; ask it again tomorrow"
+            yield whereabouts.Place(f"what the service showed, {log}", f"lines ({lines:,})", mend)
     held = whereabouts.Stored({}, frozenset())
     if (here / ".git").exists():
         yield from whereabouts.folders(here, names)

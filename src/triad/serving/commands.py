@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from triad.config.serve import ServeParams
-    from triad.serving.holder import Place
+    from triad.serving.holder import Holder, Place, Served
     from triad.serving.trial import Trial
 
 KEY = "TRIAD_SERVE_KEY"
@@ -135,12 +134,12 @@ def _app() -> Any:
     chosen, hides = params.serve, params.ingest.pseudonymise
     tables = Path(asked["tables"]) if asked["tables"] else None
     place = Place(params.publish.model, params.publish.alias, params.recommend, lambda: newest(checkout()), tables)
+    holder, key = Holder(place.mark, place.load, place.refreshed), os.environ.get(KEY) or None
     customers = Customers(
         ImpressionLog(Path(chosen.log), chosen.sync, chosen.file_mb << 20) if chosen.log else None,
         needed_key("ingest.pseudonymise: true").pseudonym if hides else None,
-        _trial(chosen, place),
+        _trial(chosen, place, holder),
     )
-    holder, key = Holder(place.mark, place.load, place.refreshed), os.environ.get(KEY) or None
     writer = ARTIFACTS / "describe" / "writer"
     merchant = Merchant(place.model, place.alias, roll_back, key is not None)
     near = NEAR if key is None else None
@@ -148,12 +147,23 @@ def _app() -> Any:
     return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer)
 
 
-def _trial(chosen: ServeParams, place: Place) -> Trial | None:
-    """The challenger that the settings name."""
+def _trial(chosen: ServeParams, place: Place, champion: Holder) -> Trial | None:
+    """The challenger that the settings name. Whether there is one yet, and whether it can be loaded, costs no start."""
     from triad.serving.holder import Holder
-    from triad.serving.trial import Trial
+    from triad.serving.trial import NOBODY, Trial
 
-    if chosen.trial.alias is None or chosen.log is None:
+    alias = chosen.trial.alias
+    if alias is None or chosen.log is None:
         return None
-    beside = replace(place, alias=chosen.trial.alias)
-    return Trial(chosen.trial, Holder(beside.mark, beside.load, beside.refreshed), Path(chosen.log) / "trial")
+
+    def mark() -> tuple[str, ...]:
+        version = place.tried(alias)
+        return (version, *map(str, place.mark()[1:])) if version else ("",)
+
+    def load(version: str) -> Served:
+        return NOBODY if version in ("", champion.now.version) else place.load(version)
+
+    def refreshed(served: Served) -> Served:
+        return served if served is NOBODY else place.refreshed(served)
+
+    return Trial(chosen.trial, Holder(mark, load, refreshed, NOBODY), Path(chosen.log) / "trial")

@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from triad.tracking.recommending import DAY
 
 LOG = logging.getLogger("triad.serve")
 LOG_ODDS = "log odds of the score"
+BEFORE, AFTER = 2 * DAY, 7 * DAY
+"""How far beyond the state's day events may lie: a night may come late, or not at all for some days."""
 INNER = ("version", "arm", "propensity", "log_odds")
 """What a row says beside the answer."""
 
@@ -49,25 +51,37 @@ class Customers:
     def visit(self, night: Night, body: schemas.Customer) -> Visit:
         """The customer of a request; events on items that the night does not know are left out.
 
+        A shop's clock turns to another day before its night is done. So events shortly before the state's day, which
+        the night's tables hold, are left out, too; and those shortly after it count as its last.
+
         Raises:
             TriadError: an item was not there yet, or a time does not fit.
         """
-        events, last = [], night.moment - 1_000_000
+        events, late, last = list[Event](), list[Event](), night.moment - 1_000_000
         for each in body.events:
-            last = last + 1_000_000 if each.occurred_at is None else schemas.micros(each.occurred_at)
-            if (item := night.items.get(each.item_id)) is None:
+            now = max(last + 1_000_000, night.moment)
+            last = now if each.occurred_at is None else schemas.micros(each.occurred_at)
+            if (item := night.items.get(each.item_id)) is None or _is_known(night, last):
                 continue
             if night.data.items.available_from[item] > last:
                 mend = "send what happened once the item was there"
                 raise TriadError("an item was not there yet at that time", where="events.item_id", mend=mend)
-            events.append(Event(item, EVENT_KINDS.index(each.kind), last))
+            is_late = night.moment + DAY - 1 <= last < night.moment + DAY + AFTER
+            (late if is_late else events).append(Event(item, EVENT_KINDS.index(each.kind), last))
+        late.sort(key=lambda each: each.time)
+        end = night.moment + DAY - 1 - len(late)
+        events += [replace(each, time=end + place) for place, each in enumerate(late)]
         newest = max((each.time for each in events), default=night.moment - 1)
         at = schemas.micros(body.at) if body.at is not None else min(newest + 1, night.moment + DAY - 1)
         return night.visit(night.users.get(self.name(night, body.user_id), night.guest), events, at)
 
     def described(self, night: Night, body: schemas.Customer) -> dict[str, Any]:
         """Whom the answer is for, and what of the request it does not rest on."""
-        ignored = sum(each.item_id not in night.items for each in body.events)
+        times = [None if each.occurred_at is None else schemas.micros(each.occurred_at) for each in body.events]
+        ignored = sum(
+            each.item_id not in night.items or (time is not None and _is_known(night, time))
+            for each, time in zip(body.events, times, strict=True)
+        )
         known = self.name(night, body.user_id) in night.users
         return {"user_id": body.user_id, "is_known": known, "ignored_events": ignored}
 
@@ -80,7 +94,7 @@ class Customers:
             self.visit(champion.night, body)  # what is wrong with the request is no fault of a challenger
             asked, name = partial(self.listed, body=body), self.name(champion.night, body.user_id)
             served, rows = self.trial.answer(champion, name, asked, body.k)
-        self._note(body, champion.night, rows)
+        self._note(body, champion, rows)
         return served, rows
 
     def listed(self, served: Served, body: schemas.Recommend) -> Rows:
@@ -106,16 +120,21 @@ class Customers:
         if self.log is not None:
             self.log.close()
 
-    def _note(self, body: schemas.Recommend, night: Night, rows: Rows) -> None:
-        """A full disk costs the log, and not the answer."""
-        if self.log is None or body.surface is None:
+    def _note(self, body: schemas.Recommend, champion: Served, rows: Rows) -> None:
+        """A full disk costs the log, and not the answer. Nothing is written down of who is to be forgotten."""
+        user = self.name(champion.night, body.user_id)
+        if self.log is None or body.surface is None or (champion.gone is not None and champion.gone.holds(user)):
             return
-        user = self.name(night, body.user_id)
         try:
             self.log.write(impressions.rows(user, body.request_id, body.surface, body.at, rows))
         except OSError as error:
             LOG.error("%d impressions are lost: %s", len(rows), error)
             self.lost["impressions"] += len(rows)
+
+
+def _is_known(night: Night, time: int) -> bool:
+    """Whether an event of that time lies in the night's tables."""
+    return night.moment - BEFORE <= time < night.moment
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:

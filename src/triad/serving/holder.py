@@ -23,6 +23,7 @@ from triad.digests import digest
 from triad.errors import TriadError
 from triad.members.protocol import Keeper
 from triad.privacy import forgotten
+from triad.privacy.forgotten import Forgotten
 from triad.serving import asking, stored, tonight
 from triad.serving.asking import Listed
 from triad.serving.night import Event, Night, Visit
@@ -37,6 +38,8 @@ from triad.tracking.store import client
 LOG = logging.getLogger("triad.serve")
 KEPT = 50_000
 """Lists kept of a state."""
+AGAIN = 60.0
+"""Seconds until a state that could not be loaded is tried once more: each try costs those that are answered time."""
 WARM = 3
 """Customers who are answered before the first request: the first answers compile."""
 
@@ -53,6 +56,7 @@ class Served:
     files: Any = None  # kept as long as the state: members are read at first need
     tonight: Tonight | None = None  # the lists that the night made
     tonight_at: int = 0  # when the night made lists, ns
+    gone: Forgotten | None = None  # who is to be forgotten
 
     def recommend(self, visit: Visit, k: int, *, why: bool) -> Listed:
         """`asking.recommend`. A customer who did nothing since has one list until the state goes, and it is kept."""
@@ -110,6 +114,14 @@ class Place:
         tables = self._tables()
         return version, str(tables), tables.stat().st_mtime_ns if tables.is_dir() else 0
 
+    def tried(self, alias: str) -> str:
+        """The version that `alias` lets be tried, "" where there is none, or where it has served since."""
+        version = registry.current(self._client, self.model, alias)
+        if version is None:
+            return ""
+        tags = self._client.get_model_version(self.model, version).tags
+        return "" if tags.get("promoted_at", "") > tags.get(registry.TRIED, "9") else version
+
     def _tables(self) -> Path:
         return self.tables or self.night() / TABLES
 
@@ -129,14 +141,13 @@ class Place:
             )
         model = load_registered(self.model, version, folder)
         night = self._written(folder, model) or Night.of(model, self._tables(), with_stock(self.settings))
-        gone = forgotten.read()
-        for name in [name for name in night.users if gone.holds(name)]:
-            del night.users[name]
         lineage = registry.describe(self.model, version).lineage
-        return self.refreshed(warmed(Served(version, night, dict(lineage.get("verdict", {})), files=files)))
+        served = self._without_gone(Served(version, night, dict(lineage.get("verdict", {})), files=files))
+        return self.refreshed(warmed(served))
 
     def refreshed(self, served: Served) -> Served:
-        """With the lists that the night has made since, if `served` made them."""
+        """With the lists that the night has made since, if `served` made them; without who was forgotten since."""
+        served = self._without_gone(served)
         folder = self.night() / tonight.FOLDER
         at = folder.stat().st_mtime_ns if folder.is_dir() else 0
         if at == served.tonight_at:
@@ -144,6 +155,14 @@ class Place:
         lists = tonight.read(folder, served.version, self.settings, served.night)
         LOG.info("the night's lists %s", "are other ones: each is made when asked for" if lists is None else "are read")
         return replace(served, tonight=lists, tonight_at=at)
+
+    def _without_gone(self, served: Served) -> Served:
+        """Those on the list of the forgotten are customers whom nobody knows."""
+        gone = forgotten.read()
+        if served.gone is not None and served.gone.digest == gone.digest:
+            return served
+        served.night.forget(gone.holds)
+        return replace(served, gone=gone, tonight=None, tonight_at=0)
 
     def _written(self, files: Path, model: ServingModel) -> Night | None:
         """The state that was signed with the version, if it is the one that lies here and is of the tables' night."""
@@ -186,26 +205,48 @@ class Holder:
         mark: Callable[[], Any],
         load: Callable[[str], Served],
         refreshed: Callable[[Served], Served] = lambda served: served,
+        first: Served | None = None,
     ) -> None:
+        """`first` is handed out until the first look; None: what serves by now is loaded at once."""
         self._mark, self._load, self._refreshed = mark, load, refreshed
-        self._at = mark()
-        self.now = load(self._at[0])
+        at: Any = mark() if first is None else None
+        self._at = self._refused = at
+        self._again = 0.0
+        self.now = load(at[0]) if first is None else first
         self._stop = threading.Event()
 
     def look(self) -> str | None:
-        """Exchange the state if another serves by now; the outcome, None where nothing changed."""
+        """Exchange the state if another serves by now; the outcome, None where nothing changed.
+
+        Whatever is wrong with another state, and with the registry, the present one goes on, and so does looking.
+        """
+        at = self._at
         try:
             at = self._mark()
-            if at == self._at:
-                self.now = self._refreshed(self.now)
-                return None
-            begun, fresh = time.monotonic(), self._load(at[0])
-        except (TriadError, OSError) as error:  # what serves goes on
-            LOG.warning("version %s goes on: %s", self.now.version, error)
+            if at != self._at and not (at == self._refused and time.monotonic() < self._again):
+                begun, fresh = time.monotonic(), self._load(at[0])
+                self.now, self._at = fresh, at
+                LOG.info("version %s serves · %.1f s", fresh.version, time.monotonic() - begun)
+                return "loaded"
+        except Exception as error:
+            self._refused, self._again = at, time.monotonic() + AGAIN
+            self._tell(error)
+            self._freshen()
             return "failed"
-        self.now, self._at = fresh, at
-        LOG.info("version %s serves · %.1f s", fresh.version, time.monotonic() - begun)
-        return "loaded"
+        return self._freshen()
+
+    def _freshen(self) -> str | None:
+        try:
+            self.now = self._refreshed(self.now)
+        except Exception as error:
+            self._tell(error)
+            return "failed"
+        return None
+
+    def _tell(self, error: Exception) -> None:
+        """Of errors that are none of Triad's the kind alone: their words may quote the shop's data."""
+        said = str(error) if isinstance(error, TriadError | OSError) else type(error).__name__
+        LOG.warning("version %s goes on: %s", self.now.version, said)
 
     def watch(self, seconds: float, note: Callable[[str], None]) -> None:
         """Start looking."""

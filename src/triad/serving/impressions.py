@@ -48,7 +48,7 @@ class ImpressionLog:
         lines = b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows)
         with self._lock:
             day = datetime.now(UTC).date().isoformat()
-            if self._file < 0 or day != self._day or self._size + len(lines) > self._most:
+            if day != self._day or self._size + len(lines) > self._most or self._is_gone():
                 self._begin(day)
             try:
                 rest = memoryview(lines)
@@ -66,16 +66,25 @@ class ImpressionLog:
         """Sync and close."""
         self._stop.set()
         with self._lock:
-            if self._file >= 0:
-                self._flush()
-                os.close(self._file)
-                self._file = -1
+            self._end()
+
+    def _is_gone(self) -> bool:
+        """Whether there is no file yet, or somebody deleted it: what is written then, nobody reads."""
+        return self._file < 0 or os.fstat(self._file).st_nlink == 0
+
+    def _end(self) -> None:
+        if self._file < 0:
+            return
+        try:
+            self._flush()
+        finally:  # once closed, its number is another file's
+            os.close(self._file)
+            self._file = -1
 
     def _begin(self, day: str) -> None:
-        if self._file >= 0:
-            self._flush()
-            os.close(self._file)
+        self._end()
         self._number += 1
+        self._folder.mkdir(parents=True, exist_ok=True)
         # the random part: a process that was killed may have had the same id
         name = f"{day}-{os.getpid()}-{self._number}-{uuid.uuid4().hex[:8]}.jsonl"
         self._file = os.open(self._folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
@@ -86,15 +95,18 @@ class ImpressionLog:
             os.close(folder)
 
     def _flush(self) -> None:
-        if self._dirty and self._sync != "never":
+        is_due, self._dirty = self._dirty and self._sync != "never", False
+        if is_due:
             os.fsync(self._file)
-        self._dirty = False
 
     def _keep_syncing(self) -> None:
         while not self._stop.wait(1.0):
             with self._lock:
-                if self._file >= 0:
-                    self._flush()
+                try:
+                    if self._file >= 0:
+                        self._flush()
+                except OSError as error:  # the next one may succeed
+                    LOG.error("what was shown is not on the disk yet: %s", error)
 
 
 def rows(

@@ -7,7 +7,7 @@ log is never read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -98,6 +98,11 @@ class Night:
     def users(self) -> dict[str, int]:
         """Id → row; the guest has none."""
         return {name: row for row, name in enumerate(self.data.users.user_id[: self.guest])}
+
+    def forget(self, is_gone: Callable[[str], bool]) -> None:
+        """Know all customers but these from now on: in one step, as requests may be reading `users`."""
+        everybody = enumerate(self.data.users.user_id[: self.guest])
+        vars(self)["users"] = {name: row for row, name in everybody if not is_gone(name)}
 
     @property
     def guest(self) -> int:

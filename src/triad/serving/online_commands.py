@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,23 +18,26 @@ def online() -> None:
 def attempt(version: str) -> None:
     from triad.tracking import registry
     from triad.tracking.fetching import folder_of
+    from triad.tracking.store import client, locked
 
     model, alias = _named()
     number = registry.number_of(model, version)
     folder_of(model, number)  # only what was signed may be shown
-    _let(model, alias, number)
+    with locked("alias"):
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        client(make=False).set_model_version_tag(model, number, registry.TRIED, now)
+        client(make=False).set_registered_model_alias(model, alias, number)
     click.echo(f"{model}@{alias} is version {number}.")
 
 
 @online.command(help="End the trial: the champion answers everybody.")
 def end() -> None:
-    from triad.config.params import load
-    from triad.tracking import registry
+    from triad.tracking.store import client, locked
 
     model, alias = _named()
-    number = registry.number_of(model, load().publish.alias)
-    _let(model, alias, number)
-    click.echo(f"{model}@{alias} is version {number}, which serves: no other is tried.")
+    with locked("alias"):
+        client(make=False).delete_registered_model_alias(model, alias)
+    click.echo(f"{model}@{alias} is no version: the champion answers everybody.")
 
 
 @online.command(help="Compare what customers did with what each arm showed them.")
@@ -65,10 +69,3 @@ def _named() -> tuple[str, str]:
         mend = "name one, such as challenger; `triad params serve.trial` explains all of them"
         raise TriadError("is null", where="serve.trial.alias", mend=mend)
     return params.publish.model, alias
-
-
-def _let(model: str, alias: str, number: str) -> None:
-    from triad.tracking.store import client, locked
-
-    with locked("alias"):
-        client(make=False).set_registered_model_alias(model, alias, number)

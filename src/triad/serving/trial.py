@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from triad.serving.impressions import ImpressionLog
 
 LOG = logging.getLogger("triad.serve")
 CHAMPION, CHALLENGER = "champion", "challenger"
+NOBODY = Served("", cast(Any, None))
+"""What a trial's holder hands out while there is no challenger."""
 WAITING = 64
 """Unseen answers that may wait; more are not asked for, so that they cost those that are seen nothing."""
 
@@ -77,20 +79,21 @@ class Trial:
             asked: gives a state's list.
             k: how long a list drawn from both may be.
         """
-        if champion.version == self.holder.now.version or self.ended.exists():
+        tried = self.holder.now  # it may be exchanged meanwhile
+        if tried.version in ("", champion.version) or self.ended.exists():
             return champion, asked(champion)
         mode = self.settings.mode
         if mode == "shadow":
             rows = asked(champion)
             if self._waiting.acquire(blocking=False):
-                self._pool.submit(self._timed, asked).add_done_callback(lambda done: self._seen(done, rows))
+                self._pool.submit(self._timed, asked, tried).add_done_callback(lambda done: self._seen(done, rows))
             return champion, rows
         if mode == "interleave":
             rows = asked(champion)
-            other = self._waited(asked, rows)
+            other = self._waited(asked, tried, rows)
             return champion, rows if other is None else drafted(rows, other, k, f"{user}\0{rows[:1]}")
-        if self.arm(user) == CHALLENGER and (other := self._waited(asked, None)) is not None:
-            return self.holder.now, [{**row, "arm": CHALLENGER} for row in other]
+        if self.arm(user) == CHALLENGER and (other := self._waited(asked, tried, None)) is not None:
+            return tried, [{**row, "arm": CHALLENGER} for row in other]
         return champion, asked(champion)
 
     def close(self) -> None:
@@ -99,16 +102,16 @@ class Trial:
         self._pool.shutdown(cancel_futures=True)
         self._comparisons.close()
 
-    def _timed(self, asked: Asked) -> tuple[Rows, float]:
+    def _timed(self, asked: Asked, tried: Served) -> tuple[Rows, float]:
         begun = time.perf_counter()
-        rows = asked(self.holder.now)
+        rows = asked(tried)
         if not rows:
             raise TriadError("its list is empty", where="trial", mend="end it: `triad online end`")
         return rows, 1000 * (time.perf_counter() - begun)
 
-    def _waited(self, asked: Asked, rows: Rows | None) -> Rows | None:
+    def _waited(self, asked: Asked, tried: Served, rows: Rows | None) -> Rows | None:
         """The challenger's list; None where it failed or took too long."""
-        work = self._pool.submit(self._timed, asked)
+        work = self._pool.submit(self._timed, asked, tried)
         try:
             error = work.exception(self._patience)
         except TimeoutError:
@@ -129,14 +132,25 @@ class Trial:
             overlap = None if rows is None else _overlap(rows, other)
         self._latest.append(Outcome(ms, overlap))
         told = {"at": time.time(), "challenger": self.holder.now.version, "ms": ms, "overlap": overlap}
-        self._comparisons.write([told | {"error": None if error is None else type(error).__name__}])
+        self._note(told | {"error": None if error is None else type(error).__name__})
         if (reason := failed(list(self._latest), self.settings)) is not None and self.settings.mode != "shadow":
             self._end(reason)
 
+    def _note(self, told: dict[str, Any]) -> None:
+        """A full disk costs the comparison, and not the answer."""
+        try:
+            self._comparisons.write([told])
+        except OSError as error:
+            LOG.error("a comparison is lost: %s", error)
+
     def _end(self, reason: str) -> None:
-        with replacing_file(self.ended) as fresh:
-            fresh.write_text(json.dumps({"version": self.holder.now.version, "reason": reason}) + "\n")
         self._latest.clear()
+        try:
+            with replacing_file(self.ended) as fresh:
+                fresh.write_text(json.dumps({"version": self.holder.now.version, "reason": reason}) + "\n")
+        except (OSError, TriadError) as error:
+            LOG.error("the trial should end (%s), but that cannot be written down: %s", reason, error)
+            return
         LOG.error("the trial of version %s is over, all customers are back: %s", self.holder.now.version, reason)
 
 

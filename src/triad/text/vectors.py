@@ -18,6 +18,8 @@ from triad.vector_store import VectorStore, shared
 STORE = shared("vectors")
 ENCODER, KNOWN = "encoder", "vectors"
 """Folders of a model."""
+SERVED = 100_000
+"""Vectors, beside those of the model, that a model which serves keeps in memory: customers type new texts all day."""
 
 
 class Vectors:
@@ -31,6 +33,7 @@ class Vectors:
         self.encoder = encoder
         self._store = VectorStore(None if store is None else store / encoder.fingerprint)
         self._along = set[bytes]()
+        self._serves = False
 
     @classmethod
     def chosen(cls, params: TextParams, corpus: Callable[[], Sequence[str]] | None = None) -> Vectors | None:
@@ -53,7 +56,10 @@ class Vectors:
             self._along.update(keys)
         if not keys:
             return np.zeros((0, self.encoder.dim), np.float32)
-        return np.stack([self._store.known[key] for key in keys]).astype(np.float32)
+        found = np.stack([self._store.known[key] for key in keys]).astype(np.float32)
+        if self._serves:
+            self._store.trim(self._along, SERVED)
+        return found
 
     def save(self, folder: Path) -> None:
         """The encoder's files, and the vectors that go along."""
@@ -71,4 +77,5 @@ class Vectors:
         made = cls(encoder)
         made._store.known |= VectorStore(folder / KNOWN).known
         made._along |= made._store.known.keys()
+        made._serves = True
         return made

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from triad.tracking.serving import ServingModel
 
 LINEAGE_FILE = "lineage.json"
+TRIED = "tried_at"
+"""The tag of a version that says since when it is tried beside the champion."""
 
 
 @dataclass(frozen=True)
