@@ -194,7 +194,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "members": {"examples", "features", "images", "encoders", "models", "products", "search"},
     "fusion": {"examples", "features", "members", "search"},
     "evaluation": {"examples", "features", "members", "fusion", "search"},
-    "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products"},
+    "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products", "spark"},
     "config": set(),
     "spark": {"features"},
     "writing": {"products"},

@@ -208,10 +208,10 @@ def test_the_default_moment_is_the_midnight_after_the_newest_event(
 
 
 def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists: pa.Table, monkeypatch) -> None:
-    from triad.tracking import retrieving, serving, shown
+    from triad.tracking import choosing, retrieving, shown
 
     monkeypatch.setattr(shown, "BLOCK", 70)
-    monkeypatch.setattr(serving, "_SCORED_AT_ONCE", 150)
+    monkeypatch.setattr(choosing, "_SCORED_AT_ONCE", 150)
     monkeypatch.setattr(retrieving, "CELLS", 31 * 7)
     again = model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
     assert again.drop(["score"]).equals(lists.drop(["score"]))

@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from make_night import make_night
 from make_tables import END, START, make_tables
 from test_parts import PARAMS, TASKS, same
 
 from triad.config.params import Params
+from triad.config.recommend import RecommendParams
 from triad.config.runtime import RuntimeParams, SparkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
@@ -36,6 +38,12 @@ from triad.spark.handing import Handing, unpacked
 from triad.spark.parts import Shards
 from triad.spark.tables import Answer, check_types, write
 from triad.tables import connect, write_table
+from triad.tracking import cluster as cluster_lists
+from triad.tracking.choosing import Asked, choose
+from triad.tracking.cluster import choosing_of
+from triad.tracking.recommending import Pairs
+from triad.tracking.retrieving import joined
+from triad.tracking.serving import ServingModel
 
 EPOCH = date(1970, 1, 1)
 MISSING = [
@@ -106,6 +114,42 @@ def test_a_cluster_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.M
     with cluster(tmp_path) as url:
         runtime = RuntimeParams(engine="spark", spark=SparkParams(master=url, settings=settings))
         compare(tmp_path, monkeypatch, runtime, impressions=False)
+
+
+@spark
+@pytest.mark.proof
+def test_spark_on_this_machine_makes_the_same_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_lists, "CUSTOMERS", 25)
+    night = make_night(tmp_path / "night")
+    tables, settings = night / "artifacts/validate/tables", RecommendParams(k=5, candidates=12, order_by="conversion")
+    model = ServingModel.load(night / "artifacts/refit/state", night / "artifacts/refit/fuse", "1")
+    own = model.recommend(tables, settings)
+    assert model.fuse is not None
+    monkeypatch.chdir(tmp_path)
+    assert len(set(own["user_id"].to_pylist())) > 50  # of three tasks
+    with choosing_of(Params.model_construct(runtime=LOCAL), model.fuse, tables, []) as choosing:
+        theirs = model.recommend(tables, settings, choosing=choosing)
+    assert theirs.drop(["score"]).equals(own.drop(["score"]))
+    np.testing.assert_allclose(theirs["score"].to_numpy(), own["score"].to_numpy(), rtol=1e-9)
+
+
+def test_what_workers_choose_for_shares_of_the_customers_is_the_whole(tmp_path: Path) -> None:
+    night = make_night(tmp_path / "night")
+    tables, settings = night / "artifacts/validate/tables", RecommendParams(k=5, candidates=12, order_by="conversion")
+    model = ServingModel.load(night / "artifacts/refit/state", night / "artifacts/refit/fuse", "1")
+
+    def in_shares(asked: Asked) -> Pairs:
+        pytest.importorskip("pyspark")
+        asked = unpacked(Handing(tmp_path / "arrays").packed(asked))  # as a worker has it
+        assert not len(asked.data.users.user_id)
+        cuts = [range(first, min(first + 23, asked.customers)) for first in range(0, asked.customers, 23)]
+        return joined([choose(model.fused, asked, users) for users in cuts])
+
+    own, theirs = model.recommend(tables, settings), model.recommend(tables, settings, choosing=in_shares)
+    assert theirs.drop(["score"]).equals(own.drop(["score"]))
+    np.testing.assert_allclose(theirs["score"].to_numpy(), own["score"].to_numpy(), rtol=1e-9)
+    with choosing_of(Params.model_construct(runtime=RuntimeParams()), tmp_path, tables, []) as choosing:
+        assert choosing is None
 
 
 @spark

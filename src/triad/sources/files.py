@@ -87,8 +87,7 @@ def _load(session: duckdb.DuckDBPyConnection, name: str, find: Find, keeping: Ke
     if name == "events":
         keeping.load(loading, source, needed(name, files))
     else:
-        for piece in source.pieces(needed(name, files)):
-            loading.add(piece)
+        loading.add(source.pieces(needed(name, files)))
     session.execute("COMMIT")
     where = f"{where} ({source.name})"
     if loading.is_empty:

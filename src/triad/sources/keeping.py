@@ -46,8 +46,7 @@ class Keeping:
         parts = () if self.store is None else source.parts()
         known = self._insert(loading, parts)
         newest = _newest(loading) if known else None
-        for piece in source.pieces(columns, known if parts else None):
-            loading.add(piece)
+        loading.add(source.pieces(columns, known if parts else None))
         fresh = [part for part in parts if part.name not in known]
         gone = self._leave_out(loading, fresh)
         if self.store is None or not parts:

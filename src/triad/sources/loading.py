@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -11,6 +11,8 @@ from triad import canonical
 from triad.config.files import FilesParams
 from triad.sources.cells import Fault, quote
 from triad.sources.plan import Plan, planned
+
+_TOGETHER = 100_000  # rows that are inserted at once, where pieces are smaller
 
 
 class Loading:
@@ -30,13 +32,23 @@ class Loading:
         self._known: dict[pa.Schema, Plan] = {}
         self.types: list[dict[str, str]] = []  # of the pieces that were added: source column → DuckDB type
 
-    def add(self, raw: pa.Table) -> None:
-        """Insert the rows of a piece.
+    def add(self, pieces: Iterable[pa.Table]) -> None:
+        """Insert the rows of all pieces, small ones together: to plan a mapping costs as much as thousands of rows.
 
         Raises:
             TriadError: a column has no plain type.
         """
-        piece = canonical.settled(raw, f"ingest.files.{self.name}")
+        waiting: list[pa.Table] = []
+        for raw in pieces:
+            piece = canonical.settled(raw, f"ingest.files.{self.name}")
+            if waiting and (piece.schema != waiting[0].schema or sum(map(len, waiting)) + len(piece) > _TOGETHER):
+                self._add(pa.concat_tables(waiting))
+                waiting = []
+            waiting.append(piece)
+        if waiting:
+            self._add(pa.concat_tables(waiting))
+
+    def _add(self, piece: pa.Table) -> None:
         self.session.register("piece", piece)
         if piece.schema not in self._known:
             types = {row[0]: row[1] for row in self.session.execute("DESCRIBE piece").fetchall()}

@@ -1,7 +1,7 @@
 """Work on its way to the workers. Large arrays go as files that every process of a machine maps; all else as bytes.
 
 A worker gets what a closure holds: the state, the catalogue, the sums of all users. It gets no session, and no ids of
-users, which no block of examples reads.
+users, which no block of examples or lists reads.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Handing:
                 return file(value) if is_large else None
 
             def reducer_override(self, value: Any) -> Any:
-                if isinstance(value, duckdb.DuckDBPyConnection | Users):
+                if isinstance(value, duckdb.DuckDBPyConnection):
                     return type(None), ()
-                if isinstance(value, Catalogue):
+                if isinstance(value, Catalogue | Users):
                     parts = {each.name: getattr(value, each.name) for each in fields(value)}
-                    return Catalogue, tuple((parts | {"user_id": Texts.of([])}).values())
+                    return type(value), tuple((parts | {"user_id": Texts.of([])}).values())
                 return super().reducer_override(value)
 
         with io.BytesIO() as written:

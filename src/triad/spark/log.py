@@ -28,9 +28,10 @@ from triad.features.parts import Part, spans
 from triad.features.signals import Funnel
 from triad.features.sql import columns, scalar
 from triad.paths import parquet_below
-from triad.spark.handing import Handing, unpacked
+from triad.spark.handing import Handing
 from triad.spark.parts import Shards
 from triad.spark.tables import PER_USER, Tables, check_types, given, part_starts, view, write, write_activity
+from triad.spark.tasks import each, tasks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -142,25 +143,7 @@ class SparkLog:
 
     def each(self, work: Callable[[Item], T], of: Sequence[Item]) -> list[T]:
         """`work` of each as a task of Spark."""
-        if not of:
-            return []
-        packed = self._spark.sparkContext.broadcast(self._handing.packed((work, list(of))))
-
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            import pickle
-
-            wanted, items = unpacked(packed.value)
-            for batch in batches:
-                for place in batch.column(0).to_pylist():
-                    made = pickle.dumps(wanted(items[place]), protocol=5)
-                    yield pa.RecordBatch.from_pydict({"place": [place], "made": pa.array([made], pa.binary())})
-
-        try:
-            answers = self._tasks(len(of)).mapInArrow(run, "place long, made binary").toArrow()
-        finally:
-            packed.destroy()
-        made = dict(zip(answers["place"].to_pylist(), answers["made"].to_pylist(), strict=True))
-        return [unpacked(made[place]) for place in range(len(of))]
+        return each(self._spark, self._handing, work, of)
 
     def _answers(self, query: str, cut: Sequence[Part], schema: str) -> DataFrame:
         """The answers of all parts' own sessions to `query`, one after the other."""
@@ -173,10 +156,7 @@ class SparkLog:
                         session.complete()
                         yield from session.sql(query).to_arrow_reader()
 
-        return self._tasks(len(cut)).mapInArrow(run, schema)
-
-    def _tasks(self, count: int) -> DataFrame:
-        return self._spark.range(0, count, 1, count)
+        return tasks(self._spark, len(cut)).mapInArrow(run, schema)
 
     def reached(self, kinds: tuple[int, ...], within: int) -> Ints:
         return np.concatenate(self.each(partial(self._shards.reached, kinds=kinds, within=within), self._cut))

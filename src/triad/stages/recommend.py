@@ -14,14 +14,16 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
 from triad.privacy import forgotten
 from triad.tables import connect
+from triad.tracking.cluster import choosing_of
 from triad.tracking.registry import load_champion
-from triad.tracking.serving import RECOMMENDATIONS
+from triad.tracking.serving import RECOMMENDATIONS, ServingModel
 from triad.tracking.shop_pages import pages
 from triad.tracking.stock import with_stock
 
 if TYPE_CHECKING:
     from triad.config.params import Params
     from triad.config.recommend import RecommendParams
+    from triad.tracking.packaged import Packaged
 
 OUTPUT = ARTIFACTS / "recommend"
 LOG = logging.getLogger("triad.recommend")
@@ -47,7 +49,7 @@ def recommend(params: Params) -> None:
         )
         lists, version = RECOMMENDATIONS.empty_table(), None
     else:
-        lists, version = champion.recommend(TABLES, settings, moment), champion.version
+        lists, version = _lists(params, champion, settings, moment), champion.version
     lists = forgotten.read().without(lists)  # the tables may be older than a wish to be forgotten
     summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": params.recommend.model_dump()}
     with replacing(OUTPUT) as folder:
@@ -63,6 +65,14 @@ def recommend(params: Params) -> None:
         time.monotonic() - start,
         OUTPUT,
     )
+
+
+def _lists(params: Params, champion: ServingModel | Packaged, settings: RecommendParams, moment: int) -> pa.Table:
+    """By the engine that `runtime` names. A version of other code is asked through its package, on this machine."""
+    if not isinstance(champion, ServingModel) or champion.fuse is None:
+        return champion.recommend(TABLES, settings, moment)
+    with choosing_of(params, champion.fuse, TABLES, [champion.version, settings, moment]) as choosing:
+        return champion.recommend(TABLES, settings, moment, choosing)
 
 
 def _product_pages(settings: RecommendParams, moment: int) -> dict[str, pa.Table]:

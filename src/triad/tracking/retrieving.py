@@ -24,15 +24,23 @@ USERS = 65_536
 Opened = Callable[[slice], Mapping[str, Chances]]
 
 
-def retrieve_all(ranker: Ranker, moment: int, order: Ints, count: int, shelf: Shelf) -> Pairs:
-    """The `count` best items of `shelf` for each user at `moment` (µs); of equals, the first in `order`."""
+def retrieve_all(
+    ranker: Ranker, moment: int, order: Ints, count: int, shelf: Shelf, *, among: range | None = None
+) -> Pairs:
+    """The `count` best items of `shelf` for each user at `moment` (µs); of equals, the first in `order`.
+
+    Args:
+        among: the users that are asked for; None: all.
+    """
     offsets = np.asarray(ranker.data.streams.offsets)
-    history, step = np.diff(offsets), max(1, min(CELLS // max(len(order), 1), ROWS))
+    history = np.diff(offsets)
+    every = range(len(history)) if among is None else among
+    step = max(1, min(CELLS // max(len(order), 1), ROWS))
     found: list[Pairs] = []
     # each block keeps to one thread
-    with Progress("retrieve", len(history), "users") as progress, threadpool_limits(1, "blas"):
-        for first in range(0, len(history), USERS):
-            users = np.arange(first, min(first + USERS, len(history)))
+    with Progress("retrieve", len(every), "users") as progress, threadpool_limits(1, "blas"):
+        for first in range(every.start, every.stop, USERS):
+            users = np.arange(first, min(first + USERS, every.stop))
             queries = Queries(users, history[users], np.full(len(users), moment))
             opened = ranker.open(queries, ranker.needed)
 

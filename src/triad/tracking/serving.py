@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,12 @@ from triad.features.build import transform
 from triad.features.signals import slots
 from triad.features.state import State
 from triad.fusion.fused import Fused
-from triad.progress import Progress
 from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.arranging import Lists, codes
+from triad.tracking.choosing import Asked, Choosing, choose
 from triad.tracking.inputs import Tables, opened
-from triad.tracking.recommending import DAY, Pairs
-from triad.tracking.retrieving import retrieve_all
+from triad.tracking.recommending import DAY
 from triad.tracking.shelf import Shelf, called, hidden
 from triad.tracking.shown import first_on_page
 
@@ -60,7 +58,6 @@ _NO_EXPOSURES = pa.table(
         "surface": pa.array([], pa.string()),
     }
 )
-_SCORED_AT_ONCE = 65_536  # exposures
 
 
 @dataclass(frozen=True)
@@ -75,11 +72,12 @@ class ServingModel:
     fused: Fused
     version: str | None = None
     twin: ServingModel | None = None
+    fuse: Path | None = None  # the folder that the fusion was read from
 
     @classmethod
     def load(cls, state: Path, fuse: Path, version: str | None = None) -> ServingModel:
         """From the folders that the stages `features` (its state) and `fuse` wrote."""
-        return cls(State.load(state), Fused.load(fuse), version)
+        return cls(State.load(state), Fused.load(fuse), version, fuse=fuse)
 
     @classmethod
     def registered(cls, folder: Path, version: str | None = None) -> ServingModel:
@@ -134,12 +132,17 @@ class ServingModel:
             columns |= {f"{task}_{name}": np.asarray(scores[:, at], np.float64) for at, name in enumerate(classes)}
         return pa.table({name: pa.array(values) for name, values in columns.items()})
 
-    def recommend(self, tables: Tables, settings: RecommendParams, as_of: int | None = None) -> pa.Table:
+    def recommend(
+        self, tables: Tables, settings: RecommendParams, as_of: int | None = None, choosing: Choosing | None = None
+    ) -> pa.Table:
         """The best `settings.k` items of every user at `as_of` (µs; else the midnight after the newest event).
 
         Retrieved by the fused ranking, ordered by the fused task `settings.order_by` on exposures made for that
         moment, arranged by the rules in `settings`. Columns: user_id, rank (from 1), item_id, score (null where
         `explored`: drawn at random among new items), reason, explored, model_version; by user, then rank.
+
+        Args:
+            choosing: who chooses the items of all customers; None: this process.
 
         Raises:
             TriadError: the model does not score `order_by`, or the tables do not fit the contract.
@@ -160,12 +163,11 @@ class ServingModel:
             count = max(settings.k, settings.candidates if chooses else 0)
             shelf = Shelf.at(data, moment, settings, hidden(session, settings.hide))
             index = settings.index_from is not None and len(order) >= settings.index_from
-            retrieved = retrieve_all(self.fused.ranker(data, index=index), moment, order, count, shelf)
-        if settings.order_by is not None:
-            retrieved = self._ordered(retrieved, settings.order_by, shown)
+            asked = Asked(data, moment, order, count, shelf, index, settings.order_by, shown)
+        chosen = choose(self.fused, asked, range(asked.customers)) if choosing is None else choosing(asked)
         standing = recommending.standings(data, moment)
         new = recommending.new_items(data, moment, settings.new_days)
-        ranked = Lists.of(*recommending.top(retrieved, order, len(order))).arranged(codes(categories, brands), settings)
+        ranked = Lists.of(*recommending.top(chosen, order, len(order))).arranged(codes(categories, brands), settings)
         lists = ranked.with_explored(new, shelf, settings, seed=moment // DAY)
         columns = {
             "user_id": data.users.user_id[lists.pairs.user],
@@ -181,17 +183,6 @@ class ServingModel:
     def standing(self, session: duckdb.DuckDBPyConnection) -> Dataset:
         """Who and what is there, with the examples of units other than exposures, which would cost time."""
         return transform(session, self.state, _NO_EXPOSURES)
-
-    def _ordered(self, pairs: Pairs, task: str, shown: Callable[[Ints, Ints], Dataset]) -> Pairs:
-        """`pairs` by their score for `task`, where `shown` makes exposures of users and items."""
-        scores = np.empty(len(pairs.user))
-        with Progress("order", len(scores), "candidates") as progress:
-            for start in range(0, len(scores), _SCORED_AT_ONCE):
-                user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
-                found = self.fused.predict(shown(user, item), np.arange(len(user)), [task])[task]
-                scores[start : start + len(user)] = found
-                progress.advance(len(user))
-        return Pairs(pairs.user, pairs.item, scores)
 
 
 def load_registered(model: str, version: str, folder: Path) -> ServingModel:

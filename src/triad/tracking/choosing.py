@@ -1,0 +1,67 @@
+"""Which items are chosen for whom: retrieved, then ordered. A share of the customers at a time, on whatever machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from triad.arrays import Ints
+from triad.examples.dataset import Dataset
+from triad.fusion.fused import Fused
+from triad.progress import Progress
+from triad.tracking.recommending import Pairs
+from triad.tracking.retrieving import retrieve_all
+from triad.tracking.shelf import Shelf
+
+_SCORED_AT_ONCE = 65_536  # exposures
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a night's lists are chosen from beside the model: arrays, and no session, so that it can travel.
+
+    Args:
+        data: who and what is there (`build.standing`).
+        moment: µs.
+        order: catalogue rows in the order that breaks ties.
+        count: items that are retrieved for a customer, at most.
+        shelf: what may be shown to whom.
+        index: whether members that can are asked by an approximate index.
+        task: whose score orders what is retrieved; None: the ranking's order stays.
+        shown: makes exposures of (n,) users and items.
+    """
+
+    data: Dataset
+    moment: int
+    order: Ints
+    count: int
+    shelf: Shelf
+    index: bool
+    task: str | None
+    shown: Callable[[Ints, Ints], Dataset]
+
+    @property
+    def customers(self) -> int:
+        return len(self.data.streams.offsets) - 1
+
+
+Choosing = Callable[[Asked], Pairs]
+"""Makes the pairs of all customers, by customer."""
+
+
+def choose(fused: Fused, asked: Asked, users: range) -> Pairs:
+    """The items chosen for the customers `users`, and their scores."""
+    ranker = fused.ranker(asked.data, index=asked.index)
+    pairs = retrieve_all(ranker, asked.moment, asked.order, asked.count, asked.shelf, among=users)
+    if asked.task is None:
+        return pairs
+    scores = np.empty(len(pairs.user))
+    with Progress("order", len(scores), "candidates") as progress:
+        for start in range(0, len(scores), _SCORED_AT_ONCE):
+            user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
+            found = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
+            scores[start : start + len(user)] = found
+            progress.advance(len(user))
+    return Pairs(pairs.user, pairs.item, scores)
