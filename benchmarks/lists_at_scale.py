@@ -19,8 +19,10 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,12 +30,14 @@ from triad.cli import ENVIRONMENT
 
 DAY = 86_400_000_000
 GROUPS, K, TREES = 1000, 50, 200
+ONE_WINDOW = MappingProxyType({"fusion": 1000})
 
 
-def shop(users: int, items: int, steps: int, seed: int = 1):
-    """`steps` purchases a user on average over 180 days, and a thousand lists after them."""
+def shop(users: int, items: int, steps: int, seed: int = 1, *, lists: Mapping[str, int] = ONE_WINDOW):
+    """`steps` purchases a user on average over 180 days, and so many lists of each split after them."""
     from triad.datasets.streams import items_of, of_streams, purchases, users_of
     from triad.examples.lists import Lists
+    from triad.features.dataset import SPLITS
     from triad.texts import Texts
 
     random = np.random.default_rng(seed)
@@ -51,18 +55,20 @@ def shop(users: int, items: int, steps: int, seed: int = 1):
     time_ = 180 * DAY + np.sort(random.integers(180 * DAY, size=len(user)))
     time_ = time_[np.lexsort((np.argsort(random.random(len(user))), user))]
     for_user = np.lexsort((time_, user))
-    asked = np.sort(random.choice(np.flatnonzero(length > 2), 1000, replace=False))
+    count = sum(lists.values())
+    asked = np.sort(random.choice(np.flatnonzero(length > 2), count, replace=False))
+    of_split = random.permutation(np.repeat([SPLITS.index(name) for name in lists], list(lists.values())))
     last = offsets[asked + 1] - 1
     split = np.zeros(len(user), np.int8)
-    split[last] = 2
+    split[last] = of_split
     item, time_ = item[for_user], time_[for_user]
     return of_streams(
         items_of(Texts.of([f"i{each:07d}" for each in range(items)]), 1 + np.arange(items)),
         users_of(Texts.of([f"u{each:07d}" for each in range(users)])),
         purchases(offsets, item, time_, split),
-        Lists(asked, length[asked] - 1, time_[last], np.full(1000, 2), np.arange(1001), item[last]),
+        Lists(asked, length[asked] - 1, time_[last], of_split, np.arange(count + 1), item[last]),
         rows={"item": items + 1},
-        windows={"train": (180 * DAY, 360 * DAY), "fusion": (360 * DAY, 361 * DAY)},
+        windows={"train": (180 * DAY, 360 * DAY)} | dict.fromkeys(lists, (360 * DAY, 361 * DAY)),
     )
 
 

@@ -34,3 +34,21 @@ def test_equals_at_the_end_of_the_best_are_not_too_many() -> None:
     row[7] = 1
     found = largest(row, 20)
     assert len(set(found.tolist())) == 20 and 7 in found
+
+
+@pytest.mark.parametrize("shares", ["some", "none", "tiny"])
+def test_powers_and_places_are_those_of_the_table(shares: str) -> None:
+    random = np.random.default_rng(3)
+    few, _ = whole(random, 300)
+    share = few.shares.share.copy()
+    if shares == "none":  # half of the catalogue was never taken
+        share[::2] = 0
+        few = Sparse(few.rows, np.where(np.arange(6) == 1, 0.0, few.rest), Shares.of(share))
+    if shares == "tiny":
+        share[::3] *= 1e-13
+        few = Sparse(few.rows, few.rest, Shares.of(share))
+    dense = Dense(few.rest[:, None] * share + few.rows.toarray())
+    query = np.repeat(np.arange(6), 40)
+    target = np.concatenate([random.choice(300, 40, replace=False) for _ in range(6)])
+    np.testing.assert_array_equal(few.ranks(query, target), dense.ranks(query, target))
+    assert few.log_powers(query, target) == pytest.approx(dense.log_powers(query, target), abs=1e-4)

@@ -29,14 +29,20 @@ def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
     place = np.zeros(len(query), np.int64)
     for first, last in pairwise(bounds):
         place[first:last] = _at_least(scores[query[first]], own[first:last])
-    order = np.lexsort((place, query))  # of tied targets the first takes the best of their places, and so on
+    return without_ties(place, query)
+
+
+def without_ties(place: Ints, query: Ints) -> Ints:
+    """(t,) of places `place` at the end of equals: of tied targets of a query the first takes the best, and so on."""
+    order = np.lexsort((place, query))
     q, r = query[order], place[order]
     tied = np.r_[False, (q[1:] == q[:-1]) & (r[1:] == r[:-1])] if len(q) else np.zeros(0, bool)
     start = np.flatnonzero(~tied)
     size = np.diff(np.r_[start, len(q)])
     nth = np.arange(len(q)) - np.repeat(start, size)
-    place[order] = r - np.repeat(size, size) + 1 + nth
-    return place
+    places = np.empty_like(place)
+    places[order] = r - np.repeat(size, size) + 1 + nth
+    return places
 
 
 def _at_least(row: Floats, own: Floats) -> Ints:
@@ -48,10 +54,10 @@ def _at_least(row: Floats, own: Floats) -> Ints:
 
 def ndcg(scores: Floats, query: Ints, target: Ints, k: int) -> Floats:
     """(q,) NDCG@k of each query's list under `scores` (q, width); arguments as `target_ranks`."""
-    return _ndcg(target_ranks(scores, query, target), query, len(scores), k)
+    return ndcg_of(target_ranks(scores, query, target), query, len(scores), k)
 
 
-def _ndcg(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:
+def ndcg_of(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:
     """(queries,) from `target_ranks`; 0 where a query has no target."""
     gain = np.bincount(query, (ranks <= k) / np.log2(ranks + 1), minlength=queries)
     targets = np.bincount(query, minlength=queries)
@@ -65,4 +71,4 @@ def ranking_values(ranks: Ints, query: Ints, queries: int, k: int) -> Floats:
     hits = np.bincount(query, seen, minlength=queries)
     first = np.full(queries, np.inf)
     np.minimum.at(first, query, ranks)
-    return np.stack([_ndcg(ranks, query, queries, k), hits > 0, hits / targets, 1 / first], axis=1)
+    return np.stack([ndcg_of(ranks, query, queries, k), hits > 0, hits / targets, 1 / first], axis=1)

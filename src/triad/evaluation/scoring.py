@@ -60,9 +60,10 @@ def _ranks(fused: Fused, data: Dataset, window: Window) -> dict[str, Ints]:
         def ranked(block: tuple[slice, Ints, Ints]) -> dict[str, Ints]:
             part, query, target = block
             chances = opened(part)
-            lists = {name: of.table() for name, of in chances.items()} | {"fused": ranker.mix(queries[part], chances)}
+            places = {name: of.ranks(query, target) for name, of in chances.items()}
+            places["fused"] = target_ranks(ranker.mix(queries[part], chances), query, target)
             progress.advance(len(queries[part]))
-            return {name: target_ranks(scores, query, target) for name, scores in lists.items()}
+            return places
 
         blocks = side_by_side(ranked, ranking_blocks(data, window, models=len(ranker.calibrations) + 1))
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}

@@ -14,7 +14,6 @@ from triad.examples import UNITS
 from triad.examples.dataset import Dataset
 from triad.members.chances import opened
 from triad.members.protocol import Retriever
-from triad.ranking import target_ranks
 
 _CELLS = 1 << 23  # scores of (query, item) held at once
 
@@ -107,7 +106,7 @@ def rank_targets(model: Retriever, data: Dataset, window: Window) -> Ints:
     ranks: list[Ints] = [np.zeros(0, np.int64)]
     blocks = opened(model, data, users, history)
     for part, query, target in ranking_blocks(data, window):
-        ranks.append(target_ranks(blocks(part).table(), query, target))
+        ranks.append(blocks(part).ranks(query, target))
     return np.concatenate(ranks)
 
 

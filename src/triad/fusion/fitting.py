@@ -28,7 +28,6 @@ from triad.members.mask_seen import MaskSeen
 from triad.members.protocol import Member, Retriever, RowScorer
 from triad.progress import Progress
 from triad.statistics import conformal
-from triad.statistics.calibration import log_powers
 from triad.tasks import LABELS, of_unit
 
 CANDIDATES = 30
@@ -148,10 +147,10 @@ def ranking_question(
     lists = Lists(data, retrievers, rows, kind)
 
     def said(part: Part) -> tuple[dict[str, Floats], Floats | None]:
-        chances = {name: of.table() for name, of in part.chances.items()}
-        powers = {name: log_powers(values, part.query, part.target) for name, values in chances.items()}
+        powers = {name: of.log_powers(part.query, part.target) for name, of in part.chances.items()}
         if params.combine != "stacked":
             return powers, None
+        chances = {name: of.table() for name, of in part.chances.items()}
         return powers, candidates(part, chances, min(CANDIDATES, len(data.items.item_id) - 1))
 
     parts = lists.of_parts("rank", said)

@@ -18,7 +18,7 @@ from triad.kinds.base import Kind
 from triad.members.chances import Blocks, Chances, opened
 from triad.members.protocol import Retriever
 from triad.progress import Progress
-from triad.ranking import ndcg
+from triad.ranking import ndcg, ndcg_of
 from triad.threads import side_by_side
 
 _CELLS = 1_000_000
@@ -116,8 +116,10 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
     """
     by_query = fold[np.searchsorted(lists.place, np.arange(len(lists.rows)))]
 
+    weighed = {name for mix in mixes for blend in mix.blends for name in lists.members if blend.weighs(name)}
+
     def judged(part: Part) -> tuple[Floats, Floats, Floats]:
-        scores = {name: of.table() for name, of in part.chances.items()}
+        scores = {name: of.table() for name, of in part.chances.items() if name in weighed}
         of_part = by_query[part.first : part.first + len(part.rows)]
         calibrated = {
             f: {
@@ -132,7 +134,8 @@ def worth(lists: Lists, k: int, mixes: list[Mix], fold: Ints) -> Judged:
             mixed = _by_fold(lists, part, of_part, blends, calibrated)
             quality.append(ndcg(mixed, part.query, part.target, k))
             chance.append(mixed[part.query, part.target])
-        alone = [ndcg(each, part.query, part.target, k) for each in scores.values()]
+        asked, queries = (part.query, part.target), len(part.rows)
+        alone = [ndcg_of(of.ranks(*asked), part.query, queries, k) for of in part.chances.values()]
         return np.stack(alone, axis=1), np.stack(quality, axis=1), np.stack(chance, axis=1)
 
     alone, fused, likelihood = map(np.concatenate, zip(*lists.of_parts("judge", judged), strict=True))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +17,9 @@ from scipy.sparse import csr_array
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.members.protocol import Retriever
+from triad.ranking import target_ranks, without_ties
+from triad.statistics import calibration
+from triad.statistics.calibration import LEAST, POWERS
 
 WIDTH = 32
 """Items of which the best is found first: those of the best ones alone are looked through for a whole list's best."""
@@ -31,6 +36,12 @@ class Chances(Protocol):
 
     def table(self) -> Floats:
         """(q, n_items)."""
+
+    def log_powers(self, query: Ints, target: Ints) -> Floats:
+        """(t, powers) as `statistics.calibration.log_powers` of the table."""
+
+    def ranks(self, query: Ints, target: Ints) -> Ints:
+        """(t,) as `ranking.target_ranks` of the table; `query` ascends."""
 
 
 Blocks = Callable[[slice], Chances]
@@ -79,6 +90,12 @@ class Dense:
     def table(self) -> Floats:
         return self.values
 
+    def log_powers(self, query: Ints, target: Ints) -> Floats:
+        return calibration.log_powers(self.values, query, target)
+
+    def ranks(self, query: Ints, target: Ints) -> Ints:
+        return target_ranks(self.values, query, target)
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -86,6 +103,17 @@ class Shares:
 
     share: Floats  # (n_items,)
     order: Ints  # (n_items,) from the largest; of equals the first of the catalogue
+
+    @cached_property
+    def falling(self) -> Floats:
+        """(n_items,) shares from the largest."""
+        return self.share[self.order]
+
+    @cached_property
+    def sums(self) -> Floats:
+        """(powers, n_items + 1) sums of powers of the first so many of `falling`."""
+        raised = self.falling ** np.array(POWERS)[:, None]
+        return np.concatenate([np.zeros((len(POWERS), 1)), np.cumsum(raised, axis=1)], axis=1)
 
     @classmethod
     def of(cls, share: Floats) -> Shares:
@@ -129,6 +157,35 @@ class Sparse:
     def table(self) -> Floats:
         table = np.outer(self.rest, self.shares.share).astype(np.float32)
         return added(table, self.rows)
+
+    def log_powers(self, query: Ints, target: Ints) -> Floats:
+        """What all share is summed once; the few that stand out are taken out of the sum and put in as they are."""
+        powers, shares = np.array(POWERS), self.shares
+        own = np.log(np.maximum(self.at(query, target), LEAST))
+        totals = np.empty((len(self.rest), len(powers)))
+        for each, rest in enumerate(self.rest.tolist()):
+            column, value = self._row(each)
+            common = np.maximum(rest * shares.share[column], LEAST)
+            whole = np.maximum(value + rest * shares.share[column], LEAST)
+            above = len(shares.falling) - int(np.searchsorted(shares.falling[::-1], LEAST / rest)) if rest else 0
+            below = (len(shares.falling) - above) * LEAST**powers
+            raised = np.exp(powers[:, None] * np.log(whole)) - np.exp(powers[:, None] * np.log(common))
+            totals[each] = rest**powers * shares.sums[:, above] + below + raised.sum(axis=1)
+        return powers * own[:, None] - np.log(totals)[query]
+
+    def ranks(self, query: Ints, target: Ints) -> Ints:
+        """Counts those that stand out, and of the others only how far down what all share reaches."""
+        own, shares = self.at(query, target), self.shares
+        place = np.empty(len(query), np.int64)
+        bounds = np.flatnonzero(np.diff(query, prepend=-1, append=-1))
+        for first, last in pairwise(bounds):
+            each, (column, value) = int(query[first]), self._row(int(query[first]))
+            falling, common = self.rest[each] * shares.falling, self.rest[each] * shares.share[column]
+            least = own[first:last]
+            place[first:last] = len(falling) - np.searchsorted(falling[::-1], least)
+            for part, sign in ((common + value, 1), (common, -1)):
+                place[first:last] += sign * (len(part) - np.searchsorted(np.sort(part), least))
+        return without_ties(place, query)
 
     def _row(self, query: int) -> tuple[Ints, Floats]:
         mine = slice(self.rows.indptr[query], self.rows.indptr[query + 1])

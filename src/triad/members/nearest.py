@@ -102,6 +102,12 @@ class Near:
     def table(self) -> Floats:
         return self.exact().table()
 
+    def log_powers(self, query: Ints, target: Ints) -> Floats:
+        return self.exact().log_powers(query, target)
+
+    def ranks(self, query: Ints, target: Ints) -> Ints:
+        return self.exact().ranks(query, target)
+
     @cached_property
     def _looked_at(self) -> tuple[Ints, Ints, Floats]:
         """(n,) query, item and product, by query, then by item; each once."""
