@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,12 @@ from triad.search.retrieval import POPULAR
 
 CANDIDATES = 200
 """Products of each way of finding them that are put in order, at least."""
+FIRST = 50
+"""Products of an answer that a known customer's own leaning puts in another order, at least."""
+LEANS = 0.25
+"""Grades that log odds of 1 count, by which a customer takes a product rather than a stranger does."""
+Leaning = Callable[[Ints], Floats]
+"""(n,) catalogue rows → log odds that the customer takes each, less those of a stranger."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,9 @@ class Shown:
     """A query's answer, best first, and how it matches (`search.retrieval`)."""
 
     items: Ints  # catalogue rows
-    scores: Floats
+    scores: Floats  # with what the customer's leaning adds
     match: str
+    leans: Floats  # what that is; 0 of a stranger
 
     @property
     def is_of_words(self) -> bool:
@@ -34,11 +41,20 @@ class Shown:
         return self.match != POPULAR
 
 
-def search(fused: Fused, data: Dataset, queries: Sequence[str], k: int, allowed: Bools | None = None) -> list[Shown]:
+def search(
+    fused: Fused,
+    data: Dataset,
+    queries: Sequence[str],
+    k: int,
+    allowed: Bools | None = None,
+    *,
+    leaning: Leaning | None = None,
+) -> list[Shown]:
     """At most `k` products for each query.
 
     Args:
         allowed: (n_items,) what may be shown; None: everything.
+        leaning: of the customer who asks; None: nothing is known of them.
 
     Raises:
         TriadError: no member searches, or nothing was learned of searches.
@@ -53,8 +69,14 @@ def search(fused: Fused, data: Dataset, queries: Sequence[str], k: int, allowed:
     for number, each in enumerate(found):
         mine = query == number
         own = share[item[mine]] if each.match == POPULAR else scores[mine]
-        order = np.lexsort((item[mine], -own))[:k]
-        shown.append(Shown(item[mine][order], own[order], each.match))
+        order = np.lexsort((item[mine], -own))
+        leans = np.zeros(len(order))
+        if leaning is not None and each.match != POPULAR and len(order):
+            first = order[: max(FIRST, k)]
+            leans[first] = LEANS * leaning(item[mine][first])
+            order = first[np.lexsort((item[mine][first], -(own + leans)[first]))]
+        order = order[:k]
+        shown.append(Shown(item[mine][order], (own + leans)[order], each.match, leans[order]))
     return shown
 
 

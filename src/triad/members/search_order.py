@@ -1,6 +1,7 @@
 """The member `search_order`: trees that put the products of a query in order, by words and by what the products are.
 
 LightGBM's LambdaMART (Burges 2010; Ke et al. 2017) learns of train queries; how many trees, of validation queries.
+A shop judges a few hundred queries, so what one seed learns is half luck: several are grown, and their mean counts.
 Where an encoder of texts is chosen, the trees start from what its vectors say, and learn what else counts.
 """
 
@@ -50,6 +51,8 @@ SETTINGS: Mapping[str, Any] = {
 }
 TREES = (25, 50, 100, 200)
 """How many are tried."""
+SEEDS = 3
+"""Forests whose scores are averaged."""
 FOLDS = 5
 START = 5.0
 """What a cosine of 1 counts where the trees start."""
@@ -62,7 +65,7 @@ class SearchOrder:
     task: str
     settings: Settings
     learned: Associations
-    booster: Any
+    boosters: tuple[Any, ...]
     trees: int
     meaning: Meaning | None = None
 
@@ -116,12 +119,14 @@ class SearchOrder:
     @property
     def shares(self) -> dict[str, float]:
         """Column → its share of what the trees' splits gain, largest first."""
-        return split_shares(self.booster)
+        each = [split_shares(booster) for booster in self.boosters]
+        mean = {name: sum(shares[name] for shares in each) / len(each) for name in each[0]}
+        return dict(sorted(mean.items(), key=lambda pair: -pair[1]))
 
     def scores(self, columns: Floats, trees: int) -> Floats:
         """(n,) of so many trees, for rows of `columns`."""
         start = _start(columns, self.meaning)
-        scores = np.asarray(self.booster.predict(columns, num_iteration=trees))
+        scores = np.mean([booster.predict(columns, num_iteration=trees) for booster in self.boosters], axis=0)
         return scores if start is None else scores + start
 
     def columns(self, data: Dataset, rows: Ints) -> Floats:
@@ -135,7 +140,8 @@ class SearchOrder:
         folder.mkdir(parents=True, exist_ok=True)
         if self.meaning is not None:
             self.meaning.save(folder)
-        (folder / "trees.txt").write_text(self.booster.model_to_string(), encoding="utf-8")
+        for number, booster in enumerate(self.boosters):
+            (folder / f"trees_{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
         np.save(folder / "associations.npy", self.learned.table.astype(np.float32), allow_pickle=False)
         told = {"task": self.task, "settings": asdict(self.settings), "trees": self.trees}
         write_json(folder / "search.json", told | {"asked": list(self.learned.asked), "said": list(self.learned.said)})
@@ -147,9 +153,10 @@ class SearchOrder:
         asked, said = ({word: place for place, word in enumerate(told[name])} for name in ("asked", "said"))
         learned = Associations(asked, said, np.load(folder / "associations.npy", allow_pickle=False))
         library = lightgbm("fuse.members", "a list without search_order")
-        booster = library.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8"))
+        files = sorted(folder.glob("trees_*.txt"))
+        boosters = tuple(library.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
         settings, meaning = settings_from(told["settings"]), Meaning.load(folder)
-        return cls(told["task"], settings, learned, booster, told["trees"], meaning)
+        return cls(told["task"], settings, learned, boosters, told["trees"], meaning)
 
 
 @dataclass(frozen=True)
@@ -180,9 +187,12 @@ class Lesson:
     def taught(self, trees: int, seed: int = 1) -> SearchOrder:
         """A model of so many trees."""
         library = lightgbm("fuse.members", "a list without search_order")
-        grown = {**SETTINGS, "seed": seed, "num_iterations": trees}
-        booster = grow_order(library, grown, self.lists, _names(self.meaning), _start(self.lists[0], self.meaning))
-        return SearchOrder(self.task, self.settings, self.learned, booster, trees, self.meaning)
+        names, start = _names(self.meaning), _start(self.lists[0], self.meaning)
+        boosters = tuple(
+            grow_order(library, {**SETTINGS, "seed": each, "num_iterations": trees}, self.lists, names, start)
+            for each in range(SEEDS * (seed - 1) + 1, SEEDS * seed + 1)
+        )
+        return SearchOrder(self.task, self.settings, self.learned, boosters, trees, self.meaning)
 
 
 COLUMNS = (*TEXT, *ITEM, *LEARNED)

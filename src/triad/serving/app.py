@@ -78,6 +78,7 @@ def make(
     app = FastAPI(title="Triad", version="1", lifespan=life, docs_url=None, redoc_url=None, responses=CAUSES)
     refusals.install(app)
     _answering(app, holder, who)
+    _searching(app, holder, who)
     _of_products(app, holder)
     desk.add(app, holder, _said)
     overall.add(app, holder, _said)
@@ -148,22 +149,6 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
         ]
         return _said(served, item_id=body.item_id, items=rows)
 
-    @app.post("/search", summary="Products for what was typed")
-    def search(body: schemas.Search) -> JSONResponse:
-        served = holder.now
-        if not served.night.model.fused.of_unit(served.night.data, "searches"):
-            raise refusals.lacks("search")
-        with served.lock:
-            found = asking.find(served.night, body.query, body.k)
-            carried = by_words.of_products(served.night, body.query, found) if body.why else []
-        rows = [
-            {"rank": at + 1, **described_item(served.night, int(item)), "score": number(score)}
-            for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
-        ]
-        for row, words in zip(rows, carried, strict=False):
-            row["because"] = typed(words)
-        return _said(served, match=found.match, items=rows)
-
     @app.post("/answer", summary="Intent and reply of messages, or that the model refuses")
     def answer(body: schemas.Answer) -> JSONResponse:
         served = holder.now
@@ -180,6 +165,29 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
                 carried = by_words.of_answers(served.night, each.message, given)
                 row["because"] = {task: typed(words) for task, words in carried.items()}
         return _said(served, answers=rows)
+
+
+def _searching(app: FastAPI, holder: Holder, who: Customers) -> None:
+    @app.post("/search", summary="Products for what was typed")
+    def search(body: schemas.Search) -> JSONResponse:
+        served = holder.now
+        if not served.night.model.fused.of_unit(served.night.data, "searches"):
+            raise refusals.lacks("search")
+        visit = None if body.customer is None else who.visit(served.night, body.customer)
+        with served.lock:
+            found = asking.find(served.night, body.query, body.k, visit)
+            carried = by_words.of_products(served.night, body.query, found) if body.why else []
+        rows = [
+            {"rank": at + 1, **described_item(served.night, int(item)), "score": number(score)}
+            for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
+        ]
+        for row, words in zip(rows, carried, strict=False):
+            row["because"] = typed(words)
+        if visit is None or body.customer is None:
+            return _said(served, match=found.match, items=rows)
+        for row, leans in zip(rows, found.leans, strict=True):
+            row["leans"] = number(leans)
+        return _said(served, **who.described(served.night, body.customer), match=found.match, items=rows)
 
 
 def _of_products(app: FastAPI, holder: Holder) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from triad.arrays import Floats, Ints
+from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Queries
 from triad.fusion.contributions import Part, of_order, of_score
 from triad.fusion.searching import Shown, search
@@ -16,6 +18,7 @@ from triad.serving.deeds import ITEMS, Deed, deeds
 from triad.serving.night import Night, Visit
 from triad.tracking import recommending, retrieving
 from triad.tracking.arranging import Lists
+from triad.tracking.leaning import leaning_of
 from triad.tracking.recommending import DAY, Pairs
 
 
@@ -105,7 +108,15 @@ def score(
     return visit.night.model.fused.predict(visit.exposures(items, position, surface), np.arange(len(items)))
 
 
-def find(night: Night, query: str, k: int) -> Shown:
-    """At most `k` products for what was typed."""
-    (shown,) = search(night.model.fused, night.data, [query], k, night.shelf.stands)
+def find(night: Night, query: str, k: int, visit: Visit | None = None) -> Shown:
+    """At most `k` products for what was typed; in a `visit`, in the order for its customer."""
+    leaning = None
+    if visit is not None and visit.user != night.guest:
+        stranger = night.visit(night.guest, [], visit.moment)
+        leaning = leaning_of(night.model.fused, partial(_shown, visit), partial(_shown, stranger))
+    (shown,) = search(night.model.fused, night.data, [query], k, night.shelf.stands, leaning=leaning)
     return shown
+
+
+def _shown(visit: Visit, items: Ints) -> Dataset:
+    return visit.exposures(items, [1] * len(items), [visit.night.surface] * len(items))

@@ -21,10 +21,9 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features import build
 from triad.features.context import Known, Rows
-from triad.features.dataset import Streams, Users
+from triad.features.dataset import Streams
 from triad.features.signals import SLOTS, slots
 from triad.fusion.ranker import Ranker
-from triad.texts import Texts, joined
 from triad.tracking import recommending
 from triad.tracking.arranging import codes
 from triad.tracking.forecasting import forecasts
@@ -35,7 +34,7 @@ from triad.tracking.repurchase import lasts
 from triad.tracking.serving import ServingModel, busiest, midnight_after
 from triad.tracking.shelf import Shelf, called, hidden
 from triad.tracking.shop_pages import pages
-from triad.tracking.shown import as_shown
+from triad.tracking.shown import as_shown, with_guest
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Night:
             shown = pages(session, settings, moment)[1]
             places = slots(session) if known.places else {}
         beside = {name: _page(each, len(hide)) for name, each in shown.items()}
-        who = _with_guest(data, known, moment)
+        who = with_guest(data, known, moment)
         return cls(model, settings, moment, *who, places, surface, hide, *names, beside, tables)
 
     @cached_property
@@ -278,15 +277,6 @@ def fitting(settings: RecommendParams, model: ServingModel) -> RecommendParams:
     """`settings`, whose `order_by` is null where the model has no such task."""
     known = settings.order_by is None or settings.order_by in model.fused.tasks
     return settings if known else settings.model_copy(update={"order_by": None})
-
-
-def _with_guest(data: Dataset, known: Known, moment: int) -> tuple[Dataset, Known]:
-    users, streams, catalogue = data.users, data.streams, known.catalogue
-    names, since = joined([users.user_id, Texts.of([""])]), np.append(users.signed_up_at, moment)
-    fresh = Users(names, np.pad(users.attributes, ((0, 1), (0, 0))), since, np.append(users.fold, 0))
-    longer = replace(streams, offsets=np.append(streams.offsets, streams.offsets[-1]))
-    catalogue = replace(catalogue, user_id=names, signed_up_at=np.append(catalogue.signed_up_at, moment))
-    return data.replaced(users=fresh, streams=longer), replace(known, catalogue=catalogue, streams=longer)
 
 
 def _page(lists: Neighbours, items: int) -> Page:

@@ -63,6 +63,14 @@ class Search(Request):
     query: str = Field(max_length=10_000)
     k: int = Field(default=10, ge=1, le=MOST_LISTED)
     why: bool = Field(default=False, description="also which words carried the first 10 products")
+    user_id: Id | None = Field(default=None, description="whose order it is to be; without one, that of everybody")
+    events: list[Happened] = Field(default=[], max_length=MOST_EVENTS, description="what they did since the night")
+    at: datetime | None = None
+
+    @property
+    def customer(self) -> Customer | None:
+        """Who asks, where they are named."""
+        return None if self.user_id is None else Customer(user_id=self.user_id, events=self.events, at=self.at)
 
 
 class Message(Request):

@@ -52,9 +52,9 @@ _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), (
 def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> pd.DataFrame:
     """What `mode` asks for; a `k` of 0 is the default.
 
-    score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`;
-    answer: what each message is answered; price: what each product of the table items costs, from what it is;
-    classify: its classes; forecast: its coming days.
+    score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`, in
+    the order for the customer `user_id` where one is named; answer: what each message is answered; price: what each
+    product of the table items costs, from what it is; classify: its classes; forecast: its coming days.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -78,7 +78,10 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
         if mode == "forecast":
             return _plain(forecasts(model, session))
         if mode == "search":
-            return _plain(searched(model, session, _query(params["query"]), _settings(model, params["k"]).k))
+            who = _text("user_id", params.get("user_id", ""))
+            return _plain(
+                searched(model, session, _text("query", params["query"]), _settings(model, params["k"]).k, who)
+            )
         # a version's number is not known where it is served
         return _plain(model.recommend(session, _settings(model, params["k"])).drop_columns(["model_version"]))
 
@@ -145,10 +148,11 @@ def _settings(model: ServingModel, k: Any) -> RecommendParams:
         raise TriadError(f"is no number of items: {k!r}", where="params.k", mend=mend) from error
 
 
-def _query(text: Any) -> str:
+def _text(name: str, text: Any) -> str:
     """Any text will do; a lone half of a surrogate pair, which no file can hold, is left out."""
     if not isinstance(text, str):
-        raise TriadError(f"is no text, but {type(text).__name__}", where="params.query", mend="send what was typed")
+        mend = "send what was typed" if name == "query" else "send a customer's id as the table users has it"
+        raise TriadError(f"is no text, but {type(text).__name__}", where=f"params.{name}", mend=mend)
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 

@@ -127,7 +127,7 @@ def _input(lineage: Lineage) -> Any:
     return MetaDataset(source, name=f"tables as of {lineage.data['as_of']}", digest=lineage.data["digest"])
 
 
-ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""))
+ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""), ("user_id", "string", ""))
 """What a request may say beside its tables: name, type and default."""
 
 

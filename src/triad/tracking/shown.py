@@ -12,7 +12,8 @@ from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.examples.exposures import Exposures
 from triad.features.context import Known, Rows, block
-from triad.texts import Texts
+from triad.features.dataset import Users
+from triad.texts import Texts, joined
 from triad.threads import side_by_side
 
 BLOCK = 20_000
@@ -76,3 +77,13 @@ def _context(names: tuple[str, ...], known: Known, rows: Rows) -> Floats:
     """(n, names) of `rows`."""
     columns = block(known, rows)
     return np.stack([np.asarray(columns[name], np.float32) for name in names], axis=1)
+
+
+def with_guest(data: Dataset, known: Known, moment: int) -> tuple[Dataset, Known]:
+    """Both with one user more, the last, of whom nothing is known and who signed up at `moment` (µs)."""
+    users, streams, catalogue = data.users, data.streams, known.catalogue
+    names, since = joined([users.user_id, Texts.of([""])]), np.append(users.signed_up_at, moment)
+    fresh = Users(names, np.pad(users.attributes, ((0, 1), (0, 0))), since, np.append(users.fold, 0))
+    longer = replace(streams, offsets=np.append(streams.offsets, streams.offsets[-1]))
+    catalogue = replace(catalogue, user_id=names, signed_up_at=np.append(catalogue.signed_up_at, moment))
+    return data.replaced(users=fresh, streams=longer), replace(known, catalogue=catalogue, streams=longer)
