@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -52,3 +53,29 @@ class VectorStore:
         name = hashlib.md5(joined).hexdigest()[:16]
         with replacing_file(self._folder / f"{name}.npz") as fresh, fresh.open("wb") as file:
             np.savez(file, key=np.frombuffer(joined, np.uint8).reshape(-1, WIDTH), vector=halved)
+
+
+class Frozen(Protocol):
+    """An encoder that nothing here teaches."""
+
+    fingerprint: str
+    """Of all that its vectors depend on."""
+    dim: int
+
+    def save(self, folder: Path) -> None:
+        """Write all that makes it again."""
+
+
+Encoder = TypeVar("Encoder", bound=Frozen)
+
+
+class Encoded(Generic[Encoder]):
+    """What an encoder made, each vector once.
+
+    Args:
+        store: a folder in which vectors are kept; None keeps them in memory alone.
+    """
+
+    def __init__(self, encoder: Encoder, store: Path | None = None) -> None:
+        self.encoder = encoder
+        self._store = VectorStore(None if store is None else store / encoder.fingerprint)

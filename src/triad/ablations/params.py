@@ -7,36 +7,15 @@ from typing import Any
 
 from pydantic import model_validator
 
-from triad.config.base import Section
 from triad.config.cross import check_tasks
-from triad.config.evaluate import EvaluateParams
-from triad.config.finetune import FinetuneParams
-from triad.config.fuse import FuseParams
-from triad.config.images import ImagesParams
-from triad.config.pretrain import PretrainParams
-from triad.config.profile import ProfileParams
-from triad.config.runtime import RuntimeParams
-from triad.config.similarity import SimilarityParams
-from triad.config.tasks import Tasks
-from triad.config.text import TextParams
+from triad.config.sections import ModelParams
 
 REGISTERED = ("champion", "market")
 """Values of `init` that start a network from a registered model, or (`market`) from markets of the same form."""
 
 
-class StudyParams(Section):
-    """The sections of `params.yaml` that fit and judge models. A variant is an overlay over them."""
-
-    tasks: Tasks
-    text: TextParams = TextParams()
-    images: ImagesParams = ImagesParams()
-    runtime: RuntimeParams = RuntimeParams()
-    pretrain: PretrainParams = PretrainParams()
-    finetune: FinetuneParams = FinetuneParams()
-    similarity: SimilarityParams = SimilarityParams()
-    profile: ProfileParams = ProfileParams()
-    fuse: FuseParams = FuseParams()
-    evaluate: EvaluateParams = EvaluateParams()
+class StudyParams(ModelParams):
+    """What a variant is an overlay over."""
 
     @model_validator(mode="after")
     def _labels(self) -> StudyParams:

@@ -10,29 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from triad.config.base import Section, near
-from triad.config.champion import ChampionParams
-from triad.config.evaluate import EvaluateParams
-from triad.config.features import FeaturesParams
-from triad.config.finetune import FinetuneParams
-from triad.config.fuse import FuseParams
-from triad.config.images import ImagesParams
-from triad.config.ingest import IngestParams
-from triad.config.pretrain import PretrainParams
-from triad.config.profile import ProfileParams
 from triad.config.publish import PublishParams
 from triad.config.recommend import RecommendParams
 from triad.config.refit import RefitParams
-from triad.config.retraining import RetrainingParams
-from triad.config.runtime import RuntimeParams
+from triad.config.sections import DataParams, ModelParams
 from triad.config.serve import ServeParams
-from triad.config.similarity import SimilarityParams
-from triad.config.tasks import Tasks
-from triad.config.text import TextParams
 from triad.config.texts import unquoted
-from triad.config.validate import ValidateParams
 from triad.errors import TriadError
 
 if TYPE_CHECKING:
@@ -42,25 +28,10 @@ RENAMED = {"profile.informed": "stacked", "recommend.exclude_purchased": "bought
 """Keys of former versions, for the hint."""
 
 
-class Params(Section):
+class Params(ModelParams, DataParams):
     """The sections, named as their stages."""
 
-    ingest: IngestParams
-    tasks: Tasks
-    validate_: ValidateParams = Field(default=ValidateParams(), alias="validate")
-    retraining: RetrainingParams = RetrainingParams()
-    champion: ChampionParams = ChampionParams()
-    features: FeaturesParams = FeaturesParams()
-    text: TextParams = TextParams()
-    images: ImagesParams = ImagesParams()
-    runtime: RuntimeParams = RuntimeParams()
-    pretrain: PretrainParams = PretrainParams()
-    finetune: FinetuneParams = FinetuneParams()
-    similarity: SimilarityParams = SimilarityParams()
-    profile: ProfileParams = ProfileParams()
-    fuse: FuseParams = FuseParams()
     refit: RefitParams = RefitParams()
-    evaluate: EvaluateParams = EvaluateParams()
     publish: PublishParams = PublishParams()
     recommend: RecommendParams = RecommendParams()
     serve: ServeParams = ServeParams()

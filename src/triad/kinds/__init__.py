@@ -3,7 +3,7 @@
 from triad.discovery import Registry, discover
 from triad.kinds.base import Kind, Metric
 
-KINDS: Registry[Kind] = discover(__name__, "KIND", Kind, beside=("base", "likelihood"))
+KINDS: Registry[Kind] = discover(__name__, "KIND", Kind, beside=("base", "errors", "likelihood"))
 
 
 def find_metric(name: str) -> Metric | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triad.arrays import Floats, Ints
-from triad.kinds.base import Calibration, Cases, Judge, Metric, Plain
+from triad.kinds.base import Calibration, Cases, Judge, Metric
+from triad.kinds.errors import Valued
 
 if TYPE_CHECKING:
     from triad.statistics.bootstrap import Estimate
@@ -32,7 +33,7 @@ def _worth(scores: Floats, grades: Floats, cluster: Ints) -> tuple[Ints, Floats]
 ORDER = Judge(f"NDCG@{K}", _worth)
 
 
-class Graded(Plain):
+class Graded(Valued):
     """Scores are expected grades."""
 
     name = "graded"
@@ -40,16 +41,11 @@ class Graded(Plain):
     orders = True
     loss_name = "squared error"
     judge: Judge | None = ORDER
-    stacking = None
     metrics = (
         Metric("graded_ndcg", f"NDCG of the first {K}"),
         Metric("best_first", "Best product first", in_percent=True),
     )
-    is_classification = False
     tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "squared_error", "lightgbm": "l2"})
-
-    def shape(self, classes: int) -> tuple[int, ...]:
-        return ()
 
     def scaling(self, labels: Floats) -> tuple[float, float]:
         return float(labels.mean()), 1.0
@@ -58,9 +54,6 @@ class Graded(Plain):
         from keras import ops
 
         return ops.square(labels - outputs)
-
-    def scores(self, outputs: Floats, mean: float, scale: float) -> Floats:
-        return outputs * np.float32(scale) + np.float32(mean)
 
     def uncertainty(self, loss: Any, log_scale: Any) -> Any:
         """The likelihood of a normal law whose deviation is e^s: e^−2s · L / 2 + s."""
@@ -77,29 +70,19 @@ class Graded(Plain):
     def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
         return float(np.square(labels - task["mean"]).mean())
 
-    def contribution(self, scores: Floats, labels: Floats) -> Floats:
-        return scores
+    def error(self, difference: Floats) -> Floats:
+        return np.square(difference)
 
-    def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
-        return np.square(contribution - (labels if contribution.ndim == 1 else labels[:, None]))
+    def least_error(self, contributions: Floats, labels: Floats) -> Floats:
+        from triad.statistics.weights import squared_weights
+
+        return squared_weights(contributions, labels)
 
     def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
         """Least squares; a slope below zero would turn the order round, and is none."""
         spread = scores - scores.mean()
         scale = max(float(spread @ labels / max(spread @ spread, 1e-12)), 0.0)
         return {"scale": scale, "shift": float(labels.mean() - scale * scores.mean())}
-
-    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
-        """x → scale · x + shift."""
-        return scores if calibration is None else calibration["scale"] * scores + calibration["shift"]
-
-    def convex_weights(
-        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
-    ) -> Floats:
-        """A segment of fewer than `PULL` rows has the whole's weights."""
-        from triad.statistics.weights import PULL, squared_weights
-
-        return toward if toward is not None and len(labels) < PULL else squared_weights(contributions, labels)
 
     def measure(
         self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
@@ -108,9 +91,6 @@ class Graded(Plain):
         from triad.statistics.orders import measure
 
         return measure(scores, cases.labels, cases.cluster, cases.draws, K)
-
-    def gated(self, cases: Cases, scores: Floats) -> Estimate:
-        return self.measure(cases, scores)[self.metrics[0].name]
 
     def enough(self, labels: Floats) -> bool:
         return bool((labels > 0).any())

@@ -113,9 +113,6 @@ class Multiclass(Likelihood):
 
         return metrics.multiclass(cases.labels, scores, cases.cluster, cases.draws, guess=is_naive)
 
-    def gated(self, cases: Cases, scores: Floats) -> Estimate:
-        return self.measure(cases, scores)[self.metrics[0].name]
-
     def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "accuracy" not in figures:
             return ""

@@ -10,28 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triad.arrays import Floats
-from triad.kinds.base import Calibration, Cases, Metric, Plain
+from triad.kinds.base import Calibration, Cases, Metric
+from triad.kinds.errors import Valued
 
 if TYPE_CHECKING:
     from triad.statistics.bootstrap import Estimate
 
 
-class Regression(Plain):
+class Regression(Valued):
     """The loss is the absolute error: its minimiser is the conditional median."""
 
     name = "regression"
     loss_name = "absolute error"
-    stacking = None
     metrics = (
         Metric("relative_gain", "Naive error removed", in_percent=True),
         Metric("mae", "Mean absolute error", lower_is_better=True),
         Metric("rmse", "Root mean squared error", lower_is_better=True),
     )
-    is_classification = False
     tree_loss: Mapping[str, str | None] = MappingProxyType({"hist": "absolute_error", "lightgbm": "mae"})
-
-    def shape(self, classes: int) -> tuple[int, ...]:
-        return ()
 
     def scaling(self, labels: Floats) -> tuple[float, float]:
         return float(np.median(labels)), float(labels.std()) or 1.0
@@ -40,9 +36,6 @@ class Regression(Plain):
         from keras import ops
 
         return ops.abs(labels - outputs)
-
-    def scores(self, outputs: Floats, mean: float, scale: float) -> Floats:
-        return outputs * np.float32(scale) + np.float32(mean)
 
     def uncertainty(self, loss: Any, log_scale: Any) -> Any:
         """An absolute error is the likelihood of Laplace's law; a scale of e^s gives e^−s · L + s."""
@@ -59,11 +52,13 @@ class Regression(Plain):
     def naive_loss(self, train: Floats, labels: Floats, task: Mapping[str, Any]) -> float:
         return float(np.abs(labels - task["mean"]).mean() / task["scale"])
 
-    def contribution(self, scores: Floats, labels: Floats) -> Floats:
-        return scores
+    def error(self, difference: Floats) -> Floats:
+        return np.abs(difference)
 
-    def row_loss(self, contribution: Floats, labels: Floats, least: float = 1e-12) -> Floats:
-        return np.abs(contribution - (labels if contribution.ndim == 1 else labels[:, None]))
+    def least_error(self, contributions: Floats, labels: Floats) -> Floats:
+        from triad.statistics.weights import absolute_weights
+
+        return absolute_weights(contributions, labels)
 
     def fit_calibration(self, scores: Floats, labels: Floats) -> Calibration:
         from triad.statistics.weights import absolute_line
@@ -71,27 +66,12 @@ class Regression(Plain):
         scale, shift = absolute_line(scores, labels)
         return {"scale": scale, "shift": shift}
 
-    def calibrate(self, calibration: Calibration, scores: Floats) -> Floats:
-        """x → scale · x + shift."""
-        return scores if calibration is None else calibration["scale"] * scores + calibration["shift"]
-
-    def convex_weights(
-        self, contributions: Floats, labels: Floats, row_weights: Floats, toward: Floats | None = None
-    ) -> Floats:
-        """A segment of fewer than `PULL` rows has the whole's weights."""
-        from triad.statistics.weights import PULL, absolute_weights
-
-        return toward if toward is not None and len(labels) < PULL else absolute_weights(contributions, labels)
-
     def measure(
         self, cases: Cases, scores: Floats, *, is_naive: bool = False, threshold: float | None = None
     ) -> dict[str, Estimate]:
         from triad.statistics import metrics
 
         return metrics.regression(cases.labels, scores, cases.naive, cases.cluster, cases.draws)
-
-    def gated(self, cases: Cases, scores: Floats) -> Estimate:
-        return self.measure(cases, scores)[self.metrics[0].name]
 
     def sentence(self, figures: Mapping[str, Any], k: int, miss: Callable[[float], str], cases: str = "cases") -> str:
         if "mae" not in figures:

@@ -16,6 +16,7 @@ from triad.errors import TriadError
 from triad.redaction import masked
 from triad.sources.base import no_column, no_table
 from triad.sources.clock import Bounds
+from triad.sources.in_database import InDatabase
 
 log = logging.getLogger("triad.ingest")
 
@@ -69,27 +70,18 @@ class Connection:
     opened: sa.Connection
     at: str
 
+    @property
+    def identity(self) -> str:
+        url = self.opened.engine.url
+        return f"{url.drivername} {url.host} {url.port} {url.database}"
+
     def relation(self, table: str, where: str) -> Table:
         """The table, which may be written `schema.table`; `where` is the params key."""
         return Table(self, table, where)
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table or view."""
-
-    connection: Connection
-    table: str
-    where: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.connection.at}, table {self.table}"
-
-    @property
-    def identity(self) -> str:
-        url = self.connection.opened.engine.url
-        return f"{url.drivername} {url.host} {url.port} {url.database} {self.table}"
+class Table(InDatabase[Connection]):
+    """As SQLAlchemy reflects it."""
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns.

@@ -19,6 +19,7 @@ from triad.redaction import masked
 from triad.sources.base import no_column, no_table
 from triad.sources.cells import literal, quote
 from triad.sources.clock import Bounds
+from triad.sources.in_database import InDatabase
 
 _DIGITS = 10
 """Decimals that a `numeric` without a scale may have."""
@@ -66,21 +67,8 @@ class Connection:
             return list(cursor.fetchall())
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table or view."""
-
-    connection: Connection
-    table: str
-    where: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.connection.at}, table {self.table}"
-
-    @property
-    def identity(self) -> str:
-        return f"{self.connection.identity} {self.table}"
+class Table(InDatabase[Connection]):
+    """As the server describes it."""
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of the columns, as they will come.

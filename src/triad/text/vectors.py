@@ -13,7 +13,7 @@ from triad.config.text import TextParams
 from triad.text.encoder import Encoder, encoder_of
 from triad.text.masking import masked
 from triad.text.terms import plain
-from triad.vector_store import VectorStore, shared
+from triad.vector_store import Encoded, VectorStore, shared
 
 STORE = shared("vectors")
 ENCODER, KNOWN = "encoder", "vectors"
@@ -22,16 +22,11 @@ SERVED = 100_000
 """Vectors, beside those of the model, that a model which serves keeps in memory: customers type new texts all day."""
 
 
-class Vectors:
-    """Of one encoder.
-
-    Args:
-        store: a folder in which vectors are kept; None keeps them in memory alone.
-    """
+class Vectors(Encoded[Encoder]):
+    """Of texts."""
 
     def __init__(self, encoder: Encoder, store: Path | None = None) -> None:
-        self.encoder = encoder
-        self._store = VectorStore(None if store is None else store / encoder.fingerprint)
+        super().__init__(encoder, store)
         self._along = set[bytes]()
         self._serves = False
 
