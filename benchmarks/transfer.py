@@ -32,11 +32,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import yaml
 from resume import kept_in
+from shop_params import shop_params
 
 from triad.artifacts import replacing_file
-from triad.config.params import Params, merge, parse
+from triad.config.params import Params
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import Dataset
 from triad.features.build import fit
@@ -193,24 +193,14 @@ def run(asked: argparse.Namespace, seed: int, runtime: Runtime) -> dict[tuple[fl
     }
 
 
+def with_changes(asked: argparse.Namespace, seed: int) -> Params:
+    """`params.yaml` with what was asked for; of few rows other tasks may have no label."""
+    return shop_params(asked.size, asked.window, seed, asked.set, TASKS)
+
+
 def arrays(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
-
-
-def with_changes(asked: argparse.Namespace, seed: int) -> Params:
-    """`params.yaml` with what was asked for."""
-    changes = {name: {"seed": seed} for name in ("features", "pretrain", "finetune")}
-    changes["ingest"] = {"window_days": asked.window, "simulated": {"size": asked.size, "seed": seed}}
-    for dial in asked.set:
-        path, _, text = dial.partition("=")
-        change = yaml.safe_load(text)
-        for key in reversed(path.split(".")):
-            change = {key: change}
-        changes = merge(changes, change)
-    values = merge(yaml.safe_load(Path("params.yaml").read_text()), changes)
-    values["tasks"] = {name: values["tasks"][name] for name in TASKS}  # of few rows others may have no label
-    return parse(values, "benchmark")
 
 
 def report(table: dict, gates: dict) -> None:

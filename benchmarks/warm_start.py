@@ -21,14 +21,13 @@ import platform
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import yaml
+from shop_params import shop_params
 
-from triad.config.params import Params, merge, parse
+from triad.config.params import Params
 from triad.examples.dataset import Dataset
 from triad.features.build import fit
 from triad.features.champion import Champion, origins
@@ -191,16 +190,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=["scratch", "warm"], choices=list(ARMS))
     parser.add_argument("--set", nargs="*", default=[], metavar="section.key=value")
     asked = parser.parse_args()
-    values = yaml.safe_load(Path("params.yaml").read_text())
-    changes = {name: {"seed": asked.seed} for name in ("features", "pretrain", "finetune")}
-    changes["ingest"] = {"window_days": asked.window, "simulated": {"size": asked.size, "seed": asked.seed}}
-    for dial in asked.set:
-        path, _, text = dial.partition("=")
-        change = yaml.safe_load(text)
-        for key in reversed(path.split(".")):
-            change = {key: change}
-        changes = merge(changes, change)
-    params = parse(merge(values, changes), "benchmark")
+    params = shop_params(asked.size, asked.window, asked.seed, asked.set)
     runtime = settle(params.runtime, asked.seed)
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}, {runtime}", flush=True)
     weeks: dict[str, dict[int, Night]] = {arm: {} for arm in asked.arms}

@@ -6,6 +6,9 @@ top of a page, and buy what is cheap; prices move back to their level. Days 0-15
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from triad.examples.dataset import Dataset
@@ -156,6 +159,18 @@ def make_dataset(  # noqa: PLR0915 — one array after the other
             oov_rate=float(1 - frequent[s_item[s_split == 0]].mean()),
         ),
     )
+
+
+def of_two_users(data: Dataset, time: Sequence[int]) -> Dataset:
+    """`data` with the streams of two users alone: items 3 5 3 7 and 2 9, at these times (6,)."""
+    streams = Streams(
+        offsets=np.r_[0, 4, np.full(len(data.users.user_id) - 1, 6)],
+        item=np.array([3, 5, 3, 7, 2, 9]),
+        kind=np.ones(6, np.int8),
+        time=np.array(time),
+        split=np.zeros(6, np.int8),
+    )
+    return replace(data, streams=streams)
 
 
 def _own(user, day, split, fold):

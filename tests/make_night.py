@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from make_tables import END, START, make_tables
 from threadpoolctl import threadpool_limits
 
@@ -29,6 +30,7 @@ from triad.members.popularity import Popularity
 from triad.members.trees import BoostedTrees
 from triad.tables import connect, write_table
 from triad.texts import Texts
+from triad.tracking.signing import KEY
 
 TASKS: dict[str, Any] = {
     "click": {"kind": "binary", "label": "clicked"},
@@ -104,3 +106,18 @@ def inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+@contextmanager
+def published_night(root: Path, **environment: str) -> Iterator[Path]:
+    """`root`, a night that passed, once it is published in a store of its own; the environment lasts as long."""
+    from triad.stages.publish import publish
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", KEY):
+            patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with inside(root):
+            publish(make_params())
+        yield root

@@ -11,25 +11,21 @@ from pathlib import Path
 
 import pytest
 from make_airflow import Airflow, airflow, branches, champion, deploy
+from tiny_shop import FIVE
 
 from triad.cli import STAGES
 
 pytestmark = pytest.mark.slow
 
-SHOP = """
-ingest: {simulated: {size: tiny}}
+SHOP = (
+    FIVE
+    + """\
 pretrain: {max_epochs: 2}
 finetune: {max_epochs: 2}
 fuse: {bootstrap: 50}
 evaluate: {bootstrap: 100}
-tasks:
-  click: {kind: binary, label: clicked}
-  conversion: {kind: binary, label: purchased, given: click}
-  # three hundred users are too few to show these two
-  profile: {kind: multiclass, label: user_attribute, column: segment, gated: false}
-  price: {kind: regression, label: price_move, gated: false}
-  next: {kind: ranking, label: next_item}
 """
+)
 DAY = "2026-03-01"
 
 

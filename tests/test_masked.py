@@ -1,15 +1,12 @@
 """Masked interactions: what is hidden, who hears whom, and that the trunk read causally stays what it was."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from keras import ops
-from make_dataset import make_dataset
+from make_dataset import make_dataset, of_two_users
 from test_training import PARAMS, RUNTIME
 
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Streams
 from triad.models.batches import HiddenBatches
 from triad.models.networks import SequenceNetwork
 from triad.models.trunk import trunk_config
@@ -25,14 +22,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def short(data) -> Dataset:
     """Two users: items 3 5 3 7, and 2 9."""
-    streams = Streams(
-        offsets=np.r_[0, 4, np.full(len(data.users.user_id) - 1, 6)],
-        item=np.array([3, 5, 3, 7, 2, 9]),
-        kind=np.ones(6, np.int8),
-        time=np.array([10, 20, 30, 40, 10, 20]),
-        split=np.zeros(6, np.int8),
-    )
-    return replace(data, streams=streams)
+    return of_two_users(data, [10, 20, 30, 40, 10, 20])
 
 
 def test_an_item_is_hidden_wherever_its_segment_holds_it(short) -> None:

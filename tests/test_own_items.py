@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from make_dataset import make_dataset
+from make_dataset import make_dataset, of_two_users
 from test_training import PARAMS, RUNTIME
 
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.features.dataset import Streams
 from triad.members.history import item_weights, look_back
 from triad.members.sequence import Sequence
 from triad.models.networks import SequenceNetwork
@@ -30,14 +29,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def short(data) -> Dataset:
     """Two users: 3 and 5 in one visit, 3 a week later, 7 a day after that; and 2 at once with 9."""
-    streams = Streams(
-        offsets=np.r_[0, 4, np.full(len(data.users.user_id) - 1, 6)],
-        item=np.array([3, 5, 3, 7, 2, 9]),
-        kind=np.ones(6, np.int8),
-        time=np.array([0, 0, 7 * DAY, 8 * DAY, 5, 5]),
-        split=np.zeros(6, np.int8),
-    )
-    return replace(data, streams=streams)
+    return of_two_users(data, [0, 0, 7 * DAY, 8 * DAY, 5, 5])
 
 
 def network_of(data: Dataset, own_items: int = 256, seed: int = 0) -> SequenceNetwork:

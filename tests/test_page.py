@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
-from make_night import inside, make_params
+from make_night import inside, published_night
 from make_page import HOSTILE, complete, hostile_night
 from PIL import Image
 
@@ -25,7 +25,6 @@ from triad.serving.files import PAGE
 from triad.serving.holder import Holder, Place
 from triad.serving.merchant import Merchant, RollBack
 from triad.serving.storefront import Demo
-from triad.stages.publish import publish
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(PAGE.glob("*.js"))
@@ -135,10 +134,8 @@ def test_a_browser_is_told_to_run_nothing_else() -> None:
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Published, and the folder one works in."""
-    with pytest.MonkeyPatch.context() as patch, inside(hostile_night(tmp_path_factory.mktemp("night"))):
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        publish(make_params())
-        yield Path.cwd()
+    with published_night(hostile_night(tmp_path_factory.mktemp("night"))) as root, inside(root):
+        yield root
 
 
 @pytest.fixture(scope="module")

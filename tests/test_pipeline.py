@@ -14,28 +14,24 @@ import pytest
 import yaml
 from make_workspace import checkout, remove, run, run_stages
 from pickles import pickles
+from tiny_shop import FIVE
 
 from triad.config.params import merge
 
 pytestmark = pytest.mark.proof
 
-TINY = """
-ingest: {simulated: {size: tiny}}
+TINY = (
+    FIVE
+    + """\
+  intent: {kind: choice, label: message_intent}
+  reply: {kind: choice, label: message_reply, gated: false}
 pretrain: {max_epochs: 3, trunk: {layers: 1}}
 finetune: {max_epochs: 2, source_gate: false}
 profile: {max_iterations: 60}
 fuse: {bootstrap: 100}
 evaluate: {bootstrap: 100}
-tasks:
-  click: {kind: binary, label: clicked}
-  conversion: {kind: binary, label: purchased, given: click}
-  # three hundred users are too few to show these two
-  profile: {kind: multiclass, label: user_attribute, column: segment, gated: false}
-  price: {kind: regression, label: price_move, gated: false}
-  next: {kind: ranking, label: next_item}
-  intent: {kind: choice, label: message_intent}
-  reply: {kind: choice, label: message_reply, gated: false}
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from make_night import inside, judge, make_night, make_params
+from make_night import inside, judge, make_night, make_params, published_night
 from make_tables import END, START
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json, write_json
@@ -44,12 +44,7 @@ from triad.tracking.serving import ServingModel
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder whose night passed and was published. Tests leave it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("TRIAD_TRIGGER", "a test")
-        root = make_night(tmp_path_factory.mktemp("night"))
-        with inside(root):
-            publish(make_params())
+    with published_night(make_night(tmp_path_factory.mktemp("night")), TRIAD_TRIGGER="a test") as root:
         yield root
 
 

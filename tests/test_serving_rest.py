@@ -12,10 +12,9 @@ from typing import Any
 
 import fsspec
 import pytest
-from make_night import inside, make_night, make_params
+from make_night import inside, make_night, published_night
 
 from triad.artifacts import TABLES
-from triad.stages.publish import publish
 from triad.tracking import registry
 from triad.tracking.inputs import opened
 from triad.tracking.store import quiet
@@ -27,10 +26,8 @@ ROOTS = "TRIAD_SERVE_ROOTS"
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A published night."""
-    with pytest.MonkeyPatch.context() as patch, inside(make_night(tmp_path_factory.mktemp("night"))):
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        publish(make_params())
-        yield Path.cwd()
+    with published_night(make_night(tmp_path_factory.mktemp("night"))) as root, inside(root):
+        yield root
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from make_night import inside, make_night, make_params
+from make_night import inside, make_night, make_params, published_night
 from pickles import pickles
 
 from triad.artifacts import ARTIFACTS, read_json
@@ -37,12 +37,7 @@ class Poison:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", signing.KEY):
-            patch.delenv(name, raising=False)
-        root = make_night(tmp_path_factory.mktemp("night"))
-        with inside(root):
-            publish(make_params())
+    with published_night(make_night(tmp_path_factory.mktemp("night"))) as root:
         yield root
 
 

@@ -9,18 +9,14 @@ the binary tasks. Run it from the checkout after `triad ablations run STUDY`.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
+from asked import FOLDER, asked
 
-from triad.ablations.files import load as load_study
 from triad.ablations.spec import Study
 from triad.examples.dataset import Dataset, load
 from triad.features.dataset import SPLITS
 from triad.kinds import KINDS
 
-FOLDER = Path("ablations")
 PRICES = 20
 """Equal-mass bins of the catalogue's prices."""
 
@@ -60,14 +56,10 @@ def export(study: Study, data: Dataset) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study")
-    parser.add_argument("target", type=Path)
-    asked = parser.parse_args()
-    study = load_study(FOLDER / "studies" / f"{asked.study}.yaml")
-    found = export(study, load(FOLDER / "data" / asked.study / study.market))
-    asked.target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(asked.target, **found)
+    name, study, target = asked(__doc__, "target")
+    found = export(study, load(FOLDER / "data" / name / study.market))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(target, **found)
     print({name: array.shape for name, array in found.items()})
 
 

@@ -14,21 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from make_airflow import Airflow, deploy
+from tiny_shop import FUNNEL
 from topology.compose import COMPOSE, services
 from topology.engine import POSTGRES_PROGRAMS, Engine, environment
 
 DAY = "2026-03-01"
-SHOP = """
-ingest: {simulated: {size: tiny}}
+SHOP = (
+    FUNNEL
+    + """\
 pretrain: {max_epochs: 1}
 finetune: {max_epochs: 1}
 fuse: {bootstrap: 20}
 evaluate: {bootstrap: 50}
-tasks:
-  click: {kind: binary, label: clicked}
-  conversion: {kind: binary, label: purchased, given: click}
-  next: {kind: ranking, label: next_item}
 """
+)
 
 PACKAGES = {  # of Debian; everything else comes from PyPI
     "initdb": "postgresql",

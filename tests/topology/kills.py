@@ -26,23 +26,22 @@ from math import inf
 from typing import Any
 
 import psutil
+from tiny_shop import FUNNEL
 from topology.deployment import Deployment, deployment
 from topology.nights import AS_OF, CHAIN, Night, away, chain
 
 from triad.retraining.run import MARK
 
 KINDS = ("a task's process", "a training step", "scheduler", "postgres")
-SHOP = """
-ingest: {simulated: {size: tiny}}
+SHOP = (
+    FUNNEL
+    + """\
 pretrain: {max_epochs: 3, checkpoint_steps: 1}
 finetune: {max_epochs: 3, checkpoint_steps: 1}
 fuse: {bootstrap: 20}
 evaluate: {bootstrap: 50}
-tasks:
-  click: {kind: binary, label: clicked}
-  conversion: {kind: binary, label: purchased, given: click}
-  next: {kind: ranking, label: next_item}
 """
+)
 QUICK = {  # minutes of waiting, which say nothing of what comes out, made seconds
     "TRIAD_RETRY_SECONDS": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
