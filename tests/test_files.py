@@ -437,6 +437,14 @@ def test_an_empty_file_and_one_without_rows(tmp_path: Path) -> None:
     assert "no rows below the header" in said(path)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"map": {"view": "click", "buy": "purchse"}}, {"map": {"view": "click"}, "default": "purchse"}]
+)
+def test_a_kind_of_event_that_is_none_is_known_before_a_file_is_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"columns.kind: 'purchse' .* did you mean 'purchase'"):
+        params({"events": mapping("nowhere.csv", columns={"kind": {"column": "what", **wrong}})})
+
+
 def test_rules_that_leave_nothing(shop: Path) -> None:
     text = said(shop, drop=[{"column": "amount", "above": 0}])
     assert "no row is left; left out: 6 amount above 0.0" in text

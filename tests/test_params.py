@@ -118,6 +118,25 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ({"features": {"user_attributes": ["contry"]}}, r"no column 'contry'; did you mean 'country'"),
         ({"tasks": SHIPPED["tasks"] | {"profile": PROFILE | {"column": "segmnt"}}}, r"did you mean 'segment'"),
         ({"finetune": {"init": "market"}}, r"finetune.init is market, but champion.market.model names none"),
+        *(
+            ({"tasks": SHIPPED["tasks"] | {name: SHIPPED["tasks"]["click"]}}, "is no name of a task")
+            for name in ("", "../x", "a b", "<b>", "a/b", "n" * 65)
+        ),
+        ({"tasks": SHIPPED["tasks"] | {"item_id": SHIPPED["tasks"]["click"]}}, "stands for something else"),
+        ({"finetune": {"tasks": ["click", "click"]}}, "finetune.tasks: click, click: name each once"),
+        ({"publish": {"alias": "Latest"}}, "publish.alias: 'Latest' is MLflow's own word"),
+        ({"publish": {"alias": "v3"}}, "publish.alias: 'v3' is MLflow's own word"),
+        ({"publish": {"alias": "our best"}}, "publish.alias: 'our best' is no alias"),
+        ({"publish": {"model": "shop:1"}}, "publish.model: 'shop:1' holds a colon"),
+        (
+            {"serve": {"log": "x", "trial": {"alias": "champion"}}},
+            "serve.trial.alias: 'champion' is the champion's own",
+        ),
+        ({"ingest": {"as_of": "01.03.2026"}}, r"ingest.as_of: not a day\n.*'2026-03-01'"),
+        ({"ingest": {"as_of": 20260301}}, r"ingest.as_of: not a day\n.*'2026-03-01'"),
+        ({"fuse": {"members": "trees"}}, r"fuse.members: a list is meant\n.*\[a, b\]"),
+        ({"finetune": None}, r"finetune: there is nothing below it\n.*remove the line"),
+        ({"finetune": 5}, "finetune: keys with values are meant"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:

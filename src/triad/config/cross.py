@@ -157,6 +157,8 @@ def _members(params: Params) -> None:
     for name in params.finetune.tasks or ():
         if name not in pointwise:
             raise ValueError(f"finetune.tasks: {name!r} is no task with rows of its own{near(name, pointwise)}")
+    if len(set(params.finetune.tasks or ())) < len(params.finetune.tasks or ()):
+        raise ValueError(f"finetune.tasks: {', '.join(params.finetune.tasks or ())}: name each once")
     for name in params.refit.light_keeps:
         if name not in RECIPES:
             raise ValueError(f"refit.light_keeps: there is no member {name!r}{near(name, RECIPES)}")
@@ -185,6 +187,11 @@ def _lists(params: Params) -> None:
         raise ValueError(f"recommend.order_by: {order!r} is no binary task{near(order, binary)}")
 
 
+def _challenger(params: Params) -> None:
+    if params.serve.trial.alias == params.publish.alias:
+        raise ValueError(f"serve.trial.alias: {params.publish.alias!r} is the champion's own (publish.alias)")
+
+
 _RULES: Iterable[Callable[[Params], None]] = (
     _labels,
     _one_ranking,
@@ -196,4 +203,5 @@ _RULES: Iterable[Callable[[Params], None]] = (
     _vectors,
     _starts,
     _lists,
+    _challenger,
 )

@@ -6,16 +6,15 @@ Declarations only: nothing here names code to run. How they are carried out: `so
 from __future__ import annotations
 
 import codecs
-import difflib
 import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from triad.config.base import Section
+from triad.config.base import Section, near
 from triad.config.mapping import OFFSET, ColumnParams, ConditionParams, just_one, time_zone
 from triad.config.texts import read_as
-from triad.schema import TABLES, Column, Table
+from triad.schema import EVENT_KINDS, TABLES, Column, Table
 
 DERIVED = {
     "users": (),
@@ -237,15 +236,13 @@ def _check_columns(table: Table, params: TableParams) -> None:
         elif name in names:
             declared = table.column(name)
         else:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
-            raise ValueError(f"{where}: unknown column; {hint}")
+            raise ValueError(f"{where}: unknown column{near(name, names)}")
         if declared.unit == "cents" and column.unit is None and column.constant is None:
             raise ValueError(f"{where}: say `unit: major` (pounds, euros) or `unit: minor` (pence, cents)")
         if declared.unit != "cents" and column.unit is not None:
             raise ValueError(f"{where}: `unit` is for money")
-        if (is_as := _wrong_constant(declared, column.constant)) is not None:
-            raise ValueError(f"{where}.constant: a text is meant, and YAML reads {is_as}; quote it as it should be")
+        if (wrong := _wrong_value(declared, column)) is not None:
+            raise ValueError(f"{where}{wrong}")
         if column.round and column.unit != "major":
             raise ValueError(f"{where}: `round` is for money of `unit: major`")
         if declared.type not in ("timestamp", "date") and (column.format or column.epoch or column.timezone):
@@ -258,6 +255,17 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(
                 f"{table.name}.columns: {', '.join(lacking)} missing; each needs a source column or a constant"
             )
+
+
+def _wrong_value(declared: Column, column: ColumnParams) -> str | None:
+    """What is wrong with the values that the mapping itself writes: a constant, or a kind of event that is none."""
+    if (is_as := _wrong_constant(declared, column.constant)) is not None:
+        return f".constant: a text is meant, and YAML reads {is_as}; quote it as it should be"
+    written = [*column.map.values(), column.default, column.constant] if declared.name == "kind" else []
+    for each in written:
+        if each is not None and each not in EVENT_KINDS:
+            return f": {each!r} is no kind of event{near(str(each), EVENT_KINDS)}"
+    return None
 
 
 def _wrong_constant(column: Column, constant: str | bool | float | None) -> str | None:

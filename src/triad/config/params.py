@@ -18,7 +18,7 @@ from triad.config.recommend import RecommendParams
 from triad.config.refit import RefitParams
 from triad.config.sections import DataParams, ModelParams
 from triad.config.serve import ServeParams
-from triad.config.texts import unquoted
+from triad.config.texts import shape, unquoted
 from triad.errors import TriadError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _explained(first: ErrorDetails, where: str) -> TriadError:
         known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
         message = f"{first['input']!r} is not one of {', '.join(known)}"
         mend = near(str(first["input"]), known).removeprefix("; ")
-    message, mend = unquoted(first, where) or (message, mend)
+    message, mend = shape(first) or unquoted(first, where) or (message, mend)
     return TriadError(message, where=f"{where}: {path}", mend=mend)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from triad.config.base import Section
-from triad.config.publish import Name
+from triad.config.publish import Alias
 
 Sync = Literal["always", "second", "never"]
 Mode = Literal["shadow", "canary", "compare", "interleave"]
@@ -16,7 +16,7 @@ Mode = Literal["shadow", "canary", "compare", "interleave"]
 class TrialParams(Section):
     """A challenger beside the version that serves."""
 
-    alias: Name | None = Field(default=None, description="what names it in the registry; null: none is tried")
+    alias: Alias | None = Field(default=None, description="what names it in the registry; null: none is tried")
     mode: Mode = Field(
         default="shadow",
         description="shadow: it answers unseen and is compared; canary: a share of customers gets its lists, until it "

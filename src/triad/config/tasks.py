@@ -5,10 +5,11 @@ Plain fields: whether a task's label has its kind and options is checked in `cro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from triad.config.base import Section
 
@@ -29,7 +30,23 @@ class TaskParams(Section):
     gated: bool = Field(default=True, description="whether the gate checks this task")
 
 
-Tasks = Annotated[dict[str, TaskParams], Field(min_length=1)]
+_TAKEN = ("why", "changes")
+"""What answers name beside tasks; so do columns of ids."""
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name):
+        raise ValueError(
+            f"{name!r} is no name of a task: up to 64 letters without accents, digits and _, a letter first"
+        )
+    if name in _TAKEN or name.endswith("_id"):
+        raise ValueError(f"{name!r} stands for something else where scores are told: choose another name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""Of a task. Layers, metrics, columns and files are named after it."""
+Tasks = Annotated[dict[Name, TaskParams], Field(min_length=1)]
 
 
 def given(tasks: Mapping[str, TaskParams]) -> dict[str, str]:

@@ -26,7 +26,7 @@ def unquoted(error: ErrorDetails, where: str) -> tuple[str, str] | None:
         where: the YAML file's path, from which the word is shown as it stands there; any other text will do.
     """
     value = error["input"]
-    is_text_meant = error["type"] in ("string_type", "literal_error", "invalid_key", "model_type")
+    is_text_meant = error["type"] in ("string_type", "literal_error", "invalid_key")
     if not is_text_meant or not isinstance(value, bool | int | float | date | None):
         return None
     is_key = error["loc"][-1] == _KEY or error["type"] == "invalid_key"
@@ -37,6 +37,28 @@ def unquoted(error: ErrorDetails, where: str) -> tuple[str, str] | None:
     shown = f"{quoted}: …" if is_key else quoted if isinstance(path[-1], int) else f"{path[-1]}: {quoted}"
     as_it_stands = "" if written is not None else ", as it stands in your data"
     return f"a text is meant, and YAML reads {read_as(value)}", f"quote it: {shown}{as_it_stands}"
+
+
+_SHAPES = {
+    "tuple_type": ("a list is meant", "write it as one: [a, b]"),
+    "list_type": ("a list is meant", "write it as one: [a, b]"),
+    "dict_type": ("keys with values are meant", "write them below it, each as `key: value`"),
+    "date_from_datetime_parsing": ("not a day", "write it as year, month and day, in quotes: '2026-03-01'"),
+    "date_from_datetime_inexact": ("not a day", "write it as year, month and day, in quotes: '2026-03-01'"),
+    "date_type": ("not a day", "write it as year, month and day, in quotes: '2026-03-01'"),
+}
+
+
+def shape(error: ErrorDetails) -> tuple[str, str] | None:
+    """What is wrong and how to mend it, where a value has another shape than is meant; else None."""
+    meant, value = error["type"], error["input"]
+    if meant == "model_type":
+        if value is None:
+            return "there is nothing below it", "name its keys below it, or remove the line"
+        meant = "dict_type"
+    if meant == "string_too_long" and value == r"\t":
+        return "is two characters", 'write a tab in double quotes: "\\t"'
+    return _SHAPES.get(meant)
 
 
 def read_as(value: Any) -> str:
