@@ -13,6 +13,7 @@ import yaml
 
 from triad.cli import STAGES
 from triad.config.members import RECIPES
+from triad.kinds import KINDS
 from triad.tasks import LABELS
 
 ROOT = Path(__file__).parents[1]
@@ -273,6 +274,54 @@ def test_no_kind_is_compared_outside_kinds() -> None:
     assert not found, "ask KINDS[…], and call what is no task's kind something else"
 
 
+ELSEWHERE = {"stages/evaluate.py": {"ranking"}}
+"""Module → words in it that are a kind's name and mean something else: the table of ranks by places."""
+
+
+def kinds_named(tree: ast.AST) -> list[tuple[int, str]]:
+    """Line and name of each kind that stands as a text, whatever it is compared with, looked up in or a key of.
+
+    Left out are what asks the kind itself, `KINDS["…"]`, and LightGBM's own words for what it lowers.
+    """
+    asked = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "KINDS":
+            asked.add(node.slice)
+        elif isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            asked |= {value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "objective"}
+    return [
+        (node.lineno, str(node.value))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in set(KINDS) and node not in asked
+    ]
+
+
+def test_no_kind_is_named_outside_kinds_and_tasks() -> None:
+    named = {
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in modules_outside("kinds")
+        for line, name in kinds_named(ast.parse(path.read_text()))
+        if "tasks" not in path.parts and name not in ELSEWHERE.get("/".join(path.parts[-2:]), ())
+    }
+    assert not named, "ask KINDS[task.kind]; a label says which kinds it may have"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('chosen = task.kind\nif chosen == "binary": pass', 1),
+        ('{"binary": 1, "ranking": 2}[task.kind]', 2),
+        ('task.kind.startswith("binary")', 1),
+        ('match which:\n    case "graded" | "choice":\n        pass', 2),
+        ('KINDS["ranking"].loss(target, logits)', 0),
+        ('{"objective": "binary", "seed": 1}', 0),
+    ],
+)
+def test_what_names_a_kind(text: str, count: int) -> None:
+    assert len(kinds_named(ast.parse(text))) == count
+
+
 def test_no_label_is_named_outside_tasks() -> None:
     # these are an ordinary word and a column's name, too; as labels they are found where labels are compared
     names = set(LABELS) - {"column", "relevance"}
@@ -294,6 +343,21 @@ def test_no_label_is_named_outside_tasks() -> None:
             )
         ]
     assert not found, "ask LABELS[…]"
+
+
+def test_no_label_or_kind_is_told_by_its_class() -> None:
+    classes = {type(each).__name__ for each in (*LABELS.values(), *KINDS.values())}
+    told = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules_outside("kinds")
+        if "tasks" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("isinstance", "issubclass")
+        if {each.id for each in ast.walk(node.args[1]) if isinstance(each, ast.Name)} & classes
+    ]
+    assert not told, "ask it"
 
 
 @pytest.mark.parametrize(

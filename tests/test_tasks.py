@@ -126,3 +126,51 @@ def test_a_label_added_as_a_file_alone_is_made_checked_learned_judged_and_told(a
 @pytest.mark.parametrize("path", EXAMPLES.glob("*.py"), ids=lambda path: path.stem)
 def test_an_example_fits_on_a_screen(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 60
+
+
+ANSWERED = """
+import numpy as np
+from triad.tasks.base import Label
+
+class Answered(Label):
+    name, question = "answered", "Did the shop write back?"
+    kinds, unit, options = ("binary",), "messages", ()
+    cluster, slices, reads = "message", (), ()
+
+    def make(self, name, tasks, rows, classes):
+        return np.array([reply != "" for reply in rows["reply"]], np.float32)
+
+LABEL = Answered()
+"""
+
+
+def test_a_label_on_messages_added_as_a_file_alone_is_made_learned_fused_and_judged(tmp_path: Path) -> None:
+    folders = list(tasks.__path__)
+    (tmp_path / "answered.py").write_text(ANSWERED)
+    LABELS.add(str(tmp_path))
+    try:
+        test_a_label_names_what_there_is("answered")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(EXAMPLES)
+            shop = runpy.run_path(str(EXAMPLES / "shop.py"))["shop"]
+        asked_for = {"click": {"kind": "binary", "label": "clicked"}, "back": {"kind": "binary", "label": "answered"}}
+        params, data, _ = shop(asked_for, recommend={"order_by": "click"})
+        label = data.labels("back")
+        assert data.unit_of("back") == "messages" and {*np.unique(label)} == {0, 1}
+        members = {"popularity": Popularity.fit(data, params.tasks)}
+        fused = fit_fusion(data, members, params.tasks, params.fuse.model_copy(update={"bootstrap": 50}))
+        asked = window(data, "test", 10, 0)
+        models = score_members(fused, data, asked) | {NAIVE: score_naive(fused, data, params.tasks, asked)}
+        results = assess(data, params.tasks, asked, models, parts=[], thresholds={}, params=params.evaluate)
+        assert results["back"].rows == len(data.rows("test", "messages")) > 10
+        assert "log_loss" in metrics_json(results, params.evaluate, {})["back"]
+        described = multi_task_config(
+            data,
+            trunk_config(data, params.pretrain.trunk),
+            params.finetune.model_copy(update={"tasks": ("click", "back")}),
+            params.tasks,
+        )
+        assert described["units"]["messages"]["tasks"]["back"]["kind"] == "binary", "networks can learn it, too"
+    finally:
+        tasks.__path__[:] = folders
+        LABELS.reload()

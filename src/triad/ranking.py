@@ -23,7 +23,7 @@ def target_ranks(scores: Floats, query: Ints, target: Ints) -> Ints:
     """
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
-        raise TriadError(f"{bad} scores are no finite numbers", where="ranking", mend="find the member that gives them")
+        raise TriadError(f"{bad} scores are no finite numbers", where="lists", mend="find the member that gives them")
     own = scores[query, target]
     bounds = np.flatnonzero(np.diff(query, prepend=-1, append=-1))
     place = np.zeros(len(query), np.int64)
