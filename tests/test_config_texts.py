@@ -8,7 +8,7 @@ import yaml
 
 from triad.ablations.files import load as load_study
 from triad.config.ingest import IngestParams
-from triad.config.params import load, parse
+from triad.config.params import load, merge, parse
 from triad.errors import TriadError
 
 FILES = """
@@ -184,4 +184,4 @@ def test_a_study(tmp_path: Path) -> None:
 def test_no_shipped_mapping_holds_such_a_word(path: Path) -> None:
     overlay = yaml.safe_load(path.read_text())
     base = yaml.safe_load((path.parents[1] / "params.yaml").read_text())
-    assert parse({**base, **overlay, "features": {**base["features"], **overlay["features"]}}, str(path))
+    assert parse(merge(base, overlay), str(path))

@@ -210,6 +210,34 @@ def test_weights_are_read_and_nothing_else_is_called(tmp_path: Path) -> None:
             load_arrays(bad)
 
 
+@pytest.mark.parametrize("transfer", ["delta", pytest.param("full", marks=pytest.mark.proof)])
+def test_a_taught_network_starts_as_the_frozen_one_and_keeps_what_it_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transfer: str
+) -> None:
+    from triad.images import taught
+
+    weights = pth(untaught(1), tmp_path / "w.pth")
+    frozen, encoder = encoder_of(str(weights)), encoder_of(str(weights), transfer)
+    random = np.random.default_rng(3)
+    pictures = random.integers(0, 256, (24, 160, 160, 3)).astype(np.uint8)
+    vectors = encoder.encode(pictures)
+    np.testing.assert_allclose(vectors[:, : frozen.dim], frozen.encode(pictures), atol=1e-5)
+    assert encoder.maps == (5, 5, 24) and vectors.shape == (24, encoder.dim) and encoder.dim == frozen.dim + 600
+    known = taught.Side(vectors[:, : frozen.dim], vectors[:, frozen.dim :].reshape(-1, *encoder.maps))
+    labels = {"a": random.integers(0, 3, 24).astype(float), "b": np.r_[np.full(20, np.nan), 0, 1, 0, 1]}
+    for name, value in (("HIDDEN", 16), ("LEAST_STEPS", 1), ("HEAD_EPOCHS", 2), ("TAUGHT_EPOCHS", 2), ("RANK", 2)):
+        monkeypatch.setattr(taught, name, value)
+    heads = taught.Heads.fit(known, labels, {"a": 3, "b": 2}, transfer, weights=weights)
+    scores = heads.predict(known)
+    assert {name: each.shape for name, each in scores.items()} == {"a": (24, 3), "b": (24, 2)}
+    np.testing.assert_allclose(scores["a"].sum(axis=1), 1, atol=1e-5)
+    learned = {each.name for each in heads.model.get_layer("last_blocks").trainable_weights}
+    assert ("lora_kernel_a" in learned) == (transfer == "delta") and ("kernel" in learned) == (transfer == "full")
+    heads.save(tmp_path / "kept")
+    again = taught.Heads.load(tmp_path / "kept").predict(known)
+    np.testing.assert_allclose(again["a"], scores["a"], atol=1e-5)
+
+
 def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> None:
     lazily = (
         f"import sys; from {encoder_of.__module__} import encoder_of; print(encoder_of('colours').dim, *sys.modules)"

@@ -37,6 +37,7 @@ from triad.images.patches import GRID, as_data, painted
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.product_linear import ProductLinear, ProductSpace
+from triad.members.product_network import ProductNetwork
 from triad.misfiled import found
 from triad.serving import by_patches, desk, refusals
 from triad.sources.simulated import simulate
@@ -283,3 +284,36 @@ def test_a_night_judges_gates_registers_and_serves_classes_beside_the_truth(tmp_
         assert "products to look at" in run(shop, "triad", "misfiled", "colour")
     finally:
         remove(shop)
+
+
+@pytest.mark.parametrize("transfer", ["frozen", pytest.param("scratch", marks=pytest.mark.proof)])
+def test_one_network_learns_all_classes_with_missing_labels_words_and_pictures(
+    tables: dict[str, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transfer: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("triad.images.taught.HIDDEN", 32)
+    monkeypatch.setattr("triad.images.taught.LEAST_STEPS", 1)
+    for name in ("FROZEN_EPOCHS", "HEAD_EPOCHS"):
+        monkeypatch.setattr(f"triad.images.taught.{name}", 6)
+    monkeypatch.setattr("triad.images.taught.SCRATCH_EPOCHS", 1)
+    both = TASKS | {"colour": TaskParams(kind="multiclass", label="product_class", column="colour")}
+    monkeypatch.setitem(globals(), "TASKS", both)
+    bench, _ = bench_of(tables)
+    bench.params.images = ImagesParams.model_validate({"transfer": transfer})
+    products = bench.data.units["products"]
+    products.labels[::7, 1] = np.nan  # of some nobody knows the colour
+    member = ProductNetwork.make(bench, "product_network")
+    data, rows = bench.data, bench.data.rows("test", "products")
+    scores, label = member.predict(data, rows), data.labels("category")[rows]
+    assert member.tasks == ("category", "colour") == tuple(scores)
+    for each in scores.values():
+        np.testing.assert_allclose(each.sum(axis=1), 1, atol=1e-5)
+    assert (scores["category"].argmax(axis=1) == label).mean() > 0.5
+    member.save(tmp_path / "kept")
+    again = ProductNetwork.load(tmp_path / "kept").predict(data, rows, ["colour"])
+    np.testing.assert_allclose(again["colour"], scores["colour"], atol=1e-5)
+
+
+def test_what_teaches_no_network_cannot_be_asked_to() -> None:
+    with pytest.raises(ValueError, match="encoder colours is none: say lite0"):
+        ImagesParams.model_validate({"transfer": "delta"})

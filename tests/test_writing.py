@@ -187,7 +187,7 @@ def test_texts_are_asked_over_http(tmp_path: Path) -> None:
     app, bare = FastAPI(), FastAPI()
     for each, folder in ((app, tmp_path / "writer"), (bare, None)):
         refusals.install(each)
-        add(each, folder, lambda **more: JSONResponse(more))
+        add(each, None, folder, lambda **more: JSONResponse(more))
     said = '{"name": "LX-9", "product_colour": "red", "material": "oak", "memory": 8}'
     body = {"items": [{"item_id": "n", "brand": "Acme", "attributes": said, "price_cents": 0}], "tone": "warm"}
     with TestClient(app) as client, TestClient(bare) as other:

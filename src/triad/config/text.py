@@ -42,6 +42,18 @@ class TuningParams(Section):
     seed: int = Field(default=1, ge=0)
 
 
+class WritingParams(Section):
+    """`text.writing`: how the member product_writer learns to write of products."""
+
+    steps: int = Field(default=2_000, ge=1, description="of 64 texts, at most; a small catalogue takes fewer")
+    edits: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CSV of texts as people want them (item_id, genre, text): learned in place of the shop's",
+    )
+    seed: int = Field(default=1, ge=0)
+
+
 class TextParams(Section):
     """One encoder for every text."""
 
@@ -55,3 +67,4 @@ class TextParams(Section):
     )
     scratch: ScratchParams = ScratchParams()
     tuning: TuningParams = TuningParams()
+    writing: WritingParams = WritingParams()

@@ -33,6 +33,7 @@ class Products:
     category: Texts  # a path
     brand: Texts
     attributes: Texts  # as JSON (`products.attributes`); what contradicts itself is left out
+    facts: Texts  # attributes as the shop wrote them: what is copied into texts keeps its capitals
     image_path: Texts
     kin: Ints  # which title: products that are called alike are not independent
     split: Ints  # the product's fold
@@ -74,7 +75,8 @@ class _Unit(Unit):
         # a product has no one day, so that splits are folds of ids; days that are all train leave no other
         split = folds(ids) if windows["test"][0] < windows["test"][1] else np.zeros(len(ids), np.int8)
         texts = {name: Texts.of(said[name]) for name in COLUMNS} | {
-            "attributes": Texts.of([each.text for each in said.attributes])
+            "attributes": Texts.of([each.text for each in said.attributes]),
+            "facts": Texts.of(said["attributes"]),
         }
         made = Products(
             product_id=Texts.of(ids),

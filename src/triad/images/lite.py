@@ -96,13 +96,23 @@ def scaled(pictures: Any) -> Any:
 
 
 class Means:
-    """Of each of a network's maps the mean over places, of length 1."""
+    """Of each of a network's maps the mean over places, of length 1.
 
-    def __init__(self, state: Mapping[str, Floats], size: int) -> None:
+    Args:
+        before: also the whole map that this block reads, from which it may be taught on. After the means, flattened.
+    """
+
+    def __init__(self, state: Mapping[str, Floats], size: int, before: int | None = None) -> None:
         model = network(folded(state), size=size)
         maps = [model.output[name] for name in (*(f"block{number}" for number in TAPS), "head")]
-        means = [layers.UnitNormalization()(layers.GlobalAveragePooling2D()(each)) for each in maps]
-        self._model = keras.Model(model.input, layers.Concatenate()(means))
+        parts = [layers.UnitNormalization()(layers.GlobalAveragePooling2D()(each)) for each in maps]
+        self.maps: tuple[int, ...] | None = None
+        self.means = sum(int(each.shape[-1]) for each in parts)
+        if before is not None:
+            read = model.get_layer(f"block{before}_expand").input
+            self.maps = tuple(read.shape[1:])
+            parts.append(layers.Flatten()(read))
+        self._model = keras.Model(model.input, layers.Concatenate()(parts))
         self.dim = int(self._model.output.shape[-1])
 
     def of(self, pictures: Any) -> Floats:

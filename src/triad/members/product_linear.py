@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
-from triad.arrays import Ints
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.images import COLOURS
 from triad.config.members import Recipe
@@ -70,12 +70,19 @@ class ProductSpace:
 
     def matrix(self, data: Dataset, task: str, rows: Ints) -> csr_array:
         """(n, columns) of `rows`."""
+        return csr_array(hstack([self.said(data, rows), *self.seen(data, rows)], format="csr"))
+
+    def said(self, data: Dataset, rows: Ints) -> csr_array:
+        """(n, columns) of the words of `rows`."""
+        return self.words.of(_said(data.units[UNIT], rows) if len(rows) else [])
+
+    def seen(self, data: Dataset, rows: Ints) -> tuple[Floats, Floats]:
+        """(n, dim) vectors of the pictures of `rows`, and (n, 1) whether there is one."""
         products: Products = data.units[UNIT]
         paths = products.image_path[np.asarray(rows)].tolist()
         contents, of_shop = [read(self.folder, path) for path in paths], products.item[np.asarray(rows)] >= 0
         vectors, faults = self.pictures.of(contents, is_kept=of_shop)
-        there = np.array([[fault is None] for fault in faults], np.float32).reshape(-1, 1)
-        return csr_array(hstack([self.words.of(_said(products, rows)), vectors, there], format="csr"))
+        return vectors, np.array([[fault is None] for fault in faults], np.float32).reshape(-1, 1)
 
     def save(self, folder: Path) -> None:
         """The words, and the encoders' files."""

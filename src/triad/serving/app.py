@@ -82,7 +82,7 @@ def make(
     _of_products(app, holder)
     desk.add(app, holder, _said)
     overall.add(app, holder, _said)
-    describing.add(app, writer, lambda **more: _said(holder.now, **more))
+    describing.add(app, holder, writer, lambda **more: _said(holder.now, **more))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

@@ -135,7 +135,7 @@ def abilities(night: Night, writer: Path | None) -> dict[str, bool]:
         "answer": any(task in fused.thresholds for task in fused.of_unit(data, MESSAGES.name)),
         "price": any(task in fused.intervals for task in products),
         "classify": any(KINDS[fused.kinds[task]].has_classes for task in products),
-        "describe": writer is not None and writer.is_dir(),
+        "describe": bool(fused.writers) or (writer is not None and writer.is_dir()),
         "forecast": any(isinstance(LABELS[task.label], Outlook) for task in model.state.tasks.values()),
         **{name: bool(len(page.other)) for name, page in night.pages.items()},
     }

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, ORACLE, TABLES, need, read_json, replacing_together, write_json
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
-from triad.evaluation import figures, gate, intervals, retrieval
+from triad.evaluation import figures, gate, intervals, retrieval, texts
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, assess
 from triad.evaluation.assess import ORACLE as TRUTH
 from triad.evaluation.figures import Rows
@@ -76,6 +76,7 @@ def evaluate(params: Params) -> None:
     metrics = figures.metrics_json(results, settings, best)
     searched = retrieval.retrieval(fused, data, test, models[FUSED].tasks, settings)
     covered = intervals.intervals(fused, data, test, models[FUSED].tasks)
+    worded = texts.texts(fused, data, settings)
     rests_on = importance.importance(fused, data, test.rows)
     verdict = verdict_json(judged, results, metrics, champion=version, experiment=experiment(), k=settings.k)
     tables = {
@@ -110,11 +111,12 @@ def evaluate(params: Params) -> None:
                 *notes(data, test, is_simulated=TRUTH in models),
                 *retrieval.sentences(searched),
                 *intervals.sentences(covered),
+                *texts.sentences(worded),
             ],
         )
     )
     numbers = metrics | ({} if searched is None else {"retrieval": searched})
-    numbers |= {"intervals": covered} if covered else {}
+    numbers |= {name: each for name, each in (("intervals", covered), ("texts", worded)) if each}
     numbers |= {"training": settled} if (settled := {k: finetuned[k] for k in SETTLED if k in finetuned}) else {}
     _write(page, verdict, numbers, tables, score_table(data, test, models[FUSED]))
     log.info("\n%s", summary(metrics, verdict))

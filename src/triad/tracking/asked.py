@@ -35,6 +35,7 @@ from triad.tracking.forecasting import forecasts
 from triad.tracking.inputs import Tables, arrow, opened
 from triad.tracking.pricing import priced
 from triad.tracking.searching import searched
+from triad.tracking.wording import worded
 
 if TYPE_CHECKING:
     from triad.tracking.serving import ServingModel
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 ROOTS = "TRIAD_SERVE_ROOTS"
 """Environment variable: the folders and URLs below which a client may name tables, each quoted as for a shell."""
 
-MODES = ("score", "recommend", "search", "answer", "price", "classify", "forecast")
+MODES = ("score", "recommend", "search", "answer", "price", "classify", "forecast", "describe")
 _OF_PRODUCTS = {"price": priced, "classify": classes}
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -54,7 +55,8 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
 
     score: of every exposure; recommend: each user's `k` best items; search: the `k` best items for the text `query`, in
     the order for the customer `user_id` where one is named; answer: what each message is answered; price: what each
-    product of the table items costs, from what it is; classify: its classes; forecast: its coming days.
+    product of the table items costs, from what it is; classify: its classes; forecast: its coming days; describe: its
+    texts, in `tone` and `length`.
 
     Raises:
         TriadError: the tables may not be read or do not fit the contract, or a parameter is unknown or out of range.
@@ -62,13 +64,12 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
     mode = params["mode"]
     if mode not in MODES:
         raise TriadError(f"unknown mode {mode!r}", where="params.mode", mend=f"ask for {' or '.join(MODES)}")
-    if mode == "answer":
-        return _plain(answers(model.state, model.fused, *_messages(_tables(model_input))))
-    if (tell := _OF_PRODUCTS.get(mode)) is not None:
-        return _plain(tell(model.state, model.fused, _products(_tables(model_input))))
+    tables = _tables(model_input)
+    if (told := _alone(model, mode, tables, params)) is not None:
+        return _plain(told)
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(opened(_tables(model_input)))
+            session = stack.enter_context(opened(tables))
             _check_rows(session)
         except (OSError, duckdb.Error, pa.ArrowException) as error:
             mend = "see that the place holds the contract's Parquet, and may be read where the model is served"
@@ -84,6 +85,17 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
             )
         # a version's number is not known where it is served
         return _plain(model.recommend(session, _settings(model, params["k"])).drop_columns(["model_version"]))
+
+
+def _alone(model: ServingModel, mode: str, tables: Tables, params: Mapping[str, Any]) -> pa.Table | None:
+    """What is answered from one table, without a log; None: `mode` needs one."""
+    if mode == "answer":
+        return answers(model.state, model.fused, *_messages(tables))
+    if mode == "describe":
+        rows = arrow("items", tables["items"]).to_pylist() if isinstance(tables, dict) and "items" in tables else []
+        return worded(model.fused, described(rows), params)
+    tell = _OF_PRODUCTS.get(mode)
+    return None if tell is None else tell(model.state, model.fused, _products(tables))
 
 
 def _messages(tables: Tables) -> tuple[list[str], list[str]]:

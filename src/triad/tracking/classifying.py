@@ -79,7 +79,7 @@ def _dataset(state: State, said: Mapping[str, Sequence[str]]) -> Dataset:
         kin=np.arange(count),
         split=np.full(count, -1, np.int8),
         labels=np.full((count, len(state.meta.tasks.get(UNIT.name, ()))), np.nan, np.float32),
-        **(dict.fromkeys(COLUMNS, Texts.of([""] * count)) | told),
+        **(dict.fromkeys((*COLUMNS, "facts"), Texts.of([""] * count)) | told),
     )
     return nobody(state.meta, {UNIT.name: own})
 

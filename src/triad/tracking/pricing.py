@@ -120,6 +120,7 @@ def _note(said: Attributes, near: Sequence[tuple[str, float, float]], is_empty: 
 def _dataset(state: State, asked: Mapping[str, Sequence[str]], said: Sequence[Attributes]) -> Dataset:
     count = len(said)
     texts = {name: Texts.of(asked[name]) for name in COLUMNS} | {"attributes": Texts.of([e.text for e in said])}
+    texts["facts"] = Texts.of(asked["attributes"])
     labels: Floats = np.full((count, len(state.meta.tasks.get(UNIT.name, ()))), np.nan, np.float32)
     own = Products(
         product_id=Texts.of(asked["item_id"]),

@@ -47,7 +47,7 @@ class Registered(PythonModel):
 
     # a type on model_input would make MLflow look for a schema in it
     def predict(self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None) -> Any:  # type: ignore[no-untyped-def]
-        """What `mode` asks for: score, recommend, search, answer or price (`asked.answer`)."""
+        """What `mode` asks for: score, recommend, search, answer, price … (`asked.answer`)."""
         from triad.errors import TriadError
         from triad.tracking.asked import answer
 

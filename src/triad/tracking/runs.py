@@ -16,6 +16,7 @@ from triad.tracking.lineage import Lineage, parts
 from triad.tracking.registry import LINEAGE_FILE, lineage_of
 from triad.tracking.signing import seal, sign
 from triad.tracking.store import experiment_id, quiet
+from triad.tracking.wording import WORDED
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,7 +128,7 @@ def _input(lineage: Lineage) -> Any:
     return MetaDataset(source, name=f"tables as of {lineage.data['as_of']}", digest=lineage.data["digest"])
 
 
-ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""), ("user_id", "string", ""))
+ASKED = (("mode", "string", "score"), ("k", "long", 0), ("query", "string", ""), ("user_id", "string", ""), *WORDED)
 """What a request may say beside its tables: name, type and default."""
 
 
