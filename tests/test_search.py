@@ -28,6 +28,7 @@ from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.registry import make_member
 from triad.members.search_order import SearchOrder
+from triad.search import index
 from triad.search.associations import FEWEST, Associations
 from triad.search.lexical import FIELDS, Settings, words_of
 from triad.search.meaning import MEANT, Meaning
@@ -255,6 +256,25 @@ def test_an_encoder_finds_and_orders_what_no_word_meets() -> None:
     without = SearchOrder.fit(DATA, "search", Settings())
     worth = [ORDER.worth(each.predict(DATA, rows)["search"], grades, query)[1].mean() for each in (with_it, without)]
     assert worth[0] > worth[1] - 0.01
+
+
+def test_a_large_catalogue_is_searched_by_an_index_that_names_what_is_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    meaning, popular, query = Meaning(Vectors(Kinds())), np.full(40, 1 / 40), np.array([0, 0, 1])
+    asked = HELD.texts, ["flask", "light"], query, np.array([2, 1, 0])
+    exact = meaning.columns(*asked)
+    (found,) = retrieve(HELD.texts, Settings(), ["flask"], 10, popular=popular, meaning=meaning)
+    monkeypatch.setattr(index, "FROM", 40)
+    np.testing.assert_allclose(meaning.columns(*asked), exact, atol=1e-6)
+    (near,) = retrieve(HELD.texts, Settings(), ["flask"], 10, popular=popular, meaning=meaning)
+    assert near.items.tolist() == found.items.tolist() and near.match == found.match
+    random = np.random.default_rng(0)
+    vectors, wanted = random.normal(size=(4_000, 16)), random.normal(size=(50, 16))
+    best = np.argsort(-(wanted @ vectors.T), axis=1)[:, :10]
+    named = index.Index.of(vectors).find(wanted)[0]
+    assert named.shape == (50, index.FOUND)
+    assert np.mean([np.isin(each, row).mean() for each, row in zip(best, named, strict=True)]) > 0.95
+    few = index.Index.of(vectors[:5]).find(wanted[:1])
+    assert sorted(few[0][0])[-6:] == [-1, 0, 1, 2, 3, 4] and few[1][0, -1] == 0
 
 
 def test_who_learned_nothing_of_searches_says_so(fused: Any) -> None:

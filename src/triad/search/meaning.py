@@ -1,6 +1,7 @@
 """What queries and products mean, beside what they say: cosines of their texts' vectors, over the whole catalogue.
 
 A product has two vectors, of its title and of its description; where it has no description, its title stands for it.
+From `index.FROM` products on, a query is compared with those alone that an approximate index names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.config.text import TextParams
+from triad.search import index
+from triad.search.index import Index
 from triad.search.lexical import CELLS, kept
 from triad.text.vectors import Vectors
 from triad.texts import Texts
@@ -54,8 +57,32 @@ class Meaning:
             block = slice(start, start + step)
             yield block, np.einsum("qd,fid->fqi", asked[block], said, optimize=True)
 
+    def near(self, texts: Mapping[str, Texts], queries: Sequence[str]) -> Iterator[Floats]:
+        """(q, n_items) cosines of both together, of some queries at a time; 0 of what an index does not name."""
+        if (near := self._index(texts)) is None:
+            yield from (each.mean(axis=0) for _, each in self.blocks(texts, queries))
+            return
+        size, asked = len(texts["title"]), self.vectors.of(queries)
+        step = max(1, CELLS // size)
+        for start in range(0, len(queries), step):
+            found, products = near.find(asked[start : start + step])
+            query, place = np.nonzero(found >= 0)
+            cosines = np.zeros((len(found), size), np.float32)
+            cosines[query, found[query, place]] = products[query, place]
+            yield cosines
+
+    def _index(self, texts: Mapping[str, Texts]) -> Index | None:
+        if len(texts["title"]) < index.FROM:
+            return None
+        name = f"index {self.vectors.encoder.fingerprint}"
+        found = kept(texts, name, lambda: Index.of(self.products(texts).mean(axis=0)))
+        assert isinstance(found, Index)
+        return found
+
     def columns(self, texts: Mapping[str, Texts], queries: Sequence[str], query: Ints, item: Ints) -> Floats:
         """(n, `MEANT`) float32 of pairs by query."""
+        if (near := self._index(texts)) is not None:
+            return self._columns_by(near, self.products(texts), self.vectors.of(queries), query, item)
         table = np.zeros((len(query), len(MEANT)), np.float32)
         for block, cosines in self.blocks(texts, queries):
             first, last = np.searchsorted(query, [block.start, block.stop])
@@ -71,6 +98,19 @@ class Meaning:
                     ]
                     parts.append(np.log1p(np.array(before, np.float64)))
             table[first:last] = np.stack(parts, axis=1)
+        return table
+
+    @staticmethod
+    def _columns_by(near: Index, said: Floats, asked: Floats, query: Ints, item: Ints) -> Floats:
+        """As `columns`, a query's highest and how many stand before being those of the products that `near` names."""
+        table, found = np.zeros((len(query), len(MEANT)), np.float32), near.find(asked)[0]
+        for number, vector in enumerate(asked):
+            rows = slice(*np.searchsorted(query, [number, number + 1]))
+            own, named = (said[:, items] @ vector for items in (item[rows], found[number][found[number] >= 0]))
+            own, named = (np.vstack([each.mean(axis=0), each]) for each in (own, named))
+            lack = np.minimum(own - named.max(axis=1, initial=-1)[:, None], 0)
+            before = np.log1p((named[0][None] > own[0][:, None]).sum(axis=1))
+            table[rows] = np.stack([own[0], lack[0], before, own[1], lack[1], own[2], lack[2]], axis=1)
         return table
 
     def save(self, folder: Path) -> None:

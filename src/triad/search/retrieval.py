@@ -64,7 +64,7 @@ def retrieve(
     found: list[Found] = []
     meant: Iterator[Floats | None] = repeat(None)
     if meaning is not None:
-        meant = (each.mean(axis=0) for _, each in meaning.blocks(texts, queries))
+        meant = meaning.near(texts, queries)
     for (block, fields), near in zip(index.blocks(read.corrected), meant, strict=False):
         total = np.tensordot(np.asarray(settings.weights, np.float32), fields, 1)
         said = None if learned is None else learned.scores(read.typed[block], held.named, held.known)
