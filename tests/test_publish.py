@@ -101,6 +101,19 @@ def test_the_first_pass_is_registered_promoted_and_explained(published: Path) ->
             assert part in text
 
 
+def test_the_pages_of_mlflow_say_the_verdict_in_words(again: Path) -> None:
+    client = runs_client()
+    version = client.get_model_version("triad", "1")
+    assert version.description.startswith("**PASS.** Night as of ") and "no champion" in version.description
+    assert client.get_run(version.run_id).data.tags["mlflow.note.content"] == version.description
+    assert "`champion` names the one that serves" in client.get_registered_model("triad").description
+    for words in ("**FAIL.** Judged anew.", "A person's own words"):
+        client.update_model_version("triad", "1", words)
+        registry.explain(client, "triad", "champion", "1", "**PASS.** Judged once more.")
+        kept = client.get_model_version("triad", "1").description
+        assert kept == ("**PASS.** Judged once more." if words.startswith("**") else words)
+
+
 def test_no_customer_is_named_in_what_is_logged(published: Path) -> None:
     with inside(published):
         found, client = outcome(), runs_client()

@@ -109,6 +109,7 @@ def _registered(
         # tags come with the version: written later, a kill between would leave a version that nobody finds again
         with quiet():
             made = mlflow.register_model(uri, settings.model, tags=tags)
+        registry.explain(mlflow_client, settings.model, settings.alias, str(made.version), runs.words(lineage))
         return str(made.version), run_id
     LOG.info("this lineage is version %s already", version)
     folder_of(settings.model, version)  # whoever registered it: it is promoted only if it was signed here
@@ -121,6 +122,7 @@ def _registered(
         judged = replace(made, metrics=lineage.metrics, verdict=lineage.verdict, validation=lineage.validation)
         runs.update(mlflow_client, run_id, judged)
         registry.tag(mlflow_client, settings.model, version, tags | runs.facts(judged))
+        registry.explain(mlflow_client, settings.model, settings.alias, version, runs.words(judged))
     return version, run_id
 
 

@@ -258,5 +258,17 @@ def tag(mlflow_client: MlflowClient, model: str, version: str, tags: Mapping[str
         mlflow_client.set_model_version_tag(model, version, name, value)
 
 
+def explain(mlflow_client: MlflowClient, model: str, alias: str, version: str, words: str) -> None:
+    """Describe `version` by `words`, and the model once; what a person wrote there stays."""
+    before = mlflow_client.get_model_version(model, version).description
+    if not before or before.startswith(words[:2]):
+        mlflow_client.update_model_version(model, version, words)
+    if not mlflow_client.get_registered_model(model).description:
+        about = (
+            f"One version a night; `{alias}` names the one that serves. `triad rollback` brings back the one before."
+        )
+        mlflow_client.update_registered_model(model, about)
+
+
 def _name(version: str | None) -> str:
     return "no champion" if version is None else f"version {version}"

@@ -42,6 +42,8 @@ NEEDED = (
 )
 """Packages a serving process installs. Inferring them would load the model in a fresh process for half a minute."""
 
+REASONS = 20
+"""Of a verdict, on a page of MLflow; its tags have 8,000 characters at most."""
 REPORT = ARTIFACTS / "evaluate" / "report" / "report.html"
 
 
@@ -92,7 +94,7 @@ def update(client: MlflowClient, run_id: str, lineage: Lineage) -> None:
 
     now = get_current_time_millis()
     client.log_batch(run_id, metrics=[Metric(safe(name), value, now, 0) for name, value in lineage.metrics.items()])
-    for name, value in facts(lineage).items():
+    for name, value in {**facts(lineage), "mlflow.note.content": words(lineage)}.items():
         client.set_tag(run_id, name, value)
     mlflow.log_dict(seal(lineage.as_dict(), lineage_of(run_id)), LINEAGE_FILE, run_id=run_id)
 
@@ -113,6 +115,20 @@ def facts(lineage: Lineage) -> dict[str, str]:
         **({"learned_until": lineage.learned["refitted"]["last_day"]} if lineage.learned else {}),
         **({"night": "light", "goes_on_from": lineage.night["twin"]} if lineage.night else {}),
     }
+
+
+def words(lineage: Lineage) -> str:
+    """The verdict and its reasons, as the pages of the run and of the version describe them (Markdown)."""
+    verdict, champion = lineage.verdict["verdict"], lineage.verdict.get("champion")
+    against = f"compared with version {champion}" if champion is not None else "with no champion to compare with"
+    night = "Light night" if lineage.night else "Night"
+    told = lineage.verdict.get("reasons", [])
+    reasons = "".join(f"* {reason}\n" for reason in told[:REASONS])
+    reasons += f"* and {len(told) - REASONS} more\n" if len(told) > REASONS else ""
+    return (
+        f"**{verdict}.** {night} as of {lineage.data['as_of']}, {against}.\n\n{reasons}\n"
+        "The run's artifact report.html shows the numbers. `triad why VERSION` tells what the version was made of."
+    )
 
 
 def safe(name: str) -> str:

@@ -21,7 +21,8 @@ from triad.validation.pages import once
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem 1.5rem; }
-a { color: #2563eb; } h1 { font-size: 1.6rem; } h2, h5 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; } h6 { margin: 0; }
+a[href] { color: #2563eb; }
+h1 { font-size: 1.6rem; } h2, h5 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; } h6 { margin: 0; }
 table { border-collapse: collapse; width: 100%; }
 td, th { padding: .3rem .6rem; text-align: left; vertical-align: top; }
 tbody tr, thead tr { border-bottom: 1px solid #8884; } code, pre { font-size: .85em; white-space: pre-wrap; }
@@ -70,10 +71,11 @@ _INDEX = """<!DOCTYPE html>
 <td class="number">{{ "{:.3%}".format(count.share) }}</td>
 <td class="small">{% for day, rows in count.get("days", {}).items() %}{{ day }}: {{ "{:,}".format(rows) }}
 {{- ", " if not loop.last }}{% endfor %}</td></tr>{% endfor %}</tbody></table>{% endif %}
-<h2>Expectations of each table</h2>
+<h2>Each table</h2>
+<p>A table's page shows what its suite expects. Other checks (volume, drift, leaks) are on this page alone.</p>
 <table><thead><tr><th>Table</th><th class="number">Checks</th><th class="number">Failed</th></tr></thead><tbody>
 {% for name, count, wrong in tables %}<tr><td>{% if name in pages %}<a href="{{ pages[name] }}">{{ name }}</a>
-{% else %}{{ name }}{% endif %}</td><td class="number">{{ count }}</td><td class="number">{{ wrong or "" }}</td></tr>
+{% else %}{{ name }}{% endif %}</td><td class="number">{{ count }}</td><td class="number">{{ wrong }}</td></tr>
 {% endfor %}</tbody></table>
 <details><summary>Checks that passed ({{ passed|length }})</summary><table><tbody>
 {% for c in passed %}<tr><td>{{ c.place }}</td><td>{{ c.message }}</td></tr>{% endfor %}</tbody></table></details>
