@@ -15,6 +15,7 @@ from triad.schema import EVENT_KINDS
 from triad.tables import quote
 from triad.tasks import LABELS
 from triad.tasks.following import reached
+from triad.texts import Texts
 
 MAX_ROWS = 1_000_000
 """Events taken. Whole users, in the order of their id's md5, so that the same data give the same sample."""
@@ -61,7 +62,7 @@ def read_events(
         params=[f"{as_of - timedelta(days=drift_days)}T00:00:00+00:00"],
     ).to_arrow_table()
     columns = {name: _array(rows[name]) for name in rows.column_names if name not in ("recent", "user", "item_id")}
-    item = np.unique(rows["item_id"].to_numpy(), return_inverse=True)[1]
+    item = Texts.of(rows["item_id"]).codes()[1]
     return columns, _array(rows["recent"]).astype(bool), [rows["user"].to_numpy().astype(np.int64), item]
 
 
@@ -99,7 +100,7 @@ def read_impressions(session: duckdb.DuckDBPyConnection) -> tuple[Columns, Colum
     ).to_arrow_table()
     *names, user, item = rows.column_names
     columns = {name: _array(rows[name]) for name in names}
-    owners = [rows[user].to_numpy().astype(np.int64), np.unique(rows[item].to_numpy(), return_inverse=True)[1]]
+    owners = [rows[user].to_numpy().astype(np.int64), Texts.of(rows[item]).codes()[1]]
     recorded = {step for (step,) in session.execute("SELECT DISTINCT kind FROM activity").fetchall()}
     steps = {label.name: EVENT_KINDS.index(label.step) for label in LABELS.values() if label.step is not None}
     answered = {name: _followed(session, step, rows.num_rows) for name, step in steps.items() if step in recorded}
