@@ -1,11 +1,12 @@
 """Are the deeds that explain a score those that carry it? Deletion curves, other seeds, and a network's own gradients.
 
-    python benchmarks/explanations.py [FOLDER] [--customers 150] [--seeds 3]
+    python benchmarks/explanations.py [FOLDER] [--customers 150] [--seeds 3] [--network-seeds 2]
 
 FOLDER is a checkout with a finished night. Of each customer's first listed item, deeds are taken away one by one: by
 their share, largest first, and in random order, and latest first. What counts is how far the score has fallen on
 average over the curve, as a share of the whole score (AOPC: Samek et al. 2017, arXiv:1509.06321). Intervals are over
-customers. `--seeds` fits the member `trees` anew and compares shares by rank. Integrated gradients (Sundararajan et al.
+customers. `--seeds` fits the member `trees` anew and compares shares by rank; `--network-seeds` trains the
+fine-tuned network anew. Integrated gradients (Sundararajan et al.
 2017, arXiv:1703.01365) name the steps that the fine-tuned network's own output rests on; their completeness gap is what
 they leave of the difference to a history of empty steps.
 """
@@ -25,12 +26,15 @@ from scipy.stats import spearmanr
 from triad.config.params import load
 from triad.examples import dataset
 from triad.members.network import NetworkScorer
+from triad.members.sequence import Sequence
 from triad.members.trees import BoostedTrees
 from triad.models.unit_batches import UnitBatches
 from triad.serving import asking, deeds
 from triad.serving.night import Night, Visit
 from triad.serving.without import without
 from triad.tracking.serving import ServingModel
+from triad.training.apart import finetune_units
+from triad.training.runtime import settle
 
 LUCK, RANDOM, RESAMPLES = 0, 10, 2_000
 CASES, OWN = "deeds taken away by", "click"
@@ -40,7 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path())
     parser.add_argument("--customers", type=int, default=150)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="of the trees")
+    parser.add_argument("--network-seeds", type=int, default=0, help="of the fine-tuned network, each trained anew")
+    parser.add_argument("--only-seeds", action="store_true", help="leave out curves and cost")
     asked = parser.parse_args()
     work = asked.folder / "artifacts"
     params = load(asked.folder / "params.yaml")
@@ -49,11 +55,13 @@ def main() -> None:
     visits = [each for each in _visits(night) if len(_named(each)) >= deeds.MOST][: asked.customers]
     task = str(night.settings.order_by)
     print(f"{len(visits)} customers with {deeds.MOST} items or more in their history; task {task}\n")
-    gradients = _gradients(night)
-    _curves(night, visits, task, gradients)
-    _cost(night, visits)
+    if not asked.only_seeds:
+        _curves(night, visits, task, _gradients(night))
+        _cost(night, visits)
     if asked.seeds > 1:
         _seeds(work, params, visits[:60], asked.seeds)
+    if asked.network_seeds > 1:
+        _networks(work, params, visits[:60], asked.network_seeds)
 
 
 def _visits(night: Night) -> list[Visit]:
@@ -212,40 +220,62 @@ def _cost(night: Night, visits: list[Visit]) -> None:
 def _seeds(work: Path, params: Any, visits: list[Visit], seeds: int) -> None:
     """Ranks of deeds' shares where the trees were fitted by other seeds, on the rows that the night's trees saw."""
     data, task = dataset.load(work / "features"), str(params.recommend.order_by)
-    tasks = {name: params.tasks[name] for name in (task, params.tasks[task].given) if name is not None}
-    twin = ServingModel.load(work / "features/state", work / "fuse", "1")
-    night = Night.of(twin, work / "validate/tables", params.recommend)
-    vectors, shares = np.load(work / "pretrain/embeddings.npy"), []
+    tasks = {name: params.tasks[name] for name in _chain(params, task)}
+    vectors, members = np.load(work / "pretrain/embeddings.npy"), []
     for seed in range(1, seeds + 1):
-        trees = BoostedTrees.fit(data, vectors, tasks, params.profile.model_copy(update={"seed": seed}))
-        weights = {name: {"trees": 1.0} for name in tasks}
-        calibrated = {name: {"trees": twin.fused.calibrations[name]["trees"]} for name in tasks}
+        members.append(BoostedTrees.fit(data, vectors, tasks, params.profile.model_copy(update={"seed": seed})))
+    _compared(work, params, visits, members, name="trees")
+
+
+def _networks(work: Path, params: Any, visits: list[Visit], seeds: int) -> None:
+    """Likewise of the fine-tuned network: trained by other seeds from the night's trunk, and from nothing."""
+    data = dataset.load(work / "features")
+    runtime = settle(params.runtime, params.finetune.seed)
+    for pretrained in (Sequence.load(work / "pretrain").network, None):
+        members = []
+        for seed in range(1, seeds + 1):
+            begun, dials = time.process_time(), params.finetune.model_copy(update={"seed": seed})
+            member, history = finetune_units(
+                data, params.tasks, dials, runtime, trunk=params.pretrain.trunk, pretrained=pretrained
+            )
+            members.append(member)
+            print(f"seed {seed}: {len(history[''])} epochs, {time.process_time() - begun:.0f} s of processor time")
+        start = "from nothing" if pretrained is None else "from the night's trunk"
+        _compared(work, params, visits, members, name="finetune", how=start)
+
+
+def _chain(params: Any, task: str) -> list[str]:
+    return [name for name in (task, params.tasks[task].given) if name is not None]
+
+
+def _compared(
+    work: Path, params: Any, visits: list[Visit], members: list[Any], *, name: str, how: str = "of other luck"
+) -> None:
+    """Of `members`, each of which stands alone for the fusion's member `name`: how alike their deeds' shares are."""
+    twin, shares = ServingModel.load(work / "features/state", work / "fuse", "1"), []
+    tasks = _chain(params, str(params.recommend.order_by))
+    weights = {task: {name: 1.0} for task in tasks}
+    calibrated = {task: {name: twin.fused.calibrations[task][name]} for task in tasks}
+    night, items = None, [_first(visit) for visit in visits]
+    for member in members:
         fused = replace(
-            twin.fused, members={"trees": trees}, weights=weights, calibrations=calibrated, blends={}, reranker=None
+            twin.fused, members={name: member}, weights=weights, calibrations=calibrated, blends={}, reranker=None
         )
         own = replace(twin, fused=fused)
-        if seed == 1:
-            night = Night.of(own, work / "validate/tables", params.recommend)
+        night = Night.of(own, work / "validate/tables", params.recommend) if night is None else night
         shown = replace(night, model=own)
-        items = [_first(visit) for visit in visits]
-        both = [replace(shown.visit(visit.user, [], shown.moment)) for visit in visits]
-        shares.append([_explained(each, item, task)[0] for each, item in zip(both, items, strict=True)])
-    ranks = [
-        [spearmanr(a, b).statistic for a, b in zip(shares[first], shares[second], strict=True)]
-        for first in range(seeds)
-        for second in range(first + 1, seeds)
-    ]
-    values = np.array(ranks)
-    same = np.mean(
-        [
-            [np.argmax(a) == np.argmax(b) for a, b in zip(shares[first], shares[second], strict=True)]
-            for first in range(seeds)
-            for second in range(first + 1, seeds)
-        ]
+        both = [shown.visit(visit.user, [], shown.moment) for visit in visits]
+        shares.append([_explained(each, item, tasks[0])[0] for each, item in zip(both, items, strict=True)])
+    pairs = [(first, second) for first in range(len(members)) for second in range(first + 1, len(members))]
+    ranks = np.array(
+        [spearmanr(a, b).statistic for one, two in pairs for a, b in zip(shares[one], shares[two], strict=True)]
     )
+    same = [np.argmax(a) == np.argmax(b) for one, two in pairs for a, b in zip(shares[one], shares[two], strict=True)]
     print(
-        f"\n{seeds} seeds of the trees: rank correlation of deeds' shares, mean {values.mean():.2f}, "
-        f"a tenth of the customers below {np.quantile(values, 0.1):.2f}; the same deed first: {same:.0%}"
+        f"\n{len(members)} seeds of {name} {how}, {len(visits)} customers: rank correlation of deeds' shares, mean "
+        f"{np.nanmean(ranks):.2f}, a tenth below {np.nanquantile(ranks, 0.1):.2f}; the same deed first: "
+        f"{np.mean(same):.0%}",
+        flush=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as fuzzing
 from make_night import make_night
+from make_page import served
 from make_tables import DAY, ZERO, make_tables
 from openapi import bodies
 
@@ -519,6 +522,53 @@ def test_nobody_is_refused_because_the_night_is_late_or_the_shops_clock_is_ahead
         },
     )
     assert new.status_code == 200 and new.json()["ignored_events"] == 1
+
+
+def _raw(address: str, *parts: bytes) -> bytes:
+    """What the service says to `parts`, one after another, over a connection that is then only listened to."""
+    host, port = address.removeprefix("http://").strip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        for part in parts:
+            line.sendall(part)
+            time.sleep(0.05)
+        said = b""
+        while piece := line.recv(65_536):
+            said += piece
+            if b"\r\n\r\n{" in said and said.endswith(b"}"):
+                break
+        return said
+
+
+def test_a_slow_client_an_endless_body_and_no_http_are_told_so_and_others_are_answered(night: Night) -> None:
+    holder = Holder(lambda: ("1", 0), lambda version: Served(version, night))
+    head = b"POST /recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    whole = json.dumps(USER).encode()
+    with served(make(holder, limits=Limits(body=20_000, read=0.5), poll=3600)) as address:
+        slow = _raw(address, head + b"Content-Length: 30\r\n\r\n", b'{"user', b'_id": ')
+        assert slow.startswith(b"HTTP/1.1 408") and b"the body did not come" in slow
+        chunk = b"4000\r\n" + b"a" * 0x4000 + b"\r\n"
+        endless = _raw(address, head + b"Transfer-Encoding: chunked\r\n\r\n", chunk, chunk)
+        assert endless.startswith(b"HTTP/1.1 413")
+        assert _raw(address, head + b"Content-Length: 1000000\r\n\r\n").startswith(b"HTTP/1.1 413")
+        assert _raw(address, head + b"Content-Length: -5\r\n\r\n").startswith(b"HTTP/1.1 400")
+        sent = _raw(address, head + f"Content-Length: {len(whole)}\r\n\r\n".encode(), whole[:5], whole[5:])
+        assert sent.startswith(b"HTTP/1.1 200")
+        with socket.create_connection((address[7:].split(":")[0], int(address.strip("/").rsplit(":")[-1]))) as gone:
+            gone.sendall(head + b"Content-Length: 30\r\n\r\n{")  # and it hangs up
+        assert _raw(address, head + f"Content-Length: {len(whole)}\r\n\r\n".encode() + whole).startswith(
+            b"HTTP/1.1 200"
+        )
+
+
+@pytest.mark.parametrize(
+    "path", ["shop", "shop/customer", "shop/item", "shop/picture", "shop/products", "merchant/why/x", ".."]
+)
+@pytest.mark.parametrize("value", ["", "\x00", "\ud83d", "' OR 1=1 --", "a" * 5000, "i0001&user_id=u0001", "-1", "NaN"])
+def test_what_the_page_asks_can_be_asked_wrongly(client: TestClient, path: str, value: str) -> None:
+    sent = value.encode("utf-8", "surrogatepass")
+    for name in ("item_id", "user_id", "like", "k"):
+        said = client.get(f"/{path}?{name}={quote(sent)}")
+        assert said.status_code < 500 and "Traceback" not in said.text, (path, name, said.text)
 
 
 NAMES = {"user_id": ["u0003", "nobody"], "item_id": ["i0003", "i0004", "x"], "query": ["lamp", ""]}
