@@ -38,7 +38,7 @@ from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.product_linear import ProductLinear, ProductSpace
 from triad.members.product_network import ProductNetwork
-from triad.misfiled import found
+from triad.misfiled.doubts import misfiled_products
 from triad.serving import by_patches, desk, refusals
 from triad.sources.simulated import simulate
 from triad.statistics.confident import doubtful
@@ -109,7 +109,7 @@ def test_products_that_were_put_in_the_wrong_place_are_found_and_a_missing_class
     bench, _ = bench_of(tables, category=pa.array(said))
     space = ProductSpace.fit(bench, ("words",))
     member = ProductLinear.fit(bench.data, TASKS, space, {"category": 30.0})
-    table = found(bench.data, TASKS, member, ["category"])
+    table = misfiled_products(bench.data, TASKS, member, ["category"])
     meant = dict(zip(table["item_id"].to_pylist(), table["should_be"].to_pylist(), strict=True))
     right = sum(meant.get(ids[row]) == truth[row] for row in wrong)
     assert right >= 20 and right > 0.8 * len(meant), (right, len(meant))

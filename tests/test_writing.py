@@ -21,11 +21,12 @@ from triad.writing.decoding import candidates
 from triad.writing.derivation import HOLE, derive
 from triad.writing.files import load, save
 from triad.writing.language import Language
-from triad.writing.network import LENGTHS, Sizes, Weights
+from triad.writing.network import Sizes, Weights
 from triad.writing.product import GENRES, Product
 from triad.writing.slots import FEATURES, MOST_LENGTH, MOST_PLACES, WORDS
 from triad.writing.template import template
 from triad.writing.tokens import cut, joined, keys
+from triad.writing.tone import LENGTHS
 from triad.writing.writer import NETWORK, NOBODY, TEMPLATE, Writer, counts
 
 BRANDS, COLOURS, STUFF = ("Tarn", "Willowby", "Acme", "3M"), ("red", "blue", "sage"), ("oak", "steel", "linen")

@@ -20,7 +20,7 @@ from triad.artifacts import ARTIFACTS, recover
 from triad.costs import measured
 from triad.errors import TriadError
 from triad.locking import held
-from triad.misfiled import misfiled
+from triad.misfiled.commands import misfiled
 from triad.paths import entry
 from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected

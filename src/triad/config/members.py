@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -63,6 +64,10 @@ class Recipe:
         return None if dial else f"{self.asked_by} is true"
 
 
+_BLOCK = re.compile(rf"^{MARK} = .*(?:\n(?:[ \t)].*)?)*", re.MULTILINE)
+"""The declaration alone: whole files would take ten times as long."""
+
+
 class Recipes(Registry[Recipe]):
     """Name → recipe, read from text. What is no literal, or lacks a part, is a TriadError with its file."""
 
@@ -73,14 +78,10 @@ class Recipes(Registry[Recipe]):
     def _declared(self, module: str) -> tuple[Recipe, ...]:
         spec = find_spec(module)
         path = Path(str(spec and spec.origin))
-        text = path.read_text(encoding="utf-8")
-        if f"\n{MARK} = " not in text:
+        block = _BLOCK.search(path.read_text(encoding="utf-8"))
+        if block is None:
             return ()
-        values = (
-            each.value
-            for each in ast.parse(text).body
-            if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == MARK
-        )
+        values = [each.value for each in ast.parse(block[0]).body if isinstance(each, ast.Assign)]
         calls = [call for value in values for call in (value.elts if isinstance(value, ast.Tuple) else (value,))]
         return tuple(_recipe(call, module, path) for call in calls)
 

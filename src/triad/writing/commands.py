@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from triad.writing.network import LENGTHS
-from triad.writing.tone import TONES
+from triad.writing.tone import LENGTHS, TONES
 
 LOG = logging.getLogger("triad.describe")
 SEED = 1

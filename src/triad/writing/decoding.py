@@ -11,10 +11,11 @@ import numpy as np
 from triad.arrays import Bools, Floats
 from triad.writing.derivation import END, HOLE, START
 from triad.writing.language import MOST_STEPS, Language
-from triad.writing.network import LENGTHS, Reading, Weights, reading, step
+from triad.writing.network import Reading, Weights, reading, step
 from triad.writing.product import GENRES, Product
 from triad.writing.slots import Slot, features, hashed
 from triad.writing.tokens import UNITS, has_digit, key_of
+from triad.writing.tone import LENGTHS
 
 BEAMS, POWER = 4, 1.0
 """Texts that are followed at once, and the power of a text's length by which its log-probability is divided."""

@@ -11,12 +11,10 @@ import numpy as np
 
 from triad.arrays import Bools, Floats, Ints
 from triad.writing.slots import FEATURES, MOST_LENGTH, MOST_PLACES, WORDS
+from triad.writing.tone import LENGTHS
 
 if TYPE_CHECKING:
     import keras
-
-LENGTHS = ("any", "short", "medium", "long")
-"""The dial: what a text's length is among the shop's; any is as the shop would."""
 
 _BIG = 1e9
 

@@ -1,7 +1,9 @@
-"""The dial of tone: what frames a text's facts. A frame holds no fact of its own, so it cannot invent one."""
+"""The dials of a text: its length, and its tone, what frames its facts. A frame holds no fact, so it invents none."""
 
 from __future__ import annotations
 
+LENGTHS = ("any", "short", "medium", "long")
+"""What a text's length is among the shop's; any is as the shop would."""
 TONES = ("plain", "warm", "brisk")
 
 FRAMES = {

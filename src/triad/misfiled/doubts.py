@@ -1,4 +1,4 @@
-"""`triad misfiled`: products whose class in the catalogue is probably wrong or missing, for the merchant to look at."""
+"""Products whose class in the catalogue is probably wrong or missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 
-from triad.errors import TriadError
 from triad.statistics.confident import doubtful
 
 if TYPE_CHECKING:
@@ -22,35 +20,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 
 
-@click.command(
-    help="List products whose class in the catalogue is probably wrong or missing: those of TASK, or of all."
-)
-@click.argument("task", required=False)
-def misfiled(task: str | None) -> None:
-    import pyarrow.csv
-
-    from triad.artifacts import ARTIFACTS, need, replacing
-    from triad.config.params import load as load_params
-    from triad.examples.dataset import load
-    from triad.fusion.fused import Fused
-    from triad.locking import held
-
-    params = load_params()
-    data = load(need(ARTIFACTS / "features"))
-    member = Fused.load(need(ARTIFACTS / "fuse")).members.get("product_linear")
-    asked = [name for name in getattr(member, "tasks", ()) if task in (None, name)]
-    if not asked:
-        mend = "add a task with the label product_class and the member product_linear, and run `dvc repro`"
-        raise TriadError("nothing has learned it", where=f"task {task}" if task else "params.yaml: tasks", mend=mend)
-    table, output = found(data, params.tasks, member, asked), ARTIFACTS / "misfiled"
-    with held(output), replacing(output) as folder:
-        pyarrow.csv.write_csv(table, folder / "products.csv")
-    for name in asked:
-        click.echo(f"{name}: {table['task'].to_pylist().count(name):,} products to look at")
-    click.echo(f"{output / 'products.csv'}")
-
-
-def found(data: Dataset, tasks: Tasks, member: Any, asked: list[str]) -> pa.Table:
+def misfiled_products(data: Dataset, tasks: Tasks, member: Any, asked: list[str]) -> pa.Table:
     """Product, title, task, its class, the class that is meant and its probability; the surest of each task first."""
     import pyarrow as pa
 

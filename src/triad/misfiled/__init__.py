@@ -1,0 +1,1 @@
+"""Products in the wrong class, for the merchant to look at."""
