@@ -85,10 +85,7 @@ def train(artifacts: Path, setting: str, epochs: int) -> dict[str, Any]:
 
     clock = Clock()
     ranker, history = finetune_network(
-        data,
-        params.tasks,
-        params.finetune,
-        runtime,
+        *(data, params.tasks, params.finetune, runtime),
         trunk=params.pretrain.trunk,
         pretrained=model.network,
         on_epoch=clock,

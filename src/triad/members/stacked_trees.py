@@ -59,10 +59,7 @@ class StackedTrees:
         params: ProfileParams,
         similarity: SimilarityParams,
     ) -> StackedTrees:
-        """Trees on the context and the similarity member's logit of each binary task.
-
-        Args:
-            vectors: (n_items, dim) pretrained item vectors, in catalogue rows (`pretrained.item_vectors`).
+        """Trees on the context and the similarity member's logit of each binary task; `vectors` as `BoostedTrees.fit`.
 
         Raises:
             TriadError: a task has too few labels in train or validation, or there are fewer users than folds.

@@ -10,8 +10,7 @@ import pyarrow as pa
 from triad.errors import TriadError
 from triad.writing.asked import rows, written
 from triad.writing.catalogue import product_of
-from triad.writing.network import LENGTHS
-from triad.writing.tone import TONES
+from triad.writing.tone import LENGTHS, TONES
 from triad.writing.writer import Writer
 
 if TYPE_CHECKING:
