@@ -41,7 +41,14 @@ class ProductWriter:
 
     @classmethod
     def make(cls, bench: Bench, name: str) -> ProductWriter:
-        """Of train."""
+        """Of train.
+
+        Raises:
+            TriadError: no task asks anything of products, so that none were read.
+        """
+        if UNIT not in bench.data.units:
+            mend = "add a task of products, or leave the member out of fuse.members"
+            raise TriadError("no task asks anything of products", where=f"member {name}", mend=mend)
         held: Products = bench.data.units[UNIT]
         products = [product for product, _ in known(held, bench.data.rows("train", UNIT))]
         return cls(learned(products, bench.params.text.writing, set(held.product_id.tolist())))
