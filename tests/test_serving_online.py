@@ -33,7 +33,7 @@ from triad.serving import asking, overall, stored, tonight
 from triad.serving.app import make
 from triad.serving.changes import PRICES
 from triad.serving.customers import Customers
-from triad.serving.guard import Limits
+from triad.serving.guard import LOCAL, Limits
 from triad.serving.holder import Holder, Place, Served, warmed
 from triad.serving.impressions import ImpressionLog
 from triad.serving.night import Event, Night
@@ -389,6 +389,15 @@ def test_only_who_has_the_key_is_answered(night: Night, caplog: pytest.LogCaptur
     lines = [json.loads(line.message) for line in caplog.records if line.name == "triad.access"]
     assert [line["status"] for line in lines] == [200, 401, 401, 200, 200]
     assert "u0001" not in caplog.text and "secret" not in caplog.text
+
+
+def test_without_a_key_only_this_machines_names_are_answered(night: Night) -> None:
+    app = make(Holder(lambda: ("1", 0), lambda version: Served(version, night)), hosts=LOCAL)
+    for host in ("127.0.0.1:8400", "localhost", "[::1]:8400", "LocalHost:1"):
+        assert TestClient(app).get("/health", headers={"Host": host}).status_code == 200
+    for host in ("evil.example", "127.0.0.1.evil.example", "evil.example:8400", "", "localhost:8400@evil.example"):
+        told = TestClient(app).get("/health", headers={"Host": host})
+        assert (told.status_code, told.json()["what"]) == (421, "it has another name")
 
 
 def test_a_slow_answer_and_a_broken_one_are_told_so(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ def make(
     demo: Demo | None = None,
     writer: Path | None = None,
     customers: Customers | None = None,
+    hosts: frozenset[str] | None = None,
 ) -> Any:
     """The service around what `holder` hands out.
 
@@ -62,6 +63,7 @@ def make(
         demo: also the page, and what it needs to know; None: no page.
         writer: where `triad describe` left what writes texts, read again when it was made anew.
         customers: what names of customers mean, and where impressions are written down; None: nowhere.
+        hosts: the names that requests may ask for the service by; None: any.
     """
     metrics, who = Metrics(), customers or Customers()
     metrics.lost = who.lost
@@ -98,7 +100,8 @@ def make(
         if demo.merchant is not None:
             merchant.add(app, demo.merchant, lambda **more: _said(holder.now, **more))
         files.add(app)
-    return Guard(app, key, limits or Limits(), metrics, paths, files=frozenset() if demo is None else files.paths())
+    pages = frozenset[str]() if demo is None else files.paths()
+    return Guard(app, key, limits or Limits(), metrics, paths, files=pages, hosts=hosts)
 
 
 def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:

@@ -124,6 +124,7 @@ def _app() -> Any:
     from triad.retraining.run import checkout
     from triad.serving.app import make
     from triad.serving.customers import Customers
+    from triad.serving.guard import LOCAL
     from triad.serving.holder import Holder, Place
     from triad.serving.impressions import ImpressionLog
     from triad.serving.merchant import Merchant
@@ -144,7 +145,8 @@ def _app() -> Any:
     merchant = Merchant(place.model, place.alias, roll_back, key is not None)
     near = NEAR if key is None else None
     demo = Demo(params.ingest.currency, params.images.folder, merchant, near) if asked["demo"] else None
-    return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer)
+    hosts = LOCAL if key is None else None
+    return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer, hosts=hosts)
 
 
 def _trial(chosen: ServeParams, place: Place, champion: Holder) -> Trial | None:

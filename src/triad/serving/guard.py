@@ -10,6 +10,7 @@ import hmac
 import itertools
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from triad.serving.refusals import refused
 LOG = logging.getLogger("triad.access")
 OPEN = ("/health",)
 """Paths that need no key: whoever watches the process asks them."""
+
+LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]"})
+"""Names of this machine. Where no key is asked for, a page of another site could else be led here by its own name."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +41,10 @@ class Limits:
 
 
 class Guard:
-    """ASGI middleware around `app`. `key` None: anybody may ask. `files` need no key beside `OPEN`."""
+    """ASGI middleware around `app`. `key` None: anybody may ask. `files` need no key beside `OPEN`.
+
+    `hosts`: the names that requests may ask for it by; None: any.
+    """
 
     def __init__(
         self,
@@ -48,9 +55,10 @@ class Guard:
         paths: frozenset[str],
         *,
         files: frozenset[str] = frozenset(),
+        hosts: frozenset[str] | None = None,
     ) -> None:
         self._app, self._key, self._limits, self._metrics, self._paths = app, key, limits, metrics, paths
-        self._open = files | set(OPEN)
+        self._open, self._hosts = files | set(OPEN), hosts
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +73,10 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}
+        if self._hosts is not None and _host(headers) not in self._hosts:
+            mend = "ask 127.0.0.1 or localhost; for other names set TRIAD_SERVE_KEY"
+            await self._refuse(scope, receive, answer, refused(421, "it has another name", "header Host", mend))
+            return
         if self._key is not None and scope["path"] not in self._open and not _is(self._key, headers):
             await self._refuse(
                 scope, receive, answer, refused(401, "no key, or another", "header X-API-Key", "send the key")
@@ -139,6 +151,11 @@ class _Answer:
 
     def close(self) -> None:
         self._closed = True
+
+
+def _host(headers: dict[bytes, bytes]) -> str:
+    """The name that a request asks for, without the port."""
+    return re.sub(r":\d*$", "", headers.get(b"host", b"").decode("latin-1").lower())
 
 
 def _is(key: str, headers: dict[bytes, bytes]) -> bool:
