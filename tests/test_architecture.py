@@ -373,3 +373,17 @@ def test_no_label_or_kind_is_told_by_its_class() -> None:
 )
 def test_what_counts_as_a_comparison(text: str, count: int) -> None:
     assert len(comparisons(ast.parse(text), "kind")) == count
+
+
+FORMER = {"found", "match_start", "informed", "Unseen", "Former", "renewal", "fence", "bury", "story", "alignment"}
+"""Names that said nothing of what they held, or were not the field's."""
+
+
+def test_no_name_is_a_former_one() -> None:
+    named = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {name}"
+        for path in (SOURCE / "triad").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (name := getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "name", None)) in FORMER
+    }
+    assert not named, "call it what it holds"

@@ -71,17 +71,17 @@ def read(folder: Path = FOLDER) -> list[Cost]:
 
 def metrics(costs: Sequence[Cost], prices: PriceParams) -> dict[str, float]:
     """Name → value, a stage's and all of them together."""
-    found: dict[str, float] = {}
+    by_metric: dict[str, float] = {}
     for cost in costs:
         values = {name: value for name, value in asdict(cost).items() if name not in ("stage", "ended")}
         for name, value in (values | {"money": cost.money(prices)}).items():
             if value is not None:
-                found[f"cost/{cost.stage}/{name}"] = float(value)
+                by_metric[f"cost/{cost.stage}/{name}"] = float(value)
     for name in ("seconds", "processor_seconds", "money"):
-        parts = [value for key, value in found.items() if key.rpartition("/")[2] == name]
+        parts = [value for key, value in by_metric.items() if key.rpartition("/")[2] == name]
         if parts:
-            found[f"cost/all/{name}"] = sum(parts)
-    return found
+            by_metric[f"cost/all/{name}"] = sum(parts)
+    return by_metric
 
 
 def total(costs: Sequence[Cost]) -> str:

@@ -31,7 +31,7 @@ def advise(**chosen: Any) -> None:
         advisor = Advisor.of(session)
     truth, output = true_elasticities(ORACLE, TABLES), ARTIFACTS / "advise"
     told = advisor.rows(advisor.panel.item_id, wish)
-    found = [
+    rows = [
         {"category": name, "elasticity": each.mean, "low": low, "high": high, "products": each.products}
         | ({"truth": truth.get(name)} if truth else {})
         for name, each in sorted(advisor.known.items())
@@ -39,8 +39,8 @@ def advise(**chosen: Any) -> None:
     ]
     with held(output), replacing(output) as folder:
         pyarrow.csv.write_csv(pa.Table.from_pylist(told), folder / "prices.csv")
-        pyarrow.csv.write_csv(pa.Table.from_pylist(found), folder / "elasticities.csv")
-    for each in found:
+        pyarrow.csv.write_csv(pa.Table.from_pylist(rows), folder / "elasticities.csv")
+    for each in rows:
         beside = f" · true {each['truth']:+.2f}" if each.get("truth") is not None else ""
         name = "the whole shop" if each["category"] == WHOLE else each["category"]
         click.echo(f"{name}: {each['elasticity']:+.2f} [{each['low']:+.2f}, {each['high']:+.2f}]{beside}")

@@ -61,8 +61,8 @@ def elasticities(panel: Panel) -> Mapping[str, Elasticity]:
     columns[np.arange(len(code)), code] = panel.log_price
     columns[:, -1] = panel.promoted
     slope, variance = slopes(panel.units, columns, (panel.item, panel.period), panel.item)
-    found = drawn(slope[:-1], np.sqrt(np.diag(variance))[:-1])
-    if found is None:
+    shrunk = drawn(slope[:-1], np.sqrt(np.diag(variance))[:-1])
+    if shrunk is None:
         mend = "there is nothing to learn until prices have moved"
         raise TriadError("no price moved while it was sold", where="table prices", mend=mend)
     moves = _moves(panel)
@@ -71,9 +71,9 @@ def elasticities(panel: Panel) -> Mapping[str, Elasticity]:
         mine = place[name]
         products = int((sold & (own == name)).sum())
         told[name] = Elasticity(
-            float(found.mean[mine]), float(found.deviation[mine]), products, _tried(moves[code == mine])
+            float(shrunk.mean[mine]), float(shrunk.deviation[mine]), products, _tried(moves[code == mine])
         )
-    told[WHOLE] = Elasticity(found.whole, found.whole_deviation, int(sold.sum()), _tried(moves))
+    told[WHOLE] = Elasticity(shrunk.whole, shrunk.whole_deviation, int(sold.sum()), _tried(moves))
     return told
 
 

@@ -70,17 +70,17 @@ def figures(twin: Side, refitted: Side, tasks: Mapping[str, TaskParams], limits:
 def doubts(of: Figures, limits: HealthLimits) -> list[str]:
     """What speaks against letting the refitted model serve, a sentence each."""
     sentences = []
-    for task, found in of.items():
-        worse = found.get("calibration_error", 0.0) - found.get("twin_calibration_error", 0.0)
+    for task, of_task in of.items():
+        worse = of_task.get("calibration_error", 0.0) - of_task.get("twin_calibration_error", 0.0)
         for beyond, what, figure, limit in (
-            (found["rank_correlation"] < limits.min_rank_correlation, "rank correlation", found["rank_correlation"],
+            (of_task["rank_correlation"] < limits.min_rank_correlation, "rank correlation", of_task["rank_correlation"],
              f"below {limits.min_rank_correlation:g}"),
-            (found.get("drift", 0.0) > limits.max_drift, "drift of scores", found.get("drift", 0.0),
+            (of_task.get("drift", 0.0) > limits.max_drift, "drift of scores", of_task.get("drift", 0.0),
              f"above {limits.max_drift:g}"),
             (worse > limits.max_calibration_loss, "calibration error", worse,
              f"more than {limits.max_calibration_loss:g} above"),
-            (found.get("new_items", 0.0) > limits.max_new_items, "share of new items in lists",
-             found.get("new_items", 0.0), f"above {limits.max_new_items:g}"),
+            (of_task.get("new_items", 0.0) > limits.max_new_items, "share of new items in lists",
+             of_task.get("new_items", 0.0), f"above {limits.max_new_items:g}"),
         ):  # fmt: skip
             if beyond:
                 sentences.append(
@@ -127,8 +127,8 @@ def _calibration_error(task: TaskParams, labels: Floats, scores: Floats) -> floa
         return None
     constant = np.repeat(kind.constant(labels[known], scores.shape[1] if scores.ndim > 1 else 0)[None], known.sum(), 0)
     cases = Cases(labels[known], constant, np.arange(known.sum()), draw(int(known.sum()), 1, 0))
-    measured = kind.measure(cases, scores[known], is_naive=False, threshold=None)
-    return value(measured["calibration_error"]) if "calibration_error" in measured else None
+    of_task = kind.measure(cases, scores[known], is_naive=False, threshold=None)
+    return value(of_task["calibration_error"]) if "calibration_error" in of_task else None
 
 
 def _lists(twin: Side, refitted: Side, most: int, seed: int) -> dict[str, float]:

@@ -49,14 +49,14 @@ def retrieval(
     taken = best(item_shares(data), DEEP)
     lists = {"model": [each.items for each in shown], "bm25": words, "popularity": [taken] * len(texts)}
     draws = draw(len(texts), params.bootstrap, params.seed)
-    recall = {name: _recall(found, wanted, len(texts)) for name, found in lists.items()}
+    recall = {name: _recall(items, wanted, len(texts)) for name, items in lists.items()}
     table = np.stack([*recall.values(), np.ones(len(texts))], axis=1)
     *sums, count = draws.totals(np.arange(len(texts)), table).T
     mean = dict(zip(recall, (each / count for each in sums), strict=True))
     figures: dict[str, Any] = {f"recall_{name}": _bounds(each, params) for name, each in mean.items()}
     figures["recall_gain_over_bm25"] = _bounds(mean["model"] - mean["bm25"], params)
     figures["without_a_match"] = float(np.mean([each.match == POPULAR for each in shown]))
-    figures["bm25_without_a_match"] = float(np.mean([not len(found) for found in words]))
+    figures["bm25_without_a_match"] = float(np.mean([not len(items) for items in words]))
     figures |= _over_words(held, np.asarray(scores[task], np.float64), (query, item, grade), params)
     return figures | {"queries": len(texts), "learned_from_clicks": float(not np.all(held.judged))}
 
@@ -100,10 +100,10 @@ def sentences(figures: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _recall(found: list[Ints], wanted: tuple[Ints, Ints], queries: int) -> Floats:
+def _recall(items: list[Ints], wanted: tuple[Ints, Ints], queries: int) -> Floats:
     """(queries,) share of the `wanted` products that are found."""
     query, item = wanted
-    hit = np.array([item[row] in set(found[q].tolist()) for row, q in enumerate(query)], np.float64)
+    hit = np.array([item[row] in set(items[q].tolist()) for row, q in enumerate(query)], np.float64)
     return np.bincount(query, hit, minlength=queries) / np.bincount(query, minlength=queries)
 
 

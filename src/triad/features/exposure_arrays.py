@@ -138,16 +138,16 @@ def _strengths(source: Source, known: Known, kept: Kept, split: Ints) -> Strengt
         own = replace(own, time=np.full(len(own.time), end, np.int64))
         return own, counts(replace(known, daily={**known.daily, **daily}), own)
 
-    found = source.log.each(counted, kept.parts)
+    counted_parts = source.log.each(counted, kept.parts)
     rows = Rows(
         **{
-            name: np.concatenate([getattr(own, name) for own, _ in found])
+            name: np.concatenate([getattr(own, name) for own, _ in counted_parts])
             for name in (each.name for each in fields(Rows))
         }
     )
     sums = {
-        entity: {name: np.concatenate([each[entity][name] for _, each in found]) for name in columns}
-        for entity, columns in found[0][1].items()
+        entity: {name: np.concatenate([each[entity][name] for _, each in counted_parts]) for name in columns}
+        for entity, columns in counted_parts[0][1].items()
     }
     return learn(known, rows, sums)
 

@@ -117,7 +117,7 @@ def read(session: duckdb.DuckDBPyConnection, prices: PriceGrid, category: Ints) 
     """From the temporary table `activity` and the prices known."""
     items, amount = len(category), ("units", "looked", "shown")
     impression, click, cart, purchase = range(len(EVENT_KINDS))
-    found = columns(
+    events = columns(
         session,
         f"""SELECT item_no, day, (coalesce(sum(quantity) FILTER (kind = {purchase}), 0))::DOUBLE AS units,
             (count(*) FILTER (kind IN ({click}, {cart})))::DOUBLE AS looked,
@@ -125,12 +125,12 @@ def read(session: duckdb.DuckDBPyConnection, prices: PriceGrid, category: Ints) 
         FROM activity GROUP BY item_no, day""",
     )
     owner, day = prices.key // SPAN, prices.key % SPAN
-    ends = [each for each in (found["day"], day) if len(each)]
-    first = int(min(found["day"].min(initial=SPAN), SPAN))
+    ends = [each for each in (events["day"], day) if len(each)]
+    first = int(min(events["day"].min(initial=SPAN), SPAN))
     last = max((int(each.max()) for each in ends), default=first - 1)
     tables = {name: np.zeros((items, last - first + 1), np.float32) for name in amount}
     for name in amount:
-        tables[name][found["item_no"], found["day"] - first] = found[name]
+        tables[name][events["item_no"], events["day"] - first] = events[name]
     later = day >= first
     for name, column in (("log_price", "price"), ("promoted", "is_promoted")):
         tables[name] = np.full((items, last - first + 1), np.nan, np.float32)

@@ -84,19 +84,19 @@ def _has_grades(session: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _graded(session: duckdb.DuckDBPyConnection) -> _Pairs:
-    found = columns(
+    pairs = columns(
         session,
         "SELECT query, item_no, relevance FROM searches JOIN item_row USING (item_id) ORDER BY query, item_no",
     )
-    text, query = Texts.of(found["query"]).codes() if len(found["query"]) else (Texts.of([]), np.zeros(0, np.int64))
-    return text, query, found["item_no"].astype(np.int64), found["relevance"].astype(np.float64)
+    text, query = Texts.of(pairs["query"]).codes() if len(pairs["query"]) else (Texts.of([]), np.zeros(0, np.int64))
+    return text, query, pairs["item_no"].astype(np.int64), pairs["relevance"].astype(np.float64)
 
 
 def _clicked(source: Source) -> _Pairs:
     """Grades of what search pages showed, by how often it was clicked there, wherever it stood."""
     session, windows = source.session, source.state.meta.windows
     within = source.state.params.attribution_hours * HOUR
-    found = columns(
+    pairs = columns(
         session,
         f"""
         SELECT query_no, item_no, position, time, EXISTS (
@@ -109,13 +109,13 @@ def _clicked(source: Source) -> _Pairs:
         """,
     )
     text = texts(session, "query", "query_row", "query_no")
-    query, item = found["query_no"].astype(np.int64), found["item_no"].astype(np.int64)
-    own: Bools = split_of(found["time"], windows) == folds(text)[query] if len(query) else np.zeros(0, bool)
+    query, item = pairs["query_no"].astype(np.int64), pairs["item_no"].astype(np.int64)
+    own: Bools = split_of(pairs["time"], windows) == folds(text)[query] if len(query) else np.zeros(0, bool)
     if windows["validation"][0] == windows["validation"][1]:  # all days are train
         own = np.ones(len(query), bool)
     query, item = query[own], item[own]
     pair, index = np.unique(query * len(source.catalogue.item_id) + item, return_inverse=True)
-    place, clicked = found["position"][own].astype(np.int64), found["taken"][own].astype(np.float64)
+    place, clicked = pairs["position"][own].astype(np.int64), pairs["taken"][own].astype(np.float64)
     chance, pages = attractiveness(index, place, clicked, len(pair))
     enough = pages >= FEWEST
     query, item = np.divmod(pair[enough], len(source.catalogue.item_id))
@@ -125,15 +125,15 @@ def _clicked(source: Source) -> _Pairs:
 def _typed(source: Source, text: Texts) -> Ints:
     """(queries,) visits of train in which customers searched for just that."""
     begin, end = source.state.meta.windows[SPLITS[0]]
-    found = columns(
+    pairs = columns(
         source.session,
         f"""
         SELECT query, count(DISTINCT (user_no, visit)) AS times FROM activity JOIN query_row USING (query_no)
         WHERE kind = 0 AND time >= {begin} AND time < {end} GROUP BY query
         """,
     )
-    place = Texts.of(found["query"]).places(text) if len(found["query"]) else np.full(len(text), -1)
-    return np.where(place >= 0, np.append(found["times"], 0)[place], 0).astype(np.int64)
+    place = Texts.of(pairs["query"]).places(text) if len(pairs["query"]) else np.full(len(text), -1)
+    return np.where(place >= 0, np.append(pairs["times"], 0)[place], 0).astype(np.int64)
 
 
 def _refuse_none(searches: Searches) -> None:

@@ -105,15 +105,15 @@ class ItemVectors:
 
     def beside(self, items: Items, session: duckdb.DuckDBPyConnection) -> Items:
         """`items` with their vectors; `session` has the table they are of."""
-        found = {}
+        vectors = {}
         if self.text is not None:
             texts = said(session)
             there = [row for row, text in enumerate(texts) if plain(text)]
-            found["text"] = np.zeros((len(texts), self.text.encoder.dim), np.float32)
-            found["text"][there] = self.text.of([texts[row] for row in there], goes_along=True)
+            vectors["text"] = np.zeros((len(texts), self.text.encoder.dim), np.float32)
+            vectors["text"][there] = self.text.of([texts[row] for row in there], goes_along=True)
         if self.pictures is not None:
-            found["image"] = self.pictures.of(_column(session, "image_path"))
-        arrays: dict[str, Any] = {VECTORS[name]: _narrow(each).astype(np.float16) for name, each in found.items()}
+            vectors["image"] = self.pictures.of(_column(session, "image_path"))
+        arrays: dict[str, Any] = {VECTORS[name]: _narrow(each).astype(np.float16) for name, each in vectors.items()}
         return replace(items, **arrays)
 
     def save(self, folder: Path) -> None:

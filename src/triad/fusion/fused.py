@@ -104,12 +104,12 @@ class Fused:
                 scores |= self.predict_members(data, rows, [name], wanted)
             return self._mixed(scores, data, rows, unit)
 
-        found = mixed(soon, rows)
-        fused = self._limited(found)
+        mixture = mixed(soon, rows)
+        fused = self._limited(mixture)
         if soon != names:
-            limits = {task: found.get(task, np.zeros(len(rows))) * (1 - 1e-9) for task in parts}
+            limits = {task: mixture.get(task, np.zeros(len(rows))) * (1 - 1e-9) for task in parts}
             pairs = [(task, parent) for task in answered for parent in self.parents(task)]
-            rest = np.flatnonzero(np.any([found[task] > limits[parent] for task, parent in pairs], axis=0))
+            rest = np.flatnonzero(np.any([mixture[task] > limits[parent] for task, parent in pairs], axis=0))
             whole = self._limited(mixed(names, rows[rest])) if len(rest) else {}
             for task in answered if whole else ():
                 fused[task][rest] = whole[task]

@@ -85,17 +85,17 @@ def _exchanged(data: Dataset) -> dict[str, Dataset]:
     """For each group the data in which it is another row's."""
     held, names = data.exposures, data.meta.context
     other = np.random.default_rng(SEED + 1).permutation(len(held.user))
-    found = {}
+    exchanged = {}
     for group in GROUPS:
         columns = [at for at, name in enumerate(names) if _group(name) == group]
         if columns:
             context = np.array(held.context)
             context[:, columns] = context[other][:, columns]
-            found[group] = data.replaced(exposures=replace(held, context=context))
-    found[ITEM] = data.replaced(exposures=replace(held, item=held.item[other]))
+            exchanged[group] = data.replaced(exposures=replace(held, context=context))
+    exchanged[ITEM] = data.replaced(exposures=replace(held, item=held.item[other]))
     if len(data.streams.item):
-        found[HISTORY] = data.replaced(exposures=replace(held, user=held.user[other], history=held.history[other]))
-    return found
+        exchanged[HISTORY] = data.replaced(exposures=replace(held, user=held.user[other], history=held.history[other]))
+    return exchanged
 
 
 def _group(column: str) -> str:

@@ -60,13 +60,13 @@ def search(
         TriadError: no member searches, or nothing was learned of searches.
     """
     searcher, task = _searcher(fused, data)
-    found = searcher.search(data, queries, max(CANDIDATES, k))
-    kept = [each.items if allowed is None else each.items[allowed[each.items]] for each in found]
+    answers = searcher.search(data, queries, max(CANDIDATES, k))
+    kept = [each.items if allowed is None else each.items[allowed[each.items]] for each in answers]
     query = np.repeat(np.arange(len(queries)), [len(items) for items in kept])
     item = np.concatenate([np.zeros(0, np.int64), *kept])
     scores = fused.predict(asked(data, queries, query, item), np.arange(len(item)), [task], UNIT.name)[task]
     share, shown = item_shares(data), []
-    for number, each in enumerate(found):
+    for number, each in enumerate(answers):
         mine = query == number
         own = share[item[mine]] if each.match == POPULAR else scores[mine]
         order = np.lexsort((item[mine], -own))

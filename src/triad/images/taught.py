@@ -95,8 +95,8 @@ class Heads:
         count = len(known.vector)
         for start in range(0, count, batch):
             rows = np.arange(start, min(start + batch, count))
-            found = self.model.predict_on_batch(known.of(rows))
-            parts.append({name: np.asarray(ops.softmax(each), np.float64) for name, each in found.items()})
+            outputs = self.model.predict_on_batch(known.of(rows))
+            parts.append({name: np.asarray(ops.softmax(each), np.float64) for name, each in outputs.items()})
         return {
             name: np.concatenate([each[name] for each in parts]) if parts else np.zeros((0, int(one.shape[-1])))
             for name, one in self.model.output.items()

@@ -144,15 +144,15 @@ class Sparse:
         return best
 
     def at(self, query: Ints, item: Ints) -> Floats:
-        found = self.rest[query] * self.shares.share[item]
+        chance = self.rest[query] * self.shares.share[item]
         start = np.searchsorted(query, np.arange(len(self.rest) + 1))
         line = np.zeros(self.rows.shape[1])
         for each in np.flatnonzero(np.diff(start)).tolist():
             mine, (column, value) = slice(start[each], start[each + 1]), self._row(each)
             line[column] = value
-            found[mine] += line[item[mine]]
+            chance[mine] += line[item[mine]]
             line[column] = 0
-        return found
+        return chance
 
     def table(self) -> Floats:
         table = np.outer(self.rest, self.shares.share).astype(np.float32)

@@ -125,8 +125,8 @@ class Similarity(Aligning):
     def features(self, data: Dataset, rows: Ints) -> Floats:
         """(n, 7) what `FEATURES` name, of exposure `rows`; logarithms of shares keep tails linear."""
         space = self.aligned(data)[0]
-        found = [self._features(data, space, part) for part in np.split(rows, range(ROWS, len(rows), ROWS))]
-        return np.concatenate(found)
+        blocks = [self._features(data, space, part) for part in np.split(rows, range(ROWS, len(rows), ROWS))]
+        return np.concatenate(blocks)
 
     def _features(self, data: Dataset, space: Space, rows: Ints) -> Floats:
         exposures = data.exposures

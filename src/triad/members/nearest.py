@@ -55,9 +55,9 @@ class Nearest:
     def find(self, queries: Floats) -> tuple[Ints, Ints]:
         """(n,) query and item: for each of `queries` (q, dim) the `FOUND` items with about the largest products."""
         wide = np.column_stack([queries, np.zeros(len(queries))]).astype(np.float32)
-        found = self.index.search(wide, FOUND)[1]
-        query, place = np.nonzero(found >= 0)
-        return query, found[query, place]
+        rows = self.index.search(wide, FOUND)[1]
+        query, place = np.nonzero(rows >= 0)
+        return query, rows[query, place]
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Near:
 
     def at(self, query: Ints, item: Ints) -> Floats:
         highest, total = self._total
-        found = self.weight[query] * np.exp(self._products(query, item) - highest[query]) / total[query]
-        return found if self.outside is None else found + self.outside.at(query, item)
+        chance = self.weight[query] * np.exp(self._products(query, item) - highest[query]) / total[query]
+        return chance if self.outside is None else chance + self.outside.at(query, item)
 
     def table(self) -> Floats:
         return self.exact().table()

@@ -74,8 +74,8 @@ class ProductNetwork:
         wanted = [task for task in self.asked if tasks is None or task in tasks]
         if not wanted or self.heads is None:
             return {}
-        found = self.heads.predict(self._side(data, np.asarray(rows), self.space.said(data, rows)))
-        return {task: found[task] for task in wanted}
+        scores = self.heads.predict(self._side(data, np.asarray(rows), self.space.said(data, rows)))
+        return {task: scores[task] for task in wanted}
 
     def _side(self, data: Dataset, rows: Ints, words: csr_array) -> Side:
         """What the network reads of `rows`: words, vector, whether there is a picture; and the map of the picture."""

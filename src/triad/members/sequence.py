@@ -74,10 +74,10 @@ class Sequence:
     ) -> tuple[Ints, Ints, Floats]:
         """(n,) query, item and what the user's own items add, of a network that knows of them."""
         assert self.network.own is not None
-        found: tuple[Ints, Ints, Floats] = self.network.own.pairs(
+        pairs: tuple[Ints, Ints, Floats] = self.network.own.pairs(
             states, items, self._own_items(data).of(users, history)
         )
-        return found
+        return pairs
 
     def _own_items(self, data: Dataset) -> OwnItems:
         """The reader of `data`, made once: queries come in blocks."""

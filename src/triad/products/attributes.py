@@ -40,15 +40,15 @@ def read(text: str, columns: Mapping[str, str] | None = None, *, where: str = "a
     Raises:
         TriadError: it is no such object.
     """
-    found: dict[str, set[Value]] = {}
+    values_of: dict[str, set[Value]] = {}
     for name, value in _pairs(text, where):
         if (each := _value(value, where)) is not None:
-            found.setdefault(plain(name), set()).add(each)
+            values_of.setdefault(plain(name), set()).add(each)
     for name, value in (columns or {}).items():
-        if name in found and value:
-            found[name].add(plain(value))
-    known = {name: next(iter(values)) for name, values in sorted(found.items()) if len(values) == 1}
-    several = {name: tuple(sorted(values, key=str)) for name, values in sorted(found.items()) if len(values) > 1}
+        if name in values_of and value:
+            values_of[name].add(plain(value))
+    known = {name: next(iter(values)) for name, values in sorted(values_of.items()) if len(values) == 1}
+    several = {name: tuple(sorted(values, key=str)) for name, values in sorted(values_of.items()) if len(values) > 1}
     return Attributes(known, several)
 
 

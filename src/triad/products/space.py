@@ -47,13 +47,13 @@ class Said:
     @property
     def numbers(self) -> dict[str, float]:
         """Attributes that are numbers, or begin with one."""
-        found = {}
+        numbers_of = {}
         for name, value in self._free:
             if isinstance(value, float):
-                found[name] = value
+                numbers_of[name] = value
             elif (match := _NUMBER.match(value)) is not None:
-                found[name] = float(match[0].replace(",", "."))
-        return found
+                numbers_of[name] = float(match[0].replace(",", "."))
+        return numbers_of
 
     @property
     def _free(self) -> list[tuple[str, Value]]:

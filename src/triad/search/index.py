@@ -45,5 +45,5 @@ class Index:
 
     def find(self, queries: Floats, count: int = FOUND) -> tuple[Ints, Floats]:
         """(q, count) products and their products with the query, largest first; -1 and 0 where groups hold fewer."""
-        products, found = self.groups.search(np.ascontiguousarray(queries, np.float32), count)
-        return found, np.where(found >= 0, products, 0)
+        products, nearest = self.groups.search(np.ascontiguousarray(queries, np.float32), count)
+        return nearest, np.where(nearest >= 0, products, 0)

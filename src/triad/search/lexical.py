@@ -156,16 +156,16 @@ def kept(texts: Mapping[str, Texts], what: str, make: Callable[[], object]) -> o
 
 def words_of(texts: Mapping[str, Texts]) -> Words:
     """The catalogue's words, read once."""
-    found = kept(texts, "words", lambda: Words.of(texts))
-    assert isinstance(found, Words)
-    return found
+    made = kept(texts, "words", lambda: Words.of(texts))
+    assert isinstance(made, Words)
+    return made
 
 
 def index_of(texts: Mapping[str, Texts], settings: Settings) -> Index:
     """The catalogue's BM25, computed once."""
-    found = kept(texts, f"{settings.k1} {settings.b}", lambda: Index.of(words_of(texts), settings.k1, settings.b))
-    assert isinstance(found, Index)
-    return found
+    made = kept(texts, f"{settings.k1} {settings.b}", lambda: Index.of(words_of(texts), settings.k1, settings.b))
+    assert isinstance(made, Index)
+    return made
 
 
 def _ones(rows: Sequence[Sequence[int]], width: int) -> csr_array:

@@ -41,9 +41,9 @@ class Meaning:
 
     def products(self, texts: Mapping[str, Texts]) -> Floats:
         """(2, n_items, dim): titles, descriptions."""
-        found = kept(texts, f"vectors {self.vectors.encoder.fingerprint}", lambda: self._products(texts))
-        assert isinstance(found, np.ndarray)
-        return found
+        vectors = kept(texts, f"vectors {self.vectors.encoder.fingerprint}", lambda: self._products(texts))
+        assert isinstance(vectors, np.ndarray)
+        return vectors
 
     def _products(self, texts: Mapping[str, Texts]) -> Floats:
         both = [_said(texts, name) for name in ("title", "description")]
@@ -65,19 +65,19 @@ class Meaning:
         size, asked = len(texts["title"]), self.vectors.of(queries)
         step = max(1, CELLS // size)
         for start in range(0, len(queries), step):
-            found, products = near.find(asked[start : start + step])
-            query, place = np.nonzero(found >= 0)
-            cosines = np.zeros((len(found), size), np.float32)
-            cosines[query, found[query, place]] = products[query, place]
+            rows, products = near.find(asked[start : start + step])
+            query, place = np.nonzero(rows >= 0)
+            cosines = np.zeros((len(rows), size), np.float32)
+            cosines[query, rows[query, place]] = products[query, place]
             yield cosines
 
     def _index(self, texts: Mapping[str, Texts]) -> Index | None:
         if len(texts["title"]) < index.FROM:
             return None
         name = f"index {self.vectors.encoder.fingerprint}"
-        found = kept(texts, name, lambda: Index.of(self.products(texts).mean(axis=0)))
-        assert isinstance(found, Index)
-        return found
+        made = kept(texts, name, lambda: Index.of(self.products(texts).mean(axis=0)))
+        assert isinstance(made, Index)
+        return made
 
     def columns(self, texts: Mapping[str, Texts], queries: Sequence[str], query: Ints, item: Ints) -> Floats:
         """(n, `MEANT`) float32 of pairs by query."""
@@ -103,10 +103,10 @@ class Meaning:
     @staticmethod
     def _columns_by(near: Index, said: Floats, asked: Floats, query: Ints, item: Ints) -> Floats:
         """As `columns`, a query's highest and how many stand before being those of the products that `near` names."""
-        table, found = np.zeros((len(query), len(MEANT)), np.float32), near.find(asked)[0]
+        table, nearest = np.zeros((len(query), len(MEANT)), np.float32), near.find(asked)[0]
         for number, vector in enumerate(asked):
             rows = slice(*np.searchsorted(query, [number, number + 1]))
-            own, named = (said[:, items] @ vector for items in (item[rows], found[number][found[number] >= 0]))
+            own, named = (said[:, items] @ vector for items in (item[rows], nearest[number][nearest[number] >= 0]))
             own, named = (np.vstack([each.mean(axis=0), each]) for each in (own, named))
             lack = np.minimum(own - named.max(axis=1, initial=-1)[:, None], 0)
             before = np.log1p((named[0][None] > own[0][:, None]).sum(axis=1))

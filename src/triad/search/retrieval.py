@@ -61,7 +61,7 @@ def retrieve(
     held = index.words
     letters = letter_scores(index, queries)
     most = best(np.asarray(popular), count)
-    found: list[Found] = []
+    answers: list[Found] = []
     meant: Iterator[Floats | None] = repeat(None)
     if meaning is not None:
         meant = meaning.near(texts, queries)
@@ -81,10 +81,10 @@ def retrieve(
                 parts.append(best(hybrid(fields[:, row].sum(axis=0), near[row]), count))
             items = np.unique(np.concatenate(parts))
             if not len(items):
-                found.append(Found(most, POPULAR))
+                answers.append(Found(most, POPULAR))
                 continue
-            found.append(Found(items, _match(index, read.typed[number], read.corrected[number])))
-    return found
+            answers.append(Found(items, _match(index, read.typed[number], read.corrected[number])))
+    return answers
 
 
 def hybrid(words: Floats, near: Floats, share: float = NEAR) -> Floats:

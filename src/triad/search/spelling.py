@@ -32,7 +32,7 @@ def _nearest(word: str, known: Mapping[str, int]) -> str:
     if len(word) < SHORTEST or has_digit(word) or not word.isalpha():
         return word
     edits = 2 if len(word) >= LONG else 1
-    found = process.extract(word, known.keys(), scorer=OSA.distance, processor=None, score_cutoff=edits, limit=20)
-    best = [(distance, other[0] != word[0], -known[other], other) for other, distance, _ in found]
+    candidates = process.extract(word, known.keys(), scorer=OSA.distance, processor=None, score_cutoff=edits, limit=20)
+    best = [(distance, other[0] != word[0], -known[other], other) for other, distance, _ in candidates]
     best = [each for each in best if not has_digit(each[3]) and len(each[3]) >= SHORTEST - 1]
     return min(best)[3] if best else word

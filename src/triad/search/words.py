@@ -56,10 +56,10 @@ def plain(text: str, most: int = LONGEST) -> str:
 def words(text: str, most: int = LONGEST) -> list[str]:
     """The words of `text` in order, repeated ones too."""
     clean = _POSSESSIVE.sub("", _DECIMAL.sub(".", plain(text, most)))
-    clean = _AMOUNT.sub(lambda found: f"{found[1]}{_UNITS.get(found[2], found[2])} ", clean)
+    clean = _AMOUNT.sub(lambda match: f"{match[1]}{_UNITS.get(match[2], match[2])} ", clean)
     result: list[str] = []
-    for found in _WORD.finditer(clean):
-        result += _of_word(found[0])
+    for match in _WORD.finditer(clean):
+        result += _of_word(match[0])
     return result
 
 

@@ -132,8 +132,8 @@ def _answering(app: FastAPI, holder: Holder, who: Customers) -> None:
         if body.changes:
             for row, item, each in zip(rows[:CHANGED], items.tolist(), body.items, strict=False):
                 with served.lock:
-                    found = changes(visit, item, each.position, each.surface)
-                row["changes"] = [{"if": change.words, **change.scores} for change in found]
+                    changed = changes(visit, item, each.position, each.surface)
+                row["changes"] = [{"if": change.words, **change.scores} for change in changed]
         return _said(served, **who.described(night, body), items=rows)
 
     @app.post("/similar", summary="What to show beside an item")
@@ -178,19 +178,19 @@ def _searching(app: FastAPI, holder: Holder, who: Customers) -> None:
             raise refusals.lacks("search")
         visit = None if body.customer is None else who.visit(served.night, body.customer)
         with served.lock:
-            found = asking.find(served.night, body.query, body.k, visit)
-            carried = by_words.of_products(served.night, body.query, found) if body.why else []
+            answer = asking.find(served.night, body.query, body.k, visit)
+            carried = by_words.of_products(served.night, body.query, answer) if body.why else []
         rows = [
             {"rank": at + 1, **described_item(served.night, int(item)), "score": number(score)}
-            for at, (item, score) in enumerate(zip(found.items, found.scores, strict=True))
+            for at, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True))
         ]
         for row, words in zip(rows, carried, strict=False):
             row["because"] = typed(words)
         if visit is None or body.customer is None:
-            return _said(served, match=found.match, items=rows)
-        for row, leans in zip(rows, found.leans, strict=True):
+            return _said(served, match=answer.match, items=rows)
+        for row, leans in zip(rows, answer.leans, strict=True):
             row["leans"] = number(leans)
-        return _said(served, **who.described(served.night, body.customer), match=found.match, items=rows)
+        return _said(served, **who.described(served.night, body.customer), match=answer.match, items=rows)
 
 
 def _of_products(app: FastAPI, holder: Holder) -> None:

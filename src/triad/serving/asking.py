@@ -45,15 +45,15 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
     queries = Queries(np.array([visit.user]), np.array([visit.history]), np.array([visit.moment]))
     ranker, shelf = visit.ranker, visit.shelf
     chances = ranker.open(queries, ranker.needed)(slice(None))
-    found = retrieving.best(ranker, queries, chances, shelf.allows(queries.users), order=night.order, count=count)
+    best = retrieving.best(ranker, queries, chances, shelf.allows(queries.users), order=night.order, count=count)
     parts, log_odds = dict[int, list[Part]](), False
-    pairs = Pairs(queries.users[found.user], found.item, found.score)
+    pairs = Pairs(queries.users[best.user], best.item, best.score)
     if (task := settings.order_by) is not None:
-        data = visit.exposures(found.item, [1] * len(found.item), [night.surface] * len(found.item))
-        scored = of_score(night.model.fused, data, np.arange(len(found.item)), task)
+        data = visit.exposures(best.item, [1] * len(best.item), [night.surface] * len(best.item))
+        scored = of_score(night.model.fused, data, np.arange(len(best.item)), task)
         pairs = Pairs(pairs.user, pairs.item, scored.values)
         log_odds = scored.log_odds
-        parts = dict(zip(found.item.tolist(), scored.parts, strict=True))
+        parts = dict(zip(best.item.tolist(), scored.parts, strict=True))
     lists = Lists.of(*recommending.top(pairs, night.order, len(night.order))).arranged(night.groups, settings)
     new = recommending.new_items(night.data, visit.moment, settings.new_days)
     free = np.setdiff1d(new[shelf.allows(queries.users)[0, new]], lists.pairs.item)
@@ -97,8 +97,8 @@ def explain(
     data = visit.exposures(few, position[:ITEMS], surface[:ITEMS])
     tasks = [task for task in fused.of_unit(data, "exposures") if KINDS[fused.kinds[task]].is_event]
     scored = {task: of_score(fused, data, np.arange(len(few)), task) for task in tasks}
-    found = deeds(visit, few, {task: each.log_odds for task, each in scored.items()}, position, surface)
-    return {task: Explained(each.parts, found[task], each.log_odds) for task, each in scored.items()}
+    carried = deeds(visit, few, {task: each.log_odds for task, each in scored.items()}, position, surface)
+    return {task: Explained(each.parts, carried[task], each.log_odds) for task, each in scored.items()}
 
 
 def score(

@@ -82,5 +82,5 @@ def _pictures(path: str) -> list[str]:
 
 def _patches(scores: Floats) -> list[Patch]:
     values = shares(np.asarray(scores))
-    found = [Patch(None, float(scores[0])), *(Patch(at, float(value)) for at, value in enumerate(values))]
-    return sorted(found, key=lambda patch: -abs(patch.value))
+    patches = [Patch(None, float(scores[0])), *(Patch(at, float(value)) for at, value in enumerate(values))]
+    return sorted(patches, key=lambda patch: -abs(patch.value))

@@ -62,17 +62,17 @@ def of_answers(night: Night, message: str, tasks: Collection[str]) -> dict[str, 
 
 def variants(text: str, players: int) -> tuple[list[str | None], list[str]]:
     """The words told apart, None being all the others; the text with those that are in each of `coalitions`."""
-    found = list(_WORD.finditer(text))
-    words: list[str | None] = [each[0] for each in found[:players]]
-    if len(found) > players:
+    matches = list(_WORD.finditer(text))
+    words: list[str | None] = [each[0] for each in matches[:players]]
+    if len(matches) > players:
         words[-1] = None
-    player = np.minimum(np.arange(len(found)), players - 1)
-    return words, [_kept(text, found, there[player]) for there in coalitions(players)]
+    player = np.minimum(np.arange(len(matches)), players - 1)
+    return words, [_kept(text, matches, there[player]) for there in coalitions(players)]
 
 
-def _kept(text: str, found: list[re.Match[str]], there: Bools) -> str:
+def _kept(text: str, words: list[re.Match[str]], there: Bools) -> str:
     parts, at = list[str](), 0
-    for word, stays in zip(found, there.tolist(), strict=True):
+    for word, stays in zip(words, there.tolist(), strict=True):
         parts += [text[at : word.start()], word[0] if stays else " "]
         at = word.end()
     return "".join([*parts, text[at:]])

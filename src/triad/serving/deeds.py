@@ -60,7 +60,7 @@ def deeds(
     kept = coalitions(MOST)[:, player]
     scores = visit.night.model.fused.predict(without(visit, rows, kept), np.arange(len(kept) * ITEMS), list(log_odds))
     kind, days = _furthest(visit, player), _since(visit, player)
-    found = {}
+    by_task = {}
     for task, in_odds in log_odds.items():
         values = np.asarray(logit(inside(scores[task])) if in_odds else scores[task]).reshape(len(kept), ITEMS)
         worth = shares(values)
@@ -69,9 +69,9 @@ def deeds(
             + [Deed(owner[p], kind[p], days[p], float(worth[p, at])) for p in range(MOST) if worth[p, at]]
             for at in range(told)
         ]
-        found[task] = [sorted(each, key=lambda deed: -abs(deed.value)) for each in parts]
-        found[task] += [[] for _ in items[told:]]
-    return found
+        by_task[task] = [sorted(each, key=lambda deed: -abs(deed.value)) for each in parts]
+        by_task[task] += [[] for _ in items[told:]]
+    return by_task
 
 
 def _players(visit: Visit, items: Ints) -> tuple[list[int | None], Ints]:

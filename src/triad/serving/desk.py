@@ -29,8 +29,8 @@ def add(app: FastAPI, holder: Holder, said: Callable[..., JSONResponse]) -> None
         with served.lock:
             rows = _rows(served, "price", body)
             for row, product in zip(rows, _products(body)[: by_facts.PRODUCTS] if body.changes else (), strict=False):
-                found = by_facts.of_price(served.night, product)
-                row["changes"] = [{"if": each.words, **each.cents} for each in found]
+                changes = by_facts.of_price(served.night, product)
+                row["changes"] = [{"if": each.words, **each.cents} for each in changes]
         return said(served, rows=rows)
 
     @app.post("/classify", summary="What products are, from their words and picture")
@@ -39,10 +39,10 @@ def add(app: FastAPI, holder: Holder, said: Callable[..., JSONResponse]) -> None
         with served.lock:
             rows = _rows(served, "classify", body)
             for row, product in zip(rows, _products(body)[: by_patches.PRODUCTS] if body.why else (), strict=False):
-                found = by_patches.of_product(served.night.model, product)
+                carried = by_patches.of_product(served.night.model, product)
                 row["because"] = {
                     task: {"words": typed(each.words), "patches": [patch(part) for part in each.patches]}
-                    for task, each in found.items()
+                    for task, each in carried.items()
                 }
         return said(served, rows=rows)
 

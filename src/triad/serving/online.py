@@ -80,15 +80,15 @@ def differences(
     customers = int(user.max()) + 1
     draws, arms = draw(customers, limits.bootstrap, limits.seed), (~challenger, challenger)
     shown = draws.totals(user, np.stack([arm.astype(float) for arm in arms], axis=1))
-    found = []
+    differing = []
     for deed, values in deeds.items():
         done = draws.totals(user, np.stack([values * arm for arm in arms], axis=1))
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = done / shown
         low, high = interval(rate[:, 1] - rate[:, 0], limits.confidence)
         counts = int(shown[0, 0]), int(shown[0, 1])
-        found.append(Compared(DEEDS[deed], float(rate[0, 0]), float(rate[0, 1]), low, high, counts, customers))
-    return found
+        differing.append(Compared(DEEDS[deed], float(rate[0, 0]), float(rate[0, 1]), low, high, counts, customers))
+    return differing
 
 
 def unseen(folder: Path) -> str:

@@ -92,10 +92,10 @@ def _rows(night: Night) -> Rows:
     known, streams = night.known, night.data.streams
     with opened(night.tables) as session:
         kind = EVENT_KINDS[min(known.funnel.kinds)]  # the first step that the log has
-        found = session.execute(_PAIRS, [kind, night.moment - DAYS * DAY, ROWS]).fetchall()
+        listed = session.execute(_PAIRS, [kind, night.moment - DAYS * DAY, ROWS]).fetchall()
     pairs = [
         (night.users[user], night.items[item], at if known.funnel.shown else None, surface)
-        for user, item, at, surface in found
+        for user, item, at, surface in listed
         if user in night.users and item in night.items
     ]
     user, item = (np.array([pair[place] for pair in pairs], np.int64) for place in (0, 1))

@@ -145,9 +145,9 @@ def called(titles: np.ndarray, like: str, k: int) -> list[int]:
     """At most `k` catalogue rows whose titles hold every word that was typed; those that begin with it first."""
     words = like.casefold().split()
     folded = [str(title).casefold() for title in titles]
-    found = [place for place, title in enumerate(folded) if title and all(word in title for word in words)]
+    places = [place for place, title in enumerate(folded) if title and all(word in title for word in words)]
     first = words[0] if words else ""
-    return sorted(found, key=lambda place: (not folded[place].startswith(first), folded[place]))[:k]
+    return sorted(places, key=lambda place: (not folded[place].startswith(first), folded[place]))[:k]
 
 
 def _customers(night: Night) -> list[dict[str, Any]]:
@@ -179,8 +179,8 @@ def _rows(night: Night) -> dict[str, dict[str, str]]:
     with opened(night.tables) as session:
         there = {name for (name, *_) in session.execute("DESCRIBE items").fetchall()}
         some = [name if name in there else f"NULL AS {name}" for name in TOLD]
-        found = session.execute(f"SELECT item_id, {', '.join(some)} FROM items").fetchall()
-    return {key: dict(zip(TOLD, (str(each or "") for each in told), strict=True)) for key, *told in found}
+        described = session.execute(f"SELECT item_id, {', '.join(some)} FROM items").fetchall()
+    return {key: dict(zip(TOLD, (str(each or "") for each in told), strict=True)) for key, *told in described}
 
 
 def _item(night: Night, item_id: str) -> int:

@@ -220,11 +220,11 @@ def chances(first: Sequence[str], second: Sequence[str], k: int) -> dict[str, fl
                 else:
                     later[fresh] = later.get(fresh, (0.0, 0))[0] + weight / 2, items
         met = later
-    found = dict.fromkeys([*first, *second], 0.0)
+    mean = dict.fromkeys([*first, *second], 0.0)
     for (one, two), weight in done.items():
         for item in {*first[:one], *second[:two]}:
-            found[item] += weight
-    return found
+            mean[item] += weight
+    return mean
 
 
 def _overlap(first: Rows, second: Rows) -> float:

@@ -137,8 +137,8 @@ def _with(table: pa.Table, other: pa.Table) -> pa.Table:
 def _newest(loading: Loading) -> date | None:
     """The last day of what is kept."""
     query = f"SELECT CAST(max(occurred_at) AS DATE) FROM {loading.name} WHERE rule IS NULL"
-    found: date | None = loading.session.execute(query).fetchall()[0][0]
-    return found
+    newest: date | None = loading.session.execute(query).fetchall()[0][0]
+    return newest
 
 
 def _changes(session: duckdb.DuckDBPyConnection, former: pa.Table, fresh: pa.Table) -> Counter[str]:

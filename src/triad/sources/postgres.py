@@ -90,8 +90,8 @@ class Table(InDatabase[Connection]):
         day = f"CAST({quote(bounds.column)} AT TIME ZONE 'UTC' AS date)"
         within = _where(replace(bounds, and_none=False))
         with _explained(self.name):
-            found = self.connection.lines(f"SELECT {day}, count(*), {last} FROM {self._sql}{within} GROUP BY 1")
-        return {day: f"{count} {changed}" for day, count, changed in found}
+            counts = self.connection.lines(f"SELECT {day}, count(*), {last} FROM {self._sql}{within} GROUP BY 1")
+        return {day: f"{count} {changed}" for day, count, changed in counts}
 
     def batches(self, columns: Sequence[str], bounds: Bounds | None) -> Iterator[pa.RecordBatch]:
         """The columns of the rows within the bounds, and of those that have no time.
@@ -135,19 +135,19 @@ class Table(InDatabase[Connection]):
             return _told(error, self.name)
         known.opened.rollback()
         if error.sqlstate == "42703":
-            found = known.lines(
+            listed = known.lines(
                 f"SELECT attname FROM pg_attribute WHERE attrelid = to_regclass({literal(self._sql)}) "
                 "AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
             )
-            names = [name for (name,) in found]
+            names = [name for (name,) in listed]
             missing = next((name for name in columns if name not in names), columns[0])
             return no_column(missing, names, self.name, self.where)
-        found = known.lines(
+        listed = known.lines(
             "SELECT CASE WHEN pg_table_is_visible(oid) THEN relname ELSE relnamespace::regnamespace || '.' || relname "
             "END FROM pg_class WHERE relkind IN ('r', 'v', 'm', 'f', 'p') "
             "AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
         )
-        return no_table(self.table, [name for (name,) in found], self.name, self.where)
+        return no_table(self.table, [name for (name,) in listed], self.name, self.where)
 
 
 def _metadata(field: pa.Field, key: str) -> str:

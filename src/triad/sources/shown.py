@@ -53,20 +53,20 @@ def read(folder: Path) -> pa.Table:
 
 def events(folder: Path, as_of: date, days: int, users: pa.Table, items: pa.Table) -> pa.Table:
     """The log's events of the window, as the contract's table, of customers and items that the shop's tables know."""
-    found = read(folder).select(list(EVENTS.names))
-    day = pc.cast(found["occurred_at"], pa.date32())
+    impressions = read(folder).select(list(EVENTS.names))
+    day = pc.cast(impressions["occurred_at"], pa.date32())
     first = pa.scalar(as_of - timedelta(days=days), pa.date32())
     inside = pc.and_(pc.greater_equal(day, first), pc.less(day, pa.scalar(as_of, pa.date32())))
     known = pc.and_(
-        pc.is_in(found["user_id"], users["user_id"].combine_chunks()),
-        pc.is_in(found["item_id"], items["item_id"].combine_chunks()),
+        pc.is_in(impressions["user_id"], users["user_id"].combine_chunks()),
+        pc.is_in(impressions["item_id"], items["item_id"].combine_chunks()),
     )
-    kept = found.filter(pc.and_(inside, known))
+    kept = impressions.filter(pc.and_(inside, known))
     LOG.info(
         "%s events of the service's log · %s of other days, %s of customers or items that no table has",
         f"{kept.num_rows:,}",
-        f"{found.num_rows - (pc.sum(inside).as_py() or 0):,}",
-        f"{found.filter(inside).num_rows - kept.num_rows:,}",
+        f"{impressions.num_rows - (pc.sum(inside).as_py() or 0):,}",
+        f"{impressions.filter(inside).num_rows - kept.num_rows:,}",
     )
     return kept
 

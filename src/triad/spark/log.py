@@ -88,9 +88,10 @@ class SparkLog:
         """Leave `user_part`: each user's number, and the first user of the part."""
         session = self._session
         given(session, "counted", self.tables.execute(PER_USER).table)
-        found = columns(session, "SELECT user_no, n, shown FROM counted JOIN user_row USING (user_id) ORDER BY user_no")
-        rows = found["shown"] if found["shown"].any() else found["n"] * (1 + self._negatives)
-        cut = spans(found["user_no"], rows, self._users())
+        query = "SELECT user_no, n, shown FROM counted JOIN user_row USING (user_id) ORDER BY user_no"
+        counts = columns(session, query)
+        rows = counts["shown"] if counts["shown"].any() else counts["n"] * (1 + self._negatives)
+        cut = spans(counts["user_no"], rows, self._users())
         given(session, "start", pa.table({"part": pa.array([part.users[0] for part in cut], pa.int32())}))
         parts = "SELECT user_id, user_no, part FROM user_row ASOF JOIN start ON user_no >= part"
         write(session, parts, self._shards.known / "user_part.parquet")

@@ -89,10 +89,10 @@ def check_types(events: Path) -> None:
     Raises:
         TriadError: which column, and its type.
     """
-    found, expected = ds.dataset(events, format="parquet", partitioning=None).schema, arrow_schema(TABLES["events"])
+    actual, expected = ds.dataset(events, format="parquet", partitioning=None).schema, arrow_schema(TABLES["events"])
     for field in expected:
-        if field.name not in found.names or found.field(field.name).type != field.type:
-            there = found.field(field.name).type if field.name in found.names else "nothing"
+        if field.name not in actual.names or actual.field(field.name).type != field.type:
+            there = actual.field(field.name).type if field.name in actual.names else "nothing"
             raise TriadError(
                 f"expected {field.type}, found {there}",
                 where=f"table events, column {field.name}",

@@ -104,10 +104,10 @@ def refit(params: Params) -> None:
         if networks.taught is not None:
             networks.taught.save(folder / "pretrain")
         served = Side(refitted, data, Texts.of(sorted(fresh.warm_items)))
-        found = figures(twin, served, params.tasks, params.refit.health, params.refit.seed)
-        unfit = doubts(found, params.refit.health)
+        health = figures(twin, served, params.tasks, params.refit.health, params.refit.seed)
+        unfit = doubts(health, params.refit.health)
         days = {"evaluated": last_train_day(start.judged.meta.windows), "refitted": last_train_day(fresh.meta.windows)}
-        write_json(folder / "health.json", {"figures": found, "doubts": unfit, "learned_until": days})
+        write_json(folder / "health.json", {"figures": health, "doubts": unfit, "learned_until": days})
     forget(STAGE)
     log.info("%s · %.1f s · %s", "; ".join(unfit) or "healthy", time.monotonic() - started, OUTPUT)
 

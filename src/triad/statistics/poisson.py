@@ -45,8 +45,8 @@ def slopes(counts: Floats, columns: Floats, groups: Sequence[Ints], cluster: Int
         swept = _swept(np.column_stack([work, x]), mean, codes)
         target, inner = swept[:, 0], swept[:, 1:]
         weighted = inner * mean[:, None]
-        found = np.linalg.lstsq(weighted.T @ inner, weighted.T @ target, rcond=None)[0]
-        level = np.clip(work - (target - inner @ found), -30, 30)
+        solution = np.linalg.lstsq(weighted.T @ inner, weighted.T @ target, rcond=None)[0]
+        level = np.clip(work - (target - inner @ solution), -30, 30)
         mean = np.exp(level)
         last, fit = fit, float((mean - y * level).sum())
         if abs(last - fit) < TOLERANCE * (abs(fit) + 1):
@@ -55,7 +55,7 @@ def slopes(counts: Floats, columns: Floats, groups: Sequence[Ints], cluster: Int
     pull = inner * (y - mean)[:, None]
     by = np.column_stack([np.bincount(cluster, column) for column in pull.T])
     number = len(by)
-    slope[told] = found
+    slope[told] = solution
     variance[np.ix_(told, told)] = bread @ (by.T @ by) @ bread * number / max(number - 1, 1)
     return slope, variance
 

@@ -51,10 +51,10 @@ class Vectors(Encoded[Encoder]):
             self._along.update(keys)
         if not keys:
             return np.zeros((0, self.encoder.dim), np.float32)
-        found = np.stack([self._store.known[key] for key in keys]).astype(np.float32)
+        vectors = np.stack([self._store.known[key] for key in keys]).astype(np.float32)
         if self._serves:
             self._store.trim(self._along, SERVED)
-        return found
+        return vectors
 
     def save(self, folder: Path) -> None:
         """The encoder's files, and the vectors that go along."""

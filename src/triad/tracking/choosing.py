@@ -61,7 +61,7 @@ def choose(fused: Fused, asked: Asked, users: range) -> Pairs:
     with Progress("order", len(scores), "candidates") as progress:
         for start in range(0, len(scores), _SCORED_AT_ONCE):
             user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
-            found = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
-            scores[start : start + len(user)] = found
+            wanted = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
+            scores[start : start + len(user)] = wanted
             progress.advance(len(user))
     return Pairs(pairs.user, pairs.item, scores)

@@ -41,12 +41,15 @@ def classes(state: State, fused: Fused, said: Mapping[str, Sequence[str]]) -> pa
     seen = [_seen(sent, path) for sent, path in zip(said["image_path"], _sent(said), strict=True)]
     rows = np.arange(len(seen))
     scores = fused.predict(data, rows, tasks, UNIT.name)
-    found: dict[str, Any] = {"item_id": pa.array(said["item_id"], pa.string()), "picture": pa.array(seen, pa.string())}
+    columns: dict[str, Any] = {
+        "item_id": pa.array(said["item_id"], pa.string()),
+        "picture": pa.array(seen, pa.string()),
+    }
     for task in tasks:
         chosen, names = scores[task].argmax(axis=1), data.meta.classes[task]
-        found[task] = pa.array([names[place] for place in chosen], pa.string())
-        found[f"{task}_score"] = pa.array(scores[task][rows, chosen], pa.float64())
-    return pa.table(found)
+        columns[task] = pa.array([names[place] for place in chosen], pa.string())
+        columns[f"{task}_score"] = pa.array(scores[task][rows, chosen], pa.float64())
+    return pa.table(columns)
 
 
 def tasks_of(state: State, fused: Fused) -> list[str]:

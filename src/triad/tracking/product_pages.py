@@ -80,7 +80,7 @@ def visits(
     """
     first, last = days or (-(1 << 62), 1 << 62)
     condition = "kind = 'purchase'" if purchases else "kind <> 'impression'"
-    found = session.execute(
+    rows = session.execute(
         f"""
         SELECT dense_rank() OVER (ORDER BY user_id) - 1 AS customer,
             dense_rank() OVER (ORDER BY user_id, day) - 1 AS visit, place AS item
@@ -90,7 +90,7 @@ def visits(
         """
     ).fetchnumpy()
     (items,) = session.execute("SELECT count(*) FROM items").fetchone() or (0,)
-    customer, visit, item = (np.asarray(found[name], np.int64) for name in ("customer", "visit", "item"))
+    customer, visit, item = (np.asarray(rows[name], np.int64) for name in ("customer", "visit", "item"))
     customers = np.zeros(int(visit.max(initial=-1)) + 1, np.int64)
     customers[visit] = customer
     return csr_array((np.ones(len(visit), np.float32), (visit, item)), shape=(len(customers), items)), customers
@@ -106,15 +106,15 @@ def met(taken: csr_array, count: int, may: Bools) -> Neighbours:
         may: (n_items,) which may be listed.
     """
     total, columns = np.asarray(taken.sum(axis=0)), taken.tocsc()
-    found = []
+    parts = []
     for start in range(0, taken.shape[1], _ITEMS_AT_ONCE):
         pairs = (columns[:, start : start + _ITEMS_AT_ONCE].T @ taken).tocoo()
         item, other, both = pairs.coords[0] + start, pairs.coords[1], pairs.data
         kept = (item != other) & may[other] & (both >= FEWEST)
         item, other, both = item[kept], other[kept], both[kept]
         score = both / np.sqrt(total[item] * total[other]) * both / (both + SHRINK)
-        found.append(_best(item, other, score, both, count))
-    return _joined(found)
+        parts.append(_best(item, other, score, both, count))
+    return _joined(parts)
 
 
 def described(what: Descriptions, items: Ints, count: int, may: Bools) -> Neighbours:
@@ -122,7 +122,7 @@ def described(what: Descriptions, items: Ints, count: int, may: Bools) -> Neighb
 
     New items, and those few look at, share visits with nothing.
     """
-    broad, found = what.category[:, 0], [_NONE]
+    broad, parts = what.category[:, 0], [_NONE]
     for group in np.unique(broad[items]):
         inside, others = items[broad[items] == group], np.flatnonzero((broad == group) & may)
         step = max(1, _CELLS // max(len(others), 1))
@@ -132,8 +132,8 @@ def described(what: Descriptions, items: Ints, count: int, may: Bools) -> Neighb
             near[some[:, None] == others] = 0
             best = np.argsort(-near, axis=1, kind="stable")[:, :count]
             row, place = np.nonzero(np.take_along_axis(near, best, axis=1) > 0)
-            found.append(_told(some[row], others[best[row, place]], place + 1))
-    return _by_item(found)
+            parts.append(_told(some[row], others[best[row, place]], place + 1))
+    return _by_item(parts)
 
 
 def popular(what: Descriptions, taken: csr_array, count: int, may: Bools) -> Neighbours:
@@ -142,7 +142,7 @@ def popular(what: Descriptions, taken: csr_array, count: int, may: Bools) -> Nei
     Args:
         taken: (visits, n_items) `visits`.
     """
-    broad, times, found = what.category[:, 0], np.asarray(taken.sum(axis=0)), [_NONE]
+    broad, times, parts = what.category[:, 0], np.asarray(taken.sum(axis=0)), [_NONE]
     for group in np.unique(broad):
         inside = np.flatnonzero(broad == group)
         listed = inside[may[inside]]
@@ -150,8 +150,8 @@ def popular(what: Descriptions, taken: csr_array, count: int, may: Bools) -> Nei
         differs = inside[:, None] != best
         rank = np.cumsum(differs, axis=1)
         row, place = np.nonzero(differs & (rank <= count))
-        found.append(_told(inside[row], best[place], rank[row, place]))
-    return _by_item(found)
+        parts.append(_told(inside[row], best[place], rank[row, place]))
+    return _by_item(parts)
 
 
 def filled(first: Neighbours, second: Neighbours, count: int) -> Neighbours:

@@ -36,7 +36,7 @@ def retrieve_all(
     history = np.diff(offsets)
     every = range(len(history)) if among is None else among
     step = max(1, min(CELLS // max(len(order), 1), ROWS))
-    found: list[Pairs] = []
+    blocks: list[Pairs] = []
     # each block keeps to one thread
     with Progress("retrieve", len(every), "users") as progress, threadpool_limits(1, "blas"):
         for first in range(every.start, every.stop, USERS):
@@ -51,8 +51,8 @@ def retrieve_all(
                 progress.advance(len(mask))
                 return Pairs(asked.users[pairs.user], pairs.item, pairs.score)
 
-            found += side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)])
-    return joined(found)
+            blocks += side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)])
+    return joined(blocks)
 
 
 def no_pairs() -> Pairs:
@@ -72,17 +72,17 @@ def best(
 
     The items that a re-ranker puts first are nearly always enough. Whole lists cost far more.
     """
-    found, rest = no_pairs(), np.arange(len(queries))
+    kept, rest = no_pairs(), np.arange(len(queries))
     if (first := ranker.first(queries, chances)) is not None:
         pairs, among = first
         may = mask[pairs.query, pairs.item]
         enough = np.bincount(pairs.query[may], minlength=len(queries)) >= count
         may &= enough[pairs.query]
-        found = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
+        kept = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
         rest = np.flatnonzero(~enough)
     if len(rest):
         scores = ranker.mix(queries, chances)[rest]
         row, item = recommending.retrieve(scores, mask[rest], order, count)
-        found = joined([found, Pairs(rest[row], item, scores[row, item])])
-    by_query = np.argsort(found.user, kind="stable")
-    return Pairs(found.user[by_query], found.item[by_query], found.score[by_query])
+        kept = joined([kept, Pairs(rest[row], item, scores[row, item])])
+    by_query = np.argsort(kept.user, kind="stable")
+    return Pairs(kept.user[by_query], kept.item[by_query], kept.score[by_query])

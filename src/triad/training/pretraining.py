@@ -87,13 +87,13 @@ def item_loss(member: Sequence, data: Dataset, interactions: Targets, *, masked:
 def item_losses(member: Sequence, data: Dataset, interactions: Targets, *, masked: bool = False) -> Floats:
     """(n,) cross-entropy of each of `interactions` under the softmax over the whole catalogue."""
     items = member.scorer.items(data)
-    found = [np.zeros(0)]
+    losses = [np.zeros(0)]
     for start in range(0, len(interactions.item), BLOCK):
         part = slice(start, start + BLOCK)
         hidden = interactions.item[part] if masked else None
         logits = member.logits(data, interactions.user[part], interactions.history[part], items, masked=hidden)
-        found.append(logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]])
-    return np.concatenate(found)
+        losses.append(logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]])
+    return np.concatenate(losses)
 
 
 def ranking(member: Sequence, data: Dataset, split: str, about: int | None = None) -> dict[str, float]:

@@ -45,18 +45,18 @@ def learned(products: Iterable[Product]) -> dict[str, tuple[Form, ...]]:
             for at, token in enumerate(tokens):
                 if has_digit(token.text):
                     said[token.key].add(following(tokens, at))
-        units = {unit.casefold() for found in said.values() for unit, _ in found if unit}
+        units = {unit.casefold() for amounts in said.values() for unit, _ in amounts if unit}
         for key, value in product.numbers():
             named.update((key, unit) for unit in units)
             for scale in SCALES:
                 if value and abs(float(_said(value * scale)) / (value * scale) - 1) < _ROUNDED:
-                    hits.update((key, scale, *found) for found in said.get(key_of(_said(value * scale)), ()))
+                    hits.update((key, scale, *amounts) for amounts in said.get(key_of(_said(value * scale)), ()))
     forms: dict[str, list[tuple[int, Form]]] = defaultdict(list)
     for (key, scale, unit, is_spaced), times in sorted(hits.items()):
         meant = sum(hits[key, each, unit, spaced] for each in SCALES for spaced in (True, False))
         if times >= _PRODUCTS and unit and meant >= _RIGHT * named[key, unit.casefold()]:
             forms[key].append((times, Form(scale, unit, is_spaced)))
-    return {key: tuple(form for _, form in sorted(found, key=lambda each: -each[0])) for key, found in forms.items()}
+    return {key: tuple(form for _, form in sorted(each, key=lambda one: -one[0])) for key, each in forms.items()}
 
 
 def following(tokens: Sequence[Token], at: int) -> tuple[str, bool]:

@@ -85,24 +85,24 @@ class Facts:
         """What `text` claims and the attributes of `product` do not say."""
         tokens, own = cut(text), _Own.of(product, self.forms)
         brands = self._foreign(tokens, own)
-        found = [Invented("brand", name) for name in brands.values()]
+        inventions = [Invented("brand", name) for name in brands.values()]
         covered = {at for place in brands for at in place}
         for at, token in enumerate(tokens):
             if at in covered or not is_word(token.text):
                 continue
             if has_digit(token.text):
-                found += self._number(tokens, at, own)
+                inventions += self._number(tokens, at, own)
             elif token.key in own.words or token.key in UNITS:
                 continue
             elif self.colours & set(parts := token.key.replace("/", "-").split("-")):
-                found.append(Invented("colour", token.text))
+                inventions.append(Invented("colour", token.text))
             elif self.materials & set(parts):
-                found.append(Invented("material", token.text))
+                inventions.append(Invented("material", token.text))
             elif token.key in self.claims:
-                found.append(Invented("claim", token.text))
+                inventions.append(Invented("claim", token.text))
             elif token.key not in self.common:
-                found.append(Invented("name", token.text))
-        return found
+                inventions.append(Invented("name", token.text))
+        return inventions
 
     def _number(self, tokens: Sequence[Token], at: int, own: _Own) -> list[Invented]:
         token, unit = tokens[at], following(tokens, at)[0].casefold()
@@ -114,7 +114,7 @@ class Facts:
 
     def _foreign(self, tokens: Sequence[Token], own: _Own) -> dict[range, str]:
         """Where brands stand that are not the product's."""
-        found = {}
+        foreign = {}
         for at in range(len(tokens)):
             for end in range(at + 1, min(at + _MOST_NAME, len(tokens)) + 1):
                 said = tokens[at:end]
@@ -123,8 +123,8 @@ class Facts:
                     continue
                 # "3m" is a length and "3M" a brand; a brand that is an ordinary word, in small letters, is the word
                 if name == brand or not (has_digit(name) or (name.islower() and name in self.common)):
-                    found[range(at, end)] = name
-        return found
+                    foreign[range(at, end)] = name
+        return foreign
 
 
 @dataclass(frozen=True)

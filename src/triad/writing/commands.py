@@ -54,14 +54,14 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
         weights = trained(learned, language, SEED) if language.genres and learned else None
         writer = Writer.of(taught, language, weights)
         told = written(writer, zip(products, against, strict=True), tone, length)
-        found = counts(told)
+        total = counts(told)
         with replacing(output) as folder:
             pq.write_table(pa.Table.from_pylist(rows(told)), folder / "texts.parquet")
             save(writer, folder / FOLDER)
             write_json(
                 folder / "counts.json",
                 {
-                    "texts": found,
+                    "texts": total,
                     "learned_from": len(learned),
                     "tone": tone,
                     "length": length,
@@ -70,6 +70,6 @@ def describe(edits: Path | None, tone: str, length: str) -> None:
             )
     if beyond:
         click.echo(f"{len(beyond):,} of {len(texts):,} edits say what no attribute says: no other product learns that")
-    for genre, count in found.items():
+    for genre, count in total.items():
         click.echo(f"{genre}: " + ", ".join(f"{number:,} by {name}" for name, number in count.items()))
     click.echo(f"{len(learned):,} of {len(taught):,} texts taught it · {output / 'texts.parquet'}")

@@ -41,22 +41,22 @@ class Slot:
 
 def slots_of(product: Product, forms: Mapping[str, tuple[Form, ...]], known: Sequence[str], most: int) -> list[Slot]:
     """The first `most` slots: of name, brand, then of facts in the order of `known`, the keys that texts use most."""
-    found: list[Slot] = []
+    slots: list[Slot] = []
     at = 0
     said, numbers = dict(product.said()), dict(product.numbers())
     for key in ("name", "brand", *known):
         if key in numbers:
             for form in (*forms.get(key, ()), Form(1.0, "", False)):
                 tokens = form.tokens(numbers[key])
-                found.append(Slot(tokens, key, NUMBER, at, at + 1, len(tokens)))
+                slots.append(Slot(tokens, key, NUMBER, at, at + 1, len(tokens)))
             at += 2  # the values stand apart: nothing of one follows another
         elif key in said:
             tokens = cut(said[key])[: _MOST_TOKENS if key != "name" else None]
-            found += _of_value(tokens, key, at)
+            slots += _of_value(tokens, key, at)
             at += len(tokens) + 1
-        if len(found) >= most:
+        if len(slots) >= most:
             break
-    return _distinct(found)[:most]
+    return _distinct(slots)[:most]
 
 
 def _of_value(tokens: tuple[Token, ...], key: str, at: int) -> list[Slot]:

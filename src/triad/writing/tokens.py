@@ -55,8 +55,8 @@ def key_of(text: str) -> str:
 @lru_cache(maxsize=200_000)  # attributes repeat, and each is read several times
 def cut(text: str) -> tuple[Token, ...]:
     """The tokens of `text`, in order."""
-    found = _TOKEN.finditer(text)
-    return tuple(Token(match[0], match.start() > 0 and text[match.start() - 1].isspace()) for match in found)
+    matches = _TOKEN.finditer(text)
+    return tuple(Token(match[0], match.start() > 0 and text[match.start() - 1].isspace()) for match in matches)
 
 
 def is_word(text: str) -> bool:

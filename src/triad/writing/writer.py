@@ -71,9 +71,9 @@ class Writer:
             return None, "its attributes are in words that the catalogue does not use"
         why = "the network found nothing to say"
         for text in candidates(self.weights, self.language, product, asked, length):
-            if not (found := self.language.facts.invented(text, product)):
+            if not (inventions := self.language.facts.invented(text, product)):
                 return text, ""
-            why = f"no attribute says {found[0].what} {found[0].text!r}"
+            why = f"no attribute says {inventions[0].what} {inventions[0].text!r}"
         return None, why
 
     def _refusal(self, product: Product, genre: str) -> str | None:
@@ -101,7 +101,7 @@ def _words(product: Product) -> set[str]:
 
 def counts(written: Iterable[Written]) -> dict[str, dict[str, int]]:
     """Kind → by whom → texts."""
-    found: dict[str, Counter[str]] = {}
+    by_genre: dict[str, Counter[str]] = {}
     for each in written:
-        found.setdefault(each.genre, Counter(dict.fromkeys((NETWORK, TEMPLATE, NOBODY), 0)))[each.by] += 1
-    return {genre: dict(count) for genre, count in found.items()}
+        by_genre.setdefault(each.genre, Counter(dict.fromkeys((NETWORK, TEMPLATE, NOBODY), 0)))[each.by] += 1
+    return {genre: dict(count) for genre, count in by_genre.items()}
