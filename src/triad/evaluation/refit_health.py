@@ -127,8 +127,8 @@ def _calibration_error(task: TaskParams, labels: Floats, scores: Floats) -> floa
         return None
     constant = np.repeat(kind.constant(labels[known], scores.shape[1] if scores.ndim > 1 else 0)[None], known.sum(), 0)
     cases = Cases(labels[known], constant, np.arange(known.sum()), draw(int(known.sum()), 1, 0))
-    of_task = kind.measure(cases, scores[known], is_naive=False, threshold=None)
-    return value(of_task["calibration_error"]) if "calibration_error" in of_task else None
+    measured = kind.measure(cases, scores[known], is_naive=False, threshold=None)
+    return value(measured["calibration_error"]) if "calibration_error" in measured else None
 
 
 def _lists(twin: Side, refitted: Side, most: int, seed: int) -> dict[str, float]:
