@@ -1,11 +1,14 @@
-"""Classes from a picture: an image network transferred to products, against the same heads from scratch. Fashion.
+"""Classes from a picture: an image network transferred to products, and the same heads from scratch. Fashion.
 
-    python benchmarks/pictures.py WEIGHTS.pth [--cache FOLDER] [--parts frozen text delta scratch] [--seeds 1 2 3 4 5]
+    TRIAD_DATASETS=… python benchmarks/pictures.py WEIGHTS.pth [--products 4000] [--shares 0.05 0.2 1] [--final]
 
-Of 12,000 pictures, test is md5(id) mod 5 = 4, validation 3, train the rest. One network with a shared layer learns all
-classes. `frozen` reads vectors of the frozen EfficientNet-lite0 and counts of colours; `text` reads titles beside them
-(words, pairs and letters); `delta` teaches the network's last blocks too; `scratch` is a small convolutional network
-that starts from nothing. `--shares` are shares of train. Intervals: 1,000 resamples of products, of means over seeds.
+Of 12,000 pictures, test is md5(id) mod 5 = 4, validation 3, train the rest. One network with a shared layer learns
+seven classes, as the member `product_network` does (`triad.images.taught`): `frozen` reads EfficientNet-lite0 vectors
+and counts of colours; `delta` and `full` also teach its last blocks; `scratch` reads the same counts and teaches four
+convolutions that start from nothing; `words` is `frozen` with titles. `--products` are drawn once, `--shares` of them a
+seed. Without `--final`, train teaches and validation is shown; with it, both teach and test is shown. Intervals: 1,000
+resamples of products, of means over seeds. Vectors are computed once and kept in `--store`; what a network said is kept
+in `--values` and not asked again.
 """
 
 from __future__ import annotations
@@ -16,28 +19,25 @@ import gzip
 import hashlib
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers, ops
 from sklearn.decomposition import TruncatedSVD
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import f1_score
 
-from triad.images.colours import colours
-from triad.images.decoding import Fault, decode
-from triad.images.encoder import SIZE
-from triad.images.lite import TAPS, folded, network, scaled
-from triad.images.torch_file import load_arrays
+from triad.arrays import Floats, Ints
+from triad.images.encoder import encoder_of
+from triad.images.taught import Heads, Side
+from triad.images.vectors import Vectors
 from triad.text.bags import Bag
 from triad.text.terms import plain
 
 TASKS = ("articleType", "baseColour", "gender", "subCategory", "masterCategory", "season", "usage")
-SHOWN = ("articleType", "baseColour", "gender")
-FIRST = 11
-"""The block from which `delta` teaches: the last stage, of 16 blocks."""
+PARTS = ("scratch", "frozen", "delta", "full", "words")
+DIRECTIONS, RESAMPLES = 128, 1_000
 
 
 class Fashion:
@@ -51,180 +51,97 @@ class Fashion:
             self.rows = [row for row in csv.DictReader(file) if f"{row['id']}.jpg" in names]
         part = np.array([int(hashlib.md5(row["id"].encode()).hexdigest(), 16) % 5 for row in self.rows])
         self.train, self.validation, self.test = (np.flatnonzero(each) for each in (part < 3, part == 3, part == 4))
-        self.label = {}
+        self.label, self.classes = {}, {}
         for task in TASKS:
-            names = sorted({row[task] for row in self.rows})
-            self.label[task] = np.array([names.index(row[task]) for row in self.rows])
+            known = sorted({row[task] for row in self.rows})
+            self.classes[task] = len(known)
+            self.label[task] = np.array([known.index(row[task]) for row in self.rows], np.float64)
 
-    def decoded(self, start: int, stop: int) -> np.ndarray:
-        """(n, SIZE, SIZE, 3) uint8."""
-        made = [decode(self.pictures.read(f"{row['id']}.jpg"), SIZE) for row in self.rows[start:stop]]
-        assert not any(isinstance(each, Fault) for each in made)
-        return np.stack(made)
+    def contents(self, rows: Ints) -> list[bytes]:
+        """Files' bytes."""
+        return [self.pictures.read(f"{self.rows[row]['id']}.jpg") for row in rows]
 
-
-def vectors(data: Fashion, weights: Path, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(n, dim) as `images.encoder: lite0` makes them, and (n, 10, 10, 112) maps of the block before FIRST."""
-    if (cache / "vectors.npy").is_file():
-        return np.load(cache / "vectors.npy"), np.load(cache / "maps.npy", mmap_mode="r")
-    cache.mkdir(parents=True, exist_ok=True)
-    model, made = network(folded(load_arrays(weights)), size=SIZE), []
-    shape = len(data.rows), *model.output["block10"].shape[1:]
-    maps = np.lib.format.open_memmap(cache / "maps.npy", "w+", np.float16, shape)
-    for start in range(0, len(data.rows), 64):
-        pictures = data.decoded(start, start + 64)
-        found = model.predict_on_batch(scaled(pictures.astype(np.float32)))
-        means = [found[name].mean(axis=(1, 2)) for name in (*(f"block{number}" for number in TAPS), "head")]
-        made.append(np.concatenate([*map(_unit, means), colours(pictures)], axis=1))
-        maps[start : start + len(pictures)] = found["block10"]
-    np.save(cache / "vectors.npy", np.concatenate(made))
-    return np.concatenate(made), maps
+    def side(self, rows: Ints, weights: Path, transfer: str, store: Path) -> Side:
+        """What a network reads of `rows`."""
+        encoder = encoder_of(str(weights), "delta" if transfer in ("frozen", "words") else transfer)  # encoded once
+        vectors, _ = Vectors(encoder, store).of(self.contents(rows))
+        assert encoder.maps is not None
+        size = int(np.prod(encoder.maps))
+        maps = None if transfer in ("frozen", "words") else vectors[:, -size:].reshape(-1, *encoder.maps)
+        return Side(vectors[:, :-size], None if maps is None else maps.astype(np.float16))
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+def figures(label: Floats, seeds: list[Floats], rivals: list[Floats] | None) -> dict[str, Any]:
+    """Means over seeds of what each alone gets, with intervals; the gain over `rivals`; what the seeds get together."""
+    right = np.mean([each.argmax(axis=1) == label for each in seeds], axis=0)
+    draws = np.random.default_rng(0).integers(0, len(right), (RESAMPLES, len(right)))
 
+    def held(values: Floats) -> list[float]:
+        return [float(values.mean()), *map(float, np.quantile(values[draws].mean(axis=1), [0.025, 0.975]))]
 
-def standard(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and deviation 1 on train; outliers are cut."""
-    mean, deviation = rows[train].mean(axis=0), rows[train].std(axis=0) + 1e-6
-    return np.clip((rows - mean) / deviation, -6, 6).astype(np.float32)
-
-
-def heads(x: Any, data: Fashion, hidden: int, drop: float) -> dict[str, Any]:
-    """A shared layer, and one head a task."""
-    x = layers.Dropout(drop)(layers.Dense(hidden, activation="relu", name="shared")(x))
-    return {task: layers.Dense(int(data.label[task].max()) + 1, name=task)(x) for task in TASKS}
-
-
-def taught(model: keras.Model, inputs: Any, data: Fashion, rows: np.ndarray, *, epochs: int, rate: float) -> None:
-    """Cross-entropy of all tasks with smoothed labels, a rate that falls as a cosine."""
-    steps = epochs * -(-len(rows) // 128)
-    losses = {task: keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.05) for task in TASKS}
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-2), loss=losses, jit_compile=False)
-    labels = {task: np.eye(each.max() + 1, dtype=np.float32)[each[rows]] for task, each in data.label.items()}
-    held = {name: each[np.sort(rows)] for name, each in inputs.items()}
-    order = np.argsort(np.argsort(rows))  # a memory-mapped array is read in order
-    model.fit({name: each[order] for name, each in held.items()}, labels, batch_size=128, epochs=epochs, verbose=0)
-
-
-def frozen(inputs: dict[str, np.ndarray], data: Fashion, rows: np.ndarray, epochs: int) -> keras.Model:
-    """A head on vectors."""
-    width = inputs["vectors"].shape[1]
-    x = keras.Input((width,), name="vectors")
-    model = keras.Model({"vectors": x}, heads(layers.Dropout(0.3)(x), data, 512, 0.5))
-    taught(model, inputs, data, rows, epochs=epochs, rate=1e-3)
-    return model
-
-
-def delta(inputs: dict[str, np.ndarray], data: Fashion, rows: np.ndarray, epochs: int, weights: Path) -> keras.Model:
-    """The last blocks and a head on them and on the frozen vectors."""
-    last = network(folded(load_arrays(weights)), size=inputs["maps"].shape[1], first=FIRST)
-    maps = keras.Input(inputs["maps"].shape[1:], name="maps")
-    side = keras.Input((inputs["vectors"].shape[1],), name="vectors")
-    seen = layers.GlobalAveragePooling2D()(last(layers.RandomFlip("horizontal")(maps))["head"])
-    x = layers.Concatenate()([layers.Dropout(0.3)(side), layers.Dropout(0.3)(seen)])
-    model = keras.Model({"maps": maps, "vectors": side}, heads(x, data, 512, 0.5))
-    taught(model, inputs, data, rows, epochs=epochs, rate=5e-4)
-    return model
-
-
-def scratch(inputs: dict[str, np.ndarray], data: Fashion, rows: np.ndarray, epochs: int) -> keras.Model:
-    """Four convolutions on the picture at 40 × 40, and the same heads."""
-    x = pictures = keras.Input(inputs["small"].shape[1:], name="small")
-    for filters in (32, 64, 96, 128):
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.MaxPooling2D()(layers.ReLU()(layers.BatchNormalization()(x)))
-    x = layers.Flatten()(x)
-    model = keras.Model({"small": pictures}, heads(layers.Dropout(0.3)(x), data, 512, 0.5))
-    taught(model, inputs, data, rows, epochs=epochs, rate=1e-3)
-    return model
-
-
-def probabilities(model: keras.Model, inputs: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """(n, classes) of each task."""
-    found = model.predict({name: each[rows] for name, each in inputs.items()}, batch_size=256, verbose=0)
-    return {task: np.asarray(ops.softmax(each)) for task, each in found.items()}
-
-
-def figures(data: Fashion, task: str, rows: np.ndarray, seeds: list[np.ndarray]) -> dict[str, float]:
-    """Means over seeds of what each alone gets, the interval of the accuracy, and the accuracy of their mean."""
-    label, chosen = data.label[task][rows], [each.argmax(axis=1) for each in seeds]
-    right = np.mean([each == label for each in chosen], axis=0)
-    draws = np.random.default_rng(0).integers(0, len(right), (1_000, len(right)))
-    low, high = np.quantile(right[draws].mean(axis=1), [0.025, 0.975])
-    known = np.unique(label)
-    return {
-        "accuracy": float(right.mean()),
-        "low": float(low),
-        "high": float(high),
-        "macro_f1": float(
-            np.mean([f1_score(label, each, labels=known, average="macro", zero_division=0) for each in chosen])
-        ),
-        "macro_recall": float(
-            np.mean([recall_score(label, each, labels=known, average="macro", zero_division=0) for each in chosen])
-        ),
-        "together": float((np.mean(seeds, axis=0).argmax(axis=1) == label).mean()),
-    }
+    macro = [
+        f1_score(label, e.argmax(axis=1), labels=np.unique(label), average="macro", zero_division=0) for e in seeds
+    ]
+    told: dict[str, Any] = {"accuracy": held(right), "macro_f1": float(np.mean(macro))}
+    told["together"] = float((np.mean(seeds, axis=0).argmax(axis=1) == label).mean())
+    if rivals is not None:
+        told["above_scratch"] = held(right - np.mean([each.argmax(axis=1) == label for each in rivals], axis=0))
+    return told
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--cache", type=Path, default=Path("runs/pictures"))
-    parser.add_argument("--parts", nargs="+", default=["frozen", "text", "delta", "scratch"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--store", type=Path, default=Path("runs/pictures"))
+    parser.add_argument("--values", type=Path, default=Path("runs/picture_scores"), help="what networks said, kept")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS[:4]), choices=PARTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--products", type=int, default=4_000, help="that teach, at most")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.2, 1.0])
     parser.add_argument("--final", action="store_true", help="teach train and validation, show test; else validation")
     choice = parser.parse_args()
     data = Fashion()
-    made, maps = vectors(data, choice.weights, choice.cache)
     learned = np.concatenate([data.train, data.validation]) if choice.final else data.train
+    learned = np.random.default_rng(0).permutation(learned)[: choice.products]
     judged = data.test if choice.final else data.validation
-    for part in choice.parts:
+    scratch: dict[tuple[float, str], list[Floats]] = {}
+    for part in sorted(choice.parts, key=PARTS.index):
+        known, asked = (data.side(rows, choice.weights, part, choice.store) for rows in (learned, judged))
         for share in choice.shares:
-            seeds: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
+            seeds: dict[str, list[Floats]] = {task: [] for task in TASKS}
             for seed in choice.seeds:
-                keras.utils.set_random_seed(seed)
-                rows = np.random.default_rng(seed).permutation(learned)[: round(share * len(learned))]
-                inputs = {"vectors": standard(made, rows)}
-                if part == "text":
-                    inputs["vectors"] = np.concatenate([inputs["vectors"], _titles(data, rows, seed)], axis=1)
-                if part == "scratch":
-                    inputs = {"small": _small(data, choice.cache)}
-                    model = scratch(inputs, data, rows, choice.epochs)
-                elif part == "delta":
-                    inputs["maps"] = maps
-                    model = delta(inputs, data, rows, max(1, choice.epochs // 4), choice.weights)
-                else:
-                    model = frozen(inputs, data, rows, choice.epochs)
-                for task, each in probabilities(model, inputs, judged).items():
-                    seeds[task].append(each)
+                name = f"{part}-{share}-of-{len(learned)}-seed-{seed}-{'test' if choice.final else 'validation'}.npz"
+                if not (choice.values / name).is_file():
+                    started = time.process_time()
+                    rows = np.random.default_rng(seed).permutation(len(learned))[: round(share * len(learned))]
+                    taught, shown = known.part(rows), asked
+                    if part == "words":
+                        taught, shown = _with_titles(data, (taught, shown), (learned[rows], judged))
+                    labels = {task: each[learned[rows]] for task, each in data.label.items()}
+                    transfer = "frozen" if part == "words" else part
+                    heads = Heads.fit(taught, labels, data.classes, transfer, weights=choice.weights, seed=seed)
+                    scores = heads.predict(shown)
+                    choice.values.mkdir(parents=True, exist_ok=True)
+                    np.savez(choice.values / name, seconds=time.process_time() - started, **scores)
+                with np.load(choice.values / name) as kept:
+                    spent = round(float(kept["seconds"]))
+                    for task in TASKS:
+                        seeds[task].append(kept[task])
             for task in TASKS:
-                found = figures(data, task, judged, seeds[task])
-                print(json.dumps({"part": part, "share": share, "task": task} | found), flush=True)
+                if part == "scratch":
+                    scratch[share, task] = seeds[task]
+                told = figures(data.label[task][judged], seeds[task], scratch.get((share, task)))
+                head = {"part": part, "share": share, "products": round(share * len(learned)), "task": task}
+                print(json.dumps(head | told | {"processor_seconds": spent}), flush=True)
 
 
-def _titles(data: Fashion, rows: np.ndarray, seed: int) -> np.ndarray:
-    """(n, 300) of titles, fitted on `rows`."""
-    said = [plain(row["productDisplayName"]) for row in data.rows]
-    bag = Bag.fit([said[row] for row in rows])
-    matrix = bag.matrix(said)
-    size = min(300, len(rows) - 1)
-    return standard(TruncatedSVD(size, n_iter=2, random_state=seed).fit(matrix[rows]).transform(matrix), rows)
-
-
-def _small(data: Fashion, cache: Path) -> np.ndarray:
-    """(n, 40, 40, 3) between −1 and 1; made once."""
-    if not (cache / "small.npy").is_file():
-        parts = [
-            data.decoded(start, start + 512).reshape(-1, 40, 4, 40, 4, 3).mean(axis=(2, 4))
-            for start in range(0, len(data.rows), 512)
-        ]
-        np.save(cache / "small.npy", (np.concatenate(parts) / 127.5 - 1).astype(np.float16))
-    return np.load(cache / "small.npy")
+def _with_titles(data: Fashion, sides: tuple[Side, Side], rows: tuple[Ints, Ints]) -> list[Side]:
+    """With the main directions of titles, fitted on the first."""
+    said = [[plain(data.rows[row]["productDisplayName"]) for row in each] for each in rows]
+    bag = Bag.fit(said[0])
+    svd = TruncatedSVD(min(DIRECTIONS, len(said[0]) - 1), n_iter=3, random_state=1).fit(bag.matrix(said[0]))
+    parts = [np.asarray(svd.transform(bag.matrix(each)), np.float32) for each in said]
+    return [Side(np.concatenate([side.vector, part], axis=1)) for side, part in zip(sides, parts, strict=True)]
 
 
 if __name__ == "__main__":

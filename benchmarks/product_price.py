@@ -87,7 +87,9 @@ def main() -> None:
     scores = {name: member.score(fusion.products) for name, member in members.items()}
     table = np.column_stack(list(scores.values()))
     weights = kind.convex_weights(table, fusion.label, np.ones(len(fusion.label)))
-    interval = conformal.fit(table @ weights, fusion.label, LEVEL)
+    later = np.column_stack([member.score(validation.products) for member in members.values()])
+    both = np.concatenate([table, later]) @ weights, np.concatenate([fusion.label, validation.label])
+    interval, fewer = conformal.fit(*both, LEVEL), conformal.fit(table @ weights, fusion.label, LEVEL)
     print(
         "weights",
         dict(zip(members, weights.round(3).tolist(), strict=True)),
@@ -101,7 +103,8 @@ def main() -> None:
         alone = {name: member.score(of.products) for name, member in members.items()}
         fused = np.column_stack(list(alone.values())) @ weights
         report(window, alone | {"median": np.full(len(of.label), np.median(train.label)), "fused": fused}, of.label)
-        coverage(interval, fused, of.label)
+        for name, each in (("", interval), (" of fusion alone", fewer)):
+            coverage(each, fused, of.label, name)
 
     if args.test:
         rows = np.flatnonzero((part >= 0) & (part < 3))
@@ -115,7 +118,8 @@ def main() -> None:
         alone = {name: member.score(test.products) for name, member in again.items()}
         fused = np.column_stack(list(alone.values())) @ weights
         report("test, taught again", alone | {"fused": fused}, test.label)
-        coverage(interval, fused, test.label)
+        for name, each in (("", interval), (" of fusion alone", fewer)):
+            coverage(each, fused, test.label, name)
 
 
 def report(window: str, scores: dict[str, Floats], label: Floats) -> None:
@@ -127,13 +131,15 @@ def report(window: str, scores: dict[str, Floats], label: Floats) -> None:
         print(f"{window}: {name} MAE {missed.mean():.4f} [{low:.4f}, {high:.4f}]")
 
 
-def coverage(interval: dict[str, Any], scores: Floats, label: Floats) -> None:
+def coverage(interval: dict[str, Any], scores: Floats, label: Floats, of: str = "") -> None:
     low, high = conformal.bounds(interval, scores)
     inside = (low <= label) & (label <= high)
     third: Ints = conformal.part_of(label, np.quantile(label, [1 / 3, 2 / 3]))
     by = [f"{inside[third == each].mean():.1%}" for each in range(3)]
     width = float(np.median(np.exp(high - low)))
-    print(f"  90 % interval: {inside.mean():.1%}, by price third {', '.join(by)}; median highest/lowest {width:.2f}")
+    print(
+        f"  90 % interval{of}: {inside.mean():.1%}, by price third {', '.join(by)}; median highest/lowest {width:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import threading
@@ -18,6 +20,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from make_workspace import checkout, remove, run, run_stages
+from PIL import Image
 
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
@@ -161,6 +164,58 @@ def test_a_served_model_classes_what_is_sent_and_says_what_it_saw(
     ):
         row = ask(model, image_path=sent, description="\x00 红鞋 🙂" * 500)
         assert why in row["picture"] and 0 < row["category_score"] <= 1
+
+
+def sent(image: Image.Image | bytes, kind: str = "PNG", **options: Any) -> str:
+    """As a request or a table holds a picture itself."""
+    buffer = io.BytesIO(image if isinstance(image, bytes) else b"")
+    if isinstance(image, Image.Image):
+        image.save(buffer, kind, **options)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+RED = Image.new("RGB", (60, 80), (200, 10, 10))
+PICTURES = {
+    "no picture": (sent(b"<html>not found</html>"), "no picture"),
+    "one pixel": (sent(Image.new("RGB", (1, 1))), "shorter than 8 pixels"),
+    "huge": (sent(Image.new("1", (8_000, 8_000))), "larger than 50 million pixels"),
+    "cmyk": (sent(RED.convert("CMYK"), "JPEG"), "read"),
+    "animated": (sent(RED, "GIF", save_all=True, append_images=[RED.transpose(Image.Transpose.ROTATE_180)]), "read"),
+    "none": ("", "there is no file"),
+}
+
+
+def test_every_odd_picture_gets_a_clear_answer_of_the_stage_the_model_and_the_service(
+    model: SimpleNamespace, tables: dict[str, pa.Table]
+) -> None:
+    served: Any = SimpleNamespace(version="1", night=SimpleNamespace(model=model), lock=threading.Lock())
+    app, holder = FastAPI(), cast(Any, SimpleNamespace(now=served))
+    desk.add(app, holder, lambda of, **more: JSONResponse(more))
+    refusals.install(app)
+    odd = [
+        {
+            "item_id": name,
+            "title": "Нержавеющая сковорода",
+            "attributes": '{"Size": "M", "size": "L"}',
+            "image_path": path,
+        }
+        for name, (path, _) in PICTURES.items()
+    ]
+    with TestClient(app) as client:
+        told = client.post("/classify", json={"tables": {"items": odd}})
+        assert told.status_code == 200
+        for row, each in zip(told.json()["rows"], odd, strict=True):
+            assert PICTURES[each["item_id"]][1] in row["picture"], row
+            assert row == ask(model, **{k: v for k, v in each.items() if k != "item_id"}) | {"item_id": row["item_id"]}
+            assert 0 < row["category_score"] <= 1 and row["category"]
+    paths = [path for path, _ in PICTURES.values()] * (len(tables["items"]) // len(PICTURES) + 1)
+    bench, _ = bench_of(tables, image_path=pa.array(paths[: len(tables["items"])]))
+    space = ProductSpace.fit(bench, ("words",))
+    fitted = ProductLinear.fit(bench.data, TASKS, space, {"category": 30.0})  # a night with such pictures goes on
+    vectors, there = space.seen(bench.data, np.arange(len(PICTURES)))
+    assert there[:, 0].tolist() == [float(why == "read") for _, why in PICTURES.values()]
+    assert not vectors[there[:, 0] == 0].any()
+    assert np.isfinite(fitted.predict(bench.data, bench.data.rows("test", "products"))["category"]).all()
 
 
 def test_words_and_patches_each_sum_to_the_class_they_carry_and_are_kept_nowhere(

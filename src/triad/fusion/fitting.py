@@ -72,11 +72,12 @@ def fit_fusion(
 
 
 def _intervals(data: Dataset, fused: Fused, tasks: Mapping[str, TaskParams]) -> dict[str, dict[str, Any]]:
-    """Task whose label asks for one → its interval, of the fusion window, which no member learned from."""
+    """Task whose label asks for one → its interval, of rows which no member learned from."""
     intervals = {}
     for name, task in tasks.items():
         if (level := LABELS[task.label].covers) is not None:
-            rows, label = labelled(data, name, "fusion")
+            parts = [labelled(data, name, split) for split in LABELS[task.label].calibrates]
+            rows, label = (np.concatenate(each) for each in zip(*parts, strict=True))
             scores = fused.predict(data, rows, [name], data.unit_of(name))[name]
             intervals[name] = conformal.fit(scores, label, level)
     return intervals

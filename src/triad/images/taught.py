@@ -42,6 +42,10 @@ class Side:
     vector: Floats
     maps: Floats | None = None
 
+    def part(self, rows: Ints) -> Side:
+        """Of `rows` alone."""
+        return Side(self.vector[rows], None if self.maps is None else self.maps[rows])
+
     def of(self, rows: Ints) -> dict[str, Floats]:
         """The inputs of `rows`."""
         return {"vector": self.vector[rows]} | ({} if self.maps is None else {"maps": self.maps[rows]})

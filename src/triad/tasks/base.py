@@ -121,6 +121,8 @@ class Label(Protocol):
     """What to answer without learning, where that is not the constant of the kind."""
     covers: float | None = None
     """How often the interval that goes with its prediction holds the truth; None: it has no interval."""
+    calibrates: tuple[str, ...] = ("fusion",)
+    """Splits whose rows that interval is fitted on. No member learned of them."""
     cases: str = "customers"
     """What its rows are about, in a merchant's words."""
     question: str

@@ -25,6 +25,10 @@ class ProductPrice(Label):
     slices = ()  # its unit says them
     reads = ()
     covers = 0.9  # never a price without its interval
+    calibrates = (
+        "validation",
+        "fusion",
+    )  # folds of products alike, and few of one: on validation dials alone are chosen
     question = "What does a product like this one cost, from what it is? (log of 1 + cents)"
 
     def make(self, name: str, tasks: Mapping[str, TaskParams], rows: Any, classes: Sequence[str]) -> Floats:
