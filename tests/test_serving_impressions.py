@@ -16,9 +16,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from triad.config.serve import ServeParams
 from triad.errors import TriadError
 from triad.privacy import shown_log
 from triad.schema import EVENTS
+from triad.serving.commands import _log
 from triad.serving.impressions import ImpressionLog, rows
 from triad.sources import shown
 
@@ -110,6 +112,13 @@ def test_a_file_that_cannot_be_begun_or_was_deleted_costs_nothing_but_itself(
     assert shown.read(folder)["item_id"].to_pylist() == ["i4"]
     log.close()
     os.close(other)
+
+
+def test_a_service_that_cannot_write_its_log_says_so_and_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TriadError, match=r"cannot be made: .*\n.*may write to"):
+        _log(ServeParams(log=str(tmp_path / "file" / "log")))
+    assert _log(ServeParams()) is None
 
 
 def test_a_person_is_forgotten_in_files_of_earlier_days(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from triad.config.serve import ServeParams
     from triad.serving.holder import Holder, Place, Served
+    from triad.serving.impressions import ImpressionLog
     from triad.serving.trial import Trial
 
 KEY = "TRIAD_SERVE_KEY"
@@ -126,7 +127,6 @@ def _app() -> Any:
     from triad.serving.customers import Customers
     from triad.serving.guard import LOCAL
     from triad.serving.holder import Holder, Place
-    from triad.serving.impressions import ImpressionLog
     from triad.serving.merchant import Merchant
     from triad.serving.storefront import NEAR, Demo
 
@@ -137,7 +137,7 @@ def _app() -> Any:
     place = Place(params.publish.model, params.publish.alias, params.recommend, lambda: newest(checkout()), tables)
     holder, key = Holder(place.mark, place.load, place.refreshed), os.environ.get(KEY) or None
     customers = Customers(
-        ImpressionLog(Path(chosen.log), chosen.sync, chosen.file_mb << 20) if chosen.log else None,
+        _log(chosen),
         needed_key("ingest.pseudonymise: true").pseudonym if hides else None,
         _trial(chosen, place, holder),
     )
@@ -147,6 +147,22 @@ def _app() -> Any:
     demo = Demo(params.ingest.currency, params.images.folder, merchant, near) if asked["demo"] else None
     hosts = LOCAL if key is None else None
     return make(holder, key=key, poll=asked["poll"], demo=demo, customers=customers, writer=writer, hosts=hosts)
+
+
+def _log(chosen: ServeParams) -> ImpressionLog | None:
+    """Where impressions are written down.
+
+    Raises:
+        TriadError: nothing can be written there.
+    """
+    from triad.errors import TriadError
+    from triad.serving.impressions import ImpressionLog
+
+    try:
+        return ImpressionLog(Path(chosen.log), chosen.sync, chosen.file_mb << 20) if chosen.log else None
+    except OSError as error:
+        mend = "name a folder that the service may write to"
+        raise TriadError(f"cannot be made: {error.strerror}", where=f"serve.log: {chosen.log}", mend=mend) from error
 
 
 def _trial(chosen: ServeParams, place: Place, champion: Holder) -> Trial | None:
