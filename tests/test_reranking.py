@@ -10,11 +10,14 @@ from make_dataset import DAY, START, make_dataset
 from triad.config.fuse import FuseParams
 from triad.config.similarity import SimilarityParams
 from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
+from triad.fusion.company import FADES, SHRINK, Company
 from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
+from triad.fusion.leaning import PRIOR, Groups
 from triad.fusion.reranker import table
 from triad.fusion.signals import Reading, intervals, names, signals
+from triad.fusion.steps import Steps
 from triad.members.chances import Dense
 from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
@@ -97,6 +100,53 @@ def test_signals_are_those_of_the_moment(data) -> None:
     own = np.array([5, 6, 5, 5])
     expected = [(category[own] == category[item]).mean() for item in (5, 6, 8)]
     assert column["own_share_of_category"] == pytest.approx(expected)
+    assert column["own_visits_since"][:2].tolist() == [0, 2] and np.isnan(column["own_visits_since"][2])
+    assert column["own_late_visits"].tolist() == [3, 1, 0]
+    assert np.expm1(column["user_visits"]) == pytest.approx([3] * 3)
+    assert column["user_visit_items"] == pytest.approx([4 / 3] * 3)
+    assert column["user_new_share"] == pytest.approx([2 / 4] * 3)
+    assert column["user_days_over_interval"] == pytest.approx([0.5 / 4] * 3)  # on days 1, 4 and 9
+    assert column["best_place"].tolist() == [2, 1, 3]
+    assert column["log_under_best"] == pytest.approx(np.log([0.05, 1, 0.05]))
+
+
+def test_the_first_takings_of_users_are_counted_apart(data) -> None:
+    kind = data.meta.target_kind
+    one = of_one_user(data, [(1, 5, kind), (2, 6, 0), (3, 5, kind), (4, 6, kind)])
+    day = Log.of(one).day(np.full(2, START + 9 * DAY))
+    assert Log.of(one).taken(np.array([5, 6]), day, 28).tolist() == [2, 1]
+    assert Log.of(one, firsts=True).taken(np.array([5, 6]), day, 28).tolist() == [1, 1]
+    assert Log.of(one, np.zeros(48, int)).taken(np.array([0, 0]), day, 28).tolist() == [3, 3]
+
+
+def test_what_a_customer_leans_to_is_their_share_over_that_of_all(data) -> None:
+    kind, category = data.meta.target_kind, np.asarray(data.items.category)[:, -1]
+    item, other = 5, int(np.flatnonzero(category != category[5])[0])
+    one = of_one_user(data, [(1, item, kind), (2, item, kind), (3, other, kind)])
+    queries = Queries(np.array([0]), np.array([3]), np.array([START + 9 * DAY]))
+    candidates = Candidates(np.zeros(1, int), np.array([item]), 1)
+    log = Log.of(one)
+    shares, fits = Groups(one, log).of(Steps(one, queries), queries, candidates)
+    groups = int(category.max()) + 1
+    usual = (2 + 1) / (3 + groups)
+    assert shares[0] == pytest.approx(np.log(2.5 / 3))
+    assert fits[0] == pytest.approx(np.log((2 + PRIOR * usual) / ((3 + PRIOR) * usual)))
+    assert fits[2] == pytest.approx(np.log(2.5) + fits[0] + fits[1])
+
+
+def test_company_is_that_of_visits_before_the_week(data) -> None:
+    begin = (START // DAY // 7 + 1) * 7 - START // DAY  # days from the start to the next week
+    early, late = begin + 1, begin + 8
+    steps = [(early, 5, 1), (early + 0.1, 6, 1), (early + 1, 5, 1), (late, 5, 1), (late + 0.1, 7, 1)]
+    one = of_one_user(data, steps)
+    queries = Queries(np.array([0]), np.array([3]), np.array([START + int((late - 0.5) * DAY)]))
+    candidates = Candidates(np.zeros(3, int), np.array([5, 6, 7]), 1)
+    last, all_of_them = Company(one).of(Steps(one, queries), queries, candidates)
+    near = 1 / (np.sqrt(2 * 1) + SHRINK)  # of two visits with 5, one with 6; that with 7 is yet to come
+    assert last == pytest.approx([0, near, 0])
+    ages = np.array([6.5, 5.5])  # 6 itself is company of 5
+    assert all_of_them[1] == pytest.approx(near * np.exp2(-ages / FADES).sum())
+    assert all_of_them[0] == pytest.approx(near * np.exp2(-6.4 / FADES)) and all_of_them[2] == 0
 
 
 def test_what_comes_later_changes_no_signal(data) -> None:
@@ -182,7 +232,15 @@ def test_what_brought_an_item_among_the_first_sums_to_its_score(planted, members
     parts = of_order(ranker, queries, chances, np.concatenate([candidates.item, others]))
     assert [sum(part.value for part in each) for each in parts[: len(scores)]] == pytest.approx(scores, abs=1e-6)
     assert not any(parts[len(scores) :]) and len(scores) > 10
-    assert {part.name for each in parts for part in each} <= {"base", "own", "item", "customer", "fit", *told}
+    assert {part.name for each in parts for part in each} <= {
+        "base",
+        "own",
+        "item",
+        "customer",
+        "fit",
+        "members",
+        *told,
+    }
 
 
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:

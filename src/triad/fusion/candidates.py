@@ -61,14 +61,25 @@ class Log:
     items: int
 
     @classmethod
-    def of(cls, data: Dataset) -> Log:
-        """The interactions of `data`."""
-        day = np.asarray(data.streams.time) // DAY
+    def of(cls, data: Dataset, group: Ints | None = None, *, firsts: bool = False) -> Log:
+        """The interactions of `data`.
+
+        Args:
+            group: (n_items,) what stands in an item's place.
+            firsts: only the first time that a user took the item.
+        """
+        streams, size = data.streams, len(data.items.item_id)
+        day = np.asarray(streams.time) // DAY
         first, last = (int(day.min()), int(day.max())) if len(day) else (0, 0)
-        used = np.asarray(data.streams.kind) == data.meta.target_kind
-        days = last - first + 2
-        key = np.sort(np.asarray(data.streams.item, np.int64)[used] * days + day[used] - first)
-        return cls(days, first, key, len(data.items.item_id))
+        item, used = np.asarray(streams.item, np.int64), np.asarray(streams.kind) == data.meta.target_kind
+        if firsts:
+            user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
+            taken = np.flatnonzero(used)
+            used = np.zeros(len(item), bool)
+            used[taken[np.unique((user * size + item)[taken], return_index=True)[1]]] = True
+        days, rows = last - first + 2, item if group is None else np.asarray(group, np.int64)[item]
+        key = np.sort(rows[used] * days + day[used] - first)
+        return cls(days, first, key, size if group is None else int(group.max(initial=0)) + 1)
 
     def day(self, moment: Ints) -> Ints:
         """The day of each moment, from 0; days past the log's end count as the one after it."""

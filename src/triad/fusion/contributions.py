@@ -26,13 +26,13 @@ from triad.fusion.correction import FUSED, SAID, Context, Correction
 from triad.fusion.fused import Fused, Scores
 from triad.fusion.ranker import Ranker
 from triad.fusion.reranker import table
-from triad.fusion.signals import BOTH, ITEM, OWN, USER
+from triad.fusion.signals import BOTH, ITEM, OWN, TOGETHER, USER
 from triad.kinds import KINDS
 from triad.members.chances import Chances
 from triad.statistics.solving import inside
 
 BASE, LIMIT, MIXING, CONTEXT = "base", "limit", "mixing", "context"
-GROUPS = {"own": OWN, "item": ITEM, "customer": USER, "fit": BOTH}
+GROUPS = {"own": OWN, "item": ITEM, "customer": USER, "fit": BOTH, "members": TOGETHER}
 """What columns of the re-ranker tell of; the others are what members say."""
 
 

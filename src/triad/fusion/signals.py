@@ -3,10 +3,11 @@
 | from | columns |
 |---|---|
 | each member | log of its probability, place among the candidates |
-| the user's own history of the item | times, old ones fading, share of visits, days since, also over what is usual |
-| the item | times taken over 1, 7, 28, 90 days to the day before, trend, age, price, how long until it is taken again |
-| the user | interactions, days since the last one, distinct items |
-| both | price over the mean price of the history; share of the history in the item's categories and brand |
+| all members | the best place, places taken together, log probabilities under the list's highest |
+| the user's own history of the item | times, old ones fading, visits and days since, also over what is usual |
+| the item | times taken over 1, 7, 28, 90 days to the day before, by new customers, trend, age, price, when due again |
+| the user | interactions, visits and what they hold, how much of it is new, days since the last, over what is usual |
+| both | price over the history's; share and lift of the item's categories and brand; what is taken with the last ones |
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.fusion.candidates import Candidates, Log, Queries, steps_before
+from triad.fusion import company, leaning, rhythm
+from triad.fusion.candidates import Candidates, Log, Queries
+from triad.fusion.company import Company
+from triad.fusion.leaning import Groups
+from triad.fusion.steps import Steps, distinct, places_in
 from triad.members.history import DAY
 
-LONGEST = 2_500
-"""Last interactions of a user that are read."""
 HALF_LIVES = (3.0, 14.0, 60.0, 240.0)
 """Days after which an interaction counts half."""
 WINDOWS = (1, 7, 28, 90)
@@ -31,10 +34,14 @@ FEW = 5
 """Intervals an item needs for a typical one of its own."""
 
 OWN = ("own_times", *(f"own_fading_{int(days)}d" for days in HALF_LIVES), "own_share_of_visits", "own_days_since")
-OWN = (*OWN, "own_days_over_interval", "days_over_item_interval", "own_last_kind")
+OWN = (*OWN, "own_days_over_interval", "days_over_item_interval", "own_last_kind", *rhythm.OWN)
+FIRSTS = (7, 28)
 ITEM = (*(f"item_times_{days}d" for days in WINDOWS), "item_trend", "item_age_days", "item_price", "item_interval")
-USER = ("user_interactions", "user_days_since", "user_items")
+ITEM = (*ITEM, *(f"item_firsts_{days}d" for days in FIRSTS), "item_again_share", *leaning.ITEM)
+USER = ("user_interactions", "user_days_since", "user_items", *rhythm.USER)
 BOTH = ("price_over_own", "own_share_of_category", "own_share_of_broad_category", "own_share_of_brand")
+BOTH = (*BOTH, *leaning.BOTH, *company.BOTH)
+TOGETHER = ("best_place", "places", "log_under_best")
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,21 @@ class Reading:
 
     data: Dataset
     log: Log
+    firsts: Log
     interval: Floats  # (n_items,) `intervals`
+    groups: Groups
+    company: Company
 
     @classmethod
     def of(cls, data: Dataset) -> Reading:
         """Of the interactions of `data`."""
-        return cls(data, Log.of(data), intervals(data))
+        log = Log.of(data)
+        return cls(data, log, Log.of(data, firsts=True), intervals(data), Groups(data, log), Company(data))
 
 
 def names(members: Sequence[str]) -> tuple[str, ...]:
     """The columns of `signals`, in order."""
-    return (*(f"{part}_{name}" for name in members for part in ("log", "place")), *OWN, *ITEM, *USER, *BOTH)
+    return (*(f"{part}_{name}" for name in members for part in ("log", "place")), *TOGETHER, *OWN, *ITEM, *USER, *BOTH)
 
 
 def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: Mapping[str, Floats]) -> Floats:
@@ -63,11 +74,16 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
         scores: member → (p,) probabilities.
     """
     data, log, interval = reading.data, reading.log, reading.interval
-    query, item, steps = candidates.query, candidates.item, _Steps(data, queries)
+    query, item, steps = candidates.query, candidates.item, Steps(data, queries)
     columns: list[Floats] = []
+    places, logs = [], []
     for chance in scores.values():
-        columns += [np.log(np.maximum(chance, 1e-12)), _places(candidates, chance).astype(np.float64)]
+        logs.append(np.log(np.maximum(chance, 1e-12)))
+        places.append(_places(candidates, chance).astype(np.float64))
+        columns += [logs[-1], places[-1]]
+    columns += _together(candidates, logs, places)
     columns += _of_history(steps, queries, candidates, interval)
+    columns += rhythm.of_pairs(steps, candidates)
     day = log.day(queries.moment)[query]
     times = [log.taken(item, day, over) for over in WINDOWS]
     columns += [np.asarray(np.log1p(t)) for t in times]
@@ -75,8 +91,24 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     age = (queries.moment[query] - np.asarray(data.items.available_from)[item]) / DAY
     columns += [_coarse(age), _coarse(np.expm1(np.asarray(data.items.log_price, np.float64))[item])]
     columns.append(_coarse(interval[item]))
-    columns += _of_both(data, steps, queries, candidates)
+    columns += [np.asarray(np.log1p(reading.firsts.taken(item, day, over))) for over in FIRSTS]
+    columns.append(1 - (reading.firsts.taken(item, day, WINDOWS[-1]) + 1) / (times[-1] + 1))
+    shares, leanings = reading.groups.of(steps, queries, candidates)
+    columns += shares
+    user, both = _of_both(data, steps, queries, candidates)
+    columns += [*user, *(each[query] for each in rhythm.of_users(steps, queries)), *both, *leanings]
+    columns += reading.company.of(steps, queries, candidates)
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+
+
+def _together(candidates: Candidates, logs: list[Floats], places: list[Floats]) -> list[Floats]:
+    """The columns `TOGETHER`: reciprocal ranks sum as in Cormack 2009 (doi:10.1145/1571941.1572114)."""
+    under = np.zeros(len(candidates.item))
+    for log in logs:
+        highest = np.full(candidates.queries, -np.inf)
+        np.maximum.at(highest, candidates.query, log)
+        under += log - highest[candidates.query]
+    return [np.min(places, axis=0), np.sum([1 / (60 + place) for place in places], axis=0), under / len(logs)]
 
 
 def intervals(data: Dataset) -> Floats:
@@ -118,11 +150,10 @@ def _places(candidates: Candidates, chance: Floats) -> Ints:
     return place[candidates.query, nth]
 
 
-def _of_history(steps: _Steps, queries: Queries, candidates: Candidates, interval: Floats) -> list[Floats]:
+def _of_history(steps: Steps, queries: Queries, candidates: Candidates, interval: Floats) -> list[Floats]:
     """The columns `OWN`."""
-    size = len(interval)
-    pair, index = np.unique(steps.query * size + steps.item, return_inverse=True)
-    at, known = _places_in(pair, candidates.query * size + candidates.item)
+    pair, index = steps.pairs
+    at, known = places_in(pair, candidates.query * steps.size + candidates.item)
     age = (queries.moment[steps.query] - steps.time) / DAY
 
     def of(values: Floats | Ints, empty: float = 0.0) -> Floats:
@@ -130,12 +161,12 @@ def _of_history(steps: _Steps, queries: Queries, candidates: Candidates, interva
 
     columns = [np.log1p(of(np.bincount(index, np.ones(len(index)), minlength=len(pair))))]
     columns += [of(np.bincount(index, np.exp2(-age / days), minlength=len(pair))) for days in HALF_LIVES]
-    days = (steps.time // DAY).astype(np.int64)
+    days = steps.day
     last, first = np.full(len(pair), -1), np.full(len(pair), np.iinfo(np.int64).max)
     np.maximum.at(last, index, np.arange(len(index)))
     np.minimum.at(first, index, days)
-    visits = _distinct(index, days, len(pair))
-    visited = _distinct(steps.query, days, len(queries))
+    visits = distinct(index, days, len(pair))
+    visited = distinct(steps.query, days, len(queries))
     since = age[last]
     with np.errstate(divide="ignore", invalid="ignore"):
         usual = np.where(visits > 1, (days[last] - first) / (visits - 1), np.nan)
@@ -147,49 +178,25 @@ def _of_history(steps: _Steps, queries: Queries, candidates: Candidates, interva
     return columns
 
 
-def _of_both(data: Dataset, steps: _Steps, queries: Queries, candidates: Candidates) -> list[Floats]:
-    """The columns `USER` and `BOTH`."""
+def _of_both(
+    data: Dataset, steps: Steps, queries: Queries, candidates: Candidates
+) -> tuple[list[Floats], list[Floats]]:
+    """The first columns of `USER` and of `BOTH`."""
     query, item = candidates.query, candidates.item
     count = np.bincount(steps.query, minlength=len(queries))
     last = np.full(len(queries), np.iinfo(np.int64).min)
     np.maximum.at(last, steps.query, steps.time)
     since = np.where(count > 0, (queries.moment - last) / DAY, np.nan)
-    distinct = _distinct(steps.query, steps.item, len(queries))
+    items = distinct(steps.query, steps.item, len(queries))
     price = np.asarray(data.items.log_price, np.float64)
     with np.errstate(invalid="ignore"):
         mean = np.bincount(steps.query, price[steps.item], minlength=len(queries)) / count
-    columns: list[Floats] = [np.log1p(queries.history[query]), since[query], distinct[query]]
-    columns.append(price[item] - mean[query])
+    user: list[Floats] = [np.log1p(queries.history[query]), since[query], items[query]]
+    columns = [price[item] - mean[query]]
     category = np.asarray(data.items.category)
     for group in (category[:, -1], category[:, 0], np.asarray(data.items.brand)):
         size = int(group.max(initial=0)) + 1
         key, times = np.unique(steps.query * size + group[steps.item], return_counts=True)
-        at, known = _places_in(key, query * size + group[item])
+        at, known = places_in(key, query * size + group[item])
         columns.append(np.where(known, np.append(times, 0)[at], 0) / np.maximum(count[query], 1))
-    return columns
-
-
-class _Steps:
-    """(n,) the interactions before each query, oldest first."""
-
-    def __init__(self, data: Dataset, queries: Queries) -> None:
-        self.query, step = steps_before(data, queries, LONGEST)
-        streams = data.streams
-        self.item, self.time, self.kind = (
-            np.asarray(part)[step] for part in (streams.item, streams.time, streams.kind)
-        )
-
-
-def _distinct(group: Ints, value: Ints, groups: int) -> Floats:
-    """(groups,) how many different values each group has."""
-    least = value.min(initial=0)
-    span = int(value.max(initial=0)) - least + 1
-    return np.bincount(np.unique(group * span + value - least) // span, minlength=groups).astype(np.float64)
-
-
-def _places_in(sorted_keys: Ints, keys: Ints) -> tuple[Ints, np.ndarray]:
-    """(n,) the place of each key, and whether it is there."""
-    at = np.searchsorted(sorted_keys, keys)
-    if not len(sorted_keys):
-        return at, np.zeros(len(keys), bool)
-    return at, sorted_keys[np.minimum(at, len(sorted_keys) - 1)] == keys
+    return user, columns

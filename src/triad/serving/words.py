@@ -21,6 +21,7 @@ WORDS = {
     "item": "how the item has sold lately, its age and price",
     "customer": "how active this customer is",
     "fit": "how it fits the categories, brands and prices of this customer",
+    "members": "how far the models agree on it",
     "finetune": "the network that reads the customer's whole history",
     "pretrain": "what usually comes next after such a history",
     "trees": "the customer's habits, the item's record and its price",
