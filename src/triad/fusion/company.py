@@ -63,7 +63,7 @@ class Company:
         start, visit = steps.visits
         last = visit >= (start[1:] - 1)[steps.query]
         fading = np.exp2(-(queries.moment[steps.query] - steps.time) / DAY / FADES)
-        columns = [np.zeros(len(candidates.item)), np.zeros(len(candidates.item))]
+        columns: list[Floats] = [np.zeros(len(candidates.item)) for _ in BOTH]
         week = queries.moment // DAY // WEEK
         shape = (len(queries), self._size)
         for each in np.unique(week):

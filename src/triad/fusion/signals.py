@@ -33,14 +33,22 @@ WINDOWS = (1, 7, 28, 90)
 FEW = 5
 """Intervals an item needs for a typical one of its own."""
 
-OWN = ("own_times", *(f"own_fading_{int(days)}d" for days in HALF_LIVES), "own_share_of_visits", "own_days_since")
-OWN = (*OWN, "own_days_over_interval", "days_over_item_interval", "own_last_kind", *rhythm.OWN)
 FIRSTS = (7, 28)
-ITEM = (*(f"item_times_{days}d" for days in WINDOWS), "item_trend", "item_age_days", "item_price", "item_interval")
-ITEM = (*ITEM, *(f"item_firsts_{days}d" for days in FIRSTS), "item_again_share", *leaning.ITEM)
-USER = ("user_interactions", "user_days_since", "user_items", *rhythm.USER)
-BOTH = ("price_over_own", "own_share_of_category", "own_share_of_broad_category", "own_share_of_brand")
-BOTH = (*BOTH, *leaning.BOTH, *company.BOTH)
+"""Days over which first takings of an item are counted."""
+
+OWN: tuple[str, ...] = (
+    *("own_times", *(f"own_fading_{int(days)}d" for days in HALF_LIVES), "own_share_of_visits", "own_days_since"),
+    *("own_days_over_interval", "days_over_item_interval", "own_last_kind", *rhythm.OWN),
+)
+ITEM: tuple[str, ...] = (
+    *(*(f"item_times_{days}d" for days in WINDOWS), "item_trend", "item_age_days", "item_price", "item_interval"),
+    *(*(f"item_firsts_{days}d" for days in FIRSTS), "item_again_share", *leaning.ITEM),
+)
+USER: tuple[str, ...] = ("user_interactions", "user_days_since", "user_items", *rhythm.USER)
+BOTH: tuple[str, ...] = (
+    *("price_over_own", "own_share_of_category", "own_share_of_broad_category", "own_share_of_brand"),
+    *(*leaning.BOTH, *company.BOTH),
+)
 TOGETHER = ("best_place", "places", "log_under_best")
 
 
@@ -76,7 +84,8 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     data, log, interval = reading.data, reading.log, reading.interval
     query, item, steps = candidates.query, candidates.item, Steps(data, queries)
     columns: list[Floats] = []
-    places, logs = [], []
+    places: list[Floats] = []
+    logs: list[Floats] = []
     for chance in scores.values():
         logs.append(np.log(np.maximum(chance, 1e-12)))
         places.append(_places(candidates, chance).astype(np.float64))
@@ -192,7 +201,7 @@ def _of_both(
     with np.errstate(invalid="ignore"):
         mean = np.bincount(steps.query, price[steps.item], minlength=len(queries)) / count
     user: list[Floats] = [np.log1p(queries.history[query]), since[query], items[query]]
-    columns = [price[item] - mean[query]]
+    columns: list[Floats] = [price[item] - mean[query]]
     category = np.asarray(data.items.category)
     for group in (category[:, -1], category[:, 0], np.asarray(data.items.brand)):
         size = int(group.max(initial=0)) + 1
