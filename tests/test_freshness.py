@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from triad.tables import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import freshness
+import light_health
 import rolling
 
 AS_OF = END - timedelta(days=3)
@@ -97,3 +99,27 @@ def test_the_shelf_ends_with_the_days() -> None:
 def test_a_form_names_the_dials_of_refit() -> None:
     assert freshness.dials("anew") == {"networks": "anew"}
     assert freshness.dials("continue:epochs=2,rate=1.0") == {"networks": "continue", "epochs": 2, "rate": 1.0}
+
+
+def test_light_nights_go_on_from_the_last_full_one(tmp_path: Path) -> None:
+    shape = {"size": "tiny", "online_retail": False, "set": [], "tasks": ["next"], "horizon": 2}
+    asked = Namespace(days=5, full_every=3, **shape)
+    nights = freshness.nights_of(asked, 7, tmp_path)
+    assert [night.number for night in nights] == [0, 1, 2, 0, 1]
+    assert [night.base for night in nights] == [nights[place].folder for place in (0, 0, 0, 3, 3)]
+    days = [night.params.ingest.as_of for night in nights]
+    assert days == [days[0] + timedelta(days=2 * step) for step in range(5)]
+    assert {night.params.ingest.window_days for night in nights} == {nights[0].params.ingest.window_days}
+    assert list(nights[0].params.tasks) == ["next"] and "finetune" not in nights[0].params.fuse.members
+
+
+@pytest.mark.parametrize("name", light_health.SPOILT)
+def test_a_spoilt_night_differs_in_its_newest_days_alone(name: str) -> None:
+    tables = make_tables()
+    spoil, dials = light_health.SPOILT[name]
+    spoilt = spoil(dict(tables), FIRST)
+    old, new = (pc.less(each["events"]["occurred_at"].cast(pa.int64()), FIRST) for each in (tables, spoilt))
+    assert spoilt["events"].filter(new).equals(tables["events"].filter(old))
+    assert spoilt["events"].equals(tables["events"]) == (light_health.unchanged is spoil)
+    assert spoilt["events"].schema == tables["events"].schema
+    assert not dials or set(dials) == {"pretrain", "finetune"}
