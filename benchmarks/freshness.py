@@ -15,8 +15,9 @@ conversion. UCI Online Retail goes by weeks, and is asked for the next item alon
 
 Items are new where their first event lies in as many days as are held out, or later. Differences to the twin are
 paired: 95 % intervals of a bootstrap over a shop's users, all days pooled and shops averaged, and Student's over the
-origins. A folder made by the pipeline (`--workspaces`) is taken as the first night. A shop's figures are written to
-`<seed>/figures.json`; a second call goes on where the first was killed.
+origins. A workspace of the pipeline (`--workspaces`) costs least: its evaluated model is the twin, and the mornings are
+those of its test days, which the twin never saw. A shop's figures are written to `<seed>/figures.json`; a second call
+goes on where the first was killed.
 """
 
 from __future__ import annotations
@@ -68,35 +69,38 @@ SLICES: dict[str, Slice] = {
 
 def nights_of(asked: argparse.Namespace, seed: int | Path, root: Path) -> list[Night]:
     """A shop's nights, in order."""
-    params = first_night(asked, seed)
-    horizon, folder = asked.horizon, root / (f"{seed}" if isinstance(seed, int) else seed.name)
     made: list[Night] = []
-    for step in range(asked.days):
-        tonight = at_origin(params, step * horizon, params.ingest.source == "files")
+    folder = root / (f"{seed}" if isinstance(seed, int) else seed.name)
+    for step, params in enumerate(origins_of(asked, seed)):
         number = step % asked.full_every
-        place = folder / f"{tonight.ingest.as_of}"
-        made.append(Night(place, made[step - number].folder if number else place, tonight, number))
+        place = folder / f"{params.ingest.as_of}"
+        start = made[step - number].folder if number else place
+        made.append(Night(place, seed if isinstance(seed, Path) else start, start, params, number))
     return made
 
 
-def run_shop(nights: Sequence[Night], horizon: int, forms: Mapping[str, Mapping], first: Path | None) -> None:
+def origins_of(asked: argparse.Namespace, seed: int | Path) -> list[Params]:
+    """The params of each morning: of a workspace those of its test days; of Online Retail the last ones of its log."""
+    if isinstance(seed, Path):
+        params = load(seed / "params.yaml")
+        first, days = (
+            -params.features.split_days.test,
+            min(asked.days, params.features.split_days.test // asked.horizon),
+        )
+    else:
+        params, days = shop(asked, seed), asked.days
+        first = -days * asked.horizon if asked.online_retail else 0
+    is_file = params.ingest.source == "files"
+    return [at_origin(params, first + step * asked.horizon, is_file) for step in range(days)]
+
+
+def run_shop(nights: Sequence[Night], horizon: int, forms: Mapping[str, Mapping]) -> None:
     """All nights of a shop that are not done, in this process."""
-    if first is not None:
-        taken(first, nights[0].folder)
     for night in nights:
         began = time.monotonic()
         if not all((night.folder / f"{form}.npz").is_file() for form in (TWIN, *forms)):
             rolling.make(night, horizon, forms)
             print(f"{night.folder.parent.name}, {night.folder.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-
-
-def taken(workspace: Path, folder: Path) -> None:
-    """What the pipeline made in `workspace`, as the first night of `folder`."""
-    for name in ("validate/tables", *rolling.MADE):
-        source, place = workspace / "artifacts" / name, folder / "artifacts" / name
-        if source.is_dir() and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(source)
 
 
 def check_same_rows(twin: Answers, answers: Answers, form: str) -> None:
@@ -240,10 +244,8 @@ def change(dial: str) -> dict:
     return overlay
 
 
-def first_night(asked: argparse.Namespace, seed: int | Path) -> Params:
-    """The parameters of a shop's first night; the last week of Online Retail's log is answered last."""
-    if isinstance(seed, Path):
-        return load(seed / "params.yaml")
+def shop(asked: argparse.Namespace, seed: int) -> Params:
+    """A shop's parameters."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     own = {"ingest": {"simulated": {"size": asked.size, "seed": seed}}}
     if asked.online_retail:
@@ -256,8 +258,7 @@ def first_night(asked: argparse.Namespace, seed: int | Path) -> Params:
         values["fuse"]["members"] = [name for name in members if "Retriever" in RECIPES[name].protocols]
     if values["recommend"]["order_by"] not in asked.tasks:
         values["recommend"]["order_by"] = None
-    params = parse(values, "benchmark")
-    return at_origin(params, -asked.days * asked.horizon, True) if asked.online_retail else params
+    return parse(values, "benchmark")
 
 
 def at_origin(params: Params, days: int, first_day: bool) -> Params:
@@ -312,18 +313,19 @@ def main() -> None:
     tasks: dict[str, str] = {}
     for seed in [each.resolve() for each in asked.workspaces] or asked.seeds:
         nights = nights_of(asked, seed, root)
-        place, first = nights[0].folder.parent, seed if isinstance(seed, Path) else None
+        place = nights[0].folder.parent
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # none inherits another's memory
-            pool.submit(run_shop, nights, asked.horizon, forms, first).result()
+            pool.submit(run_shop, nights, asked.horizon, forms).result()
         origins = [answered(night, asked.forms) for night in nights]
         of_params = nights[0].params.tasks
         tasks = {name: task.kind for name, task in of_params.items() if f"{name}.score" in origins[0][TWIN]}
         shops[place.name], of_shops[place.name] = origins, figures(origins, tasks, (TWIN, *forms))
         written(of_shops[place.name], place / "figures.json")
-    shown = "UCI Online Retail" if asked.online_retail else asked.size
+    shown = "workspaces" if asked.workspaces else "UCI Online Retail" if asked.online_retail else asked.size
+    count = max(map(len, shops.values()))
     print(
-        f"{shown}, {', '.join(shops)}: {asked.days} origins each, one in {asked.full_every} full, horizon "
-        f"{asked.horizon} d, {os.cpu_count()} cores, Python {platform.python_version()}; 95 % intervals"
+        f"{shown}, {', '.join(shops)}: {count} origins each, one in {asked.full_every} full, "
+        f"horizon {asked.horizon} d, {os.cpu_count()} cores, Python {platform.python_version()}; 95 % intervals"
     )
     for form in forms:
         seconds = [float(each[form]["seconds"]) for origins in shops.values() for each in origins]

@@ -116,14 +116,14 @@ def again(night: Night, form: str, name: str, folder: Path) -> Mapping:
     params = night.params.model_copy(
         update={part: getattr(night.params, part).model_copy(update=dict(to)) for part, to in dials.items()}
     )
-    rolling.refit(Night(folder, night.base, params, night.number), form, {})
+    rolling.refit(Night(folder, night.base, night.start, params, night.number), form, {})
     return json.loads((folder / "refitted" / form / "health.json").read_text())
 
 
 def since_of(night: Night) -> int:
-    """µs, the first moment that the full night had not learned."""
-    day = np.datetime64(night.params.ingest.as_of.isoformat()) - night.number
-    return int(day.astype("datetime64[us]").astype(np.int64))
+    """µs, the first moment that what it goes on from had not learned."""
+    first = rolling.load_night(night.start).params.ingest.as_of
+    return int(np.datetime64(first.isoformat(), "us").astype(np.int64))
 
 
 def main() -> None:

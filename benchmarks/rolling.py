@@ -1,7 +1,8 @@
 """Nights of a shop, one after another, and what each night's models answer of the days that follow it.
 
 A full night runs the stages up to `fuse` from nothing, but for `validate`: no row is set aside; then `refit`. A light
-night goes on from the last full one, as the stage `refit` does in the product. All lie below one folder, so that a
+night goes on from the last full one, as the stage `refit` does in the product. Or a workspace of the pipeline is the
+evaluated model, and the nights are those of its test days, which it never saw. All lie below one folder, so that a
 killed run goes on. What nights are worth is measured elsewhere (`freshness.py`).
 """
 
@@ -48,10 +49,11 @@ the share of the first ten places that new items have."""
 
 @dataclass(frozen=True)
 class Night:
-    """One night of a shop: its folder, and the folder of the full night that it goes on from."""
+    """One night of a shop."""
 
     folder: Path
-    base: Path
+    base: Path  # the folder with the evaluated model; the night's own, if it is to be made here
+    start: Path  # the folder of the night whose refitted model this one goes on from; its own: from the evaluated one
     params: Params
     number: int  # nights since that full one, 0 for itself
 
@@ -65,7 +67,8 @@ class Night:
 def load_night(folder: Path) -> Night:
     """The night that `make` made in `folder`."""
     told = json.loads((folder / NIGHT).read_text())
-    return Night(folder, folder.parent / told["base"], parse(told["params"], str(folder)), told["number"])
+    params = parse(told["params"], str(folder))
+    return Night(folder, Path(told["base"]), Path(told["start"]), params, told["number"])
 
 
 def run_stage(name: str, params: Params) -> None:
@@ -83,14 +86,14 @@ def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
     from triad.training.runtime import settle
 
     night.folder.mkdir(parents=True, exist_ok=True)
-    params = json.loads(night.params.model_dump_json(by_alias=True))
-    told = {"base": night.base.name, "number": night.number, "params": params}
+    params = json.loads(night.params.model_dump_json(by_alias=True, exclude_defaults=True))
+    told = {"base": str(night.base), "start": str(night.start), "number": night.number, "params": params}
     (night.folder / NIGHT).write_text(json.dumps(told))
     os.chdir(night.folder)
     settle(night.params.runtime, night.params.refit.seed)  # before the members answer
     _tables(night.params)
-    if not night.number:
-        _full(night.params)
+    if night.base == night.folder:
+        full(night.params)
     tables, asked = None, {TWIN: dict[str, Any]()} | {form: dict(dials) for form, dials in forms.items()}
     for form, dials in asked.items():
         target, place = Path(f"{form}.npz"), Path("refitted") / form
@@ -101,7 +104,7 @@ def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
             state, fuse = night.base / ARTIFACTS / "features" / "state", night.base / ARTIFACTS / "fuse"
         else:
             if form == LEFT:
-                place = night.base / "refitted" / next(iter(forms))
+                place = night.start / "refitted" / next(iter(forms))
             if not place.is_dir():
                 refit(night, form, dials)
             state, fuse = place / "state", place / "fuse"
@@ -122,7 +125,7 @@ def _tables(params: Params) -> None:
         INGESTED.rename(TABLES)
 
 
-def _full(params: Params) -> None:
+def full(params: Params) -> None:
     """The stages up to `fuse`, each unless it is done, or no member is of it."""
     from triad.artifacts import ARTIFACTS
     from triad.members.registry import of_use
@@ -135,17 +138,24 @@ def _full(params: Params) -> None:
 
 
 def refit(night: Night, form: str, dials: Mapping) -> None:
-    """`refitted/<form>`: of a full night its own; of a light one what goes on from the full one's."""
+    """`refitted/<form>`: a full night's own; else what goes on from the evaluated model, or from an earlier refit."""
     from triad.artifacts import ARTIFACTS
     from triad.features.champion import FUSE, REFIT, STATE
 
-    changes: dict[str, Any] = {"refit": night.params.refit.model_copy(update=dict(dials))}
-    if night.number:
+    refit, made = night.params.refit.model_copy(update=dict(dials)), night.base / ARTIFACTS
+    changes: dict[str, Any] = {"refit": refit}
+    if night.base != night.folder:
         changes["retraining"] = night.params.retraining.model_copy(update={"night": "light"})
-        champion, made = ARTIFACTS / "champion", night.base / ARTIFACTS
+        champion = ARTIFACTS / "champion"
         shutil.rmtree(champion, ignore_errors=True)
         champion.mkdir(parents=True)
-        parts = {STATE: made / "features" / "state", FUSE: made / "fuse", REFIT: night.base / "refitted" / form}
+        parts = {STATE: made / "features" / "state", FUSE: made / "fuse", REFIT: night.start / "refitted" / form}
+        if night.start == night.folder:
+            changes["refit"] = refit.model_copy(update={"light_keeps": ()})  # as a full night does
+            del parts[REFIT]
+            taught = {"state": parts[STATE], "fuse": parts[FUSE], "pretrain": made / "pretrain"}
+            parts |= {f"{REFIT}/{name}": part for name, part in taught.items()}
+            (champion / REFIT).mkdir()
         for name, part in parts.items():
             (champion / name).symlink_to(part)
     run_stage("refit", night.params.model_copy(update=changes))
