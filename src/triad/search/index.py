@@ -17,7 +17,7 @@ FROM = 200_000
 """Products from which on vectors are looked for by the index."""
 FOUND = 256
 """Products that it names for a query."""
-LOOKED = 48
+LOOKED = 96
 """Groups that a query looks through, of twice the square root of the number of products."""
 
 
