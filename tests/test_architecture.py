@@ -132,6 +132,16 @@ def test_pyproject_declares_what_is_imported() -> None:
         assert any(owner in declared or "apache-airflow" in owner for owner in owners), f"pyproject.toml lacks {name}"
 
 
+def test_each_library_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    names = {re.match(r"[\w.-]+", line)[0].lower() for line in lines} - {"triad"}
+    short = {re.sub(r"^(apache-airflow-providers|types|pytest)-|-stubs$", "", name).replace("-", " ") for name in names}
+    text = (ROOT / "docs" / "decisions.md").read_text().lower().replace("-", " ")
+    reasons = text[: text.index("## shape")]
+    assert not {name for name in short if name not in reasons}, "docs/decisions.md says why each library is there"
+
+
 def test_the_pipeline_lists_the_stages_in_order() -> None:
     assert tuple(PIPELINE) == STAGES
 
@@ -236,6 +246,14 @@ def test_packages_depend_in_one_direction(package: str) -> None:
 def test_no_deep_learning_framework_where_none_is_needed(package: str) -> None:
     for path in (SOURCE / "triad" / package).rglob("*.py"):
         assert not {name.split(".")[0] for name in imports(path)} & FRAMEWORKS, path
+
+
+def test_the_design_names_every_package() -> None:
+    text = (ROOT / "docs" / "design.md").read_text()
+    table = text[text.index("| Package |") : text.index("Dependencies between packages")]
+    packages = {path.parent.name for path in (SOURCE / "triad").glob("*/__init__.py")} | set(LAYERS)
+    missing = {name for name in packages if f"`{name}`" not in table}
+    assert not missing and set(LAYERS) <= packages
 
 
 EQUALITY = ast.Eq | ast.NotEq | ast.In | ast.NotIn

@@ -20,7 +20,6 @@ from triad.members.history import LONGEST, Look, States, item_weights, pick, sea
 from triad.members.nearest import Near, Nearest
 from triad.statistics.weights import mixture_weights
 
-SOURCES = ("again", "neighbours", "closeness", "popularity")
 POWERS = (0.5, 0.75, 1.0, 1.5)
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
 
