@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from triad.sources.cells import literal, quote
 from triad.sources.clock import Bounds
-from triad.sources.lakes import Version, chosen, explained
+from triad.sources.lake_version import Version, chosen, explained
 
 _NO, _BAD = (TableNotFoundError,), (DeltaError, OSError, ValueError)
 

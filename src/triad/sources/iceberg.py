@@ -14,7 +14,7 @@ from pyiceberg.table import StaticTable
 
 from triad.errors import TriadError
 from triad.sources.clock import Bounds
-from triad.sources.lakes import Version, chosen, explained
+from triad.sources.lake_version import Version, chosen, explained
 
 _NO = (exceptions.NoSuchTableError, exceptions.NoSuchNamespaceError, exceptions.NoSuchIdentifierError)
 _BAD = (

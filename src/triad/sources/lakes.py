@@ -5,35 +5,10 @@ Both readers are optional (the extra `lakes`). A version never changes, whoever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-
 from triad.errors import TriadError
 from triad.redaction import masked, shown_path
-from triad.sources.base import no_column
-from triad.sources.clock import Bounds
 from triad.sources.places import expanded
 from triad.sources.relations import Relation
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version of a table, which no writer changes."""
-
-    name: str
-    where: str
-    table: Any
-
-    @property
-    def identity(self) -> str:
-        return self.name
-
-    def days(self, bounds: Bounds, changed_at: str | None) -> None:
-        """These readers do not tell."""
 
 
 def lake(path: str, form: str, where: str) -> Relation:
@@ -55,34 +30,3 @@ def lake(path: str, form: str, where: str) -> Relation:
     except ImportError as error:
         mend = "install the extra: uv pip install --editable '.[lakes]', and what the catalog or the store needs"
         raise TriadError(f"a reader is missing: {masked(str(error))}", where=at, mend=mend) from None
-
-
-def chosen(known: pa.Schema, columns: Sequence[str], at: str, where: str) -> pa.Schema:
-    """The fields of the columns.
-
-    Raises:
-        TriadError: one is not there.
-    """
-    for name in columns:
-        if name not in known.names:
-            raise no_column(name, known.names, at, where)
-    return pa.schema([known.field(name) for name in columns])
-
-
-@contextmanager
-def explained(at: str, absent: tuple[type[Exception], ...], broken: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turns what a reader raises where a table is `absent` or `broken` into what an owner can act on."""
-    try:
-        yield
-    except absent:
-        mend = "correct the path, or the catalog that it names"
-        raise TriadError("there is no such table", where=at, mend=mend) from None
-    except broken as error:
-        said = (str(error).strip().splitlines() or [""])[0]
-        mend = "see whether path, access and catalog are right"
-        raise TriadError(
-            f"cannot be read: {masked(said)} ({type(error).__name__})",
-            where=at,
-            mend=mend,
-            transient=isinstance(error, OSError),
-        ) from None
