@@ -205,10 +205,11 @@ def need(path: Path) -> Path:
     return path
 
 
-def check_inputs(stage: str, pipeline: Path = Path("dvc.yaml")) -> None:
+def check_inputs(stage: str) -> None:
     """Raises:
-    TriadError: what `stage` reads by the word of `pipeline`, if there is one, was not made yet.
+    TriadError: what `stage` reads by the word of `dvc.yaml`, if there is one, was not made yet.
     """
+    pipeline = Path("dvc.yaml")
     if not pipeline.is_file():
         return
     try:

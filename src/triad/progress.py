@@ -8,6 +8,9 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+EVERY = 5.0
+"""Seconds between lines where there is no terminal."""
+
 
 class Progress:
     """Counts units of work, with rate and time left. Use as a context manager.
@@ -16,13 +19,12 @@ class Progress:
         label: what is being done, in a word or two.
         total: how many units there are; 0: nobody knows.
         unit: the unit's name, in the plural ("examples").
-        every: seconds between lines where there is no terminal.
     """
 
-    def __init__(self, label: str, total: int, unit: str, *, every: float = 5.0) -> None:
-        self._label, self._total, self._unit, self._every = label, total, unit, every
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
         self._done, self._start = 0, time.monotonic()
-        self._next = self._start + every
+        self._next = self._start + EVERY
         self._bar = (
             tqdm(total=total or None, desc=label, unit=f" {unit}", unit_scale=True) if sys.stderr.isatty() else None
         )
@@ -37,7 +39,7 @@ class Progress:
             return
         now = time.monotonic()
         if now >= self._next and (self._done < self._total or not self._total):
-            self._next = now + self._every
+            self._next = now + EVERY
             self._line(now, shown)
 
     def _line(self, now: float, shown: str = "") -> None:
@@ -54,5 +56,5 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif error is None and time.monotonic() - self._start > self._every:
+        elif error is None and time.monotonic() - self._start > EVERY:
             self._line(time.monotonic())

@@ -17,14 +17,14 @@ MICRO = 1_000_000
 """Sums of fractions are taken in whole millionths: integers add up to the same bits in any order and on any thread."""
 
 
-def bound(session: duckdb.DuckDBPyConnection, megabytes: int = 600, thread_megabytes: int = 150) -> None:
+def bound(session: duckdb.DuckDBPyConnection) -> None:
     """Let the engine spill to its temporary folder beyond a limit that leaves room for the arrays; lock its settings.
 
-    The limit is `megabytes`, or `thread_megabytes` a thread where that is more: each has buffers of its own.
+    The limit is 600 MB, or 150 a thread where that is more: each has buffers of its own.
     """
     if scalar(session, "SELECT current_setting('lock_configuration')::INT"):
         return
-    limit = max(megabytes, thread_megabytes * scalar(session, "SELECT current_setting('threads')"))
+    limit = max(600, 150 * scalar(session, "SELECT current_setting('threads')"))
     session.execute(f"SET memory_limit = '{limit}MB'")
     session.execute(LOCK)
 

@@ -104,7 +104,7 @@ class CAGrad(Fixed):
         return present + count * self.radius * longer * weights
 
 
-def averse(gram: Any, mean: Any, radius: float, steps: int = 100) -> Any:
+def averse(gram: Any, mean: Any, radius: float) -> Any:
     """(tasks,) the weights w of `CAGrad`, by exponentiated gradients: they start as `mean`, and stay on the simplex."""
     gram = gram / (ops.max(ops.diagonal(gram)) + EPSILON**2)
     toward = ops.matmul(gram, mean)
@@ -116,7 +116,7 @@ def averse(gram: Any, mean: Any, radius: float, steps: int = 100) -> Any:
         weights = weights * ops.exp(-4 * (slope - ops.min(slope)))
         return weights / ops.maximum(ops.sum(weights), EPSILON**2)
 
-    return ops.fori_loop(0, steps, step, mean)
+    return ops.fori_loop(0, 100, step, mean)
 
 
 def _mean(values: Any, present: Any) -> Any:

@@ -94,9 +94,9 @@ def gauc(taken: NDArray[np.bool_], scores: Floats, cluster: Ints, draws: Draws) 
     return ratio(total[:, 0], total[:, 1])
 
 
-def bins(scores: Floats, count: int = BINS) -> Ints:
-    """(n,) which of `count` equal-mass bins each score lies in; equal scores lie together."""
-    edges = np.quantile(scores, np.linspace(0, 1, count + 1)[1:-1])
+def bins(scores: Floats) -> Ints:
+    """(n,) which of `BINS` equal-mass bins each score lies in; equal scores lie together."""
+    edges = np.quantile(scores, np.linspace(0, 1, BINS + 1)[1:-1])
     return np.searchsorted(edges, scores)
 
 
@@ -118,14 +118,14 @@ def calibration_points(labels: Floats, scores: Floats) -> list[dict[str, float]]
     ]
 
 
-def roc_points(labels: Floats, scores: Floats, most: int = 200) -> list[dict[str, float]]:
-    """false_positive_rate, true_positive_rate, at most some hundred points; none of labels of one class."""
+def roc_points(labels: Floats, scores: Floats) -> list[dict[str, float]]:
+    """false_positive_rate, true_positive_rate, at most 200 points; none of labels of one class."""
     from sklearn.metrics import roc_curve
 
     if labels.min() == labels.max():
         return []
     false, true, _ = roc_curve(labels, scores)
-    places = np.unique(np.linspace(0, len(false) - 1, most).astype(int))
+    places = np.unique(np.linspace(0, len(false) - 1, 200).astype(int))
     return [{"false_positive_rate": false[at], "true_positive_rate": true[at]} for at in places]
 
 

@@ -13,6 +13,9 @@ LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.01)
 PULL = 200.0
 """Rows of the whole window that a segment's weights are drawn by."""
 
+NEAR = 1e-6
+"""Nats from the least loss that are near enough."""
+
 
 def mixture_weights(
     likelihood: Floats,
@@ -20,7 +23,6 @@ def mixture_weights(
     *,
     toward: Floats | None = None,
     pull: float = 0.0,
-    gap: float = 1e-6,
     steps: int = 5000,
 ) -> Floats:
     """(m,) weights that minimise -Σ counts · log(likelihood @ w) / Σ counts, by Newton's steps among w ≥ 0.
@@ -34,7 +36,6 @@ def mixture_weights(
         likelihood: (n, m) probability that each member gave to what happened.
         counts: (n,) weight of each row; 1 where not given.
         toward: (m,) weights that `pull` further rows, as it were, already speak for: a Dirichlet prior (for segments).
-        gap: distance from the least loss, in nats, that is near enough.
     """
     rows, members = likelihood.shape
     share = np.full(rows, 1 / rows) if counts is None else counts / counts.sum()
@@ -52,7 +53,7 @@ def mixture_weights(
 
     for _ in range(steps):
         steep = slope(weights)
-        if steep.max() - 1 <= gap:
+        if steep.max() - 1 <= NEAR:
             break
         safe = weights * steep
         climbed = height(safe)

@@ -39,12 +39,12 @@ def over_seeds(together: Sequence[float], alone: Sequence[float], confidence: fl
 
 
 def negative_transfer(
-    together: Mapping[str, Sequence[float]], alone: Mapping[str, Sequence[float]], confidence: float = 0.95
+    together: Mapping[str, Sequence[float]], alone: Mapping[str, Sequence[float]]
 ) -> dict[str, dict[str, Any]]:
     """Task → figures, gain over the twin, and a verdict: "helps", "harms", or "open" where the interval holds zero."""
     report = {}
     for task, figures in together.items():
-        gain = over_seeds(figures, alone[task], confidence)
+        gain = over_seeds(figures, alone[task])
         verdict = "helps" if gain["lo"] > 0 else "harms" if gain["hi"] < 0 else "open"
         report[task] = {
             "together": float(np.mean(figures)),

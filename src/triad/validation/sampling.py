@@ -25,8 +25,8 @@ _WITHIN = 86_400_000_000  # µs: a click later than this after an impression is 
 Columns = dict[str, NDArray]
 
 
-def pick_users(session: duckdb.DuckDBPyConnection, max_rows: int = MAX_ROWS) -> None:
-    """Make the temporary table `sampled` (user_id, user): users whose events are `max_rows` in all, or just above."""
+def pick_users(session: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table `sampled` (user_id, user): users whose events are `MAX_ROWS` in all, or just above."""
     session.execute(
         """
         CREATE OR REPLACE TEMP TABLE sampled AS
@@ -35,7 +35,7 @@ def pick_users(session: duckdb.DuckDBPyConnection, max_rows: int = MAX_ROWS) -> 
                    FROM sizes WINDOW w AS (ORDER BY md5(user_id), user_id ROWS UNBOUNDED PRECEDING))
         SELECT user_id, user FROM placed WHERE before < ?
         """,
-        [max_rows],
+        [MAX_ROWS],
     )
 
 
