@@ -9,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +114,7 @@ def served(deployed: Deployment, run: str) -> Iterator[Deployment]:
     """The service beside all else, once a night has promoted a model; it must leave the nights' volume as it is."""
     before = changes(deployed.folder / "volumes" / "state")
     deployed.switch_on("serve")
-    assert ask(deployed, "recommend", {"user_id": "nobody"})[0] == 200
+    deployed.service.lists_for("nobody", str(deployed.airflow.told(run, "close")["version"]), known=False)
     assert changes(deployed.folder / "volumes" / "state") == before, "in a container that volume is read-only"
     yield deployed
 
@@ -131,56 +128,25 @@ def changes(folder: Path) -> dict[str, int]:
     }
 
 
-def ask(deployed: Deployment, path: str, body: Any = None, key: str | None = "") -> tuple[int, Any]:
-    """Status and answer of the service; with its own key unless another, or None, is given."""
-    key = deployed.secrets["TRIAD_SERVE_KEY"] if key == "" else key
-    headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
-    data = None if body is None else json.dumps(body).encode()
-    address = f"http://{deployed.address('serve')}:8400/{path}"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def until_it_serves(deployed: Deployment, version: str, as_of: str) -> None:
-    """It looks at the alias every five seconds, and each of its two workers by itself."""
-    end, agreed = time.monotonic() + 180, 0
-    while agreed < 10:
-        _, told = ask(deployed, "health", key=None)
-        agreed = agreed + 1 if (told["version"], told["as_of"][:10]) == (version, as_of) else 0
-        assert time.monotonic() < end, told
-        time.sleep(0.2)
-
-
 def test_the_service_answers_who_has_its_key(served: Deployment, run: str) -> None:
     version = str(served.airflow.told(run, "close")["version"])
-    status, told = ask(served, "health", key=None)
-    assert (status, told["status"], told["version"]) == (200, "ok", version)
+    served.service.serves(version, DAY)
     lists = Path(served.airflow.told(run, "open")["workspace"]) / "artifacts" / "recommend" / "recommendations.parquet"
     user = pq.read_table(lists, columns=["user_id"]).column("user_id")[0].as_py()
-    for wrong in (None, "wrong", served.secrets["MLFLOW_PASSWORD"]):
-        status, told = ask(served, "recommend", {"user_id": user}, key=wrong)
-        assert status == 401 and "items" not in told and user not in json.dumps(told)
-    status, told = ask(served, "recommend", {"user_id": user, "k": 5})
-    assert (status, told["version"], told["is_known"], len(told["items"])) == (200, version, True, 5)
-    assert all(each["reason"] for each in told["items"])
+    served.service.lists_for(user, version, known=True)
 
 
 def test_a_promotion_and_a_rollback_reach_the_service(served: Deployment, run: str) -> None:
     first = str(served.airflow.told(run, "close")["version"])
     light = served.airflow.trigger("manual_retraining", as_of=AS_OF["light"], night="light")
     assert served.airflow.wait(light, 1800) == "success", served.airflow.states(light)
-    second = str(served.airflow.told(light, "close")["version"])
-    assert second != first and served.airflow.told(light, "close")["promoted"]
-    until_it_serves(served, second, AS_OF["light"])
-    subprocess.run(
-        ["triad", "rollback"], cwd=served.checkout, env=served.around(), check=True, stdout=subprocess.DEVNULL
-    )
-    until_it_serves(served, first, AS_OF["light"])  # the earlier model, on the newest tables
-    status, told = ask(served, "recommend", {"user_id": "nobody", "k": 5})
-    assert (status, told["version"], told["is_known"], len(told["items"])) == (200, first, False, 5)
+    closed = served.airflow.told(light, "close")
+    assert closed["promoted"] and str(closed["version"]) != first
+    served.service.serves(str(closed["version"]), AS_OF["light"])
+    back, around = ["triad", "rollback"], served.around()
+    subprocess.run(back, cwd=served.checkout, env=around, check=True, stdout=subprocess.DEVNULL)
+    served.service.serves(first, AS_OF["light"])  # the earlier model, on the newest tables
+    served.service.lists_for("nobody", first, known=False)
 
 
 def test_nothing_listens_beyond_this_machine(served: Deployment) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from make_airflow import Airflow, deploy
 from tiny_shop import FUNNEL
+from topology.asking import Service
 from topology.compose import COMPOSE, services
 from topology.engine import POSTGRES_PROGRAMS, Engine, environment
 
@@ -72,6 +73,10 @@ class Deployment:
     def switch_on(self, profile: str) -> None:
         """`docker compose --profile … up --detach` beside what runs."""
         self.engine.add(services(self.secrets, self.folder / "volumes", frozenset({profile})))
+
+    @property
+    def service(self) -> Service:
+        return Service(self.address("serve"), self.secrets["TRIAD_SERVE_KEY"])
 
     def store(self, **other: Any) -> Any:
         """A client of the object store, with the administrator's keys unless others are given."""

@@ -54,10 +54,10 @@ class Engine:
                 raise RuntimeError(f"not healthy: {sorted({*self.services} - healthy)}; what they said: {self.logs}")
             time.sleep(0.5)
 
-    def add(self, services: Sequence[Service]) -> None:
+    def add(self, services: Sequence[Service], seconds: float = 900) -> None:
         """Start these beside those that run: a profile that is switched on later. Raises as `up`."""
         self.services |= {service.name: service for service in services if service.name not in self.services}
-        self.up()
+        self.up(seconds)
 
     def kill(self, name: str) -> None:
         """KILL the service's first process, as a machine that runs out of memory would."""
