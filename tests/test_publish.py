@@ -488,6 +488,7 @@ def test_a_mapping_of_tables_goes_through_mlflow_too(published: Path) -> None:
         frame = model.predict(tables)
         own = ServingModel.load(ARTIFACTS / "refit" / "state", ARTIFACTS / "refit" / "fuse").predict(TABLES)
         np.testing.assert_array_equal(frame["click"], own["click"].to_numpy())
-        assert {spec.name for spec in model.metadata.signature.params} == {"mode", "k", "query", "user_id"}
+        asked = {"mode", "k", "query", "user_id", "tone", "length"}
+        assert {spec.name for spec in model.metadata.signature.params} == asked
         listed = Path(registry.folder_of("triad", "1") / "requirements.txt").read_text().split()
         assert listed == runs.requirements()
