@@ -101,6 +101,20 @@ def worth(data: Dataset, tasks: Any, encoder: str) -> dict[str, Floats]:
     return found
 
 
+def told(found: dict[str, list[dict[str, Floats]]]) -> None:
+    """Print the figures of the shops so far as Markdown rows."""
+    for task, own in OWN.items():
+        for name in ("words alone", "all", *own):
+            values = np.concatenate([each[task] for each in found[name]])
+            base = np.concatenate([each[task] for each in found["all"]])
+            draws = np.random.default_rng(0).poisson(1.0, (RESAMPLES, len(values)))
+            means = [(draws @ part / draws.sum(axis=1), part.mean()) for part in (values, base - values)]
+            cells = [
+                f"{mean:+.3f} [{np.quantile(of, 0.025):+.3f}, {np.quantile(of, 0.975):+.3f}]" for of, mean in means
+            ]
+            print(f"| {task} ({len(values)}) | {name} | {cells[0]} | {cells[1] if name != 'all' else ''} |", flush=True)
+
+
 def main() -> None:
     """Print figures as Markdown rows."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,16 +131,7 @@ def main() -> None:
                 pretrain(texts, ScratchParams(steps=chosen.steps, seed=seed), Path(place) / "encoder")
                 found.setdefault(name, []).append(worth(data, tasks, str(Path(place) / "encoder")))
                 print(f"shop {seed}, {name}: {len(texts)} texts, {time.monotonic() - began:.0f} s", flush=True)
-    for task, own in OWN.items():
-        for name in ("words alone", "all", *own):
-            values = np.concatenate([each[task] for each in found[name]])
-            base = np.concatenate([each[task] for each in found["all"]])
-            draws = np.random.default_rng(0).poisson(1.0, (RESAMPLES, len(values)))
-            means = [(draws @ part / draws.sum(axis=1), part.mean()) for part in (values, base - values)]
-            cells = [
-                f"{mean:+.3f} [{np.quantile(of, 0.025):+.3f}, {np.quantile(of, 0.975):+.3f}]" for of, mean in means
-            ]
-            print(f"| {task} ({len(values)}) | {name} | {cells[0]} | {cells[1] if name != 'all' else ''} |", flush=True)
+        told(found)
 
 
 if __name__ == "__main__":
