@@ -44,9 +44,13 @@ function table() {
       el("td", {}, each.verdict), el("td", {}, each.as_of),
       el("td", {}, each.promoted_at ? day(each.promoted_at) : "never", each.rolled_back_at ? `, rolled back ${day(each.rolled_back_at)}` : ""),
       el("td", {}, el("div", { className: "doing" },
-        button("What made it", () => why(each.version), { "aria-label": `What made version ${each.version}` }),
-        each.promoted_at && !each.serves ? button(each.rolled_back_at ? "Let it serve again …" : "Roll back to it …",
-          () => confirmBack(each.version), { "aria-label": `Roll back to version ${each.version} …` }) : null))))));
+        button("What made it", () => why(each.version), { "aria-label": `What made it: version ${each.version}` }),
+        each.promoted_at && !each.serves ? back(each) : null))))));
+}
+
+function back(each) {
+  const words = each.rolled_back_at ? "Let it serve again …" : "Roll back to it …";
+  return button(words, () => confirmBack(each.version), { "aria-label": `${words}: version ${each.version}` });
 }
 
 async function why(version) {
