@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -122,11 +122,13 @@ class Airflow:
         return f"{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
 
     def wait(self, run: str, seconds: float = 600) -> str:
-        """The state the run ends in."""
-        until = time.monotonic() + seconds
-        while (state := self.dag("GET", run)["state"]) not in ("success", "failed"):
-            assert time.monotonic() < until, (run, self.states(run))
+        """The state the run ends in. An api-server that says nothing for a minute is asked again."""
+        until, state = time.monotonic() + seconds, ""
+        while state not in ("success", "failed"):
+            assert time.monotonic() < until, (run, state)
             time.sleep(1)
+            with suppress(TimeoutError):
+                state = str(self.dag("GET", run)["state"])
         return state
 
     def tasks(self, run: str) -> dict[str, Any]:
