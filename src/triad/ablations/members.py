@@ -34,21 +34,20 @@ from triad.training.transfer import sizes
 from triad.training.warm import initial_model
 
 CODE = (
-    *(
-        "encoders",
-        "examples",
-        "features",
-        "images",
-        "kinds",
-        "members",
-        "models",
-        "products",
-        "search",
-        "statistics",
-        "tasks",
-        "text",
-    ),
+    "encoders",
+    "examples",
+    "features",
+    "images",
+    "kinds",
+    "members",
+    "models",
+    "products",
+    "search",
+    "statistics",
+    "tasks",
+    "text",
     "training",
+    "writing",
 )
 """Packages that members are fitted by."""
 

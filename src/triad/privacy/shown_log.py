@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from triad.artifacts import replacing_file
-from triad.config.params import load
+from triad.config.params import read
 
 
 def folder_of(here: Path) -> Path | None:
-    """Where the services of the checkout `here` write; None where they write nothing down."""
+    """Where the services of the checkout `here` write; None where they write nothing down.
+
+    A person is forgotten whatever else params.yaml lacks or gets wrong, so one value of it is read alone.
+    """
     params = here / "params.yaml"
-    log = load(params).serve.log if params.is_file() else None
-    return None if log is None or not (here / log).is_dir() else here / log
+    serve = read(params, empty=True).get("serve") if params.is_file() else None
+    log = serve.get("log") if isinstance(serve, dict) else None
+    return here / log if isinstance(log, str) and (here / log).is_dir() else None
 
 
 def count(folder: Path, is_meant: Callable[[str], bool]) -> int:
