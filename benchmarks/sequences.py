@@ -52,7 +52,7 @@ LINEAR = LinearParams()
 SIMILARITY = SimilarityParams(shrink=10, neighbours=200, linear=LINEAR)
 FUSE = FuseParams(mask_seen=True, max_queries=4000)
 PRETRAIN = PretrainParams(
-    trunk=TrunkParams(dim=64, layers=1, max_steps=20, dropout=0.2),
+    trunk=TrunkParams(dim=64, layers=1, max_steps=20, dropout=0.2, id_dropout=0.0),
     own_items=0,  # what the user took is masked
     learning_rate=4e-3,
     weight_decay=0.2,

@@ -87,7 +87,7 @@ FORMS = {
 }
 NETWORKS = {
     "hillstrom": (
-        TrunkParams(dim=16, layers=1, heads=1, max_steps=4, dropout=0.0),
+        TrunkParams(dim=16, layers=1, heads=1, max_steps=4, dropout=0.0, id_dropout=0.0),
         FinetuneParams(
             init="scratch", experts=4, expert_dim=32, head_dim=16, dropout=0.1, batch_exposures=2048, weighting="fixed",
             learning_rate=3e-3, max_epochs=8, patience=2,

@@ -52,7 +52,7 @@ from triad.training.runtime import settle
 FOLDER = Path(os.environ.get("TRIAD_DATASETS", "datasets")) / "xmarket"
 SOURCES, TARGET, ALL = ("s1", "s2", "s3"), "t1", ("s1", "s2", "s3", "t2", "t1")
 NETWORK = {
-    "trunk": {"dim": 64, "layers": 1, "heads": 2, "max_steps": 16, "dropout": 0.3},
+    "trunk": {"dim": 64, "layers": 1, "heads": 2, "max_steps": 16, "dropout": 0.3, "id_dropout": 0.0},
     "own_items": 0,  # no candidate is one
     "batch_targets": 1024,
     "learning_rate": 0.002,

@@ -49,7 +49,7 @@ def test_no_gradient_reaches_the_teacher() -> None:
 
 
 def test_the_joint_loss_by_hand(data) -> None:
-    quiet = SMALL.model_copy(update={"dropout": 0.0})
+    quiet = SMALL.model_copy(update={"dropout": 0.0, "id_dropout": 0.0})
     peers = Peers([SequenceNetwork(trunk_config(data, quiet)) for _ in range(2)])
     feed = TargetFeed(data, PARAMS)
     _, batch = feed.build(feed.plan(0)[0], 0, 0)

@@ -180,7 +180,8 @@ def test_ids_are_hidden_in_training_and_of_new_items_always(data: Dataset, tmp_p
     Sequence(network).save(tmp_path)
     again = Sequence.load(tmp_path)
     np.testing.assert_array_equal(again.scorer.items(data), Sequence(network).scorer.items(data))
-    assert not Ids(**Ids.config(data, PARAMS.pretrain.trunk)).variables, "by default nothing is drawn"
+    shown = PARAMS.pretrain.trunk.model_copy(update={"id_dropout": 0.0})
+    assert not Ids(**Ids.config(data, shown)).variables, "nothing is drawn"
 
 
 @pytest.mark.parametrize("helps", [pytest.param(True, marks=pytest.mark.proof), False])
@@ -232,14 +233,15 @@ def test_what_came_after_the_train_days_is_no_negative(data: Dataset) -> None:
     rest = replace(streams, split=np.where(np.isin(streams.item, new), 3, streams.split))
     later[[*new, sold[sold != new[0]][0]]] = data.meta.windows["train"][1]
     asked = data.replaced(items=replace(data.items, available_from=later), streams=rest)
-    hides = params_with(pretrain={"trunk": {**PARAMS.pretrain.trunk.model_dump(), "id_dropout": 0.2}}).pretrain
+    trunk = PARAMS.pretrain.trunk.model_dump()
+    hides, shows = (params_with(pretrain={"trunk": {**trunk, "id_dropout": share}}).pretrain for share in (0.2, 0.0))
     absent = not_yet_there(asked, hides)
     np.testing.assert_array_equal(np.flatnonzero(absent), new)  # one that train sold was there
-    assert not not_yet_there(asked, PARAMS.pretrain).any()
+    assert not not_yet_there(asked, shows).any()
     feed = TargetFeed(asked, hides)
     drawn = np.concatenate([feed.build(part, 0, step)[1]["negatives"] for step, part in enumerate(feed.plan(0)[:5])])
     assert len(drawn) and np.isfinite(feed._probability).all() and feed._probability[new].max() == 0
-    network = SequenceNetwork(trunk_config(asked, hides.trunk))
+    network = SequenceNetwork(trunk_config(asked, shows.trunk.model_copy(update={"dropout": 0.0})))
     whole = hides.model_copy(update={"loss": "softmax"})
     batch = TargetFeed(asked, whole).build(TargetFeed(asked, whole).plan(0)[0], 0, 0)[1]
     less, more = (float(make_loss(network, "softmax", each)(batch)[0]) for each in (absent, np.zeros_like(absent)))

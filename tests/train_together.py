@@ -16,7 +16,7 @@ from triad.training.finetuning import finetune_network
 from triad.training.pretraining import pretrain_network
 from triad.training.runtime import settle
 
-TRUNK = TrunkParams(dim=16, layers=1, max_steps=16, dropout=0.0)
+TRUNK = TrunkParams(dim=16, layers=1, max_steps=16, dropout=0.0, id_dropout=0.0)
 TASKS = {
     "click": TaskParams(kind="binary", label="clicked"),
     "conversion": TaskParams(kind="binary", label="purchased", given="click"),

@@ -21,7 +21,7 @@ class TrunkParams(Section):
     max_steps: int = Field(default=64, ge=4, description="interactions in one segment")
     dropout: float = Field(default=0.1, ge=0, lt=1)
     id_dropout: float = Field(
-        default=0.0,
+        default=0.2,
         ge=0,
         lt=1,
         description="share of items whose id a step hides, so that category, brand, words, text and picture learn to "
