@@ -41,8 +41,9 @@ def run(seed: int, size: int, folder: Path) -> dict[str, dict]:
     with (folder / f"{size}_{seed}.log").open("w") as log:
         subprocess.run(["dvc", "repro", "evaluate"], cwd=place, check=True, stdout=log, stderr=log)
     print(f"seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    metrics = json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())
     record = json.loads((place / "artifacts" / "fuse" / "fusion.json").read_text())["record"]
+    metrics = json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())
+    metrics = {task: metrics[task] for task in record if task in metrics}  # there is more than tasks
     for task, values in metrics.items():
         gain = record[task]["gain"]
         values["fusing_out_of_fold"] = {"value": gain["value"], "lo": gain["low"], "hi": gain["high"]}

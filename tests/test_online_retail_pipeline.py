@@ -30,7 +30,7 @@ def test_a_real_shop_goes_from_invoices_to_recommendations(tmp_path: Path) -> No
     try:
         run_stages(shop, "recommend")
         metrics = json.loads((shop / "artifacts/evaluate/metrics.json").read_text())
-        assert set(metrics) == {"purchase", "spend", "profile", "price", "next"}
+        assert set(metrics) == {"purchase", "spend", "profile", "price", "next", "training"}
         assert metrics["purchase"]["auc"]["lo"] > 0.7
         assert metrics["next"]["gain_over_naive"]["lo"] > 0
         assert {"similarity", "item_knn", "popularity", "pretrain"} <= set(metrics["next"]["members"])
