@@ -154,7 +154,7 @@ def test_a_product_is_priced_described_and_sorted(whole: Any, browser: Browser, 
     assert sent["price"]["tables"]["items"][0]["attributes"] == '{"weight_g":900,"material":"oak"}'
     assert sent["classify"]["tables"]["items"][0]["image_path"].startswith("data:image/jpeg;base64,")
     browser.click("#price summary")
-    browser.wait("/€77.77/.test(document.querySelector('#price table').textContent)")
+    browser.wait("/€77.77/.test(document.querySelector('#price table')?.textContent)")
     browser.click("#classify summary")
     browser.wait("document.querySelectorAll('#classify .patches span').length === 16")
     assert "patch 0" in browser.text("#classify") and HOSTILE[1] in browser.text("#classify")

@@ -29,6 +29,16 @@ export const lacks = (what, how = "A night learns it once params.yaml names its 
   note(`This shop’s model has no ${what}. ${how}`);
 export const trouble = error => el("p", { className: "trouble" }, error.message);
 
+// A fold whose inside is asked for when somebody opens it first: such an answer costs the model many questions.
+export function fold(summary, waiting, tell) {
+  const box = el("div", { "aria-live": "polite" });
+  return el("details", { ontoggle: async event => {
+    if (!event.target.open || box.childElementCount) return;
+    box.replaceChildren(note(waiting));
+    try { box.replaceChildren(...await tell()); } catch (error) { box.replaceChildren(trouble(error)); }
+  } }, el("summary", {}, summary), box);
+}
+
 export const percent = share => `${share > 0.99 && share < 0.9995 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
 export const times = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 

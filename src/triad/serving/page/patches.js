@@ -1,21 +1,13 @@
 // Which words, and which patches of its picture, a product's class rests on: said for everybody, and drawn over the picture.
 
 import { ask } from "./api.js";
-import { el, note, trouble } from "./dom.js";
+import { el, fold } from "./dom.js";
 import { bars } from "./item.js";
 
-// Asked for only when somebody wants to know: the model is asked some sixty times.
-export function why(row, image) {
-  const box = el("div", { "aria-live": "polite" });
-  return el("details", { ontoggle: async event => {
-    if (!event.target.open || box.childElementCount) return;
-    box.replaceChildren(note("Asking the model without some of its words and patches …"));
-    try {
-      const [told] = (await ask("classify", { tables: { items: [row] }, why: true })).rows;
-      box.replaceChildren(...Object.entries(told.because).flatMap(([task, parts]) => carried(task, told[task], parts, image)));
-    } catch (error) { box.replaceChildren(trouble(error)); }
-  } }, el("summary", {}, "Why these?"), box);
-}
+export const why = (row, image) => fold("Why these?", "Asking the model without some of its words and patches …", async () => {
+  const [told] = (await ask("classify", { tables: { items: [row] }, why: true })).rows;
+  return Object.entries(told.because).flatMap(([task, parts]) => carried(task, told[task], parts, image));
+});
 
 function carried(task, name, { patches, words }, image) {
   const drawn = patches.filter(part => part.row !== null), what = `${task.replaceAll("_", " ")} ${name}`;

@@ -1,7 +1,7 @@
 // Of a product that the shop sells: the best price within bounds, and its coming days.
 
 import { ask, Lacking } from "./api.js";
-import { at, button, el, lacks, machine, money, note, percent, trouble } from "./dom.js";
+import { at, button, el, fold, lacks, machine, money, note, percent, trouble } from "./dom.js";
 
 const PICK = "Start from a product of the shop: this needs its log.";
 const moved = share => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)} %`;
@@ -37,24 +37,17 @@ async function tell(item, box) {
   } catch (error) { box.replaceChildren(trouble(error)); }
 }
 
-// What would change a price: asked for only when somebody wants to know.
-export function otherwise(said, row) {
-  const box = el("div", { "aria-live": "polite" });
-  return el("details", { ontoggle: async event => {
-    if (!event.target.open || box.childElementCount) return;
-    box.replaceChildren(note("Asking the model …"));
-    try {
-      const [{ changes }] = (await ask("price", { tables: { items: [said] }, changes: true })).rows;
-      const figures = each => [money(each.price_cents), `${money(each.low_cents)} to ${money(each.high_cents)}`];
-      box.replaceChildren(changes.length ? el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "What would change the price" },
-        el("table", {}, el("caption", {}, "The price, if … ", machine()),
-          el("thead", {}, el("tr", {}, ["If …", "Price", "Interval"].map(name => el("th", { scope: "col" }, name)))),
-          el("tbody", {}, [{ if: "it is as it is", ...row }, ...changes].map(each => el("tr", {},
-            el("th", { scope: "row" }, each.if), figures(each).map(figure => el("td", {}, figure)))))))
-        : note("Nothing that was said of it moves the price."));
-    } catch (error) { box.replaceChildren(trouble(error)); }
-  } }, el("summary", {}, "What would change it?"), box);
-}
+// What would change a price.
+export const otherwise = (said, row) => fold("What would change it?", "Asking the model …", async () => {
+  const [{ changes }] = (await ask("price", { tables: { items: [said] }, changes: true })).rows;
+  if (!changes.length) return [note("Nothing that was said of it moves the price.")];
+  const figures = each => [money(each.price_cents), `${money(each.low_cents)} to ${money(each.high_cents)}`];
+  return [el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "What would change the price" },
+    el("table", {}, el("caption", {}, "The price, if … ", machine()),
+      el("thead", {}, el("tr", {}, ["If …", "Price", "Interval"].map(name => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, [{ if: "it is as it is", ...row }, ...changes].map(each => el("tr", {},
+        el("th", { scope: "row" }, each.if), figures(each).map(figure => el("td", {}, figure)))))))];
+});
 
 export function forecast(item, can) {
   if (!can) return at("forecast").replaceChildren(lacks("forecast"));

@@ -1,7 +1,7 @@
 // A shopper's home: the list of a customer, what changes it, and search as one types.
 
 import { ask, Lacking } from "./api.js";
-import { at, el, lacks, later, note, say, times, trouble } from "./dom.js";
+import { at, el, fold, lacks, later, note, say, times, trouble } from "./dom.js";
 import { bars, card, naming, openItem, row, whyOf } from "./item.js";
 
 const NEW = "somebody new";
@@ -107,16 +107,12 @@ async function search() {
   }
 }
 
-// Which of the typed words each product rests on; asked for only when somebody wants to know.
+// Which of the typed words each product rests on.
 function byWords(query) {
-  const box = el("div", {});
-  return el("li", { className: "words" }, el("details", { ontoggle: async event => {
-    if (!event.target.open || box.childElementCount) return;
-    try {
-      const told = await ask("search", { query, k: 3, why: true });
-      box.replaceChildren(...told.items.flatMap(item => bars(item.because, `What the score of ${item.title || item.item_id} rests on:`)));
-    } catch (error) { box.replaceChildren(trouble(error)); }
-  } }, el("summary", {}, "Why these?"), box));
+  return el("li", { className: "words" }, fold("Why these?", "Asking the model without some of the words …", async () => {
+    const told = await ask("search", { query, k: 3, why: true });
+    return told.items.flatMap(item => bars(item.because, `What the score of ${item.title || item.item_id} rests on:`));
+  }));
 }
 
 at("clear").addEventListener("click", () => { at("query").value = ""; search(); at("query").focus(); });
