@@ -30,6 +30,7 @@ from triad.evaluation.intervals import intervals, sentences
 from triad.evaluation.oracle import oracle
 from triad.evaluation.scoring import score_members, score_naive
 from triad.evaluation.window import window
+from triad.examples import UNITS
 from triad.examples.products import COLUMNS, Products
 from triad.features.build import fit, transform
 from triad.features.splits import folds
@@ -63,6 +64,11 @@ def made(tables: dict[str, pa.Table]) -> Any:
         return fit(session, SETTINGS, TASKS, (date(2026, 1, 20), date(2026, 3, 1)))
 
 
+@pytest.fixture(scope="module")
+def made_shop(tables: dict[str, pa.Table]) -> Any:
+    return made(tables)[0]
+
+
 def test_products_of_tables_are_those_of_serving(tables: dict[str, pa.Table]) -> None:
     items = tables["items"].sort_by("item_id")
     price = items["price_cents"].to_numpy().copy()
@@ -83,6 +89,21 @@ def test_products_of_tables_are_those_of_serving(tables: dict[str, pa.Table]) ->
         again = transform(session, state).units["products"]
     np.testing.assert_array_equal(again.labels, products.labels)
     assert again.attributes.tolist() == products.attributes.tolist()
+
+
+def test_products_are_judged_by_category_and_by_what_the_shop_gives_of_them(made_shop: Any) -> None:
+    data, products = made_shop, made_shop.units["products"]
+    rows = data.rows("test", "products")
+    parts = UNITS["products"].slices(data, rows)
+    by_group: dict[str, int] = {}
+    for group, _, inside in parts:
+        assert inside.shape == rows.shape
+        by_group[group] = by_group.get(group, 0) + int(inside.sum())
+    assert by_group == dict.fromkeys(("category", "picture", "description", "attributes"), len(rows))
+    without = next(inside for _, name, inside in parts if name == "without picture")
+    assert without.tolist() == [products.image_path[row] == "" for row in rows] and 0 < without.sum() < len(rows)
+    group, name, inside = parts[0]
+    assert group == "category" and {products.category[row].split("/")[0] for row in rows[inside]} == {name}
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "3", '{"a": {"b": 1}}', '{"a": [[1]]}', "[" * 100_000])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.examples.base import Made, Unit
 from triad.products.attributes import Attributes, read
 from triad.texts import Texts
@@ -16,10 +17,13 @@ from triad.texts import Texts
 if TYPE_CHECKING:
     import duckdb
 
+    from triad.examples.dataset import Dataset
     from triad.features.source import Source
 
 COLUMNS = ("title", "description", "category", "brand", "attributes", "image_path")
 """What is said of a product; its price is not among them."""
+LARGEST = 8
+"""Categories that are slices of their own."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,20 @@ class _Unit(Unit):
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
         return [str(value) for value in told(session)[column]]
+
+    def slices(self, data: Dataset, rows: Ints) -> list[tuple[str, str, Bools]]:
+        """By the first level of the category, and by whether the shop gives a picture, a description, attributes."""
+        held: Products = data.units[self.name]
+        first = np.array([path.partition("/")[0] for path in held.category[np.asarray(rows)]], object)
+        names = sorted(Counter(first.tolist()).items(), key=lambda each: (-each[1], each[0]))
+        large = [name for name, _ in names[:LARGEST]]
+        parts = [("category", name or "not named", first == name) for name in large]
+        if (rest := ~np.isin(first, large)).any():
+            parts.append(("category", "all others", rest))
+        for group, column in (("picture", "image_path"), ("description", "description"), ("attributes", "attributes")):
+            there = ~(getattr(held, column)[np.asarray(rows)] == "")
+            parts += [(group, f"with {group}", there), (group, f"without {group}", ~there)]
+        return [(group, name, np.asarray(inside, bool)) for group, name, inside in parts]
 
     def make(self, source: Source) -> Made:
         from triad.features.labels import values_of
