@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from make_night import inside, judge, make_night, make_params, published_night
 from make_tables import END, START
+from repack import repacked
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json, write_json
 from triad.config.recommend import RecommendParams
@@ -391,16 +392,22 @@ def test_a_version_of_other_code_answers_by_its_own_package(
         assert packaged.recommend(TABLES, settings).equals(own.recommend(TABLES, settings))
 
         # its code is really its own: what is changed there changes the answers, and what fails there is told
-        code = tmp_path / "model" / "code" / "triad" / "tracking" / "serving.py"
-        code.write_text(code.read_text().replace("return answer(", "raise ValueError('old') or answer("))
+        code = "triad/tracking/serving.py"
+        repacked(
+            tmp_path / "model",
+            lambda source: source.replace("return answer(", "raise ValueError('old') or answer("),
+            code,
+        )
         with pytest.raises(TriadError, match="version 1, asked by the code in its package: ValueError: old"):
             packaged.answers(TABLES, question)
 
         # and it is told of no secret, wherever this process has them from
         for name in ("AWS_SECRET_ACCESS_KEY", "TRIAD_SIGNING_KEY", "MLFLOW_TRACKING_PASSWORD", "AIRFLOW__X", "DVC_X"):
             monkeypatch.setenv(name, "a secret")
-        code.write_text(code.read_text().replace("ValueError('old')", "KeyError({**os.environ, 'at': os.getcwd()})"))
-        code.write_text(code.read_text().replace("from dataclasses", "import os\nfrom dataclasses", 1))
+        told = "KeyError({**os.environ, 'at': os.getcwd()})"
+        repacked(tmp_path / "model", lambda source: source.replace("ValueError('old')", told), code)
+        imported = "import os\nfrom dataclasses"
+        repacked(tmp_path / "model", lambda source: source.replace("from dataclasses", imported, 1), code)
         with pytest.raises(TriadError, match="asked by the code in its package: KeyError") as raised:
             packaged.answers(TABLES, question)
         assert "'PATH'" in raised.value.what and "a secret" not in raised.value.what

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from make_night import inside, make_night, make_params, published_night
 from pickles import pickles
+from repack import repacked
 
 from triad.artifacts import ARTIFACTS, read_json
 from triad.errors import TriadError
@@ -56,8 +57,9 @@ def poisoned(folder: Path, mark: Path) -> None:
     """Whatever of a version could be run or unpickled, does leave a mark."""
     joblib.dump(Poison(mark), folder / "artifacts" / "fuse" / "members" / "trees" / "click.joblib")
     (folder / "artifacts" / "fuse" / "members" / "trees" / "click.trees.npz").write_bytes(pickle.dumps(Poison(mark)))
-    for code in [*(folder / "code" / "triad").rglob("*.py"), folder / "registered.py"]:
-        code.write_text(f"import os; os.makedirs({str(mark)!r}, exist_ok=True)\n")
+    leaving = f"import os; os.makedirs({str(mark)!r}, exist_ok=True)\n"
+    repacked(folder, lambda source: leaving)
+    (folder / "registered.py").write_text(leaving)
     described = folder / "MLmodel"
     described.write_text(described.read_text().replace("code_digest: ", "code_digest: 0"))
 
@@ -216,7 +218,7 @@ def test_a_version_is_read_where_byte_code_and_mlflows_note_lie_beside_it(shop: 
     """Whoever loads a model from a local store leaves these; they are not taken along."""
     theirs, client = tmp_path / "theirs", store.client()
     shutil.copytree(registry.folder_of("triad", "1"), theirs)
-    for extra in ("code/triad/__pycache__/cli.cpython-311.pyc", "registered_model_meta"):
+    for extra in ("code/__pycache__/cli.cpython-311.pyc", "registered_model_meta"):
         (theirs / extra).parent.mkdir(exist_ok=True)
         (theirs / extra).write_text("anything")
     client.create_model_version("triad", str(theirs), run_id=client.get_model_version("triad", "1").run_id)

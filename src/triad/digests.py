@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any, cast
 
-import triad
 from triad.errors import TriadError
 
-PACKAGE = Path(triad.__file__).parent
+PACKAGE = files("triad")
+"""Triad's own files, which lie in a folder or, in a version's package, in a zip file."""
 
 
 def digest(folder: Path) -> str:
@@ -18,21 +21,30 @@ def digest(folder: Path) -> str:
     Raises:
         TriadError: there is none.
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    if not files:
+    if not (folder.is_dir() and any(_below(folder))):
         raise TriadError("holds no file", where=str(folder), mend="run the stages before: `dvc repro publish`")
-    return _digest(folder, files)
+    return _digest(folder)
 
 
-def code_digest(package: Path = PACKAGE) -> str:
+def code_digest(package: Traversable = PACKAGE) -> str:
     """32 hex digits of the package's source files."""
-    return _digest(package, sorted(package.rglob("*.py")))
+    return _digest(package, ".py")
 
 
-def _digest(root: Path, files: Iterable[Path]) -> str:
+def _digest(root: Traversable, ending: str = "") -> str:
     total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as handle:
-            part = hashlib.file_digest(handle, "sha256").hexdigest()
-        total.update(f"{path.relative_to(root).as_posix()}\0{part}\n".encode())
+    for name, file in sorted(_below(root), key=lambda each: each[0].split("/")):
+        if name.endswith(ending):
+            with file.open("rb") as handle:
+                part = hashlib.file_digest(cast("Any", handle), "sha256").hexdigest()
+            total.update(f"{name}\0{part}\n".encode())
     return total.hexdigest()[:32]
+
+
+def _below(root: Traversable, above: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Names below `root`, apart by slashes, and files."""
+    for part in root.iterdir():
+        if part.is_file():
+            yield above + part.name, part
+        elif part.is_dir() and part.name != "__pycache__":
+            yield from _below(part, f"{above}{part.name}/")

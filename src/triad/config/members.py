@@ -78,7 +78,8 @@ class Recipes(Registry[Recipe]):
     def _declared(self, module: str) -> tuple[Recipe, ...]:
         spec = find_spec(module)
         path = Path(str(spec and spec.origin))
-        block = _BLOCK.search(path.read_text(encoding="utf-8"))
+        loader: Any = spec and spec.loader  # it reads from a zip file, too
+        block = _BLOCK.search((loader and loader.get_source(module)) or "")
         if block is None:
             return ()
         values = [each.value for each in ast.parse(block[0]).body if isinstance(each, ast.Assign)]

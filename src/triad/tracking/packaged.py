@@ -28,8 +28,8 @@ import triad
 from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.evaluation.champion_protocol import Answers, Question
-from triad.paths import entry
 from triad.texts import Texts
+from triad.tracking.packing import importable
 
 if TYPE_CHECKING:
     from triad.config.recommend import RecommendParams
@@ -82,7 +82,7 @@ class Packaged:
             return pq.read_table(Path(exchange) / "lists.parquet")
 
     def _run(self, what: str, tables: Path, exchange: str) -> None:
-        paths = [entry(self.folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [importable(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         said = [what, *map(str, (self.folder.resolve(), tables.resolve(), exchange)), self.version]
         command = [sys.executable, "-P", "-m", __name__, *said]
         environment = {name: os.environ[name] for name in PASSED if name in os.environ}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import triad
 from triad.artifacts import ARTIFACTS, TABLES
 from triad.tracking.lineage import Lineage, parts
+from triad.tracking.packing import CODE, pack
 from triad.tracking.registry import LINEAGE_FILE, lineage_of
 from triad.tracking.signing import seal, sign
 from triad.tracking.store import experiment_id, quiet
@@ -155,8 +155,9 @@ def _log_model(model: str, lineage: Lineage, served: Path) -> str:
 
     def save_model(path: str, mlflow_model: Model, **what: Any) -> None:
         mlflow.pyfunc.save_model(path, mlflow_model=mlflow_model, **what)
-        for compiled in list(Path(path).rglob("__pycache__")):
-            shutil.rmtree(compiled)
+        pack(package, Path(path))
+        mlflow_model.flavors[mlflow.pyfunc.FLAVOR_NAME][mlflow.pyfunc.CODE] = str(CODE)
+        mlflow_model.save(str(Path(path) / "MLmodel"))
         # before anything leaves this machine: what is read back from a store may be another's by then
         sign(Path(path), model, str(mlflow_model.run_id))
 
@@ -168,7 +169,6 @@ def _log_model(model: str, lineage: Lineage, served: Path) -> str:
         flavor_name="pyfunc.ModelFromCode",
         python_model=str(package / "tracking" / "registered.py"),
         artifacts={n: part.resolve().as_uri() for n, part in (parts(lineage.night) | {served.stem: served}).items()},
-        code_paths=[str(package)],
         signature=ModelSignature(params=ParamSchema([ParamSpec(*each) for each in ASKED])),
         pip_requirements=requirements(),
         metadata={"lineage_key": lineage.key, "code_digest": lineage.code["digest"]},
