@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from triad import machine, plain
+from triad import machine, plain, scratch
 from triad.ablations.commands import ablations
 from triad.advice.commands import advise
 from triad.artifacts import ARTIFACTS, recover
@@ -73,6 +73,7 @@ def main() -> None:
     plain.speak()
     try:
         _enter_own_environment()
+        scratch.begin()
         with machine.faults_explained():
             commands.main(standalone_mode=False)
     except click.ClickException as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from uvicorn.config import Config
+
     from triad.config.serve import ServeParams
     from triad.serving.holder import Holder, Place, Served
     from triad.serving.impressions import ImpressionLog
@@ -60,26 +62,34 @@ def serve(*, host: str, port: int, workers: int, tables: Path | None, poll: floa
 
 def supervised(target: str, host: str, port: int, workers: int) -> bool:
     """Serve what `target` makes, and start again what dies, until somebody ends it; False where none could start."""
-    from uvicorn.config import STARTUP_FAILURE, Config
+    from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    config = Config(
+    config = configured(target, factory=True, host=host, port=port, workers=workers)
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
+
+
+def configured(target: Any, **more: Any) -> Config:
+    """How uvicorn serves `target`: the same whatever else is installed."""
+    from uvicorn.config import Config
+
+    from triad.serving.connections import HEAD_BYTES, Connection
+
+    return Config(
         target,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
+        http=Connection,
+        ws="none",
         access_log=False,
         log_level="warning",
         server_header=False,
         limit_concurrency=256,
         timeout_keep_alive=15,
-        h11_max_incomplete_event_size=16_384,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_worker_healthcheck=HUNG,
+        **more,
     )
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
-    supervisor.run()
-    return all(process.exitcode != STARTUP_FAILURE for process in supervisor.processes)
 
 
 def app() -> Any:
@@ -88,9 +98,11 @@ def app() -> Any:
 
     from uvicorn.config import STARTUP_FAILURE
 
+    from triad import scratch
     from triad.errors import TriadError
 
     end_with_supervisor()
+    scratch.begin()
     try:
         return _app()
     except TriadError as error:

@@ -62,8 +62,11 @@ class Guard:
         self._number = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # nothing here speaks it, and it would pass without a key
+            await send({"type": "websocket.close", "code": 1008})
             return
         begun, answer = time.perf_counter(), _Answer(send)
         try:
