@@ -25,6 +25,7 @@ from triad.airflow import notify, settings
 from triad.artifacts import INGESTED
 from triad.config.files import FilesParams
 from triad.config.params import Params
+from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
@@ -136,7 +137,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
 
 def params(files: FilesParams | None = None, **limits: Any) -> Params:
     ingest = SimpleNamespace(as_of=AS_OF, window_days=WINDOW_DAYS, files=files)
-    return cast(Params, SimpleNamespace(ingest=ingest, validate_=ValidateParams(**limits)))
+    settings = {"ingest": ingest, "validate_": ValidateParams(**limits), "runtime": RuntimeParams()}
+    return cast(Params, SimpleNamespace(**settings))
 
 
 def ask(table: str, *more: dict[str, Any]) -> None:

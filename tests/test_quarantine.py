@@ -20,7 +20,8 @@ from triad.tables import connect
 from triad.validation import suites
 from triad.validation.checks import Check
 from triad.validation.crowds import check_crowds
-from triad.validation.expectations import make_window, window_of
+from triad.validation.engines import make_window
+from triad.validation.expectations import window_of
 from triad.validation.quarantine import REASONS, SetAside, set_aside, write_kept
 from triad.validation.rows import rows_of
 from triad.validation.sizes import check_sizes

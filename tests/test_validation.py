@@ -19,6 +19,7 @@ import pytest
 from make_shop_log import AS_OF, WINDOW_DAYS, Tables, make_shop_log, write_shop_log
 
 from triad.artifacts import INGESTED, read_json
+from triad.config.runtime import RuntimeParams
 from triad.config.validate import ValidateParams
 from triad.errors import TriadError
 from triad.schema import TABLES as CONTRACT
@@ -36,7 +37,7 @@ FIRST = AS_OF - timedelta(days=WINDOW_DAYS)
 
 def params(**limits: Any) -> Any:
     ingest = SimpleNamespace(as_of=AS_OF, window_days=WINDOW_DAYS, files=None)
-    return SimpleNamespace(ingest=ingest, validate_=ValidateParams(**limits))
+    return SimpleNamespace(ingest=ingest, validate_=ValidateParams(**limits), runtime=RuntimeParams())
 
 
 def day(number: int) -> int:

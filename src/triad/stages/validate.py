@@ -24,20 +24,21 @@ from triad.durable import remove, sweep
 from triad.errors import TriadError
 from triad.redaction import Privacy, masked
 from triad.schema import TABLES as CONTRACT
+from triad.spark.suites import engine_of
 from triad.tables import LOCK, connect, present
 from triad.validation import suites
 from triad.validation.checks import Check, describe, failed
 from triad.validation.crowds import check_crowds
 from triad.validation.docs import finish
+from triad.validation.engines import make_window
 from triad.validation.event_log import check_event_log
-from triad.validation.expectations import make_window, run_suites, window_of
+from triad.validation.expectations import run_suites, window_of
 from triad.validation.quarantine import SetAside, set_aside, write_kept, write_quarantine
 from triad.validation.sizes import check_sizes
 from triad.validation.structure import check_structure
 
 if TYPE_CHECKING:
     from triad.config.params import Params
-    from triad.config.validate import ValidateParams
 
 REPORT = ARTIFACTS / "validate" / "report"
 FAILED = ARTIFACTS / "validate" / "failed"
@@ -69,7 +70,7 @@ def validate(params: Params) -> None:
         files = params.ingest.files
         made = frozenset() if files is None else files.personal_ids
         privacy = Privacy(frozenset(params.validate_.public_attributes), made)
-        checks, rows, aside = _ask(params.validate_, loaded, first_day, as_of, docs=docs, privacy=privacy)
+        checks, rows, aside = _ask(params, loaded, first_day, as_of, docs=docs, privacy=privacy)
         finish(docs, checks, first_day, as_of)
         critical, warnings = failed(checks, "critical"), failed(checks, "warning")
         outputs = (FAILED,) if critical else (REPORT, QUARANTINE, TABLES)
@@ -108,7 +109,7 @@ def validate(params: Params) -> None:
 
 
 def _ask(
-    limits: ValidateParams,
+    params: Params,
     loaded: Mapping[str, suites.Suite],
     first_day: date,
     as_of: date,
@@ -123,14 +124,15 @@ def _ask(
     checks = check_structure(INGESTED)
     if failed(checks, "critical"):
         return checks, {}, SetAside()
-    window = window_of(first_day, as_of)
+    window, limits = window_of(first_day, as_of), params.validate_
     try:
         with connect(INGESTED) as session:
             make_window(session, window)
             session.execute(LOCK)
             checks += [check for name in loaded for check in check_sizes(session, name)]
             checks += check_crowds(session, limits.max_events_a_user)
-            checks += run_suites(loaded, INGESTED, window, docs, privacy)
+            with engine_of(params.runtime, INGESTED, tuple(loaded), window) as engine:
+                checks += run_suites(loaded, engine, window, docs, privacy)
             checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)
             rows = _count(session, loaded)
             empty = [name for name, counts in rows.items() if not counts["rows"]]

@@ -1,4 +1,4 @@
-"""Runs the suites with Great Expectations on DuckDB and writes its Data Docs.
+"""Runs the suites with Great Expectations and writes its Data Docs.
 
 Great Expectations takes seconds to import, so this module does it on first use. What it leaves to its callers is done
 here: expectations it would drop are refused, exceptions inside one are told apart from failures, sample rows fetched.
@@ -11,8 +11,7 @@ import importlib
 import logging
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -21,14 +20,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import duckdb
-
 from triad.errors import TriadError
-from triad.paths import sqlalchemy_url
 from triad.redaction import Privacy, masked
 from triad.schema import TABLES
-from triad.tables import LOCK, confinement, scan
 from triad.validation.checks import Check
+from triad.validation.engines import Engine, OnDuckDB
 from triad.validation.pages import make_presentable, observed
 from triad.validation.rows import rows_of, unexpected_rows
 from triad.validation.suites import Expectation, Suite
@@ -47,21 +43,12 @@ def window_of(first_day: date, as_of: date) -> dict[str, str]:
     }
 
 
-def make_window(session: duckdb.DuckDBPyConnection, window: Mapping[str, str]) -> None:
-    """The table `run_window`, which an SQL expectation may name: one row with `window_of`'s values."""
-    session.execute(
-        "CREATE TABLE run_window AS SELECT ?::TIMESTAMPTZ AS since, ?::TIMESTAMPTZ AS until, "
-        "?::DATE AS first_day, ?::DATE AS last_day",
-        list(window.values()),
-    )
-
-
 def run_suites(
-    suites: Mapping[str, Suite], tables: Path, window: Mapping[str, str], docs: Path, privacy: Privacy
+    suites: Mapping[str, Suite], engine: Engine, window: Mapping[str, str], docs: Path, privacy: Privacy
 ) -> list[Check]:
-    """Ask every expectation of `suites` (table → suite) of the Parquet in `tables`; write the pages to `docs`.
+    """Ask every expectation of `suites` (table → suite) of the tables of `engine`; write the pages to `docs`.
 
-    Answers come in the order of the suites' files. Their SQL can open nothing but `tables`.
+    Answers come in the order of the suites' files.
 
     Args:
         window: as `window_of` makes it.
@@ -69,17 +56,8 @@ def run_suites(
     Raises:
         TriadError: an expectation is of an unknown type or has wrong arguments.
     """
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
-        database = Path(scratch) / "tables.duckdb"
-        _make_database(database, tables, tuple(suites), window)
-        return _run(suites, database, confinement(tables), window, docs=docs, privacy=privacy)
-
-
-def _make_database(path: Path, tables: Path, names: tuple[str, ...], window: Mapping[str, str]) -> None:
-    with duckdb.connect(str(path)) as session:
-        for name in names:
-            session.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan(tables.resolve(), name)}")
-        make_window(session, window)
+    with _quiet():
+        return _run(suites, engine, window, docs=docs, privacy=privacy)
 
 
 @cache
@@ -105,8 +83,8 @@ def _quiet() -> Iterator[None]:
 def _hidden(package: str) -> Iterator[None]:
     """What is imported meanwhile does not see the package, whether or not it has been imported before.
 
-    Great Expectations imports PySpark wherever it is installed. That takes seconds, nothing here asks it of Spark, and
-    PySpark ends a process whose main module is no file.
+    Great Expectations imports PySpark wherever it is installed. That takes seconds, and one part of it ends a process
+    whose main module is no file.
     """
     seen = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{package}.")}
     sys.modules.update(dict.fromkeys([package, *seen]))  # type: ignore[arg-type]  # None refuses an import
@@ -118,22 +96,16 @@ def _hidden(package: str) -> Iterator[None]:
         sys.modules.update(seen)
 
 
-def great_expectations() -> ModuleType:
-    """Great Expectations, imported on first use and without PySpark."""
-    with _hidden("pyspark"):
+def great_expectations(unseen: str = OnDuckDB.unseen) -> ModuleType:
+    """Great Expectations, imported on first use, and then without the package `unseen`."""
+    with _hidden(unseen):
         return importlib.import_module("great_expectations")
 
 
 def _run(
-    suites: Mapping[str, Suite],
-    database: Path,
-    settings: Sequence[str],
-    window: Mapping[str, str],
-    *,
-    docs: Path,
-    privacy: Privacy,
+    suites: Mapping[str, Suite], engine: Engine, window: Mapping[str, str], *, docs: Path, privacy: Privacy
 ) -> list[Check]:
-    gx = great_expectations()
+    gx = great_expectations(engine.unseen)
     from great_expectations.core import RunIdentifier
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -153,23 +125,16 @@ def _run(
     parts = {"expectations": "none"}
     site = {"class_name": "SiteBuilder", "store_backend": store, "site_index_builder": index}
     context.add_data_docs_site("docs", {**site, "site_section_builders": parts})
-    source = context.data_sources.add_sql(
-        "tables",
-        connection_string=sqlalchemy_url("duckdb", database),
-        kwargs={"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True},
-    )
-    engine = source.get_engine()
-    with engine.connect() as session:
-        for setting in ("SET GLOBAL TimeZone = 'UTC'", *settings, LOCK):
-            session.exec_driver_sql(setting)
+    engine.connect(context)
     run_id = RunIdentifier(run_name=window["last_day"], run_time=window["until"])
     checks: list[Check] = []
     for table, suite in suites.items():
-        loaded = context.suites.add(_loaded(table, suite))
+        loaded = context.suites.add(_loaded(table, engine.suite(table, suite)))
         places = {expectation.id: place for place, expectation in enumerate(loaded.expectations)}
-        data = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("all")
+        data, given = engine.batch(table)
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=data, suite=loaded))
-        outcome = definition.run(expectation_parameters=dict(window), run_id=run_id, result_format="SUMMARY")
+        asked = {"batch_parameters": given, "expectation_parameters": dict(window)}
+        outcome = definition.run(**asked, run_id=run_id, result_format="SUMMARY")
         results = {places[result.expectation_config.id]: result.to_json_dict() for result in outcome.results}
         for place, expectation in enumerate(suite["expectations"]):
             failed = not results[place]["success"] and not _exception(results[place])
@@ -180,7 +145,6 @@ def _run(
             checks.append(replace(check, rows=at_fault or ""))
     make_presentable(context, privacy)
     context.build_data_docs()
-    engine.dispose()
     return checks
 
 
@@ -214,14 +178,12 @@ def _exception(result: Mapping[str, Any]) -> str:
 
 
 def _samples(
-    engine: Any, table: str, expectation: Expectation, rows: str | None, privacy: Privacy
+    engine: Engine, table: str, expectation: Expectation, rows: str | None, privacy: Privacy
 ) -> tuple[dict[str, Any], ...]:
     """The first rows of the query, as they may be shown, without what is personal and was not asked about."""
     if rows is None:
         return ()
-    with engine.connect() as session:
-        cursor = session.exec_driver_sql(f"SELECT * FROM ({rows}) ORDER BY ALL LIMIT {SAMPLES}")
-        names, values = list(cursor.keys()), cursor.fetchall()
+    names, values = engine.first(rows, SAMPLES)
     column = _column(expectation)
     hidden = {c.name for c in TABLES[table].columns if c.personal and not c.name.endswith("_id") and c.name != column}
     shown = [place for place, name in enumerate(names) if name not in hidden and name not in names[:place]]

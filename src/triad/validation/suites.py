@@ -54,6 +54,9 @@ _TIMES: dict[tuple[str, str], dict[str, Any]] = {
     ("prices", "day"): {"max_value": "last_day"},
 }
 
+_REPLACEMENT = "url_decode('%EF%BF%BD')"
+"""U+FFFD, in words that DuckDB and Spark read alike."""
+
 _NESTED = "json_each(CASE WHEN json_valid(attributes) THEN attributes ELSE '[]' END)"
 _NO_ATTRIBUTES = (
     "SELECT * FROM {batch} WHERE trim(attributes) <> '' AND (NOT json_valid(attributes) "
@@ -130,7 +133,7 @@ def _of_column(table: Table, column: Column) -> list[Expectation]:
         severity: Severity = "warning" if column.nullable else "critical"
         expectations.append(_expect("expect_column_value_lengths_to_be_between", severity, column=name, min_value=1))
     if name in _TEXT:
-        query = f"SELECT * FROM {{batch}} WHERE contains({name}, chr(65533))"
+        query = f"SELECT * FROM {{batch}} WHERE contains({name}, {_REPLACEMENT})"
         expectations.append(
             _rows("warning", name, f"{name} was read in its own encoding: no replacement characters", query)
         )
@@ -168,7 +171,7 @@ def _across(table: Table) -> list[Expectation]:
     """Questions that no single column answers."""
     if table.name != "events":
         return []
-    minima = ", ".join(f"min(occurred_at) FILTER (kind = '{kind}') AS {kind}_at" for kind in EVENT_KINDS)
+    minima = ", ".join(f"min(occurred_at) FILTER (WHERE kind = '{kind}') AS {kind}_at" for kind in EVENT_KINDS)
     steps = (
         f"SELECT user_id, item_id, session_id, {minima} FROM {{batch}} "
         "WHERE session_id IS NOT NULL GROUP BY user_id, item_id, session_id"
