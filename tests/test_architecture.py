@@ -207,7 +207,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "evaluation": {"examples", "features", "members", "fusion", "search", "writing"},
     "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products", "spark", "writing"},
     "config": set(),
-    "spark": {"features"},
+    "spark": {"features", "sources", "validation"},
     "writing": {"products"},
     "retraining": {"tracking"},
     "serving": {

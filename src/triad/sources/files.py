@@ -23,7 +23,7 @@ from triad.sources.cells import literal, quote
 from triad.sources.checks import check_complete, check_faults, check_keys, leave_out
 from triad.sources.clock import TIMES
 from triad.sources.keeping import Keeping
-from triad.sources.loading import Loading
+from triad.sources.loading import Loading, set_up
 from triad.sources.mapping import check_texts
 from triad.sources.opening import Find, opened
 from triad.sources.plan import needed
@@ -54,9 +54,7 @@ def read_files(params: IngestParams, keeping: Keeping | None = None) -> dict[str
     last = datetime.combine(params.as_of, time(), UTC)
     window = (last - timedelta(days=params.window_days), last)
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as session:
-        session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
-        session.execute(f"SET temp_directory = {literal(spill)}; SET python_enable_replacements = false")
-        session.execute("SET enable_external_access = false; SET lock_configuration = true")
+        set_up(session, spill)
         with opened(files, window) as find:
             read = [name for name, table in files.tables.items() if table.is_read]
             aside = keeping or Keeping()

@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from triad.day_store import DayStore
+from triad.sources.apart import Workers, bring
 from triad.sources.base import ROW, Part, Rows
 from triad.sources.cells import literal, quote
 from triad.sources.loading import Loading
+from triad.sources.reading import Files
 
 log = logging.getLogger("triad.ingest")
 
@@ -35,18 +37,23 @@ class Keeping:
         store: where parts are kept; None: nowhere.
         is_gone: whether the rows of a user are to be left out; None: nobody's are.
         left_out: counts the rows that are, a table.
+        workers: who reads files; None: this process.
     """
 
     store: DayStore | None = None
     is_gone: Callable[[str], bool] | None = None
     left_out: Counter[str] = field(default_factory=Counter)
+    workers: Workers | None = None
 
     def load(self, loading: Loading, source: Rows, columns: Sequence[str]) -> None:
         """Brings the events of `source` into the table of `loading`: those that are kept, then the others."""
         parts = () if self.store is None else source.parts()
         known = self._insert(loading, parts)
         newest = _newest(loading) if known else None
-        loading.add(source.pieces(columns, known if parts else None))
+        if self.workers is not None and isinstance(source, Files):
+            bring(self.workers, loading, source, columns, known)
+        else:
+            loading.add(source.pieces(columns, known if parts else None))
         fresh = [part for part in parts if part.name not in known]
         gone = self._leave_out(loading, fresh)
         if self.store is None or not parts:

@@ -9,8 +9,16 @@ import pyarrow as pa
 
 from triad import canonical
 from triad.config.files import FilesParams
-from triad.sources.cells import Fault, quote
+from triad.sources.cells import Fault, literal, quote
 from triad.sources.plan import Plan, planned
+
+
+def set_up(session: duckdb.DuckDBPyConnection, spill: str) -> None:
+    """Let a session read what it is given, and nothing else; it may write below the folder `spill`."""
+    session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
+    session.execute(f"SET temp_directory = {literal(spill)}; SET python_enable_replacements = false")
+    session.execute("SET enable_external_access = false; SET lock_configuration = true")
+
 
 _TOGETHER = 100_000  # rows that are inserted at once, where pieces are smaller
 
@@ -27,7 +35,7 @@ class Loading:
 
     def __init__(self, session: duckdb.DuckDBPyConnection, name: str, files: FilesParams, currency: str) -> None:
         self.session, self.name = session, name
-        self._files, self._currency = files, currency
+        self.files, self.currency = files, currency
         self._plans: dict[frozenset[tuple[str, str]], Plan] = {}
         self._known: dict[pa.Schema, Plan] = {}
         self.types: list[dict[str, str]] = []  # of the pieces that were added: source column → DuckDB type
@@ -52,9 +60,7 @@ class Loading:
         self.session.register("piece", piece)
         if piece.schema not in self._known:
             types = {row[0]: row[1] for row in self.session.execute("DESCRIBE piece").fetchall()}
-            self._known[piece.schema] = self.prepare(types)
-            if types not in self.types:
-                self.types.append(types)
+            self._known[piece.schema] = self.note(types)
         self.session.execute(f"INSERT INTO {self.name} BY NAME {self._known[piece.schema].select('piece')}")
         self.session.unregister("piece")
 
@@ -65,11 +71,17 @@ class Loading:
             self.session.execute(f"INSERT INTO {self.name} BY NAME SELECT * FROM made")
             self.session.unregister("made")
 
+    def note(self, types: Mapping[str, str]) -> Plan:
+        """`prepare` for pieces that are added."""
+        if types not in self.types:
+            self.types.append(dict(types))
+        return self.prepare(types)
+
     def prepare(self, types: Mapping[str, str]) -> Plan:
         """What makes rows of source columns of these types; the table has all columns for it."""
         key = frozenset(types.items())
         if key not in self._plans:
-            plan = self._plans[key] = planned(self.name, self._files, types, self._currency)
+            plan = self._plans[key] = planned(self.name, self.files, types, self.currency)
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in types.items())
             made = plan.select(f"(SELECT {nothing})")
             self.session.execute(f"CREATE TABLE IF NOT EXISTS {self.name} AS {made} LIMIT 0")

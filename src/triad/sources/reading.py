@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -35,13 +36,20 @@ log = logging.getLogger("triad.ingest")
 
 @dataclass
 class Files:
-    """The files of one table. `first_rows` grows while they are read."""
+    """The files of one table. `first_rows` and `contents` grow while they are read.
+
+    Args:
+        has_twin: whether other files, that are read elsewhere, may hold the same.
+        contents: the digest of what a file holds → its name.
+    """
 
     places: list[Place]
     format: Format
     dialect: Dialect
     limits: LimitsParams
+    has_twin: bool = False
     first_rows: list[int] = field(default_factory=list)
+    contents: dict[bytes, str] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -97,8 +105,8 @@ class Files:
             TriadError: a file cannot be read, has not each column once, or holds the same as another.
         """
         self.first_rows.clear()
+        self.contents.clear()
         read = self._parquet if self.format == "parquet" else self._csv
-        contents: dict[bytes, str] = {}  # digest of what a file holds → its name
         row = 0
         sizes = {place.path: int(place.system.size(place.path) or 0) for place in self.places}
         with Progress(f"read {self.where}", sum(sizes.values()) >> 10, "KiB") as progress:
@@ -108,19 +116,26 @@ class Files:
                 done = 0
                 if known and place.identity in known:
                     progress.advance(sizes[place.path] >> 10)
-                    self._refuse_copies(place, known)
+                    self.refuse_copies(place, known)
                     continue
                 with opened(place, self.limits.unpacked_ratio) as stream:
-                    for batch in read(place, stream, columns, contents):
+                    for batch in read(place, stream, columns):
                         numbers = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int64))
                         yield batch.append_column(ROW, numbers)
                         row += batch.num_rows
                         progress.advance((stream.taken >> 10) - done)
                         done = stream.taken >> 10
 
-    def _csv(
-        self, place: Place, stream: Unpacked, columns: Sequence[str], contents: dict[bytes, str]
-    ) -> Iterator[pa.Table]:
+    def alone(self) -> list[Files]:
+        """Each file by itself."""
+        sizes = [place.system.size(place.path) for place in self.places]
+        often = Counter(sizes)
+        return [
+            Files([place], self.format, self.dialect, self.limits, often[size] > 1)
+            for place, size in zip(self.places, sizes, strict=True)
+        ]
+
+    def _csv(self, place: Place, stream: Unpacked, columns: Sequence[str]) -> Iterator[pa.Table]:
         records = Records(stream.read, self.dialect, place.name)
         pieces = iter(records)
         first = next(pieces, b"")
@@ -137,7 +152,7 @@ class Files:
             yield table
         _note(place, rows, records.several)
         if rows:
-            _refuse_twin(contents, records.digest.digest(), place)
+            refuse_twin(self.contents, records.digest.digest(), place.name)
 
     def _parsed(self, piece: bytes, header: Sequence[str], columns: Sequence[str]) -> pa.Table:
         return arrow_csv.read_csv(
@@ -157,14 +172,12 @@ class Files:
             ),
         )
 
-    def _parquet(
-        self, place: Place, stream: Unpacked, columns: Sequence[str], contents: dict[bytes, str]
-    ) -> Iterator[pa.Table]:
+    def _parquet(self, place: Place, stream: Unpacked, columns: Sequence[str]) -> Iterator[pa.Table]:
         if stream.is_packed:
             raise TriadError("is packed Parquet", where=place.name, mend="unpack it: Parquet packs its columns itself")
         sizes = [other.system.size(other.path) for other in self.places] if len(self.places) > 1 else []
-        if sizes.count(place.system.size(place.path)) > 1:
-            _refuse_twin(contents, _digest(stream.raw), place)
+        if self.has_twin or sizes.count(place.system.size(place.path)) > 1:
+            refuse_twin(self.contents, _digest(stream.raw), place.name)
         rows = 0
         with _readable(place):
             self._check_header(place, parquet.names(stream.raw), columns)
@@ -173,7 +186,7 @@ class Files:
                 yield pa.table(batch)
         _note(place, rows, 0)
 
-    def _refuse_copies(self, kept: Place, known: Collection[str]) -> None:
+    def refuse_copies(self, kept: Place, known: Collection[str]) -> None:
         """A file that is to be read may hold the same as one that is kept: then their sizes are the same."""
         size = kept.system.size(kept.path)
         same = [each for each in self.places if each.identity not in known and each.member is None]
@@ -181,7 +194,7 @@ class Files:
         digests: dict[bytes, str] = {}
         for place in (kept, *same) if same else ():
             with opened(place, self.limits.unpacked_ratio) as stream:
-                _refuse_twin(digests, _digest(stream.raw), place)
+                refuse_twin(digests, _digest(stream.raw), place.name)
 
     def _check_header(self, place: Place, header: Sequence[str], columns: Sequence[str]) -> None:
         for name in columns:
@@ -257,10 +270,15 @@ def _note(place: Place, rows: int, several: int) -> None:
     log.info("read %s: %s rows%s", place.name, f"{rows:,}", f", {several:,} over several lines" if several else "")
 
 
-def _refuse_twin(contents: dict[bytes, str], digest: bytes, place: Place) -> None:
-    other = contents.setdefault(digest, place.name)
-    if other != place.name:
-        raise TriadError(f"holds the same as {other}", where=place.name, mend="take one of them away")
+def refuse_twin(contents: dict[bytes, str], digest: bytes, name: str) -> None:
+    """Note that the file `name` holds what has this digest.
+
+    Raises:
+        TriadError: another one does, too.
+    """
+    other = contents.setdefault(digest, name)
+    if other != name:
+        raise TriadError(f"holds the same as {other}", where=name, mend="take one of them away")
 
 
 def _digest(file: IO[bytes]) -> bytes:

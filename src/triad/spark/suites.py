@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from triad.config.runtime import RuntimeParams
 from triad.spark.tables import view
 from triad.tables import LOCK
 from triad.validation.engines import Engine, Rows, on_duckdb
@@ -22,6 +21,8 @@ from triad.validation.suites import Suite
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from triad.config.params import Params
 
 _TYPES = {
     **dict.fromkeys(("String", "VARCHAR"), "StringType"),
@@ -38,9 +39,7 @@ _SETTINGS = {  # as DuckDB reads SQL
 
 
 @contextmanager
-def engine_of(
-    runtime: RuntimeParams, tables: Path, names: Sequence[str], window: Mapping[str, str]
-) -> Iterator[Engine]:
+def engine_of(params: Params, tables: Path, names: Sequence[str], window: Mapping[str, str]) -> Iterator[Engine]:
     """What asks the tables `names` in the folder `tables`: `runtime.engine`.
 
     Args:
@@ -49,13 +48,13 @@ def engine_of(
     Raises:
         TriadError: the engine is `spark`, and the machine lacks what it needs.
     """
-    if runtime.engine == "duckdb":
+    if params.runtime.engine == "duckdb":
         with on_duckdb(tables, names, window) as engine:
             yield engine
         return
     from triad.spark.session import started
 
-    with started(runtime.spark) as spark:
+    with started(params.runtime.spark) as spark:
         for name, value in _SETTINGS.items():
             spark.conf.set(name, value)
         for name in names:

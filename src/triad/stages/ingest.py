@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ from triad.tables import write_table
 
 if TYPE_CHECKING:
     from triad.config.params import Params
+    from triad.sources.apart import Workers
     from triad.sources.keeping import Keeping
     from triad.sources.simulated import Shop
 
@@ -51,7 +54,7 @@ def ingest(params: Params) -> None:
     who = persons(chosen.pseudonymise)
     start = time.monotonic()
     with replacing_together(artifacts.ORACLE, artifacts.INGESTED) as (oracle, tables):
-        write = _simulated if chosen.source == "simulated" else _files
+        write = _simulated if chosen.source == "simulated" else partial(_files, params)
         rows = write(chosen, who, tables, oracle)
         who.record(tables)
     if who.forgotten:
@@ -61,11 +64,11 @@ def ingest(params: Params) -> None:
     log.info("%s · %.1f s · %s", counted, time.monotonic() - start, artifacts.INGESTED)
 
 
-def _files(chosen: IngestParams, who: Persons, output: Path, oracle: Path) -> dict[str, int]:
+def _files(params: Params, chosen: IngestParams, who: Persons, output: Path, oracle: Path) -> dict[str, int]:
     from triad.sources.files import read_files
 
-    with _keeping(chosen, who) as keeping:
-        tables = read_files(chosen, keeping)
+    with _keeping(chosen, who) as keeping, _workers(params, chosen) as workers:
+        tables = read_files(chosen, replace(keeping, workers=workers))
     for name in REQUIRED:
         if name not in tables:
             raise TriadError("the table is missing", where=f"table {name}", mend="name its files under ingest.files")
@@ -94,6 +97,13 @@ def _keeping(chosen: IngestParams, who: Persons) -> Iterator[Keeping]:
         made_of = [code_digest(), duckdb.__version__, chosen.currency, mapped, who.forgotten.digest]
         store = DayStore(repr(made_of), who.secret.derived(PURPOSE) if who.secret else None)
         yield Keeping(store, is_gone, who.left_out)
+
+
+def _workers(params: Params, chosen: IngestParams) -> AbstractContextManager[Workers | None]:
+    """Who reads files. A row's number over all files is known only where they are read one after the other."""
+    from triad.spark.files import workers_of
+
+    return nullcontext() if chosen.files is None or chosen.files.is_numbered else workers_of(params)
 
 
 def _simulated(chosen: IngestParams, who: Persons, tables: Path, oracle: Path) -> dict[str, int]:

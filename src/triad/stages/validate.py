@@ -131,7 +131,7 @@ def _ask(
             session.execute(LOCK)
             checks += [check for name in loaded for check in check_sizes(session, name)]
             checks += check_crowds(session, limits.max_events_a_user)
-            with engine_of(params.runtime, INGESTED, tuple(loaded), window) as engine:
+            with engine_of(params, INGESTED, tuple(loaded), window) as engine:
                 checks += run_suites(loaded, engine, window, docs, privacy)
             checks, aside = set_aside(session, INGESTED, checks, limits.quarantine)
             rows = _count(session, loaded)
