@@ -37,9 +37,10 @@ from triad.tasks import LABELS
 if TYPE_CHECKING:
     from triad.evaluation.window import Window
     from triad.features.state import State
+    from triad.fusion.candidates import Queries
     from triad.fusion.fused import Fused
 
-TWIN, LEFT, NIGHT, K = "twin", "left", "night.json", 10
+TWIN, LEFT, STALE, NIGHT, K = "twin", "left", "stale", "night.json", 10
 MADE = ("champion", "features", "pretrain", "finetune", "similarity", "profile", "fuse")
 
 Answers = dict[str, np.ndarray]
@@ -79,7 +80,8 @@ def run_stage(name: str, params: Params) -> None:
 def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
     """The night, its forms of refit, and what they and the twin answer of the `horizon` days from `as_of` on.
 
-    The form `left` is no refit: what the first form made in the full night still serves.
+    Two forms are no refit. `left`: what the first form made in the full night still serves. `stale`: the twin answers
+    as it did at the end of its train days, of customers and sales as they were then.
     """
     from triad.artifacts import ARTIFACTS
     from triad.features.state import State
@@ -100,7 +102,7 @@ def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
         if target.is_file():
             continue
         began = time.monotonic()
-        if form == TWIN:
+        if form in (TWIN, STALE):
             state, fuse = night.base / ARTIFACTS / "features" / "state", night.base / ARTIFACTS / "fuse"
         else:
             if form == LEFT:
@@ -110,7 +112,7 @@ def make(night: Night, horizon: int, forms: Mapping[str, Mapping]) -> None:
             state, fuse = place / "state", place / "fuse"
         seconds = time.monotonic() - began
         tables = tables or later_tables(night.params, horizon)
-        answers = answer(fuse, State.load(state), tables, night, horizon)
+        answers = answer(fuse, State.load(state), tables, night, horizon, is_stale=form == STALE)
         arrays: dict[str, Any] = {"seconds": seconds} | answers
         np.savez(f"{form}.part.npz", **arrays)
         Path(f"{form}.part.npz").rename(target)
@@ -217,12 +219,22 @@ def first_seen(data: Dataset) -> Ints:
     return first
 
 
-def ranked(fused: Fused, data: Dataset, asked: Window, is_new: Bools) -> tuple[Ints, Floats]:
+def as_at(data: Dataset, queries: Queries, cut: int) -> Queries:
+    """`queries` as they would have been at `cut` µs: nothing since is known."""
+    streams = data.streams
+    before = np.r_[0, np.cumsum(np.asarray(streams.time) < cut)][np.asarray(streams.offsets)]
+    known = np.diff(before)[queries.users]
+    return replace(queries, history=np.minimum(queries.history, known), moment=np.minimum(queries.moment, cut))
+
+
+def ranked(fused: Fused, data: Dataset, asked: Window, is_new: Bools, *, is_stale: bool = False) -> tuple[Ints, Floats]:
     """(targets,) place of each target among all items; (queries,) share of the first ten that new items have."""
     from triad.evaluation.window import ranking_blocks
     from triad.fusion.candidates import lists_of
 
     ranker, queries = fused.ranker(data), lists_of(data, asked.queries)
+    if is_stale:
+        queries = as_at(data, queries, data.meta.windows["train"][1])
     blocks = ranker.open(queries, ranker.needed)
     ranks: list[Ints] = [np.zeros(0, np.int64)]
     shares: list[Floats] = [np.zeros(0)]
@@ -234,8 +246,10 @@ def ranked(fused: Fused, data: Dataset, asked: Window, is_new: Bools) -> tuple[I
     return np.concatenate(ranks), np.concatenate(shares)
 
 
-def answer(fuse: Path, state: State, tables: Mapping[str, pa.Table], night: Night, horizon: int) -> Answers:
-    """What one model says of the days after `as_of`, with what then happened.
+def answer(
+    fuse: Path, state: State, tables: Mapping[str, pa.Table], night: Night, horizon: int, *, is_stale: bool = False
+) -> Answers:
+    """What one model says of the days after `as_of`, with what then happened. Stale, it is asked for lists alone.
 
     A question counts as new where the first of its targets in catalogue order is.
     """
@@ -252,7 +266,7 @@ def answer(fuse: Path, state: State, tables: Mapping[str, pa.Table], night: Nigh
     fused, asked = Fused.load(fuse), window(data, "test", params.evaluate.max_queries, params.evaluate.seed)
     is_new, ids = first_seen(data) >= first - night.held_out, np.asarray(list(data.users.user_id))
     names = [name for name, task in params.tasks.items() if KINDS[task.kind].is_event]
-    names = [name for name in names if LABELS[params.tasks[name].label].unit == "exposures"]
+    names = [name for name in names if LABELS[params.tasks[name].label].unit == "exposures" and not is_stale]
     answers: Answers = {}
     for name, scores in (fused.predict(data, asked.rows, names) if names else {}).items():
         answers |= {
@@ -264,7 +278,7 @@ def answer(fuse: Path, state: State, tables: Mapping[str, pa.Table], night: Nigh
         }
     if fused.ranking is not None:
         count = len(asked.queries)
-        ranks, shown = ranked(fused, data, asked, is_new)
+        ranks, shown = ranked(fused, data, asked, is_new, is_stale=is_stale)
         answers |= {
             f"{fused.ranking}.user": ids[np.asarray(data.lists.user)[asked.queries]],
             f"{fused.ranking}.label": np.zeros(count),

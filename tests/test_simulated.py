@@ -1,5 +1,6 @@
 """The simulated shop: the same days for the same seed, a funnel without gaps, a truth that its outcomes bear out."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import date, timedelta
 
@@ -14,8 +15,10 @@ from triad.config.ingest import IngestParams, SimulatedParams
 from triad.errors import TriadError
 from triad.schema import TABLES
 from triad.sources.simulated import Shop, simulate
+from triad.sources.simulated.chance import OPENING
 from triad.sources.simulated.messages import INTENTS, REPLIES
 from triad.sources.simulated.people import SEGMENTS
+from triad.sources.simulated.trends import PEAK, life
 from triad.sources.simulated.wanted import OTHER_WORDS, WRONG
 from triad.tables import conform
 from triad.tasks.reply import code
@@ -25,12 +28,9 @@ AS_OF = date(2026, 3, 1)
 Tables = Mapping[str, pa.Table]
 
 
-def shop(as_of: date = AS_OF, days: int = 56, size: str = "tiny", seed: int = 1) -> Shop:
-    return simulate(
-        IngestParams(
-            as_of=as_of, window_days=days, simulated=SimulatedParams.model_validate({"size": size, "seed": seed})
-        )
-    )
+def shop(as_of: date = AS_OF, days: int = 56, size: str = "tiny", seed: int = 1, trends: float = 1) -> Shop:
+    of = SimulatedParams.model_validate({"size": size, "seed": seed, "trends": trends})
+    return simulate(IngestParams(as_of=as_of, window_days=days, simulated=of))
 
 
 def ask(tables: Tables, query: str) -> dict[str, np.ndarray]:
@@ -49,6 +49,12 @@ def tiny() -> tuple[Tables, Tables]:
 @pytest.fixture(scope="module")
 def small() -> tuple[Tables, Tables]:
     return shop(size="small").whole()
+
+
+@pytest.fixture(scope="module")
+def still() -> tuple[Tables, Tables]:
+    """`small` without trends."""
+    return shop(size="small", trends=0).whole()
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +280,78 @@ def test_newcomers_and_new_products_keep_coming(small: tuple[Tables, Tables]) ->
     assert joined["item_days"][0] > 40
     assert joined["silent"][0] == 0
     assert joined["gone"][0] > 20
+
+
+def test_without_trends_the_shop_is_the_one_that_it_was_before_there_were_any() -> None:
+    events = shop(trends=0).whole()[0]["events"]
+    rows = zip(*(events[name].to_pylist() for name in ("user_id", "item_id", "kind")), strict=True)
+    made = hashlib.sha256("\n".join(map("".join, rows)).encode()).hexdigest()
+    assert made == "0880db0df1c11c9d760d5f4a77391551618ccc896b71c6198bd10f83e3dfe95e"
+
+
+def test_without_trends_products_and_customers_are_one_every_day() -> None:
+    world = shop(days=2, trends=0).world
+    assert world.on(OPENING).goods is world.on(OPENING + 400).goods
+    assert world.on(OPENING).people is world.on(OPENING + 400).people
+
+
+def test_a_product_rises_after_its_launch_and_fades() -> None:
+    ages = np.arange(-5, 200)
+    assert (life(ages[ages <= 0]) == 0).all()
+    assert ages[life(ages).argmax()] == PEAK and life(np.array([PEAK])) == 1
+    assert (np.diff(life(ages[ages >= PEAK])) < 0).all() and life(np.array([180.0])) < 0.001
+
+
+def test_trends_move_what_is_sought_and_leave_who_customers_are() -> None:
+    world = shop(days=2, size="small").world
+    days = [world.on(world.prices.first - back) for back in (0, 7, 60)]
+    near, far = (np.corrcoef(days[0].goods.quality, then.goods.quality)[0, 1] for then in days[1:])
+    assert 1 > near > 0.93 and near > far + 0.1
+    for then in days:
+        assert np.allclose(then.people.interest.sum(axis=1), 1)
+        assert np.allclose(then.people.broad_interest.sum(axis=1), 1)
+        assert then.people.latent is world.people.latent and then.goods.words is world.goods.words
+    assert not np.allclose(days[0].people.interest, days[2].people.interest, rtol=0.2)
+
+
+def best_old_and_fresh(tables: Tables) -> list[float]:
+    """Share of the last nine days' clicks on the 50 products that had most in the first 30 days, and in all before."""
+    counts = ask(
+        tables,
+        """
+        SELECT count(*) FILTER (occurred_at < '2026-02-03') AS old,
+            count(*) FILTER (occurred_at < '2026-02-20') AS fresh, count(*) FILTER (occurred_at >= '2026-02-20') AS late
+        FROM events WHERE kind = 'click' GROUP BY item_id ORDER BY item_id
+        """,
+    )
+    best = [np.argsort(-counts[name], kind="stable")[:50] for name in ("old", "fresh")]
+    return [counts["late"][places].sum() / counts["late"].sum() for places in best]
+
+
+def test_with_trends_who_knows_only_the_first_days_loses(
+    small: tuple[Tables, Tables], still: tuple[Tables, Tables]
+) -> None:
+    old, fresh = best_old_and_fresh(small[0])
+    assert fresh > 1.15 * old
+    old, fresh = best_old_and_fresh(still[0])
+    assert fresh < 1.08 * old
+
+
+def test_new_products_are_shown_and_bought_as_others_are(small: tuple[Tables, Tables]) -> None:
+    found = ask(
+        small[0],
+        """
+        WITH seen AS (SELECT item_id, min(occurred_at) AS first FROM events GROUP BY ALL)
+        SELECT kind, avg((first >= '2026-02-03')::INT) AS share FROM events JOIN seen USING (item_id)
+        WHERE occurred_at >= '2026-02-20' GROUP BY kind
+        UNION ALL
+        SELECT 'shelf', avg((coalesce(first, '2026-02-28'::TIMESTAMPTZ) >= '2026-02-03')::INT)
+        FROM prices LEFT JOIN seen USING (item_id) WHERE day = '2026-02-28'
+        """,
+    )
+    share = dict(zip(found["kind"], found["share"], strict=True))
+    assert 0.03 < share["shelf"] < 0.1
+    assert all(share["shelf"] < share[kind] < 2 * share["shelf"] for kind in ("impression", "click", "purchase"))
 
 
 @pytest.mark.parametrize(

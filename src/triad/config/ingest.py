@@ -19,6 +19,12 @@ class SimulatedParams(Section):
 
     size: Literal["tiny", "small", "large"] = "small"
     seed: int = Field(default=1, ge=0)
+    trends: float = Field(
+        default=1.0,
+        ge=0,
+        le=3,
+        description="strength of fashions, seasons, drifting tastes and products' lives; 0: demand stands still",
+    )
 
 
 class IngestParams(Section):

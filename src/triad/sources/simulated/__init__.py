@@ -28,6 +28,7 @@ from triad.sources.simulated.queries import known_queries
 from triad.sources.simulated.sizes import SIZES
 from triad.sources.simulated.taxonomy import BRANDS, LEAVES
 from triad.sources.simulated.text import product_texts
+from triad.sources.simulated.trends import moving
 from triad.sources.simulated.wanted import judgements, wants
 from triad.sources.simulated.world import World
 
@@ -72,7 +73,8 @@ def simulate(params: IngestParams) -> Shop:
     seed, size = params.simulated.seed, SIZES[params.simulated.size]
     goods = products(seed, size, last)
     people = customers(seed, size, first, last)
-    world = World(seed, size, goods, people, roll_prices(seed, goods, first, last), known_queries())
+    moves = moving(seed, params.simulated.trends, goods, people)
+    world = World(seed, size, goods, people, roll_prices(seed, goods, first, last), known_queries(), moves)
 
     shown = goods.in_window(first)
     item_id = numbered("i", shown, 6)
@@ -117,8 +119,8 @@ def simulate(params: IngestParams) -> Shop:
     }
     tables["conversations"], messages = conversations(seed, size.messages, first, last)
     oracle = {
-        "users": user_table(world),
-        "items": item_table(world, shown, last),
+        "users": user_table(world.on(last)),
+        "items": item_table(world.on(last), shown, last),
         "prices": price_table(world, item, row),
         "messages": messages,
         "products": priced,

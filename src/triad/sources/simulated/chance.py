@@ -12,7 +12,7 @@ OPENING = (date(2025, 1, 1) - date(1970, 1, 1)).days
 
 _PURPOSES = (
     *("shop", "customers", "products", "prices", "visits", "pages", "outcomes", "messages", "wants", "pictures"),
-    "attributes",
+    *("attributes", "trends"),
 )
 
 

@@ -41,6 +41,7 @@ def calendar(day: int) -> date:
 
 def day_of(world: World, day: int) -> Day:
     """Everything that happened on `day`."""
+    world = world.on(day)
     shown = shown_on(world, day)
     chances = odds(world, shown, day)
     came = outcomes(world, shown, chances, day)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from triad.sources.simulated.catalogue import Products
 from triad.sources.simulated.people import Customers
 from triad.sources.simulated.prices import Prices
 from triad.sources.simulated.queries import Queries
 from triad.sources.simulated.sizes import Size
+from triad.sources.simulated.trends import Trends
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,9 @@ class World:
     people: Customers
     prices: Prices
     queries: Queries
+    trends: Trends
+
+    def on(self, day: int) -> World:
+        """The same shop with its products and customers as `day` finds them."""
+        goods, people = self.trends.goods_on(self.goods, day), self.trends.people_on(self.people, day)
+        return replace(self, goods=goods, people=people)
