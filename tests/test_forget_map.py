@@ -341,7 +341,7 @@ def test_retention_takes_what_its_dials_say_and_no_more(dry: bool, shop: Path, m
     head = git("rev-parse", "retrain/2026-03-01")
     old = {**os.environ, "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
     for day in ("2026-01-01", "2026-01-02"):
-        words = ["commit-tree", f"{head}^{{tree}}", "-m", f"night {day}"]
+        words = ["commit-tree", f"{head}^{{tree}}", "-m", f"night {day}", "-m", "Run: night"]
         made = subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words],
             check=True,
@@ -350,9 +350,20 @@ def test_retention_takes_what_its_dials_say_and_no_more(dry: bool, shop: Path, m
             text=True,
         ).stdout.strip()
         git("update-ref", f"refs/heads/retrain/{day}", made)
+    theirs = ["commit-tree", f"{head}^{{tree}}", "-p", made, "-m", "my experiment with it"]
+    made = subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *theirs],
+        check=True,
+        env=old,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    git("update-ref", "refs/heads/retrain/2026-01-03", made)
     gone = prune(14, 3, Further(branch_days=10, versions=1, run_days=30), dry=dry)
     assert (gone["branches"], gone["versions"], gone["runs"]) == (["retrain/2026-01-01"], ["2"], [alone])
-    stays = {"retrain/2026-01-02", "retrain/2026-03-01"} | ({"retrain/2026-01-01"} if dry else set())
+    stays = {"retrain/2026-01-02", "retrain/2026-01-03", "retrain/2026-03-01"} | (
+        {"retrain/2026-01-01"} if dry else set()
+    )
     assert set(git("for-each-ref", "--format=%(refname:short)", "refs/heads/retrain").split()) == stays
     assert list(versions(found, "triad")) == (["1", "2", "3", "4", "5"] if dry else ["1", "3", "4", "5"])
     assert found.get_run(alone).info.lifecycle_stage == ("active" if dry else "deleted")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from triad import starting
+from triad.cli import commands
 from triad.config import reference
 from triad.config.finetune import FinetuneParams
 from triad.config.params import Params, _leaves, load, merge, parse
@@ -137,6 +140,31 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ({"fuse": {"members": "trees"}}, r"fuse.members: a list is meant\n.*\[a, b\]"),
         ({"finetune": None}, r"finetune: there is nothing below it\n.*remove the line"),
         ({"finetune": 5}, "finetune: keys with values are meant"),
+        ({"ingest": {"as_of": 0}}, "ingest.as_of: not a day"),  # and not the first second of 1970
+        ({"ingest": {"as_of": "86400"}}, "ingest.as_of: not a day"),
+        ({"ingest": {"as_of": "0001-01-01"}}, "ingest.as_of: 0001-01-01 is outside the years"),
+        ({"validate": {"exceptional_days": [5]}}, "exceptional_days.0: not a day"),
+        ({"validate": {"drift_days": 56}}, "validate.drift_days: 56 of .* leave no earlier days"),
+        ({"validate": {"drift_effect": 2}}, "validate.drift_effect: .*less than or equal to 1"),
+        ({"validate": {"quarantine": {"checks": {"users.cuontry": 0.1}}}}, "'cuontry'; did you mean 'country'"),
+        ({"features": {"user_attributes": ["device", "device"]}}, "user_attributes: 'device' stands twice"),
+        ({"similarity": {"recent": [5, 5]}}, "similarity.recent: 5 stands twice"),
+        ({"finetune": {"apart": ["exposure"]}}, "no task is about 'exposure'; did you mean 'exposures'"),
+        ({"pretrain": {"seed": 2**31}}, "pretrain: seed: 2147483648 is beyond 2,147,483,647"),
+        ({"fuse": {"trees": [100, 10**30]}}, "fuse: trees: 1000000000000000000000000000000 is beyond"),
+        ({"pretrain": {"learning_rate": 3}}, "pretrain.learning_rate: .*less than or equal to 1"),
+        ({"serve": {"log": " "}}, "serve.log: ' ' says nothing"),
+        ({"ingest": {"shown": "a\0b"}}, "ingest.shown: 'a.x00b' says nothing"),
+        ({"champion": {"market": {"model": "a/b"}}}, "champion.market.model: 'a/b' is a path, not a name"),
+        ({"tasks": SHIPPED["tasks"] | {"Click": SHIPPED["tasks"]["click"]}}, "two are called 'Click' but for capitals"),
+        ({"tasks": {"next": SHIPPED["tasks"]["next"]}}, "order_by: .* known are none; null: by the ranking"),
+        (
+            {"tasks": {"click": SHIPPED["tasks"]["click"]}, "fuse": {"members": ["search_text"]}},
+            "none of search_text answers task click",
+        ),
+        ({"finetune": {"init": "pretrain", "task": ["click"]}}, r"finetune.task: unknown key\n.*'tasks'"),
+        ({"pretrain": {"tasks": "next"}}, r"pretrain.tasks: unknown key\n.*'task'"),
+        ({"fuse": {"K": 5}}, r"fuse.K: unknown key\n.*'k'"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:
@@ -153,6 +181,8 @@ def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:
         ("", "not a mapping"),
         ("ingest: {as_of: '2026-03-01', as_of: '2026-03-02'}", "the key 'as_of' stands twice"),
         ("tasks: {}\ntasks: {}", "the key 'tasks' stands twice"),
+        ("tasks: &a\n  click: *a", "is nested without end"),
+        ("x: " + "[" * 5000 + "]" * 5000, "is nested without end"),
         ("ingest: {as_of: 2026-03-01}", r'ingest.as_of: .* a date .*\n.*quote it: as_of: "2026-03-01"'),
         (
             "validate: {exceptional_days: ['2026-01-01', 2026-01-06]}",
@@ -166,6 +196,40 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path: Path, text: str | None, s
         path.write_text(text)
     with pytest.raises(TriadError, match=said):
         load(path)
+
+
+def test_a_misspelt_key_that_must_be_there_is_told_as_such() -> None:
+    with pytest.raises(TriadError, match=r"ingest.as_off: unknown key\n.*did you mean 'as_of'"):
+        parse({"ingest": {"as_off": "2026-03-01"}, "tasks": SHIPPED["tasks"]}, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"recommend": {"hide": "brandd = 'Acme'"}}, "recommend.hide: is no condition on the table items: .*brandd"),
+        ({"recommend": {"hide": "1 = 1); DROP TABLE items; --"}}, "recommend.hide: is no condition"),
+        ({"recommend": {"hide": "item_id IN (SELECT * FROM read_csv('/etc/passwd'))"}}, "recommend.hide: is no cond"),
+        ({"recommend": {"out_of_stock": "none.csv"}}, "recommend.out_of_stock: none.csv: cannot be read"),
+        ({"text": {"encoder": "/none"}}, "text.encoder: there is no folder /none"),
+        ({"text": {"writing": {"edits": "none.csv"}}}, "text.writing.edits: there is no file none.csv"),
+        ({"images": {"folder": "/none"}}, "images.folder: there is no folder /none"),
+        ({"images": {"encoder": "/none.pth"}}, "images.encoder: there is no file /none.pth"),
+    ],
+)
+def test_what_is_named_is_looked_for_before_the_night(
+    change: dict, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(merge(SHIPPED, change)))
+    monkeypatch.chdir(tmp_path)
+    for words in (["check"], ["ingest"]):
+        result = CliRunner().invoke(commands, words)
+        assert isinstance(result.exception, TriadError)
+        assert re.search(said, str(result.exception))
+
+
+def test_what_is_hidden_may_ask_any_table() -> None:
+    hide = "item_id IN (SELECT item_id FROM prices WHERE is_promoted) OR price_cents < 100 OR attributes LIKE '%a%'"
+    starting.check(parse(merge(SHIPPED, {"recommend": {"hide": hide}}), "params.yaml"))
 
 
 def test_merge_replaces_tasks_whole_and_other_sections_key_by_key() -> None:

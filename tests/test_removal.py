@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from make_pipeline import make_repository
 
 from triad.errors import TriadError
 from triad.removal import checked_name, checked_part, remove
 from triad.retraining import delivery
+from triad.retraining.commands import retraining
 from triad.retraining.opening import open_run
 from triad.retraining.pruning import _cache, _deliveries, _workspaces
 from triad.retraining.run import Run, slug
@@ -184,6 +186,48 @@ def test_pruning_leaves_a_workspace_that_somebody_worked_in(tmp_path: Path, monk
     assert [name for name, folder in runs.items() if folder.is_dir()] == ["edited", "copied", "others"]
     (tmp_path / "away").rename(theirs)
     subprocess.run(["git", "status"], cwd=theirs, check=True, capture_output=True)
+
+
+def hide_a_change(folder: Path, how: str) -> None:
+    (folder / "step.py").write_text("somebody's")
+    subprocess.run(["git", "update-index", how, "step.py"], cwd=folder, check=True)
+
+
+def results_below_runs(folder: Path) -> None:
+    (folder / "runs" / "study").mkdir(parents=True)
+    (folder / "runs" / "study" / "mine.csv").write_text("somebody's")
+
+
+HIDDEN = {
+    "what their own settings ignore": lambda folder: (folder / "my.ipynb").write_text("somebody's"),
+    "what git is not to look at": lambda folder: hide_a_change(folder, "--assume-unchanged"),
+    "what a sparse checkout passes over": lambda folder: hide_a_change(folder, "--skip-worktree"),
+    "results of a study": results_below_runs,
+    "a lock": lambda folder: subprocess.run(["git", "worktree", "lock", str(folder)], cwd=folder, check=True),
+}
+
+
+def test_pruning_leaves_work_that_git_status_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = make_repository(tmp_path / "shop")
+    monkeypatch.setenv("TRIAD_CHECKOUT", str(shop))
+    monkeypatch.delenv("TRIAD_WORKSPACES", raising=False)
+    (tmp_path / "ignore").write_text("*.ipynb\n")
+    subprocess.run(["git", "config", "core.excludesFile", str(tmp_path / "ignore")], cwd=shop, check=True)
+    folders = {work: open_run(f"night{place}", "2026-03-01").folder for place, work in enumerate(["ours", *HIDDEN])}
+    (folders["ours"] / "metrics.json").write_text("a stage's")
+    for work, hide in HIDDEN.items():
+        hide(folders[work])
+    for folder in folders.values():
+        for path in (folder / ".triad").iterdir():
+            os.utime(path, (0, 0))
+    assert _workspaces(shop, 14, 0) == ["night0"]
+    assert [work for work, folder in folders.items() if folder.is_dir()] == [*HIDDEN]
+
+
+def test_fewer_than_none_are_not_kept() -> None:
+    for dial in ("--keep", "--keep-days"):
+        said = CliRunner().invoke(retraining, ["prune", dial, "-1"])
+        assert said.exit_code == 2 and "-1 is not in the range" in said.output
 
 
 def test_a_cache_that_others_may_use_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

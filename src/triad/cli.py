@@ -121,10 +121,13 @@ def _add_stage(name: str) -> None:
         from triad.artifacts import check_inputs
         from triad.config.params import load
         from triad.retraining.nights import check_stage
+        from triad.starting import check as check_start
 
         params = load()
         check_stage(name, params.retraining.night)
         check_inputs(name)
+        if name == STAGES[0]:
+            check_start(params)
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
         with held(ARTIFACTS / name), measured(name):
             stage(params)
@@ -155,11 +158,12 @@ commands.add_command(misfiled)
 commands.add_command(advise)
 
 
-@commands.command(help="Check params.yaml without running anything.")
+@commands.command(help="Check params.yaml, and that the files it names are there, without running anything.")
 def check() -> None:
     from triad.config.params import load
+    from triad.starting import check as check_start
 
-    load()
+    check_start(load())
     click.echo("params.yaml fits")
 
 

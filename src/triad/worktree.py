@@ -17,7 +17,7 @@ from triad.durable import sync_tree
 from triad.errors import TriadError
 
 MARK = "triad.json"
-_PARAMS = "params.yaml"
+_PARAMS, _PIPELINE = "params.yaml", "dvc.yaml"
 # a hook or an outer git command may name another repository by these
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
@@ -122,10 +122,12 @@ def mark(checkout: Path, folder: Path) -> Mark | None:
 def changes(folder: Path, made: Mark, *, params: bool = True) -> list[str]:
     """What somebody did in a worktree of ours that would be lost with it, in words.
 
-    That is: changed, staged and new files, a branch that was checked out, and commits that no branch holds. What stages
-    write there (ignored files, `dvc.lock`) is none of it; `params=False` leaves params.yaml out too.
+    That is: changed, staged and new files, those too that only their own settings of git ignore, a branch that was
+    checked out, and commits that no branch holds. What stages write there (files that the checkout's own `.gitignore`
+    names, but for those below `runs/`; `dvc.lock`) is none of it; `params=False` leaves params.yaml out too.
     """
     differences = [path for path, tracked in _differing(folder) if not _is_of_runs(path, tracked)]
+    differences += sorted({*_ignored_elsewhere(folder), *_overlooked(folder)} - {*differences})
     if _PARAMS in differences and (not params or _digest(folder) == made.params):
         differences.remove(_PARAMS)
     if branch := git(folder, "branch", "--show-current"):
@@ -157,10 +159,12 @@ def remove(checkout: Path, folder: Path, below: Path, *, params: bool = True) ->
     """Remove a worktree of ours, and what git knows of it.
 
     Raises:
-        TriadError: it is not ours, or somebody's work lies in it.
+        TriadError: it is not ours, somebody's work lies in it, or somebody locked it.
     """
     made = mark(checkout, folder)
     notes = _notes(checkout, folder)
+    if made is not None and notes is not None and (notes / "locked").is_file():  # by git too, while it makes one
+        raise TriadError("is locked", where=str(folder), mend="`git worktree unlock` the folder where it may go")
     if notes is not None and made is None and {path.name for path in folder.iterdir()} <= {".git"}:
         _write(checkout, Mark(str(folder.resolve()), ""))  # killed before it was marked: nothing lies in it
     elif made is not None and made.params is not None:
@@ -199,6 +203,26 @@ def _differing(folder: Path) -> list[tuple[str, bool]]:
     )
     fields = {"1": 8, "u": 10, "?": 1}  # blanks before the path
     return [(entry.split(" ", fields[entry[0]])[-1], entry[0] != "?") for entry in said.split("\0") if entry]
+
+
+def _ignored_elsewhere(folder: Path) -> list[str]:
+    """New files that `git status` leaves out by a person's own settings, and results below `runs/`."""
+    others = ("ls-files", "-z", "--others")
+    new = git(folder, *others, "--exclude-per-directory=.gitignore").split("\0")
+    results = git(folder, *others, "--directory", "--no-empty-directory", "--", "runs").split("\0")
+    return [path for path in (*new, *results) if path and not _is_of_runs(path, tracked=False)]
+
+
+def _overlooked(folder: Path) -> list[str]:
+    """Files that differ, and that git was told not to look at (`update-index --assume-unchanged`, `--skip-worktree`).
+
+    A light night's dvc.yaml is one of ours.
+    """
+    flagged = [entry.partition(" ") for entry in git(folder, "ls-files", "-v", "-z").split("\0") if entry]
+    paths = [path for tag, _, path in flagged if (tag.islower() or tag == "S") and path != _PIPELINE]
+    there = [path for path in paths if os.path.lexists(folder / path)]  # a sparse checkout has not all of them
+    known = {path: git(folder, "rev-parse", f":{path}") for path in there}
+    return [p for p in there if not (folder / p).is_file() or git(folder, "hash-object", "--", p) != known[p]]
 
 
 def _is_of_runs(path: str, tracked: bool) -> bool:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import EachOnce, Section
+from triad.config.publish import Name
 
 
 class MarketParams(Section):
     """Another market's model: of another shop that Triad retrains, in the same registry."""
 
-    model: str | None = Field(
-        default=None, min_length=1, description="publish.model of that shop; null: no other market"
-    )
+    model: Name | None = Field(default=None, description="publish.model of that shop; null: no other market")
     version: int | None = Field(
         default=None,
         ge=1,
         description="version of that model; `triad retraining open` replaces null by the one that serves there",
     )
-    apart: tuple[str, ...] = Field(
+    apart: Annotated[tuple[str, ...], EachOnce] = Field(
         default=("item",),
         description="vocabularies whose ids mean different things there; in all others the same id means the same",
     )

@@ -53,6 +53,8 @@ def check_tasks(tasks: Tasks) -> None:
             raise ValueError(f"{where}.column: goes with the labels {having}, and with no other")
         if task.given is not None and not KINDS[task.kind].is_event:
             raise ValueError(f"{where}.given: is for tasks whose answer is an event, not {task.kind!r}")
+    if alike := [each for place, each in enumerate(tasks) if each.lower() in map(str.lower, list(tasks)[:place])]:
+        raise ValueError(f"tasks: two are called {alike[0]!r} but for capitals, which tables and files do not tell")
     _check_chains(tasks)
 
 
@@ -99,8 +101,16 @@ def _windows(params: Params) -> None:
         )
 
 
+def _drift(params: Params) -> None:
+    if params.validate_.drift_days >= params.ingest.window_days:
+        raise ValueError(
+            f"validate.drift_days: {params.validate_.drift_days} of ingest.window_days={params.ingest.window_days} "
+            "leave no earlier days to compare with"
+        )
+
+
 def _attributes(params: Params) -> None:
-    known = _known_attributes(params)
+    known = attributes(params)
     for name in params.features.user_attributes:
         if name not in known:
             raise ValueError(f"features.user_attributes: users has no column {name!r}{near(name, known)}")
@@ -114,22 +124,26 @@ def _attributes(params: Params) -> None:
 
 def _misspelt(params: Params) -> None:
     """Names that may be none of those known: only a near miss is refused."""
-    attributes = _known_attributes(params)
+    own = attributes(params)
     market = params.evaluate.market
-    named = [("validate.public_attributes", each, attributes) for each in params.validate_.public_attributes]
-    named += [("evaluate.market", market, attributes)] if market and market != EvaluateParams().market else []
+    named = [("validate.public_attributes", each, own) for each in params.validate_.public_attributes]
+    named += [("evaluate.market", market, own)] if market and market != EvaluateParams().market else []
     named += [("champion.market.apart", each, _VOCABULARIES) for each in params.champion.market.apart]
     encoders = (
         ("text.encoder", params.text.encoder, (WORDS, MINILM)),
         ("images.encoder", params.images.encoder, (COLOURS, LITE0)),
     )
     named += [each for each in encoders if not Path(each[1]).exists()]
+    checks = [place.partition(".") for place in params.validate_.quarantine.checks]
+    columns = [*TABLES["users"].names, *own]
+    named += [("validate.quarantine.checks", each, columns) for table, _, each in checks if table == "users"]
     for key, name, known in named:
         if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=0.7):
             raise ValueError(f"{key}: there is no {name!r}{near(name, known)}")
 
 
-def _known_attributes(params: Params) -> Collection[str]:
+def attributes(params: Params) -> Collection[str]:
+    """The shop's own columns of users."""
     files = params.ingest.files
     if params.ingest.source == "simulated" or files is None:
         return SIMULATED_ATTRIBUTES
@@ -159,12 +173,20 @@ def _members(params: Params) -> None:
             raise ValueError(f"finetune.tasks: {name!r} is no task with rows of its own{near(name, pointwise)}")
     if len(set(params.finetune.tasks or ())) < len(params.finetune.tasks or ()):
         raise ValueError(f"finetune.tasks: {', '.join(params.finetune.tasks or ())}: name each once")
+    units = {LABELS[params.tasks[name].label].unit for name in pointwise}
+    for unit in params.finetune.apart:
+        if unit not in units:
+            raise ValueError(f"finetune.apart: no task is about {unit!r}{near(unit, sorted(units))}")
     for name in params.refit.light_keeps:
         if name not in RECIPES:
             raise ValueError(f"refit.light_keeps: there is no member {name!r}{near(name, RECIPES)}")
     for name in params.fuse.members:
         if missing := RECIPES[name].missing(params):
             raise ValueError(f"fuse.members: {name} is fitted where {missing}")
+    for name in pointwise:
+        unit, recipes = LABELS[params.tasks[name].label].unit, map(RECIPES.__getitem__, params.fuse.members)
+        if not any("RowScorer" in each.protocols and each.answers in (None, unit) for each in recipes):
+            raise ValueError(f"fuse.members: none of {', '.join(params.fuse.members)} answers task {name}")
 
 
 def _vectors(params: Params) -> None:
@@ -184,7 +206,7 @@ def _starts(params: Params) -> None:
 def _lists(params: Params) -> None:
     order, binary = params.recommend.order_by, [n for n, task in params.tasks.items() if KINDS[task.kind].is_event]
     if order is not None and order not in binary:
-        raise ValueError(f"recommend.order_by: {order!r} is no binary task{near(order, binary)}")
+        raise ValueError(f"recommend.order_by: {order!r} is no binary task{near(order, binary)}; null: by the ranking")
 
 
 def _challenger(params: Params) -> None:
@@ -196,6 +218,7 @@ _RULES: Iterable[Callable[[Params], None]] = (
     _labels,
     _one_ranking,
     _windows,
+    _drift,
     _attributes,
     _misspelt,
     _sources,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 
 class EvaluateParams(Section):
     """How the test window is read, and what a challenger must show. Margins are in units of the primary metric:
     AUC, macro F1, share of the naive error removed, NDCG."""
 
-    bootstrap: int = Field(default=300, ge=20, description="resamples of users")
+    bootstrap: int = Field(default=300, ge=20, le=100_000, description="resamples of users")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     k: int = Field(default=10, ge=1, description="length of the ranked list")
     examples: int = Field(
@@ -25,7 +25,7 @@ class EvaluateParams(Section):
         default=0.001, ge=0, description="gain that must be exceeded; another seed of the same model can gain this much"
     )
     min_slice_rows: int = Field(default=200, ge=1)
-    market: str | None = Field(
+    market: Text | None = Field(
         default="country",
         description="column of users that names their market; null, or no such column: no market slices",
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import EachOnce, Section
 
 
 class SplitDays(Section):
@@ -27,17 +27,19 @@ class FeaturesParams(Section):
     sampled_negatives: int = Field(
         default=4, ge=0, description="items drawn for each positive, if the source records only positives"
     )
-    user_attributes: tuple[str, ...] = Field(default=(), description="columns of users that models may read")
+    user_attributes: Annotated[tuple[str, ...], EachOnce] = Field(
+        default=(), description="columns of users that models may read"
+    )
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")
     hash_buckets: int = Field(default=64, ge=1, description="rows shared by the ids without their own row")
-    title_tokens: int = Field(default=8, ge=1, description="title words kept per item")
-    item_vectors: tuple[Literal["text", "image"], ...] = Field(
+    title_tokens: int = Field(default=8, ge=1, le=1000, description="title words kept per item")
+    item_vectors: Annotated[tuple[Literal["text", "image"], ...], EachOnce] = Field(
         default=(),
         description="what the networks' item tower reads besides: text: the vector of title and description by "
         "text.encoder; image: the picture's by images.encoder. A product first seen when a model serves then has its "
         "place. Kept where it helps: pretrain.vectors_gate",
     )
-    category_levels: int = Field(default=2, ge=1, description="levels of the category path kept")
+    category_levels: int = Field(default=2, ge=1, le=20, description="levels of the category path kept")
     max_oov_rate: float = Field(
         default=0.2,
         gt=0,

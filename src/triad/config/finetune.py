@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import EachOnce, Section
 
 LEAST_BATCH, LARGEST_BATCH, EPOCH_STEPS = 64, 1024, 60
 """A batch of `auto`: in batches of 1024, a shop with few exposures has learned little when its epochs are over."""
@@ -31,7 +31,7 @@ class FinetuneParams(Section):
         description="pointwise tasks that this network learns; null: all but those of messages; a single one gives its "
         "single-task twin",
     )
-    apart: tuple[str, ...] = Field(
+    apart: Annotated[tuple[str, ...], EachOnce] = Field(
         default=(),
         description="units of examples that get a network of their own, such as [exposures]; by default all units "
         "share one, which learns the tasks of all of them",
@@ -58,7 +58,7 @@ class FinetuneParams(Section):
     batch_exposures: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="exposures a step; auto: by the number of train exposures, see `batch_of`"
     )
-    learning_rate: float = Field(default=7e-4, gt=0)
+    learning_rate: float = Field(default=7e-4, gt=0, le=1)
     transfer: Literal["full", "frozen", "gradual", "delta"] = Field(
         default="full", description="which parts of a pretrained trunk may still change; see training/transfer.py"
     )

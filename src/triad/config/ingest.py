@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from triad.config.base import Section
+from triad.config.base import Day, Section, Text
 from triad.config.files import FilesParams
 
 SIMULATED_ATTRIBUTES = ("country", "device", "segment")
@@ -31,7 +30,7 @@ class IngestParams(Section):
     """The window `[as_of - window_days, as_of)` in whole UTC days, and where its tables come from."""
 
     source: Literal["simulated", "files"] = "simulated"
-    as_of: date = Field(description="first UTC day after the window")
+    as_of: Day = Field(description="first UTC day after the window")
     window_days: int = Field(default=56, ge=2, le=3660, description="days")
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$", description="ISO 4217")
     pseudonymise: bool = Field(
@@ -42,7 +41,7 @@ class IngestParams(Section):
         default=True,
         description="files or days of events that did not change are kept in .triad/days, and not read again",
     )
-    shown: str | None = Field(
+    shown: Text | None = Field(
         default=None,
         description="folder of serve.log, whose impressions are read beside the source's events; null: none",
     )

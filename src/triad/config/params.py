@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from pydantic import ValidationError, model_validator
@@ -24,6 +24,7 @@ from triad.errors import TriadError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_UNKNOWN = "extra_forbidden"
 RENAMED = {"profile.informed": "stacked", "recommend.exclude_purchased": "bought"}
 """Keys of former versions, for the hint."""
 
@@ -64,7 +65,9 @@ def parse(values: Any, where: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise _explained(error.errors()[0], where) from error
+        every = error.errors()
+        # where a key lacks and another is unknown, it is misspelt
+        raise _explained(next((each for each in every if each["type"] == _UNKNOWN), every[0]), where) from error
 
 
 def _explained(first: ErrorDetails, where: str) -> TriadError:
@@ -73,16 +76,41 @@ def _explained(first: ErrorDetails, where: str) -> TriadError:
         first["msg"].removeprefix("Value error, "),
         "correct the value; `triad params` explains each key",
     )
-    if first["type"] == "extra_forbidden":
-        key = RENAMED.get(path, str(first["loc"][-1]))
-        nearest = difflib.get_close_matches(key, _keys(Params), n=1, cutoff=0.5)
-        message, mend = "unknown key", f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+    if first["type"] == _UNKNOWN:
+        message, mend = "unknown key", _nearest_key(path, first["loc"])
     elif first["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", str(first["ctx"]["expected"]))
         message = f"{first['input']!r} is not one of {', '.join(known)}"
         mend = near(str(first["input"]), known).removeprefix("; ")
     message, mend = shape(first) or unquoted(first, where) or (message, mend)
     return TriadError(message, where=f"{where}: {path}", mend=mend)
+
+
+def _nearest_key(path: str, loc: tuple[int | str, ...]) -> str:
+    """What an unknown key may mean: one of its section, else one of another."""
+    key = RENAMED.get(path, str(loc[-1]))
+    beside, everywhere = _keys(_section_at(loc[:-1]), deep=False), _keys(Params)
+    for known, cutoff in ((beside, 0.6), (everywhere, 0.7), ([*beside, *everywhere], 0.5)):
+        close = difflib.get_close_matches(key.lower(), known, n=2, cutoff=cutoff)
+        if nearest := [each for each in close if each != loc[-1]]:
+            return f"did you mean {nearest[0]!r}?"
+    return "remove it; `triad params` says where each key belongs" if key in everywhere else "remove it"
+
+
+def _section_at(loc: Iterable[int | str]) -> Any:
+    """The section at a place of `params.yaml`; all of it where that is none."""
+    section: Any = Params
+    for part in loc:
+        fields = {field.alias or name: field for name, field in getattr(section, "model_fields", {}).items()}
+        section = _section(fields[str(part)].annotation) or section if part in fields else section
+    return section
+
+
+def _section(annotation: Any) -> Any:
+    """The section that an annotation names, also within a list or mapping; None where it names none."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    return next((inner for part in get_args(annotation) if (inner := _section(part)) is not None), None)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -107,8 +135,11 @@ def read(path: Path, *, empty: bool = False) -> dict[str, Any]:
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        sum(1 for _ in _leaves(values))  # some YAML holds itself
     except FileNotFoundError as error:
         raise TriadError("no such file", where=str(path), mend="run from the folder that holds dvc.yaml") from error
+    except RecursionError as error:
+        raise TriadError("is nested without end", where=str(path), mend="take out what holds itself (&, *)") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TriadError(f"not readable as YAML: {error}", where=str(path), mend="correct the syntax") from error
     if values is None and empty:
@@ -137,13 +168,11 @@ def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         yield place, values
 
 
-def _keys(section: Any) -> list[str]:
-    """Every key known anywhere below `section`, for suggestions."""
+def _keys(section: Any, *, deep: bool = True) -> list[str]:
+    """Every key known in `section`, or with `deep` anywhere below it, for suggestions."""
     keys: list[str] = []
     for name, field in section.model_fields.items():
         keys.append(field.alias or name)
-        inner = field.annotation
-        for kind in (inner, *getattr(inner, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, Section):
-                keys += _keys(kind)
+        inner = _section(field.annotation) if deep else None
+        keys += [] if inner is None else _keys(inner)
     return keys

@@ -71,7 +71,7 @@ class PretrainParams(Section):
     )
     negatives: int = Field(default=256, ge=1, description="negatives drawn per step, shared by its targets")
     batch_targets: int = Field(default=1024, ge=1, description="interactions predicted per step")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled; not for biases and norms")
     max_epochs: int = Field(default=12, ge=1)
     warm_epochs: int = Field(default=3, ge=1, description="max_epochs when starting from the champion")

@@ -14,7 +14,7 @@ class ProfileParams(Section):
 
     trees: Literal["hist", "lightgbm"] = Field(default="hist", description="hist: scikit-learn's; lightgbm: LightGBM's")
     max_iterations: int = Field(default=300, ge=1)
-    learning_rate: float = Field(default=0.08, gt=0)
+    learning_rate: float = Field(default=0.08, gt=0, le=1)
     leaves: int = Field(default=8, ge=2, description="leaves of a tree")
     column_share: float = Field(default=0.3, gt=0, le=1, description="share of the columns, drawn for each split")
     row_share: float = Field(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 
 class Caps(Section):
@@ -29,10 +29,10 @@ class RecommendParams(Section):
         description="what the customer bought before: never shown, shown again when it is due by the time that "
         "usually lies between two purchases of it, or always shown",
     )
-    hide: str | None = Field(
+    hide: Text | None = Field(
         default=None, description="SQL condition on the table items; those that meet it are never shown"
     )
-    out_of_stock: str | None = Field(
+    out_of_stock: Text | None = Field(
         default=None, description="CSV or Parquet file whose column item_id holds what is never shown, read at each run"
     )
     caps: Caps = Caps()
@@ -45,7 +45,7 @@ class RecommendParams(Section):
     new_share: float = Field(
         default=0.0, ge=0, le=1, description="share of a list's places for new items drawn at random, marked explored"
     )
-    new_days: int = Field(default=14, ge=1, description="days for which an item is new")
+    new_days: int = Field(default=14, ge=1, le=3660, description="days for which an item is new")
 
     index_from: int | None = Field(
         default=50_000,

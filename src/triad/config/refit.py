@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import EachOnce, Section
 
 
 class HealthLimits(Section):
@@ -45,7 +45,7 @@ class RefitParams(Section):
     epochs: RefitEpochs = RefitEpochs()
     replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
     rate: float = Field(default=1.0, gt=0, le=1, description="continue: share of the stages' learning_rate")
-    light_keeps: tuple[str, ...] = Field(
+    light_keeps: Annotated[tuple[str, ...], EachOnce] = Field(
         default=("trees", "stacked_trees", "product_writer", "product_network"),
         description="members that a light night leaves as they are: a day changes them least, and costs most",
     )

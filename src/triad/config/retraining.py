@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 
 class PriceParams(Section):
@@ -16,7 +16,7 @@ class PriceParams(Section):
     gigabyte_hour: float | None = Field(
         default=None, ge=0, description="price of 10^9 bytes of memory held for an hour"
     )
-    currency: str = Field(default="EUR", description="of both prices")
+    currency: Text = Field(default="EUR", description="of both prices")
 
 
 class RetrainingParams(Section):
@@ -27,7 +27,10 @@ class RetrainingParams(Section):
         description="full: train, fuse, evaluate; light: the model that serves learns the days that it lacks",
     )
     full_every_days: int = Field(
-        default=1, ge=1, description="days from one full night to the next; those between are light where one can be"
+        default=1,
+        ge=1,
+        le=3660,
+        description="days from one full night to the next; those between are light where one can be",
     )
     light_serves: bool = Field(
         default=True,

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 
 class SparkParams(Section):
     """The cluster that `engine: spark` works on. It needs `pip install 'triad[spark]'` and Java 17 or later."""
 
-    master: str = Field(
+    master: Text = Field(
         default="local[*]",
         description="spark://host:7077, yarn …; local[*]: all cores of this machine. Workers have the same Triad "
         "installed and see the checkout's folder at the same path",
@@ -49,6 +49,7 @@ class RuntimeParams(Section):
     workers: int = Field(
         default=1,
         ge=1,
+        le=1024,
         description="shares that pretrain and finetune cut a step's batch into; the processes of TF_CONFIG take them "
         "(docs/scaling.md), or without it this one takes all",
     )

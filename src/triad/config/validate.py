@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from triad.config.base import Section
+from triad.config.base import Day, EachOnce, Section
 from triad.schema import TABLES
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +43,7 @@ class ValidateParams(Section):
     """Freshness, volume, drift and leak limits; which rows may be set aside."""
 
     freshness_hours: float = Field(default=24, gt=0, description="largest age of the newest event at as_of, in hours")
-    exceptional_days: tuple[date, ...] = Field(
+    exceptional_days: tuple[Day, ...] = Field(
         default=(),
         description="UTC days of a known closure or rush; the checks of missing days and of volume skip them",
     )
@@ -54,10 +53,10 @@ class ValidateParams(Section):
     drift_days: int = Field(default=7, ge=1, description="days at the window's end that are compared with earlier days")
     drift_alpha: float = Field(default=0.001, gt=0, lt=1, description="false-alarm probability of a whole run")
     drift_effect: float = Field(
-        default=0.1, ge=0, description="smallest drift that matters, as Cramér's V / KS distance"
+        default=0.1, ge=0, le=1, description="smallest drift that matters, as Cramér's V / KS distance"
     )
     leak_auc: float = Field(default=0.98, gt=0.5, le=1, description="AUC of a single feature from which on a run stops")
-    public_attributes: tuple[str, ...] = Field(
+    public_attributes: Annotated[tuple[str, ...], EachOnce] = Field(
         default=(),
         description="your own columns of users that say nothing about a person; validate shows their values",
     )

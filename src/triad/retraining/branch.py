@@ -12,6 +12,8 @@ from triad.retraining.run import Run
 from triad.retraining.seeding import BRANCHES
 from triad.worktree import git
 
+MARK = "\n\nRun: "
+"""In the message of a night's commit, before its run."""
 _NOBODY = ("-c", "user.name=triad", "-c", "user.email=triad@localhost")
 _NEW = "0" * 40  # what an update expects of a branch that is not there yet
 
@@ -27,7 +29,7 @@ def keep(run: Run, files: Iterable[str], message: str) -> tuple[str, str]:
         blob = git(folder, "hash-object", "-w", "--", path)
         git(folder, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", GIT_INDEX_FILE=index)
     tree = git(folder, "write-tree", GIT_INDEX_FILE=index)
-    ours = f"Run: {run.run_id}"
+    ours = f"{MARK}{run.run_id}"
     made, number = "", 1
     while True:
         branch = f"{BRANCHES}/{run.as_of}" + f"-{number}" * (number > 1)
@@ -39,7 +41,7 @@ def keep(run: Run, files: Iterable[str], message: str) -> tuple[str, str]:
                 return branch, known
             number += 1
             continue
-        made = made or git(folder, *_NOBODY, "commit-tree", tree, "-p", run.revision, stdin=f"{message}\n\n{ours}\n")
+        made = made or git(folder, *_NOBODY, "commit-tree", tree, "-p", run.revision, stdin=f"{message}{ours}\n")
         try:  # refused if another run has taken the name meanwhile
             git(folder, "update-ref", f"refs/heads/{branch}", made, _NEW)
         except TriadError:

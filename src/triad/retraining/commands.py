@@ -136,8 +136,16 @@ def close(workspace: Path) -> None:
 
 
 @retraining.command(help="Remove old workspaces, deliveries and cached data by the rule in docs/retraining.md.")
-@click.option("--keep-days", default=14, show_default=True, help="days that failed runs and the data of nights stay")
-@click.option("--keep", default=3, show_default=True, help="number of closed workspaces that stay")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(0),
+    default=14,
+    show_default=True,
+    help="days that failed runs and the data of nights stay",
+)
+@click.option(
+    "--keep", type=click.IntRange(0), default=3, show_default=True, help="number of closed workspaces that stay"
+)
 @click.option(
     "--keep-branch-days", "branch_days", type=click.IntRange(0), help="days after which branches retrain/* are deleted"
 )

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from triad import removal, worktree
+from triad.artifacts import read_json
 from triad.errors import TriadError
 from triad.paths import entry
 from triad.retraining import nights
@@ -142,28 +143,23 @@ def _pin_starts(params: dict[str, Any], here: Path, folder: Path) -> None:
         log.info("%s: starts from version %s", init, version or "none: there is no champion yet")
 
 
-_LOAD = """
-import sys
-from triad.config.params import load
-from triad.errors import TriadError
-try:
-    load()
-except TriadError as error:
-    sys.exit(f"{error.where}\\0{error.what}\\0{error.mend}")
-"""
-
-
 def _check(folder: Path) -> None:
     """Ask the revision's own code whether the params fit, before anything is run."""
     if not (folder / "src" / "triad" / "config").is_dir():
         return
-    environment = {**os.environ, "PYTHONPATH": entry(folder / "src")}
+    told = folder / ".triad" / "failures" / "check.json"
+    environment = {**os.environ, "PYTHONPATH": entry(folder / "src"), "TRIAD_FAILURE": str(told)}
     done = subprocess.run(
-        [sys.executable, "-c", _LOAD], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "triad", "check"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        where, what, mend = (*done.stderr.strip().split("\0"), "", "")[:3]
-        raise TriadError(what or where, where=where if what else "params.yaml", mend=mend or "correct the params")
+        said = read_json(told) if told.is_file() else {"what": done.stderr.strip(), "where": str(folder)}
+        raise TriadError(said["what"], where=said["where"], mend=said.get("mend", "correct the params"))
 
 
 def _trigger() -> str:

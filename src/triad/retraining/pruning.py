@@ -168,10 +168,9 @@ def _cache(here: Path, keep_days: int, gone_branches: Collection[str] = (), dry:
 
 
 def _revisions(here: Path, keep_days: int, gone: Collection[str]) -> list[str]:
-    """Heads of branches and tags, without the nights that are too old or `gone`."""
-    shown = git(
-        here, "for-each-ref", "--format=%(committerdate:unix) %(objectname) %(refname)", "refs/heads", "refs/tags"
-    )
+    """Heads of branches and tags and the last stash, without the nights that are too old or `gone`."""
+    named = ("refs/heads", "refs/tags", "refs/stash")
+    shown = git(here, "for-each-ref", "--format=%(committerdate:unix) %(objectname) %(refname)", *named)
     oldest, commits = time.time() - keep_days * 86400, []
     for line in shown.splitlines():
         *stamp, commit, name = line.split()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from triad.errors import TriadError
+from triad.retraining.branch import MARK
 from triad.retraining.seeding import BRANCHES
 from triad.worktree import every, git
 
@@ -17,7 +18,9 @@ _DAY = 86400
 
 
 def branches(here: Path, keep_days: int, needed: Collection[str], *, dry: bool) -> list[str]:
-    """Delete older branches of nights, but for the newest, those checked out, and those `needed`."""
+    """Delete older branches of nights, but for the newest, those checked out, those `needed`, and those that hold
+    somebody's commits.
+    """
     form = "--format=%(committerdate:unix) %(objectname) %(refname:short)"
     lines = git(here, "for-each-ref", "--sort=-committerdate", form, f"refs/heads/{BRANCHES}/").splitlines()
     listed = [line.split(" ", 2) for line in lines]
@@ -28,6 +31,7 @@ def branches(here: Path, keep_days: int, needed: Collection[str], *, dry: bool) 
     }
     stays, oldest = {*out, *needed}, time.time() - keep_days * _DAY
     gone = [(name, commit) for stamp, commit, name in listed[1:] if int(stamp) < oldest and name not in stays]
+    gone = [(name, commit) for name, commit in gone if MARK in git(here, "show", "--no-patch", "--format=%B", commit)]
     for name, commit in [] if dry else gone:
         git(here, "update-ref", "-d", f"refs/heads/{name}", commit)
     return [name for name, _ in gone]
