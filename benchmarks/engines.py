@@ -23,8 +23,8 @@ from features import _params
 from partitions import _tables
 
 from triad.artifacts import ARTIFACTS
-from triad.cli import ENVIRONMENT
 from triad.config.runtime import RuntimeParams, SparkParams
+from triad.environment import ENVIRONMENT
 from triad.stages.features import features
 
 

@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES
-from triad.cli import ENVIRONMENT
 from triad.config.params import Params, parse
+from triad.environment import ENVIRONMENT
 from triad.examples import dataset
 from triad.stages.champion import champion
 from triad.stages.features import features

@@ -44,9 +44,9 @@ from rolling import LEFT, STALE, TWIN, Answers, Night
 from scipy.stats import t
 
 from triad.arrays import Bools, Ints
-from triad.cli import ENVIRONMENT
 from triad.config.members import RECIPES
 from triad.config.params import Params, load, merge, parse
+from triad.environment import ENVIRONMENT
 from triad.kinds import KINDS
 from triad.kinds.base import Cases
 from triad.statistics.bootstrap import draw, interval

@@ -23,9 +23,9 @@ from pathlib import Path
 import duckdb
 
 from triad.artifacts import ARTIFACTS, INGESTED, TABLES
-from triad.cli import ENVIRONMENT
 from triad.config.params import Params, parse
 from triad.digests import digest
+from triad.environment import ENVIRONMENT
 
 WINDOW = 40
 STAGES = {"ingest": INGESTED, "validate": TABLES, "features": ARTIFACTS / "features"}

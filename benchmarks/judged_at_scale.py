@@ -21,7 +21,7 @@ from typing import Any
 
 from lists_at_scale import members_of, shop
 
-from triad.cli import ENVIRONMENT
+from triad.environment import ENVIRONMENT
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, str]:

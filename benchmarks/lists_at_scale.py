@@ -26,7 +26,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from triad.cli import ENVIRONMENT
+from triad.environment import ENVIRONMENT
 
 DAY = 86_400_000_000
 GROUPS, K, TREES = 1000, 50, 200

@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 from features import _params
 
 from triad.artifacts import INGESTED, TABLES
-from triad.cli import ENVIRONMENT
+from triad.environment import ENVIRONMENT
 from triad.stages.champion import champion
 from triad.stages.features import features
 from triad.stages.ingest import ingest

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-# as stages run (`triad.cli.ENVIRONMENT`): oneDNN adds in an order of its own. Nothing of triad is imported here, or
+# as stages run (`triad.environment`): oneDNN adds in an order of its own. Nothing of triad is imported here, or
 # what it runs at import would escape the measurement of coverage.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # the workers fill the cores: threads of libraries would only wait for one another (a sixth of the processor time)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from triad.cli import ENVIRONMENT, STAGES
+from triad.cli import STAGES
+from triad.environment import ENVIRONMENT
 from triad.workspace import prepare
 
 ROOT = Path(__file__).parents[1]

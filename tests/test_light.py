@@ -18,6 +18,7 @@ from test_pipeline import TINY
 from triad.config.params import Params
 from triad.digests import code_digest, digest
 from triad.errors import TriadError
+from triad.pipeline import check_stage
 from triad.retraining import nights
 from triad.tracking.continuing import check
 from triad.tracking.lineage import told
@@ -56,13 +57,15 @@ def test_the_pipeline_of_a_light_night_reads_nothing_that_it_does_not_make() -> 
     assert "artifacts/champion" in kept["publish"]["deps"]
 
 
-def test_dvc_repro_runs_no_light_night() -> None:
+def test_dvc_repro_runs_no_light_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in FULL_ONLY:
         with pytest.raises(TriadError, match=f"has no stage {name}"):
-            nights.check_stage(name, "light", ROOT / "dvc.yaml")
-        nights.check_stage(name, "full", ROOT / "dvc.yaml")
-    nights.check_stage("refit", "light", ROOT / "dvc.yaml")
-    nights.check_stage("fuse", "light", ROOT / "no_pipeline.yaml")
+            check_stage(name, "light", ROOT / "dvc.yaml")
+    for name, night in (*((each, "full") for each in FULL_ONLY), ("refit", "light")):
+        with pytest.raises(TriadError, match="is not there yet"):  # the stage itself is one of the night's
+            check_stage(name, night, ROOT / "dvc.yaml")
+    check_stage("fuse", "light", ROOT / "no_pipeline.yaml")
 
 
 def version(params: Params, **changes: Any) -> Version:

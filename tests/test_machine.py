@@ -16,10 +16,10 @@ import pytest
 from make_workspace import ROOT
 
 from triad import plain
-from triad.artifacts import check_inputs
 from triad.cli import STAGES
 from triad.errors import TriadError
 from triad.machine import faults_explained, translated
+from triad.pipeline import check_stage
 
 TINY = """
 ingest: {as_of: '2026-03-01', simulated: {size: tiny}}
@@ -116,7 +116,7 @@ def test_what_stands_in_the_way_is_named(folder: Path) -> None:
 def test_a_stage_out_of_order_names_the_one_before(folder: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     monkeypatch.chdir(folder)
     with pytest.raises(TriadError, match=r"artifacts/(\w+).*: is not there yet\n.*run the stage \1 first"):
-        check_inputs(stage)
+        check_stage(stage, "full")
 
 
 @pytest.mark.parametrize("words", [["features"], ["summary"], ["why", "1"]], ids=" ".join)

@@ -1,5 +1,15 @@
-"""`python -m triad`, the same as `triad`."""
+"""`python -m triad`, the same as `triad`: settles the environment, then loads the command line."""
 
-from triad.cli import main
+import importlib
 
-main()
+from triad.environment import enter
+
+
+def main() -> None:
+    """The console entry. The command line is imported when no restart is ahead, so that none loads it in vain."""
+    enter()
+    importlib.import_module("triad.cli").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,8 +10,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from triad.durable import sync, sync_tree
 from triad.errors import TriadError
 from triad.locking import held
@@ -203,19 +201,3 @@ def need(path: Path) -> Path:
         stage = path.relative_to(ARTIFACTS).parts[0]
         raise TriadError("is not there yet", where=str(path), mend=f"run the stage {stage} first: `dvc repro {stage}`")
     return path
-
-
-def check_inputs(stage: str) -> None:
-    """Raises:
-    TriadError: what `stage` reads by the word of `dvc.yaml`, if there is one, was not made yet.
-    """
-    pipeline = Path("dvc.yaml")
-    if not pipeline.is_file():
-        return
-    try:
-        reads = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"][stage]["deps"]
-    except (yaml.YAMLError, KeyError, TypeError):  # DVC says what is wrong with it
-        return
-    for path in reads:
-        if Path(path).is_relative_to(ARTIFACTS):
-            need(Path(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import importlib
 import logging
 import os
@@ -13,22 +12,13 @@ from pathlib import Path
 
 import click
 
-from triad import machine, plain, scratch
-from triad.ablations.commands import ablations
-from triad.advice.commands import advise
+from triad import environment, machine, plain, scratch
 from triad.artifacts import ARTIFACTS, recover
 from triad.costs import measured
 from triad.errors import TriadError
 from triad.locking import held
-from triad.misfiled.commands import misfiled
 from triad.paths import entry
-from triad.privacy.commands import forget, pseudonym
 from triad.redaction import Formatter, tell_unexpected
-from triad.retraining.commands import retraining
-from triad.serving.commands import serve
-from triad.serving.online_commands import online
-from triad.tuning.commands import tune
-from triad.writing.commands import describe
 
 STAGES = (
     "ingest",
@@ -46,24 +36,23 @@ STAGES = (
     "recommend",
 )
 
-# Variables that must be set before a process that runs stages starts. The malloc settings keep glibc from returning
-# each training step's memory to the system and requesting it again (560 → 943 examples/s on two CPU cores).
-ENVIRONMENT = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "67108864",
-    # waiting threads must sleep: with spinning ones the boosted trees took 219 s instead of 40 s beside other work
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "KERAS_BACKEND": "tensorflow",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GX_ANALYTICS_ENABLED": "false",
+ELSEWHERE = {
+    "ablations": "triad.ablations.commands:ablations",
+    "advise": "triad.advice.commands:advise",
+    "describe": "triad.writing.commands:describe",
+    "forget": "triad.privacy.commands:forget",
+    "misfiled": "triad.misfiled.commands:misfiled",
+    "online": "triad.serving.online_commands:online",
+    "pseudonym": "triad.privacy.commands:pseudonym",
+    "retraining": "triad.retraining.commands:retraining",
+    "serve": "triad.serving.commands:serve",
+    "tune": "triad.tuning.commands:tune",
 }
+"""Commands of other packages, which no stage should wait for."""
 
 
 def main() -> None:
-    """The console entry: settles the environment, then parses the command line."""
+    """Parses the command line and runs the command. Errors are shown as people can read them."""
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter("%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -72,7 +61,9 @@ def main() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on tracing is for developers of networks
     plain.speak()
     try:
-        _enter_own_environment()
+        if (code := environment.other_code()) is not None:
+            entry(code)
+        environment.enter()
         scratch.begin()
         with machine.faults_explained():
             commands.main(standalone_mode=False)
@@ -92,25 +83,20 @@ def main() -> None:
         sys.exit(141)
 
 
-def _enter_own_environment() -> None:
-    """Restart once, with the environment above and with the code of the present checkout.
+class Commands(click.Group):
+    """Imports a command of another package when it is asked for, or help on all."""
 
-    A night's run has its own checkout: its stages must run that revision's code, whatever revision is installed.
-    """
-    wanted = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-    here = next((path.resolve() for path in (Path("src/triad"), Path("../src/triad")) if path.is_dir()), None)
-    if here is not None and here != Path(__file__).resolve().parent:
-        wanted["PYTHONPATH"] = entry(here.parent)
-    # files are UTF-8 whatever encoding the terminal has; output to the terminal keeps its encoding
-    wanted |= {"PYTHONUTF8": "1"}
-    if codecs.lookup(sys.stdout.encoding).name != "utf-8":
-        wanted.setdefault("PYTHONIOENCODING", os.environ.get("PYTHONIOENCODING", sys.stdout.encoding))
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
-        arguments = [sys.executable, "-m", "triad", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, {**os.environ, **wanted})
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE:
+            module, _, attribute = ELSEWHERE[cmd_name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, help=__doc__, context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
     recover(ARTIFACTS)
 
@@ -118,15 +104,14 @@ def commands() -> None:
 def _add_stage(name: str) -> None:
     @commands.command(name, help=f"Run the stage {name} with the params.yaml of this folder.")
     def run() -> None:
-        from triad.artifacts import check_inputs
         from triad.config.params import load
-        from triad.retraining.nights import check_stage
-        from triad.starting import check as check_start
+        from triad.pipeline import check_stage
 
         params = load()
         check_stage(name, params.retraining.night)
-        check_inputs(name)
         if name == STAGES[0]:
+            from triad.starting import check as check_start
+
             check_start(params)
         stage: Callable[..., None] = getattr(importlib.import_module(f"triad.stages.{name}"), name)
         with held(ARTIFACTS / name), measured(name):
@@ -146,16 +131,6 @@ def worker(stage: str) -> None:
 
 for _name in STAGES:
     _add_stage(_name)
-commands.add_command(retraining)
-commands.add_command(ablations)
-commands.add_command(tune)
-commands.add_command(serve)
-commands.add_command(online)
-commands.add_command(forget)
-commands.add_command(pseudonym)
-commands.add_command(describe)
-commands.add_command(misfiled)
-commands.add_command(advise)
 
 
 @commands.command(help="Check params.yaml, and that the files it names are there, without running anything.")

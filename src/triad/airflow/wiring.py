@@ -12,9 +12,9 @@ from airflow.sdk import BaseOperator
 
 from triad.airflow import assets, notify, settings
 from triad.airflow.operators import CLOSE, OPEN, OnlyIf, OpenWorkspace, RunStage, Triad, workspace_of
+from triad.pipeline import only_full
 from triad.retraining import graph
 from triad.retraining.graph import Stage
-from triad.retraining.nights import only_full
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

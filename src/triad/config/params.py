@@ -19,6 +19,7 @@ from triad.config.refit import RefitParams
 from triad.config.sections import DataParams, ModelParams
 from triad.config.serve import ServeParams
 from triad.config.texts import shape, unquoted
+from triad.config.yaml_loader import Loader
 from triad.errors import TriadError
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def read(path: Path, *, empty: bool = False) -> dict[str, Any]:
     return values
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):
     """Refuses a key that stands twice: the last one would win without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

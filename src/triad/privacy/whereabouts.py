@@ -12,6 +12,7 @@ import yaml
 
 from triad import day_store
 from triad.artifacts import ARTIFACTS, replacing_file
+from triad.config.yaml_loader import Loader
 from triad.privacy.looking import Names
 from triad.privacy.pseudonyms import key
 from triad.redaction import KEY
@@ -20,8 +21,6 @@ from triad.retraining.run import CLOSED, RECORD
 from triad.retraining.seeding import BRANCHES
 from triad.retraining.stage import KEPT
 from triad.worktree import every, git
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def stored(here: Path, names: Names) -> Stored:
 
 def hashes(lock: str) -> dict[str, str]:
     """A lock's outputs: path → hash."""
-    stages = (yaml.load(lock, Loader=_LOADER) or {}).get("stages") or {}
+    stages = (yaml.load(lock, Loader=Loader) or {}).get("stages") or {}
     outs = [out for stage in stages.values() for out in stage.get("outs") or []]
     return {out["path"]: out["md5"] for out in outs if "md5" in out}
 
@@ -191,7 +190,7 @@ def restart(here: Path) -> list[Path]:
 
 
 def _without_ingest(lock: Path) -> bool:
-    known = (yaml.load(lock.read_text(), Loader=_LOADER) or {}) if lock.is_file() else {}
+    known = (yaml.load(lock.read_text(), Loader=Loader) or {}) if lock.is_file() else {}
     if known.get("stages", {}).pop("ingest", None) is None:
         return False
     with replacing_file(lock) as fresh:

@@ -10,9 +10,9 @@ from typing import Any
 
 from triad.artifacts import read_json, write_json
 from triad.errors import TriadError
+from triad.pipeline import PIPELINE
 from triad.retraining import delivery, process_group
 from triad.retraining.branch import keep, uncached
-from triad.retraining.nights import PIPELINE
 from triad.retraining.outcome import LISTS, PUBLISHED
 from triad.retraining.run import CLOSED, MARK, Run, in_use
 from triad.tracking.place import tracking_uri

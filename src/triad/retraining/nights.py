@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +16,15 @@ from typing import Any, Literal
 import yaml
 
 from triad.config.params import Params, parse
+from triad.config.yaml_loader import Loader
 from triad.digests import code_digest
 from triad.errors import TriadError
+from triad.pipeline import PIPELINE, only_full
 from triad.worktree import git
 
 log = logging.getLogger("triad.retraining")
 
 Night = Literal["full", "light"]
-PIPELINE = "dvc.yaml"
 _HEADER = "# The stages of a light night, taken from dvc.yaml by `triad retraining open`.\n"
 
 
@@ -36,14 +37,9 @@ def by_days(every: int, as_of: date, full: Iterable[date]) -> Night:
     return "light" if last is not None and 0 < (as_of - last).days < every else "full"
 
 
-def only_full(meta: Mapping[str, Any]) -> bool:
-    """Whether a stage with this `meta` is left out of light nights."""
-    return meta.get("nights") == "full"
-
-
 def light(pipeline: str) -> str:
     """The pipeline (text of a dvc.yaml) of light nights: nothing is read of what a stage left out would make."""
-    stages = yaml.safe_load(pipeline)["stages"]
+    stages = yaml.load(pipeline, Loader)["stages"]
     left_out = {name for name, stage in stages.items() if only_full(stage.get("meta", {}))}
     gone = [
         Path(path)
@@ -59,19 +55,6 @@ def light(pipeline: str) -> str:
     kept = {name: {**stage, "deps": list(filter(stays, stage.get("deps", [])))} for name, stage in stages.items()}
     kept = {name: stage for name, stage in kept.items() if name not in left_out}
     return _HEADER + yaml.safe_dump({"stages": kept}, sort_keys=False, allow_unicode=True)
-
-
-def check_stage(name: str, night: Night, pipeline: Path = Path(PIPELINE)) -> None:
-    """Raises:
-    TriadError: by the word of `pipeline`, if there is one, the stage `name` is not run in such a night.
-    """
-    stages = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"] if pipeline.is_file() else {}
-    if night == "light" and only_full(stages.get(name, {}).get("meta", {})):
-        raise TriadError(
-            f"a light night has no stage {name}",
-            where="retraining.night",
-            mend="`triad retraining night --night light` runs one; `dvc repro` runs full ones",
-        )
 
 
 def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None) -> Night:

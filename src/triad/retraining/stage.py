@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from triad.artifacts import read_json, replacing_file
+from triad.config.yaml_loader import Loader
 from triad.durable import sync
 from triad.retraining import process_group
 from triad.retraining.graph import stages
@@ -28,7 +29,6 @@ DONE, RETRY, PERSON = 0, 1, 3
 KEPT = Path(".triad") / "dvc.lock"
 """A copy of the last whole lock."""
 _BROKEN_LOCK = re.compile(r"dvc\.lock'? (validation failed|is invalid)|unable to read: '\S*dvc\.lock'")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ROUNDS = 3  # how often a stage is taken up again after another run has overtaken it
 
 
@@ -114,7 +114,7 @@ def _stages(lock: Path) -> dict[str, Any]:
     if not lock.is_file():
         return {}
     try:
-        return (yaml.load(lock.read_text(), Loader=_LOADER) or {}).get("stages", {})
+        return (yaml.load(lock.read_text(), Loader=Loader) or {}).get("stages", {})
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError):  # DVC will say so
         return {}
 
