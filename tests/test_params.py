@@ -210,10 +210,10 @@ def test_a_misspelt_key_that_must_be_there_is_told_as_such() -> None:
         ({"recommend": {"hide": "1 = 1); DROP TABLE items; --"}}, "recommend.hide: is no condition"),
         ({"recommend": {"hide": "item_id IN (SELECT * FROM read_csv('/etc/passwd'))"}}, "recommend.hide: is no cond"),
         ({"recommend": {"out_of_stock": "none.csv"}}, "recommend.out_of_stock: none.csv: cannot be read"),
-        ({"text": {"encoder": "/none"}}, "text.encoder: there is no folder /none"),
+        ({"text": {"encoder": "/no/such"}}, "text.encoder: there is no folder /no/such"),
         ({"text": {"writing": {"edits": "none.csv"}}}, "text.writing.edits: there is no file none.csv"),
-        ({"images": {"folder": "/none"}}, "images.folder: there is no folder /none"),
-        ({"images": {"encoder": "/none.pth"}}, "images.encoder: there is no file /none.pth"),
+        ({"images": {"folder": "/no/such"}}, "images.folder: there is no folder /no/such"),
+        ({"images": {"encoder": "/no/such.pth"}}, "images.encoder: there is no file /no/such.pth"),
     ],
 )
 def test_what_is_named_is_looked_for_before_the_night(
