@@ -93,7 +93,7 @@ def shown(health: Mapping, limits: Mapping) -> str:
     )
     names = ("min_rank_correlation", "max_drift", "max_calibration_loss", "max_new_items")
     cells = [f"{figure:.3f} ({limits[name]:g})" for figure, name in zip(figures, names, strict=True)]
-    doubts = "; ".join(f"{line.split(':')[0]}: {line.split(': ', 2)[2].rsplit(' ', 3)[0]}" for line in health["doubts"])
+    doubts = "; ".join(f"{line.split(':')[0]}: {line.split(': ')[-1].rsplit(' ', 3)[0]}" for line in health["doubts"])
     return " | ".join([*cells, doubts or "none"])
 
 

@@ -24,6 +24,13 @@ class HealthLimits(Section):
     max_new_items: float = Field(
         default=0.5, gt=0, le=1, description="share of lists' first places held by items that train did not know"
     )
+    min_days_agreement: float = Field(
+        default=0.4,
+        ge=0,
+        le=1,
+        description="light nights: how well the newest days agree with the week before on which items are taken, as a "
+        "share of what is usual in this shop",
+    )
     rows: int = Field(default=2_000, ge=100, description="rows of each unit, and customers' lists, that are compared")
 
 

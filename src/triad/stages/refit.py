@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from triad.artifacts import ARTIFACTS, TABLES, need, read_json, replacing, write_json
+from triad.evaluation import newest_days
 from triad.evaluation.refit_health import Side, doubts, figures
 from triad.examples import dataset
 from triad.features import build
@@ -106,8 +107,11 @@ def refit(params: Params) -> None:
         served = Side(refitted, data, Texts.of(sorted(fresh.warm_items)))
         health = figures(twin, served, params.tasks, params.refit.health, params.refit.seed)
         unfit = doubts(health, params.refit.health)
+        newest = newest_days.agreement(data.streams, since, fresh.meta.windows["train"][1]) if light else {}
+        unfit += newest_days.doubts(newest, params.refit.health.min_days_agreement)
         days = {"evaluated": last_train_day(start.judged.meta.windows), "refitted": last_train_day(fresh.meta.windows)}
-        write_json(folder / "health.json", {"figures": health, "doubts": unfit, "learned_until": days})
+        told = {"figures": health, "newest_days": newest, "doubts": unfit, "learned_until": days}
+        write_json(folder / "health.json", told)
     forget(STAGE)
     log.info("%s · %.1f s · %s", "; ".join(unfit) or "healthy", time.monotonic() - started, OUTPUT)
 
