@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from triad.spark.tables import view
 from triad.tables import LOCK
 from triad.validation.engines import Engine, Rows, on_duckdb
 from triad.validation.suites import Suite
@@ -52,7 +51,8 @@ def engine_of(params: Params, tables: Path, names: Sequence[str], window: Mappin
         with on_duckdb(tables, names, window) as engine:
             yield engine
         return
-    from triad.spark.session import started
+    from triad.spark.session import started  # PySpark is an extra, and Arrow's data sets import pandas
+    from triad.spark.tables import view
 
     with started(params.runtime.spark) as spark:
         for name, value in _SETTINGS.items():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtrc
 
 from triad.schema import EVENT_KINDS
 from triad.validation.checks import Check, Severity
@@ -65,7 +65,8 @@ def _by_chance(customers: Mapping[date, int], opened: Sequence[date]) -> bool:
             counts[day.weekday()].append(customers[day])
     usual = {weekday: float(np.median(daily or [np.inf])) for weekday, daily in counts.items()}
     missing = sum(not customers.get(day) for day in opened)
-    as_many = poisson.sf(missing - 1, sum(np.exp(-usual[day.weekday()]) for day in opened))
+    mean = sum(np.exp(-usual[day.weekday()]) for day in opened)
+    as_many = pdtrc(missing - 1, mean) if missing else 1.0
     expected, most = 0.0, 0.0  # customers of the present run of such days, and of the run that should have had most
     for day in opened:
         expected = 0.0 if customers.get(day) else expected + usual[day.weekday()]

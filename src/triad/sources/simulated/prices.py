@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from triad.sources.simulated.catalogue import Products
 from triad.sources.simulated.chance import OPENING, generator
@@ -75,7 +75,7 @@ def expected_move(rows: Prices) -> NDArray[np.float64]:
     medians = []
     for state, chances in enumerate(np.linalg.matrix_power(_transitions(), HORIZON)):
         centres = jumps - jumps[state]
-        medians.append(brentq(lambda m, p=chances, c=centres: p @ norm.cdf((m - c) / noise) - 0.5, -1.0, 1.0))
+        medians.append(brentq(lambda m, p=chances, c=centres: p @ ndtr((m - c) / noise) - 0.5, -1.0, 1.0))
     return (pull - 1) * rows.deviation + np.array(medians)[rows.depth]
 
 

@@ -1,0 +1,42 @@
+"""What a process loads before its work begins: seconds of every stage, of every night."""
+
+import subprocess
+import sys
+
+import pytest
+
+from triad.cli import ELSEWHERE, commands
+
+SLOW = {
+    *("fastapi", "great_expectations", "keras", "lightgbm", "mlflow", "pandas", "psutil", "pyspark", "scipy.stats"),
+    *("sklearn", "tensorflow", "torch"),
+}
+WITHOUT_LEARNING = ("ingest", "validate", "champion", "features", "similarity", "profile")
+
+
+def loaded(code: str) -> set[str]:
+    """The modules in a fresh process after `code`."""
+    words = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
+    return set(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split())
+
+
+@pytest.mark.parametrize("stage", WITHOUT_LEARNING)
+def test_a_stage_starts_without_what_only_its_work_needs(stage: str) -> None:
+    modules = loaded(f"import triad.cli, triad.config.cross, triad.config.params, triad.pipeline, triad.stages.{stage}")
+    assert not modules & SLOW
+
+
+def test_the_command_line_loads_no_library_but_click() -> None:
+    modules = loaded("import triad.cli")
+    assert not modules & (SLOW | {"numpy", "pydantic", "yaml"})
+    assert not {name for name in modules if name.endswith("commands") and name.startswith("triad.")}
+
+
+def test_a_restart_comes_before_the_command_line_is_loaded() -> None:
+    assert not loaded("import triad.__main__") & {"click", "triad.cli"}
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_a_command_of_another_package_is_found_under_its_name(name: str) -> None:
+    command = commands.get_command(None, name)
+    assert command is not None and command.name == name
