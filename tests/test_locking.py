@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -116,6 +117,15 @@ def test_a_lock_is_refused_at_once_and_passes_and_may_be_taken_again_within() ->
     with held(target), replacing(target) as fresh:  # a stage holds its own
         (fresh / "a").write_text("")
     assert [str(path) for path in Path("artifacts").iterdir()] == ["artifacts/stage"]
+
+
+@pytest.mark.parametrize("said", ['{"pid": 5, "host', "[]", "{}", "\xff"])
+def test_a_holder_that_could_not_say_who_it_is_is_another_process(said: str) -> None:
+    Path(".out.lock").write_text(said, encoding="latin-1")
+    with Path(".out.lock").open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(TriadError, match="another process is writing it"), replacing(Path("out")):
+            pass
 
 
 def test_a_stage_called_while_another_process_runs_it_says_so(folder: Path) -> None:

@@ -42,6 +42,11 @@ recommend: {order_by: click}
         (PermissionError(errno.EACCES, "Permission denied", "artifacts/x"), "may not"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "artifacts/x"), "too long"),
         (OSError(errno.EMFILE, "Too many open files", "artifacts/x"), "too many files"),
+        (MemoryError(), "no memory left"),
+        (MemoryError("Unable to allocate 7.45 TiB for an array"), "no memory left"),
+        (duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data of size 1"), "no memory left"),
+        (OSError(errno.ENOLCK, "No locks available", "artifacts/.x.lock"), "keeps no locks"),
+        (OSError(errno.EIO, "Input/output error", "artifacts/x"), "does not answer"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "artifacts/x"), "stands there"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
@@ -55,8 +60,8 @@ def test_what_the_machine_lacks_is_told(error: Exception, what: str) -> None:
     except RuntimeError as wrapped:
         found = translated(wrapped)
     assert found is not None and what in found.what and found.mend
-    assert found.where == (getattr(error, "filename", None) or str(error))
-    assert found.transient == (what in ("no space left", "too many files"))
+    assert found.where == (getattr(error, "filename", None) or str(error) or "MemoryError")
+    assert found.transient == (what in ("no space left", "too many files", "no memory left", "does not answer"))
 
 
 def test_a_fault_of_the_program_stays_one() -> None:
@@ -148,6 +153,14 @@ def test_params_that_are_none_are_an_error_that_can_be_read(folder: Path, text: 
 def test_a_plain_terminal_is_spoken_to_in_its_signs(folder: Path, locale: dict[str, str]) -> None:
     (folder / "params.yaml").write_text(TINY.replace("simulated", "'x→': 1, simulated"), encoding="utf-8")
     assert "->: unknown key" in refused(run(folder, "ingest", **locale))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_is_closed_takes_everything_and_no_file_has_its_number(folder: Path, closed: str) -> None:
+    code = "import os, sys; from triad import environment; environment.open_closed(); print('said'); "
+    code += "sys.stderr.write('said'); sys.exit(os.open('written', os.O_CREAT) <= 2)"
+    done = subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" {closed}'], cwd=folder, check=False)
+    assert done.returncode == 0
 
 
 def test_near_signs_stand_for_those_that_a_terminal_lacks() -> None:

@@ -229,6 +229,44 @@ def test_a_lost_registry_is_no_first_night(name: str, shop: Path, empty: Path, m
         assert registry.serving("renamed", "champion") is None  # the registry is the one it was: a new line begins
 
 
+def test_a_registry_that_was_copied_with_its_checkout_says_where_it_is_at_home(
+    shop: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty, shop / "mlflow.db")
+    with inside(shop):
+        made = store.experiment_id(store.client(), "triad")
+        assert store.experiment_id(store.client(), "triad") == made
+    (shop.parent / "other").symlink_to(shop)
+    with inside(shop.parent / "other"):
+        assert store.experiment_id(store.client(), "triad") == made
+    shutil.copytree(shop, shop.parent / "copy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which MLflow has set
+    with inside(shop.parent / "copy"), pytest.raises(TriadError, match=rf"is a copy of the registry in {shop}"):
+        store.experiment_id(store.client(), "triad")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(b"no database" * 99), r"not a database\n.*backup"),
+        (lambda path: path.mkdir(), r"unable to open database file\n.*backup"),
+    ],
+)
+def test_a_registry_that_cannot_be_read_is_to_be_brought_back(
+    spoil: Callable[[Path], object], said: str, shop: Path
+) -> None:
+    spoil(shop / "mlflow.db")
+    with inside(shop), pytest.raises(TriadError, match=said):
+        registry.serving("shop", "champion")
+
+
+def test_an_address_whose_driver_is_not_installed(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql+nodriver://u:secret@127.0.0.1:1/x")
+    with inside(shop), pytest.raises(TriadError) as raised:
+        registry.serving("shop", "champion")
+    assert "secret" not in str(raised.value)
+
+
 def test_another_shops_nights_say_nothing_here(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = shop.parent / "nights" / "one"
     write_json(theirs / RECORD, {"checkout": "/srv/other"})

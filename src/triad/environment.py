@@ -33,12 +33,26 @@ def other_code() -> Path | None:
     return here.parent if here is not None and here != Path(__file__).resolve().parent else None
 
 
+def open_closed() -> None:
+    """Give what was closed (`triad … >&-`, some schedulers) an end that takes everything.
+
+    Else the next file that is opened has its number, and what a child process prints lands in that file.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+
+
 def enter() -> None:
     """Restart once, with the environment above and with the code of the present checkout.
 
     A night's run has its own checkout: its stages must run that revision's code, whatever revision is installed.
     Nothing is done where that folder's path cannot be an entry of PYTHONPATH (`triad.paths.entry` says so).
     """
+    open_closed()
     wanted = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
     if code := other_code():
         if os.pathsep in str(code):

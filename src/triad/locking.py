@@ -97,7 +97,8 @@ def _self() -> bytes:
 
 def _holder(handle: int) -> str:
     for _ in range(50):  # between taking it and saying so lies a moment
-        if holder := os.pread(handle, 4096, 0):
-            return "process {pid} on {host} ({command}, in {folder}, since {since})".format(**json.loads(holder))
+        with suppress(ValueError, KeyError, TypeError):  # or the disk was full when it said so
+            holder = json.loads(os.pread(handle, 1 << 16, 0))
+            return "process {pid} on {host} ({command}, in {folder}, since {since})".format(**holder)
         time.sleep(0.02)
     return "another process"

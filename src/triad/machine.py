@@ -1,4 +1,4 @@
-"""Faults of the machine as clear errors: a full disk, a read-only folder, a name that is too long."""
+"""Faults of the machine as clear errors: a full disk, no memory, a read-only folder, a name that is too long."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _FREE = "free some space or choose a smaller window, and run again"
 _RIGHTS = "run where this user may write, or change the rights"
 _SHORTER = "choose a shorter name, or a folder with a shorter path"
 _OPEN = "allow more open files (`ulimit -n`)"
+_DISK = "look at the disk or its connection (`dmesg`), and run again"
 _PLACE = "move away what stands there"
 
 # kind → its numbers, how libraries that keep no number word it, what to do
@@ -31,9 +32,20 @@ _KINDS: dict[str, tuple[tuple[int, ...], str, str]] = {
     "this user may not do that": ((errno.EACCES, errno.EPERM), r"permission denied|operation not permitted", _RIGHTS),
     "the name is too long": ((errno.ENAMETOOLONG,), r"file name too long", _SHORTER),
     "too many files are open": ((errno.EMFILE, errno.ENFILE), r"too many open files", _OPEN),
+    "no memory left": (
+        (errno.ENOMEM,),
+        r"out of memory|unable to allocate|cannot allocate memory|OOM when allocating|bad_alloc",
+        "give it more memory, end what else runs here, or choose a smaller window, and run again",
+    ),
+    "this file system keeps no locks": (
+        (errno.ENOLCK,),
+        r"no locks available",
+        "keep the checkout on a file system with locks (flock), such as a local disk",
+    ),
+    "the disk does not answer": ((errno.EIO, errno.ESTALE), r"input/output error|stale file handle", _DISK),
     "something else stands there": ((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), r"not a directory", _PLACE),
 }
-_PASSES = ("no space left on the disk", "too many files are open")
+_PASSES = ("no space left on the disk", "too many files are open", "no memory left", "the disk does not answer")
 
 
 @contextmanager
@@ -52,7 +64,8 @@ def translated(error: BaseException) -> TriadError | None:
     """The message for `error` if it or one of its causes is a fault of the machine; else None."""
     for cause in _chain(error):
         for what, (numbers, words, mend) in _KINDS.items():
-            number = cause.errno if isinstance(cause, OSError) else None
+            number = errno.ENOMEM if isinstance(cause, MemoryError) else getattr(cause, "errno", None)
+            number = number if isinstance(number, int) else None
             if number in numbers if number is not None else re.search(words, str(cause), re.IGNORECASE):
                 where = getattr(cause, "filename", None) or _first_line(cause)
                 return TriadError(what, where=str(where), mend=mend, transient=what in _PASSES)

@@ -102,7 +102,8 @@ def _windows(params: Params) -> None:
 
 
 def _drift(params: Params) -> None:
-    if params.validate_.drift_days >= params.ingest.window_days:
+    said = "drift_days" in params.validate_.model_fields_set  # in a short window the default is not asked
+    if said and params.validate_.drift_days >= params.ingest.window_days:
         raise ValueError(
             f"validate.drift_days: {params.validate_.drift_days} of ingest.window_days={params.ingest.window_days} "
             "leave no earlier days to compare with"

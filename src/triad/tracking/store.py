@@ -84,12 +84,15 @@ def client(*, make: bool = True) -> MlflowClient:
         mlflow_client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         text = str(error).strip().splitlines()
+        mend = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file"
+        if is_sqlite(uri):
+            mend = "bring the file back from a backup: it says which version serves"
         raise machine.translated(error) or TriadError(
-            f"the tracking store does not answer: {text[0] if text else error}",
-            where=uri,
-            mend="start the server, correct MLFLOW_TRACKING_URI, or unset it to use a local file",
-            transient=True,
+            f"the tracking store does not answer: {text[0] if text else error}", where=uri, mend=mend, transient=True
         ) from error
+    except ImportError as error:
+        mend = f"install {error.name or 'it'} beside Triad, or correct MLFLOW_TRACKING_URI"
+        raise TriadError(f"what this address needs is not installed: {error}", where=uri, mend=mend) from error
     return mlflow_client
 
 
@@ -120,6 +123,23 @@ def _add_default_experiment(engine: Engine) -> None:
         session.add(SqlExperiment(experiment_id=0, name="Default", artifact_location=place, lifecycle_stage="active"))
 
 
+def _check_own(place: str, name: str) -> None:
+    """Refuses a registry that was copied with its checkout: versions would lie in the other's folder."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    files = local_file_uri_to_path(place) if place.startswith(("/", "file:")) else None
+    if files is None or not is_sqlite(tracking_uri()):
+        return
+    other, own = Path(files).parent.parent.resolve(), sqlite_file(tracking_uri()).resolve()
+    if Path(files).parent.name == ARTIFACTS.name and other != own.parent and (other / own.name).is_file():
+        raise TriadError(
+            f"is a copy of the registry in {other}, where its files lie",
+            where=f"{own}, experiment {name}",
+            mend="name that registry in MLFLOW_TRACKING_URI, or move this file away, and begin a registry of its own: "
+            "`triad registry init`",
+        )
+
+
 def experiment_id(mlflow_client: MlflowClient, name: str) -> str:
     """The experiment called `name`, made if it is not there; a local store keeps files in `mlartifacts/` beside it."""
     with locked("mlflow"):
@@ -127,6 +147,7 @@ def experiment_id(mlflow_client: MlflowClient, name: str) -> str:
         if experiment is None:
             place = (home() / ARTIFACTS / name).as_uri() if is_sqlite(tracking_uri()) else None
             return mlflow_client.create_experiment(name, artifact_location=place)
+    _check_own(experiment.artifact_location, name)
     if experiment.lifecycle_stage != "active":
         raise TriadError(
             "the experiment was deleted",
