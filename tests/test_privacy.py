@@ -345,3 +345,56 @@ def test_lists_from_older_tables_name_no_forgotten_person(
     made = pq.read_table(Path("artifacts/recommend/recommendations.parquet"))
     assert made["user_id"].to_pylist() == named[:1]
     assert read_json(Path("artifacts/recommend/summary.json"))["rows"] == 1
+
+
+def test_who_is_forgotten_while_the_tables_are_read_is_not_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = from_files(monkeypatch)
+    ingest(chosen)
+    before = written()
+    reads = files.read_files
+
+    def meanwhile(*arguments: Any) -> Any:
+        forgotten.add(["u0003"])
+        return reads(*arguments)
+
+    monkeypatch.setattr(files, "read_files", meanwhile)
+    with pytest.raises(TriadError, match="has changed while the tables were read") as raised:
+        ingest(chosen)
+    assert raised.value.transient and written() == before
+    ingest(chosen)  # again: the list is the same by now
+    assert "u0003" not in written()["users"]["user_id"].to_pylist()
+
+
+@pytest.mark.parametrize("pseudonymise", [False, True])
+def test_an_id_that_no_table_holds_so_is_told(pseudonymise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no table" not in run("forget", "--map", "nobody").output, "there is none yet"
+    if pseudonymise:
+        monkeypatch.setenv(KEY, SECRET)
+    spelt = {"u0001": "007", "u0002": "41 ", "u0003": "Ane\u0301", "u0004": "it's"}
+    tables = make_tables(users=12, shown=300)
+    for name in ("users", "events"):
+        at = tables[name].column_names.index("user_id")
+        ids = [spelt.get(id_, id_) for id_ in tables[name]["user_id"].to_pylist()]
+        tables[name] = tables[name].set_column(at, "user_id", pa.array(ids, pa.string()))
+    tables["conversations"] = conversations()
+    chosen = from_files(monkeypatch, pseudonymise=pseudonymise)
+    monkeypatch.setattr(files, "read_files", lambda *_: dict(tables))
+    ingest(chosen)
+    for exact in ("u0005", "007", "41 ", "Ane\u0301", "it's"):
+        assert "no table at hand holds" not in run("forget", "--map", exact).output
+    for wrong, right in {
+        "7": "007",
+        "007.0": "007",
+        "41\u00a0": "41 ",
+        "An\u00e9": "Ane\u0301",
+        "U0005": "u0005",
+    }.items():
+        said = run("forget", wrong).output
+        assert f"no table at hand holds {wrong!r}" in said
+        assert pseudonymise or f"but {right!r} looks the same" in said
+        assert forgotten.read().holds(wrong) and not forgotten.read().holds(right)
+    assert "'m9': is it spelled as in conversations.message_id?" in run("forget", "--messages", "m9").output
+    assert "no table" not in run("forget", "--messages", "m2").output
+    run("forget", "41 ")
+    ingest(chosen)
+    assert len(written()["users"]) == 11, "blanks at the end of an id are part of it"

@@ -107,7 +107,7 @@ def _cut(text: str, quoted: str, mark: str = "") -> str:
 
 def shown_path(text: str) -> str:
     """A path, a URL, or a text with URLs in it, without the user, password, key or token that a URL can carry."""
-    return re.sub(r"[A-Za-z][\w+.-]*://[^\s\"'<>]*", _public, text)
+    return re.sub(r"[A-Za-z][\w+.-]{0,40}://[^\s\"'<>]*", _public, text)
 
 
 def _public(match: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ _listed = click.option(
 @click.option("--lift", is_flag=True, help="take them off the list again; when and by whom is noted beside it")
 @click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
 def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: bool, lift: bool, show: bool) -> None:
-    from triad.privacy import forgotten, shown_log, whole
+    from triad.privacy import forgotten, shown_log, spelled, whole
     from triad.privacy.pseudonyms import key
 
     if show:
@@ -39,6 +39,8 @@ def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: b
         click.echo(f"{count} of {len(every)} are off the list {forgotten.place()}; noted in {audit}.")
         _restart(here)
         return
+    for doubt in spelled.doubts(here, every, "message" if messages else "user"):
+        sys.stderr.write(f"warning · {doubt}\n")
     if only:
         sys.exit(3 if whole.show(here, every) else 0)
     fresh = forgotten.add(every, "message" if messages else "user")
@@ -77,7 +79,9 @@ def _named(ids: tuple[str, ...], listed: Path | None) -> list[str]:
         lines = listed.read_text(encoding="utf-8-sig").splitlines() if listed else []
     except UnicodeDecodeError as error:
         raise TriadError("is no UTF-8", where=str(listed), mend="save it as UTF-8, one id a line") from error
-    every = list(dict.fromkeys(text for id_ in (*ids, *lines) if (text := id_.strip())))
+    words = [*ids, *(line.strip() for line in lines)]
+    # a table may hold ids with blanks at their ends
+    every = list(dict.fromkeys(spelt for word in words if word.strip() for spelt in (word.strip(), word)))
     if not every:
         raise TriadError("no id is named", where="ID…", mend="name ids as users.user_id has them, or a file of them")
     return every

@@ -44,6 +44,18 @@ class Persons:
             _refuse_copies(kept)
         return pseudonymised(kept, self.secret)
 
+    def check_list(self) -> None:
+        """Raises:
+        TriadError: the list has changed since it was read, so what was written may hold somebody who is on it.
+        """
+        if forgotten.read().digest != self.forgotten.digest:
+            raise TriadError(
+                "the list of forgotten persons has changed while the tables were read",
+                where=str(forgotten.place()),
+                mend="run it again",
+                transient=True,
+            )
+
     def record(self, tables: Path) -> None:
         """Write down, beside the tables and for the deployment, under which key they are."""
         if self.secret is not None:

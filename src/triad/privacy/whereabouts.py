@@ -22,6 +22,7 @@ from triad.retraining.seeding import BRANCHES
 from triad.retraining.stage import KEPT
 from triad.worktree import every, git
 
+_OWN = Path(".triad")
 
 @dataclass(frozen=True)
 class Place:
@@ -55,6 +56,9 @@ def folders(here: Path, names: Names) -> Iterator[Place]:
             mend = "`triad retraining prune --keep-days 0 --keep 0`, which leaves what is worked in"
         if counts := names.below(folder / ARTIFACTS):
             yield Place(f"{'night' if night else 'checkout'} {folder}", _summed(counts, folder), mend)
+        if counts := names.below(folder / _OWN, without=[folder / day_store.STORES]):
+            mend = "a killed run left it: its stage deletes it when it runs again, or delete it by hand"
+            yield Place(f"what {folder} keeps for stages", _summed(counts, folder), mend)
     seen = [folder for folder in every(here) if folder != here]
     for folder in (here / "runs", here / "ablations", here / ".dvc" / "tmp" / "exps"):
         if counts := names.below(folder, without=seen):

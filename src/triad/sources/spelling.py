@@ -25,7 +25,8 @@ _READ = (
     f"CASE WHEN regexp_full_match({_VISIBLE}, '{_UUID}') "
     rf"THEN lower(regexp_replace({_VISIBLE}, '[{{}}-]', '', 'g')) ELSE {_NUMBER} END"
 )
-_PADDED = rf"regexp_replace({_READ}, '^0+(\d+)$', '\1')"
+PADDED = rf"regexp_replace({_READ}, '^0+(\d+)$', '\1')"
+"""SQL for the column `id` without what people do not see, or take for nothing: blanks, quotes, `.0`, leading zeros."""
 
 
 def check_spelling(session: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ def check_spelling(session: duckdb.DuckDBPyConnection, tables: Sequence[str]) ->
         if said := _twice(session, _READ, column):
             mend = "make them one: remove_suffix: '.0', strip: true, case: lower, remove: [a sign], or map"
             raise TriadError(f"ids written in two ways: {said}", where=where, mend=mend)
-        if said := _twice(session, _PADDED, column):
+        if said := _twice(session, PADDED, column):
             log.warning("%s: ids that differ by leading zeros alone: %s. Are they the same?", where, said)
 
 

@@ -57,6 +57,7 @@ def ingest(params: Params) -> None:
         write = _simulated if chosen.source == "simulated" else partial(_files, params)
         rows = write(chosen, who, tables, oracle)
         who.record(tables)
+        who.check_list()
     if who.forgotten:
         gone = ", ".join(f"{name} {count:,}" for name, count in who.left_out.items() if count)
         log.info("%s persons and messages are to be forgotten; rows suppressed: %s", len(who.forgotten), gone or "none")

@@ -24,8 +24,10 @@ UNITS = tuple(_UNITS.split())
 """What makes a number an amount: the claim is the pair."""
 
 _UNIT = "|".join(sorted((re.escape(unit) for unit in UNITS), key=len, reverse=True))
+# possessive and bounded: a list of thousands of numbers is else read anew from each of them
 _TOKEN = re.compile(
-    rf"\d+(?:[.,]\d+)*(?=\s?(?:{_UNIT})(?![^\W_]))|[^\W_][\w®™°+#&~/.:'’-]*[\w®™°+#]|[^\W_]|[^\w\s]|_", re.IGNORECASE
+    rf"\d++(?:[.,]\d++){{0,20}}+(?=\s?(?:{_UNIT})(?![^\W_]))|[^\W_][\w®™°+#&~/.:'’-]*[\w®™°+#]|[^\W_]|[^\w\s]|_",
+    re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?")
 
