@@ -7,6 +7,8 @@ import gzip
 import io
 import lzma
 import pickletools
+import re
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import numpy as np
 MOST = 2_000_000
 """Bytes of an unpacked part that are looked into."""
 _FRAMED = [b"\x80" + bytes([protocol]) + b"\x95" for protocol in (4, 5)]
+_LAMBDA = re.compile(rb'"class_name":\s*"(__lambda__|Lambda)"')
 
 
 def pickles(folder: Path) -> dict[str, str]:
@@ -36,6 +39,12 @@ def _parts(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for inside in archive.namelist():
                 yield from _parts(f"{name}/{inside}", archive.read(inside))
+        return
+    if data[257:262] == b"ustar":
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for each in archive:
+                if (file := archive.extractfile(each)) is not None:
+                    yield from _parts(f"{name}/{each.name}", file.read())
         return
     magics = {
         b"\x1f\x8b": gzip.decompress,
@@ -60,6 +69,8 @@ def _is_pickle(data: bytes) -> str | None:
         held = io.BytesIO(data)
         np.lib.format.read_magic(held)
         return "an array of objects" if read(held)[2].hasobject else None
+    if _LAMBDA.search(data):
+        return "a function of Keras, whose code lies in the file"
     for magic in _FRAMED:  # anywhere: in a database or a table, say
         at = data.find(magic)
         while at >= 0:

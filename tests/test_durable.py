@@ -6,16 +6,24 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from faults import Power, Strike, killed, lay, told
 
-from triad.artifacts import recover, replacing, replacing_together, write_json
+from triad.artifacts import recover, replacing, replacing_file, replacing_together, write_json
+from triad.day_store import DayStore
+from triad.durable import sync_tree
 from triad.errors import TriadError
+from triad.privacy import shown_log
 from triad.retraining import delivery, pruning
+from triad.vector_store import WIDTH, VectorStore
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,50 @@ def kept(root: Path) -> list[str]:
     return sorted(folder.name for folder in found)
 
 
+def log_without(root: Path, text: str) -> None:
+    """One of two persons is forgotten."""
+    root.mkdir(exist_ok=True)
+    file = root / "2026-01-01-1-1-aaaaaaaa.jsonl"
+    if text == "old":
+        file.write_text('{"user_id": "a"}\n{"user_id": "b"}\n')
+        sync_tree(root)
+    elif file.exists():
+        shown_log.without(root, "a".__eq__)
+
+
+def logged(root: Path) -> int:
+    return shown_log.count(root, lambda user: user in "ab")
+
+
+def days(root: Path, text: str) -> None:
+    """A part is read anew, under the same key."""
+    store = DayStore("key", None, root / "days")
+    store.put("events", text, pa.table({"text": [text]}), left_out=0, types=[])
+    store.close(["events"])
+
+
+def part(root: Path) -> tuple[str, object]:
+    store = DayStore("key", None, root / "days")
+    entry = store.former("events")
+    assert entry is not None
+    rows = store.rows(entry)
+    assert rows is not None
+    return entry.version, rows["text"].to_pylist()
+
+
+def vectors(root: Path, text: str) -> None:
+    keys = {"old": [b"0" * WIDTH], "new": [b"0" * WIDTH, b"1" * WIDTH]}[text]
+    VectorStore(root / "v").add(keys, np.ones((len(keys), 2)))
+
+
+def known(root: Path) -> int:
+    return len(VectorStore(root / "v").known)
+
+
 CASES = {
+    "a log without a person": Case(log_without, logged),
+    "days": Case(days, part),
+    "vectors": Case(vectors, known),
     "one": Case(one, contents),
     "together": Case(together, contents),
     "file": Case(file, contents),
@@ -160,3 +211,13 @@ def test_a_power_cut_costs_nothing(case: Case, tmp_path: Path, states: tuple[obj
         check(case, tmp_path / str(number), states)
         shutil.rmtree(tmp_path / str(number))
     assert case.read(tmp_path / "root") == states[1]
+
+
+def test_what_a_killed_writer_of_a_file_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    (tmp_path / ".new.left.json").write_text("{")
+    (tmp_path / "new.json").write_text("{}")
+    with replacing_file(tmp_path / "a.json") as fresh:
+        fresh.write_text("1")
+        sweeps = "import sys; from triad.artifacts import *; sweep_files(Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", sweeps, str(tmp_path)], check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "new.json"}

@@ -1,10 +1,12 @@
 """What was not signed here is refused before anything of it is read; and nothing that a night writes is a pickle."""
 
 import gzip
+import io
 import json
 import os
 import pickle
 import shutil
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -226,6 +228,22 @@ def test_a_version_is_read_where_byte_code_and_mlflows_note_lie_beside_it(shop: 
     assert not list(folder.rglob("__pycache__")) and not (folder / "registered_model_meta").exists()
 
 
+@pytest.mark.parametrize(
+    "mark", [None, [], {}, {"key": 1}, *({"key": "k", "hmac_sha256": x} for x in (1, "\ud800", "é"))]
+)
+def test_a_seal_of_another_form_is_none(mark: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(signing.KEY, LONG)
+    for other in ({"a": 1, "signature": mark}, None, [], "a", 1):
+        with pytest.raises(TriadError, match="here: it is not signed"):
+            signing.opened(other, "x", "here")
+
+
+def test_a_manifest_that_is_too_deep_to_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / signing.MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(TriadError, match=r"here: its manifest\.json is no JSON"):
+        signing.verify(tmp_path, "triad", "run", "here")
+
+
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(signing.KEY, raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -270,6 +288,21 @@ def test_nothing_that_a_night_writes_is_a_pickle(published: Path) -> None:
     assert not pickles(published)
 
 
+def a_lambda_of_keras(folder: Path) -> None:
+    """As Keras writes one: the code's bytes lie in the archive's JSON."""
+    inner = {"class_name": "__lambda__", "config": {"value": "4wEAAAA=", "defaults": None, "closure": None}}
+    with zipfile.ZipFile(folder / "network.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Lambda", "config": {"function": inner}}))
+
+
+def in_tar(folder: Path, data: bytes) -> None:
+    with tarfile.open(folder / "outer.tar.xz", "w:xz") as archive:
+        archive.addfile(tarfile.TarInfo("fine"), io.BytesIO())
+        told = tarfile.TarInfo("inner")
+        told.size = len(data)
+        archive.addfile(told, io.BytesIO(data))
+
+
 def in_zip(folder: Path, data: bytes) -> None:
     with zipfile.ZipFile(folder / "outer.zip", "w") as archive:
         archive.writestr("inner.txt", data)
@@ -284,6 +317,8 @@ def in_zip(folder: Path, data: bytes) -> None:
         lambda folder: np.save(folder / "a.npy", np.array([{}], object)),
         lambda folder: np.savez_compressed(folder / "a.npz", a=np.ones(3), b=np.array([None])),
         lambda folder: in_zip(folder, pickle.dumps([1])),
+        lambda folder: in_tar(folder, pickle.dumps([1], 0)),
+        a_lambda_of_keras,
         lambda folder: (folder / "a").write_bytes(gzip.compress(pickle.dumps([1]))),
         lambda folder: (folder / "a.db").write_bytes(b"SQLite" * 9 + pickle.dumps([1]) + b"more"),
     ],

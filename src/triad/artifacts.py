@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ def replacing_together(*folders: Path, files: Sequence[Path] = (), wait: bool = 
 
 
 _SWAP = ".swap.{}"
+_FRESH = ".new."
 _unseen: set[Path] = set()  # fresh outputs being written by this process
 
 
@@ -165,7 +166,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Another writer of `path` is waited for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".new.{path.name}")
+    fresh = path.with_name(_FRESH + path.name)
     seen = _unseen.isdisjoint([path, *path.parents])  # else all is synced when the folder is whole
     with held(path, wait=True) if seen else nullcontext():
         try:
@@ -178,6 +179,14 @@ def replacing_file(path: Path) -> Iterator[Path]:
             raise
         if seen:
             sync(path.parent)
+
+
+def sweep_files(folder: Path) -> None:
+    """Delete what killed writers of `replacing_file` left in `folder`: others write other names, so it would stay."""
+    for fresh in folder.glob(f"{_FRESH}*"):
+        target = fresh.with_name(fresh.name.removeprefix(_FRESH))
+        with suppress(TriadError), held(target):  # whoever writes it has it
+            fresh.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -64,7 +64,7 @@ def measured(stage: str, folder: Path = FOLDER) -> Iterator[None]:
 
 def read(folder: Path = FOLDER) -> list[Cost]:
     """What is known of each stage, in the order in which they ended."""
-    return sorted((Cost(**read_json(path)) for path in folder.glob("*.json")), key=lambda cost: cost.ended)
+    return sorted((Cost(**read_json(path)) for path in folder.glob("[!.]*.json")), key=lambda cost: cost.ended)
 
 
 def metrics(costs: Sequence[Cost], prices: PriceParams) -> dict[str, float]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from triad.artifacts import read_json, replacing_file, write_json
+from triad.artifacts import read_json, replacing_file, sweep_files, write_json
 from triad.durable import remove, sweep
 from triad.locking import held
 from triad.vector_store import shared
@@ -95,6 +95,7 @@ class DayStore:
         for path in self._folder.glob("[!.]*.[ps]*"):
             if path.suffix in (".parquet", ".sealed") and path.name not in files:
                 path.unlink(missing_ok=True)
+        sweep_files(self._folder)
         clear(self._stores, but=self._folder)
 
 

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from triad.arrays import Floats
-from triad.artifacts import replacing_file
+from triad.artifacts import replacing_file, sweep_files
 
 WIDTH = 16
 """Bytes of a digest."""
@@ -31,6 +31,8 @@ class VectorStore:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self.known: dict[bytes, Floats] = {}
+        if folder is not None:
+            sweep_files(folder)
         for file in [] if folder is None else sorted(folder.glob("[!.]*.npz")):
             with np.load(file, allow_pickle=False) as held:
                 self.known |= dict(zip(map(bytes, held["key"]), held["vector"], strict=True))

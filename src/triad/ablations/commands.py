@@ -180,4 +180,4 @@ def docs(studies: tuple[str, ...]) -> None:
 def _all_results() -> dict[str, Any]:
     from triad.artifacts import read_json
 
-    return {path.stem: read_json(path) for path in sorted(RESULTS.glob("*.json"))}
+    return {path.stem: read_json(path) for path in sorted(RESULTS.glob("[!.]*.json"))}

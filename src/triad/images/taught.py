@@ -114,7 +114,7 @@ class Heads:
     @classmethod
     def load(cls, folder: Path) -> Heads:
         """What `save` wrote."""
-        return cls(keras.models.load_model(folder / NETWORK, compile=False))
+        return cls(keras.models.load_model(folder / NETWORK, compile=False, safe_mode=True))
 
 
 def _heads(known: Side, classes: Mapping[str, int], body: keras.Model | None) -> keras.Model:

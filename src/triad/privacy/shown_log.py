@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from triad.artifacts import replacing_file
+from triad.artifacts import replacing_file, sweep_files
 from triad.config.params import read
 
 
@@ -27,13 +27,14 @@ def folder_of(here: Path) -> Path | None:
 
 def count(folder: Path, is_meant: Callable[[str], bool]) -> int:
     """Lines of a person."""
-    return sum(_is_of(line, is_meant) for path in folder.glob("*.jsonl") for line in _lines(path))
+    return sum(_is_of(line, is_meant) for path in folder.glob("[!.]*.jsonl") for line in _lines(path))
 
 
 def without(folder: Path, is_meant: Callable[[str], bool]) -> int:
     """Take a person's lines out of the files of earlier days; returns how many went."""
     today, gone = datetime.now(UTC).date().isoformat(), 0
-    for path in sorted(folder.glob("*.jsonl")):
+    sweep_files(folder)
+    for path in sorted(folder.glob("[!.]*.jsonl")):
         lines = list(_lines(path))
         kept = [line for line in lines if not _is_of(line, is_meant)]
         if path.name[: len(today)] < today and len(kept) < len(lines):

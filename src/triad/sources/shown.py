@@ -33,7 +33,7 @@ def read(folder: Path) -> pa.Table:
     if not folder.is_dir():
         raise TriadError("no such folder", where=str(folder), mend="name the folder of serve.log, or null")
     rows: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob("[!.]*.jsonl")):
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
             try:
                 row = json.loads(line)

@@ -51,7 +51,7 @@ def opened(sealed: Any, of: str, where: str) -> dict[str, Any]:
         TriadError: it carries no seal, one of a key that is not here, or one that does not hold for this value `of`.
     """
     mark = sealed.get(SEAL) if isinstance(sealed, dict) else None
-    if not isinstance(mark, dict) or not all(isinstance(mark.get(part), str) for part in ("key", "hmac_sha256")):
+    if not isinstance(mark, dict) or not all(_is_plain(mark.get(part)) for part in ("key", "hmac_sha256")):
         raise TriadError("it is not signed", where=where, mend=_MEND)
     keys = {_name(key): key for key in _keys(make=False)}
     if mark["key"] not in keys:
@@ -84,7 +84,7 @@ def verify(folder: Path, model: str, run_id: str, where: str) -> None:
         raise TriadError("it is not signed", where=where, mend=_MEND)
     try:
         listed = read_json(folder / MANIFEST)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TriadError(f"its {MANIFEST} is no JSON: {error}", where=where, mend=_MEND) from error
     known = opened(listed, _of(model, run_id), where)["files"]
     for files, said in (
@@ -95,6 +95,10 @@ def verify(folder: Path, model: str, run_id: str, where: str) -> None:
         if files:
             more = f" (and {len(files) - 1} more)" if len(files) > 1 else ""
             raise TriadError(f"its file {min(files)!r} {said}{more} since it was signed", where=where, mend=_MEND)
+
+
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and text.isascii()  # half a letter can be in JSON, and in no bytes
 
 
 def _of(model: str, run_id: str) -> str:
