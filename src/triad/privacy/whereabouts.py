@@ -24,6 +24,7 @@ from triad.worktree import every, git
 
 _OWN = Path(".triad")
 
+
 @dataclass(frozen=True)
 class Place:
     """Where it is, what lies there, and how to drop it."""
