@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image
 from triad.arrays import Floats, Ints
 from triad.errors import TriadError
 from triad.images.colours import DIM, colours
-from triad.images.decoding import Fault, decode
+from triad.images.decoding import Fault, _eight_bit, decode
 from triad.images.encoder import encoder_of
 from triad.images.files import read
 from triad.images.torch_file import _KNOWN, _MAGIC, _PROTOCOL, _TYPES, load_arrays
@@ -75,6 +76,17 @@ def test_what_is_transparent_is_white_and_sixteen_bit_is_grey() -> None:
     assert not isinstance(clear, Fault) and clear.min() == 255
     deep = decode(file_of(Image.fromarray(np.full((20, 20), 60_000, np.uint16))), 32)
     assert not isinstance(deep, Fault) and deep.min() == 255
+
+
+def test_a_deep_picture_takes_no_memory_of_floats() -> None:
+    values = np.random.default_rng(0).integers(0, 60_000, (2_000, 2_000)).astype(np.uint16)
+    tracemalloc.start()
+    try:
+        made = _eight_bit(values)
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20, "floats of all of it are 32 MiB"
+    finally:
+        tracemalloc.stop()
+    assert (made == (values / values.max() * 255).astype(np.uint8)).all()
 
 
 def test_colours_are_those_of_the_thing_and_not_of_its_ground() -> None:

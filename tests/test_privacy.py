@@ -53,6 +53,7 @@ def params(**section: Any) -> Params:
             "ingest": few | section,
             "tasks": {"click": {"kind": "binary", "label": "clicked"}},
             "features": {"split_days": {"validation": 1, "fusion": 1, "test": 1}, "attribution_hours": 12},
+            "validate": {"drift_days": 1},
             "recommend": {"order_by": "click"},
         },
         "test",

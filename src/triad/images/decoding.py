@@ -17,6 +17,7 @@ LARGEST = 64 << 20
 MOST_PIXELS = 50_000_000
 SMALLEST = 8
 """Pixels of a side: below, there is nothing to see."""
+_ROWS = 64
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
@@ -47,6 +48,15 @@ def decode(content: bytes, size: int) -> Ints | Fault:
         return Fault.NO_PICTURE  # each is raised by one of Pillow's readers on damaged files
 
 
+def _eight_bit(values: Ints) -> Ints:
+    """(height, width) of any depth as uint8. Some rows at a time: as floats, a large picture takes a gigabyte."""
+    made, most = np.empty(values.shape, np.uint8), float(max(values.max(), 1))
+    for start in range(0, len(values), _ROWS):
+        rows = values[start : start + _ROWS].astype(np.float64)
+        made[start : start + _ROWS] = (np.clip(rows / most, 0, 1) * 255).astype(np.uint8)
+    return made
+
+
 def _read(image: Image.Image, size: int) -> Ints | Fault:
     if image.width * image.height > MOST_PIXELS:  # known before a pixel is read
         return Fault.HUGE
@@ -55,8 +65,7 @@ def _read(image: Image.Image, size: int) -> Ints | Fault:
     image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is read at a fraction of its size
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, np.float64)
-        image = Image.fromarray((np.clip(values / max(values.max(), 1), 0, 1) * 255).astype(np.uint8))
+        image = Image.fromarray(_eight_bit(np.asarray(image)))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -48,8 +48,8 @@ def doubts(here: Path, ids: Sequence[str], kind: str) -> Iterator[str]:
             FROM asked a LEFT JOIN (SELECT id, lower({PADDED}) AS bare FROM known) k USING (bare)
             WHERE bare NOT IN (SELECT bare FROM asked WHERE held) GROUP BY a.id ORDER BY a.id"""
         for id_, others in session.execute(alike).fetchall():
-            if found := [other for other in others if other is not None]:
-                said = ", ".join(map(repr, found))
+            if alikes := [other for other in others if other is not None]:
+                said = ", ".join(map(repr, alikes))
                 yield f"no table at hand holds {id_!r}, but {said} looks the same: forget that, if it is this person"
             else:
                 yield f"no table at hand holds {id_!r}: is it spelled as in {table}.{column}?"

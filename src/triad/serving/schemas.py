@@ -109,7 +109,7 @@ class Describe(Request):
 class Ask(Request):
     """What another mode of the registered model takes: tables by name, and its parameters."""
 
-    tables: dict[str, list[dict[str, Any]]]
+    tables: dict[str, Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)]]
     params: dict[str, str | int | float | bool] = {}
 
 
