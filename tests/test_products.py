@@ -37,13 +37,19 @@ from triad.features.splits import folds
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
+from triad.members.product_numbers import Lesson
+from triad.members.product_plain import Known
+from triad.members.product_trees import SEEDS, Grown
 from triad.members.registry import make_member
 from triad.products.attributes import read
+from triad.products.space import Said
+from triad.products.space import said as said_of
 from triad.schema import TABLES as CONTRACT
 from triad.serving import by_facts
 from triad.sources.simulated import simulate
 from triad.statistics import conformal
 from triad.tables import connect
+from triad.texts import Texts
 from triad.tracking.asked import answer
 from triad.validation import suites
 
@@ -147,6 +153,36 @@ def test_contradicting_attributes_say_nothing() -> None:
     assert said.known == {"use": "a, b"}
     assert said.contradicted == {"size": ("l", "m"), "brand": ("luma", "pola")}
     assert read("").known == {} and read(said.text).known == said.known
+
+
+def test_facts_are_whole_values_and_series_are_near_by_letters() -> None:
+    said = [
+        Said("Toner TN-2220", "", "ink/toner", "Luma", {"yield": 2600.0, "colour": "dark  red"}),
+        Said("Drum TN-2220XL", "", "ink/toner", "Luma", {}),
+        Said("Paper A4 bright", "", "paper", "Pola", {"price": "3"}),
+    ]
+    assert said[0].facts[:4] == ["brand=Luma", "category=ink/toner", "yield=2600", "colour=dark red"]
+    assert said[0].facts[4:] == ["brand", "category", "yield", "colour"]
+    assert all("price" not in fact for fact in said[2].facts)
+    key, label = Texts.of(["a", "b", "c"]), np.array([1.0, 2.0, 3.0])
+    known = Known.fit(Lesson(key, said, label))
+    near = known.nearest_called(said, key)
+    assert near.row[0, 0] == 1 and near.row[1, 0] == 0 and near.cosine[0, 0] > 0.2 > near.cosine[0, 1]
+    space = known.space
+    assert space.matrix(said).shape[1] == sum(
+        each.shape[1] for each in (space.terms(said), space.called(said), space.facts.matrix([""]))
+    )
+
+
+def test_forests_answer_by_their_mean_and_are_kept(learned: Any, tmp_path: Path) -> None:
+    (grown,) = learned.fused.members["product_trees"].held.values()
+    products = said_of(learned.data.units["products"], learned.data.rows("test", "products")[:5])
+    assert len(grown.boosters) == len(SEEDS)
+    alone = [replace(grown, boosters=(each,)).score(products) for each in grown.boosters]
+    np.testing.assert_allclose(grown.score(products), np.mean(alone, axis=0))
+    assert np.ptp(alone, axis=0).max() > 0
+    grown.save(tmp_path)
+    np.testing.assert_array_equal(Grown.load(tmp_path).score(products), grown.score(products))
 
 
 SHOP = IngestParams.model_validate(

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array, load_npz, save_npz
 from sklearn.linear_model import Ridge
 
-from triad.arrays import Floats
+from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
@@ -105,18 +105,25 @@ class Known:
     space: Space
     key: Texts
     matrix: csr_array
+    called: csr_array  # the letters of what each is called
     label: Floats
 
     @classmethod
     def fit(cls, of: Lesson) -> Known:
         """Of the words of `of`."""
         space = Space.fit(of.products)
-        return cls(space, of.key, space.terms(of.products), of.label)
+        return cls(space, of.key, space.terms(of.products), space.called(of.products), of.label)
 
     def nearest(self, products: Sequence[Said], key: Texts | None = None) -> Comparables:
         """Of `products`, none of which is its own comparable."""
-        own = np.full(len(products), -1) if key is None else self.key.places(key)
-        return Comparables.of(self.matrix, self.label, self.space.terms(products), own)
+        return Comparables.of(self.matrix, self.label, self.space.terms(products), self._own(products, key))
+
+    def nearest_called(self, products: Sequence[Said], key: Texts | None = None) -> Comparables:
+        """By the letters of what they are called: models of a series."""
+        return Comparables.of(self.called, self.label, self.space.called(products), self._own(products, key))
+
+    def _own(self, products: Sequence[Said], key: Texts | None) -> Ints:
+        return np.full(len(products), -1) if key is None else self.key.places(key)
 
     def score(self, products: Sequence[Said]) -> Floats:
         return self.nearest(products).mean
@@ -124,7 +131,8 @@ class Known:
     def save(self, folder: Path) -> None:
         """The space, the matrix, keys and labels."""
         self.space.save(folder)
-        save_npz(folder / "matrix.npz", self.matrix, compressed=False)
+        for name, matrix in (("matrix", self.matrix), ("called", self.called)):
+            save_npz(folder / f"{name}.npz", matrix, compressed=False)
         self.key.save(folder / "key.arrow")
         np.save(folder / "label.npy", self.label, allow_pickle=False)
 
@@ -132,8 +140,8 @@ class Known:
     def load(cls, folder: Path) -> Known:
         """What `save` wrote."""
         label = np.load(folder / "label.npy", allow_pickle=False)
-        matrix = csr_array(load_npz(folder / "matrix.npz"))
-        return cls(Space.load(folder), Texts.load(folder / "key.arrow"), matrix, label)
+        matrix, called = (csr_array(load_npz(folder / f"{name}.npz")) for name in ("matrix", "called"))
+        return cls(Space.load(folder), Texts.load(folder / "key.arrow"), matrix, called, label)
 
 
 class NearestProducts(PerTask[Known]):

@@ -45,6 +45,13 @@ class Said:
         return plain(f"{self.brand} {self.title}")
 
     @property
+    def facts(self) -> list[str]:
+        """Brand, category, and each attribute with its whole value; also that it is said at all."""
+        told = {"brand": self.brand, "category": self.category} | dict(self._free)
+        pairs = [f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in told.items()]
+        return [" ".join(each.split()) for each in (*pairs, *told)]
+
+    @property
     def numbers(self) -> dict[str, float]:
         """Attributes that are numbers, or begin with one."""
         numbers_of = {}
@@ -74,6 +81,7 @@ class Space:
 
     words: Bag
     letters: Bag
+    facts: Bag
     names: tuple[str, ...]  # attributes that are columns of their own
 
     @classmethod
@@ -83,16 +91,21 @@ class Space:
         often = [name for name, count in counts.items() if count >= FEWEST]
         names = sorted(sorted(often, key=lambda name: (-counts[name], name))[:MOST_NUMBERS])
         words = Bag.fit([each.text for each in products], ("words",))
-        return cls(words, Bag.fit([each.called for each in products], ("letters",)), tuple(names))
+        letters = Bag.fit([each.called for each in products], ("letters",))
+        return cls(words, letters, Bag.fit(["\n".join(each.facts) for each in products], ("lines",)), tuple(names))
 
     def matrix(self, products: Sequence[Said]) -> csr_array:
-        """(n, columns), the words and the letters of each product of length 1."""
-        words, letters = self.terms(products), self.letters.matrix([each.called for each in products])
-        return csr_array(hstack([words, letters], format="csr"))
+        """(n, columns), the words, the letters and the facts of each product of length 1."""
+        facts = self.facts.matrix(["\n".join(each.facts) for each in products])
+        return csr_array(hstack([self.terms(products), self.called(products), facts], format="csr"))
 
     def terms(self, products: Sequence[Said]) -> csr_array:
         """(n, columns) of words alone."""
         return self.words.matrix([each.text for each in products])
+
+    def called(self, products: Sequence[Said]) -> csr_array:
+        """(n, columns) of letters alone."""
+        return self.letters.matrix([each.called for each in products])
 
     def numbers(self, products: Sequence[Said]) -> Floats:
         """(n, names), NaN where a product has none."""
@@ -101,13 +114,14 @@ class Space:
         return np.array(rows, np.float64).reshape(len(products), len(self.names))
 
     def save(self, folder: Path) -> None:
-        """Both bags, and the names."""
-        self.words.save(folder / "words")
-        self.letters.save(folder / "letters")
+        """The bags, and the names."""
+        for name in ("words", "letters", "facts"):
+            getattr(self, name).save(folder / name)
         write_json(folder / "names.json", list(self.names))
 
     @classmethod
     def load(cls, folder: Path) -> Space:
         """What `save` wrote."""
         names = tuple(read_json(folder / "names.json"))
-        return cls(Bag.load(folder / "words"), Bag.load(folder / "letters"), names)
+        words, letters, facts = (Bag.load(folder / name) for name in ("words", "letters", "facts"))
+        return cls(words, letters, facts, names)

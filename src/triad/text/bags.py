@@ -30,6 +30,7 @@ def words(text: str) -> list[str]:
 
 _READ = {
     "words": HashingVectorizer(analyzer=words, n_features=HASHED, norm=None, alternate_sign=False),
+    "lines": HashingVectorizer(analyzer=str.splitlines, n_features=HASHED, norm=None, alternate_sign=False),
     "letters": HashingVectorizer(
         analyzer="char_wb", ngram_range=(2, 5), n_features=HASHED, norm=None, alternate_sign=False, lowercase=False
     ),
