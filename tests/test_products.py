@@ -108,6 +108,7 @@ def test_products_are_judged_by_category_and_by_what_the_shop_gives_of_them(made
     assert by_group == dict.fromkeys(("category", "picture", "description", "attributes"), len(rows))
     without = next(inside for _, name, inside in parts if name == "without picture")
     assert without.tolist() == [products.image_path[row] == "" for row in rows] and 0 < without.sum() < len(rows)
+    assert "fold" in UNITS["products"].judged and "window" in UNITS["exposures"].judged
     group, name, inside = parts[0]
     assert group == "category" and {products.category[row].split("/")[0] for row in rows[inside]} == {name}
 

@@ -92,6 +92,7 @@ def test_members_and_slices_are_those_of_the_plots(folder, text) -> None:
         slices = {f"{r['task']}.{r['group']}.{r['slice']}": r["value"] for r in csv.DictReader(handle)}
     judged = {path: value for path, value in slices.items() if value}
     assert {path: number for path, number, _ in page.having("data-slice")} == {p: float(v) for p, v in judged.items()}
+    assert " in the test window" in text and " of a fold by id" not in text  # of exposures and lists alone
     assert text.count("too few to judge") == len(slices) - len(judged) > 0
 
 

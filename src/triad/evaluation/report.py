@@ -15,8 +15,10 @@ from triad.evaluation import charts, wording
 from triad.evaluation.assess import CHAMPION, FUSED, NAIVE, ORACLE
 from triad.evaluation.figures import Rows
 from triad.evaluation.pages import template
+from triad.examples import UNITS
 from triad.kinds import KINDS
 from triad.kinds.base import Metric
+from triad.tasks import LABELS
 
 _SHOWN = {FUSED: "fused", NAIVE: "naive", ORACLE: "best possible", CHAMPION: "champion"}
 
@@ -85,6 +87,7 @@ def _task(name: str, evidence: Evidence) -> dict[str, Any]:
         "heading": first.heading(k),
         "meaning": wording.meaning(task),
         "sentence": wording.sentence(task, figures, k),
+        "judged": UNITS[LABELS[task.label].unit].judged,
         "figures": figures,
         "headings": {metric.name: metric.heading(k) for metric in kind.metrics if metric.name in figures},
         "beside": [model for model in (NAIVE, ORACLE, CHAMPION) if model in figures],

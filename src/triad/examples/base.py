@@ -25,6 +25,10 @@ class Made:
     """Fields of `Meta`."""
 
 
+A_FOLD = "of a fold by id, from which no model learned"
+"""`Unit.judged` where rows have no one day."""
+
+
 class Unit(Protocol):
     """What code elsewhere asks of a unit."""
 
@@ -41,6 +45,8 @@ class Unit(Protocol):
     """What must be given, beyond users, items and events."""
     is_shared: bool = True
     """Whether networks learn its tasks though `finetune.tasks` names none."""
+    judged: str = "in the test window"
+    """Where the rows lie that a report's figures are of, in a merchant's words."""
     inputs: tuple[str, ...]
     """What a network reads of a row, in order: `history`, `item` and `user` stand for arrays of these names that point
     into streams, catalogue and users; all others are names of encoders, whose arrays the unit holds itself."""

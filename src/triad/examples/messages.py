@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triad.arrays import Floats, Ints
-from triad.examples.base import Made, Unit
+from triad.examples.base import A_FOLD, Made, Unit
 from triad.tasks.reply import code
 from triad.text.masking import masked
 from triad.text.terms import plain
@@ -43,6 +43,7 @@ class _Unit(Unit):
     always = False
     tables = ("conversations",)
     is_shared = False  # text members learn messages better; a network that learns them too would answer the rest anew
+    judged = A_FOLD
     inputs = ("words",)
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triad.arrays import Bools, Floats, Ints
-from triad.examples.base import Made, Unit
+from triad.examples.base import A_FOLD, Made, Unit
 from triad.products.attributes import Attributes, read
 from triad.texts import Texts
 
@@ -65,6 +65,7 @@ class _Unit(Unit):
     always = False
     tables = ()
     is_shared = False  # no network learns them unless `finetune.tasks` names one of theirs
+    judged = A_FOLD
     inputs = ()
 
     def values(self, session: duckdb.DuckDBPyConnection, column: str) -> Iterable[str]:
