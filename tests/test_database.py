@@ -261,6 +261,7 @@ def test_who_is_not_let_in_and_what_is_not_there(postgres: Server, monkeypatch: 
     [
         ({"database": "postgresql://me:p4ss@host/shop"}, "a password stands in it"),
         ({"database": "postgresql://host/shop?password=p4ss"}, "a password stands in it"),
+        ({"database": "mssql+pyodbc:///?odbc_connect=UID%3Dme%3B+PWD%3Dp4ss"}, "a password stands in it"),
         ({"database": "host/shop"}, "no address of a database"),
         ({"database": None}, "say which database"),
         ({"events": {"table": "t", "path": "x.csv", "columns": MAPPED["events"]}}, "just one of path, table"),

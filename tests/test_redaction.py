@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from triad.redaction import KEY, shown
+from triad.redaction import KEY, shown, shown_path
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,20 @@ def test_a_key_adds_a_hash_that_tells_values_of_one_shape_apart(monkeypatch: pyt
     assert shown("u17") != shown("u18")
     monkeypatch.setenv(KEY, "another")
     assert digest not in shown("u17")
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("host=h password=SECRET user=u", "host=h password=… user=u"),
+        ("PWD={SEC;RET};UID=u", "PWD=…;UID=u"),
+        ("az://c/p;AccountKey=SECRET==", "az://c/p;AccountKey=…"),
+        ("Passwd = 'SEC RET', host h", "Passwd = …, host h"),
+        ("aws_secret_access_key=SECRET", "aws_secret_access_key=…"),
+        ("uri: http://h, credential=id:SECRET", "uri: http://h, credential=…"),
+        ("the password is asked for; 3 passwords", "the password is asked for; 3 passwords"),
+        ("min_count=3 tokens=5 signal=7", "min_count=3 tokens=5 signal=7"),
+    ],
+)
+def test_a_secret_among_settings_is_not_shown(said: str, left: str) -> None:
+    assert shown_path(said) == left

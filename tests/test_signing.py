@@ -24,7 +24,7 @@ from triad.stages.champion import champion
 from triad.stages.publish import publish
 from triad.stages.recommend import recommend
 from triad.tracking import registry, runs, signing, store
-from triad.tracking.fetching import fetch
+from triad.tracking.fetching import copy_out
 from triad.tracking.lineage import Lineage, why
 
 LONG = "k" * 40
@@ -119,7 +119,7 @@ def test_a_poisoned_champion_is_refused_by_all_who_read_it_and_nothing_of_it_run
         "lists": lambda: recommend(make_params()),
         "a warm start": lambda: champion(make_params(champion={"version": 2})),
         "publishing what has the same lineage": lambda: publish(make_params()),
-        "copying it out to serve": lambda: fetch("triad", "2", tmp_path / "out"),
+        "copying it out to serve": lambda: copy_out("triad", "2", tmp_path / "out"),
     }
     for name, reads in readers.items():
         with pytest.raises(TriadError, match=r"^model triad, version 2: its? .*(sign|no JSON)") as raised:
@@ -131,6 +131,17 @@ def test_a_poisoned_champion_is_refused_by_all_who_read_it_and_nothing_of_it_run
     with pytest.raises(TriadError, match="version 2: it"):
         registry.rollback("triad", "champion", "2")
     assert registry.current(client, "triad", "champion") == "1" and not mark.exists()
+
+
+def test_what_is_copied_out_has_no_name_until_it_is_verified(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, seen = tmp_path / "out", []
+    monkeypatch.setattr(signing, "verify", lambda folder, *_: seen.append((folder.exists(), out.exists())))
+    copy_out("triad", "1", out)
+    assert seen == [(True, False)] and (out / "MLmodel").is_file()
+    with pytest.raises(TriadError, match="is there already"):
+        copy_out("triad", "1", out)
 
 
 def changed(folder: Path) -> None:

@@ -214,7 +214,7 @@ def fetch(version: str, folder: Path) -> None:
 
     model = model_named()
     number = registry.number_of(model, version)
-    fetching.fetch(model, number, folder)
+    fetching.copy_out(model, number, folder)
     click.echo(f"{folder} holds version {number} of {model} as it was published.")
 
 

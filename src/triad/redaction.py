@@ -106,8 +106,19 @@ def _cut(text: str, quoted: str, mark: str = "") -> str:
 
 
 def shown_path(text: str) -> str:
-    """A path, a URL, or a text with URLs in it, without the user, password, key or token that a URL can carry."""
-    return re.sub(r"[A-Za-z][\w+.-]{0,40}://[^\s\"'<>]*", _public, text)
+    """A path, a URL, or a text with URLs in it, without the user, password, key or token that a URL can carry.
+
+    Nor are they left where drivers write `password=…`.
+    """
+    return _SETTING.sub(r"\1…", re.sub(r"[A-Za-z][\w+.-]{0,40}://[^\s\"'<>]*", _public, text))
+
+
+_SETTING = re.compile(
+    r"((?:passw(?:or)?d|pwd|secret(?:[_ ]?access[_ ]?key)?|account[_ ]?key|api[_-]?key|access[_-]?token|credential|sig)"
+    r"[ \t]?=[ \t]?)(?:'[^'\n]*'|\"[^\"\n]*\"|\{[^}\n]*\}|[^\s;,&'\"]+)",
+    re.IGNORECASE,
+)
+"""A secret as drivers of databases and stores write it among their settings."""
 
 
 def _public(match: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from typing import Literal
+from urllib.parse import unquote_plus
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,7 +46,7 @@ def _address(text: str | None) -> str | None:
     if text is None:
         return None
     if re.match(r"[A-Za-z][\w+.-]*://[^@/?#]*:[^@]*@", text) or re.search(
-        r"(?i)[?&]\w*(passw|pwd|secret|token)\w*=", text
+        r"(?i)[?&;]\s*\w*(passw|pwd|secret|token)\w*\s*=", unquote_plus(text)
     ):
         raise ValueError("a password stands in it: take it out, and export TRIAD_DATABASE_PASSWORD=… before the run")
     if not re.match(r"[A-Za-z][\w+.-]*://|\$\{\w+\}", text):

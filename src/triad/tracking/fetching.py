@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from triad.artifacts import replacing
 from triad.errors import TriadError
 from triad.paths import is_sqlite
 from triad.tracking import signing
@@ -25,6 +26,23 @@ def folder_of(model: str, version: str) -> Path:
     return fetch(model, version, Path(place) / "files")
 
 
+def copy_out(model: str, version: str, folder: Path) -> None:
+    """`fetch`, for others to load: the files have the name `folder` once they are verified, and not before.
+
+    Raises:
+        TriadError: as `fetch`.
+    """
+    _check_new(folder)
+    with replacing(folder) as fresh:
+        fresh.rmdir()
+        fetch(model, version, fresh)
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists():
+        raise TriadError("is there already", where=str(folder), mend="name a folder that does not exist yet")
+
+
 def fetch(model: str, version: str, folder: Path) -> Path:
     """Copy a version's files into the new `folder`, and verify their signature there.
 
@@ -35,8 +53,7 @@ def fetch(model: str, version: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 
-    if folder.exists():
-        raise TriadError("is there already", where=str(folder), mend="name a folder that does not exist yet")
+    _check_new(folder)
     where = f"model {model}, version {version}"
     try:
         entry = client(make=False).get_model_version(model, version)
