@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 from triad import artifacts
 from triad.artifacts import replacing_together, write_json
 from triad.config.ingest import IngestParams
-from triad.day_store import PURPOSE, STORES, DayStore
 from triad.digests import code_digest
 from triad.errors import TriadError
 from triad.locking import held
@@ -87,6 +86,7 @@ def _keeping(chosen: IngestParams, who: Persons) -> Iterator[Keeping]:
 
     Whatever rows are made of beside the source voids what is kept: code, mapping, the list of the forgotten, the key.
     """
+    from triad.day_store import PURPOSE, STORES, DayStore
     from triad.sources.keeping import Keeping
 
     is_gone = who.forgotten.holds if who.forgotten else None

@@ -51,6 +51,10 @@ def quiet() -> Iterator[None]:
         yield
 
 
+_UPGRADED: set[tuple[str, int, int]] = set()
+"""Databases that this process has looked at: a look takes a third of a second, and a stage asks for many clients."""
+
+
 def client(*, make: bool = True) -> MlflowClient:
     """A client of the store, which is made (if `make`) or brought up to this MLflow's schema where it is a local file.
 
@@ -102,6 +106,8 @@ def _upgrade(uri: str) -> None:
 
     with closing(sqlite3.connect(sqlite_file(uri))) as probe:  # MLflow tries a file that cannot be opened for minutes
         probe.execute("PRAGMA schema_version")
+    if _file(uri) in _UPGRADED:
+        return
     engine = utils.create_sqlalchemy_engine_with_retry(uri)
     try:
         if utils._is_empty_database(engine):
@@ -111,6 +117,13 @@ def _upgrade(uri: str) -> None:
             utils._upgrade_db(engine)
     finally:
         engine.dispose()
+    _UPGRADED.add(_file(uri))
+
+
+def _file(uri: str) -> tuple[str, int, int]:
+    """A database as long as nobody puts another in its place."""
+    status = sqlite_file(uri).stat()
+    return uri, status.st_dev, status.st_ino
 
 
 def _add_default_experiment(engine: Engine) -> None:
