@@ -6,9 +6,11 @@ import re
 import shlex
 import shutil
 import site
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,6 +55,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def again(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: a copy of the published night, with a store of its own that knows its version 1."""
     shutil.copytree(published, tmp_path, dirs_exist_ok=True)  # the version's files stay where the first store has them
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:  # those of later versions do not
+        moved = "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)"
+        store.execute(moved, (published.as_uri(), tmp_path.as_uri()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
