@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 from make_dataset import make_dataset
+from pickles import pickles
 
 from triad.config.finetune import FinetuneParams
 from triad.config.pretrain import TrunkParams
@@ -142,6 +143,7 @@ def test_unknown_context_reads_as_the_mean(data, ranker) -> None:
 def test_saved_and_loaded_networks_predict_the_same(data, sequence, ranker, tmp_path) -> None:
     ranker.save(tmp_path / "ranker")
     sequence.save(tmp_path / "sequence")
+    assert not pickles(tmp_path), "nor a function of Keras"
     rows = data.rows("fusion")
     again = NetworkScorer.load(tmp_path / "ranker")
     assert again.tasks == ranker.tasks and again.network.get_config() == ranker.network.get_config()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from triad.digests import code_digest, digest
 from triad.durable import remove, sweep
 
 STORES = Path(".triad")
+_NAME = re.compile(r"[0-9a-f]{16}")
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def store(stage: str, tables: Path, read: Sequence[Any]) -> Iterator[Path]:
     own = stores / hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
     sweep(stores)
     for other in stores.glob("*"):
-        if other != own:
+        if other != own and _NAME.fullmatch(other.name) and other.is_dir() and not other.is_symlink():
             remove(other)
     try:
         yield own
