@@ -15,6 +15,7 @@ import csv
 import hashlib
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,9 +25,10 @@ from triad.arrays import Floats, Ints
 from triad.config.text import TextParams
 from triad.datasets.base import folder
 from triad.examples.dataset import Dataset, nobody
-from triad.examples.searches import Searches
+from triad.examples.searches import Searches, asked
 from triad.features.dataset import SPLITS, Meta
-from triad.members.search_order import Lesson
+from triad.fusion.searching import CANDIDATES
+from triad.members.search_order import Lesson, SearchOrder
 from triad.members.search_text import SearchText, choose
 from triad.search.lexical import FIELDS, Settings, index_of
 from triad.search.meaning import Meaning
@@ -37,6 +39,8 @@ from triad.statistics.orders import ndcg
 from triad.texts import Texts
 
 FOLDS, K, MOST, RESAMPLES, TASK = 5, 10, 200, 2_000, "search"
+DEEP, RELEVANT = 100, 2
+"""First products of all, and the least grade, of recall."""
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 """Of meaning beside words, for candidates."""
 
@@ -152,6 +156,7 @@ def main() -> None:
         return
     every, fold = np.arange(len(data.query)), data.fold[data.query]
     words, near, trees = np.zeros(len(every)), np.zeros(len(every)), np.zeros((len(chosen.seeds), len(every)))
+    served = np.full(len(data.queries), np.nan)
     for number in range(FOLDS):
         night, held = dataset(data, number), np.flatnonzero(fold == number)
         settings = choose(night, TASK)
@@ -164,6 +169,8 @@ def main() -> None:
             table = model.columns(night, held) if table is None else table
             trees[place, held] = model.scores(table, first.trees)
         near[held] = 0 if meaning is None or table is None else table[:, 0]
+        wanted = np.flatnonzero(data.fold == number)
+        served[wanted] = _served(data, night, lesson.taught(first.trees, chosen.seeds[0]), wanted)
         print(f"fold {number}: {settings}, {first.trees} trees", flush=True)
     base = worth(data, words, every)
     shown("random order", worth(data, np.zeros(len(every)), every))
@@ -174,14 +181,30 @@ def main() -> None:
         print(f"seed {seed}: {np.nanmean(worth(data, scores, every)):.4f}")
     shown("search_order, mean over seeds", np.mean([worth(data, each, every) for each in trees], axis=0), base)
     shown("search_order, seeds averaged", worth(data, trees.mean(axis=0), every), base)
+    name = f"recall@{DEEP} of search_order's whole answer, seed {chosen.seeds[0]}, over BM25 as it comes"
+    shown(name, served, _recall(data, _as_it_comes(data), DEEP, RELEVANT))
 
 
-def recall(data: Chorus, fold: Ints, meaning: Meaning | None, deep: int = 100, relevant: int = 2) -> None:
+def _served(data: Chorus, night: Dataset, model: SearchOrder, wanted: Ints) -> Floats:
+    """(wanted,) recall of relevant products among the first of what a model finds and puts in order."""
+    queries = [data.queries[number] for number in wanted]
+    kept = [each.items for each in model.search(night, queries, CANDIDATES)]
+    query, item = np.repeat(np.arange(len(kept)), [len(items) for items in kept]), np.concatenate(kept)
+    scores = np.full((len(data.queries), len(data.price)), -np.inf)
+    said = model.predict(asked(night, queries, query, item), np.arange(len(item)))[TASK]
+    scores[wanted[query], item] = said - said.min() + 1
+    return _recall(data, scores, DEEP, RELEVANT)[wanted]
+
+
+def _as_it_comes(data: Chorus) -> Floats:
+    """(queries, n_items) BM25, all fields alike."""
+    plain, typed = index_of(data.texts, Settings(1.5, 0.75)), [query_words(query) for query in data.queries]
+    return np.concatenate([scores.sum(axis=0) for _, scores in plain.blocks(typed)])
+
+
+def recall(data: Chorus, fold: Ints, meaning: Meaning | None, deep: int = DEEP, relevant: int = RELEVANT) -> None:
     """Recall of relevant products among the first hundred of all: BM25 as it comes, and with a share of meaning."""
-    plain = index_of(data.texts, Settings(1.5, 0.75))
-    typed = [query_words(query) for query in data.queries]
-    words = np.concatenate([scores.sum(axis=0) for _, scores in plain.blocks(typed)])
-    base = _recall(data, words, deep, relevant)
+    plain, base = index_of(data.texts, Settings(1.5, 0.75)), _recall(data, _as_it_comes(data), deep, relevant)
     shown("BM25 as it comes", base)
     if meaning is None:
         return
@@ -190,16 +213,42 @@ def recall(data: Chorus, fold: Ints, meaning: Meaning | None, deep: int = 100, r
     read = np.concatenate(
         [scores.sum(axis=0) for _, scores in plain.blocks(Typed.of(data.texts, data.queries).corrected)]
     )
+    fused = np.stack([_ranked(*pair) for pair in zip(read, near, strict=True)])
+    shown("reciprocal ranks of both, 60", _recall(data, fused, deep, relevant), base)
     tried = []
     for share in SHARES:
         scores = np.stack([hybrid(*pair, share) for pair in zip(read, near, strict=True)])
         tried.append(_recall(data, scores, deep, relevant))
         shown(f"share {share}", tried[-1], base)
-    own = np.full(len(data.queries), np.nan)
-    for number in range(FOLDS):
-        best = int(np.argmax([np.nanmean(each[fold != number]) for each in tried]))
-        own[fold == number] = tried[best][fold == number]
-    shown("candidates, the share chosen on the other folds", own, base)
+    for name, pick in (("with the best mean", _best), ("within one standard error of it, the least", _least)):
+        own, picked = np.full(len(data.queries), np.nan), list[float]()
+        for number in range(FOLDS):
+            place = pick([each[fold != number] for each in tried])
+            own[fold == number] = tried[place][fold == number]
+            picked.append(SHARES[place])
+        shown(f"the share that the other folds choose, {name}: {picked}", own, base)
+
+
+def _best(tried: Sequence[Floats]) -> int:
+    return int(np.argmax([np.nanmean(each) for each in tried]))
+
+
+def _least(tried: Sequence[Floats]) -> int:
+    """The first that lacks no more of the best than one standard error (Breiman et al. 1984), of queries."""
+    best = tried[_best(tried)]
+    lack = [(best - each)[np.isfinite(best)] for each in tried]
+    return next(place for place, of in enumerate(lack) if of.mean() <= of.std(ddof=1) / np.sqrt(len(of)))
+
+
+def _ranked(words: Floats, near: Floats) -> Floats:
+    """(n_items,) reciprocal-rank fusion with its published constant (Cormack et al. 2009); a word must be met to have
+    a rank among words."""
+    parts = list[Floats]()
+    for scores in (words, near):
+        rank = np.empty(len(scores))
+        rank[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+        parts.append(1 / (60 + rank))
+    return np.where(words > 0, parts[0], 0.0) + parts[1]
 
 
 def _recall(data: Chorus, scores: Floats, deep: int, relevant: int) -> Floats:

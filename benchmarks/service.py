@@ -1,7 +1,7 @@
 """Customer service: simulated shops, HINT3's intents with refusal, and Amazon's questions with the answers they got.
 
     python benchmarks/service.py shop --seeds 5
-    python benchmarks/service.py hint3 --encoder FOLDER --seeds 3
+    python benchmarks/service.py hint3 --encoder FOLDER --seeds 3 [--transfers delta full]
     python benchmarks/service.py amazon_qa --encoder FOLDER
 
 FOLDER holds a BERT-like encoder (`text.encoder`); the data lies below the folder that TRIAD_DATASETS names. HINT3: the
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("what", choices=("shop", "hint3", "amazon_qa"))
     parser.add_argument("--encoder", default="words")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--transfers", nargs="*", default=("delta", "full"))
     parser.add_argument("--shops", nargs="*", default=SHOPS)
     chosen = parser.parse_args()
     with threadpool_limits(1, "blas"):
@@ -70,7 +71,7 @@ def main() -> None:
                 simulated(seed, chosen.encoder)
         elif chosen.what == "hint3":
             for shop in chosen.shops:
-                hint3(shop, chosen.encoder, chosen.seeds)
+                hint3(shop, chosen.encoder, chosen.seeds, chosen.transfers)
         else:
             amazon_qa(chosen.encoder)
 
@@ -119,7 +120,7 @@ def simulated(seed: int, encoder: str) -> None:
             print(f"| {seed} | {task} | {name} |", " ".join(f"{key} {value[0]:.3f}" for key, value in figures.items()))
 
 
-def hint3(shop: str, encoder: str, seeds: int) -> None:
+def hint3(shop: str, encoder: str, seeds: int, transfers: Sequence[str]) -> None:
     """A line a model, of the members that a night makes; of `text_tuned` one a transfer and seed."""
     (said, intent), (later, truth) = (_messages(shop, part) for part in ("train", "test"))
     classes, label = np.unique(intent, return_inverse=True)
@@ -135,7 +136,7 @@ def hint3(shop: str, encoder: str, seeds: int) -> None:
     shown("bag_of_words", _learned(BagOfWords, data, encoder))
     shown("text_linear", _learned(TextLinear, data, encoder))
     shown("text_tuned, frozen", _learned(TextTuned, data, encoder, transfer="frozen"))
-    for transfer in ("delta", "full"):
+    for transfer in transfers:
         began, each = time.monotonic(), []
         for seed in range(1, seeds + 1):
             each.append(_learned(TextTuned, data, encoder, transfer=transfer, seed=seed))
