@@ -1,16 +1,15 @@
 """What a stage's process takes before its work begins: the command line, params.yaml and the stage's imports.
 
 Run with `.venv/bin/python benchmarks/starts.py FOLDER…`, where each folder is a checkout. Each round starts every stage
-once in every folder, in turn, so that other work on the machine hits all alike. The stage's own function does nothing,
-what is around it does all. `check` is the whole command `triad check`, which restarts itself in an environment of its
-own. `--later` adds the modules of the members that the stage makes. Shown: median, quartiles, and the medians' ratio to
-those of the last folder.
+once in every folder, in turn, so that other work on the machine hits all alike. What runs is `triad STAGE`, its restart
+in an environment of its own included; only the stage's function does nothing. `check` is `triad check`. With `--later`
+the function imports the members that the stage makes. Shown: median, quartiles, and the medians' ratio to those of the
+last folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import platform
 import shutil
@@ -23,25 +22,21 @@ from pathlib import Path
 
 import yaml
 
-STAGES = ("ingest", "validate", "features", "similarity", "profile", "publish", "champion")
-OWN = """
-try:
-    from triad.environment import ENVIRONMENT
-except ImportError:
-    from triad.cli import ENVIRONMENT
-print(repr(ENVIRONMENT))
-"""
-START = """
-import importlib, sys
-from triad import cli
-stage, later = sys.argv[1:]
-module = importlib.import_module(f"triad.stages.{stage}")
-setattr(module, stage, lambda params: None)
-cli.commands.main([stage], standalone_mode=False)
-if later:
-    from triad.config.members import RECIPES
-    for module in {recipe.module for recipe in RECIPES.values() if recipe.stage == stage}:
-        importlib.import_module(module)
+STAGES = ("ingest", "validate", "champion", "features", "similarity", "profile")
+HOOK = """
+import importlib, os
+load = importlib.import_module
+def later(params):
+    if os.environ.get("LATER"):
+        from triad.config.members import RECIPES
+        for module in {recipe.module for recipe in RECIPES.values() if recipe.stage == os.environ["LATER"]}:
+            load(module)
+def import_module(name, package=None):
+    module = load(name, package)
+    if name.startswith("triad.stages."):
+        setattr(module, name.rpartition(".")[2], later)
+    return module
+importlib.import_module = import_module
 """
 
 
@@ -53,12 +48,11 @@ def main() -> None:
     parser.add_argument("--later", action="store_true", help="with the stage's members")
     chosen = parser.parse_args()
     folders = [folder.resolve() for folder in chosen.folders]
-    own = {folder: own_environment(folder) for folder in folders}
     taken: dict[tuple[str, Path], list[tuple[float, float]]] = {}
     for lap in range(chosen.rounds + 1):
         for stage in chosen.stages:
             for folder in folders:
-                cost = started(folder, stage, own[folder], later=chosen.later)
+                cost = started(folder, stage, later=chosen.later)
                 if lap:  # the first round reads files that no cache holds, and may compile them
                     taken.setdefault((stage, folder), []).append(cost)
     print(f"{'start':12}{'folder':24}{'processor s':>24}{'ratio':>8}{'wall s':>24}{'ratio':>8}")
@@ -75,29 +69,24 @@ def main() -> None:
     print(f"{chosen.rounds} rounds · {machine}")
 
 
-def own_environment(folder: Path) -> dict[str, str]:
-    """The variables that `triad` of `folder` sets before it starts."""
-    words = [sys.executable, "-c", OWN]
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
-    return ast.literal_eval(subprocess.check_output(words, env=environment, text=True))
-
-
-def started(folder: Path, stage: str, own: dict[str, str], *, later: bool) -> tuple[float, float]:
+def started(folder: Path, stage: str, *, later: bool) -> tuple[float, float]:
     """Processor seconds and seconds of one process, in a folder where all that the stage reads is there.
 
     Raises:
         RuntimeError: it failed.
     """
-    words = ["-m", "triad", "check"] if stage == "check" else ["-c", START, stage, "later" if later else ""]
     with tempfile.TemporaryDirectory() as here:
         for name in ("params.yaml", "dvc.yaml"):
             shutil.copy(folder / name, here)
         for path in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].get(stage, {}).get("deps", []):
             if path.startswith("artifacts/"):
                 Path(here, path).mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **({} if stage == "check" else own), "PYTHONPATH": str(folder / "src")}
+        Path(here, "sitecustomize.py").write_text(HOOK)
+        path = os.pathsep.join((here, str(folder / "src")))
+        environment = {**os.environ, "PYTHONPATH": path, "LATER": stage if later else ""}
+        words = [sys.executable, "-m", "triad", stage]
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *words], cwd=here, env=environment, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(words, cwd=here, env=environment, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
     if status:

@@ -6,7 +6,6 @@ on from there. `texts` does both for a column of a table that needs no mapping.
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,6 +53,8 @@ def texts(column: pa.ChunkedArray, where: str, *, ids: bool = False) -> pa.Chunk
     """
     if column.type == pa.string():
         return column
+    import duckdb  # a start that settles nothing does not wait for it
+
     with duckdb.connect() as session:
         session.execute("SET TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
         session.register("data", pa.table({"value": column}))

@@ -20,7 +20,7 @@ class Registry(Mapping[str, T]):
         self._package, self._attribute, self._protocol, self._beside = package, attribute, protocol, frozenset(beside)
         self._modules: set[str] = set()
         self._objects: dict[str, T] = {}
-        self.reload()
+        self._read()
 
     def __getitem__(self, name: str) -> T:
         return self._objects[name]
@@ -42,7 +42,10 @@ class Registry(Mapping[str, T]):
         Raises:
             TriadError: a module declares nothing, what it declares lacks a part of the protocol, or a name is taken.
         """
-        importlib.invalidate_caches()
+        importlib.invalidate_caches()  # else a file of this very moment is not seen; Python then lists all folders anew
+        self._read()
+
+    def _read(self) -> None:
         folders = sys.modules[self._package].__path__
         names = [each.name for each in pkgutil.iter_modules(folders) if each.name not in self._beside]
         modules = [f"{self._package}.{name}" for name in names]

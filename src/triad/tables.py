@@ -10,9 +10,9 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,9 @@ from triad.errors import TriadError
 from triad.paths import parquet_below, pattern, sql_text
 from triad.redaction import masked
 from triad.schema import TABLES, Column, Table
+
+if TYPE_CHECKING:
+    import duckdb
 
 PSEUDONYMS = "pseudonyms.json"
 """Beside the tables whose ids are pseudonyms: the check value of their key."""
@@ -141,6 +144,8 @@ def connect(
     `threads=0` leaves the count to DuckDB. Close it after use. Whatever its SQL names, it opens no other file than
     those and what lies below the folders `also`.
     """
+    import duckdb  # whoever asks for no more than names of tables does not wait for it
+
     session = duckdb.connect()
     session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
     if threads:

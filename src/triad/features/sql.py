@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import duckdb
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.tables import LOCK
 from triad.texts import Texts, joined
+
+if TYPE_CHECKING:
+    import duckdb
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
