@@ -1,8 +1,9 @@
-"""The stage `features` on each engine: seconds, processor-seconds and memory of one shop, and whether arrays are equal.
+"""Stages on each engine: seconds, processor-seconds and memory of one shop, and whether what they write is equal.
 
-Run with `.venv/bin/python benchmarks/engines.py --days 8`; it takes some two minutes on 2 quiet cores. Each engine runs
-in a process of its own; Spark's Java and its workers are counted with it. Their memory is what they hold together at
-the most, looked at every fifth of a second.
+`.venv/bin/python benchmarks/engines.py --days 8` measures `features` of the simulated shop; it takes some two minutes
+on 2 quiet cores. With `--events 200000` it measures `ingest` and `validate` of a shop that wrote a CSV file a day. Each
+engine runs in a process of its own; Spark's Java and its workers are counted with it. Their memory is what they hold
+together at the most, looked at every fifth of a second.
 """
 
 from __future__ import annotations
@@ -20,68 +21,77 @@ from pathlib import Path
 
 import psutil
 from features import _params
+from incremental import WINDOW, _shop
+from incremental import _params as _of_files
 from partitions import _tables
 
-from triad.artifacts import ARTIFACTS
+from triad.artifacts import ARTIFACTS, INGESTED, TABLES
 from triad.config.runtime import RuntimeParams, SparkParams
 from triad.environment import ENVIRONMENT
 from triad.stages.features import features
+from triad.stages.ingest import ingest
+from triad.stages.validate import REPORT, validate
+
+RUN = {"features": features, "ingest": ingest, "validate": validate}
+WRITTEN = {
+    "features": (ARTIFACTS / "features",),
+    "ingest": (INGESTED,),
+    "validate": (REPORT / "result.json", TABLES),  # pages name the engine's types
+}
 
 
 def main() -> int:
-    """Print the measurements; 1 where the arrays differ."""
+    """Print the measurements; 1 where what was written differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="large", choices=("tiny", "small", "large"))
     parser.add_argument("--days", default=8, type=int)
-    parser.add_argument("--child", choices=("duckdb", "spark"), help="measure this engine in this folder")
+    parser.add_argument("--events", type=int, help="of a shop of files, whose ingest and validate are measured")
+    parser.add_argument("--child", nargs=2, metavar=("ENGINE", "STAGE"), help="measure this in this folder")
     parser.add_argument("--master", default="local[2]", help="of Spark")
     parser.add_argument("--folder", type=Path, help="where the tables lie already, or are to be kept")
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps(_child(chosen.child, chosen.master, chosen.size, chosen.days)))
+        print(json.dumps(_child(*chosen.child, chosen)))
         return 0
-    digests = []
     with tempfile.TemporaryDirectory() as made:
-        events = _tables(
-            folder := (chosen.folder or Path(made)).resolve() / f"{chosen.size}-{chosen.days}", chosen.days, chosen.size
-        )
+        folder = (chosen.folder or Path(made)).resolve() / f"{chosen.size}-{chosen.days}"
+        if chosen.events:
+            _shop(folder / "shop", chosen.events // (WINDOW + 1))
+            (folder / "expectations").symlink_to(Path(__file__).resolve().parents[1] / "expectations")
+            print(f"{chosen.events:,} events in {WINDOW + 1} files", flush=True)
+            return max([_measured(stage, folder) for stage in ("ingest", "validate")])
+        events = _tables(folder, chosen.days, chosen.size)
         print(f"{events:,} events of {chosen.days} days", flush=True)
-        for engine in ("duckdb", "spark"):
-            arguments = [
-                "--child",
-                engine,
-                "--master",
-                chosen.master,
-                "--size",
-                chosen.size,
-                "--days",
-                str(chosen.days),
-            ]
-            done = subprocess.run(
-                [sys.executable, str(Path(__file__).resolve()), *arguments],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=folder,
-                env=os.environ | ENVIRONMENT,
-            )
-            one = json.loads(done.stdout.strip().splitlines()[-1])
-            digests.append(one["digests"])
-            print(
-                f"{engine}: {one['seconds']:.1f} s · {one['processor']:.1f} processor-s · peak {one['peak']:.2f} GB"
-                f" · load {os.getloadavg()[0]:.1f}",
-                flush=True,
-            )
-    differ = sorted(
-        name for name in digests[0].keys() | digests[1].keys() if digests[0].get(name) != digests[1].get(name)
-    )
-    print(f"{len(digests[0])} files, {len(differ)} differ {differ}")
+        return _measured("features", folder)
+
+
+def _measured(stage: str, folder: Path) -> int:
+    digests = []
+    for engine in ("duckdb", "spark"):
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--child", engine, stage],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=os.environ | ENVIRONMENT,
+        )
+        one = json.loads(done.stdout.strip().splitlines()[-1])
+        digests.append(one["digests"])
+        print(
+            f"{stage} on {engine}: {one['seconds']:.1f} s · {one['processor']:.1f} processor-s"
+            f" · peak {one['peak']:.2f} GB · load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+    names = sorted(digests[0].keys() | digests[1].keys())
+    differ = [name for name in names if digests[0].get(name) != digests[1].get(name)]
+    print(f"{len(digests[0])} files, {len(differ)} differ {differ}", flush=True)
     return int(bool(differ))
 
 
-def _child(engine: str, master: str, size: str, days: int) -> dict[str, object]:
-    params = _params(size, days)
-    runtime = RuntimeParams.model_validate({"engine": engine, "spark": SparkParams(master=master).model_dump()})
+def _child(engine: str, stage: str, chosen: argparse.Namespace) -> dict[str, object]:
+    params = _of_files(Path("shop"), WINDOW, keep=False) if chosen.events else _params(chosen.size, chosen.days)
+    runtime = RuntimeParams.model_validate({"engine": engine, "spark": SparkParams(master=chosen.master).model_dump()})
     used: dict[int, float] = {}
     peaks = [0.0]
     watching = threading.Event()
@@ -102,14 +112,14 @@ def _child(engine: str, master: str, size: str, days: int) -> dict[str, object]:
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     start = time.perf_counter()
-    features(params.model_copy(update={"runtime": runtime}))
+    RUN[stage](params.model_copy(update={"runtime": runtime}))
     seconds = time.perf_counter() - start
     watching.set()
     watcher.join()
-    folder = ARTIFACTS / "features"
     digests = {
-        str(file.relative_to(folder)): hashlib.md5(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
+        str(file): hashlib.md5(file.read_bytes()).hexdigest()
+        for folder in WRITTEN[stage]
+        for file in sorted([folder] if folder.is_file() else folder.rglob("*"))
         if file.is_file()
     }
     return {"seconds": seconds, "processor": sum(used.values()), "peak": max(peaks) / 1e9, "digests": digests}
