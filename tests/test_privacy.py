@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,8 @@ from triad.artifacts import INGESTED, ORACLE, TABLES, read_json
 from triad.cli import commands
 from triad.config.params import Params, parse
 from triad.errors import TriadError
-from triad.privacy import forgotten
+from triad.locking import held
+from triad.privacy import forgotten, shown_log
 from triad.privacy.pseudonyms import COLUMNS, Key
 from triad.privacy.same_key import check_same_key
 from triad.redaction import KEY, tag
@@ -310,6 +312,28 @@ def test_every_place_that_a_stage_runs_in_has_the_same_list(
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
     assert forgotten.read().named["user"] == {"u1"}
+
+
+def test_two_who_are_forgotten_at_once_go_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("shown").mkdir()
+    Path("params.yaml").write_text("serve: {log: shown}")
+    refused: list[str] = []
+
+    def another() -> None:
+        with pytest.raises(TriadError) as raised, held(forgotten.place().with_name("forgetting")):
+            pass
+        refused.append(str(raised.value))
+
+    def without(log: Path, is_meant: Any) -> int:
+        assert is_meant("u1") and log.name == "shown"
+        thread = threading.Thread(target=another)
+        thread.start()
+        thread.join()
+        return 0
+
+    monkeypatch.setattr(shown_log, "without", without)
+    done = CliRunner().invoke(commands, ["forget", "u1"])
+    assert "1 of 1 are new" in done.output and "is writing it" in refused[0]
 
 
 def test_the_list_is_read_from_json_that_people_can_read() -> None:

@@ -27,6 +27,7 @@ _listed = click.option(
 @click.option("--lift", is_flag=True, help="take them off the list again; when and by whom is noted beside it")
 @click.option("--list", "show", is_flag=True, help="only print the number of entries on the list, and the entries")
 def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: bool, lift: bool, show: bool) -> None:
+    from triad.locking import held
     from triad.privacy import forgotten, shown_log, spelled, whole
     from triad.privacy.pseudonyms import key
 
@@ -43,14 +44,18 @@ def forget(ids: tuple[str, ...], listed: Path | None, *, messages: bool, only: b
         sys.stderr.write(f"warning · {doubt}\n")
     if only:
         sys.exit(3 if whole.show(here, every) else 0)
-    fresh = forgotten.add(every, "message" if messages else "user")
+    log = shown_log.folder_of(here)
+    # one at a time: another, which knows of fewer persons, would write the log's lines of these anew
+    with held(forgotten.place().with_name("forgetting"), wait=True):
+        fresh = forgotten.add(every, "message" if messages else "user")
+        gone = 0 if log is None else shown_log.without(log, forgotten.read().holds)
     click.echo(f"{fresh} of {len(every)} are new on the list {forgotten.place()}; keep a copy of it in your backup.")
     if key() is None:
         sys.stderr.write(
             f"warning · {KEY} is not set, so the list holds bare ids (only its owner may read it). "
             "With a key, forget any of them again, and all become pseudonyms.\n"
         )
-    if (log := shown_log.folder_of(here)) is not None and (gone := shown_log.without(log, forgotten.read().holds)):
+    if gone:
         click.echo(f"{log}: {gone:,} lines of earlier days are deleted.")
     _restart(here)
     whole.show(here, every)
