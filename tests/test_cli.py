@@ -23,7 +23,9 @@ def triad(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_names_every_command_and_so_every_stage() -> None:
-    listed = re.findall(r"^  ([\w-]+)  +\S", triad("--help", cwd=ROOT).stdout.partition("Commands:")[2], re.MULTILINE)
+    said = triad("--help", cwd=ROOT).stdout
+    assert said.startswith("Usage: triad [OPTIONS]")
+    listed = re.findall(r"^  ([\w-]+)  +\S", said.partition("Commands:")[2], re.MULTILINE)
     assert listed == commands.list_commands(click.Context(commands))
     assert set(STAGES) == set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     assert set(STAGES) <= set(listed)

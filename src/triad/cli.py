@@ -66,7 +66,7 @@ def main() -> None:
         environment.enter()
         scratch.begin()
         with machine.faults_explained():
-            commands.main(standalone_mode=False)
+            commands.main(prog_name="triad", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
