@@ -306,6 +306,20 @@ def test_the_best_of_each_user_in_order() -> None:
     assert len(none.user) == len(rank) == 0
 
 
+def test_nearness_counts_shared_levels_brands_and_words() -> None:
+    items, random = make_dataset(users=5, items=20).items, np.random.default_rng(1)
+    item, others = random.integers(20, size=40), random.integers(-1, 20, size=(40, 7))
+    for one, row, found in zip(item, others, recommending.nearness(items, item, others), strict=True):
+        for other, near in zip(row, found, strict=True):
+            levels = 0
+            while levels < items.category.shape[1] and 0 < items.category[one, levels] == items.category[other, levels]:
+                levels += 1
+            brand = 0 < items.brand[one] == items.brand[other]
+            words = sum(word > 0 and word in items.tokens[other] for word in items.tokens[one])
+            alike = 4 * levels + 2 * brand + words / (items.tokens.shape[1] + 1)
+            assert near == (0 if other < 0 else alike)
+
+
 def test_reasons_are_true() -> None:
     data = make_dataset(users=30, items=20)
     users = np.arange(30)

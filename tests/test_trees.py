@@ -1,5 +1,6 @@
 """Stored trees are data: no object in them, the same predictions bit for bit, and nothing that leads outside."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,19 @@ import pytest
 from triad.config.profile import ProfileParams
 from triad.errors import TriadError
 from triad.kinds import KINDS
-from triad.members.trees_boosted import grow, scores
+from triad.members.trees_boosted import Asked, grow, scores
 from triad.members.trees_stored import load, save
 
 POINTWISE = ["binary", "multiclass", "regression"]
 
 
-def grown(trees: str, kind: str):
+def grown(trees: str, kind: str, leaves: int = 8):
     random = np.random.default_rng(3)
     matrix = random.normal(size=(600, 5)).astype(np.float32)
     matrix[random.random(matrix.shape) < 0.2] = np.nan
     value = np.nan_to_num(matrix[:, 0]) + 0.5 * np.nan_to_num(matrix[:, 3]) ** 2
     label = {"binary": value > 0.3, "multiclass": np.digitize(value, (-0.2, 0.6)), "regression": value}[kind]
-    params = ProfileParams(trees=trees, max_iterations=30, min_rows_a_leaf=10)
+    params = ProfileParams(trees=trees, max_iterations=30, min_rows_a_leaf=5 if leaves > 8 else 10, leaves=leaves)
     parts = [(matrix[rows], np.asarray(label[rows], np.float64)) for rows in (slice(0, 400), slice(400, 600))]
     return [grow(KINDS[kind], params, seed, *parts) for seed in (1, 2)], matrix
 
@@ -44,6 +45,19 @@ def test_they_come_back_bit_for_bit_and_as_the_same_bytes(trees: str, kind: str,
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
 
 
+@pytest.mark.parametrize("rows", [1, 600, 5000])
+@pytest.mark.parametrize("kind", POINTWISE)
+@pytest.mark.parametrize("leaves", [8, 16, 31])  # the last are asked by the library
+def test_small_trees_are_asked_without_the_library_and_answer_as_it_does(kind: str, leaves: int, rows: int) -> None:
+    models, matrix = grown("hist", kind, leaves)
+    asked = np.tile(matrix, (9, 1))[:rows]
+    asked[np.random.default_rng(4).random(asked.shape) < 0.1] = np.nan  # also where none was missing in training
+    fit = Asked.of(models[0])
+    assert bool(fit.forests) == (leaves <= 16)
+    classes = 3 if kind == "multiclass" else 0
+    assert np.array_equal(fit.scores(asked, classes), replace(fit, forests=()).scores(asked, classes))
+
+
 def changed(name: str, values: object, file: Path) -> None:
     with np.load(file, allow_pickle=False) as held:
         arrays = {each: held[each] for each in held.files}
@@ -60,11 +74,19 @@ def with_field(field: str, value: int):
     return change
 
 
+def led_twice(nodes: np.ndarray) -> np.ndarray:
+    nodes = nodes.copy()
+    last = np.flatnonzero(nodes["is_leaf"] == 0)[-1]
+    nodes["left"][last] = nodes["right"][last]
+    return nodes
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
         ("0_nodes", with_field("left", 0)),  # round and round for ever
         ("0_nodes", with_field("right", 2**31)),
+        ("0_nodes", led_twice),
         ("0_nodes", with_field("feature_idx", 5)),
         ("0_nodes", with_field("feature_idx", -1)),
         ("0_nodes", with_field("is_categorical", 1)),

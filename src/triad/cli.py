@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -51,8 +52,14 @@ ELSEWHERE = {
 """Commands of other packages, which no stage should wait for."""
 
 
+GARBAGE = 50_000
+"""New objects after which Python looks for cycles. By its default, 700, that takes a second of the four in which
+TensorFlow and MLflow are imported."""
+
+
 def main() -> None:
     """Parses the command line and runs the command. Errors are shown as people can read them."""
+    gc.set_threshold(GARBAGE)
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter("%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

@@ -21,7 +21,7 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import ORDER, lightgbm, split_shares
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.fusion.forest import Tree, forest, scores_by
+from triad.forest import Tree, forest, scores_by
 from triad.statistics.solving import inside
 
 SETTINGS: Mapping[str, Any] = {

@@ -16,8 +16,8 @@ import numpy as np
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
+from triad.forest import Forest, forest
 from triad.fusion.candidates import Candidates, Queries, propose
-from triad.fusion.forest import FEW, Stack, Tree, forest, scores_by
 from triad.fusion.signals import Reading, names, signals
 from triad.members.chances import Chances
 
@@ -66,11 +66,11 @@ class Reranker:
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
-        return self._stack.scores(columns) if len(columns) <= FEW else self.scores_by(columns, (len(self._forest),))[0]
+        return self._forest.scores(columns)
 
     def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
         """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
-        return scores_by(self._forest, columns, trees)
+        return self._forest.scores_by(columns, trees)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,12 +86,8 @@ class Reranker:
         return lightgbm("fuse.combine", "convex").Booster(model_str=self.text)
 
     @cached_property
-    def _forest(self) -> list[Tree]:
-        return forest(self.text)
-
-    @cached_property
-    def _stack(self) -> Stack:
-        return Stack.of(self._forest)
+    def _forest(self) -> Forest:
+        return Forest(forest(self.text))
 
     def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
         """The candidates, and the probability of each among them (p,), in the learned order.

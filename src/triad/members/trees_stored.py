@@ -109,7 +109,8 @@ def _grown(held: dict[str, Any]) -> Trees:
 
 
 def _check(nodes: Any, sizes: Ints, columns: int, baseline: Floats) -> None:
-    """The library follows nodes without looking where they lead: each must lead on, and stay inside its tree."""
+    """Who asks trees follows nodes without looking where they lead: each must lead on, and stay inside its tree, and
+    none be reached twice."""
     if nodes.dtype != PREDICTOR_RECORD_DTYPE or baseline.dtype != np.float64 or baseline.ndim != 2:
         raise ValueError(f"arrays of {nodes.dtype} and {baseline.dtype}")
     if (sizes < 1).any() or sizes.sum() != len(nodes) or len(sizes) % baseline.shape[1]:
@@ -121,3 +122,6 @@ def _check(nodes: Any, sizes: Ints, columns: int, baseline: Floats) -> None:
     inside = (nodes["feature_idx"] >= 0) & (nodes["feature_idx"] < columns) & (nodes["is_categorical"] == 0)
     if not (ahead[0] & ahead[1] & inside)[inner].all():
         raise ValueError("a node that leads nowhere")
+    led = np.concatenate([(start + nodes[way])[inner] for way in ("left", "right")])
+    if (np.bincount(led, minlength=len(nodes)) != (place > 0)).any():
+        raise ValueError("a node that two lead to, or none")

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.schema import EVENT_KINDS
+from triad.threads import side_by_side
 
 DAY = 86_400_000_000  # µs
 _NEW_DAYS = 14
 _LOOK_BACK = 50
+_AT_ONCE = 4096  # pairs that a processor explains
 _DEEDS = {"click": "looked at {}", "cart": "had {} in your cart", "purchase": "bought {}"}
 
 
@@ -74,15 +76,16 @@ def reasons(
     """
     users, place = np.unique(pairs.user, return_inverse=True)
     item, kind = _latest(data, users)
+
+    def nearest(start: int) -> tuple[list[int], ...]:
+        of, chosen = place[start : start + _AT_ONCE], pairs.item[start : start + _AT_ONCE]
+        near = nearness(data.items, chosen, item[of])
+        best, at = near.argmax(axis=1), np.arange(len(chosen))
+        return tuple(each.tolist() for each in (chosen, item[of, best], kind[of, best], near[at, best]))
+
     sentences: list[str] = []
-    for start in range(0, len(pairs.user), 8192):
-        part = slice(start, start + 8192)
-        history, chosen = item[place[part]], pairs.item[part]
-        near = nearness(data.items, chosen, history)
-        best = near.argmax(axis=1)
-        at = np.arange(len(chosen))
-        nearest = history[at, best], kind[place[part]][at, best], near[at, best]
-        for i, h, deed, score in zip(chosen, *nearest, strict=True):
+    for columns in side_by_side(nearest, range(0, len(pairs.user), _AT_ONCE)):
+        for i, h, deed, score in zip(*columns, strict=True):
             if score <= 0:
                 sentences.append(f"{standing[i]} {categories[i] or 'the shop'}")
             elif h == i:
@@ -124,16 +127,23 @@ class Described(Protocol):
 
 def nearness(items: Described, item: Ints, others: Ints) -> Floats:
     """(n, others) how near each other item is to the item; 0 where nothing is shared, or the other is -1, none."""
+    near = np.zeros(others.shape)
+    row, place = np.nonzero(others >= 0)
+    near[row, place] = _near(items, np.asarray(item)[row], others[row, place])
+    return near
+
+
+def _near(items: Described, item: Ints, other: Ints) -> Floats:
+    """(n,) as `nearness`, of pairs."""
     category, brand, tokens = (np.asarray(part) for part in (items.category, items.brand, items.tokens))
-    shared = category[others] == category[item][:, None, :]
-    levels = np.cumprod(shared & (category[item][:, None, :] > 0), axis=2).sum(axis=2)
-    maker = (brand[others] == brand[item][:, None]) & (brand[item][:, None] > 0)
-    words = np.zeros(others.shape)
-    for word in range(tokens.shape[1]):
-        own = tokens[item][:, word]
-        words += (own > 0)[:, None] & (tokens[others] == own[:, None, None]).any(axis=2)
-    near = 4.0 * levels + 2.0 * maker + words / (tokens.shape[1] + 1)
-    return np.where(others >= 0, near, 0.0)
+    own = category[item]
+    levels = np.cumprod((own == category[other]) & (own > 0), axis=1).sum(axis=1)
+    maker = (brand[other] == brand[item]) & (brand[item] > 0)
+    mine, theirs = (np.ascontiguousarray(tokens.T)[:, rows] for rows in (item, other))
+    words = np.zeros(len(item))
+    for word in mine:
+        words += (word > 0) & np.logical_or.reduce([word == each for each in theirs], axis=0)
+    return 4.0 * levels + 2.0 * maker + words / (tokens.shape[1] + 1)
 
 
 def standings(data: Dataset, as_of: int) -> list[str]:
