@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from make_dataset import make_dataset
 from make_kill import killed_at
@@ -87,6 +89,33 @@ def test_all_days_are_train_and_no_row_of_a_vocabulary_moves() -> None:
     for name, rows in origins(state.vocabularies, now.vocabularies).items():
         known = state.vocabularies[name].rows
         np.testing.assert_array_equal(rows[:known], np.arange(known), err_msg=name)
+
+
+def test_what_was_fitted_meets_the_columns_and_classes_it_knows_whatever_later_days_hold() -> None:
+    params, tables = make_params(), make_tables()
+    cut, events = END - timedelta(days=10), tables["events"].to_pandas()
+    late = events["occurred_at"].dt.date >= cut
+    seen = events["surface"].notna()
+    events.loc[late & seen, "surface"] = ["app" if n % 4 else "category" for n in range((late & seen).sum())]
+    events.loc[~late, "query"] = None
+    events = events[late | (events["kind"] != "cart")]
+    users = tables["users"].to_pandas()
+    earlier = {"users": pa.Table.from_pandas(users[users["segment"] != "rare"], preserve_index=False)}
+    schema, known = tables["events"].schema, set(earlier["users"]["user_id"].to_pylist())
+    before = events[(events["occurred_at"].dt.date < cut) & events["user_id"].isin(known)]
+    earlier["events"] = pa.Table.from_pandas(before, schema, preserve_index=False)
+    later = tables | {"events": pa.Table.from_pandas(events, schema, preserve_index=False)}
+    with connect(tables | earlier) as session:
+        _, state = fit(session, params.features, params.tasks, (START, cut))
+    grown = Champion(0, state.meta, state.vocabularies)
+    with connect(later) as session:
+        asked = session, params.features, params.tasks, (START, END), grown
+        again, now = fit(*asked, hold_out=False, like=state)
+        _, anew = fit(*asked, hold_out=False)
+    assert now.meta.context == state.meta.context != anew.meta.context
+    assert again.exposures.context.shape[1] == len(state.meta.context)
+    assert "surface_app" in anew.meta.context and now.surfaces == state.surfaces
+    assert now.meta.classes == state.meta.classes != anew.meta.classes
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def fit(
     champion: Champion | None = None,
     *,
     hold_out: bool = True,
+    like: State | None = None,
     store: Path | None = None,
     vectors: Callable[[Callable[[], list[str]]], ItemVectors | None] = lambda _: None,
     log: Log | None = None,
@@ -59,6 +60,8 @@ def fit(
         session: views of the tables, see `tables.connect`.
         champion: whose vocabularies are grown, so that no id of theirs changes its row; all else is fitted anew.
         hold_out: whether the last days are kept from training, as `params.split_days` says; else all are train.
+        like: whose context columns and classes are kept, whatever kinds of event, surfaces and answers the days hold:
+            what goes on from it was fitted on them.
         store: a folder for what is too large for memory, laid out as by `dataset.save`; a run that was killed goes on
             from what lies there. None: all stays in memory.
         vectors: of the shop's texts, which it need not ask for, the encoders of what items say and show.
@@ -75,7 +78,7 @@ def fit(
     check_keys(session, log.tables)
     known = catalogue.read(session, params.category_levels, log.activity)
     spans = windows(*window, params.split_days) if hold_out else whole(*window)
-    state = _learn(session, params, tasks, spans, known, champion=champion, log=log)
+    state = _learn(session, params, tasks, spans, known, champion=champion, like=like, log=log)
     data, state = _assemble(session, state, known, store=store, log=log)
     if (chosen := vectors(lambda: corpus(data, said(session)))) is not None:
         meta = replace(data.meta, item_vectors=chosen.meaning)
@@ -129,6 +132,7 @@ def _learn(
     known: Catalogue,
     *,
     champion: Champion | None,
+    like: State | None,
     log: Log,
 ) -> State:
     """What the train days teach but for the names and scales of context, which follow from the rows themselves."""
@@ -146,11 +150,10 @@ def _learn(
             where="features.max_oov_rate",
             mend="lower features.min_count, widen ingest.window_days, or raise the limit",
         )
-    kinds = columns(log.tables, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
-    funnel = Funnel(tuple(kinds.tolist()), labels.predicted(tasks))
+    funnel = Funnel(like.kinds if like else _kinds(log.tables), labels.predicted(tasks))
     meta = Meta(
         tasks=_columns(tasks),
-        classes=_classes(session, tasks),
+        classes=like.meta.classes if like else _classes(session, tasks),
         context=(),
         context_mean=(),
         context_std=(),
@@ -167,9 +170,9 @@ def _learn(
         meta=meta,
         vocabularies=vocabularies,
         kinds=funnel.kinds,
-        surfaces=_surfaces(log.tables, funnel, spans["train"]),
+        surfaces=like.surfaces if like else _surfaces(log.tables, funnel, spans["train"]),
         prices_given=has_prices(session),
-        queries_given=funnel.shown and scalar(session, "SELECT count(*) FROM query_row") > 0,
+        queries_given=like.queries_given if like else funnel.shown and _searched(session),
         learned={},
         warm_items=tuple(id_ for id_, n in counts["item"].items() if n >= params.min_count),
     )
@@ -241,6 +244,15 @@ def _columns(tasks: Mapping[str, TaskParams]) -> dict[str, tuple[str, ...]]:
         if (unit := LABELS[task.label].unit) in by_unit:
             by_unit[unit] += (name,)
     return by_unit
+
+
+def _kinds(session: duckdb.DuckDBPyConnection) -> tuple[int, ...]:
+    kinds = columns(session, "SELECT DISTINCT kind::INT AS kind FROM activity ORDER BY kind")["kind"]
+    return tuple(kinds.tolist())
+
+
+def _searched(session: duckdb.DuckDBPyConnection) -> bool:
+    return scalar(session, "SELECT count(*) FROM query_row") > 0
 
 
 def _surfaces(session: duckdb.DuckDBPyConnection, funnel: Funnel, train: tuple[int, int]) -> tuple[str, ...]:

@@ -86,6 +86,7 @@ def refit(params: Params) -> None:
                 data, fresh = build.fit(
                     *(session, params.features, params.tasks, window, grown),
                     hold_out=False,
+                    like=start.state,
                     store=kept,
                     vectors=lambda _: start.state.vectors,  # those that the networks know
                     log=events,
@@ -98,8 +99,7 @@ def refit(params: Params) -> None:
         evaluated = Evaluated(lambda: Sequence.load(need(start.sequence)), since, rows, continues, **anew)
         networks = Again(data, params, runtime, evaluated)
         bench = Bench(data, params, lambda: networks.pretrained().scorer.items(data), networks=networks)
-        # what was fitted on other columns cannot stay
-        keeps = params.refit.light_keeps if light and data.meta.context == start.state.meta.context else ()
+        keeps = params.refit.light_keeps if light else ()
         refitted = _refitted(start.fused, bench, keeps)
         refitted.save(folder / "fuse")
         if networks.taught is not None:
