@@ -21,6 +21,7 @@ import numpy as np
 from triad.arrays import Floats, Ints
 from triad.datasets.base import folder
 from triad.kinds import KINDS
+from triad.members.product_pairs import Paired
 from triad.members.product_plain import Known, Lesson, Linear, Medians
 from triad.members.product_trees import Grown
 from triad.products.attributes import read
@@ -78,6 +79,7 @@ def main() -> None:
         "comparables": lambda: Known.fit(train),
         "product_ridge": lambda: Linear.fit(train, validation),
         "product_trees": lambda: Grown.fit(train, validation),
+        "product_pairs": lambda: Paired.fit(train, validation),
     }.items():
         started = time.monotonic()
         members[name] = make()
@@ -97,6 +99,8 @@ def main() -> None:
         members["product_trees"].trees,
         "leaves",
         members["product_trees"].leaves,
+        "of pairs",
+        members["product_pairs"].trees,
     )
     shown = {"fusion (weights fitted here)": fusion, "validation": validation} | ({"test": test} if args.test else {})
     for window, of in shown.items():
@@ -114,6 +118,7 @@ def main() -> None:
             "comparables": Known.fit(whole),
             "product_ridge": Linear.fit(whole, None, members["product_ridge"].penalty),
             "product_trees": Grown.fit(whole, None, members["product_trees"]),
+            "product_pairs": Paired.fit(whole, None, members["product_pairs"]),
         }
         alone = {name: member.score(test.products) for name, member in again.items()}
         fused = np.column_stack(list(alone.values())) @ weights

@@ -63,6 +63,11 @@ class Said:
         return numbers_of
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Attributes that are texts."""
+        return {name: value for name, value in self._free if isinstance(value, str)}
+
+    @property
     def _free(self) -> list[tuple[str, Value]]:
         return [(name, value) for name, value in self.attributes.items() if "price" not in name]
 
