@@ -10,9 +10,11 @@ from pathlib import Path
 from triad.artifacts import replacing
 from triad.errors import TriadError
 from triad.paths import is_sqlite
-from triad.tracking import signing
+from triad.tracking import direct, signing
 from triad.tracking.place import tracking_uri
 from triad.tracking.store import client
+
+_LOADED = "registered_model_meta"
 
 
 def folder_of(model: str, version: str) -> Path:
@@ -49,23 +51,18 @@ def fetch(model: str, version: str, folder: Path) -> Path:
     Raises:
         TriadError: `folder` is there already; the files are gone, or not what was signed, and nothing is left.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
-
     _check_new(folder)
     where = f"model {model}, version {version}"
     try:
-        entry = client(make=False).get_model_version(model, version)
-        mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder))
+        run_id = _copy(model, version, folder)
         # what MLflow and Python write beside a model when somebody loads it from where it lies
-        (folder / REGISTERED_MODEL_META_FILE_NAME).unlink(missing_ok=True)
+        (folder / _LOADED).unlink(missing_ok=True)
         for compiled in list(folder.rglob("__pycache__")):
             shutil.rmtree(compiled)
-        signing.verify(folder, model, str(entry.run_id), where)
+        signing.verify(folder, model, run_id, where)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if not isinstance(error, (MlflowException, OSError)):
+        if not isinstance(error, OSError):
             raise
         raise TriadError(
             f"its files cannot be read: {str(error).splitlines()[0]}",
@@ -75,3 +72,23 @@ def fetch(model: str, version: str, folder: Path) -> Path:
             transient=not is_sqlite(tracking_uri()),
         ) from error
     return folder
+
+
+def _copy(model: str, version: str, folder: Path) -> str:
+    """A version's files into the new `folder`; returns the run that wrote them.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if (known := direct.entry_of(tracking_uri(), model, version)) is not None:
+        shutil.copytree(known.files, folder, symlinks=True)
+        return known.run_id
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        entry = client(make=False).get_model_version(model, version)
+        mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder))
+    except MlflowException as error:
+        raise OSError(str(error)) from error
+    return str(entry.run_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triad.errors import TriadError
-from triad.tracking import signing
+from triad.tracking import direct, signing
 from triad.tracking.fetching import folder_of
 from triad.tracking.former import published
 from triad.tracking.moving import move, settle
@@ -74,6 +74,8 @@ def serving(model: str, alias: str, of: Path | None = None) -> str | None:
             this registry does not know, nor was it begun by `triad registry init`.
     """
     uri = tracking_uri(of)
+    if (version := direct.version_of(uri, model, alias)) is not None:
+        return version
     mlflow_client = client(make=False) if is_there(uri) else None
     if mlflow_client is not None and (known := aliases(mlflow_client, model)) is not None:
         if alias in known:
