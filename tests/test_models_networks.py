@@ -15,8 +15,11 @@ from triad.config.pretrain import TrunkParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
+from triad.members import sequence as of_states
 from triad.members.network import NetworkScorer
 from triad.members.sequence import Sequence
+from triad.models import batches, scoring
+from triad.models.batches import Batches
 from triad.models.multitask import DIALS, MultiTaskNetwork, multi_task
 from triad.models.networks import SequenceNetwork, load_network
 from triad.models.trunk import trunk_config
@@ -118,6 +121,24 @@ def test_scores_are_what_the_contract_says(data, ranker) -> None:
     for name, values in some.items():
         np.testing.assert_allclose(values, scores[name][5:9], rtol=1e-4, atol=1e-6)
     assert {name: len(values) for name, values in ranker.predict(data, rows[:0]).items()} == dict.fromkeys(scores, 0)
+
+
+def test_many_rows_are_read_in_batches_no_longer_than_their_streams(data, sequence, ranker, monkeypatch) -> None:
+    users = np.arange(len(data.users.user_id))
+    lengths, rows = np.minimum(np.diff(data.streams.offsets), users % 9), np.arange(len(data.exposures.user))
+    whole = sequence.states(data, users, lengths), ranker.predict(data, rows)
+    read = []
+    build = Batches.build
+    monkeypatch.setattr(Batches, "build", lambda *given: read.append(batch := build(*given)) or batch)
+    monkeypatch.setattr(batches, "WHOLE", 2)
+    for module in (scoring, of_states):
+        monkeypatch.setattr(module, "MANY", 4)
+    states, scores = sequence.states(data, users, lengths), ranker.predict(data, rows)
+    steps = [batch["kind"].shape[1] for batch in read]
+    assert min(steps) < max(steps) <= sequence.network.trunk.max_steps
+    np.testing.assert_allclose(states, whole[0], atol=1e-5)
+    for task, values in scores.items():
+        np.testing.assert_allclose(values, whole[1][task], rtol=1e-4, atol=1e-6)
 
 
 def test_an_exposures_score_sees_nothing_later(data, ranker) -> None:

@@ -118,7 +118,7 @@ class History(Input):
             heard = ops.concatenate([ops.ones_like(real[:, :1]), real], axis=1)[:, None]
         events = items + self.kind(batch["kind"]) + self.gap(batch["gap"])
         states = ops.concatenate([ops.expand_dims(start, 1), events], axis=1)
-        states = self.drop(states + self.place(ops.arange(1, self.max_steps + 2)), training=training)
+        states = self.drop(states + self.place(ops.arange(1, ops.shape(states)[1] + 1)), training=training)
         for block in self.blocks:
             states = block(states, heard, training=training)
         return self.norm(states)

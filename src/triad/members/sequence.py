@@ -19,7 +19,7 @@ from triad.members.nearest import Near, Nearest
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.own_items import OwnItems
-from triad.models.scoring import Scorer, slots_for
+from triad.models.scoring import MANY, Scorer, slots_for
 
 NETWORK = "network.keras"
 MEMBERS = Recipe("pretrain", "Sequence", ("Retriever",), stage="pretrain", reads=("pretrain",))
@@ -46,7 +46,8 @@ class Sequence:
             history,
             np.zeros(len(users), np.int32) if masked is None else masked,
             max_steps=self.network.trunk.max_steps,
-            slots=slots_for(len(users)),
+            slots=min(slots_for(len(users)), MANY),  # streams of like length are read together
+            trimmed=len(users) > MANY,
         )
         states: Floats = self.scorer.outputs(batches)
         return states

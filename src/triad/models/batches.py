@@ -21,6 +21,11 @@ from triad.models.trunk import item_arrays
 
 Batch = dict[str, Any]
 
+WHOLE = 8
+"""Steps of a batch that is trimmed are a multiple of it."""
+STEPWISE = ("item", "kind", "gap", "hidden")
+"""The arrays of a batch that are (segments, steps)."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -68,6 +73,8 @@ class Batches:
         extra_items: how many further catalogue rows a batch may name (negatives).
         density: the share of the rows that a `pack` takes.
         together: how many of those that `pack` gives a batch is built from, joined.
+        trimmed: whether a batch is as long as the longest segment in it, and no longer; those of like length then come
+            together. Else all have `max_steps`.
     """
 
     def __init__(
@@ -83,7 +90,9 @@ class Batches:
         extra_items: int = 0,
         density: float = 1.0,
         together: int = 1,
+        trimmed: bool = False,
     ) -> None:
+        self.trimmed = trimmed
         self.segments = segment(user, history, max_steps)
         self._data, self._item, self._columns = data, np.asarray(item), columns or {}
         self._events = History.arrays(data.streams)
@@ -114,6 +123,8 @@ class Batches:
         A segment's rows stay together unless they are more than a batch holds.
         """
         order = np.arange(len(self.segments.user))
+        if self.trimmed:
+            order = np.argsort(self.segments.length, kind="stable")
         if seed is not None:
             np.random.default_rng(seed).shuffle(order)
         kept, (segments, slots) = np.ones(len(self), bool), self._packed
@@ -149,7 +160,10 @@ class Batches:
         Items are named by their place in the batch's own list `items`, so each goes through the tower once.
         """
         segments, streams = self.segments, self._data.streams
-        steps = np.arange(self.shape.steps)
+        length = self.shape.steps
+        if self.trimmed:
+            length = min(length, -(-max(1, int(segments.length[chosen].max(initial=0))) // WHOLE) * WHOLE)
+        steps = np.arange(length)
         real = steps < segments.length[chosen][:, None]
         first = (streams.offsets[segments.user[chosen]] + segments.first[chosen])[:, None]
         place = np.where(real, first + steps, 0)

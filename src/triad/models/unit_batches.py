@@ -75,6 +75,7 @@ class UnitBatches:
         slots: rows that one of `pack` holds.
         together: how many of those a batch is built from, joined.
         tasks: whose labels a batch carries, of None none.
+        trimmed: as `Batches` has it.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class UnitBatches:
         slots: int,
         together: int = 1,
         tasks: Collection[str] | None = None,
+        trimmed: bool = False,
     ) -> None:
-        self.unit, self.slots = unit, together * slots
+        self.unit, self.slots, self.trimmed = unit, together * slots, trimmed
         held, inputs = data.units[unit], UNITS[unit].inputs
         columns: Batch = {}
         for name in inputs:
@@ -101,7 +103,7 @@ class UnitBatches:
         if "history" in inputs:
             item = held.item[rows] if "item" in inputs else np.zeros(len(rows), np.int32)
             user, history = held.user[rows], held.history[rows]
-            self._batches = Batches(data, user, history, item, max_steps=max_steps, **size)
+            self._batches = Batches(data, user, history, item, max_steps=max_steps, trimmed=trimmed, **size)
         else:
             item, user = (getattr(held, name)[rows] if name in inputs else None for name in ("item", "user"))
             self._batches = RowBatches(data, len(rows), item=item, user=user, **size)
