@@ -9,6 +9,7 @@ from make_dataset import DAY, START, make_dataset
 
 from triad.config.fuse import FuseParams
 from triad.config.similarity import SimilarityParams
+from triad.fusion import company
 from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
 from triad.fusion.company import FADES, SHRINK, Company
 from triad.fusion.contributions import of_order
@@ -147,6 +148,18 @@ def test_company_is_that_of_visits_before_the_week(data) -> None:
     ages = np.array([6.5, 5.5])  # 6 itself is company of 5
     assert all_of_them[1] == pytest.approx(near * np.exp2(-ages / FADES).sum())
     assert all_of_them[0] == pytest.approx(near * np.exp2(-6.4 / FADES)) and all_of_them[2] == 0
+
+
+def test_of_much_company_the_nearest_is_kept(data, monkeypatch) -> None:
+    week = int(data.streams.time.max()) // DAY // 7 + 1
+    whole = Company(data).near(week).toarray()
+    for most in (3, 12):
+        monkeypatch.setattr(company, "NEIGHBOURS", most)
+        kept = Company(data).near(week).toarray()
+        assert (whole > 0).sum(axis=1).min() < 12 < (whole > 0).sum(axis=1).max()  # some rows are not cut, some are
+        assert ((kept == whole) | (kept == 0)).all()
+        assert np.array_equal(np.sort(kept)[:, -most:], np.sort(whole)[:, -most:])
+        assert ((kept > 0).sum(axis=1) == np.minimum((whole > 0).sum(axis=1), most)).all()
 
 
 def test_what_comes_later_changes_no_signal(data) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -59,6 +59,8 @@ class Log:
     first_day: int
     key: Ints  # (n,) item · days + day, ascending, of interactions of the kind that lists predict
     items: int
+    kept: dict[tuple[int, int, int], Ints] = field(default_factory=dict, compare=False)
+    """What was `busiest`: blocks of lists ask for the same days."""
 
     @classmethod
     def of(cls, data: Dataset, group: Ints | None = None, *, firsts: bool = False) -> Log:
@@ -93,10 +95,12 @@ class Log:
 
     def busiest(self, day: int, over: int, count: int) -> Ints:
         """At most `count` items: those taken most often over those days; of equals the first in the catalogue."""
-        items = np.arange(self.items)
-        times = self.taken(items, np.full(self.items, day), over)
-        best = np.argsort(-times, kind="stable")[:count]
-        return best[times[best] > 0]
+        if (day, over, count) not in self.kept:
+            items = np.arange(self.items)
+            times = self.taken(items, np.full(self.items, day), over)
+            best = np.argsort(-times, kind="stable")[:count]
+            self.kept[day, over, count] = best[times[best] > 0]
+        return self.kept[day, over, count]
 
 
 def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints]:

@@ -56,7 +56,13 @@ class Company:
         row = np.repeat(np.arange(self._size), np.diff(together.indptr))
         together.data /= np.sqrt(count[row] * count[together.indices]) + SHRINK
         together.data[row == together.indices] = 0
-        return largest(together, row, NEIGHBOURS)
+        wide = np.diff(together.indptr)[row] > NEIGHBOURS  # the rows that must be sorted: few of a large catalogue
+        part = csr_array((together.data[wide], (row[wide], together.indices[wide])), shape=together.shape)
+        best = largest(part, row[wide], NEIGHBOURS).tocoo()
+        rest = ~wide & (together.data > 0)
+        value = np.concatenate([together.data[rest], best.data])
+        where = np.concatenate([row[rest], best.row]), np.concatenate([together.indices[rest], best.col])
+        return csr_array((value, where), shape=together.shape)
 
     def of(self, steps: Steps, queries: Queries, candidates: Candidates) -> list[Floats]:
         """(p,) columns `BOTH`: how near each candidate is to the items of the last visit, and to all of late."""
