@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import logging
@@ -60,6 +61,7 @@ TensorFlow and MLflow are imported."""
 def main() -> None:
     """Parses the command line and runs the command. Errors are shown as people can read them."""
     gc.set_threshold(GARBAGE)
+    atexit.register(gc.disable)  # or the process ends with one look more through all that it holds: half a second
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter("%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
