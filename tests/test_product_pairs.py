@@ -50,5 +50,8 @@ def test_pairs_say_what_both_say_alike() -> None:
         assert agree[:, column].tolist() == [
             one == other for one, other in zip(values, np.roll(values, 1), strict=True)
         ]
+    columns = paired.columns.known
+    for part, own in zip(paired.known.parts, (columns.matrix, columns.called), strict=False):
+        np.testing.assert_array_equal(part.toarray(), own.toarray())
     unknown = Side.of([Said("x", "", "", "Luma", {})], paired.columns, paired.known.table[:1], paired.kinds)
     assert np.isnan(unknown.agree(paired.known, np.array([0]))[0, 1])

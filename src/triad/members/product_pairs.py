@@ -63,12 +63,12 @@ class Side:
     @classmethod
     def of(cls, products: Sequence[Said], columns: Columns, table: Floats, kinds: Sequence[str]) -> Side:
         """`products`, whose columns are `table`."""
-        space = columns.known.space
-        terms, called, whole = (each(products) for each in (space.terms, space.called, space.matrix))
-        facts = csr_array(whole[:, terms.shape[1] + called.shape[1] :])
+        known, matrix = columns.known, columns.known.space.matrix(products)
+        first, second = np.cumsum([known.matrix.shape[1], known.called.shape[1]])
+        parts = matrix[:, :first], matrix[:, first:second], matrix[:, second:]
         told = [[each.brand, *map(each.texts.get, kinds)] for each in products]
         hashed = [[-1 if value is None else crc32(value.encode()) for value in each] for each in told]
-        return cls(table, np.array(hashed, np.int64).reshape(len(products), -1), (terms, called, facts))
+        return cls(table, np.array(hashed, np.int64).reshape(len(products), -1), tuple(map(csr_array, parts)))
 
     @property
     def place(self) -> csr_array:
