@@ -116,6 +116,7 @@ class BoostedTrees(Aligning):
             columns = [c for c in candidates if c.part in parts and np.isfinite(c.values).any()]
             read[name] = [c.name for c in columns]
             matrix = _matrix(columns)
+            del candidates, columns  # of a large shop they take as much memory as all else
             if rounds is None:
                 held = _take(held_out, read[name]), later_label
                 until: dict[int, Any] = dict.fromkeys(_seeds(params, len(rows)), held)
@@ -128,7 +129,7 @@ class BoostedTrees(Aligning):
                 trees[name] = [fit() for fit in fits]
             else:
                 small[name] = fits
-            log.info("%s: %d rows × %d columns", name, len(rows), len(columns))
+            log.info("%s: %d rows × %d columns", name, *matrix.shape)
         grown = trees | _grown(small)
         trees = {name: grown[name] for name in tasks}
         for name, models in trees.items():
@@ -250,7 +251,10 @@ def _seeds(params: ProfileParams, rows: int) -> range:
 
 
 def _matrix(columns: list[Column]) -> Floats:
-    return np.stack([np.asarray(c.values, np.float32) for c in columns], axis=1)
+    matrix = np.empty((len(columns[0].values), len(columns)), np.float32)
+    for place, column in enumerate(columns):
+        matrix[:, place] = column.values
+    return matrix
 
 
 def _take(columns: list[Column], names: list[str]) -> Floats:
