@@ -52,6 +52,11 @@ class RefitParams(Section):
     epochs: RefitEpochs = RefitEpochs()
     replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
     rate: float = Field(default=1.0, gt=0, le=1, description="continue: share of the stages' learning_rate")
+    rehearse: bool = Field(
+        default=True,
+        description="continue: in a full night members learn a window at a time and are asked about the lists that "
+        "follow; the re-ranker learns its order anew from these, by as many trees as were chosen",
+    )
     light_keeps: Annotated[tuple[str, ...], EachOnce] = Field(
         default=("trees", "stacked_trees", "product_writer", "product_network"),
         description="members that a light night leaves as they are: a day changes them least, and costs most",

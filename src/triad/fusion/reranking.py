@@ -31,7 +31,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Lesson:
-    """The candidates of lists (q) after train: the first `judged` of them are the fusion window's."""
+    """The candidates of lists (q) after train: the first `judged` of them are those of the first window."""
 
     members: tuple[str, ...]
     each: int
@@ -47,11 +47,11 @@ class Lesson:
 
     @classmethod
     def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
-        """Of the lists of `windows`, the fusion window's first."""
-        data, members = windows[0].data, tuple(windows[0].members)
-        reading, size = Reading.of(data), len(data.items.item_id)
+        """Of the lists of `windows`, each asked of members and data of its own; those that are judged first."""
+        members, reading = tuple(windows[0].members), Reading.of(windows[0].data)
 
-        def learned(part: Part) -> tuple[Ints, Ints, Floats, Bools, Ints]:
+        def learned(reading: Reading, part: Part) -> tuple[Ints, Ints, Floats, Bools, Ints]:
+            data, size = reading.data, len(reading.data.items.item_id)
             candidates, signals = table(reading, lists_of(data, part.rows), part.chances, params.candidates)
             taken = np.isin(candidates.query * size + candidates.item, part.query * size + part.target)
             targets = np.bincount(part.query, minlength=len(part.rows))
@@ -59,7 +59,9 @@ class Lesson:
 
         parts, before = [], 0
         for lists in windows:
-            parts += [(query + before, *rest) for query, *rest in lists.of_parts("candidates", learned)]
+            reading = reading if reading.data is lists.data else Reading.of(lists.data)
+            work = partial(learned, reading)
+            parts += [(query + before, *rest) for query, *rest in lists.of_parts("candidates", work)]
             before += len(lists.rows)
         query, item, columns, taken, targets = map(np.concatenate, zip(*parts, strict=True))
         user = np.concatenate([lists.user for lists in windows])

@@ -3,7 +3,9 @@
 It runs before the verdict and reads none, so that one verdict says all: the gate judges the evaluated twin on days that
 it never saw, and lets it serve as refitted only if the refitted one answers alike (`evaluation/refit_health.py`).
 
-In a light night it goes on from what the last full night refitted, and the twin is that night's.
+In a full night it also rehearses: members that learned the days before a window are asked about its lists, and the
+re-ranker learns their order anew. In a light night it goes on from what the last full night refitted, re-ranker
+included, and the twin is that night's.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from triad.features.champion import FUSE, REFIT, STATE, Champion, origins
 from triad.features.splits import Windows, last_train_day, windows
 from triad.features.state import State
 from triad.features.stores import store
+from triad.fusion import rehearsal
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
 from triad.members.sequence import Sequence
@@ -32,7 +35,7 @@ from triad.tables import connect
 from triad.texts import Texts
 from triad.training.again import STAGE, Again, Evaluated
 from triad.training.checkpoints import forget
-from triad.training.runtime import settle
+from triad.training.runtime import Runtime, settle
 from triad.training.warm import initial_model
 
 if TYPE_CHECKING:
@@ -97,10 +100,13 @@ def refit(params: Params) -> None:
         rows = origins(start.state.vocabularies, fresh.vocabularies)
         since = start.state.meta.windows["train"][1]
         evaluated = Evaluated(lambda: Sequence.load(need(start.sequence)), since, rows, continues, **anew)
-        networks = Again(data, params, runtime, evaluated)
-        bench = Bench(data, params, lambda: networks.pretrained().scorer.items(data), networks=networks)
+        fused, taught = start.fused, None
+        if params.refit.rehearse and continues and not light and fused.reranker is not None:
+            fused, taught = _rehearsed(start, twin.data, data, params, runtime=runtime, evaluated=evaluated)
+        networks = Again(data, params, runtime, evaluated, taught)
+        bench = _bench(data, params, networks)
         keeps = params.refit.light_keeps if light else ()
-        refitted = _refitted(start.fused, bench, keeps)
+        refitted = _refitted(fused, bench, keeps)
         refitted.save(folder / "fuse")
         if networks.taught is not None:
             networks.taught.save(folder / "pretrain")
@@ -121,6 +127,34 @@ def _refitted(fused: Fused, bench: Bench, keeps: Collection[str]) -> Fused:
     needed = fused.kept()
     taught = replace(fused, members={name: fused.members[name] for name in needed if name not in keeps}).refit(bench)
     return replace(taught, members={name: taught.members.get(name) or fused.members[name] for name in needed})
+
+
+def _rehearsed(
+    start: Start, held_out: Dataset, data: Dataset, params: Params, *, runtime: Runtime, evaluated: Evaluated
+) -> tuple[Fused, Sequence | None]:
+    """The fusion whose re-ranker learned anew, and the pretrained network, which learned all days on the way.
+
+    Each window's lists are asked of members that know the days before it, so the network learns a window at a time.
+    """
+    fused, spans = start.fused, start.judged.meta.windows
+    assert fused.reranker is not None
+    read = replace(fused, members={name: fused.members[name] for name in fused.reranker.members})
+    limits = params.fuse.max_queries, params.fuse.seed
+    lists, on = [rehearsal.asked(read, held_out, *limits)], evaluated
+    for split in ("fusion", "test"):
+        known = rehearsal.before(data, *spans[split])
+        networks = Again(known, params, runtime, on)
+        read = read.refit(_bench(known, params, networks))
+        lists.append(rehearsal.asked(read, known, *limits))
+        if networks.taught is not None:
+            on = on.later(networks.taught, spans[split][0], data)
+    whole = None if on is evaluated else Again(data, params, runtime, on).pretrained()
+    return rehearsal.relearned(fused, lists, params.fuse), whole
+
+
+def _bench(data: Dataset, params: Params, networks: Again) -> Bench:
+    """What members are fitted on again."""
+    return Bench(data, params, lambda: networks.pretrained().scorer.items(data), networks=networks)
 
 
 def _full() -> Start:

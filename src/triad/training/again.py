@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from triad.arrays import Ints
 from triad.config.params import Params
@@ -46,14 +48,21 @@ class Evaluated:
     learned_from_source: bool = False  # whether the fine-tuned one started from another network
     initial: Callable[[str], InitialModel | None] = lambda _: None  # of a stage, the registered network it started from
 
+    def later(self, sequence: Sequence, since: int, data: Dataset) -> Evaluated:
+        """Once `sequence` was taught the days before `since` µs, by the vocabularies of `data`."""
+        rows = {name: np.arange(count) for name, count in data.meta.vocabulary_rows.items()}
+        return replace(self, sequence=lambda: sequence, since=since, rows=rows)
+
 
 class Again:
     """Trains on `data`, whose train rows are those of all days. What was trained once is not trained twice."""
 
-    def __init__(self, data: Dataset, params: Params, runtime: Runtime, evaluated: Evaluated) -> None:
+    def __init__(
+        self, data: Dataset, params: Params, runtime: Runtime, evaluated: Evaluated, taught: Sequence | None = None
+    ) -> None:
         self._data, self._params, self._runtime, self._evaluated = data, params, runtime, evaluated
         self._continues = evaluated.continues
-        self.taught: Sequence | None = None  # the pretrained network on all days, where one was needed
+        self.taught = taught  # the pretrained network on all days, where it was trained already or one was needed
 
     def pretrained(self) -> Sequence:
         """The pretrained network on all days."""
