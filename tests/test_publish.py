@@ -35,7 +35,7 @@ from triad.serving.holder import Place
 from triad.stages.champion import champion as fetch_champion
 from triad.stages.publish import publish
 from triad.texts import Texts
-from triad.tracking import lineage, registry, retained, runs
+from triad.tracking import direct, lineage, registry, retained, runs
 from triad.tracking.inputs import opened
 from triad.tracking.lineage import why
 from triad.tracking.packaged import Packaged, is_of_this_code
@@ -437,7 +437,15 @@ def test_lost_files_of_the_champion_are_named(again: Path, monkeypatch: pytest.M
         raise OSError(f"No such artifact: {uri}")
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", gone)
+    monkeypatch.setattr(direct, "entry_of", lambda *_: None)  # as of a registry that is no file here
     with pytest.raises(TriadError, match="cannot be read: No such artifact"):
+        registry.load_champion("triad", "champion")
+
+
+def test_lost_files_in_a_registry_of_this_machine_are_named(again: Path) -> None:
+    with closing(sqlite3.connect(again / "mlflow.db")) as store, store:
+        store.execute("UPDATE model_versions SET storage_location = storage_location || '-gone'")
+    with pytest.raises(TriadError, match="cannot be read"):
         registry.load_champion("triad", "champion")
 
 

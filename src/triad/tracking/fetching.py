@@ -55,6 +55,8 @@ def fetch(model: str, version: str, folder: Path) -> Path:
     where = f"model {model}, version {version}"
     try:
         run_id = _copy(model, version, folder)
+        if not (folder / "MLmodel").is_file():  # MLflow copies nothing from a folder that is gone, without a word
+            raise FileNotFoundError("No such artifact: MLmodel")
         # what MLflow and Python write beside a model when somebody loads it from where it lies
         (folder / _LOADED).unlink(missing_ok=True)
         for compiled in list(folder.rglob("__pycache__")):
