@@ -193,7 +193,7 @@ class Gradients:
 def _apart(visit: Visit, items: Any, gradients: Any, chance: list[np.ndarray], gaps: list[Any]) -> list[float]:
     """Mean falls of the network's own output: by deeds' shares of it, by integrated gradients, at random."""
     fused = visit.night.model.fused
-    alone = replace(fused, weights={OWN: {"finetune": 1.0}}, blends={}, given={})
+    alone = replace(fused, weights={OWN: {"finetune": 1.0}}, blends={}, corrections={}, given={})
     only = replace(visit.night, model=replace(visit.night.model, fused=alone))
     own = replace(visit, night=only)
     share, player = _explained(own, items, OWN)
@@ -258,9 +258,8 @@ def _compared(
     calibrated = {task: {name: twin.fused.calibrations[task][name]} for task in tasks}
     night, items = None, [_first(visit) for visit in visits]
     for member in members:
-        fused = replace(
-            twin.fused, members={name: member}, weights=weights, calibrations=calibrated, blends={}, reranker=None
-        )
+        alone = {"members": {name: member}, "weights": weights, "calibrations": calibrated}
+        fused = replace(twin.fused, **alone, blends={}, corrections={}, reranker=None)
         own = replace(twin, fused=fused)
         night = Night.of(own, work / "validate/tables", params.recommend) if night is None else night
         shown = replace(night, model=own)
