@@ -186,7 +186,7 @@ def test_a_mistake_is_named_with_its_place(change: dict, said: str) -> None:
         ("ingest: {as_of: 2026-03-01}", r'ingest.as_of: .* a date .*\n.*quote it: as_of: "2026-03-01"'),
         (
             "validate: {exceptional_days: ['2026-01-01', 2026-01-06]}",
-            r'exceptional_days.1: (.|\n)*"2026-01-06"',
+            r'exceptional_days.1: (.|\n)*quote it: "2026-01-06"',
         ),
     ],
 )

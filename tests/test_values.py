@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -166,7 +167,7 @@ def test_an_id_written_in_two_ways_is_refused(tmp_path: Path, one: str, other: s
 # Completing what only events name
 
 
-def shop(tmp_path: Path, *, missing: str | None, items: bool = False) -> dict[str, list[dict[str, Any]]]:
+def shop(tmp_path: Path, *, missing: str | None, without: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
     log = tmp_path / "log.csv"
     log.write_text(
         "who,sku,at,amount\nann,A,2026-01-03,2.50\nbob,A,2026-01-02,2.50\nbob,B,2026-01-04,7\nbob,B,2026-01-05,8\n"
@@ -200,6 +201,8 @@ def shop(tmp_path: Path, *, missing: str | None, items: bool = False) -> dict[st
             },
         },
     }
+    for name in ("users", "items"):
+        files[name]["columns"] = {n: c for n, c in files[name]["columns"].items() if n not in without}
     values = {"source": "files", "as_of": "2026-01-08", "window_days": 10, "files": files}
     return {name: table.to_pylist() for name, table in read_files(IngestParams.model_validate(values)).items()}
 
@@ -220,6 +223,35 @@ def test_whom_only_events_name_is_a_row_with_empty_attributes(tmp_path: Path, ca
     assert items == {"A": ("Lamp", 250, old), "B": (None, 800, datetime(2026, 1, 4, tzinfo=UTC))}
     assert "users: 2 completed, whom only events name" in caplog.text
     assert "items: 1 completed, whom only events name; 1 more have no price there either" in caplog.text
+
+
+def test_events_tell_what_a_file_has_no_column_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lacking = ("signed_up_at", "price_cents", "available_from")
+    with caplog.at_level(logging.INFO, "triad.ingest"):
+        tables = shop(tmp_path, missing="from_events", without=lacking)
+    first = {"ann": 3, "bob": 2, "cat": 4}
+    users = {row["user_id"]: (row["signed_up_at"], row["tier"]) for row in tables["users"]}
+    assert users == {
+        name: (datetime(2026, 1, day, tzinfo=UTC), "gold" if name == "ann" else None) for name, day in first.items()
+    }
+    items = {row["item_id"]: (row["title"], row["price_cents"], row["available_from"]) for row in tables["items"]}
+    # its first event of all, though that customer came before the window
+    assert items["A"] == ("Lamp", 250, datetime(2025, 1, 1, tzinfo=UTC))
+    assert items["B"] == (None, 800, datetime(2026, 1, 4, tzinfo=UTC)) and len(items) == 2
+    assert "users: 1 left out, of which no event tells signed_up_at" in caplog.text  # fay
+
+
+def test_a_price_of_the_file_stays_where_events_tell_the_rest(tmp_path: Path) -> None:
+    tables = shop(tmp_path, missing="from_events", without=("available_from",))
+    assert [(row["item_id"], row["price_cents"]) for row in tables["items"]] == [("A", 250), ("B", 800)]
+
+
+@pytest.mark.parametrize("lacking", [("price_cents",), ("available_from",), ("signed_up_at",)])
+def test_a_column_that_nothing_tells_is_missing(tmp_path: Path, lacking: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=rf"{lacking[0]} missing; .* or `missing: from_events`"):
+        shop(tmp_path, missing=None, without=lacking)
+    with pytest.raises(ValueError, match=r"item_id missing; each needs a source column or a constant \[type"):
+        shop(tmp_path, missing="from_events", without=("item_id",))
 
 
 @pytest.mark.parametrize("name", ["events", "prices"])

@@ -24,6 +24,9 @@ DERIVED = {
 }
 """Contract columns that a table derived from events may name; the others follow from the events' own columns."""
 
+TOLD = {"users": ("signed_up_at",), "items": ("price_cents", "available_from")}
+"""Contract columns that events can tell of a table's rows (`missing: from_events`)."""
+
 
 def check_quote(sign: str | None) -> str | None:
     """`sign`, where it can stand around quoted values of CSV."""
@@ -85,7 +88,8 @@ class TableParams(Section):
     from_: Literal["events"] | None = Field(default=None, alias="from")
     missing: Literal["from_events"] | None = Field(
         default=None,
-        description="users, items: whom only events name is a row with empty attributes; else as it stands",
+        description="users, items: whom only events name is a row with empty attributes, and events tell what the "
+        "mapping lacks of signed_up_at, price_cents and available_from; else as it stands",
     )
     format: Literal["csv", "parquet", "delta", "iceberg"] | None = Field(
         default=None, description="else by the file's suffix; delta and iceberg are tables of such a lake"
@@ -252,9 +256,11 @@ def _check_columns(table: Table, params: TableParams) -> None:
             raise ValueError(f"{where}: `key` and `row_number` make texts")
     if params.is_read:
         lacking = [c.name for c in table.columns if not c.nullable and c.name not in params.columns]
-        if lacking:
+        told = [name for name in lacking if name in TOLD.get(table.name, ())]
+        if lacking != told or (lacking and not params.missing):
+            events = f", or `missing: from_events` ({', '.join(told)})" if told and not params.missing else ""
             raise ValueError(
-                f"{table.name}.columns: {', '.join(lacking)} missing; each needs a source column or a constant"
+                f"{table.name}.columns: {', '.join(lacking)} missing; each needs a source column or a constant{events}"
             )
 
 

@@ -123,7 +123,8 @@ def load(path: Path = Path("params.yaml")) -> Params:
     values = read(path)
     for place, value in _leaves(values):
         if isinstance(value, date):  # DVC cannot read a YAML date in params.yaml, and says only that
-            mend = f'quote it: {place.rpartition(".")[2]}: "{value}"'
+            key = place.rpartition(".")[2]
+            mend = f'quote it: "{value}"' if key.isdigit() else f'quote it: {key}: "{value}"'
             raise TriadError("YAML reads this as a date and not as a text", where=f"{path}: {place}", mend=mend)
     return parse(values, str(path))
 

@@ -7,11 +7,12 @@ declares for a derived table.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import duckdb
 
+from triad.config.files import TOLD
 from triad.schema import TABLES
 from triad.sources.base import ROW
 from triad.sources.cells import literal, quote
@@ -126,20 +127,38 @@ QUERIES: dict[str, Callable[[Sequence[str], datetime, datetime], str]] = {
 """Table → SQL from the columns the mapping declares for it, and the window's first moment and its end."""
 
 
-def completed(session: duckdb.DuckDBPyConnection, name: str, query: str, first: datetime, last: datetime) -> str:
+def completed(
+    session: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: Collection[str],
+    query: str,
+    window: tuple[datetime, datetime],
+) -> str:
     """`query`'s rows of table `name`, and one for each user or item that only the events of the window name.
 
-    Such a row has what the events tell and no attribute. An item that no event prices cannot have one.
+    Such a row has what the events tell and no attribute. An item that no event prices cannot have one. What the
+    mapping's `columns` lack the events tell of the others too; a row of which they do not is left out.
     """
     key = TABLES[name].key[0]
+    lacking = [column for column in TOLD[name] if column not in columns]
     session.execute(f"CREATE TABLE kept_{name} AS {query}")
+    session.execute(f"CREATE TABLE told_{name} AS {QUERIES[name]((), *window)}")
+    if lacking:
+        known = " AND ".join(f"{column} IS NOT NULL" for column in lacking)
+        before = session.table(f"kept_{name}").shape[0]
+        session.execute(
+            f"CREATE OR REPLACE TABLE kept_{name} AS SELECT kept.*, {', '.join(lacking)} "
+            f"FROM kept_{name} AS kept JOIN told_{name} USING ({key}) WHERE {known}"
+        )
+        if out := before - session.table(f"kept_{name}").shape[0]:
+            log.info("%s: %s left out, of which no event tells %s", name, f"{out:,}", ", ".join(lacking))
     session.execute(
         f"CREATE TABLE new_{name} AS SELECT *, {'price_cents IS NOT NULL' if name == 'items' else 'true'} AS is_whole "
-        f"FROM ({QUERIES[name]((), first, last)}) WHERE {key} NOT IN (SELECT {key} FROM kept_{name})"
+        f"FROM told_{name} WHERE {key} NOT IN (SELECT {key} FROM kept_{name})"
     )
     counts = dict(session.execute(f"SELECT is_whole, count(*) FROM new_{name} GROUP BY ALL").fetchall())
-    lacking = f"; {counts[False]:,} more have no price there either, and stay unknown" if False in counts else ""
-    log.info("%s: %s completed, whom only events name%s", name, f"{counts.get(True, 0):,}", lacking)
+    unpriced = f"; {counts[False]:,} more have no price there either, and stay unknown" if False in counts else ""
+    log.info("%s: %s completed, whom only events name%s", name, f"{counts.get(True, 0):,}", unpriced)
     return (
         f"SELECT * FROM kept_{name} UNION ALL BY NAME "
         f"SELECT * EXCLUDE (is_whole) FROM new_{name} WHERE is_whole ORDER BY {key}"

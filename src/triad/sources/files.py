@@ -66,7 +66,7 @@ def read_files(params: IngestParams, keeping: Keeping | None = None) -> dict[str
             if table.is_read:
                 query = _query(session, name, rows_of[name], table, window)
                 if table.missing:
-                    query = derived.completed(session, name, query, *window)
+                    query = derived.completed(session, name, table.columns, query, window)
             else:
                 query = derived.QUERIES[name](tuple(table.columns), *window)
             tables[name] = conform(name, session.sql(query).to_arrow_table())
@@ -105,7 +105,7 @@ def _query(
     columns = ", ".join(map(quote, table.columns))
     order = ", ".join(map(quote, TABLES[name].key))
     clock = TIMES.get(name)
-    if clock is None:
+    if clock not in table.columns:
         return f"SELECT {columns} FROM {name} ORDER BY {order}"
     first, last = (f"TIMESTAMPTZ {literal(t.isoformat())}" for t in window)
     kept = f"{clock} < {last}" + (f" AND {clock} >= {first}" if TABLES[name].day_of else "")
