@@ -83,8 +83,9 @@ def members_of(data):
     from triad.members.history import Look
     from triad.members.item_similarity import Similarity
     from triad.members.linear import WEIGHTS, Linear
-    from triad.members.neighbours import Blend, item_neighbours, taken_by
+    from triad.members.neighbours import Blend
     from triad.members.own_history import OwnHistory
+    from triad.members.pairs import item_neighbours, taken_by
     from triad.members.popularity import Popularity, item_shares
     from triad.members.sequence import Sequence
     from triad.models.networks import SequenceNetwork

@@ -38,7 +38,7 @@ from triad.fusion.question import Answer, Question, Trial
 from triad.kinds import KINDS
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import MaskSeen
-from triad.members.neighbours import item_neighbours
+from triad.members.pairs import item_neighbours
 from triad.members.popularity import Popularity
 from triad.members.protocol import Member
 from triad.members.registry import load_member

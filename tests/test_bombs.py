@@ -32,10 +32,10 @@ from triad.features import searches
 from triad.features.build import fit, transform
 from triad.features.dataset import Streams
 from triad.features.state import State
-from triad.members import neighbours
+from triad.members import pairs as counted
 from triad.members.ease import ease, successors
 from triad.members.mask_seen import MaskSeen
-from triad.members.neighbours import item_neighbours
+from triad.members.pairs import item_neighbours
 from triad.members.transitions import transitions
 from triad.ranking import target_ranks
 from triad.tables import connect
@@ -123,10 +123,31 @@ WEIGHTS: dict[str, Callable[[Dataset], csr_array]] = {
 def test_a_users_pairs_are_those_of_their_last_interactions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_dataset(30, 40, 0)
     whole = WEIGHTS[name](data)
-    monkeypatch.setattr(neighbours, "LONGEST", 10_000)
+    monkeypatch.setattr(counted, "LONGEST", 10_000)
     assert (WEIGHTS[name](data) != whole).nnz == 0
-    monkeypatch.setattr(neighbours, "LONGEST", 1)
+    monkeypatch.setattr(counted, "LONGEST", 1)
     assert WEIGHTS[name](data).nnz == 0 < whole.nnz
+
+
+@pytest.mark.parametrize("name", ["item_knn", "transitions"])
+@pytest.mark.parametrize("pairs", [1, 500, 1 << 40])
+def test_pairs_are_the_same_however_many_are_counted_at_once(
+    name: str, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(30, 40, 0)
+    whole = WEIGHTS[name](data)
+    monkeypatch.setattr(counted, "PAIRS", pairs)
+    again = WEIGHTS[name](data)
+    assert again.shape == whole.shape and (again != whole).nnz == 0 < whole.nnz
+
+
+def test_memory_for_pairs_follows_a_piece_and_not_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grocer's households take hundreds of products each, so that nearly all pairs of products occur."""
+    random = np.random.default_rng(1)
+    taken = csr_array((random.random((300, 1500)) < 0.3).astype(np.float32))
+    whole = _peak(lambda: counted.shrunk_cosine(taken, neighbours=10, shrink=1.0))
+    monkeypatch.setattr(counted, "PAIRS", 1 << 20)
+    assert _peak(lambda: counted.shrunk_cosine(taken, neighbours=10, shrink=1.0)) < 0.5 * whole
 
 
 def _bot(steps: int, items: int) -> Dataset:

@@ -18,8 +18,8 @@ from triad.members.bench import Bench
 from triad.members.ease import ease, successors
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import MaskSeen
-from triad.members.neighbours import keep_largest
 from triad.members.own_history import OwnHistory
+from triad.members.pairs import keep_largest
 from triad.members.popularity import Popularity
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import load_member

@@ -14,7 +14,7 @@ from triad.errors import TriadError
 from triad.features.dataset import Streams
 from triad.members.history import item_weights
 from triad.members.item_similarity import FEATURES, Similarity
-from triad.members.neighbours import item_neighbours
+from triad.members.pairs import item_neighbours
 from triad.members.popularity import Popularity
 
 PARAMS = SimilarityParams()

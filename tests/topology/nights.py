@@ -64,7 +64,7 @@ class Night:
         now = self.working()
         seen = set(now)
         for task in now.keys() & {"pretrain", "finetune", "refit"}:
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, IndexError):  # one that has just ended has no words left
                 workspace = Path(now[task].cmdline()[7])
                 seen |= {f"train {task}"} if any(workspace.glob(f".triad/checkpoints/{task}-*")) else set()
         for name in seen:

@@ -15,7 +15,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Candidates, Queries
 from triad.fusion.steps import Steps
 from triad.members.history import DAY, pick
-from triad.members.neighbours import largest
+from triad.members.pairs import shrunk_cosine
 
 WEEK, SPAN = 7, 91
 """Days after which what is counted moves on, and days that are counted."""
@@ -52,17 +52,7 @@ class Company:
         visit, item = visit[narrow], item[narrow]
         shape = (int(visit.max(initial=-1)) + 1, self._size)
         taken = csr_array((np.ones(len(visit), np.float32), (visit, item)), shape=shape)
-        together, count = (taken.T @ taken).tocsr(), np.bincount(item, minlength=self._size)
-        row = np.repeat(np.arange(self._size), np.diff(together.indptr))
-        together.data /= np.sqrt(count[row] * count[together.indices]) + SHRINK
-        together.data[row == together.indices] = 0
-        wide = np.diff(together.indptr)[row] > NEIGHBOURS  # the rows that must be sorted: few of a large catalogue
-        part = csr_array((together.data[wide], (row[wide], together.indices[wide])), shape=together.shape)
-        best = largest(part, row[wide], NEIGHBOURS).tocoo()
-        rest = ~wide & (together.data > 0)
-        value = np.concatenate([together.data[rest], best.data])
-        where = np.concatenate([row[rest], best.row]), np.concatenate([together.indices[rest], best.col])
-        return csr_array((value, where), shape=together.shape)
+        return shrunk_cosine(taken, neighbours=NEIGHBOURS, shrink=SHRINK)
 
     def of(self, steps: Steps, queries: Queries, candidates: Candidates) -> list[Floats]:
         """(p,) columns `BOTH`: how near each candidate is to the items of the last visit, and to all of late."""

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array, diags_array, hstack, vstack
 
 from triad.arrays import Ints
 from triad.examples.dataset import Dataset
-from triad.members.neighbours import keep_largest
+from triad.members.pairs import keep_largest
 
 
 def attribute_cosine(data: Dataset, *, neighbours: int) -> csr_array:

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from triad.arrays import Floats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
-from triad.members.neighbours import keep_largest, taken_by, train_steps
+from triad.members.pairs import keep_largest, taken_by, train_steps
 
 MAX_ITEMS = 25_000
 

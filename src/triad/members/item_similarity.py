@@ -34,7 +34,8 @@ from triad.members.history import Look, closest, item_weights, pick
 from triad.members.item_index import Aligning, align_share, align_vectors, align_weights
 from triad.members.labelled import labelled
 from triad.members.nearest import Nearest
-from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, item_neighbours, profile_vectors
+from triad.members.neighbours import Blend, Space, best_look, chances, fit_blend, profile_vectors
+from triad.members.pairs import item_neighbours
 from triad.members.popularity import item_shares
 from triad.tasks import of_unit
 from triad.texts import Texts

@@ -18,9 +18,10 @@ from triad.members.attributes import attribute_cosine
 from triad.members.bench import Bench
 from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.ease import ease, successors
-from triad.members.history import Look, item_weights, pick, search_look
+from triad.members.history import Look, item_weights, search_look
 from triad.members.item_index import Aligning, align_share, align_weights
 from triad.members.neighbours import POWERS, ask_validation, to_power
+from triad.members.pairs import nearness
 from triad.members.popularity import item_shares
 from triad.members.transitions import transitions
 from triad.statistics.weights import mixture_weights
@@ -148,12 +149,11 @@ def _choose(data: Dataset, weights: csr_array, share: Floats, params: Similarity
 
     def loss(look: Look) -> float:
         states = look.back(data, queries.users, queries.history)
-        scores, state = csr_array(item_weights(data, states) @ weights), states.inverse[queries.query]
+        state = states.inverse[queries.query]
+        near = nearness(item_weights(data, states), weights, state, queries.target, POWERS)
         tried = []
-        for power in POWERS:
-            raised = to_power(scores, power)
-            empty = np.diff(raised.indptr)[state] == 0
-            columns = np.stack([np.where(empty, popular, pick(raised, state, queries.target)), popular], axis=1)
+        for power, nearby in zip(POWERS, near, strict=True):
+            columns = np.stack([np.where(np.isnan(nearby), popular, nearby), popular], axis=1)
             mixed = mixture_weights(columns, queries.counts)
             lost = float(np.average(-np.log(np.maximum(columns @ mixed, 1e-12)), weights=queries.counts))
             tried.append((lost, power, max(float(mixed[1]), LEAST_FLOOR)))

@@ -1,6 +1,6 @@
-"""Items that the same users take, and a ranking of the catalogue by them.
+"""A ranking of the catalogue by items that the same users take.
 
-The ranking is a mixture of four sources of probability, each a distribution over the catalogue: what the user took
+It is a mixture of four sources of probability, each a distribution over the catalogue: what the user took
 (again), its neighbours, what lies close to it in the pretrained space, and what is popular.
 """
 
@@ -10,74 +10,19 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array, vstack
+from scipy.sparse import csr_array, diags_array
 
 from triad.arrays import Floats, Ints
 from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
 from triad.members.chances import Chances, Dense, Shares, Sparse, added
-from triad.members.history import LONGEST, Look, States, item_weights, pick, search_look
+from triad.members.history import Look, States, item_weights, pick, search_look
 from triad.members.nearest import Near, Nearest
+from triad.members.pairs import nearness
 from triad.statistics.weights import mixture_weights
 
 POWERS = (0.5, 0.75, 1.0, 1.5)
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 20.0)
-
-
-def train_steps(data: Dataset) -> tuple[Ints, Ints]:
-    """(n,) user and item of the train interactions, the last `LONGEST` of each user, by user, then by time."""
-    streams = data.streams
-    used = np.asarray(streams.split) == 0
-    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
-    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= LONGEST
-    return user[late], np.asarray(streams.item)[used][late]
-
-
-def taken_by(data: Dataset) -> csr_array:
-    """(n_users, n_items) 1 where one of the user's `train_steps` took the item."""
-    user, item = train_steps(data)
-    shape = (len(data.streams.offsets) - 1, len(data.items.item_id))
-    taken = csr_array((np.ones(len(item), np.float32), (user, item)), shape=shape)
-    taken.sum_duplicates()
-    taken.data[:] = 1
-    return taken
-
-
-def item_neighbours(data: Dataset, *, neighbours: int, shrink: float) -> csr_array:
-    """(n_items, n_items) shrunk cosine of two items' sets of train users, the largest `neighbours` of each row kept.
-
-    c_ij / (sqrt(c_i c_j) + shrink), c counting users (Sarwar et al. 2001, doi:10.1145/371920.372071, with the
-    shrinkage of Bell and Koren 2007, doi:10.1109/ICDM.2007.90): few common users are no evidence.
-    """
-    taken = taken_by(data)
-    size = taken.shape[1]
-    count = np.bincount(taken.indices, minlength=size)
-    together = (taken.T @ taken).tocsr()
-    row = np.repeat(np.arange(size), np.diff(together.indptr))
-    together.data /= np.sqrt(count[row] * count[together.indices]) + shrink
-    together.data[row == together.indices] = 0  # an item's own share is the source "again"
-    return largest(together, row, neighbours)
-
-
-def largest(matrix: csr_array, row: Ints, keep: int) -> csr_array:
-    """The largest `keep` positive values of each row; `row` (nnz,) names each value's row."""
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    place = np.arange(len(order)) - matrix.indptr[:-1][row]
-    kept = order[(place < keep) & (matrix.data[order] > 0)]
-    return csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)
-
-
-def keep_largest(weights: Floats, keep: int) -> csr_array:
-    """The largest `keep` positive weights of each row of a dense (n, m) matrix."""
-    keep = min(keep, weights.shape[1])
-    parts = []
-    for start in range(0, len(weights), 1024):
-        part = weights[start : start + 1024]
-        column = np.argpartition(-part, keep - 1, axis=1)[:, :keep]
-        value = np.take_along_axis(part, column, axis=1)
-        row, place = np.nonzero(value > 0)
-        parts.append(csr_array((value[row, place], (row, column[row, place])), shape=part.shape))
-    return csr_array(vstack(parts))
 
 
 @dataclass(frozen=True)
@@ -171,9 +116,9 @@ def best_look(data: Dataset, space: Space, params: SimilarityParams) -> Look:
     def loss(look: Look) -> float:
         states = look.back(data, queries.users, queries.history)
         weight, state = item_weights(data, states), states.inverse[queries.query]
-        again, near = pick(weight, state, queries.target), to_power(weight @ space.neighbours, 1.0)
-        empty = np.diff(near.indptr)[state] == 0
-        columns = np.stack([again, np.where(empty, popular, pick(near, state, queries.target)), popular], axis=1)
+        again = pick(weight, state, queries.target)
+        (near,) = nearness(weight, space.neighbours, state, queries.target, (1.0,))
+        columns = np.stack([again, np.where(np.isnan(near), popular, near), popular], axis=1)
         mixed = columns @ mixture_weights(columns, queries.counts)
         return float(np.average(-np.log(np.maximum(mixed, 1e-12)), weights=queries.counts))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.members.neighbours import largest, train_steps
+from triad.members.pairs import largest, pieces, train_steps
 
 
 def transitions(
@@ -21,21 +22,33 @@ def transitions(
     """
     user, item = train_steps(data)
     size = len(data.items.item_id)
-    rows, columns, values = [], [], []
-    for distance in range(1, reach + 1):
-        pairs = np.flatnonzero(user[distance:] == user[:-distance])
-        if not len(pairs):  # the longest history is shorter
-            break
-        first, second = item[pairs], item[pairs + distance]
-        rows += [first, second]
-        columns += [second, first]
-        values += [np.full(len(pairs), distance**-fade), np.full(len(pairs), backward * distance**-fade)]
-    if not rows:
-        return csr_array((size, size), dtype=np.float64)
-    follows = csr_array((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(size, size))
-    follows.sum_duplicates()
-    row = np.repeat(np.arange(size), np.diff(follows.indptr))
     count = np.bincount(item, minlength=size)
-    follows.data /= np.sqrt(count[row] * count[follows.indices]) + shrink
-    follows.data[row == follows.indices] = 0  # taken again: not a neighbour's merit
-    return largest(follows, row, neighbours)
+    by_item = np.argsort(item, kind="stable")
+    start = np.searchsorted(item[by_item], np.arange(size + 1))
+    parts = []
+    for piece in pieces(2 * reach * count):
+        steps = np.sort(by_item[start[piece.start] : start[piece.stop]])
+        rows, columns, values = _following(user, item, steps, reach, (fade, backward))
+        follows = csr_array((values, (rows - piece.start, columns)), shape=(piece.stop - piece.start, size))
+        row = np.repeat(np.arange(piece.start, piece.stop), np.diff(follows.indptr))
+        follows.data /= np.sqrt(count[row] * count[follows.indices]) + shrink
+        follows.data[row == follows.indices] = 0  # taken again: not a neighbour's merit
+        parts.append(largest(follows, neighbours))
+    return csr_array(vstack(parts))
+
+
+def _following(
+    user: Ints, item: Ints, steps: Ints, reach: int, weight: tuple[float, float]
+) -> tuple[Ints, Ints, Floats]:
+    """Pairs of the item that each of the `steps` took and one near to it of that user, and each pair's weight."""
+    rows, columns, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    fade, backward = weight
+    for distance in range(1, min(reach, len(item) - 1) + 1):
+        for near, share in ((steps + distance, 1.0), (steps - distance, backward)):
+            inside = (near >= 0) & (near < len(item))
+            here, there = steps[inside], near[inside]
+            same = user[here] == user[there]
+            rows.append(item[here[same]])
+            columns.append(item[there[same]])
+            values.append(np.full(int(same.sum()), share * distance**-fade))
+    return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
