@@ -1,14 +1,16 @@
-"""Next item on Amazon Beauty and Toys: what each member is worth alone, and what fusing them adds.
+"""Next item on Amazon Beauty and Toys: what each member is worth alone, what weights add, and what re-ranking adds.
 
-    TRIAD_DATASETS=… python benchmarks/sequences.py [beauty toys] [--seeds 1 2 3 4 5] [--folder runs/sequences]
+    TRIAD_DATASETS=… python benchmarks/sequences.py [beauty toys] [--seeds 1] [--folder runs/sequences] [--members …]
 
 Leave-one-out, the full catalogue ranked, items of the history masked. Everything is chosen before the test item:
-members on one half of the users' last item but one, calibrations and weights on the other half; then every member is
-fitted again on all but the last item, with what was chosen (`triad.datasets.sequences`). Seeds are the Transformer's:
-its first seed gives the weights, and every seed is fitted again. The rest is the same each time.
+members on one half of the users' last item but one; calibrations, weights and trees on the other half, re-rankers also
+on lists of the first, each user judged by trees that did not see it; then every member is fitted again on all but the
+last item, with what was chosen (`triad.datasets.sequences`), the Transformer by going on as a night's refit does. Lists
+are made by the functions that a night uses (`fusion.ranker`). Seeds are the Transformer's: its first gives weights and
+trees. The rest is the same each time.
 
 Fitted members lie in the folder, so that a second call goes on where the first was stopped. Prints Markdown: intervals
-are 95 %, over users of the mean over seeds; `seeds` is the standard deviation between them.
+are 95 %, over users of the mean over seeds; `±` is the standard deviation between them.
 """
 
 from __future__ import annotations
@@ -18,24 +20,30 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from resume import kept_in
+from scipy.sparse import csr_array
 
 from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams, TrunkParams
+from triad.config.refit import RefitParams
 from triad.config.runtime import RuntimeParams
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.datasets.sequences import SequencesForm, read, read_refit
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import lists_of as asked_of
 from triad.fusion.crossfit import solve
 from triad.fusion.fitting import ranking_question
-from triad.fusion.question import Answer, Question, Trial
+from triad.fusion.question import Answer, Trial
+from triad.fusion.ranker import Ranker
+from triad.fusion.signals import Reading
 from triad.kinds import KINDS
+from triad.members.chances import Dense
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import MaskSeen
 from triad.members.pairs import item_neighbours
@@ -47,10 +55,32 @@ from triad.ranking import target_ranks
 from triad.statistics.bootstrap import Draws, draw, interval
 
 K = 10
-MEMBERS = ("popularity", "item_knn", *WEIGHTS, "pretrain")
 LINEAR = LinearParams()
 SIMILARITY = SimilarityParams(shrink=10, neighbours=200, linear=LINEAR)
-FUSE = FuseParams(mask_seen=True, max_queries=4000)
+LAST = SIMILARITY.model_copy(update={"recent": (1,), "half_life_days": (1.0,)})
+FEW = LINEAR.model_copy(update={"shrink": 5.0})
+"""Pairs are believed sooner."""
+ITEM_ITEM: dict[str, tuple[Callable[[Dataset], csr_array], SimilarityParams]] = {
+    "item_knn": (lambda data: item_neighbours(data, neighbours=200, shrink=SIMILARITY.shrink), SIMILARITY),
+    "ease": (lambda data: WEIGHTS["ease"](data, LINEAR), SIMILARITY),
+    "successors": (lambda data: WEIGHTS["successors"](data, LINEAR), SIMILARITY),
+    "transitions": (lambda data: WEIGHTS["transitions"](data, LINEAR), SIMILARITY),
+    "followers": (
+        lambda data: WEIGHTS["transitions"](data, FEW.model_copy(update={"reach": 1, "backward": 0.0})),
+        SIMILARITY,
+    ),
+    "kindred": (lambda data: WEIGHTS["kindred"](data, FEW), SIMILARITY),
+    "attributes": (lambda data: WEIGHTS["attributes"](data, LINEAR), SIMILARITY),
+    "like_the_last": (lambda data: WEIGHTS["attributes"](data, LINEAR), LAST),
+}
+"""Members by their item-item weights, and how far back they may look. All are the product's, some by other dials."""
+MEMBERS = ("popularity", *ITEM_ITEM, "pretrain")
+ASKED = tuple(name for name in MEMBERS if name not in ("ease", "successors"))
+"""By default without the two that invert a matrix: some minutes each, and no weight."""
+REFIT = RefitParams(rate=0.25)
+FUSE = FuseParams(mask_seen=True, max_queries=20_000, candidates=20, trees=(200, 400, 800), pairs=300_000)
+WEIGHED = 4000
+"""Lists of the fusion window by which convex weights are fitted: they are few numbers."""
 PRETRAIN = PretrainParams(
     trunk=TrunkParams(dim=64, layers=1, max_steps=20, dropout=0.2, id_dropout=0.0),
     own_items=0,  # what the user took is masked
@@ -59,8 +89,8 @@ PRETRAIN = PretrainParams(
     max_epochs=10,
     patience=4,
 )
-BLENDS = {"convex": {}, "by history": {"edges": (5, 10, 20)}, "stacked": {"combine": "stacked"}}
-BARS = {"beauty": (0.085, 0.050), "toys": (0.105, 0.062)}
+BARS = {"beauty": 0.072, "toys": 0.079}
+"""NDCG@K."""
 FLOORS = {"beauty": (0.0750, 0.0461), "toys": (0.0928, 0.0577)}
 """Of item-kNN with recency decay, as published with the data."""
 
@@ -84,13 +114,6 @@ def kept(path: Path, name: str, fit: Callable[[], Member]) -> tuple[Member, floa
     return load_member(name, path), json.loads((path / "seconds.json").read_text())
 
 
-def weights_of(name: str, data: Dataset):
-    """Item-item weights; `item_knn` is the cosine of baskets."""
-    if name == "item_knn":
-        return item_neighbours(data, neighbours=SIMILARITY.neighbours, shrink=SIMILARITY.shrink)
-    return WEIGHTS[name](data, LINEAR)
-
-
 def fit_linear(data: Dataset, again: Dataset, folder: Path, names: list[str]) -> Fitted:
     """Those members of `names` that need no network."""
     found = Fitted({}, {}, {})
@@ -101,9 +124,10 @@ def fit_linear(data: Dataset, again: Dataset, folder: Path, names: list[str]) ->
         if name == "popularity":
             fits = [lambda part=part: Popularity.fit(part, {}, half_life_days=1e9) for part in (data, again)]
         else:
+            weights, look = ITEM_ITEM[name]
             fits = [
-                lambda name=name: Linear.fit(data, weights_of(name, data), SIMILARITY),
-                lambda name=name: found.chosen[name].relearned(again, weights_of(name, again)),
+                lambda weights=weights, look=look: Linear.fit(data, weights(data), look),
+                lambda name=name, weights=weights: found.chosen[name].relearned(again, weights(again)),
             ]
         found.chosen[name], _ = kept(folder / "chosen" / name, saved, fits[0])
         found.refit[name], found.seconds[name] = kept(folder / "refit" / name, saved, fits[1])
@@ -118,42 +142,64 @@ def fit_transformer(data: Dataset, folder: Path, params: PretrainParams) -> tupl
         from triad.training.pretraining import pretrain_network
         from triad.training.runtime import settle
 
-        runtime = settle(RuntimeParams(), params.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        member, history = pretrain_network(data, params, runtime, folder / "checkpoint")
+        member, history = pretrain_network(data, params, settle(RuntimeParams(), params.seed), folder / "checkpoint")
         (folder / "history.json").write_text(json.dumps(history))
         return member
 
     return kept(folder, "pretrain", fit)
 
 
-def answers(question: Question, names: list[str]) -> dict[str, Answer]:
-    """Each blend of all members, and the convex one without each; fitted on the fusion window."""
-    trial = Trial(FUSE.folds, FUSE.bootstrap, FUSE.confidence, FUSE.seed)
-    found = {name: solve(question, replace(trial, **dials)) for name, dials in BLENDS.items()}
-    for out in names:
-        rest = {name: values for name, values in question.scores.items() if name != out}
-        found[f"without {out}"] = solve(replace(question, scores=rest, judge=None, candidates=None), trial)
+def go_on(member: Member, data: Dataset, again: Dataset, folder: Path, params: PretrainParams) -> tuple[Member, float]:
+    """`member`, which was fitted on `data`, taught what `again` knows beside: as a night's refit by default."""
+
+    def fit() -> Member:
+        from triad.models.warm_start import InitialModel
+        from triad.training.pretraining import pretrain_network
+        from triad.training.refit import Refit
+        from triad.training.runtime import settle
+
+        rows = {table: np.arange(count) for table, count in again.meta.vocabulary_rows.items()}
+        rows["item"][again.items.vocabulary_row] = data.items.vocabulary_row
+        rules = Refit(REFIT.epochs.pretrain, data.meta.windows["train"][1], REFIT.replay, params.seed)
+        dials = params.model_copy(update={"warm_rate": REFIT.rate})
+        initial = InitialModel(member.network, rows)
+        return pretrain_network(again, dials, settle(RuntimeParams(), params.seed), None, initial, refit=rules)[0]
+
+    return kept(folder, "pretrain", fit)
+
+
+def answers(data: Dataset, members: Mapping[str, Member]) -> dict[str, Answer]:
+    """Convex weights, and the order that a night's re-ranker learns upon them; both fitted on the fusion window."""
+    retrievers, kind = dict(members), KINDS["ranking"]
+    found = {}
+    for combine, most in (("convex", WEIGHED), ("reranked", FUSE.max_queries)):
+        params = FUSE.model_copy(update={"combine": combine, "max_queries": most})
+        question = ranking_question(data, retrievers, "next", kind, params)
+        trial = Trial(params.folds, params.bootstrap, params.confidence, params.seed, combine=params.combine)
+        found[combine] = solve(question, trial)
     return found
 
 
 def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str, Answer], split: str = "test"):
     """Each query's rank of its item by every member and fusion, and the members' lists of K."""
-    rows, queries = data.rows(split, "lists"), data.lists
+    rows, queries, kind = data.rows(split, "lists"), data.lists, KINDS["ranking"]
     target = np.asarray(queries.target)[rows]
     ranks: dict[str, list] = {name: [] for name in (*members, *fusions)}
     lists: dict[str, list] = {name: [] for name in members}
+    reading = Reading.of(data)
+    rankers = {
+        name: Ranker(data, members, kind, each.calibrations, each.blend, tuple(members), each.reranker, True, reading)
+        for name, each in fusions.items()
+    }
     block = max(1, 4_000_000 // len(data.items.item_id))
     with Progress("rank", len(rows), "queries") as progress:
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
-            user, history = queries.user[part], queries.history[part]
-            scores = {name: MaskSeen(member).rank(data, user, history) for name, member in members.items()}
-            fused = {}
-            for name, answer in fusions.items():
-                kind = KINDS["ranking"]
-                shown = {each: kind.calibrate(how, scores[each]) for each, how in answer.calibrations.items()}
-                fused[name] = answer.blend.mix(kind, shown, history)
+            asked = asked_of(data, part)
+            scores = {n: MaskSeen(member).rank(data, asked.users, asked.history) for n, member in members.items()}
+            said = {name: Dense(values) for name, values in scores.items()}
+            fused = {name: ranker.mix(asked, said) for name, ranker in rankers.items()}
             for name, values in {**scores, **fused}.items():
                 ranks[name].append(target_ranks(values, np.arange(len(part)), target[start : start + block]))
             for name, values in scores.items():
@@ -196,15 +242,13 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
     fitted = fit_linear(data, again, folder, names)
     refits = []
     if "pretrain" in names:
-        params = PRETRAIN.model_copy(update={"seed": seeds[0]})
-        fitted.chosen["pretrain"], _ = fit_transformer(data, folder / "chosen" / "pretrain", params)
-        for seed in seeds:
+        for seed in reversed(seeds):  # the first gives the weights
             params = PRETRAIN.model_copy(update={"seed": seed})
-            member, fitted.seconds["pretrain"] = fit_transformer(again, folder / f"refit/pretrain_{seed}", params)
-            refits.append(member)
-    masked = {each: MaskSeen(member) for each, member in fitted.chosen.items()}
-    question = ranking_question(data, masked, "next", KINDS["ranking"], FUSE.model_copy(update={"combine": "stacked"}))
-    fusions = answers(question, list(masked))
+            chosen, _ = fit_transformer(data, folder / f"chosen/pretrain_{seed}", params)
+            member, fitted.seconds["pretrain"] = go_on(chosen, data, again, folder / f"refit/pretrain_{seed}", params)
+            fitted.chosen["pretrain"] = chosen
+            refits.insert(0, member)
+    fusions = answers(data, fitted.chosen)
 
     by_seed: dict[str, list[np.ndarray]] = {}
     lists: dict[str, np.ndarray] = {}
@@ -218,7 +262,7 @@ def run(name: str, seeds: list[int], folder: Path, names: list[str]) -> None:
     print(f"\nNDCG@{K} where members are chosen, {len(data.rows('validation', 'lists')):,} users:")
     print("; ".join(f"{member} {shown([worth(found)], 1)}" for member, found in chosen.items()), flush=True)
     if "pretrain" in names:
-        print(marks(json.loads((folder / "chosen" / "pretrain" / "history.json").read_text())), flush=True)
+        print(marks(json.loads((folder / f"chosen/pretrain_{seeds[0]}" / "history.json").read_text())), flush=True)
 
 
 def marks(history: list[dict[str, float]]) -> str:
@@ -232,26 +276,29 @@ def report(
     name: str, by_seed: dict[str, list], lists: dict[str, np.ndarray], fusions: dict[str, Answer], fitted: Fitted
 ) -> None:
     """The tables of one data set."""
-    best = max(BLENDS, key=lambda blend: fusions[blend].record["gain"]["value"])
-    runs = next(iter(by_seed.values()))
+    runs, weights = next(iter(by_seed.values())), fusions["convex"].weights
     print(f"\n### {name.title()}: {len(runs[0]):,} users, {len(runs)} seed(s)\n")
-    print(f"| | HIT@{K} | NDCG@{K} | weight, {best} | fused without it, NDCG@{K} | fit, s |")
-    print("|---|---|---|---|---|---|")
-    for label, (hit, ndcg) in {"bar": BARS[name], "floor: item-kNN with recency decay": FLOORS[name]}.items():
-        print(f"| {label} | {hit:.4f} | {ndcg:.4f} | | | |")
+    print(f"| | HIT@{K} | NDCG@{K} | convex weight | fit, s |")
+    print("|---|---|---|---|---|")
+    if name in BARS:
+        print(f"| bar | | {BARS[name]:.4f} | | |")
+        print("| item-kNN with recency decay, published with the data | {:.4f} | {:.4f} | | |".format(*FLOORS[name]))
     for member in lists:
         figures = shown(by_seed[member], 0), shown(by_seed[member], 1)
-        rest, weight = shown(by_seed[f"without {member}"], 1), fusions[best].weights[member]
-        print(f"| {member} | {' | '.join(figures)} | {weight:.2f} | {rest} | {fitted.seconds[member]:.0f} |")
-    for blend in BLENDS:
-        mark = ", chosen" if blend == best else ""
-        print(f"| fused, {blend}{mark} | {shown(by_seed[blend], 0)} | {shown(by_seed[blend], 1)} | | | |")
-    print(f"\nGain of each blend over the best member, NDCG@{K}, out of fold on the fusion window:")
-    for blend in BLENDS:
-        record = fusions[blend].record
-        value, low, high = record["gain"].values()
-        served = f"; {record['best']} serves alone" if record["fallback"] else ""
-        print(f"* {blend}: {value:+.4f} [{low:+.4f}, {high:+.4f}]{served}")
+        print(f"| {member} | {' | '.join(figures)} | {weights[member]:.2f} | {fitted.seconds[member]:.0f} |")
+    for fusion in fusions:
+        print(f"| {fusion} | {shown(by_seed[fusion], 0)} | {shown(by_seed[fusion], 1)} | | |")
+    best = fusions["reranked"].record["best"]
+    print(f"\nRe-ranked less another, the same users' HIT@{K} and NDCG@{K} ({best}: the best on the fusion window):")
+    for other in ("convex", best):
+        less = [a - b for a, b in zip(by_seed["reranked"], by_seed[other], strict=True)]
+        print(f"* {other}: {shown(less, 0)}; {shown(less, 1)}")
+    print(f"\nGain over the best member, NDCG@{K}, out of fold on the fusion window:")
+    for fusion, answer in fusions.items():
+        value, low, high = answer.record["gain"].values()
+        print(f"* {fusion}: {value:+.4f} [{low:+.4f}, {high:+.4f}]; left out: {answer.record['left_out']}")
+    learned = fusions["reranked"].record["reranked"]
+    print(f"\nre-ranker: {json.dumps({**learned, 'shares': dict(list(learned.get('shares', {}).items())[:20])})}")
     print(f"\nItems that two members' lists of {K} share, and the correlation of their NDCG@{K} over users:\n")
     print("| | | shared | correlation |\n|---|---|---|---|")
     for a, b in combinations(lists, 2):
@@ -269,9 +316,9 @@ def _numbers(member: Member) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="*", default=list(BARS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--folder", type=Path, default=Path("runs/sequences"))
-    parser.add_argument("--members", nargs="+", default=list(MEMBERS), choices=MEMBERS)
+    parser.add_argument("--members", nargs="+", default=list(ASKED), choices=MEMBERS)
     asked = parser.parse_args()
     folder = kept_in(asked.folder)
     for name in asked.data:

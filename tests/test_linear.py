@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fusion_data import TASKS, other_night
 from make_dataset import DAY, make_dataset
+from scipy.sparse import csr_array
 
 from triad.config.similarity import LinearParams, SimilarityParams
 from triad.errors import TriadError
@@ -16,6 +17,7 @@ from triad.members import ease as module
 from triad.members.attributes import attribute_cosine
 from triad.members.bench import Bench
 from triad.members.ease import ease, successors
+from triad.members.kindred import lent
 from triad.members.linear import WEIGHTS, Linear
 from triad.members.mask_seen import MaskSeen
 from triad.members.own_history import OwnHistory
@@ -102,6 +104,20 @@ def test_attributes_by_hand(data) -> None:
     assert found[0, 1] == pytest.approx(first @ second / length(first) / length(second))
     assert found[0, 2] == pytest.approx(first @ third / length(first) / length(third))
     assert found[1, 2] == 0 and (np.diag(found) == 0).all()
+
+
+def test_what_follows_one_item_is_lent_to_its_kin_by_hand() -> None:
+    follows = csr_array(np.array([[0.0, 1, 0], [0, 0, 0], [0, 0, 0]]))  # 1 follows 0
+    alike = np.array([[0.0, 0, 3], [0, 0, 1], [1, 1, 0]])  # 2 is like 0 and like 1
+    spread = np.eye(3) + 0.5 * alike / alike.sum(axis=1, keepdims=True)
+    expected = spread @ follows.toarray() @ spread
+    assert expected[2, 1] > 0 and expected[0, 2] > 0  # what no pair showed: 1 after 2, and 2 after 0
+    np.fill_diagonal(expected, 0)
+    assert lent(follows, csr_array(alike), neighbours=3).toarray() == pytest.approx(expected)
+    best = lent(follows, csr_array(alike), neighbours=1).toarray()
+    assert best[0] == pytest.approx([0, expected[0, 1], 0]) and (np.count_nonzero(best, axis=1) <= 1).all()
+    nothing = lent(follows, csr_array((3, 3)), neighbours=3)
+    assert (nothing.toarray() == follows.toarray()).all()  # without attributes, what was counted
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

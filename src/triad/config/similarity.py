@@ -25,6 +25,9 @@ class LinearParams(Section):
     fade: float = Field(default=0.5, ge=0, description="transitions: a pair at distance d counts d^-fade")
     backward: float = Field(default=0.7, ge=0, description="transitions: weight of a pair in the opposite order")
     shrink: float = Field(default=20.0, ge=0, description="transitions: interactions added to a pair's evidence")
+    kindred: int = Field(
+        default=30, ge=1, description="kindred: items of like attributes that lend an item their pairs"
+    )
     ridge: float = Field(default=10.0, gt=0, description="ease, successors: λ of the ridge regression")
     past_decay: float = Field(
         default=0.75, gt=0, le=1, description="successors: decay of an item per step further back"

@@ -20,6 +20,7 @@ from triad.members.chances import Blocks, Shares, Sparse
 from triad.members.ease import ease, successors
 from triad.members.history import Look, item_weights, search_look
 from triad.members.item_index import Aligning, align_share, align_weights
+from triad.members.kindred import lent
 from triad.members.neighbours import POWERS, ask_validation, to_power
 from triad.members.pairs import nearness
 from triad.members.popularity import item_shares
@@ -41,12 +42,16 @@ WEIGHTS: dict[str, Callable[[Dataset, LinearParams], csr_array]] = {
         neighbours=p.neighbours,
     ),
     "attributes": lambda data, p: attribute_cosine(data, neighbours=p.neighbours),
+    "kindred": lambda data, p: lent(
+        WEIGHTS["transitions"](data, p), attribute_cosine(data, neighbours=p.kindred), neighbours=p.neighbours
+    ),
 }
 MEMBERS = (
     Recipe("transitions", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
     Recipe("ease", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
     Recipe("successors", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
     Recipe("attributes", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
+    Recipe("kindred", "Linear", ("Retriever",), "similarity", ("similarity",), "similarity.linear.members"),
 )
 
 LEAST_FLOOR = 1e-3
