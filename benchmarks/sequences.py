@@ -203,7 +203,7 @@ def lists_of(data: Dataset, members: Mapping[str, Member], fusions: Mapping[str,
             for name, values in {**scores, **fused}.items():
                 ranks[name].append(target_ranks(values, np.arange(len(part)), target[start : start + block]))
             for name, values in scores.items():
-                lists[name].append(np.argpartition(-values, K, axis=1)[:, :K])
+                lists[name].append(np.argpartition(-values, K, axis=1)[:, :K].copy())  # a view would hold them all
             progress.advance(len(part))
     return {name: np.concatenate(found) for name, found in ranks.items()}, {
         name: np.concatenate(found) for name, found in lists.items()
