@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array, diags_array, eye_array, vstack
 
-from triad.members.neighbours import keep_largest
+from triad.members.pairs import keep_largest
 
 BLOCK = 512
 """Rows that are dense at once."""
