@@ -27,13 +27,12 @@ from triad.datasets.base import folder
 from triad.examples.dataset import Dataset, nobody
 from triad.examples.searches import Searches, asked
 from triad.features.dataset import SPLITS, Meta
-from triad.fusion.searching import CANDIDATES
 from triad.members.search_order import Lesson, SearchOrder
 from triad.members.search_text import SearchText, choose
 from triad.search.lexical import FIELDS, Settings, index_of
 from triad.search.meaning import Meaning
 from triad.search.pairs import Typed
-from triad.search.retrieval import hybrid
+from triad.search.retrieval import CANDIDATES, chosen, hybrid
 from triad.search.words import query_words
 from triad.statistics.orders import ndcg
 from triad.texts import Texts
@@ -41,6 +40,8 @@ from triad.texts import Texts
 FOLDS, K, MOST, RESAMPLES, TASK = 5, 10, 200, 2_000, "search"
 DEEP, RELEVANT = 100, 2
 """First products of all, and the least grade, of recall."""
+SERVED = ("the trees' order alone", "the first by it and by words", "the first by it and by words with meaning")
+"""What may be served; a night chooses between the first two of them."""
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 """Of meaning beside words, for candidates."""
 
@@ -149,51 +150,65 @@ def main() -> None:
     parser.add_argument("--encoder")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5])
     parser.add_argument("--recall", action="store_true")
-    chosen = parser.parse_args()
-    data, meaning = read(), Meaning.chosen(TextParams(encoder=chosen.encoder)) if chosen.encoder else None
-    if chosen.recall:
+    how = parser.parse_args()
+    data, meaning = read(), Meaning.chosen(TextParams(encoder=how.encoder)) if how.encoder else None
+    if how.recall:
         recall(data, data.fold, meaning)
         return
     every, fold = np.arange(len(data.query)), data.fold[data.query]
-    words, near, trees = np.zeros(len(every)), np.zeros(len(every)), np.zeros((len(chosen.seeds), len(every)))
-    served = np.full(len(data.queries), np.nan)
+    words, near, trees = np.zeros(len(every)), np.zeros(len(every)), np.zeros((len(how.seeds), len(every)))
+    served = {name: np.full(len(data.queries), np.nan) for name in SERVED}
+    as_served = np.full(len(data.queries), np.nan)
     for number in range(FOLDS):
         night, held = dataset(data, number), np.flatnonzero(fold == number)
         settings = choose(night, TASK)
-        first = Lesson.of(night, TASK, settings, meaning).taught(MOST).stopped(night)
+        first = Lesson.of(night, TASK, settings, meaning).taught(MOST).stopped(night).beside_words(night)
         lesson = Lesson.of(refitted(night), TASK, settings, meaning)
         words[held] = SearchText(TASK, settings).predict(night, held)[TASK]
         table = None
-        for place, seed in enumerate(chosen.seeds):
+        for place, seed in enumerate(how.seeds):
             model = lesson.taught(first.trees, seed)
             table = model.columns(night, held) if table is None else table
             trees[place, held] = model.scores(table, first.trees)
         near[held] = 0 if meaning is None or table is None else table[:, 0]
         wanted = np.flatnonzero(data.fold == number)
-        served[wanted] = _served(data, night, lesson.taught(first.trees, chosen.seeds[0]), wanted)
-        print(f"fold {number}: {settings}, {first.trees} trees", flush=True)
+        model = replace(lesson.taught(first.trees, how.seeds[0]), beside=True)
+        for name, values in _whole(data, night, model, wanted).items():
+            served[name][wanted] = values
+        as_served[wanted] = served[SERVED[int(first.beside)]][wanted]
+        print(f"fold {number}: {settings}, {first.trees} trees, {SERVED[int(first.beside)]}", flush=True)
     base = worth(data, words, every)
     shown("random order", worth(data, np.zeros(len(every)), every))
     shown("search_text (BM25 by field)", base)
     if meaning is not None:
         shown("cosine of vectors", worth(data, near, every), base)
-    for seed, scores in zip(chosen.seeds, trees, strict=True):
+    for seed, scores in zip(how.seeds, trees, strict=True):
         print(f"seed {seed}: {np.nanmean(worth(data, scores, every)):.4f}")
     shown("search_order, mean over seeds", np.mean([worth(data, each, every) for each in trees], axis=0), base)
     shown("search_order, seeds averaged", worth(data, trees.mean(axis=0), every), base)
-    name = f"recall@{DEEP} of search_order's whole answer, seed {chosen.seeds[0]}, over BM25 as it comes"
-    shown(name, served, _recall(data, _as_it_comes(data), DEEP, RELEVANT))
+    plain = _recall(data, _as_it_comes(data), DEEP, RELEVANT)
+    for name, values in served.items():
+        shown(f"recall@{DEEP} over BM25 as it comes, {name}", values, plain)
+    shown("whichever of the first two validation queries choose, as it serves", as_served, plain)
 
 
-def _served(data: Chorus, night: Dataset, model: SearchOrder, wanted: Ints) -> Floats:
-    """(wanted,) recall of relevant products among the first of what a model finds and puts in order."""
+def _whole(data: Chorus, night: Dataset, model: SearchOrder, wanted: Ints) -> dict[str, Floats]:
+    """Of `SERVED`, (wanted,) recall of relevant products among the first of what a model finds and puts in order."""
     queries = [data.queries[number] for number in wanted]
-    kept = [each.items for each in model.search(night, queries, CANDIDATES)]
-    query, item = np.repeat(np.arange(len(kept)), [len(items) for items in kept]), np.concatenate(kept)
-    scores = np.full((len(data.queries), len(data.price)), -np.inf)
-    said = model.predict(asked(night, queries, query, item), np.arange(len(item)))[TASK]
-    scores[wanted[query], item] = said - said.min() + 1
-    return _recall(data, scores, DEEP, RELEVANT)[wanted]
+    found = model.search(night, queries, CANDIDATES)
+    near = [np.zeros(len(data.price))] * len(queries)
+    if model.meaning is not None:
+        near = [row for block in model.meaning.near(night.units["searches"].texts, queries) for row in block]
+    query, item = np.repeat(np.arange(len(found)), [len(each.items) for each in found]), [each.items for each in found]
+    said = model.predict(asked(night, queries, query, np.concatenate(item)), np.arange(len(query)))[TASK]
+    recalls = {name: np.zeros(len(wanted)) for name in SERVED}
+    for place, (number, each) in enumerate(zip(wanted, found, strict=True)):
+        relevant = data.item[(data.query == number) & (data.grade >= RELEVANT)]
+        beside = np.zeros(len(each.items)), each.words, hybrid(each.words, near[place][each.items])
+        for name, by in zip(SERVED, beside, strict=True):
+            first = each.items[chosen(said[query == place], by, DEEP)]
+            recalls[name][place] = np.isin(relevant, first).mean() if len(relevant) else np.nan
+    return recalls
 
 
 def _as_it_comes(data: Chorus) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,7 @@ from triad.search import index
 from triad.search.associations import FEWEST, Associations
 from triad.search.lexical import FIELDS, Settings, words_of
 from triad.search.meaning import MEANT, Meaning
-from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, hybrid, retrieve
+from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, chosen, hybrid, retrieve
 from triad.search.spelling import corrected
 from triad.search.words import query_words, words
 from triad.serving import by_words
@@ -182,6 +183,58 @@ def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
     assert set(shown[1].items) == set(np.argsort(-taken, kind="stable")[:5])
     allowed = np.arange(40) != shown[0].items[0]
     assert shown[0].items[0] not in search(fused, DATA, typed[:1], 5, allowed)[0].items
+
+
+def test_what_words_find_is_not_pushed_out_by_what_was_learned_of_other_products() -> None:
+    scores, words = np.arange(10.0), np.array([9.0, 8, 7, 0, 0, 0, 0, 0, 0, 0])
+    assert np.flatnonzero(chosen(scores, words, 4)).tolist() == [0, 1, 2, 9], "first by both orders"
+    assert np.flatnonzero(chosen(scores, 0 * words, 4)).tolist() == [6, 7, 8, 9], "no word is met: one order is left"
+    assert chosen(scores, words, 20).all()
+
+
+def test_an_answer_holds_what_words_find_in_the_learned_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = make_member("search_order", BENCH)
+
+    class Backwards:
+        """Puts the catalogue's first product last."""
+
+        members, needed = {"search_order": replace(made, beside=True)}, staticmethod(lambda tasks: [])
+        of_unit = staticmethod(lambda data, unit: TASK)
+
+        def predict(self, data: Any, rows: Any, tasks: Any, unit: str) -> Any:
+            return {"search": np.asarray(data.units[unit].item)[rows].astype(float)}
+
+    model: Any = Backwards()
+    monkeypatch.setattr("triad.fusion.searching.DEEP", 2)
+    monkeypatch.setattr("triad.search.retrieval.CONSTANT", 0.0)
+    (shown,) = search(model, DATA, [HELD.title[0]], 2)
+    assert shown.items.tolist() == [39, 0]
+    model.members["search_order"] = replace(made, beside=False)
+    assert 0 not in search(model, DATA, [HELD.title[0]], 2)[0].items
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_words_have_a_say_where_validation_queries_gain(monkeypatch: pytest.MonkeyPatch, knows: bool) -> None:
+    """Trees that know what is wanted need no words beside them; trees that put it last do."""
+    wanted = {
+        (HELD.queries[int(q)], int(i))
+        for q, i, g in zip(HELD.query, HELD.item, HELD.labels[:, 0], strict=True)
+        if g >= 2
+    }
+
+    def predict(self: Any, data: Any, rows: Any, tasks: Any = None) -> Any:
+        held = data.units["searches"]
+        pairs = zip(np.asarray(held.query)[rows], np.asarray(held.item)[rows], strict=True)
+        is_wanted = np.array([(held.queries[int(query)], int(item)) in wanted for query, item in pairs], float)
+        return {"search": is_wanted if knows else -is_wanted}
+
+    made: Any = make_member("search_order", BENCH)
+    monkeypatch.setattr(SearchOrder, "predict", predict)
+    monkeypatch.setattr("triad.members.search_order.DEEP", 5)
+    monkeypatch.setattr("triad.search.retrieval.CONSTANT", 0.0)
+    served = replace(made, beside=False).beside_words(DATA)
+    assert served.beside is not knows
+    assert replace(served, beside=True).refit(BENCH, "search_order").beside
 
 
 def test_the_words_that_carry_a_product_are_named_and_sum_to_its_score(fused: Any) -> None:

@@ -20,10 +20,8 @@ from triad.kinds.graded import ORDER, K
 from triad.members.popularity import item_shares
 from triad.search.lexical import Settings, best, index_of
 from triad.search.pairs import Typed
-from triad.search.retrieval import POPULAR
+from triad.search.retrieval import DEEP, POPULAR, RELEVANT
 from triad.statistics.bootstrap import Estimate, draw, interval, value
-
-DEEP, RELEVANT = 100, 2
 
 
 def retrieval(

@@ -14,10 +14,8 @@ from triad.examples.searches import UNIT, asked
 from triad.fusion.fused import Fused
 from triad.members.popularity import item_shares
 from triad.members.protocol import Searcher
-from triad.search.retrieval import POPULAR
+from triad.search.retrieval import CANDIDATES, DEEP, POPULAR, chosen
 
-CANDIDATES = 200
-"""Products of each way of finding them that are put in order, at least."""
 FIRST = 50
 """Products of an answer that a known customer's own leaning puts in another order, at least."""
 LEANS = 0.25
@@ -60,17 +58,18 @@ def search(
         TriadError: no member searches, or nothing was learned of searches.
     """
     searcher, task = _searcher(fused, data)
-    answers = searcher.search(data, queries, max(CANDIDATES, k))
-    kept = [each.items if allowed is None else each.items[allowed[each.items]] for each in answers]
-    query = np.repeat(np.arange(len(queries)), [len(items) for items in kept])
-    item = np.concatenate([np.zeros(0, np.int64), *kept])
+    answers = [each.among(allowed) for each in searcher.search(data, queries, max(CANDIDATES, k))]
+    query = np.repeat(np.arange(len(queries)), [len(each.items) for each in answers])
+    item = np.concatenate([np.zeros(0, np.int64), *(each.items for each in answers)])
     scores = fused.predict(asked(data, queries, query, item), np.arange(len(item)), [task], UNIT.name)[task]
     share, shown = item_shares(data), []
     for number, each in enumerate(answers):
         mine = query == number
         own = share[item[mine]] if each.match == POPULAR else scores[mine]
         order = np.lexsort((item[mine], -own))
-        leans = np.zeros(len(order))
+        if each.match != POPULAR:
+            order = order[chosen(own, each.words, max(DEEP, k))[order]]
+        leans = np.zeros(len(own))
         if leaning is not None and each.match != POPULAR and len(order):
             first = order[: max(FIRST, k)]
             leans[first] = LEANS * leaning(item[mine][first])

@@ -20,6 +20,7 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
+from triad.examples.searches import asked
 from triad.features.corpus import corpus
 from triad.features.sql import DAY
 from triad.kinds.graded import ORDER
@@ -31,7 +32,7 @@ from triad.search.associations import Associations, out_of_fold
 from triad.search.lexical import Settings, words_of
 from triad.search.meaning import MEANT, Meaning
 from triad.search.pairs import LEARNED, TEXT, Typed, association_columns, text_columns
-from triad.search.retrieval import Found, retrieve
+from triad.search.retrieval import CANDIDATES, DEEP, RELEVANT, Found, chosen, retrieve
 
 MEMBERS = Recipe("search_order", "SearchOrder", ("RowScorer", "Searcher"), reads=("tasks", "text"), answers="searches")
 ITEM = ("price", "popularity", "age_days")
@@ -54,6 +55,8 @@ TREES = (25, 50, 100, 200)
 SEEDS = 3
 """Forests whose scores are averaged."""
 FOLDS = 5
+JUDGED = 300
+"""Validation queries, at most, whose whole answers are looked at."""
 START = 5.0
 """What a cosine of 1 counts where the trees start."""
 
@@ -68,6 +71,7 @@ class SearchOrder:
     boosters: tuple[Any, ...]
     trees: int
     meaning: Meaning | None = None
+    beside: bool = False  # whether BM25 has a say in which products of the whole catalogue are shown
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -91,7 +95,7 @@ class SearchOrder:
         """
         lesson = Lesson.of(data, task, settings, meaning)
         made = lesson.taught(max(TREES) if trees is None else trees)
-        return made if trees is not None else made.stopped(data)
+        return made if trees is not None else made.stopped(data).beside_words(data)
 
     def stopped(self, data: Dataset) -> SearchOrder:
         """With as many trees as put validation queries in the best order."""
@@ -100,9 +104,31 @@ class SearchOrder:
         worth = [ORDER.worth(self.scores(columns, trees), grades, query)[1].mean() for trees in TREES]
         return replace(self, trees=TREES[int(np.argmax(worth))])
 
+    def beside_words(self, data: Dataset) -> SearchOrder:
+        """With BM25 beside the trees where the first of the catalogue then hold more of what validation queries want.
+
+        Trees learn of judged products, which somebody had found; of all others they may know too little.
+        """
+        rows, grades = labelled(data, self.task, "validation")
+        rows, held = rows[grades >= RELEVANT], data.units[UNIT]
+        query, item = np.asarray(held.query)[rows], np.asarray(held.item)[rows]
+        numbers, texts = np.unique(query)[:JUDGED], held.queries
+        queries, tried = [texts[int(number)] for number in numbers], replace(self, beside=True)
+        answers = tried.search(data, queries, CANDIDATES)
+        pairs = np.repeat(np.arange(len(answers)), [len(each.items) for each in answers])
+        every = np.concatenate([np.zeros(0, np.int64), *(each.items for each in answers)])
+        scores = self.predict(asked(data, queries, pairs, every), np.arange(len(every)))[self.task]
+        gain = 0.0
+        for place, (number, each) in enumerate(zip(numbers, answers, strict=True)):
+            wanted, own = np.isin(each.items, item[query == number]), scores[pairs == place]
+            alone, both = (wanted & chosen(own, by, DEEP) for by in (np.zeros(len(own)), each.words))
+            gain += (both.sum() - alone.sum()) / (query == number).sum()
+        return tried if gain > 0 else self
+
     def refit(self, bench: Bench, name: str) -> SearchOrder:
         """As many trees, of the same settings, on all days."""
-        return SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, self.trees)
+        made = SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, self.trees)
+        return replace(made, beside=self.beside)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """What the trees say of each pair; higher stands further up."""
@@ -113,8 +139,8 @@ class SearchOrder:
     def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
         """What matches by words, by letters, by what judgements say, or by meaning."""
         texts, popular = data.units[UNIT].texts, item_shares(data)
-        beside: dict[str, Any] = {"popular": popular, "learned": self.learned, "meaning": self.meaning}
-        return retrieve(texts, self.settings, queries, count, **beside)
+        ways: dict[str, Any] = {"popular": popular, "learned": self.learned, "meaning": self.meaning}
+        return retrieve(texts, self.settings, queries, count, **ways, beside=self.beside)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -143,7 +169,7 @@ class SearchOrder:
         for number, booster in enumerate(self.boosters):
             (folder / f"trees_{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
         np.save(folder / "associations.npy", self.learned.table.astype(np.float32), allow_pickle=False)
-        told = {"task": self.task, "settings": asdict(self.settings), "trees": self.trees}
+        told = {"task": self.task, "settings": asdict(self.settings), "trees": self.trees, "beside": self.beside}
         write_json(folder / "search.json", told | {"asked": list(self.learned.asked), "said": list(self.learned.said)})
 
     @classmethod
@@ -156,7 +182,7 @@ class SearchOrder:
         files = sorted(folder.glob("trees_*.txt"))
         boosters = tuple(library.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
         settings, meaning = settings_from(told["settings"]), Meaning.load(folder)
-        return cls(told["task"], settings, learned, boosters, told["trees"], meaning)
+        return cls(told["task"], settings, learned, boosters, told["trees"], meaning, told.get("beside", False))
 
 
 @dataclass(frozen=True)

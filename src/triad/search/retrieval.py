@@ -11,12 +11,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import numpy as np
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.search.associations import Associations
 from triad.search.lexical import Index, Settings, best, index_of
 from triad.search.meaning import Meaning
@@ -32,12 +32,28 @@ MEANT = 0.05
 """Grades by which judgements must have raised a product's words, before it is shown though no word matches."""
 
 
+CANDIDATES = 200
+"""Products of each way of finding them that are put in order, at least."""
+DEEP, RELEVANT = 100, 2
+"""Products that a whole answer holds, at least, and the least grade of those that it should hold."""
+CONSTANT = 60.0
+"""What is added to a rank, so that the very first of one order do not decide alone: as published."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What may be shown for a query, in no order that matters but where it is `popular`."""
 
     items: Ints  # catalogue rows
     match: str
+    words: Floats  # BM25 of each, where it has a say in which are shown; 0 where no word is met
+
+    def among(self, allowed: Bools | None) -> Found:
+        """What is `allowed` (n_items,) of it; None: everything."""
+        if allowed is None:
+            return self
+        kept = allowed[self.items]
+        return replace(self, items=self.items[kept], words=self.words[kept])
 
 
 def retrieve(
@@ -49,6 +65,7 @@ def retrieve(
     popular: Floats,
     learned: Associations | None = None,
     meaning: Meaning | None = None,
+    beside: bool = False,
 ) -> list[Found]:
     """The best `count` by words, by letters, by what judgements say, and by words and meaning, all of them together.
 
@@ -56,6 +73,7 @@ def retrieve(
         popular: (n_items,) how often each product is taken.
         learned: from earlier judgements.
         meaning: of an encoder of texts, where there is one.
+        beside: whether BM25 has a say in which are shown (`chosen`).
     """
     index, read = index_of(texts, settings), Typed.of(texts, queries)
     held = index.words
@@ -70,21 +88,47 @@ def retrieve(
         said = None if learned is None else learned.scores(read.typed[block], held.named, held.known)
         for row, scores in enumerate(total):
             number = block.start + row
+            plain = fields[:, row].sum(axis=0)
             # weights that order judged products best can leave others out, so all fields alike find some too
-            parts = [best(scores, count), best(fields[:, row].sum(axis=0), count)]
+            parts = [best(scores, count), best(plain, count)]
             if letters is not None:
                 alike = letters[[number]].toarray()[0]
                 parts.append(best(np.where(alike >= ALIKE, alike, 0), count))
             if said is not None:
                 parts.append(best(np.where(said[row] >= MEANT, said[row], 0), count))
             if near is not None and read.typed[number]:
-                parts.append(best(hybrid(fields[:, row].sum(axis=0), near[row]), count))
+                parts.append(best(hybrid(plain, near[row]), count))
             items = np.unique(np.concatenate(parts))
             if not len(items):
-                answers.append(Found(most, POPULAR))
+                answers.append(Found(most, POPULAR, np.zeros(len(most))))
                 continue
-            answers.append(Found(items, _match(index, read.typed[number], read.corrected[number])))
+            match = _match(index, read.typed[number], read.corrected[number])
+            answers.append(Found(items, match, plain[items] if beside else np.zeros(len(items))))
     return answers
+
+
+def chosen(scores: Floats, words: Floats, count: int) -> Bools:
+    """(n,) the first `count` by reciprocal-rank fusion of two orders (Cormack et al. 2009).
+
+    What puts products in order learned of judged ones, which somebody had found; of all others it knows little.
+
+    Args:
+        scores: (n,) by which they will stand.
+        words: (n,) BM25; what no word meets has no rank by it; 0 everywhere leaves one order.
+    """
+    fused = _reciprocal(scores) + np.where(words > 0, _reciprocal(words), 0.0)
+    return _rank(fused) <= count
+
+
+def _reciprocal(scores: Floats) -> Floats:
+    return 1 / (CONSTANT + _rank(scores))
+
+
+def _rank(scores: Floats) -> Floats:
+    """(n,) from 1 on, the highest first."""
+    rank = np.empty(len(scores))
+    rank[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return rank
 
 
 def hybrid(words: Floats, near: Floats, share: float = NEAR) -> Floats:
