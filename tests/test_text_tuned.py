@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from triad.examples.messages import Messages
 from triad.features.dataset import SPLITS, Meta
 from triad.members.bench import Bench
 from triad.members.registry import load_member, make_member
+from triad.tasks import LABELS
 from triad.text.bert import Bert
 from triad.text.tuning import tuned
 from triad.texts import Texts
@@ -80,7 +82,7 @@ def night(split: Any) -> Dataset:
         split=np.asarray(split, np.int8),
         labels=np.array([*ANSWER, *ANSWER, 0], np.float32)[:, None],
     )
-    names = {"intent": ("out_of_scope", "a", "b", "c", "d")}
+    names = {"intent": ("out_of_scope", "-", "--", "---", "----")}  # which say nothing
     meta = Meta({"messages": ("intent",)}, names, (), (), (), {}, 3, dict.fromkeys(SPLITS, (0, 0)), False, 0.0)
     return nobody(meta, {"messages": held})
 
@@ -112,6 +114,22 @@ def test_a_member_answers_from_the_tuned_space_and_doubts_what_is_far(
         made.known["intent"].sharpness,
         made.known["intent"].odds,
     )
+
+
+def test_what_an_intent_is_called_is_known_too_but_does_not_make_a_message_near(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = night([*[0] * len(SAID), *[1] * len(SAID), 3])
+    data.meta.classes["intent"] = ("red_shoes", "RED_SHOE", "-", "--", "__")
+    known = make_member("text_tuned", bench(data, str(folder), "frozen")).known["intent"]  # type: ignore[attr-defined]
+    assert known.label.tolist() == [*ANSWER, 1], "neither 'none' nor what has no word is called anything"
+    vectors = Bert.load(folder).encode(["red shoe"])
+    np.testing.assert_allclose(known.own[len(ANSWER)], vectors[0], atol=1e-5)
+    without = replace(known, label=known.of_messages, own=known.own[: len(ANSWER)])
+    assert known.chances(vectors)[0, 1] > without.chances(vectors)[0, 1]
+    np.testing.assert_array_equal(known.nearness(vectors, vectors), without.nearness(vectors, vectors))
+    assert LABELS["message_reply"].called("r0123456789a") == "", "a reply's class is a code"
 
 
 def test_an_encoder_is_asked_for() -> None:

@@ -1,6 +1,7 @@
 """What was answered to the nearest messages, in a space that the shop's own messages tuned: `text_tuned`.
 
-Half of its answer is `text_linear`'s. What is near to no message that it learned from is probably none of the known
+Half of its answer is `text_linear`'s. What an answer is called (`ORDER_STATUS`: "order status") is one known text more:
+of a rare intent few messages are known. What is near to no message that it learned from is probably none of the known
 answers. How near that is, it learns without one such message: where a message's own answer is taken out, the nearest
 of all others is as far as a message's whose answer nobody knows.
 """
@@ -27,7 +28,10 @@ from triad.members.labelled import labelled
 from triad.members.nearest_text import FEW
 from triad.members.text_linear import TextLinear
 from triad.members.texts import TEXT
+from triad.tasks import LABELS
 from triad.text.bert import Bert
+from triad.text.masking import masked
+from triad.text.terms import plain
 from triad.text.tuning import tuned
 
 MEMBERS = Recipe("text_tuned", "TextTuned", ("RowScorer",), reads=("tasks", "text"))
@@ -41,16 +45,23 @@ STRANGE = 0.2
 class Known:
     """(n,) labelled texts of a task, where they lie as pretrained and as tuned, and how to tell what is far from them.
 
+    Behind them stand m more, what answers are called: nobody wrote them, so they do not tell how far a message is.
+
     Args:
         odds: weights of the two cosines, and the intercept, of the log odds that a text's answer is known.
     """
 
-    label: Ints
+    label: Ints  # (n + m,)
     pretrained: Floats  # (n, dim)
-    own: Floats  # (n, dim)
+    own: Floats  # (n + m, dim)
     classes: int
     sharpness: float
     odds: tuple[float, float, float]
+
+    @property
+    def of_messages(self) -> Ints:
+        """(n,) labels."""
+        return self.label[: len(self.pretrained)]
 
     def chances(self, own: Floats) -> Floats:
         """(q, classes) of texts that lie there as tuned."""
@@ -64,12 +75,12 @@ class Known:
         Args:
             without: (q,) an answer whose texts do not count.
         """
-        parts = []
-        for vectors, known in ((pretrained, self.pretrained), (own, self.own)):
+        parts, label = [], self.of_messages
+        for vectors, known in ((pretrained, self.pretrained), (own, self.own[: len(label)])):
             cosine = vectors @ known.T
-            cosine[:, self.label == 0] = -1
+            cosine[:, label == 0] = -1
             if without is not None:
-                cosine[without[:, None] == self.label[None, :]] = -1
+                cosine[without[:, None] == label[None, :]] = -1
             parts.append(cosine.max(axis=1))
         return np.stack(parts, axis=1)
 
@@ -86,7 +97,7 @@ class Known:
         near = self.nearness(pretrained[has_answer], own[has_answer])
         apart = self.nearness(pretrained[has_answer], own[has_answer], label[has_answer])
         far = np.concatenate([apart, self.nearness(pretrained[~has_answer], own[~has_answer])])
-        return replace(best, odds=_odds(near, far, max(STRANGE, float((self.label == 0).mean()))))
+        return replace(best, odds=_odds(near, far, max(STRANGE, float((self.of_messages == 0).mean()))))
 
 
 @dataclass(frozen=True)
@@ -129,9 +140,10 @@ class TextTuned:
         encoder = tuned(frozen.encoder, [(said[task], label[task]) for task in rows], bench.params.text.tuning)
         known = {}
         for task in rows:
-            classes = len(bench.data.meta.classes[task])
-            lie = frozen.of(said[task]), encoder.encode(said[task])
-            known[task] = Known(label[task], *lie, classes, SHARPNESS[0], (0.0, 0.0, 20.0))
+            classes, called = len(bench.data.meta.classes[task]), _called(bench, task)
+            lie = frozen.of(said[task]), encoder.encode([*said[task], *called.values()])
+            places = np.array([*label[task], *called], np.int64)
+            known[task] = Known(places, *lie, classes, SHARPNESS[0], (0.0, 0.0, 20.0))
         return cls(linear, encoder, known)
 
     def _judged(self, data: Dataset, task: str, known: Known) -> Known:
@@ -179,6 +191,13 @@ def _vectors(linear: TextLinear, name: str) -> Any:
         mend = "choose text.encoder: minilm, scratch or a folder, or leave the member out of fuse.members"
         raise TriadError("text.encoder has no vectors that could be tuned", where=f"member {name}", mend=mend)
     return vectors
+
+
+def _called(bench: Bench, task: str) -> dict[int, str]:
+    """Answer → what it is called, in plain form; "none" is not called anything."""
+    label, names = LABELS[bench.params.tasks[task].label], bench.data.meta.classes[task]
+    called = {place: plain(masked(label.called(name))) for place, name in enumerate(names) if place}
+    return {place: text for place, text in called.items() if text}
 
 
 def _said(data: Dataset, task: str, rows: Ints) -> Sequence[str]:

@@ -136,6 +136,10 @@ class Label(Protocol):
         """Names of the classes of a multiclass task, from the `values` of a column of users."""
         return ()
 
+    def called(self, name: str) -> str:
+        """What a class means, in words that its name holds; nothing where its name is no more than a code."""
+        return ""
+
     def truth(self, task: TaskParams, classes: Sequence[str]) -> Truth | None:
         """What the simulated shop knows of it; None: nothing."""
         return None

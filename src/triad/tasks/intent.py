@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ class Intent(Label):
 
     def classes(self, task: TaskParams, values: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
         return (OUT_OF_SCOPE, *sorted(set(values("intent")) - {"", OUT_OF_SCOPE}))
+
+    def called(self, name: str) -> str:
+        return " ".join(re.split(r"[\W_]+", name)).strip()
 
     def make(self, name: str, tasks: Mapping[str, TaskParams], rows: Any, classes: Sequence[str]) -> Floats:
         place = {each: float(number) for number, each in enumerate(classes)}
