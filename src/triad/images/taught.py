@@ -126,6 +126,7 @@ def _heads(known: Side, classes: Mapping[str, int], body: keras.Model | None) ->
     x, inputs = layers.Dense(HIDDEN, name="shared")(x), {"vector": vector}
     if body is not None:
         maps = keras.Input(body.input.shape[1:], name="maps")
+        # Of pixels this is the flipped picture; of a later block's maps only near to what a flipped picture gives.
         seen = body(layers.RandomFlip("horizontal", name="flipped")(maps))
         x = x + layers.Dense(HIDDEN, use_bias=False, kernel_initializer="zeros", name="from_maps")(seen)
         inputs["maps"] = maps
