@@ -32,7 +32,7 @@ class TuningParams(Section):
     """`text.tuning`: what the member `text_tuned` adds to the encoder for this shop's messages, F_φ = F_θ + Δφ."""
 
     transfer: Literal["frozen", "delta", "full"] = Field(
-        default="delta",
+        default="full",
         description="delta: a low-rank sum beside each fixed matrix of a layer; full: every weight but the table of "
         "subwords; frozen: nothing",
     )
