@@ -23,7 +23,7 @@ from triad.evaluation.window import window
 from triad.examples.searches import Searches, asked
 from triad.features.positions import fit, grades_of
 from triad.fusion.fitting import fit_fusion
-from triad.fusion.searching import search
+from triad.fusion.searching import _searcher, search
 from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
@@ -162,6 +162,12 @@ def test_trees_that_learned_of_judgements_put_products_in_better_order_than_bm25
     assert own > worth["search_order"] - 0.02
 
 
+@pytest.mark.parametrize("first", ["search_text", "search_order"])
+def test_the_member_of_most_weight_finds_the_products(fused: Any, first: str) -> None:
+    weights = {"search_text": 0.3, "search_order": 0.3, "popularity": 0.3, first: 0.4}
+    assert _searcher(replace(fused, weights={"search": weights}), DATA) == (fused.members[first], "search")
+
+
 def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
     typed = [
         "navy coat",
@@ -198,7 +204,7 @@ def test_an_answer_holds_what_words_find_in_the_learned_order(monkeypatch: pytes
     class Backwards:
         """Puts the catalogue's first product last."""
 
-        members, needed = {"search_order": replace(made, beside=True)}, staticmethod(lambda tasks: [])
+        members, weights = {"search_order": replace(made, beside=True)}, {"search": {}}
         of_unit = staticmethod(lambda data, unit: TASK)
 
         def predict(self, data: Any, rows: Any, tasks: Any, unit: str) -> Any:

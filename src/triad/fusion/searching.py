@@ -84,7 +84,8 @@ def _searcher(fused: Fused, data: Dataset) -> tuple[Searcher, str]:
     if task is None:
         mend = "add a task of the label relevance, and train again"
         raise TriadError("it learned nothing of searches", where="the model", mend=mend)
-    for name in (*fused.needed([task]), *fused.members):
+    weight = fused.weights[task]
+    for name in sorted(fused.members, key=lambda name: -weight.get(name, 0)):  # the one that orders most finds, too
         if isinstance(member := fused.members[name], Searcher):
             return member, task
     raise TriadError("no member searches", where="fusion", mend="name search_text or search_order in fuse.members")

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
-from triad.members.history import LONGEST, pick
+from triad.members.history import LONGEST
 
 PAIRS = 1 << 22
 """Pairs of items that are counted at once: memory follows a piece, and not the log."""
@@ -106,15 +106,14 @@ def nearness(own: csr_array, weights: csr_array, state: Ints, target: Ints, powe
     """
     shares = np.full((len(powers), len(target)), np.nan)
     taken = csr_array((np.ones(own.nnz, np.int64), own.indices, own.indptr), shape=own.shape)
-    for piece in pieces(taken @ np.diff(weights.indptr)):
+    for piece in pieces(np.maximum(taken @ np.diff(weights.indptr), weights.shape[1])):  # a piece may be dense
         near = (own[piece] @ weights).tocsr()
         asked = np.flatnonzero((state >= piece.start) & (state < piece.stop))
         asked = asked[np.diff(near.indptr)[state[asked] - piece.start] > 0]
         row = state[asked] - piece.start
-        raised = (csr_array((near.data**power, near.indices, near.indptr), shape=near.shape) for power in powers)
-        total = [np.asarray(each.sum(axis=1)).ravel() for each in raised]
-        picked = pick(near, row, target[asked])  # sorts, so that sums come before it
+        picked = near.toarray()[row, target[asked]]
         for place, power in enumerate(powers):
-            part = total[place][row]
-            shares[place, asked] = picked**power * (1 / np.where(part > 0, part, 1))
+            raised = csr_array((near.data**power, near.indices, near.indptr), shape=near.shape)
+            total = np.asarray(raised.sum(axis=1)).ravel()[row]
+            shares[place, asked] = picked**power * (1 / np.where(total > 0, total, 1))
     return shares
