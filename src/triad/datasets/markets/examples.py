@@ -82,12 +82,15 @@ def _log(form: MarketsForm, files: MarketFiles, folder: Path, tested: list[str])
     user_id, user = Texts.of([*name, *tested]).codes()
     user, share = user[: len(name)], chance(user_id, form.seed)
     candidates = read_ratings(folder / files.asked, form) if files.asked is not None else (name, item)
+    whom, what = (
+        Texts.of(each).places(Texts.of(part)) >= 0 for each, part in zip(candidates, (name, item), strict=True)
+    )
     # of a user's steps the one whose lot is least, among those that could be candidates
-    lot = np.where(np.isin(item, candidates[1]), chance(name + "\t" + item, form.seed), 2.0)
+    lot = np.where(what, chance(name + "\t" + item, form.seed), 2.0)
     order = np.lexsort((lot, user))
     first = order[np.r_[True, user[order][1:] != user[order][:-1]]]
     count = np.bincount(user, minlength=len(user_id))
-    held = first[(lot[first] < 1) & (count[user[first]] > 2) & np.isin(name[first], candidates[0])]
+    held = first[(lot[first] < 1) & (count[user[first]] > 2) & whom[first]]
     ends = np.array([files.hold / 2, files.hold, 1 - files.test])
     split = np.full(len(user), TRAIN, np.int8)
     split[held] = np.array([VALIDATION, FUSION, TRAIN, TEST])[np.searchsorted(ends, share[user[held]], side="right")]
