@@ -3,6 +3,7 @@
     TRIAD_DATASETS=… python benchmarks/xmarket.py networks [--seeds 1 2 3 4 5] [--task next] [--set key=value …]
                                                            [--keep FOLDER]
     TRIAD_DATASETS=… python benchmarks/xmarket.py lists [--networks FOLDER] [--seeds 1 2 3 4 5] [--without NAME …]
+    TRIAD_DATASETS=… python benchmarks/xmarket.py fused [--seeds 1 2 3]
 
 `networks` trains the causal Transformer on t1 alone (`scratch`) and from a network of the source markets
 (`pretrained`), the same budget and seed, and prints NDCG@10 over the 100 candidates a user of t1's `valid_run`, the
@@ -13,6 +14,12 @@ What the networks say lies in `--keep`, so that a killed run goes on; other dial
 `--networks`, the networks' scores. It learns from lists made of the train ratings alone: of every user one step is held
 out and stands among 99 sampled items, as in the run; whole users are held out of the fit to decide how long it runs.
 Each member alone stands beside it.
+
+`fused` puts the candidates in order by the fusion of a night (`fuse.combine: reranked`): members of popularity and
+item-item weights, of each market and of all. It learns of lists made of train ratings alone: of some users one step is
+held out and stands among 99 sampled items, as in the run. Members are chosen, fused and weighed where every user lacks
+a step; then the re-ranker rehearses, as in `fusion/rehearsal.py`, on lists of members that lack a step of every second
+user, and the members that answer the run know all steps. Each member alone stands beside it.
 
 `--judge choose` prints all figures on the lists made of train ratings instead: settings are chosen there, and
 `valid_qrel` is read only for what is reported.
@@ -25,6 +32,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +44,28 @@ import yaml
 from resume import kept_in
 
 from triad.artifacts import replacing, replacing_file
+from triad.config.fuse import FuseParams
 from triad.config.pretrain import PretrainParams
 from triad.config.runtime import RuntimeParams
+from triad.config.similarity import SimilarityParams
+from triad.config.tasks import TaskParams
 from triad.datasets.markets import MarketsForm, read
 from triad.datasets.markets.features import list_features
 from triad.datasets.markets.joined import initial_rows, together
 from triad.datasets.markets.lists import Candidates, run_of, sampled
+from triad.datasets.markets.weights import market_weights
+from triad.datasets.streams import DAY, LAST_DAY
 from triad.evaluation.source import judge_source
 from triad.examples.dataset import Dataset
+from triad.fusion.candidates import lists_of as rows_of
+from triad.fusion.fitting import fit_fusion
+from triad.fusion.lists import Lists
+from triad.fusion.reranking import Lesson
+from triad.kinds import KINDS
+from triad.members.given import Given
+from triad.members.linear import Linear
+from triad.members.pairs import keep_largest
+from triad.members.popularity import Popularity
 from triad.members.sequence import Sequence
 from triad.models.warm_start import InitialModel
 from triad.training.pretraining import pretrain_network
@@ -76,6 +98,16 @@ RANKER = {
     "num_threads": 1,
 }
 FOLDS, ROUNDS = 5, 400
+SIMILARITY = SimilarityParams(recent=(1000,), half_life_days=(1e6,))
+"""Ratings hold no times: all that a user took counts alike."""
+NEIGHBOURS, FLOOR = 500, 0.02
+"""Weights kept per item, and a member's share of popularity. Chosen over the whole catalogue it were 0.2: between 100
+candidates that costs 0.005 to 0.018 of a member's NDCG on the lists of train ratings.
+"""
+FUSE = FuseParams(combine="reranked", loss="lambdarank", candidates=100, trees=(100, 150, 220), pairs=1_000_000)
+TASKS = {"next": TaskParams(kind="ranking", label="next_item")}
+HOLD, WINDOWS = 0.5, (1, 2, 3, 4)
+"""Of the lists that the re-ranker learns of: so few users lack a step that members know what those of the test know."""
 SOURCE = {"max_epochs": 8}
 """Of NETWORK, for the source markets, whose epoch takes five times as long."""
 
@@ -250,9 +282,104 @@ def rank_model(train: list, watch: list, seed: int) -> lightgbm.Booster:
     return lightgbm.train({**RANKER, "seed": seed}, first, ROUNDS, [packed(watch, first)], callbacks=[stop])
 
 
+def held_out(hold: float, seed: int, sources: Mapping[str, Dataset]) -> tuple[dict[str, Dataset], MarketsForm]:
+    """All markets; of the share `hold` of t1's users a step is held out."""
+    whole = form(hold, seed)
+    own = whole.model_copy(update={"markets": {TARGET: whole.markets[TARGET]}})
+    return {**sources, **read(own, FOLDER)}, own
+
+
+def members_of(markets: Mapping[str, Dataset], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Popularity and item-item weights of each market and of all; what `chosen` chose stays."""
+    data = markets[TARGET]
+    weights, shares = market_weights(markets, together(markets, TARGET), TARGET)
+    order = data.items.item_id.order()
+    members: dict[str, Any] = {name: Popularity(data.items.item_id[order], x[order], {}) for name, x in shares.items()}
+    for name, each in weights.items():
+        kept = keep_largest(each, NEIGHBOURS)
+        whole = chosen[name] if chosen else replace(Linear.fit(data, kept, SIMILARITY), power=1.0, floor=FLOOR)
+        members[name] = whole.relearned(data, kept)
+    return members
+
+
+def given(members: Mapping[str, Any], data: Dataset, lists: Candidates) -> dict[str, Any]:
+    """Each member, asked about the lists' candidates alone."""
+    user, history = data.lists.user[lists.query], data.lists.history[lists.query]
+    return {name: Given.of(member, user, history, lists.item) for name, member in members.items()}
+
+
+def windows_of(sources: Mapping[str, Dataset], chosen: Mapping[str, Any]) -> tuple[list[Lists], list[Candidates]]:
+    """Lists of train ratings, whose members know all of them but the steps held out; and the same as candidates."""
+    windows, parts = [], []
+    for seed in WINDOWS:
+        markets, own = held_out(HOLD, seed, sources)
+        data = markets[TARGET]
+        parts.append(lists_of(own, data, "choose"))
+        members = given(members_of(markets, chosen), data, parts[-1])
+        windows.append(Lists(data, members, parts[-1].query, KINDS["ranking"]))
+    return windows, parts
+
+
+def worth(members: Mapping[str, Any], data: Dataset, lists: Candidates) -> dict[str, np.ndarray]:
+    """Member → (q,) NDCG@10 of its lists."""
+    users, history = data.lists.user[lists.query], data.lists.history[lists.query]
+    row = np.arange(len(users))[:, None]
+    return {name: lists.ndcg(of.rank(data, users, history)[row, lists.item]) for name, of in members.items()}
+
+
+def fused(asked: argparse.Namespace) -> None:
+    """Fuse the members as a night does; print each alone and the fusion."""
+    sources = {name: data for name, data in read(form(0.5), FOLDER).items() if name != TARGET}
+    markets, own = held_out(1.0, 1, sources)
+    data = markets[TARGET]
+    chosen = members_of(markets, {})
+    fusion = fit_fusion(data, given(chosen, data, lists_of(own, data, "choose")), TASKS, FUSE)
+    record = fusion.record["next"]
+    print(f"{record['rows']} lists decide: best member {record['best']}, re-ranked {record['reranked']}", flush=True)
+    windows, parts = windows_of(sources, chosen)
+    lesson = Lesson.of(windows, FUSE)
+    if asked.judge == "choose":
+        users = np.unique(lesson.user)
+        fold = np.random.default_rng(FUSE.seed).permutation(len(users)) % FUSE.folds
+        folds = dict(zip(users.tolist(), fold.tolist(), strict=True))
+        judged = replace(lesson, judged=len(lesson.user)).judge(folds, FUSE.k)
+        assert judged is not None
+        of_window = [worth(each.members, each.data, part) for each, part in zip(windows, parts, strict=True)]
+        alone = {name: np.concatenate([each[name] for each in of_window]) for name in chosen}
+        print(f"{judged.trees} trees")
+        report(alone, [judged.values], lesson.user)
+        return
+    markets, own = held_out(1e-9, 1, sources)  # nobody's step is held out
+    data = markets[TARGET]
+    run = run_of(own, TARGET, FOLDER, data)
+    members = given(members_of(markets, chosen), data, run)
+    # on the day of the steps held out in train: what sold until then is counted alike
+    queries = replace(rows_of(data, run.query), moment=np.full(len(run.query), LAST_DAY * DAY))
+    row, everybody, by_seed = np.arange(len(run.query))[:, None], np.ones(len(lesson.user), bool), []
+    for seed in asked.seeds:
+        order = record["reranked"]
+        reranker = replace(lesson, seed=seed).fit(everybody, order["trees"]) if order["serves"] else None
+        scores = replace(fusion, reranker=reranker, members=members).ranker(data).rank(queries)
+        by_seed.append(run.ndcg(scores[row, run.item]))
+        print(f"seed {seed}: {by_seed[-1].mean():.4f}", flush=True)
+    report(worth(members, data, run), by_seed, queries.users)
+
+
+def report(alone: Mapping[str, np.ndarray], by_seed: list[np.ndarray], user: np.ndarray) -> None:
+    """The members alone, the fusion, and its gain over the best of them, with 95 % intervals over users."""
+    print("alone: " + ", ".join(f"{name} {values.mean():.4f}" for name, values in alone.items()))
+    best = max(alone, key=lambda name: alone[name].mean())
+    mean, spread = np.mean(by_seed, axis=0), [each.mean() for each in by_seed]
+    gain = judge_source(-alone[best], -mean, user, seed=1)
+    level = judge_source(np.zeros(len(mean)), -mean, user, seed=1)
+    over_seeds = f", ± {np.std(spread, ddof=1):.4f} over seeds" if len(spread) > 1 else ""
+    print(f"fused {mean.mean():.4f} [{level.low:.4f}, {level.high:.4f}]{over_seeds}")
+    print(f"over {best}: {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["networks", "lists"])
+    parser.add_argument("what", choices=["networks", "lists", "fused"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--judge", choices=["test", "choose"], default="test")
     parser.add_argument("--task", default="next", choices=["next", "masked", "both"])
@@ -263,7 +390,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.changes = {key: yaml.safe_load(text) for key, _, text in (each.partition("=") for each in asked.set)}
     print(f"{asked} · {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
-    {"networks": networks, "lists": lists}[asked.what](asked)
+    {"networks": networks, "lists": lists, "fused": fused}[asked.what](asked)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ class FuseParams(Section):
         description="reranked: candidates not taken that trees learn of, drawn where there are more. What was taken "
         "says most of an order; more of the others cost time and help a little",
     )
+    loss: Literal["xe_ndcg", "lambdarank"] = Field(
+        default="xe_ndcg",
+        description="reranked: what the trees of lists lower. xe_ndcg: quick, small trees; lambdarank: larger trees, "
+        "for lists of which candidates are given",
+    )
     corrections: tuple[PositiveInt, ...] = Field(
         default=(25,),
         description="stacked, reranked: how many trees upon the fusion of a binary task of exposures are tried, in "

@@ -1,6 +1,7 @@
 """The order of a list's first items, learned: boosted trees that raise NDCG, of the library LightGBM.
 
-Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072). It did as well as LambdaMART's in less time.
+Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072): on a shop's lists it did as well as LambdaMART's, in
+less time. On lists of given candidates LambdaMART's (Burges 2010, MSR-TR-2010-82) did better, with larger trees.
 """
 
 from __future__ import annotations
@@ -33,6 +34,19 @@ SETTINGS: Mapping[str, Any] = {
     "max_bin": 63,
     "force_col_wise": True,
 }
+LOSSES: Mapping[str, Mapping[str, Any]] = {
+    "xe_ndcg": {},
+    "lambdarank": {
+        "objective": "lambdarank",
+        "lambdarank_truncation_level": 20,
+        "num_leaves": 15,
+        "min_data_in_leaf": 200,
+        "bagging_fraction": 0.8,
+        "lambda_l2": 5.0,
+        "max_bin": 255,
+    },
+}
+"""`fuse.loss` → what differs from `SETTINGS`."""
 
 
 def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], each: int) -> tuple[Candidates, Floats]:
@@ -52,16 +66,24 @@ class Reranker:
     """Column → its share of what the trees' splits gain, largest first; only of one that was just learned."""
 
     @classmethod
-    def fit(cls, lists: tuple[Floats, Ints, Ints], members: tuple[str, ...], each: int, **settings: int) -> Reranker:
+    def fit(
+        cls,
+        lists: tuple[Floats, Ints, Ints],
+        members: tuple[str, ...],
+        each: int,
+        loss: str = "xe_ndcg",
+        **settings: int,
+    ) -> Reranker:
         """Learned of lists.
 
         Args:
             lists: (p, columns) `signals` of their candidates, list after list; (p,) 1 where one was taken, else 0;
                 (lists,) candidates of each.
+            loss: one of `LOSSES`.
             settings: `seed`, and how many trees are grown as `num_iterations`.
         """
         library = lightgbm("fuse.combine", "convex")
-        booster = grow_order(library, {**SETTINGS, **settings}, lists, names(members))
+        booster = grow_order(library, {**SETTINGS, **LOSSES[loss], **settings}, lists, names(members))
         return cls(booster.model_to_string(), members, each, split_shares(booster))
 
     def scores(self, columns: Floats) -> Floats:

@@ -44,6 +44,7 @@ class Lesson:
     seed: int
     trees: tuple[int, ...]  # how many are tried
     pairs: int  # candidates not taken that trees learn of, drawn where there are more
+    loss: str = "xe_ndcg"
 
     @classmethod
     def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
@@ -67,7 +68,7 @@ class Lesson:
         user = np.concatenate([lists.user for lists in windows])
         joined = Candidates(query, item, before)
         learned_of = joined, columns, taken, user, targets, len(windows[0].rows)
-        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs)
+        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs, params.loss)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
         """Learned of `queries` (q,)."""
@@ -78,7 +79,7 @@ class Lesson:
         rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
         lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
-        return Reranker.fit(lists, self.members, self.each, seed=self.seed, num_iterations=trees)
+        return Reranker.fit(lists, self.members, self.each, self.loss, seed=self.seed, num_iterations=trees)
 
     def judge(self, folds: Mapping[int, int], k: int) -> Judgement | None:
         """None where some fold's trees have nothing to learn from.

@@ -25,7 +25,7 @@ def list_features(joined: Dataset, markets: Mapping[str, Dataset], target: str, 
         joined: `markets_joined.together` of the same markets and target.
     """
     size = len(markets[target].items.item_id)  # the target's items come first
-    users, market = _taken(joined, size), _market_of(joined, markets, target)
+    users, market = taken_in(joined, size), market_of(joined, markets, target)
     history = _before(joined, lists, size)
     at = np.arange(len(lists.query))[:, None], lists.item
     features: dict[str, Floats] = {"steps": np.repeat(history.sum(axis=1)[:, None], lists.item.shape[1], axis=1)}
@@ -57,17 +57,17 @@ def neighbours(users: csr_array, lean: float) -> Floats:
     return near.astype(np.float32)
 
 
-def ridge_weights(users: csr_array, ridge: float) -> Floats:
+def ridge_weights(users: csr_array, ridge: float, precision: type[np.floating] = np.float64) -> Floats:
     """(n_items, n_items) EASE (Steck 2019): B = I − P · diag(P)⁻¹ with P = (XᵀX + λI)⁻¹."""
-    gram = (users.T @ users).toarray().astype(np.float64)
+    gram = (users.T @ users).toarray().astype(precision)
     gram[np.diag_indices(len(gram))] += ridge
-    inverse = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(len(gram)), overwrite_b=True)
+    inverse = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(len(gram), dtype=precision), overwrite_b=True)
     weights: Floats = (inverse / -np.diag(inverse)).astype(np.float32)
     np.fill_diagonal(weights, 0)
     return weights
 
 
-def _taken(joined: Dataset, size: int) -> csr_array:
+def taken_in(joined: Dataset, size: int) -> csr_array:
     """(n_users, size) 1 where a user took one of the first `size` items in train."""
     streams = joined.streams
     user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
@@ -86,7 +86,7 @@ def _before(joined: Dataset, lists: Candidates, size: int) -> csr_array:
     return csr_array((np.ones(len(row), np.float32), (row, streams.item[place])), shape=(len(count), size))
 
 
-def _market_of(joined: Dataset, markets: Mapping[str, Dataset], target: str) -> np.ndarray:
+def market_of(joined: Dataset, markets: Mapping[str, Dataset], target: str) -> np.ndarray:
     """(n_users,) the market of each; the target's own come first."""
     parts = [(name, len(data.users.user_id)) for name, data in markets.items()]
     parts.sort(key=lambda part: part[0] != target)  # it keeps the order of the others
