@@ -14,6 +14,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Streams
 from triad.members import ease as module
+from triad.members import pairs as pair_counts
 from triad.members.attributes import attribute_cosine
 from triad.members.bench import Bench
 from triad.members.ease import ease, successors
@@ -54,6 +55,16 @@ def test_transitions_by_hand(small) -> None:
     assert found == pytest.approx(expected / count)
     near = transitions(small, reach=1, fade=1.0, backward=0.0, shrink=1.0, neighbours=1).toarray()
     assert near == pytest.approx(np.array([[0, 1, 0], [0, 0, 2], [0, 0, 0]]) / count)  # of equals the first is kept
+
+
+@pytest.mark.parametrize("pairs", [1, 1 << 40])
+def test_nearness_is_a_targets_share_of_what_is_near(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_counts, "PAIRS", pairs)
+    weights = csr_array(np.array([[0, 1.0, 3.0], [2.0, 0, 0], [0, 0, 0]]))
+    own = csr_array(np.array([[1.0, 0.5, 0], [0, 0, 1.0], [0, 1.0, 0]]))  # the second state's item has nothing near
+    state, target = np.array([0, 0, 1, 2, 2]), np.array([2, 0, 0, 0, 1])
+    found = pair_counts.nearness(own, weights, state, target, (1.0, 2.0))
+    assert found == pytest.approx(np.array([[3 / 5, 1 / 5, np.nan, 1, 0], [9 / 11, 1 / 11, np.nan, 1, 0]]), nan_ok=True)
 
 
 def test_ease_is_each_items_regression_on_the_others(small) -> None:
