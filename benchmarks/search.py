@@ -3,7 +3,8 @@
     TRIAD_DATASETS=… python benchmarks/search.py [--encoder FOLDER] [--seeds 1 2 3 4 5] [--recall]
 
 Queries are dealt into five folds by md5. The members `search_text` and `search_order` are what a night makes: of the
-four other folds one is validation, which chooses the settings of BM25 and how many trees; then all four are learned of.
+four other folds one is validation, which chooses the settings of BM25 and whether BM25 stands beside the trees; then
+all four are learned of.
 NDCG@10 has a gain of 2^grade - 1, over the queries with a relevant product. Intervals are 95 %, of a bootstrap over
 queries. FOLDER holds a BERT-like encoder (`text.encoder`); without one, no vectors are read.
 """
@@ -37,7 +38,7 @@ from triad.search.words import query_words
 from triad.statistics.orders import ndcg
 from triad.texts import Texts
 
-FOLDS, K, MOST, RESAMPLES, TASK = 5, 10, 200, 2_000, "search"
+FOLDS, K, RESAMPLES, TASK = 5, 10, 2_000, "search"
 DEEP, RELEVANT = 100, 2
 """First products of all, and the least grade, of recall."""
 SERVED = ("the trees' order alone", "the first by it and by words", "the first by it and by words with meaning")
@@ -162,21 +163,21 @@ def main() -> None:
     for number in range(FOLDS):
         night, held = dataset(data, number), np.flatnonzero(fold == number)
         settings = choose(night, TASK)
-        first = Lesson.of(night, TASK, settings, meaning).taught(MOST).stopped(night).beside_words(night)
+        first = Lesson.of(night, TASK, settings, meaning).taught().beside_words(night)
         lesson = Lesson.of(refitted(night), TASK, settings, meaning)
         words[held] = SearchText(TASK, settings).predict(night, held)[TASK]
         table = None
         for place, seed in enumerate(how.seeds):
-            model = lesson.taught(first.trees, seed)
+            model = lesson.taught(seed)
             table = model.columns(night, held) if table is None else table
-            trees[place, held] = model.scores(table, first.trees)
+            trees[place, held] = model.scores(table)
         near[held] = 0 if meaning is None or table is None else table[:, 0]
         wanted = np.flatnonzero(data.fold == number)
-        model = replace(lesson.taught(first.trees, how.seeds[0]), beside=True)
+        model = replace(lesson.taught(how.seeds[0]), beside=True)
         for name, values in _whole(data, night, model, wanted).items():
             served[name][wanted] = values
         as_served[wanted] = served[SERVED[int(first.beside)]][wanted]
-        print(f"fold {number}: {settings}, {first.trees} trees, {SERVED[int(first.beside)]}", flush=True)
+        print(f"fold {number}: {settings}, {SERVED[int(first.beside)]}", flush=True)
     base = worth(data, words, every)
     shown("random order", worth(data, np.zeros(len(every)), every))
     shown("search_text (BM25 by field)", base)

@@ -14,6 +14,7 @@ from make_dataset import make_dataset
 from make_searches import KINDS, SAID, TASK, with_searches
 
 from triad.arrays import Floats
+from triad.artifacts import read_json, write_json
 from triad.config.evaluate import EvaluateParams
 from triad.config.fuse import FuseParams
 from triad.config.text import TextParams
@@ -28,7 +29,7 @@ from triad.kinds.graded import ORDER
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.registry import make_member
-from triad.members.search_order import SearchOrder
+from triad.members.search_order import Lesson, SearchOrder
 from triad.search import index
 from triad.search.associations import FEWEST, Associations
 from triad.search.lexical import FIELDS, Settings, words_of
@@ -219,6 +220,18 @@ def test_an_answer_holds_what_words_find_in_the_learned_order(monkeypatch: pytes
     assert 0 not in search(model, DATA, [HELD.title[0]], 2)[0].items
 
 
+def test_few_and_many_trees_count_and_a_model_that_chose_one_number_keeps_it(tmp_path: Path) -> None:
+    made: Any = make_member("search_order", BENCH)
+    rows = np.arange(40)
+    columns = made.columns(DATA, rows)
+    staged = [[each.predict(columns, num_iteration=trees) for each in made.boosters] for trees in made.trees]
+    assert made.predict(DATA, rows)["search"] == pytest.approx(np.mean(staged, axis=(0, 1)))
+    made.save(tmp_path)
+    told = read_json(tmp_path / "search.json")
+    write_json(tmp_path / "search.json", told | {"trees": 50})
+    assert SearchOrder.load(tmp_path).scores(columns) == pytest.approx(np.mean(staged[1], axis=0))
+
+
 @pytest.mark.parametrize("knows", [True, False])
 def test_words_have_a_say_where_validation_queries_gain(monkeypatch: pytest.MonkeyPatch, knows: bool) -> None:
     """Trees that know what is wanted need no words beside them; trees that put it last do."""
@@ -309,10 +322,10 @@ def test_an_encoder_finds_and_orders_what_no_word_meets() -> None:
     named = dict(zip(MEANT, table.T, strict=True))
     assert named["meant"][[0, 2]].min() > 0.9 and named["meant"][1] < 0.2
     assert named["meant_lack"][0] == 0 and named["meant_place"].tolist() == [0, np.float32(np.log1p(10)), 0]
-    with_it = SearchOrder.fit(DATA, "search", Settings(), meaning)
+    with_it = Lesson.of(DATA, "search", Settings(), meaning).taught()
     rows = DATA.rows("test", "searches")
     grades, query = DATA.labels("search")[rows], np.asarray(HELD.query)[rows]
-    without = SearchOrder.fit(DATA, "search", Settings())
+    without = Lesson.of(DATA, "search", Settings(), None).taught()
     worth = [ORDER.worth(each.predict(DATA, rows)["search"], grades, query)[1].mean() for each in (with_it, without)]
     assert worth[0] > worth[1] - 0.01
 

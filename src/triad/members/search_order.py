@@ -1,7 +1,8 @@
 """The member `search_order`: trees that put the products of a query in order, by words and by what the products are.
 
-LightGBM's LambdaMART (Burges 2010; Ke et al. 2017) learns of train queries; how many trees, of validation queries.
+LightGBM's trees (Ke et al. 2017) learn of train queries by XE-NDCG's loss (Bruch 2021, arXiv:1911.09798).
 A shop judges a few hundred queries, so what one seed learns is half luck: several are grown, and their mean counts.
+How many trees are best is as much luck of the few queries that would choose: the mean of few and many counts.
 Where an encoder of texts is chosen, the trees start from what its vectors say, and learn what else counts.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from triad.examples.dataset import Dataset
 from triad.examples.searches import asked
 from triad.features.corpus import corpus
 from triad.features.sql import DAY
-from triad.kinds.graded import ORDER
+from triad.forest import Forest, Tree, forest
 from triad.members.bench import Bench
 from triad.members.labelled import labelled
 from triad.members.popularity import item_shares
@@ -37,8 +38,7 @@ from triad.search.retrieval import CANDIDATES, DEEP, RELEVANT, Found, chosen, re
 MEMBERS = Recipe("search_order", "SearchOrder", ("RowScorer", "Searcher"), reads=("tasks", "text"), answers="searches")
 ITEM = ("price", "popularity", "age_days")
 SETTINGS: Mapping[str, Any] = {
-    "objective": "lambdarank",
-    "lambdarank_truncation_level": 20,
+    "objective": "rank_xendcg",
     "learning_rate": 0.05,
     "num_leaves": 7,
     "min_data_in_leaf": 50,
@@ -51,8 +51,8 @@ SETTINGS: Mapping[str, Any] = {
     "seed": 1,
 }
 TREES = (25, 50, 100, 200)
-"""How many are tried."""
-SEEDS = 3
+"""Of a forest; the mean of what its first so many say counts."""
+SEEDS = 8
 """Forests whose scores are averaged."""
 FOLDS = 5
 JUDGED = 300
@@ -69,7 +69,7 @@ class SearchOrder:
     settings: Settings
     learned: Associations
     boosters: tuple[Any, ...]
-    trees: int
+    trees: tuple[int, ...] = TREES
     meaning: Meaning | None = None
     beside: bool = False  # whether BM25 has a say in which products of the whole catalogue are shown
 
@@ -82,27 +82,8 @@ class SearchOrder:
         """Raises TriadError: no task asks how well products answer a query, or no query has two judged products."""
         task = searched(bench, name)
         meaning = Meaning.chosen(bench.params.text, partial(corpus, bench.data))
-        return cls.fit(bench.data, task, choose(bench.data, task), meaning)
-
-    @classmethod
-    def fit(
-        cls, data: Dataset, task: str, settings: Settings, meaning: Meaning | None = None, trees: int | None = None
-    ) -> SearchOrder:
-        """Learned of train queries.
-
-        Args:
-            trees: how many; None chooses on validation.
-        """
-        lesson = Lesson.of(data, task, settings, meaning)
-        made = lesson.taught(max(TREES) if trees is None else trees)
-        return made if trees is not None else made.stopped(data).beside_words(data)
-
-    def stopped(self, data: Dataset) -> SearchOrder:
-        """With as many trees as put validation queries in the best order."""
-        rows, grades = labelled(data, self.task, "validation")
-        query, columns = np.asarray(data.units[UNIT].query)[rows], self.columns(data, rows)
-        worth = [ORDER.worth(self.scores(columns, trees), grades, query)[1].mean() for trees in TREES]
-        return replace(self, trees=TREES[int(np.argmax(worth))])
+        made = Lesson.of(bench.data, task, choose(bench.data, task), meaning).taught()
+        return made.beside_words(bench.data)
 
     def beside_words(self, data: Dataset) -> SearchOrder:
         """With BM25 beside the trees where the first of the catalogue then hold more of what validation queries want.
@@ -126,15 +107,15 @@ class SearchOrder:
         return tried if gain > 0 else self
 
     def refit(self, bench: Bench, name: str) -> SearchOrder:
-        """As many trees, of the same settings, on all days."""
-        made = SearchOrder.fit(bench.data, self.task, self.settings, self.meaning, self.trees)
+        """With the same settings, on all days."""
+        made = Lesson.of(bench.data, self.task, self.settings, self.meaning).taught()
         return replace(made, beside=self.beside)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """What the trees say of each pair; higher stands further up."""
         if not len(rows):
             return {self.task: np.zeros(0)}
-        return {self.task: self.scores(self.columns(data, rows), self.trees)}
+        return {self.task: self.scores(self.columns(data, rows))}
 
     def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
         """What matches by words, by letters, by what judgements say, or by meaning."""
@@ -149,11 +130,20 @@ class SearchOrder:
         mean = {name: sum(shares[name] for shares in each) / len(each) for name in each[0]}
         return dict(sorted(mean.items(), key=lambda pair: -pair[1]))
 
-    def scores(self, columns: Floats, trees: int) -> Floats:
-        """(n,) of so many trees, for rows of `columns`."""
-        start = _start(columns, self.meaning)
-        scores = np.mean([booster.predict(columns, num_iteration=trees) for booster in self.boosters], axis=0)
-        return scores if start is None else scores + start
+    def scores(self, columns: Floats) -> Floats:
+        """(n,) for rows of `columns`."""
+        start, said = _start(columns, self.meaning), self._forest.scores(columns)
+        return said if start is None else said + start
+
+    @cached_property
+    def _forest(self) -> Forest:
+        """All trees, each with the share of what is averaged that it is a part of."""
+        trees = list[Tree]()
+        for booster in self.boosters:
+            for place, tree in enumerate(forest(booster.model_to_string())):
+                share = np.mean(place < np.array(self.trees)) / len(self.boosters)
+                trees.append(replace(tree, value=tree.value * share))
+        return Forest(trees)
 
     def columns(self, data: Dataset, rows: Ints) -> Floats:
         """(n, columns) what the trees read of rows."""
@@ -182,7 +172,8 @@ class SearchOrder:
         files = sorted(folder.glob("trees_*.txt"))
         boosters = tuple(library.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
         settings, meaning = settings_from(told["settings"]), Meaning.load(folder)
-        return cls(told["task"], settings, learned, boosters, told["trees"], meaning, told.get("beside", False))
+        trees = tuple(np.atleast_1d(told["trees"]).tolist())  # a model may hold one number that was chosen
+        return cls(told["task"], settings, learned, boosters, trees, meaning, told.get("beside", False))
 
 
 @dataclass(frozen=True)
@@ -210,15 +201,15 @@ class Lesson:
         lists = columns, grades.astype(np.int32), np.unique(query, return_counts=True)[1]
         return cls(task, settings, meaning, learned, lists)
 
-    def taught(self, trees: int, seed: int = 1) -> SearchOrder:
-        """A model of so many trees."""
+    def taught(self, seed: int = 1) -> SearchOrder:
+        """A model, whose forests no other `seed` grows."""
         library = lightgbm("fuse.members", "a list without search_order")
         names, start = _names(self.meaning), _start(self.lists[0], self.meaning)
         boosters = tuple(
-            grow_order(library, {**SETTINGS, "seed": each, "num_iterations": trees}, self.lists, names, start)
+            grow_order(library, {**SETTINGS, "seed": each, "num_iterations": max(TREES)}, self.lists, names, start)
             for each in range(SEEDS * (seed - 1) + 1, SEEDS * seed + 1)
         )
-        return SearchOrder(self.task, self.settings, self.learned, boosters, trees, self.meaning)
+        return SearchOrder(self.task, self.settings, self.learned, boosters, meaning=self.meaning)
 
 
 COLUMNS = (*TEXT, *ITEM, *LEARNED)
