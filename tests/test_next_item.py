@@ -64,7 +64,7 @@ def test_the_order_is_the_re_rankers_and_the_last_items_choose_nothing(ran, caps
     chosen, printed = ran(0, capsys)
     other, moved = ran(30, capsys)
     assert chosen["reranked"].reranker is not None and chosen["convex"].reranker is None
-    assert chosen["reranked"].reranker.text == other["reranked"].reranker.text
+    assert chosen["reranked"].reranker.texts == other["reranked"].reranker.texts
     assert chosen["convex"].weights == other["convex"].weights
     assert figure(printed, "reranked") != figure(printed, "convex")
     assert figure(printed, "reranked") > 1.3 * figure(moved, "reranked")  # the ring was followed, and is no longer

@@ -71,9 +71,9 @@ def test_trees_learn_of_each_window_by_its_own_members_and_are_as_many_as_before
     stale = [asked(fused, planted, 4000, 1), asked(fused, known, 4000, 1)]
     mixed = [stale[0], asked(fresh, known, 4000, 1)]
     learned = [relearned(fused, windows, PARAMS).reranker for windows in (stale, mixed, mixed)]
-    assert all(each is not None and each.text.count("\nTree=") == 100 for each in learned)
-    texts = [each.text for each in learned if each is not None]
-    assert texts[0] != fused.reranker.text and texts[0] != texts[1] and texts[1] == texts[2]
+    assert all(each is not None and each.texts[0].count("\nTree=") == 100 for each in learned)
+    texts = [each.texts for each in learned if each is not None]
+    assert texts[0] != fused.reranker.texts and texts[0] != texts[1] and texts[1] == texts[2]
     assert len(asked(fused, known, 7, 1).rows) == 7
     nothing = replace(stale[0], rows=stale[0].rows[:0])
     assert relearned(fused, [nothing], PARAMS) is fused

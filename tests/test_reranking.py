@@ -256,6 +256,25 @@ def test_what_brought_an_item_among_the_first_sums_to_its_score(planted, members
     }
 
 
+def test_of_several_forests_the_mean_counts(planted, members, tmp_path) -> None:
+    tasks = {"next": TASKS["next"]}
+    one, three = (
+        fit_fusion(planted, members, tasks, PARAMS.model_copy(update={"fits": fits})).reranker for fits in (1, 3)
+    )
+    assert len(set(three.texts)) == 3 and len(one.texts) == 1
+    assert sum(three.shares.values()) == pytest.approx(1) and three.shares != one.shares
+    columns = np.random.default_rng(5).normal(size=(2000, len(three.columns))).astype(np.float32)
+    alone = [replace(three, texts=(text,)) for text in three.texts]
+    mean = np.mean([each.scores(columns) for each in alone], axis=0)
+    assert three.scores(columns) == pytest.approx(mean) and three.scores(columns[:9]) == pytest.approx(mean[:9])
+    half, whole = three.scores_by(columns, (50, 100))
+    assert whole == pytest.approx(mean)
+    assert half == pytest.approx(np.mean([each.scores_by(columns, (50,))[0] for each in alone], axis=0))
+    assert three.contributions(columns[:9]).sum(axis=1) == pytest.approx(mean[:9])
+    three.save(tmp_path)
+    np.testing.assert_array_equal(type(three).load(tmp_path).scores(columns), three.scores(columns))
+
+
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:
     fused = fit_fusion(planted, members, {"next": TASKS["next"]}, replace_candidates(5))
     queries = lists_of(planted, planted.rows("test", "lists")[:40])

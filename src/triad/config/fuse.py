@@ -32,6 +32,13 @@ class FuseParams(Section):
     trees: tuple[PositiveInt, ...] = Field(
         default=(100, 200), min_length=1, description="reranked: how many trees are tried, in rising order"
     )
+    fits: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="reranked: how often the trees of lists are grown, each time by another seed; the mean counts. "
+        "Worth its time where lists are few",
+    )
     pairs: int = Field(
         default=60_000,
         ge=1,

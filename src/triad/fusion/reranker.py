@@ -2,12 +2,13 @@
 
 Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072): on a shop's lists it did as well as LambdaMART's, in
 less time. On lists of given candidates LambdaMART's (Burges 2010, MSR-TR-2010-82) did better, with larger trees.
+Trees of a few thousand lists are part luck: where `fuse.fits` asks for several forests, their mean counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
-from triad.forest import Forest, forest
+from triad.forest import Forest, Tree, forest
 from triad.fusion.candidates import Candidates, Queries, propose
 from triad.fusion.signals import Reading, names, signals
 from triad.members.chances import Chances
@@ -59,7 +60,7 @@ def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], ea
 class Reranker:
     """Boosted trees that order candidates."""
 
-    text: str  # the trees, as LightGBM writes them
+    texts: tuple[str, ...]  # forests, as LightGBM writes them; their mean counts
     members: tuple[str, ...]  # whose scores it reads, in order
     each: int  # candidates of each
     shares: dict[str, float] = field(default_factory=dict)
@@ -84,15 +85,22 @@ class Reranker:
         """
         library = lightgbm("fuse.combine", "convex")
         booster = grow_order(library, {**SETTINGS, **LOSSES[loss], **settings}, lists, names(members))
-        return cls(booster.model_to_string(), members, each, split_shares(booster))
+        return cls((booster.model_to_string(),), members, each, split_shares(booster))
+
+    @classmethod
+    def mean(cls, parts: Sequence[Reranker]) -> Reranker:
+        """The mean of `parts`, which read the same."""
+        texts = tuple(text for part in parts for text in part.texts)
+        shares = {name: sum(part.shares[name] for part in parts) / len(parts) for name in parts[0].shares}
+        return replace(parts[0], texts=texts, shares=dict(sorted(shares.items(), key=lambda pair: -pair[1])))
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
         return self._forest.scores(columns)
 
     def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
-        """(choices, p) by the first so many of its trees, for each of `trees`, which rise."""
-        return self._forest.scores_by(columns, trees)
+        """(choices, p) by the first so many trees of each forest, for each of `trees`, which rise."""
+        return np.sum([Forest(each).scores_by(columns, trees) for each in self._forests], axis=0)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -101,15 +109,22 @@ class Reranker:
 
     def contributions(self, columns: Floats) -> Floats:
         """(p, columns + 1) each column's Shapley value, the last the trees' base; a row's sum is its score."""
-        return np.asarray(self._booster.predict(columns, pred_contrib=True, num_threads=1)).reshape(len(columns), -1)
+        each = [one.predict(columns, pred_contrib=True, num_threads=1) for one in self._boosters]
+        return np.mean(each, axis=0).reshape(len(columns), -1)
 
     @cached_property
-    def _booster(self) -> Any:
-        return lightgbm("fuse.combine", "convex").Booster(model_str=self.text)
+    def _boosters(self) -> list[Any]:
+        return [lightgbm("fuse.combine", "convex").Booster(model_str=text) for text in self.texts]
+
+    @cached_property
+    def _forests(self) -> list[list[Tree]]:
+        """Each with its share of the mean."""
+        share = len(self.texts)
+        return [[replace(tree, value=tree.value / share) for tree in forest(text)] for text in self.texts]
 
     @cached_property
     def _forest(self) -> Forest:
-        return Forest(forest(self.text))
+        return Forest([tree for trees in self._forests for tree in trees])
 
     def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
         """The candidates, and the probability of each among them (p,), in the learned order.
@@ -144,14 +159,16 @@ class Reranker:
     def save(self, folder: Path) -> None:
         """The trees as LightGBM's text, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "trees.txt").write_text(self.text, encoding="utf-8")
+        for nth, text in enumerate(self.texts):
+            (folder / ("trees.txt" if nth == 0 else f"trees_{nth:03}.txt")).write_text(text, encoding="utf-8")
         write_json(folder / "reranker.json", {"members": list(self.members), "each": self.each})
 
     @classmethod
     def load(cls, folder: Path) -> Reranker:
         """What `save` wrote."""
         told = read_json(folder / "reranker.json")
-        return cls((folder / "trees.txt").read_text(encoding="utf-8"), tuple(told["members"]), told["each"])
+        texts = tuple(file.read_text(encoding="utf-8") for file in sorted(folder.glob("trees*.txt")))
+        return cls(texts, tuple(told["members"]), told["each"])
 
 
 def _less_highest(candidates: Candidates, scores: Floats) -> Floats:

@@ -45,6 +45,7 @@ class Lesson:
     trees: tuple[int, ...]  # how many are tried
     pairs: int  # candidates not taken that trees learn of, drawn where there are more
     loss: str = "xe_ndcg"
+    fits: int = 1  # forests whose mean counts
 
     @classmethod
     def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
@@ -68,18 +69,23 @@ class Lesson:
         user = np.concatenate([lists.user for lists in windows])
         joined = Candidates(query, item, before)
         learned_of = joined, columns, taken, user, targets, len(windows[0].rows)
-        return cls(members, params.candidates, *learned_of, params.seed, params.trees, params.pairs, params.loss)
+        dials = params.seed, params.trees, params.pairs, params.loss, params.fits
+        return cls(members, params.candidates, *learned_of, *dials)
 
     def fit(self, queries: Bools, trees: int) -> Reranker:
-        """Learned of `queries` (q,)."""
+        """Learned of `queries` (q,), by as many forests as `fits` says, each of other pairs not taken."""
+        seeds = range(self.seed * self.fits, (self.seed + 1) * self.fits)
+        return Reranker.mean([self._grown(queries, trees, seed) for seed in seeds])
+
+    def _grown(self, queries: Bools, trees: int, seed: int) -> Reranker:
         hit = np.zeros(len(self.user), bool)
         hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
         rows = (queries & hit)[self.candidates.query]
         share = self.pairs / max((rows & ~self.taken).sum(), 1)
-        rows &= self.taken | (np.random.default_rng(self.seed).random(len(rows)) < share)
+        rows &= self.taken | (np.random.default_rng(seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
         lists = self.columns[rows], self.taken[rows].astype(np.int32), sizes[sizes > 0]
-        return Reranker.fit(lists, self.members, self.each, self.loss, seed=self.seed, num_iterations=trees)
+        return Reranker.fit(lists, self.members, self.each, self.loss, seed=seed, num_iterations=trees)
 
     def judge(self, folds: Mapping[int, int], k: int) -> Judgement | None:
         """None where some fold's trees have nothing to learn from.
