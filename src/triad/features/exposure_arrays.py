@@ -44,7 +44,7 @@ def make(source: Source) -> Made:
     It drops the temporary tables of the log when it has read them, so the other units are made before it.
     """
     session, state = source.session, source.state
-    params, meta, funnel = state.params, state.meta, _measured(source)
+    params, funnel = state.params, _measured(source)
     if source.candidates is not None:  # what places on the page bring was measured on the log's own exposures
         exposures.replace(session, source.candidates, 0 if funnel.shown else params.sampled_negatives)
 
@@ -55,21 +55,27 @@ def make(source: Source) -> Made:
     with Kept(parts, folder, in_memory=source.log.is_here) as kept:
         missing = [part for part in parts if not kept.has(part)]
         source.log.each(lambda part: kept.put(part, _gather(source, known, part)), missing)
-        whole = {name: kept.column(name) for name in COLUMNS}
-        whole["is_cold_item"] = is_cold[whole["item"]]
-        known_until = max(meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
-        numbers = params.attribution_hours, known_until, source.grid
-        about = whole["user"], whole["item"], whole["time"], whole["split"]
-        for_labels = LabelRows(session, *about, source.users.fold, meta.windows, *numbers, source.log)
-        label = values_of("exposures", for_labels, len(whole["user"]), state)
+        split, label = _labels(source, kept)
         source.log.forget()
         if not known.strengths:
-            known = replace(known, strengths=_strengths(source, known, kept, whole["split"]))
+            known = replace(known, strengths=_strengths(source, known, kept, split))
         names, context = _context(source, known, kept)
+        scales = _scales(source, split, context) if not source.learned("exposures") else {}
+        # read last: what no step above asks for would only stand beside it
+        whole = {name: kept.column(name) for name in COLUMNS}
+    whole["is_cold_item"] = is_cold[whole["item"]]
     arrays = Exposures(**whole, context=context, labels=label)
-    fitting = not source.learned("exposures")
-    scales = _scales(source, arrays) if fitting else {}
     return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
+
+
+def _labels(source: Source, kept: Kept) -> tuple[Ints, Floats]:
+    """(n,) split and (n, n_tasks) labels of all exposures."""
+    session, state = source.session, source.state
+    user, item, time, split = (kept.column(name) for name in ("user", "item", "time", "split"))
+    known_until = max(state.meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
+    numbers = state.params.attribution_hours, known_until, source.grid
+    rows = LabelRows(session, user, item, time, split, source.users.fold, state.meta.windows, *numbers, source.log)
+    return split, values_of("exposures", rows, len(user), state)
 
 
 def _gather(source: Source, known: Known, part: Part) -> Parted:
@@ -175,12 +181,12 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
     return names, matrix.array()
 
 
-def _scales(source: Source, exposures: Exposures) -> dict[str, Any]:
+def _scales(source: Source, split: Ints, context: Floats) -> dict[str, Any]:
     """Each context column's mean and deviation over train rows, NaN left out."""
-    rows, width = np.flatnonzero(exposures.split == SPLITS.index("train")), exposures.context.shape[1]
+    rows, width = np.flatnonzero(split == SPLITS.index("train")), context.shape[1]
 
     def added(start: int) -> tuple[Floats, Floats, Floats]:
-        values = rows_of(exposures.context, rows[start : start + BLOCK]).astype(np.float64)
+        values = rows_of(context, rows[start : start + BLOCK]).astype(np.float64)
         known = np.isfinite(values)
         values[~known] = 0
         total = values.sum(0)

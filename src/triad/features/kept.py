@@ -96,11 +96,14 @@ class Kept:
             return self._only.columns[name]
         if self._file(self.parts[0], f".{name}").is_file():
             return joined(Texts.load(self._file(part, f".{name}")) for part in self.parts)
-        pieces = []
+        whole = np.empty(0)
         for part in self.parts:
             with np.load(self._file(part), allow_pickle=False) as read:
-                pieces.append(read[f"columns/{name}"])
-        return np.concatenate(pieces)
+                piece = read[f"columns/{name}"]
+            if part is self.parts[0]:  # all pieces at once would stand beside the whole
+                whole = np.empty(self.parts[-1].rows[1], piece.dtype)
+            whole[part.slice] = piece
+        return whole
 
     def is_done(self, part: Part) -> bool:
         """Whether `done` was said of the part."""

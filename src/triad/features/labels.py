@@ -56,7 +56,7 @@ class LabelRows:
         kinds = tuple(EVENT_KINDS.index(event) for event in events)
         label = np.zeros(len(self.time), np.float32)
         label[self.log.reached(kinds, self.hours * HOUR)] = 1
-        label[(self.time + self.hours * HOUR > self.known_until) & (label == 0)] = np.nan
+        label[(self.time > self.known_until - self.hours * HOUR) & (label == 0)] = np.nan
         return label
 
     def following(self, of: Entity, event: str, amount: str, days: int) -> Floats:
