@@ -19,7 +19,7 @@ export UV_LINK_MODE ?= copy
 # DVC's site cache of this checkout; its default is below /var/tmp, where every user of the machine may write
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 
-.PHONY: run stages profile demo test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers sasrec lock audit clean
+.PHONY: run stages profile demo test proofs lint airflow airflow-test week-test topology-test kill-trials online-retail ablations peers peers-speed sasrec lock audit clean
 
 run: $(VENV)/.runtime
 	@test -e .git || { echo "This folder has no history, which DVC and the nights need: get Triad by git clone" >&2; false; }
@@ -97,10 +97,24 @@ peers: $(VENV)/.runtime runs/peers/venv/.installed
 sasrec: runs/peers/venv/.installed
 	@runs/peers/venv/bin/python benchmarks/peers/sasrec.py --trials $(TRIALS)
 
+# How fast Triad and other people's models learn the default shop, by turns.
+peers-speed: $(VENV)/.runtime runs/peers/venv/.installed runs/peers/recbole/.installed
+	@dvc repro features
+	@python benchmarks/peers/speed.py
+
 runs/peers/venv/.installed: benchmarks/peers/requirements.txt
+	$(call install_peers)
+
+runs/peers/recbole/.installed: benchmarks/peers/recbole.txt
+	$(call install_peers)
+
+# torch first and without hashes: which wheel of it is at hand differs from machine to machine
+define install_peers
 	@test -x $(@D)/bin/python || $(call python) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet -r $<
+	@$(@D)/bin/python -m pip install --quiet torch==2.13.0
+	@$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
+endef
 
 $(VENV)/.runtime: requirements/tools.lock requirements/runtime.lock
 	$(call install,runtime)

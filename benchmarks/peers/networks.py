@@ -5,7 +5,7 @@ The library's own trainer stops by one task's AUC; here it is the mean over task
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,8 @@ def dials(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def build(kind: str, problem: Problem, chosen: dict[str, Any]) -> Any:
-    """The model. ESMM reads embeddings alone: to it numbers come in bins."""
+def build(kind: str, problem: Problem, chosen: dict[str, Any], sequences: Sequence[Any] = ()) -> Any:
+    """The model. ESMM reads embeddings alone: to it numbers come in bins. The others may read `sequences`, too."""
     size, width = chosen["embed_dim"], chosen["width"]
     sparse = [SparseFeature(n, vocab_size=s, embed_dim=size) for n, s in zip(problem.names, problem.sizes, strict=True)]
     dense = [f"dense_{place}" for place in range(problem.splits["train"].dense.shape[1])]
@@ -45,7 +45,7 @@ def build(kind: str, problem: Problem, chosen: dict[str, Any]) -> Any:
         rest = [each for each in sparse if each not in users]
         rest += [SparseFeature(name, vocab_size=BINS + 1, embed_dim=size) for name in dense]
         return ESMM(users, rest, {"dims": [width, width // 2]}, {"dims": [width, width // 2]})
-    features = [DenseFeature(name) for name in dense] + sparse
+    features = [DenseFeature(name) for name in dense] + sparse + [*sequences]
     body, count = {"dims": [width], "activation": "relu", "dropout": chosen["dropout"]}, len(problem.tasks)
     towers = [{"dims": [width // 2], "activation": "relu", "dropout": chosen["dropout"]} for _ in problem.tasks]
     if kind == "aitm":

@@ -23,6 +23,7 @@ class Rows:
     bins: np.ndarray
     sparse: np.ndarray
     labels: np.ndarray  # (n, tasks); of test none
+    history: np.ndarray | None = None  # (n, steps, 2) items and kinds before it, 0 where there were fewer
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ class Problem:
     sizes: list[int]  # of their vocabularies
     splits: dict[str, Rows]
 
+    def aucs(self, said: Scores) -> dict[str, float]:
+        """AUC on validation of each task that is answered."""
+        labels = dict(zip(self.tasks, self.splits["validation"].labels.T, strict=True))
+        return {task: float(roc_auc_score(labels[task], scores)) for task, scores in said.items()}
+
     def auc(self, said: Scores) -> float:
         """Mean AUC over tasks on validation."""
-        labels = self.splits["validation"].labels
-        return float(np.mean([roc_auc_score(labels[:, place], said[task]) for place, task in enumerate(self.tasks)]))
+        return float(np.mean([*self.aucs(said).values()]))
 
 
 def read(path: Path) -> Problem:
@@ -61,6 +66,7 @@ def read(path: Path) -> Problem:
             bins=np.stack(binned, axis=1).astype(np.int64),
             sparse=sparse[at].astype(np.int64),
             labels=found["labels"][at] if name != "test" else np.zeros((0, 0), np.float32),
+            history=found["history"][at] if "history" in found else None,
         )
     texts = {name: [str(each) for each in found[name]] for name in ("tasks", "given", "sparse_names")}
     sizes = [int(size) + 1 for size in sparse.max(axis=0)]
