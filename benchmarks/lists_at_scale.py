@@ -132,7 +132,7 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
     members, kind = members_of(data), KINDS["ranking"]
     rows = data.rows("fusion", "lists")
     lesson = Lesson.of([Lists(data, members, rows, kind)], FuseParams(candidates=candidates))
-    reranker = lesson.fit(np.ones(len(rows), bool), TREES)
+    reranker = lesson.fit(np.ones(len(rows), bool), TREES, 0.0)
     pairs = len(lesson.columns) / len(rows)
     weights = dict.fromkeys(members, 0.0) | {"pretrain": 1.0}
     ranker = Ranker(

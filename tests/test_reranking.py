@@ -16,6 +16,7 @@ from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.fusion.leaning import PRIOR, Groups
+from triad.fusion.listwise import Listwise
 from triad.fusion.reranker import table
 from triad.fusion.signals import Reading, intervals, names, signals
 from triad.fusion.steps import Steps
@@ -24,7 +25,7 @@ from triad.members.item_similarity import Similarity
 from triad.members.popularity import Popularity
 from triad.ranking import ndcg
 
-PARAMS = FuseParams(bootstrap=50, candidates=20, trees=(100,))
+PARAMS = FuseParams(bootstrap=50, candidates=20, trees=(100,), network=(0.0,))
 
 
 @pytest.fixture(scope="module")
@@ -267,12 +268,53 @@ def test_of_several_forests_the_mean_counts(planted, members, tmp_path) -> None:
     alone = [replace(three, texts=(text,)) for text in three.texts]
     mean = np.mean([each.scores(columns) for each in alone], axis=0)
     assert three.scores(columns) == pytest.approx(mean) and three.scores(columns[:9]) == pytest.approx(mean[:9])
-    half, whole = three.scores_by(columns, (50, 100))
+    half, whole = three.scores_by(columns, [(50, 0.0), (100, 0.0)])
     assert whole == pytest.approx(mean)
-    assert half == pytest.approx(np.mean([each.scores_by(columns, (50,))[0] for each in alone], axis=0))
+    assert half == pytest.approx(np.mean([each.scores_by(columns, [(50, 0.0)])[0] for each in alone], axis=0))
     assert three.contributions(columns[:9]).sum(axis=1) == pytest.approx(mean[:9])
     three.save(tmp_path)
     np.testing.assert_array_equal(type(three).load(tmp_path).scores(columns), three.scores(columns))
+
+
+def test_a_network_beside_the_trees_serves_is_kept_and_says_what_it_rests_on(planted, members, tmp_path) -> None:
+    params = PARAMS.model_copy(update={"network": (0.25,)})
+    fused = fit_fusion(planted, members, {"next": TASKS["next"]}, params)
+    record, both = fused.record["next"]["reranked"], fused.reranker
+    assert record["serves"] and record["network"] == both.weight == 0.25
+    columns = np.random.default_rng(5).normal(size=(3000, len(both.columns))).astype(np.float32)
+    columns[::7, 3] = np.nan
+    trees, network = replace(both, network=None).scores(columns), both.network.scores(columns)
+    assert both.scores(columns) == pytest.approx(0.75 * trees + 0.25 * network)
+    few, none = both.scores_by(columns, [(50, 0.25), (100, 0.0)])
+    assert none == pytest.approx(trees) and np.corrcoef(few, network)[0, 1] > 0.5
+    assert both.contributions(columns[:99]).sum(axis=1) == pytest.approx(both.scores(columns[:99]), abs=1e-4)
+    both.save(tmp_path)
+    np.testing.assert_array_equal(type(both).load(tmp_path).scores(columns), both.scores(columns))
+
+
+def lesson_of(seed: int, lists: int = 400, each: int = 20):
+    """Of each list the candidate is taken whose first two columns sum highest; the third is unknown."""
+    columns = np.random.default_rng(seed).normal(size=(lists * each, 4)).astype(np.float32)
+    columns[::3, 3], columns[:, 2] = np.nan, np.nan
+    high = (columns[:, 0] + columns[:, 1]).reshape(lists, each)
+    taken = (high == high.max(axis=1, keepdims=True)).ravel()
+    return columns, taken, np.arange(lists + 1) * each, np.arange(lists)
+
+
+def test_a_network_learns_an_order_of_two_columns_together_the_same_each_time() -> None:
+    columns, taken, start, lists = lesson_of(1)
+    learned, again = (Listwise.fit(columns, taken, start, lists, 3) for _ in range(2))
+    later, hit, *_ = lesson_of(2)
+    scores = learned.scores(later)
+    np.testing.assert_array_equal(again.scores(later), scores)
+    assert hit.reshape(-1, 20)[np.arange(400), scores.reshape(-1, 20).argmax(axis=1)].mean() > 0.5  # by chance 0.05
+    shares = np.abs(learned.contributions(later)[:, :-1]).mean(axis=0)
+    assert shares[2] == 0 and shares[:2].min() > 2 * shares[3]
+    other = Listwise.fit(columns, taken, start, lists[:200], 3)  # what it is not told to learn of plays no part
+    spoilt = np.where(np.arange(len(columns)) < start[200], taken, ~taken)
+    np.testing.assert_array_equal(
+        Listwise.fit(columns, spoilt, start, lists[:200], 3).scores(later), other.scores(later)
+    )
 
 
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:

@@ -39,6 +39,12 @@ class FuseParams(Section):
         description="reranked: how often the trees of lists are grown, each time by another seed; the mean counts. "
         "Worth its time where lists are few",
     )
+    network: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        default=(0.0, 0.2),
+        min_length=1,
+        description="reranked: weights that are tried of a network which orders lists beside the trees, by the columns "
+        "that they read; 0: trees alone",
+    )
     pairs: int = Field(
         default=60_000,
         ge=1,
@@ -73,6 +79,8 @@ class FuseParams(Section):
             raise ValueError(f"members {list(self.members)}: name at least one, and each once")
         if list(self.trees) != sorted(set(self.trees)):
             raise ValueError(f"trees {list(self.trees)} must rise")
+        if list(self.network) != sorted(set(self.network)):
+            raise ValueError(f"network {list(self.network)} must rise")
         if list(self.corrections) != sorted(set(self.corrections)):
             raise ValueError(f"corrections {list(self.corrections)} must rise")
         if self.segments and self.combine == "stacked":

@@ -141,12 +141,13 @@ def _reranked(
     record: dict[str, Any] = {
         "serves": bool(serves),
         "trees": judgement.trees,
+        "network": judgement.network,
         "worth": float(judgement.values.mean()),
         "gain": {"value": float(gain.mean()), "low": low, "high": high},
     }
     if not serves:
         return None, {"reranked": record}
-    reranker = lesson.fit(np.ones(len(lesson.user), bool), judgement.trees)
+    reranker = lesson.fit(np.ones(len(lesson.user), bool), judgement.trees, judgement.network)
     evidence = {"reranked": record | {"shares": reranker.shares}}
     return reranker, evidence | {"gain": record["gain"], "fallback": False}
 

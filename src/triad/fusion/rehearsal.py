@@ -61,11 +61,12 @@ def asked(fused: Fused, data: Dataset, most: int, seed: int) -> Lists:
 
 
 def relearned(fused: Fused, windows: Sequence[Lists], params: FuseParams) -> Fused:
-    """`fused` with as many trees as were chosen, grown on the lists of `windows`; as it is where nothing was taken."""
+    """`fused` with the order that was chosen, learned of the lists of `windows`; as it is where nothing was taken."""
     assert fused.ranking is not None
     answered = [each for each in windows if len(each.rows)]
     lesson = Lesson.of(answered, params) if answered else None
     if lesson is None or not lesson.taken.any():
         return fused
-    trees = fused.record[fused.ranking]["reranked"]["trees"]
-    return replace(fused, reranker=lesson.fit(np.ones(len(lesson.user), bool), trees))
+    chosen = fused.record[fused.ranking]["reranked"]
+    learned = lesson.fit(np.ones(len(lesson.user), bool), chosen["trees"], chosen.get("network", 0.0))
+    return replace(fused, reranker=learned)

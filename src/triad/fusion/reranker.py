@@ -1,4 +1,5 @@
-"""The order of a list's first items, learned: boosted trees that raise NDCG, of the library LightGBM.
+"""The order of a list's first items, learned: boosted trees that raise NDCG, of the library LightGBM, and beside them a
+network (`listwise`) where that is better.
 
 Their loss is XE-NDCG (Bruch 2021, doi:10.1145/3442381.3450072): on a shop's lists it did as well as LambdaMART's, in
 less time. On lists of given candidates LambdaMART's (Burges 2010, MSR-TR-2010-82) did better, with larger trees.
@@ -20,6 +21,7 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.forest import Forest, Tree, forest
 from triad.fusion.candidates import Candidates, Queries, propose
+from triad.fusion.listwise import Listwise
 from triad.fusion.signals import Reading, names, signals
 from triad.members.chances import Chances
 
@@ -48,6 +50,7 @@ LOSSES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """`fuse.loss` → what differs from `SETTINGS`."""
+TOLD, NETWORK = "reranker.json", "network.npz"
 
 
 def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], each: int) -> tuple[Candidates, Floats]:
@@ -58,11 +61,13 @@ def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], ea
 
 @dataclass(frozen=True)
 class Reranker:
-    """Boosted trees that order candidates."""
+    """Boosted trees that order candidates, and a network."""
 
     texts: tuple[str, ...]  # forests, as LightGBM writes them; their mean counts
     members: tuple[str, ...]  # whose scores it reads, in order
     each: int  # candidates of each
+    network: Listwise | None = None
+    weight: float = 0.0  # of what the network says; the trees have the rest
     shares: dict[str, float] = field(default_factory=dict)
     """Column → its share of what the trees' splits gain, largest first; only of one that was just learned."""
 
@@ -85,7 +90,7 @@ class Reranker:
         """
         library = lightgbm("fuse.combine", "convex")
         booster = grow_order(library, {**SETTINGS, **LOSSES[loss], **settings}, lists, names(members))
-        return cls((booster.model_to_string(),), members, each, split_shares(booster))
+        return cls((booster.model_to_string(),), members, each, shares=split_shares(booster))
 
     @classmethod
     def mean(cls, parts: Sequence[Reranker]) -> Reranker:
@@ -96,11 +101,20 @@ class Reranker:
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) higher stands further up."""
-        return self._forest.scores(columns)
+        return self._mixed(self._forest.scores(columns), self._said(columns), self.weight)
 
-    def scores_by(self, columns: Floats, trees: Sequence[int]) -> Floats:
-        """(choices, p) by the first so many trees of each forest, for each of `trees`, which rise."""
-        return np.sum([Forest(each).scores_by(columns, trees) for each in self._forests], axis=0)
+    def scores_by(self, columns: Floats, choices: Sequence[tuple[int, float]]) -> Floats:
+        """(choices, p) by the first so many trees of each forest and the network's weight, for each of `choices`."""
+        trees, said = sorted({trees for trees, _ in choices}), self._said(columns)
+        grown = np.sum([Forest(each).scores_by(columns, trees) for each in self._forests], axis=0)
+        return np.stack([self._mixed(grown[trees.index(most)], said, weight) for most, weight in choices])
+
+    def _said(self, columns: Floats) -> Floats | None:
+        return None if self.network is None else self.network.scores(columns)
+
+    @staticmethod
+    def _mixed(grown: Floats, said: Floats | None, weight: float) -> Floats:
+        return grown if said is None or not weight else (1 - weight) * grown + weight * said
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -108,9 +122,14 @@ class Reranker:
         return names(self.members)
 
     def contributions(self, columns: Floats) -> Floats:
-        """(p, columns + 1) each column's Shapley value, the last the trees' base; a row's sum is its score."""
+        """(p, columns + 1) what each column adds, the last what all start from; a row's sum is its score.
+
+        Of the trees these are Shapley values.
+        """
         each = [one.predict(columns, pred_contrib=True, num_threads=1) for one in self._boosters]
-        return np.mean(each, axis=0).reshape(len(columns), -1)
+        grown = np.mean(each, axis=0).reshape(len(columns), -1)
+        said = None if self.network is None else self.network.contributions(columns)
+        return self._mixed(grown, said, self.weight)
 
     @cached_property
     def _boosters(self) -> list[Any]:
@@ -157,18 +176,21 @@ class Reranker:
         return fused / fused.sum(axis=1, keepdims=True)
 
     def save(self, folder: Path) -> None:
-        """The trees as LightGBM's text, and what they read."""
+        """The trees as LightGBM's text, the network's arrays, and what they read."""
         folder.mkdir(parents=True, exist_ok=True)
         for nth, text in enumerate(self.texts):
             (folder / ("trees.txt" if nth == 0 else f"trees_{nth:03}.txt")).write_text(text, encoding="utf-8")
-        write_json(folder / "reranker.json", {"members": list(self.members), "each": self.each})
+        if self.network is not None:
+            self.network.save(folder / NETWORK)
+        write_json(folder / TOLD, {"members": list(self.members), "each": self.each, "weight": self.weight})
 
     @classmethod
     def load(cls, folder: Path) -> Reranker:
         """What `save` wrote."""
-        told = read_json(folder / "reranker.json")
+        told = read_json(folder / TOLD)
         texts = tuple(file.read_text(encoding="utf-8") for file in sorted(folder.glob("trees*.txt")))
-        return cls(texts, tuple(told["members"]), told["each"])
+        network = Listwise.load(folder / NETWORK) if (folder / NETWORK).is_file() else None
+        return cls(texts, tuple(told["members"]), told["each"], network, told.get("weight", 0.0))
 
 
 def _less_highest(candidates: Candidates, scores: Floats) -> Floats:

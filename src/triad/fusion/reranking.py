@@ -1,14 +1,15 @@
-"""Learns the order of candidates on the lists after train, and what it is worth on users that the trees did not see.
+"""Learns the order of candidates on the lists after train, and what it is worth on users that were not learned from.
 
-The trees learn of the lists of the validation and the fusion window. They are judged on those of the fusion window
-alone, each fold of users by trees that learned of the other users.
+Trees, and a network beside them, learn of the lists of the validation and the fusion window. They are judged on those
+of the fusion window alone, each fold of users by what learned of the other users.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import product
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from triad.arrays import Bools, Floats, Ints
 from triad.config.fuse import FuseParams
 from triad.fusion.candidates import Candidates, lists_of
 from triad.fusion.lists import Lists, Part
+from triad.fusion.listwise import Listwise
 from triad.fusion.reranker import Reranker, table
 from triad.fusion.signals import Reading
 from triad.threads import side_by_side
@@ -27,6 +29,7 @@ class Judgement:
 
     values: Floats  # (queries of the fusion window,)
     trees: int  # how many gave it
+    network: float  # the network's weight that gave it
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Lesson:
     pairs: int  # candidates not taken that trees learn of, drawn where there are more
     loss: str = "xe_ndcg"
     fits: int = 1  # forests whose mean counts
+    network: tuple[float, ...] = (0.0,)  # its weights that are tried
 
     @classmethod
     def of(cls, windows: list[Lists], params: FuseParams) -> Lesson:
@@ -69,18 +73,31 @@ class Lesson:
         user = np.concatenate([lists.user for lists in windows])
         joined = Candidates(query, item, before)
         learned_of = joined, columns, taken, user, targets, len(windows[0].rows)
-        dials = params.seed, params.trees, params.pairs, params.loss, params.fits
+        dials = params.seed, params.trees, params.pairs, params.loss, params.fits, params.network
         return cls(members, params.candidates, *learned_of, *dials)
 
-    def fit(self, queries: Bools, trees: int) -> Reranker:
-        """Learned of `queries` (q,), by as many forests as `fits` says, each of other pairs not taken."""
-        seeds = range(self.seed * self.fits, (self.seed + 1) * self.fits)
-        return Reranker.mean([self._grown(queries, trees, seed) for seed in seeds])
+    @cached_property
+    def choices(self) -> list[tuple[int, float]]:
+        """How many trees, and the network's weight: what is tried."""
+        return list(product(self.trees, self.network))
 
-    def _grown(self, queries: Bools, trees: int, seed: int) -> Reranker:
-        hit = np.zeros(len(self.user), bool)
-        hit[self.candidates.query[self.taken]] = True  # the others say nothing of an order
-        rows = (queries & hit)[self.candidates.query]
+    def fit(self, queries: Bools, trees: int, weight: float) -> Reranker:
+        """Learned of `queries` (q,), by as many forests as `fits` says, each of other pairs not taken.
+
+        Args:
+            weight: of the network, which learns where that is above 0.
+        """
+        learned = queries.copy()
+        learned[np.setdiff1d(np.arange(len(queries)), self.candidates.query[self.taken])] = False  # they tell no order
+        seeds = range(self.seed * self.fits, (self.seed + 1) * self.fits)
+        reranker = Reranker.mean([self._grown(learned, trees, seed) for seed in seeds])
+        if not weight:
+            return reranker
+        lists = self.columns, self.taken, self.candidates.start
+        return replace(reranker, network=Listwise.fit(*lists, np.flatnonzero(learned), self.seed), weight=weight)
+
+    def _grown(self, learned: Bools, trees: int, seed: int) -> Reranker:
+        rows = learned[self.candidates.query]
         share = self.pairs / max((rows & ~self.taken).sum(), 1)
         rows &= self.taken | (np.random.default_rng(seed).random(len(rows)) < share)
         sizes = np.bincount(self.candidates.query[rows])
@@ -96,21 +113,23 @@ class Lesson:
         fold = np.array([folds.get(user, -1) for user in self.user.tolist()])
         if any(not self._enough(fold != f) for f in set(folds.values())):
             return None
-        values = np.zeros((len(self.trees), self.judged))
+        values = np.zeros((len(self.choices), self.judged))
         parts = sorted(set(folds.values()))
         for f, part in zip(parts, side_by_side(partial(self._held, fold, k), parts), strict=True):
             held = fold[: self.judged] == f
             values[:, held] = part[:, held]
         best = int(np.argmax(values.mean(axis=1)))
-        return Judgement(values[best], self.trees[best])
+        return Judgement(values[best], *self.choices[best])
 
     def _enough(self, queries: Bools) -> bool:
         return bool((self.taken & queries[self.candidates.query]).any())
 
     def _held(self, fold: Ints, k: int, f: int) -> Floats:
-        """(choices of `trees`, judged) NDCG@k, right for the queries of fold `f` alone."""
-        reranker, rows = self.fit(fold != f, max(self.trees)), np.flatnonzero((fold == f)[self.candidates.query])
-        return np.stack([self._ndcg(rows, scores, k) for scores in reranker.scores_by(self.columns[rows], self.trees)])
+        """(choices, judged) NDCG@k, right for the queries of fold `f` alone."""
+        reranker = self.fit(fold != f, max(self.trees), max(self.network))
+        rows = np.flatnonzero((fold == f)[self.candidates.query])
+        tried = reranker.scores_by(self.columns[rows], self.choices)
+        return np.stack([self._ndcg(rows, scores, k) for scores in tried])
 
     def _ndcg(self, rows: Ints, scores: Floats, k: int) -> Floats:
         """(judged,) of lists that `scores` order the candidates `rows` in, ties against the model."""
