@@ -40,7 +40,7 @@ class FuseParams(Section):
         "Worth its time where lists are few",
     )
     network: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
-        default=(0.0, 0.2),
+        default=(0.0, 0.1, 0.2),
         min_length=1,
         description="reranked: weights that are tried of a network which orders lists beside the trees, by the columns "
         "that they read; 0: trees alone",
