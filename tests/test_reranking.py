@@ -16,12 +16,12 @@ from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.fusion.leaning import PRIOR, Groups
-from triad.fusion.listwise import Listwise
 from triad.fusion.reranker import table
 from triad.fusion.signals import Reading, intervals, names, signals
 from triad.fusion.steps import Steps
 from triad.members.chances import Dense
 from triad.members.item_similarity import Similarity
+from triad.members.listwise import Listwise
 from triad.members.popularity import Popularity
 from triad.ranking import ndcg
 

@@ -21,9 +21,9 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.forest import Forest, Tree, forest
 from triad.fusion.candidates import Candidates, Queries, propose
-from triad.fusion.listwise import Listwise
 from triad.fusion.signals import Reading, names, signals
 from triad.members.chances import Chances
+from triad.members.listwise import Listwise
 
 SETTINGS: Mapping[str, Any] = {
     "objective": "rank_xendcg",

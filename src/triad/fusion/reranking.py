@@ -17,9 +17,9 @@ from triad.arrays import Bools, Floats, Ints
 from triad.config.fuse import FuseParams
 from triad.fusion.candidates import Candidates, lists_of
 from triad.fusion.lists import Lists, Part
-from triad.fusion.listwise import Listwise
 from triad.fusion.reranker import Reranker, table
 from triad.fusion.signals import Reading
+from triad.members.listwise import Listwise
 from triad.threads import side_by_side
 
 

@@ -1,14 +1,16 @@
-"""The order of a list's first items, learned by a network: a softmax over the candidates of a list is to give what was
-taken (ListNet, Cao 2007, doi:10.1145/1273496.1273513).
+"""A small network that orders the candidates of a list: a softmax over them is to give what was taken (ListNet, Cao
+2007, doi:10.1145/1273496.1273513).
 
-It reads the columns that the trees read, the network's word for each item among them. What it makes of them is smooth
-where trees make steps, so the two err in other places. Keras trains it; it answers in NumPy, so serving needs no Keras.
+It reads the columns that the re-ranker's trees read, the network's word for each item among them. What it makes of them
+is smooth where trees make steps, so the two err in other places. Keras trains it; it answers in NumPy, so serving needs
+no Keras.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,10 @@ from triad.arrays import Bools, Floats, Ints
 HIDDEN, DROPOUT, DECAY, RATE = (64, 32), 0.2, 1e-3, 2e-3
 EPOCHS, BATCH, DRAWN = 8, 64, 32
 """Of `DRAWN` candidates of a list at a time, drawn anew in each epoch, the first of them taken."""
-EDGES, ROWS = 63, 20_000
-"""Quantiles by which a column is scaled, and of how many rows."""
+ROWS = 20_000
+"""Candidates whose columns' quantiles are taken."""
+EDGES = 63
+"""Quantiles by which a column is scaled."""
 LEAST = 1e-6
 
 
@@ -31,7 +35,7 @@ class Listwise:
 
     @classmethod
     def fit(cls, columns: Floats, taken: Bools, start: Ints, lists: Ints, seed: int) -> Listwise:
-        """Learned of lists.
+        """Learned of lists; the same for the same seed.
 
         Args:
             columns: (p, columns) `signals` of candidates, list after list; NaN where nothing is known.
@@ -39,23 +43,10 @@ class Listwise:
             start: (q + 1,) where lists begin.
             lists: places of those that it learns from; of each a candidate was taken.
         """
-        import keras
-        from keras import layers
-
         random = np.random.default_rng(seed)
         sample = columns[np.sort(random.integers(len(columns), size=ROWS))]
-        network = cls(_quantiles(sample), ())
-        stack = [keras.Input((None, columns.shape[1]))]
-        for place, width in enumerate((*HIDDEN, 1)):
-            if place:
-                stack.append(layers.Dropout(DROPOUT, seed=seed + place))
-            drawn = keras.initializers.GlorotUniform(seed + place)
-            stack.append(layers.Dense(width, "relu" if place < len(HIDDEN) else None, kernel_initializer=drawn))
-        model = keras.Sequential([*stack, layers.Reshape((-1,))])
-        many = min(BATCH, len(lists))
-        rate = keras.optimizers.schedules.CosineDecay(RATE, EPOCHS * (len(lists) // many))
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=DECAY)
-        model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
+        network, many = cls(_quantiles(sample), ()), min(BATCH, len(lists))
+        model = _model(columns.shape[1], EPOCHS * (len(lists) // many), seed)
         first = np.flatnonzero(taken)
         hits = np.searchsorted(first, start)  # where each list's taken candidates begin
         for _ in range(EPOCHS):
@@ -119,11 +110,29 @@ class Listwise:
 def _quantiles(rows: Floats) -> Floats:
     """(columns, EDGES); 0 of a column of which nothing is known."""
     steps = (np.arange(EDGES) + 0.5) / EDGES
-    found = np.zeros((rows.shape[1], EDGES), np.float32)
+    edges = np.zeros((rows.shape[1], EDGES), np.float32)
     for c, column in enumerate(rows.T):
         if np.isfinite(column).any():
-            found[c] = np.nanquantile(column, steps)
-    return found
+            edges[c] = np.nanquantile(column, steps)
+    return edges
+
+
+def _model(columns: int, steps: int, seed: int) -> Any:
+    """A Keras model: (lists, candidates, columns) → (lists, candidates) scores."""
+    import keras  # which takes seconds, and only who learns needs it
+    from keras import layers
+
+    stack = [keras.Input((None, columns))]
+    for place, width in enumerate((*HIDDEN, 1)):
+        if place:
+            stack.append(layers.Dropout(DROPOUT, seed=seed + place))
+        drawn = keras.initializers.GlorotUniform(seed + place)
+        stack.append(layers.Dense(width, "relu" if place < len(HIDDEN) else None, kernel_initializer=drawn))
+    model = keras.Sequential([*stack, layers.Reshape((-1,))])
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=DECAY)
+    model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
+    return model
 
 
 def _below(random: np.random.Generator, limit: Ints, many: int) -> Ints:
