@@ -364,6 +364,42 @@ def test_more_decimals_are_rounded_and_counted_where_that_is_asked_for(
     assert "events.price_cents: 3 rows rounded to the decimals of EUR" in caplog.text
 
 
+def totals(tmp_path: Path, *lines: str, **how: Any) -> list[Any]:
+    """Prices of a file whose lines are `total;quantity`."""
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["who;total;quantity", *(f"u;{line}" for line in lines)]), encoding="utf-8")
+    price = {"column": "total", "unit": "major", "per": "quantity", **how}
+    return [row["price_cents"] for row in read(path, table={"delimiter": ";"}, price_cents=price)]
+
+
+def test_a_total_is_told_by_the_piece(tmp_path: Path) -> None:
+    lines = ("7.50;3", "10;3", "0.99;1", "1.10;0.5", "0;4", ";2")
+    assert totals(tmp_path, *lines) == [250, 333, 99, 220, 0, None]
+    assert totals(tmp_path, "750;3", unit="minor") == [250]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("5;0", "no quantity above 0 to divide a total by in 1 row: row 1 '0'"),
+        ("5;-2", "no quantity above 0 to divide a total by in 1 row: row 1 '-2'"),
+        ("5;", "no quantity above 0 to divide a total by in 1 row: row 1 ''"),
+        ("5;two", "not a number in 1 row: row 1 'two'"),
+        ("5;1.000", "could be grouped digits or decimals"),
+        ("x;2", "not an amount of EUR"),
+    ],
+)
+def test_a_total_of_nothing_is_refused(tmp_path: Path, line: str, what: str) -> None:
+    with pytest.raises(TriadError, match=r"column (quantity|total) → events.price_cents: ") as caught:
+        totals(tmp_path, line)
+    assert what in str(caught.value)
+
+
+def test_only_money_is_divided(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`per` goes with `unit`"):
+        totals(tmp_path, "5;1", unit=None)
+
+
 @pytest.mark.parametrize(
     ("values", "cents"),
     [

@@ -51,6 +51,9 @@ class ColumnParams(Section):
     key: tuple[str, ...] = Field(default=(), description="source columns whose texts, joined by ':', make an id")
     row_number: bool = Field(default=False, description="the row's place over all files in order, as an id")
     unit: Literal["major", "minor"] | None = Field(default=None, description="of money: major (pounds), minor (pence)")
+    per: str | None = Field(
+        default=None, description="of money: a line's total is divided by this source column, its quantity, and rounded"
+    )
     round: bool = Field(default=False, description="money with more decimals than the currency has is rounded, counted")
     format: str | None = Field(default=None, description="strptime format of a time, e.g. %d/%m/%Y %H:%M")
     epoch: Literal["seconds", "milliseconds", "microseconds"] | None = Field(default=None, description="since 1970 UTC")
@@ -71,8 +74,10 @@ class ColumnParams(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ColumnParams:
-        texts(self, ("column", "constant", "remove_suffix", "default"))
+        texts(self, ("column", "constant", "per", "remove_suffix", "default"))
         just_one(self, ("column", "constant", "key", "row_number"))
+        if self.per is not None and self.unit is None:
+            raise ValueError("`per` goes with `unit`: it divides money")
         if self.default is not None and not self.map:
             raise ValueError("`default` goes with `map`")
         return self

@@ -46,7 +46,8 @@ _SHORTENED = r"[+-]?\d([.,]\d+)?[eE]\+\d+"
 
 def sources(params: ColumnParams) -> tuple[str, ...]:
     """The source columns that a contract column is made of."""
-    return (params.column,) if params.column else params.key
+    made_of = (params.column,) if params.column else params.key
+    return made_of if params.per is None else (*made_of, params.per)
 
 
 def value(column: Column, params: ColumnParams, table: TableParams, types: Mapping[str, str], currency: str) -> Value:
@@ -74,7 +75,22 @@ def _single(column: Column, params: ColumnParams, table: TableParams, types: Map
         return cell.convertible(f"TRY_CAST({cell.text} AS BOOLEAN)", "neither true nor false", mend)
     if column.type in ("timestamp", "date"):
         return moment(column, params, cell)
-    return amount(cell, currency, rounds=params.round) if params.unit == "major" else whole(column, cell)
+    made = amount(cell, currency, rounds=params.round) if params.unit == "major" else whole(column, cell)
+    return made if params.per is None else _of_one(made, _cell(ColumnParams(column=params.per), table, types))
+
+
+def _of_one(total: Value, quantity: Cell) -> Value:
+    """The price of one, from the total of a line and how many it holds."""
+    times = quantity.convertible(number(quantity), "not a number", "correct it", *grouping(quantity))
+    is_bad = f"{total.sql} IS NOT NULL AND NOT coalesce({times.sql} > 0, false)"
+    none = Fault(
+        quantity.source,
+        "no quantity above 0 to divide a total by",
+        f"leave such rows out: where: [{{column: {quantity.source}, above: 0}}]",
+        f"CASE WHEN {is_bad} THEN coalesce({quantity.text}, '') END",
+    )
+    price = f"CASE WHEN {times.sql} > 0 THEN CAST(round({total.sql} / {times.sql}) AS BIGINT) END"
+    return Value(price, (*total.faults, *times.faults, none))
 
 
 def _cell(params: ColumnParams, table: TableParams, types: Mapping[str, str]) -> Cell:
