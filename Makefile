@@ -67,7 +67,7 @@ week-test: $(VENV)/.dev
 
 # A night on the deployment of docker/compose.yaml, without Docker. Needs the Debian packages that docs/deployment.md names.
 topology-test: $(TOPOLOGY)/.loopback
-	$(TOPOLOGY)/bin/python -m pytest -m slow tests/test_topology_nights.py $(PYTEST_ARGS)
+	$(TOPOLOGY)/bin/python -m pytest -m slow tests/test_topology_nights.py tests/test_source_on_s3.py $(PYTEST_ARGS)
 
 # `kill -9` at random moments of TRIALS nights on that deployment; tests/topology/kills.py explains the options.
 kill-trials: $(TOPOLOGY)/.loopback
