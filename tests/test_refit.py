@@ -12,6 +12,7 @@ from make_dataset import make_dataset
 from make_kill import killed_at
 from make_night import make_params
 from make_tables import END, START, make_tables
+from scipy.special import logsumexp
 from test_members import BENCH, DATA, LACKING, untrained
 from test_training import PARAMS, RUNTIME, differing, params_with
 
@@ -32,14 +33,16 @@ from triad.members.bench import Bench
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.registry import make_member
 from triad.members.trees_boosted import count
+from triad.models.networks import SequenceNetwork
+from triad.models.trunk import trunk_config
 from triad.stages.refit import _refitted
 from triad.tables import connect
 from triad.texts import Texts
-from triad.training.again import Again, Evaluated, reach
+from triad.training.again import Again, Evaluated, in_turn, reach
 from triad.training.feeds import UnitFeed
 from triad.training.finetuning import finetune_network
-from triad.training.pretraining import pretrain_network
-from triad.training.pretraining_feeds import TargetFeed
+from triad.training.pretraining import make_loss, pretrain_network
+from triad.training.pretraining_feeds import TargetFeed, days
 from triad.training.refit import Refit
 
 DAY = 86_400_000_000
@@ -175,6 +178,39 @@ def networks_of(**refit):
         return Bench(all_days(data), params, dict, networks=Again(all_days(data), params, RUNTIME, evaluated))
 
     return {"pretrain": sequence, "finetune": scorer}, bench
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax", "gbce"])
+def test_what_was_not_yet_on_the_shelf_is_no_negative(loss: str) -> None:
+    data = all_days(make_dataset())
+    time, there = np.asarray(data.streams.time), np.array(data.items.available_from)
+    there[:20] = np.median(time)
+    there[20] = data.streams.time.max() + DAY  # taken all the same, before it was there
+    data = data.replaced(items=replace(data.items, available_from=there))
+    dials = params_with(pretrain={"loss": loss}).pretrain
+    feed = TargetFeed(data, dials, refit=Refit(1, on_shelf=True))
+    planned = feed.plan(0)[0]
+    count, batch = feed.build(planned, 0, 0)
+    network = SequenceNetwork(trunk_config(data, dials.trunk.model_copy(update={"dropout": 0.0, "id_dropout": 0.0})))
+    none, first = np.zeros(len(there), bool), days(data, there)
+    less, more = (float(make_loss(network, loss, none, each)(batch)[0]) for each in (first, None))
+    assert np.isfinite(less) and less < more
+    if loss == "softmax":
+        asked = feed.asked.take(planned[1])
+        later = there[None, :] > np.maximum(asked.time, there[asked.item])[:, None]
+        assert later.any() and (there[asked.item] > asked.time).any()
+        logits = np.asarray(network.logits(batch))[:count]
+        own = logits[np.arange(count), asked.item]
+        assert less == pytest.approx((logsumexp(np.where(later, -np.inf, logits), axis=1) - own).mean(), rel=1e-4)
+    assert "moment" not in TargetFeed(data, dials, refit=Refit(1)).build(planned, 0, 0)[1]
+
+
+def test_a_window_that_is_rehearsed_has_passes_of_its_own() -> None:
+    params = params_with(refit={"epochs": {"pretrain": 2, "window": 5}})
+    evaluated = Evaluated(lambda: untrained("pretrain"), 0, {}, continues=True)
+    for asked, epochs in ((params, 2), (in_turn(params), 5)):
+        rules = Again(WHOLE.data, asked, RUNTIME, evaluated)._rules("pretrain", ())[""]
+        assert rules.epochs == epochs and rules.on_shelf
 
 
 @pytest.mark.parametrize("networks", ["continue", pytest.param("anew", marks=pytest.mark.proof)])

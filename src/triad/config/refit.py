@@ -37,7 +37,8 @@ class HealthLimits(Section):
 class RefitEpochs(Section):
     """Passes over the new days and what is replayed, where networks continue."""
 
-    pretrain: int = Field(default=3, ge=1)
+    pretrain: int = Field(default=3, ge=1, description="over all new days at once: in a light night, or unrehearsed")
+    window: int = Field(default=8, ge=1, description="of the pretrained network over each window that is rehearsed")
     finetune: int = Field(default=1, ge=1)
 
 
@@ -52,6 +53,11 @@ class RefitParams(Section):
     epochs: RefitEpochs = RefitEpochs()
     replay: float = Field(default=1.0, ge=0, description="continue: earlier rows learned again for each new one")
     rate: float = Field(default=1.0, gt=0, le=1, description="continue: share of the stages' learning_rate")
+    on_shelf: bool = Field(
+        default=True,
+        description="continue: what was not yet on the shelf is no negative of what happened before. Else a new item "
+        "is taught by all earlier rows that nobody takes it",
+    )
     rehearse: bool = Field(
         default=True,
         description="continue: in a full night members learn a window at a time and are asked about the lists that "

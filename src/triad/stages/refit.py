@@ -33,7 +33,7 @@ from triad.members.sequence import Sequence
 from triad.spark.engine import log_of
 from triad.tables import connect
 from triad.texts import Texts
-from triad.training.again import STAGE, Again, Evaluated
+from triad.training.again import STAGE, Again, Evaluated, in_turn
 from triad.training.checkpoints import forget
 from triad.training.runtime import Runtime, settle
 from triad.training.warm import initial_model
@@ -138,6 +138,7 @@ def _rehearsed(
     """
     fused, spans = start.fused, start.judged.meta.windows
     assert fused.reranker is not None
+    params = in_turn(params)
     read = replace(fused, members={name: fused.members[name] for name in fused.reranker.members})
     limits = params.fuse.max_queries, params.fuse.seed
     lists, on = [rehearsal.asked(read, held_out, *limits)], evaluated

@@ -36,6 +36,12 @@ def reach(params: Params) -> dict[str, int]:
     return {name: max(ahead, params.features.attribution_hours) * HOUR for name, ahead in hours.items()}
 
 
+def in_turn(params: Params) -> Params:
+    """`params` for networks that learn a window at a time."""
+    passes = params.refit.epochs.model_copy(update={"pretrain": params.refit.epochs.window})
+    return params.model_copy(update={"refit": params.refit.model_copy(update={"epochs": passes})})
+
+
 @dataclass(frozen=True)
 class Evaluated:
     """The networks to be taught, and what they chose."""
@@ -110,7 +116,7 @@ class Again:
         params = self._params.refit
         if self._continues:
             epochs, since = getattr(params.epochs, stage), self._evaluated.since
-            going_on = Refit(epochs, since, params.replay, params.seed, reach(self._params))
+            going_on = Refit(epochs, since, params.replay, params.seed, reach(self._params), params.on_shelf)
             return dict.fromkeys(("", *apart), going_on)
         return {unit: Refit(int(epochs)) for unit, epochs in self._evaluated.epochs[stage].items()}
 

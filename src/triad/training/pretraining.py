@@ -26,7 +26,7 @@ from triad.training import workers
 from triad.training.distillation import Peers, make_joint_loss
 from triad.training.loop import fit
 from triad.training.optimizers import schedule
-from triad.training.pretraining_feeds import InTurn, TargetFeed, Targets, not_yet_there, targets
+from triad.training.pretraining_feeds import InTurn, TargetFeed, Targets, days, not_yet_there, targets
 from triad.training.refit import Refit
 from triad.training.runtime import Runtime
 
@@ -54,16 +54,21 @@ def thinned(wanted: Targets, most: int) -> Targets:
     return wanted if step <= 1 else wanted.take(slice(None, None, step))
 
 
-def make_loss(network: SequenceNetwork, loss: str, absent: Bools) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
+def make_loss(
+    network: SequenceNetwork, loss: str, absent: Bools, first: Floats | None = None
+) -> Callable[[Batch], tuple[Any, dict[str, Any]]]:
     """A batch's mean loss, `loss` as `PretrainParams.loss_for` says.
 
     Args:
         absent: (n_items,) items that are no negatives.
+        first: (n_items,) when each came on the shelf, as a batch says `moment`: none is a negative of an earlier one.
     """
     apart = np.where(absent, np.float32(-1e9), np.float32(0)) if absent.any() else None
 
     def loss_of(batch: Batch) -> tuple[Any, dict[str, Any]]:
         logits, target = network.logits(batch, training=True), batch["candidate"]
+        if first is not None:
+            logits = logits - 1e9 * _not_yet(first, batch)
         if loss == "softmax":  # the batch's list is the whole catalogue
             values = losses.softmax(logits if apart is None else logits + apart, target)
         else:
@@ -77,6 +82,15 @@ def make_loss(network: SequenceNetwork, loss: str, absent: Bools) -> Callable[[B
         return losses.masked_mean(values, batch["mask"]), {}
 
     return loss_of
+
+
+def _not_yet(first: Floats, batch: Batch) -> Any:
+    """(slots, columns) 1 where the item came on the shelf after the slot's moment; never of what was taken then."""
+    there = ops.convert_to_tensor(first)
+    if "columns" in batch:
+        there = ops.take(there, batch["columns"])
+    moment = ops.maximum(batch["moment"], ops.take(there, batch["candidate"]))
+    return ops.cast(there[None, :] > moment[:, None], "float32")
 
 
 def item_loss(member: Sequence, data: Dataset, interactions: Targets, *, masked: bool = False) -> float:
@@ -173,7 +187,8 @@ def pretrain_network(
     catalogue = len(data.items.item_id)
     loss = params.loss_for(catalogue)
     log.info("loss: %s, %s items", loss, f"{catalogue:,}")
-    taught, loss_of = network, make_loss(network, loss, not_yet_there(data, params))
+    first = days(data, data.items.available_from) if refit is not None and refit.on_shelf else None
+    taught, loss_of = network, make_loss(network, loss, not_yet_there(data, params), first)
     if params.peer_weight:  # the second one is let go in the end
         taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items)])
         loss_of = make_joint_loss(taught, params.peer_weight)

@@ -11,6 +11,7 @@ from triad.arrays import Bools, Floats, Ints
 from triad.config.pretrain import PretrainParams
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS
+from triad.features.sql import DAY
 from triad.models.batches import Batch, Batches, HiddenBatches, padded
 from triad.models.own_items import OwnItems
 from triad.training.refit import Refit
@@ -67,10 +68,16 @@ def not_yet_there(data: Dataset, params: PretrainParams) -> Bools:
     return later & ~known & (params.trunk.id_dropout > 0)
 
 
+def days(data: Dataset, time: Ints) -> Floats:
+    """`time` (n,) µs as days after the train window's end, in single precision: seconds in years."""
+    return ((np.asarray(time) - data.meta.windows["train"][1]) / DAY).astype(np.float32)
+
+
 class TargetFeed:
     """Batches of train targets. If the loss needs negatives, each step draws new ones.
 
-    Masked, each epoch hides others: a `hidden_share` of all interactions. Of `refit`, only what it takes is learned.
+    Masked, each epoch hides others: a `hidden_share` of all interactions. Of `refit`, only what it takes is learned;
+    with `on_shelf` a batch says in `moment` when its targets were taken, in `days`.
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class TargetFeed:
             max_steps=params.trunk.max_steps,
             slots=max(min(params.batch_targets, self.examples) // shares.count, 1),
             together=shares.together,
+            columns={"moment": days(data, interactions.time)} if refit is not None and refit.on_shelf else {},
             extra_items=params.negatives if self._sampled else len(self._whole),
             density=self._share,
         )

@@ -22,6 +22,7 @@ class Refit:
         reach: task → µs from a row's time until its label is known.
         replay: earlier rows for each new one.
         seed: of the rows that are replayed.
+        on_shelf: whether what was not yet on the shelf is no negative of a row.
     """
 
     epochs: int
@@ -29,6 +30,7 @@ class Refit:
     replay: float = 1.0
     seed: int = 0
     reach: Mapping[str, int] = field(default_factory=dict)
+    on_shelf: bool = False
 
     def of_unit(self, data: Dataset, unit: str) -> Ints:
         """Train rows of `unit` to learn from, in order; all of them where they have no time.
