@@ -135,7 +135,7 @@ def test_a_member_is_fitted_on_all_days_with_what_it_chose(name: str) -> None:
     for chosen in ("blend", "power", "floor", "half_life_days", "recent", "logits", "strengths", "given"):
         assert getattr(again, chosen, None) == getattr(member, chosen, None), chosen
     for fitted, now in ((member, again), *(((member.reader, again.reader),) if hasattr(member, "reader") else ())):
-        if isinstance(getattr(fitted, "trees", None), int):
+        if isinstance(getattr(fitted, "trees", None), int | tuple):
             assert fitted.trees == now.trees
         elif hasattr(fitted, "trees"):
             rounds = [{t: [count(m) for m in models] for t, models in each.trees.items()} for each in (fitted, now)]
