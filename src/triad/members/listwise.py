@@ -19,10 +19,8 @@ from triad.arrays import Bools, Floats, Ints
 HIDDEN, DROPOUT, DECAY, RATE = (64, 32), 0.2, 1e-3, 2e-3
 EPOCHS, BATCH, DRAWN = 8, 64, 32
 """Of `DRAWN` candidates of a list at a time, drawn anew in each epoch, the first of them taken."""
-ROWS = 20_000
-"""Candidates whose columns' quantiles are taken."""
-EDGES = 63
-"""Quantiles by which a column is scaled."""
+ROWS, OUTLIER = 20_000, 4.0
+"""Candidates whose columns' means and deviations are taken; and how many of these a value may be away."""
 LEAST = 1e-6
 
 
@@ -30,7 +28,8 @@ LEAST = 1e-6
 class Listwise:
     """A network of one hidden layer or more."""
 
-    edges: Floats  # (columns, EDGES) each column's quantiles
+    mean: Floats  # (columns,)
+    deviation: Floats  # (columns,)
     layers: tuple[tuple[Floats, Floats], ...]  # (in, out) weights and (out,) what is added, in order
 
     @classmethod
@@ -45,7 +44,7 @@ class Listwise:
         """
         random = np.random.default_rng(seed)
         sample = columns[np.sort(random.integers(len(columns), size=ROWS))]
-        network, many = cls(_quantiles(sample), ()), min(BATCH, len(lists))
+        network, many = cls(*_moments(sample), ()), min(BATCH, len(lists))
         model = _model(columns.shape[1], EPOCHS * (len(lists) // many), seed)
         first = np.flatnonzero(taken)
         hits = np.searchsorted(first, start)  # where each list's taken candidates begin
@@ -57,22 +56,19 @@ class Listwise:
                 hit = taken[rows].astype(np.float32)
                 model.train_on_batch(network.scaled(columns[rows]), hit / hit.sum(axis=1, keepdims=True))
         learned = [np.asarray(each, np.float32) for each in model.get_weights()]
-        return cls(network.edges, tuple(zip(learned[::2], learned[1::2], strict=True)))
+        return cls(network.mean, network.deviation, tuple(zip(learned[::2], learned[1::2], strict=True)))
 
     def scaled(self, columns: Floats) -> Floats:
-        """(…, columns) places among the quantiles, from -1 to 1; 0 for NaN."""
-        places = np.empty(columns.shape, np.float32)
-        for c, edges in enumerate(self.edges):
-            low, high = (np.searchsorted(edges, columns[..., c], side=side) for side in ("left", "right"))
-            places[..., c] = (low + high) / len(edges) - 1
-        return np.where(np.isfinite(columns), places, np.float32(0))
+        """(…, columns) deviations from the mean, as far as `OUTLIER`; 0 for NaN."""
+        scaled = np.clip((columns - self.mean) / self.deviation, -OUTLIER, OUTLIER, dtype=np.float32)
+        return np.nan_to_num(scaled, copy=False)
 
     def scores(self, columns: Floats) -> Floats:
         """(p,) of `columns` (p, columns); higher stands further up."""
         return self._passed(self.scaled(columns))[-1][:, 0].astype(np.float64)
 
     def contributions(self, columns: Floats) -> Floats:
-        """(p, columns + 1) what each column adds to the score of one whose columns are all at their medians, the last.
+        """(p, columns + 1) what each column adds to the score of one whose columns are all at their means, the last.
 
         By the rescale rule of DeepLIFT (Shrikumar 2017, arXiv:1704.02685): a row's sum is its score.
         """
@@ -90,14 +86,14 @@ class Listwise:
     def save(self, path: Path) -> None:
         """As an npz file."""
         arrays = [each for layer in self.layers for each in layer]
-        np.savez(path, self.edges, *arrays)
+        np.savez(path, self.mean, self.deviation, *arrays)
 
     @classmethod
     def load(cls, path: Path) -> Listwise:
         """What `save` wrote."""
         with np.load(path) as file:
-            edges, *arrays = (file[f"arr_{n}"] for n in range(len(file.files)))
-        return cls(edges, tuple(zip(arrays[::2], arrays[1::2], strict=True)))
+            mean, deviation, *arrays = (file[f"arr_{n}"] for n in range(len(file.files)))
+        return cls(mean, deviation, tuple(zip(arrays[::2], arrays[1::2], strict=True)))
 
     def _passed(self, inputs: Floats) -> list[Floats]:
         """What each layer makes of `inputs` (p, in), before its activation."""
@@ -107,14 +103,13 @@ class Listwise:
         return passed
 
 
-def _quantiles(rows: Floats) -> Floats:
-    """(columns, EDGES); 0 of a column of which nothing is known."""
-    steps = (np.arange(EDGES) + 0.5) / EDGES
-    edges = np.zeros((rows.shape[1], EDGES), np.float32)
-    for c, column in enumerate(rows.T):
-        if np.isfinite(column).any():
-            edges[c] = np.nanquantile(column, steps)
-    return edges
+def _moments(rows: Floats) -> tuple[Floats, Floats]:
+    """(columns,) mean and deviation of what is known of each; 0 and 1 of a column that says nothing."""
+    known = np.isfinite(rows)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, rows, 0).sum(axis=0, dtype=np.float64) / count
+    deviation = np.sqrt((np.where(known, rows - mean, 0) ** 2).sum(axis=0) / count)
+    return mean.astype(np.float32), np.where(deviation > LEAST, deviation, 1).astype(np.float32)
 
 
 def _model(columns: int, steps: int, seed: int) -> Any:
