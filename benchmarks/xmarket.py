@@ -104,7 +104,9 @@ NEIGHBOURS, FLOOR = 500, 0.02
 """Weights kept per item, and a member's share of popularity. Chosen over the whole catalogue it were 0.2: between 100
 candidates that costs 0.005 to 0.018 of a member's NDCG on the lists of train ratings.
 """
-FUSE = FuseParams(combine="reranked", loss="lambdarank", candidates=100, trees=(100, 150, 220), pairs=1_000_000)
+FUSE = FuseParams(
+    combine="reranked", loss="lambdarank", candidates=100, trees=(100, 150, 220), pairs=1_000_000, network=(0.0,)
+)
 TASKS = {"next": TaskParams(kind="ranking", label="next_item")}
 HOLD, WINDOWS = 0.5, (1, 2, 3, 4)
 """Of the lists that the re-ranker learns of: so few users lack a step that members know what those of the test know."""
@@ -358,7 +360,9 @@ def fused(asked: argparse.Namespace) -> None:
     row, everybody, by_seed = np.arange(len(run.query))[:, None], np.ones(len(lesson.user), bool), []
     for seed in asked.seeds:
         order = record["reranked"]
-        reranker = replace(lesson, seed=seed).fit(everybody, order["trees"]) if order["serves"] else None
+        reranker = (
+            replace(lesson, seed=seed).fit(everybody, order["trees"], order["network"]) if order["serves"] else None
+        )
         scores = replace(fusion, reranker=reranker, members=members).ranker(data).rank(queries)
         by_seed.append(run.ndcg(scores[row, run.item]))
         print(f"seed {seed}: {by_seed[-1].mean():.4f}", flush=True)

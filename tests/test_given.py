@@ -68,7 +68,7 @@ def test_a_re_ranker_learns_of_the_given_alone(markets) -> None:
     np.testing.assert_array_equal(found[lesson.taken.reshape(item.shape)], item[:, 0])
     every = np.ones(len(rows), bool)
     for loss, objective in (("xe_ndcg", "rank_xendcg"), ("lambdarank", "lambdarank")):
-        assert f"[objective: {objective}]" in replace(lesson, loss=loss).fit(every, 2).text
+        assert f"[objective: {objective}]" in replace(lesson, loss=loss).fit(every, 2, 0.0).texts[0]
     dials = FuseParams(candidates=item.shape[1], loss="lambdarank")
     assert Lesson.of([Lists(data, given, rows, KINDS["ranking"])], dials).loss == "lambdarank"
 
