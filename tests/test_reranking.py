@@ -311,10 +311,9 @@ def test_a_network_learns_an_order_of_two_columns_together_the_same_each_time() 
     shares = np.abs(learned.contributions(later)[:, :-1]).mean(axis=0)
     assert shares[2] == 0 and shares[:2].min() > 2 * shares[3]
     other = Listwise.fit(columns, taken, start, lists[:200], 3)  # what it is not told to learn of plays no part
-    spoilt = np.where(np.arange(len(columns)) < start[200], taken, ~taken)
-    np.testing.assert_array_equal(
-        Listwise.fit(columns, spoilt, start, lists[:200], 3).scores(later), other.scores(later)
-    )
+    is_told = np.arange(len(columns)) < start[200]
+    spoilt = np.where(is_told[:, None], columns, 7 * columns + 1), np.where(is_told, taken, ~taken)
+    np.testing.assert_array_equal(Listwise.fit(*spoilt, start, lists[:200], 3).scores(later), other.scores(later))
 
 
 def test_candidates_come_first_and_the_others_keep_their_order(planted, members) -> None:

@@ -114,7 +114,7 @@ class Reranker:
 
     @staticmethod
     def _mixed(grown: Floats, said: Floats | None, weight: float) -> Floats:
-        return grown if said is None or not weight else (1 - weight) * grown + weight * said
+        return grown if said is None else (1 - weight) * grown + weight * said
 
     @property
     def columns(self) -> tuple[str, ...]:

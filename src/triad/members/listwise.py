@@ -20,7 +20,8 @@ HIDDEN, DROPOUT, DECAY, RATE = (64, 32), 0.2, 1e-3, 2e-3
 EPOCHS, BATCH, DRAWN = 8, 64, 32
 """Of `DRAWN` candidates of a list at a time, drawn anew in each epoch, the first of them taken."""
 ROWS, OUTLIER = 20_000, 4.0
-"""Candidates whose columns' means and deviations are taken; and how many of these a value may be away."""
+"""Candidates whose columns' means and deviations are taken, of lists that it learns from; and how many of these
+deviations a value may be away."""
 LEAST = 1e-6
 
 
@@ -43,7 +44,8 @@ class Listwise:
             lists: places of those that it learns from; of each a candidate was taken.
         """
         random = np.random.default_rng(seed)
-        sample = columns[np.sort(random.integers(len(columns), size=ROWS))]
+        drawn = np.sort(random.choice(lists, ROWS))
+        sample = columns[start[drawn] + _below(random, np.diff(start)[drawn, None], 1)[:, 0]]
         network, many = cls(*_moments(sample), ()), min(BATCH, len(lists))
         model = _model(columns.shape[1], EPOCHS * (len(lists) // many), seed)
         first = np.flatnonzero(taken)
