@@ -9,16 +9,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
+from triad.batch.run import Question, batch
 from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
 from triad.config.images import ImagesParams
 from triad.config.ingest import IngestParams
+from triad.config.params import Params
+from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.config.text import TextParams
 from triad.errors import TriadError
@@ -119,6 +125,16 @@ def test_a_registered_version_writes(learned: Any) -> None:
     assert told["genre"].tolist() == ["title", "description", "promotion"] and told["machine_made"].all()
     said = dict(zip(told["genre"], told["text"], strict=True))
     assert said["promotion"].startswith("Treat yourself: ")
+
+
+def test_a_table_of_products_is_written_of_as_in_a_request(learned: Any, tmp_path: Path) -> None:
+    items = [ITEM | {"price_cents": 900}, ITEM | {"item_id": "n2", "price_cents": 0}]
+    pyarrow.csv.write_csv(pa.Table.from_pylist(items), tmp_path / "items.csv")
+    question = Question("describe", tmp_path / "items.csv", tmp_path, {"tone": "warm", "length": "short"})
+    params = Params.model_construct(runtime=RuntimeParams())
+    assert batch(params, learned, question, tmp_path / "told.parquet") == 2
+    told = ask(learned, items, tone="warm", length="short")
+    assert pq.read_table(tmp_path / "told.parquet").to_pylist() == told.to_dict("records")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from triad.artifacts import write_json
+from triad.batch.run import Question, batch
 from triad.config.evaluate import EvaluateParams
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
 from triad.config.ingest import IngestParams
+from triad.config.params import Params
+from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.evaluation import wording
@@ -280,6 +283,15 @@ def test_a_price_is_told_with_its_interval_comparables_and_reasons(learned: Any)
         keys = [each.split(" at ")[0] for each in near.split("; ")]
         assert len(keys) == 5 and item not in keys and why.count(" it by ") == 3
     assert told["note"].isna().all() and (told["level"] == 0.9).all()
+
+
+def test_many_products_are_priced_as_in_a_request(learned: Any, tmp_path: Path) -> None:
+    rows = learned.tables["items"].slice(0, 5).drop_columns(["price_cents", "available_from"])
+    pq.write_table(rows, tmp_path / "asked.parquet", row_group_size=2)
+    params = Params.model_construct(runtime=RuntimeParams())
+    batch(params, learned, Question("price", tmp_path / "asked.parquet", tmp_path, {}), tmp_path / "told.parquet")
+    told = answer(learned, {"items": rows}, {"mode": "price", "k": 0})
+    assert pq.read_table(tmp_path / "told.parquet").to_pylist() == told.to_dict("records")
 
 
 def test_little_or_odd_words_get_an_answer_that_says_so(learned: Any) -> None:

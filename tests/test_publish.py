@@ -18,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from make_night import inside, judge, make_night, make_params, published_night
 from make_tables import END, START
 from repack import repacked
 
 from triad.artifacts import ARTIFACTS, TABLES, read_json, write_json
+from triad.batch.commands import batch
 from triad.config.recommend import RecommendParams
 from triad.digests import code_digest, digest
 from triad.errors import TriadError
@@ -61,6 +63,23 @@ def again(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+def test_the_champion_is_asked_about_a_table_of_pairs(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(published)
+    write_json(published / "params.yaml", make_params().model_dump(mode="json", by_alias=True))  # which is YAML, too
+    (published / "pairs.csv").write_text("user_id,item_id\nu0001,i0002\nu0001,i0003\n")
+    try:
+        done = CliRunner().invoke(
+            batch, ["score", "pairs.csv", "told.parquet", "--tables", str(TABLES)], catch_exceptions=False
+        )
+        assert done.output == "told.parquet: answers of version 1 to 2 rows\n"
+        told = pq.read_table("told.parquet")
+    finally:
+        for name in ("params.yaml", "pairs.csv", "told.parquet"):
+            (published / name).unlink(missing_ok=True)
+    assert {"item_id", "is_known", "click", "conversion", "profile"} <= set(told.column_names)
+    assert told["item_id"].to_pylist() == ["i0002", "i0003"] and told["is_known"].to_pylist() == [True, True]
 
 
 def outcome() -> dict:

@@ -8,33 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
-from make_night import TASKS, make_params
-from make_tables import END, START, make_tables
-from threadpoolctl import threadpool_limits
+from make_asked import make_asked
 
-from triad.config.fuse import FuseParams
-from triad.config.profile import ProfileParams
 from triad.errors import TriadError
-from triad.features.build import fit
-from triad.fusion.fitting import fit_fusion
-from triad.members.bench import Bench
-from triad.members.popularity import Popularity
-from triad.members.registry import make_member
-from triad.members.search_text import SearchText
-from triad.members.trees import BoostedTrees
-from triad.search.lexical import Settings
 from triad.serving.app import make
 from triad.serving.holder import Holder, Served
 from triad.serving.night import Night
-from triad.tables import connect
 from triad.tracking.asked import answer
-from triad.tracking.serving import ServingModel
 
 QUERY = "blue thing"
-SAID = "where is my parcel", "how do i send it back"
 ODD = [
     "",
     " ",
@@ -49,30 +33,9 @@ ODD = [
 
 
 @pytest.fixture(scope="module")
-def night() -> Iterator[SimpleNamespace]:
-    """The small random shop, in which customers take what lies in one of three categories, with graded searches."""
-    tables, random = make_tables(), np.random.default_rng(0)
-    pairs = [(f"blue thing {q}", f"i{item:04d}") for q in range(40) for item in random.choice(30, 6, replace=False)]
-    columns = {"query": [q for q, _ in pairs], "item_id": [i for _, i in pairs]}
-    tables["searches"] = pa.table({**columns, "relevance": pa.array(random.integers(0, 4, len(pairs)), pa.int8())})
-    said = [(f"m{n}", f"{SAID[n % 2]} {n % 7}", ("parcel", "returns")[n % 2]) for n in range(120)]
-    talk = dict(zip(("message_id", "message", "intent"), zip(*said, strict=True), strict=True))
-    tables["conversations"] = pa.table({name: list(values) for name, values in talk.items()})
-    tasks = {**{name: TASKS[name] for name in ("click", "next")}, "search": {"kind": "graded", "label": "relevance"}}
-    tasks["intent"] = {"kind": "choice", "label": "message_intent"}
-    params = make_params(tasks=tasks, recommend={"k": 5, "order_by": "click"})
-    with threadpool_limits(1), connect(tables) as session:
-        data, state = fit(session, params.features, params.tasks, (START, END))
-        trees = BoostedTrees.fit(data, np.zeros((30, 8)), params.tasks, ProfileParams(max_iterations=30, components=4))
-        members = {
-            "popularity": Popularity.fit(data, params.tasks, half_life_days=14.0),
-            "trees": trees,
-            "search_text": SearchText("search", Settings()),
-            "text_linear": make_member("text_linear", Bench(data, params, vectors=lambda: np.zeros((30, 8)))),
-        }
-        fused = fit_fusion(data, members, params.tasks, FuseParams(bootstrap=20))
-        model = ServingModel(state, fused)
-        yield SimpleNamespace(model=model, tables=tables, online=Night.of(model, tables, params.recommend))
+def night() -> SimpleNamespace:
+    model, tables, settings = make_asked()
+    return SimpleNamespace(model=model, tables=tables, online=Night.of(model, tables, settings))
 
 
 def batch(night: Any, user: Any = "", query: str = QUERY) -> pd.DataFrame:

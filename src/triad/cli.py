@@ -41,6 +41,7 @@ STAGES = (
 ELSEWHERE = {
     "ablations": "triad.ablations.commands:ablations",
     "advise": "triad.advice.commands:advise",
+    "batch": "triad.batch.commands:batch",
     "describe": "triad.writing.commands:describe",
     "forget": "triad.privacy.commands:forget",
     "misfiled": "triad.misfiled.commands:misfiled",

@@ -40,8 +40,8 @@ class RuntimeParams(Section):
 
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
-        description="where files are read, suites asked, examples made and lists chosen: in this process, or on an "
-        "Apache Spark cluster (docs/scaling.md); what comes of it is the same",
+        description="where files are read, suites asked, examples made, lists chosen and batches answered: in this "
+        "process, or on an Apache Spark cluster (docs/scaling.md); what comes of it is the same",
     )
 
     spark: SparkParams = SparkParams()

@@ -90,15 +90,15 @@ def answer(model: ServingModel, model_input: Any, params: Mapping[str, Any]) -> 
 def _alone(model: ServingModel, mode: str, tables: Tables, params: Mapping[str, Any]) -> pa.Table | None:
     """What is answered from one table, without a log; None: `mode` needs one."""
     if mode == "answer":
-        return answers(model.state, model.fused, *_messages(tables))
+        return answers(model.state, model.fused, *messages_of(tables))
     if mode == "describe":
         rows = arrow("items", tables["items"]).to_pylist() if isinstance(tables, dict) and "items" in tables else []
         return worded(model.fused, described(rows), params)
     tell = _OF_PRODUCTS.get(mode)
-    return None if tell is None else tell(model.state, model.fused, _products(tables))
+    return None if tell is None else tell(model.state, model.fused, products_of(tables))
 
 
-def _messages(tables: Tables) -> tuple[list[str], list[str]]:
+def messages_of(tables: Tables) -> tuple[list[str], list[str]]:
     """Ids and texts of the messages of the request, which needs no other table. No error quotes them.
 
     Raises:
@@ -117,7 +117,7 @@ def _messages(tables: Tables) -> tuple[list[str], list[str]]:
     return said[0], said[1]
 
 
-def _products(tables: Tables) -> dict[str, list[str]]:
+def products_of(tables: Tables) -> dict[str, list[str]]:
     """What the request says of products, "" where it says nothing; it needs no other table, and no price.
 
     Raises:
@@ -142,7 +142,7 @@ def described(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         TriadError: one has no id, or a column holds what is no text.
     """
-    said = _products({"items": _rows("items", items)})
+    said = products_of({"items": _rows("items", items)})
     prices = [item.get("price_cents") for item in items]
     return [
         {name: values[place] for name, values in said.items()} | {"price_cents": price}

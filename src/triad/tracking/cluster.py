@@ -54,10 +54,10 @@ def _on(spark: SparkSession, fuse: Path, place: Path, asked: Asked) -> Pairs:
 
 
 def _choose(fuse: Path, asked: Asked, users: range) -> Pairs:
-    return choose(_loaded(fuse), asked, users)
+    return choose(loaded(fuse), asked, users)
 
 
 @cache
-def _loaded(fuse: Path) -> Fused:
-    """A worker process has many tasks, and loads the networks once."""
+def loaded(fuse: Path) -> Fused:
+    """The fusion in a folder. A worker process has many tasks, and loads the networks once."""
     return Fused.load(fuse)

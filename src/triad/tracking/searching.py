@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from triad.arrays import Ints
+from triad.arrays import Bools
 from triad.examples.dataset import Dataset
-from triad.features import build
-from triad.features.signals import slots
-from triad.features.sql import DAY
-from triad.fusion.searching import Leaning, search
+from triad.fusion.searching import Shown, search
 from triad.texts import Texts
-from triad.tracking.leaning import leaning_of
-from triad.tracking.serving import busiest, midnight_after
-from triad.tracking.shown import first_on_page, with_guest
+from triad.tracking.serving import midnight_after
+from triad.tracking.standing import Standing
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,31 +33,27 @@ def searched(
     Raises:
         TriadError: the model learned nothing of searches, or the tables do not fit the contract.
     """
-    moment = midnight_after(session)
-    data = model.standing(session)
-    may, leaning = np.asarray(data.items.available_from) <= moment, _leaning(model, session, moment, user_id)
-    (shown,) = search(model.fused, data, [query], k, may, leaning=leaning)
+    data, moment = model.standing(session), midnight_after(session)
+    leaning = None
+    if user_id:
+        standing = Standing.of(session, model.state)
+        leaning = standing.leaning(model.fused, int(standing.customers(Texts.of([user_id]))[0]))
+    (shown,) = search(model.fused, data, [query], k, on_sale(data, moment), leaning=leaning)
+    return listed(data.items.item_id, shown)
+
+
+def on_sale(data: Dataset, moment: int) -> Bools:
+    """(n_items,) whether each is available at `moment` (µs)."""
+    return np.asarray(data.items.available_from) <= moment
+
+
+def listed(item_ids: Texts, shown: Shown) -> pa.Table:
+    """The table of `searched`."""
     return pa.table(
         {
             "rank": np.arange(1, len(shown.items) + 1),
-            "item_id": pa.array(data.items.item_id[shown.items], pa.string()),
+            "item_id": pa.array(item_ids[shown.items], pa.string()),
             "score": np.asarray(shown.scores, np.float64),
             "match": pa.array([shown.match] * len(shown.items), pa.string()),
         }
     )
-
-
-def _leaning(model: ServingModel, session: duckdb.DuckDBPyConnection, moment: int, user_id: str) -> Leaning | None:
-    if not user_id:
-        return None
-    data, known = build.standing(session, model.state, moment // DAY)
-    row = int(data.users.user_id.places(Texts.of([user_id]))[0])
-    if row < 0:
-        return None
-    data, known = with_guest(data, known, moment)
-    shown = first_on_page(data, known, moment, busiest(session), slots(session) if known.places else {})
-
-    def to(user: int, items: Ints) -> Dataset:
-        return shown(np.full(len(items), user), items)
-
-    return leaning_of(model.fused, partial(to, row), partial(to, len(data.users.user_id) - 1))

@@ -123,14 +123,7 @@ class ServingModel:
             "user_id": pa.array(data.users.user_id[exposures.user[rows]], pa.string()),
             "item_id": pa.array(data.items.item_id[exposures.item[rows]], pa.string()),
         }
-        for task, scores in self.fused.predict(data, rows).items():
-            classes = data.meta.classes.get(task)
-            if classes is None:
-                columns[task] = np.asarray(scores, np.float64)
-                continue
-            columns[task] = pa.array(Texts.of(classes)[np.asarray(scores).argmax(axis=1)], pa.string())
-            columns |= {f"{task}_{name}": np.asarray(scores[:, at], np.float64) for at, name in enumerate(classes)}
-        return pa.table({name: pa.array(values) for name, values in columns.items()})
+        return pa.table(columns | of_tasks(self.fused, data, rows))
 
     def recommend(
         self, tables: Tables, settings: RecommendParams, as_of: int | None = None, choosing: Choosing | None = None
@@ -183,6 +176,20 @@ class ServingModel:
     def standing(self, session: duckdb.DuckDBPyConnection) -> Dataset:
         """Who and what is there, with the examples of units other than exposures, which would cost time."""
         return transform(session, self.state, _NO_EXPOSURES)
+
+
+def of_tasks(fused: Fused, data: Dataset, rows: Ints) -> dict[str, pa.Array]:
+    """The columns of `ServingModel.predict` that are scores."""
+    columns: dict[str, pa.Array] = {}
+    for task, scores in fused.predict(data, rows).items():
+        classes = data.meta.classes.get(task)
+        if classes is None:
+            columns[task] = pa.array(np.asarray(scores, np.float64))
+            continue
+        columns[task] = pa.array(Texts.of(classes)[np.asarray(scores).argmax(axis=1)], pa.string())
+        for at, name in enumerate(classes):
+            columns[f"{task}_{name}"] = pa.array(np.asarray(scores[:, at], np.float64))
+    return columns
 
 
 def load_registered(model: str, version: str, folder: Path) -> ServingModel:
