@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
 import yaml
 from keras.src.backend.common import global_state
 from make_dataset import make_dataset
@@ -31,7 +32,8 @@ def weights(make: Callable[[], keras.Model]) -> tuple[int, int]:
     """How many numbers a network's weights are, and how many of those are in embedding tables."""
     waiting = global_state.get_global_attribute("uninitialized_variables")
     try:
-        with keras.StatelessScope(initialize_variables=False):
+        # a graph, or Keras would draw a variable's numbers wherever a layer reads it
+        with tf.Graph().as_default(), keras.StatelessScope(initialize_variables=False):
             network = make()
             tables = [layer for layer in network._flatten_layers() if isinstance(layer, Table)]
             return (
