@@ -1,7 +1,7 @@
 """Customer service: simulated shops, HINT3's intents with refusal, and Amazon's questions with the answers they got.
 
     python benchmarks/service.py shop --seeds 5
-    python benchmarks/service.py hint3 --encoder FOLDER --seeds 3 [--transfers delta full]
+    python benchmarks/service.py hint3 --encoder FOLDER [--beside FOLDER] --seeds 3 [--transfers delta full]
     python benchmarks/service.py amazon_qa --encoder FOLDER
 
 FOLDER holds a BERT-like encoder (`text.encoder`); the data lies below the folder that TRIAD_DATASETS names. HINT3: the
@@ -61,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("shop", "hint3", "amazon_qa"))
     parser.add_argument("--encoder", default="words")
+    parser.add_argument("--beside")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--transfers", nargs="*", default=("delta", "full"))
     parser.add_argument("--shops", nargs="*", default=SHOPS)
@@ -71,7 +72,7 @@ def main() -> None:
                 simulated(seed, chosen.encoder)
         elif chosen.what == "hint3":
             for shop in chosen.shops:
-                hint3(shop, chosen.encoder, chosen.seeds, chosen.transfers)
+                hint3(shop, TextParams(encoder=chosen.encoder, beside=chosen.beside), chosen.seeds, chosen.transfers)
         else:
             amazon_qa(chosen.encoder)
 
@@ -120,7 +121,7 @@ def simulated(seed: int, encoder: str) -> None:
             print(f"| {seed} | {task} | {name} |", " ".join(f"{key} {value[0]:.3f}" for key, value in figures.items()))
 
 
-def hint3(shop: str, encoder: str, seeds: int, transfers: Sequence[str]) -> None:
+def hint3(shop: str, encoder: TextParams, seeds: int, transfers: Sequence[str]) -> None:
     """A line a model, of the members that a night makes; of `text_tuned` one a transfer and seed."""
     (said, intent), (later, truth) = (_messages(shop, part) for part in ("train", "test"))
     classes, label = np.unique(intent, return_inverse=True)
@@ -169,12 +170,12 @@ def _night(said: Sequence[str], label: Any, intents: Any, train: int) -> Dataset
     return nobody(meta, {"messages": held})
 
 
-def _learned(member: Any, data: Dataset, encoder: str) -> Any:
+def _learned(member: Any, data: Dataset, encoder: TextParams) -> Any:
     """(test messages, classes) by the member that `_served` makes."""
     return _asked(_served(member, data, encoder), data)
 
 
-def _tuned(data: Dataset, encoder: str, **tuning: Any) -> dict[str, Any]:
+def _tuned(data: Dataset, encoder: TextParams, **tuning: Any) -> dict[str, Any]:
     """(test messages, classes) by `text_tuned`, and by the same one that does not know what intents are called."""
     served = _served(TextTuned, data, encoder, **tuning)
     known = served.known["intent"]
@@ -187,10 +188,10 @@ def _asked(served: Any, data: Dataset) -> Any:
     return served.predict(data, np.flatnonzero(data.units["messages"].split == SPLITS.index("test")))["intent"]
 
 
-def _served(member: Any, data: Dataset, encoder: str, **tuning: Any) -> Any:
+def _served(member: Any, data: Dataset, encoder: TextParams, **tuning: Any) -> Any:
     """The member that chose on the fold and then learned all that is not test."""
     held, test = data.units["messages"], SPLITS.index("test")
-    text = TextParams(encoder=encoder, tuning=TuningParams(**tuning))
+    text = encoder.model_copy(update={"tuning": TuningParams(**tuning)})
     params: Any = SimpleNamespace(tasks={"intent": TaskParams(kind="choice", label="message_intent")}, text=text)
     made = member.make(Bench(data, params, vectors=lambda: np.zeros((0, 0))), "benchmark")
     whole = data.replaced(messages=replace(held, split=np.where(held.split == test, test, 0).astype(np.int8)))

@@ -212,6 +212,7 @@ def test_a_misspelt_key_that_must_be_there_is_told_as_such() -> None:
         ({"recommend": {"out_of_stock": "none.csv"}}, "recommend.out_of_stock: none.csv: cannot be read"),
         ({"text": {"encoder": "/no/such"}}, "text.encoder: there is no folder /no/such"),
         ({"text": {"writing": {"edits": "none.csv"}}}, "text.writing.edits: there is no file none.csv"),
+        ({"text": {"beside": "/no/such"}}, "text.beside: there is no folder /no/such"),
         ({"images": {"folder": "/no/such"}}, "images.folder: there is no folder /no/such"),
         ({"images": {"encoder": "/no/such.pth"}}, "images.encoder: there is no file /no/such.pth"),
     ],

@@ -19,6 +19,7 @@ from triad.config.text import ScratchParams, TextParams
 from triad.errors import TriadError
 from triad.members.texts import TextSpace
 from triad.text.bags import Bag
+from triad.text.beside import Beside
 from triad.text.encoder import encoder_of
 from triad.text.masking import masked
 from triad.text.terms import MOST, plain, terms
@@ -131,6 +132,31 @@ def test_a_space_of_texts_takes_its_encoder_along(folder: Path, tmp_path: Path) 
         TextSpace.load(tmp_path / "space").of(asked).toarray(), space.of(asked).toarray(), atol=1e-3
     )
     assert space.of(asked).shape[1] == Bag.fit(said).matrix(asked).shape[1] + encoder.dim
+
+
+def test_a_second_encoder_is_read_from_the_middle_of_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "triad.text.vectors.encoder_of", lambda params, _: Lengths() if params.encoder == "it" else None
+    )
+    assert Beside.chosen(TextParams(encoder="it"), ["red"]) is None
+    beside = Beside.chosen(TextParams(beside="it"), ["red", "shoes", "shoes", "shoes"])  # a text counts once: 4 letters
+    assert beside is not None
+    np.testing.assert_array_equal(beside.of(["redder", "hat", "shoe"]), [[1, 0], [-1, 0], [0, 0]])
+
+
+def test_a_space_of_texts_takes_its_second_encoder_along(folder: Path, tmp_path: Path) -> None:
+    said = ["red shoe", "shoes", "鞋"]
+    encoder = encoder_of(TextParams(encoder=str(folder)))
+    assert encoder is not None
+    vectors, middle = Vectors(encoder), np.full(encoder.dim, 0.5, np.float32)
+    space = TextSpace(Bag.fit(said), vectors, Beside(vectors, middle))
+    columns = space.of(said).toarray()
+    apart = vectors.of(said) - middle
+    expected = [Bag.fit(said).matrix(said).toarray(), vectors.of(said), apart / np.linalg.norm(apart, axis=1)[:, None]]
+    np.testing.assert_allclose(columns, np.hstack(expected), rtol=1e-5)
+    space.save(tmp_path / "space")
+    np.testing.assert_allclose(TextSpace.load(tmp_path / "space").of(said).toarray(), columns, atol=1e-3)
 
 
 def test_what_serves_has_the_vectors_that_go_along_and_no_others(folder: Path, tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ def check(params: Params) -> None:
     """Raises:
     TriadError: a file or folder is not there, cannot be read, or the condition of `recommend.hide` is none.
     """
-    text, images = params.text.encoder, params.images.encoder
+    text, beside, images = params.text.encoder, params.text.beside, params.images.encoder
     named = {
         "text.encoder": (text, text in (WORDS, MINILM, SCRATCH), True),
+        "text.beside": (beside, beside in (WORDS, MINILM, SCRATCH), True),
         "images.encoder": (images, images in (COLOURS, LITE0), False),
         "images.folder": (params.images.folder, False, True),
         "text.writing.edits": (params.text.writing.edits, False, False),

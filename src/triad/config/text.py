@@ -63,6 +63,11 @@ class TextParams(Section):
         "a folder with config.json, tokenizer.json and model.safetensors of a BERT-like encoder. Vectors are "
         "computed once a distinct text and kept in .triad/vectors",
     )
+    beside: Text | None = Field(
+        default=None,
+        description="a second encoder, named as encoder is, such as a multilingual one: text_linear and nearest_text "
+        "read its vectors beside those of the first",
+    )
     scratch: ScratchParams = ScratchParams()
     tuning: TuningParams = TuningParams()
     writing: WritingParams = WritingParams()

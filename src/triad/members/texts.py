@@ -1,4 +1,4 @@
-"""The space of texts that text members read: words, letters, and a frozen encoder's vectors."""
+"""The space of texts that text members read: words, letters, and the vectors of one frozen encoder or two."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from triad.features.corpus import corpus
 from triad.members.bench import Bench
 from triad.tasks import LABELS
 from triad.text.bags import Bag
+from triad.text.beside import Beside
 from triad.text.vectors import Vectors
 from triad.texts import Texts
 
@@ -56,6 +57,7 @@ class TextSpace:
 
     bag: Bag
     vectors: Vectors | None
+    beside: Beside | None = None
 
     @classmethod
     def fit(cls, bench: Bench, kinds: Sequence[str], *, with_vectors: bool = True) -> TextSpace:
@@ -63,8 +65,12 @@ class TextSpace:
         data, said = bench.data, dict[str, list[str]]()
         for unit in {data.unit_of(task) for task in text_tasks(data, bench.params.tasks)}:
             said[unit] = getattr(data.units[unit], TEXT)[data.rows("train", unit)].tolist()
-        bag = Bag.fit([text for unit in sorted(said) for text in said[unit]], kinds)
-        return cls(bag, Vectors.chosen(bench.params.text, partial(corpus, data)) if with_vectors and said else None)
+        texts = [text for unit in sorted(said) for text in said[unit]]
+        bag = Bag.fit(texts, kinds)
+        if not with_vectors or not texts:
+            return cls(bag, None)
+        text, whole = bench.params.text, partial(corpus, data)
+        return cls(bag, Vectors.chosen(text, whole), Beside.chosen(text, texts, whole))
 
     def tasks(self, data: Dataset, tasks: Mapping[str, TaskParams]) -> list[str]:
         """Those of texts."""
@@ -77,16 +83,17 @@ class TextSpace:
 
     def of(self, texts: Sequence[str]) -> csr_array:
         """(n, columns) of texts in plain form."""
-        counts = self.bag.matrix(texts)
-        return counts if self.vectors is None else csr_array(hstack([counts, self.vectors.of(texts)], format="csr"))
+        read = [each.of(texts) for each in (self.vectors, self.beside) if each is not None]
+        return csr_array(hstack([self.bag.matrix(texts), *read], format="csr"))
 
     def save(self, folder: Path) -> None:
-        """The bag, and the encoder's files: what serves needs no other place."""
+        """The bag, and the encoders' files: what serves needs no other place."""
         self.bag.save(folder)
-        if self.vectors is not None:
-            self.vectors.save(folder)
+        for each in (self.vectors, self.beside):
+            if each is not None:
+                each.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> TextSpace:
         """What `save` wrote."""
-        return cls(Bag.load(folder), Vectors.load(folder))
+        return cls(Bag.load(folder), Vectors.load(folder), Beside.load(folder))
