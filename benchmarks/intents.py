@@ -1,6 +1,6 @@
 """Which recipe learns most of few messages: HINT3's train messages alone, judged by cross-validation.
 
-    TRIAD_DATASETS=… python benchmarks/intents.py --encoder FOLDER [--test | --tuned]
+    TRIAD_DATASETS=… python benchmarks/intents.py --encoder FOLDER [--test | --tuned | --beside FOLDER]
 
 FOLDER holds a BERT-like encoder (`text.encoder`). Five folds twice: of messages at random, and of groups of messages
 that say nearly the same (cosine of vectors, average linkage), so that none is judged beside its paraphrase; intents of
@@ -8,7 +8,7 @@ which a fold leaves no message to learn from are not judged. Figures are accurac
 message is read, but with `--test`: then two recipes learn of all of train, the one that `text_linear` is like and the
 one that did best, and the gain in in-scope accuracy has a 95 % interval, of a bootstrap of messages. With
 `--tuned` the encoder is tuned (`text.tuning.transfer: full`) on what the first fold of groups leaves, and that fold is
-judged.
+judged. With `--beside` only recipes with a second encoder (`text.beside`) are judged, and the same without it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from threadpoolctl import threadpool_limits
 from triad.arrays import Floats, Ints
 from triad.config.text import TuningParams
 from triad.text.bags import Bag
+from triad.text.beside import Beside
 from triad.text.terms import plain
 from triad.text.tuning import tuned
 from triad.text.vectors import STORE, Vectors
@@ -53,10 +54,14 @@ class Fold:
     intents: int
     train: Ints
     later: Ints
+    beside: Floats | None = None  # products of a second encoder's vectors
 
-    def lesson(self, vector: float, *, words: bool, names: bool) -> tuple[Floats, Floats, Ints]:
+    def lesson(self, vector: float, *, words: bool, names: bool, beside: bool = False) -> tuple[Floats, Floats, Ints]:
         """Products of what is learned of with itself, of later messages with it, and its intents."""
         own = (self.said if words else 0.0) + vector**2 * self.meant
+        if beside:
+            assert self.beside is not None, "name a second encoder"
+            own = own + self.beside
         called = len(self.label) + np.arange(self.intents if names else 0)
         rows = np.r_[self.train, called]
         answer = np.r_[self.label[self.train], np.arange(len(called))]
@@ -64,10 +69,17 @@ class Fold:
 
 
 def logistic(
-    fold: Fold, c: float, vector: float, *, words: bool = True, names: bool = False, rare: float = 0.0
+    fold: Fold,
+    c: float,
+    vector: float,
+    *,
+    words: bool = True,
+    names: bool = False,
+    rare: float = 0.0,
+    beside: bool = False,
 ) -> Floats:
     """Logistic regression. `rare`: the power of an intent's messages by which each of them counts less."""
-    own, later, label = fold.lesson(vector, words=words, names=names)
+    own, later, label = fold.lesson(vector, words=words, names=names, beside=beside)
     values, basis = eigh(own)
     kept = values > 1e-6 * values[-1]
     basis = basis[:, kept] / np.sqrt(values[kept])
@@ -114,9 +126,16 @@ RECIPES: dict[str, Answer] = {
     "ridge regression, what intents are called": partial(ridge, vector=4, names=True),
     BEST: both(NAMED, partial(ridge, vector=4, names=True)),
 }
+WITH_SECOND = partial(logistic, c=10, vector=1, beside=True)
+SECOND: dict[str, Answer] = {
+    AS_NOW: RECIPES[AS_NOW],
+    "and a second encoder's": WITH_SECOND,
+    "vectors of length 1, and the nearest, names known": both(RECIPES[AS_NOW], partial(nearest, names=True)),
+    "the same, and a second encoder's": both(WITH_SECOND, partial(nearest, names=True)),
+}
 
 
-def folds(shop: str, vectors: Vectors) -> dict[str, list[Fold]]:
+def folds(shop: str, vectors: Vectors, second: Vectors | None = None) -> dict[str, list[Fold]]:
     """Of either kind."""
     said, intent = _messages(shop, "train")
     classes, label = np.unique(intent, return_inverse=True)
@@ -128,14 +147,26 @@ def folds(shop: str, vectors: Vectors) -> dict[str, list[Fold]]:
     for name, kind in kinds.items():
         for train, rest in kind.split(label, label, group):
             later = rest[np.isin(label[rest], label[train])]
-            made[name].append(_fold(said, classes, label, (train, later), vectors))
+            made[name].append(_fold(said, classes, label, (train, later), vectors, second=second))
     return made
 
 
-def _fold(said: Sequence[str], classes: Any, label: Ints, rows: tuple[Ints, Ints], vectors: Vectors) -> Fold:
+def _fold(
+    said: Sequence[str],
+    classes: Any,
+    label: Ints,
+    rows: tuple[Ints, Ints],
+    vectors: Vectors,
+    *,
+    second: Vectors | None = None,
+) -> Fold:
     texts = [*said, *_called(classes)]
     counts, means = Bag.fit([said[row] for row in rows[0]]).matrix(texts), vectors.of(texts)
-    return Fold((counts @ counts.T).toarray(), means @ means.T, label, len(classes), *rows)
+    made = Fold((counts @ counts.T).toarray(), means @ means.T, label, len(classes), *rows)
+    if second is None:
+        return made
+    apart = Beside(second, second.of([said[row] for row in rows[0]]).mean(axis=0)).of(texts)
+    return replace(made, beside=apart @ apart.T)
 
 
 def _called(classes: Any) -> list[str]:
@@ -195,6 +226,7 @@ def main() -> None:
     """Print figures as Markdown rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", required=True)
+    parser.add_argument("--beside")
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--tuned", action="store_true")
     chosen = parser.parse_args()
@@ -204,8 +236,9 @@ def main() -> None:
             for shop in SHOPS:
                 (tested if chosen.test else beside_tuned)(shop, vectors)
             return
-        shops = [folds(shop, vectors) for shop in SHOPS]
-        for name, answer in RECIPES.items():
+        second = Vectors(_encoder(chosen.beside), STORE) if chosen.beside else None
+        shops = [folds(shop, vectors, second) for shop in SHOPS]
+        for name, answer in (SECOND if second else RECIPES).items():
             told(name, answer, shops)
 
 
