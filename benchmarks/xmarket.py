@@ -105,7 +105,12 @@ NEIGHBOURS, FLOOR = 500, 0.02
 candidates that costs 0.005 to 0.018 of a member's NDCG on the lists of train ratings.
 """
 FUSE = FuseParams(
-    combine="reranked", loss="lambdarank", candidates=100, trees=(100, 150, 220), pairs=1_000_000, network=(0.0,)
+    combine="reranked",
+    loss="lambdarank",
+    candidates=100,
+    trees=(100, 150, 220),
+    pairs=1_000_000,
+    network=(0.0, 0.1, 0.2, 0.3),
 )
 TASKS = {"next": TaskParams(kind="ranking", label="next_item")}
 HOLD, WINDOWS = 0.5, (1, 2, 3, 4)

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from test_studies_markets import crowd, folder, form  # noqa: F401  # a fixture
 
 from triad.config.fuse import FuseParams
 from triad.config.similarity import SimilarityParams
 from triad.datasets.markets import read
+from triad.datasets.markets import weights as market_factors
 from triad.datasets.markets.joined import together
 from triad.datasets.markets.weights import market_weights
 from triad.errors import TriadError
@@ -85,3 +87,14 @@ def test_weights_know_each_market_and_what_is_held_out_of_none(markets) -> None:
     assert elsewhere.any() and not elsewhere.all()
     assert not weights["cosine source"][~elsewhere].any() and weights["cosine target"][~elsewhere].any()
     assert (weights["ease target and all"] != weights["ease all"]).any()
+
+
+def test_factors_join_items_of_a_kind_that_nobody_took_together(monkeypatch) -> None:
+    monkeypatch.setattr(market_factors, "RANKS", (2,))
+    taken = csr_array(np.array([[1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 1]], float))
+    weights = market_factors.factor_weights(taken)
+    kind = np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)
+    np.testing.assert_allclose(weights["factors 2 alike"], kind, atol=1e-6)
+    # V of a kind is √count over the root of its sum, 4: D_i^-½ V Vᵀ D_i^½ gives an item its share of the kind's steps
+    share = np.array([1, 2, 1, 1, 2, 1]) / 4
+    np.testing.assert_allclose(weights["factors 2 projected"], kind * share, atol=1e-6)
