@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,10 +23,13 @@ from fastapi.testclient import TestClient
 from make_workspace import checkout, remove, run, run_stages
 from PIL import Image
 
+from triad.batch.run import Question, batch
 from triad.config.features import FeaturesParams
 from triad.config.fuse import FuseParams
 from triad.config.images import ImagesParams
 from triad.config.ingest import IngestParams
+from triad.config.params import Params
+from triad.config.runtime import RuntimeParams
 from triad.config.tasks import TaskParams
 from triad.config.text import TextParams
 from triad.errors import TriadError
@@ -164,6 +168,20 @@ def test_a_served_model_classes_what_is_sent_and_says_what_it_saw(
     ):
         row = ask(model, image_path=sent, description="\x00 红鞋 🙂" * 500)
         assert why in row["picture"] and 0 < row["category_score"] <= 1
+
+
+def test_a_table_of_products_is_classed_as_in_a_request(
+    model: SimpleNamespace, tables: dict[str, pa.Table], tmp_path: Path
+) -> None:
+    rows = tables["items"].slice(0, 6).select(["item_id", "title", "description", "image_path"])
+    pq.write_table(rows, tmp_path / "asked.parquet", row_group_size=4)
+    asked: Any = model
+    question = Question("classify", tmp_path / "asked.parquet", tmp_path, {})
+    params = Params.model_construct(runtime=RuntimeParams())
+    assert batch(params, asked, question, tmp_path / "told.parquet") == 6
+    told = answer(asked, {"items": rows}, {"mode": "classify", "k": 0})
+    pd.testing.assert_frame_equal(pq.read_table(tmp_path / "told.parquet").to_pandas(), told)
+    assert told["category"].notna().all()
 
 
 def sent(image: Image.Image | bytes, kind: str = "PNG", **options: Any) -> str:

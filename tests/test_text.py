@@ -145,6 +145,12 @@ def test_a_second_encoder_is_read_from_the_middle_of_train(monkeypatch: pytest.M
     np.testing.assert_array_equal(beside.of(["redder", "hat", "shoe"]), [[1, 0], [-1, 0], [0, 0]])
 
 
+@pytest.mark.parametrize(("encoder", "beside"), [("minilm", "words"), ("minilm", "minilm")])
+def test_a_second_encoder_that_adds_nothing_is_refused(encoder: str, beside: str) -> None:
+    with pytest.raises(ValueError, match=f"beside {beside} adds no vectors to those of encoder minilm"):
+        TextParams(encoder=encoder, beside=beside)
+
+
 def test_a_space_of_texts_takes_its_second_encoder_along(folder: Path, tmp_path: Path) -> None:
     said = ["red shoe", "shoes", "鞋"]
     encoder = encoder_of(TextParams(encoder=str(folder)))

@@ -24,7 +24,7 @@ def check(params: Params) -> None:
     text, beside, images = params.text.encoder, params.text.beside, params.images.encoder
     named = {
         "text.encoder": (text, text in (WORDS, MINILM, SCRATCH), True),
-        "text.beside": (beside, beside in (WORDS, MINILM, SCRATCH), True),
+        "text.beside": (beside, beside in (MINILM, SCRATCH), True),
         "images.encoder": (images, images in (COLOURS, LITE0), False),
         "images.folder": (params.images.folder, False, True),
         "text.writing.edits": (params.text.writing.edits, False, False),

@@ -88,7 +88,7 @@ class _Searching:
             leaning = self.standing.leaning(fused, int(each))
             answered = search(fused, self.data, queries[rows].tolist(), self.k, self.may, leaning=leaning)
             for row, one in zip(rows, answered, strict=True):
-                answers[row] = listed(self.standing.items, one)
+                answers[row] = listed(self.data.items.item_id, one)
         again = np.repeat(np.arange(len(queries)), [each.num_rows for each in answers])
         asked = {"query": pa.array(queries[again], pa.string()), "user_id": pa.array(ids[again], pa.string())}
         answer = pa.concat_tables(answers)

@@ -71,3 +71,9 @@ class TextParams(Section):
     scratch: ScratchParams = ScratchParams()
     tuning: TuningParams = TuningParams()
     writing: WritingParams = WritingParams()
+
+    @model_validator(mode="after")
+    def _second_differs(self) -> TextParams:
+        if self.beside in (WORDS, self.encoder):
+            raise ValueError(f"beside {self.beside} adds no vectors to those of encoder {self.encoder}: name another")
+        return self

@@ -34,7 +34,8 @@ class Beside:
         if params.beside is None:
             return None
         vectors = Vectors.chosen(params.model_copy(update={"encoder": params.beside}), corpus)
-        return None if vectors is None else cls(vectors, vectors.of(dict.fromkeys(texts)).mean(axis=0))
+        assert vectors is not None  # words, which have none, are refused
+        return cls(vectors, vectors.of(dict.fromkeys(texts)).mean(axis=0))
 
     def of(self, texts: Sequence[str]) -> Floats:
         """(n, dim) float32 vectors of length 1, from the middle."""
