@@ -121,6 +121,36 @@ def test_what_readers_of_http_understand_differently_is_refused(sent: bytes, por
     assert b" 400 " in lasts(port, sent, b"")[1].split(b"\r\n")[0]
 
 
+@pytest.mark.parametrize("closing", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        (b"Content-Length: 4000000\r\n\r\n", b" 413 "),
+        (b"Transfer-Encoding: chunked\r\n\r\n3d0900\r\n", b" 413 "),
+        (b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", b" 400 "),
+        (b"Content-Length: no number\r\n\r\n", b" 400 "),
+    ],
+    ids=["too long", "chunk too long", "no chunk", "no length"],
+)
+def test_who_still_sends_is_told_why_it_is_refused(start: bytes, status: bytes, closing: bytes, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+        line.sendall(POST + closing + start)
+        time.sleep(0.1)  # refused by now
+        for _ in range(4):
+            line.sendall(b" " * 1_000_000)
+        assert status in line.recv(65_536).split(b"\r\n")[0]
+
+
+def test_what_is_malformed_after_the_answer_ends_the_connection(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    chunks = POST + b"Transfer-Encoding: chunked\r\n\r\n3d0900\r\n" + b" " * 4_000_000
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+        line.sendall(chunks)
+        assert b" 413 " in line.recv(65_536)
+        line.sendall(b"no end of a chunk")
+        assert line.recv(65_536) == b""
+    assert "Fatal error" not in caplog.text
+
+
 def test_no_other_protocol_passes_the_guard() -> None:
     said: list[Any] = []
 
