@@ -206,7 +206,7 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "fusion": {"examples", "features", "members", "search"},
     "evaluation": {"examples", "features", "members", "fusion", "search", "writing"},
     "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products", "spark", "writing"},
-    "batch": {"examples", "features", "fusion", "privacy", "retraining", "spark", "tracking"},
+    "batch": {"examples", "features", "fusion", "privacy", "retraining", "sources", "spark", "tracking"},
     "config": set(),
     "spark": {"features", "sources", "validation"},
     "writing": {"products"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib.util
 import os
 import shutil
@@ -21,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 from make_asked import make_asked
 
-from triad.batch import commands, modes, run
+from triad.batch import commands, modes, requests, run
 from triad.batch.run import Question, batch
 from triad.config.params import Params
 from triad.config.runtime import RuntimeParams, SparkParams
@@ -227,7 +228,7 @@ def test_a_csv_is_read_as_texts(made: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [("rows.csv", "", "cannot be read"), ("rows.parquet", "x", "cannot be read"), ("rows.csv", "a,b\n", "no row")],
+    [("rows.csv", "", "is empty"), ("rows.parquet", "x", "cannot be read"), ("rows.csv", "a,b\n", "no row")],
 )
 def test_what_is_no_table_of_requests_is_refused(made: Any, name: str, content: str, said: str) -> None:
     Path(name).write_text(content)
@@ -235,6 +236,52 @@ def test_what_is_no_table_of_requests_is_refused(made: Any, name: str, content: 
     for path in (name, "nothing.parquet"):
         with pytest.raises(TriadError, match=said if path == name else "cannot be read"):
             batch(params, made.model, Question("answer", Path(path), made.tables, MORE), Path("told.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"message_id,message\n1,a,b\n", "said.csv: 1 record without the expected 2 cells: line 2 has 3"),
+        (b"message_id,message\n1,\xe9t\xe9\n", "said.csv: is not utf-8 text: line 2 holds byte 0xe9"),
+        (b"message_id,message,message\n1,a,b\n", "said.csv, column message: 2 columns have this name"),
+        (b'message_id,message\n1,"a\n', "said.csv: a quote opens a cell in line 2 and never closes"),
+        (b"message_id;message\n1;a\n", "said.csv, rows 1 to 1: table conversations, column message_id: is missing"),
+        (b"message_id,message,price_cents\n1,a,12.5\n", "said.csv, column price_cents: holds what is no number"),
+    ],
+    ids=["cells", "encoding", "twice", "quote", "semicolon", "number"],
+)
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_what_is_wrong_in_a_csv_is_told_of_the_file_that_was_named(
+    made: Any, content: bytes, said: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("said.csv").write_bytes(content)
+    if engine == "spark":
+        on_workers(monkeypatch)
+    params = Params.model_construct(runtime=RuntimeParams() if engine == "duckdb" else LOCAL)
+    with pytest.raises(TriadError) as error:
+        batch(params, made.model, Question("answer", Path("said.csv"), made.tables, MORE), Path("told.parquet"))
+    assert said in str(error.value) and not Path("told.parquet").exists()
+
+
+@pytest.mark.parametrize("runtime", [RuntimeParams(), LOCAL], ids=["duckdb", "spark"])
+@pytest.mark.parametrize("name", ["nothing.csv", "nothing.parquet", "twice.parquet"])
+def test_a_file_that_is_not_there_or_names_a_column_twice_is_told(made: Any, name: str, runtime: RuntimeParams) -> None:
+    pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["query", "query"]), "twice.parquet")
+    question = Question("search", Path(name), made.tables, MORE)
+    with pytest.raises(TriadError, match=rf"{name}(: cannot be read|: no such file|, column query: has this name)"):
+        batch(Params.model_construct(runtime=runtime), made.model, question, Path("told.parquet"))
+
+
+def test_a_csv_may_be_packed_and_its_numbers_may_lack() -> None:
+    with gzip.open("goods.csv.gz", "wt") as file:
+        file.write("item_id,price_cents,title\n07,1200,\n8,,shoe\n")
+    (group,) = requests.groups(Path("goods.csv.gz"), Path("place"))
+    ((where, block),) = group.blocks(16)
+    assert where == "goods.csv.gz, rows 1 to 2"
+    assert block.to_pylist() == [
+        {"item_id": "07", "price_cents": 1200, "title": ""},
+        {"item_id": "8", "price_cents": None, "title": "shoe"},
+    ]
 
 
 def test_who_is_to_be_forgotten_is_a_stranger(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:

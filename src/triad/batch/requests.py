@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from triad.digests import digest
 from triad.errors import TriadError
+from triad.sources.plain import pieces
 
-NUMBERS = {"price_cents": pa.int64()}
+NUMBERS = frozenset({"price_cents"})
 """Columns of a CSV that are no texts."""
-_QUOTED = csv.ParseOptions(newlines_in_values=True)
-_BYTES = csv.ReadOptions(block_size=16 << 20)  # of a row group that a CSV becomes
+MEND = "name a Parquet file, a folder of them, or a CSV file (UTF-8, a header, commas between cells)"
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Group:
     """A row group of a Parquet file: what one worker reads.
 
     Args:
+        name: of the file that was named, which may have been a CSV.
         first: the row of its file that it begins with, from 1.
     """
 
     file: Path
+    name: str
     number: int
     first: int
     rows: int
@@ -39,7 +43,7 @@ class Group:
         with pq.ParquetFile(self.file) as file:
             for batch in file.iter_batches(rows, row_groups=[self.number]):
                 yield (
-                    f"{self.file.name}, rows {first:,} to {first + batch.num_rows - 1:,}",
+                    f"{self.name}, rows {first:,} to {first + batch.num_rows - 1:,}",
                     pa.Table.from_batches([batch]),
                 )
                 first += batch.num_rows
@@ -51,45 +55,68 @@ def groups(requests: Path, place: Path) -> list[Group]:
     Raises:
         TriadError: they cannot be read, or hold no row.
     """
-    try:
-        if requests.is_dir():
-            files = sorted(requests.rglob("*.parquet"))
-        else:
-            files = [requests if requests.suffix == ".parquet" else _of_csv(requests, place)]
-        row_groups = [group for file in files for group in _groups(file)]
-    except (OSError, pa.ArrowException) as error:
-        mend = "name a Parquet or CSV file, or a folder of Parquet files"
-        raise TriadError(f"cannot be read ({type(error).__name__})", where=str(requests), mend=mend) from error
+    if requests.is_dir():
+        files = {file.relative_to(requests).as_posix(): file for file in sorted(requests.rglob("*.parquet"))}
+    elif requests.suffix == ".parquet":
+        files = {requests.name: requests}
+    else:
+        files = {requests.name: _of_csv(requests, place)}
+    row_groups = [group for name, file in files.items() for group in _groups(file, name)]
     if not row_groups:
         raise TriadError("holds no row", where=str(requests), mend="give the rows that are asked about")
     return row_groups
 
 
 def mark(requests: Path) -> str:
-    """Differs with what lies at `requests`."""
+    """Differs with what lies at `requests`.
+
+    Raises:
+        TriadError: it cannot be read.
+    """
     if requests.is_dir():
         return digest(requests)
-    with requests.open("rb") as file:
+    with _readable(requests), requests.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _groups(file: Path) -> Iterator[Group]:
-    known, first = pq.read_metadata(file), 1
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise TriadError(f"cannot be read ({type(error).__name__})", where=str(file), mend=MEND) from error
+
+
+def _groups(file: Path, name: str) -> Iterator[Group]:
+    """Those of `file`, which people know as `name`."""
+    with _readable(file):
+        known, first = pq.read_metadata(file), 1
+    names = known.schema.to_arrow_schema().names
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise TriadError("has this name twice", where=f"{name}, column {twice[0]}", mend="name each column once")
     for number in range(known.num_row_groups):
         if rows := known.row_group(number).num_rows:
-            yield Group(file, number, first, rows)
+            yield Group(file, name, number, first, rows)
         first += rows
 
 
 def _of_csv(requests: Path, place: Path) -> Path:
-    with csv.open_csv(requests, _BYTES, _QUOTED) as read:
-        types = {name: NUMBERS.get(name, pa.string()) for name in read.schema.names}  # an id 007 is no number
+    made, parts = place / f"{requests.name}.parquet", (_typed(part, requests) for part in pieces(requests, MEND))
     place.mkdir(parents=True, exist_ok=True)
-    made = place / f"{requests.stem}.parquet"
-    with (
-        csv.open_csv(requests, _BYTES, _QUOTED, csv.ConvertOptions(column_types=types)) as read,
-        pq.ParquetWriter(made, read.schema) as file,
-    ):
-        for batch in read:
-            file.write_batch(batch)
+    first = next(parts, pa.table({}))
+    with pq.ParquetWriter(made, first.schema) as file:
+        for part in chain([first], parts):
+            file.write_table(part, row_group_size=max(part.num_rows, 1))
     return made
+
+
+def _typed(part: pa.Table, requests: Path) -> pa.Table:
+    for name in NUMBERS & set(part.column_names):
+        said = part[name]
+        try:
+            numbers = pc.if_else(pc.equal(said, ""), None, said).cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            mend = "write whole numbers, or leave the cell empty"
+            raise TriadError("holds what is no number", where=f"{requests.name}, column {name}", mend=mend) from error
+        part = part.set_column(part.column_names.index(name), name, numbers)
+    return part
