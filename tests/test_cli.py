@@ -64,3 +64,13 @@ def test_studies_leave_the_params_of_another_folder_alone(
     done = CliRunner().invoke(commands, ["ablations", command])
     assert isinstance(done.exception, TriadError) and "there is no ablations/studies" in str(done.exception)
     assert Path("params.yaml").read_text() == "mine: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "mend"), [("batch_exposrues", "did you mean 'batch_exposures'"), ("zzqq", "`triad params` explains all")]
+)
+def test_a_word_in_no_key_is_said_to_be_in_none(word: str, mend: str) -> None:
+    done = CliRunner().invoke(commands, ["params", word])
+    assert isinstance(done.exception, TriadError) and f"{word!r}" in done.exception.what
+    assert mend in done.exception.mend
+    assert CliRunner().invoke(commands, ["params", "batch_exp"]).output.startswith("finetune.batch_exposures: ")

@@ -156,16 +156,22 @@ def check() -> None:
 @click.argument("word", default="")
 @click.option("--markdown", is_flag=True, help="print the page docs/params.md")
 def params(word: str, markdown: bool) -> None:
+    import difflib
+
     from triad.config import reference
 
     if markdown:
         click.echo(reference.markdown(), nl=False)
         return
-    for key in reference.every_key():
-        if word in key.path:
-            click.echo(f"{key.path}: {key.default}" + (f"  # {key.values}" if key.values else ""))
-            if key.meaning:
-                click.echo(f"    {key.meaning}")
+    keys = list(reference.every_key())
+    if not (named := [key for key in keys if word in key.path]):
+        near = difflib.get_close_matches(word, [part for key in keys for part in key.path.split(".")], n=1)
+        mend = f"did you mean {near[0]!r}?" if near else "`triad params` explains all of them"
+        raise TriadError(f"no key contains {word!r}", where="triad params", mend=mend)
+    for key in named:
+        click.echo(f"{key.path}: {key.default}" + (f"  # {key.values}" if key.values else ""))
+        if key.meaning:
+            click.echo(f"    {key.meaning}")
 
 
 @commands.command(help="Print the last evaluation: the metric of each task with its interval, and the verdict.")
