@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import pickle
 import subprocess
 import sys
 import tracemalloc
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from make_weights import pth, untaught
 from PIL import Image
 
 from triad.arrays import Floats, Ints
@@ -21,7 +20,7 @@ from triad.images.colours import DIM, colours
 from triad.images.decoding import Fault, _eight_bit, decode
 from triad.images.encoder import encoder_of
 from triad.images.files import read
-from triad.images.torch_file import _KNOWN, _MAGIC, _PROTOCOL, _TYPES, load_arrays
+from triad.images.torch_file import _KNOWN, _TYPES, load_arrays
 from triad.images.vectors import Vectors
 
 
@@ -156,49 +155,6 @@ def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
     )
 
 
-def pth(state: dict[str, Floats], path: Path, *, dtype: str = "FloatStorage") -> Path:
-    """`state` as PyTorch wrote it: each storage's numbers follow the pickles, tensors name them."""
-
-    class Named:
-        def __init__(self, module: str, name: str) -> None:
-            self.module, self.name = module, name
-
-    class Call:
-        def __init__(self, *parts: Any) -> None:
-            self.parts = parts
-
-        def __reduce__(self) -> Any:
-            return _stand_in, self.parts
-
-    class Writer(pickle._Pickler):  # type: ignore[name-defined,misc] # Python's own can write names of what is not there
-        def save(self, what: Any, save_persistent_id: bool = True) -> None:
-            if isinstance(what, Named) or what is _stand_in:
-                name = (what.module, what.name) if isinstance(what, Named) else ("torch._utils", "_rebuild_tensor_v2")
-                self.write(b"c" + f"{name[0]}\n{name[1]}\n".encode())
-            else:
-                super().save(what, save_persistent_id)
-
-        def persistent_id(self, what: Any) -> Any:
-            return what if isinstance(what, tuple) and what[:1] == ("storage",) else None
-
-    tensors = OrderedDict()
-    for key, (name, values) in enumerate(state.items()):
-        storage = ("storage", Named("torch", dtype), str(key), "cpu", values.size, None)
-        steps = tuple(step // values.itemsize for step in values.strides)
-        tensors[name] = Call(storage, 0, values.shape, steps, False, OrderedDict())
-    with path.open("wb") as file:
-        for part in (_MAGIC, _PROTOCOL, {"little_endian": True}):
-            pickle.dump(part, file, 2)
-        Writer(file, 2).dump(tensors)
-        pickle.dump([str(key) for key in range(len(state))], file, 2)
-        for values in state.values():
-            file.write(values.size.to_bytes(8, "little") + values.tobytes())
-    return path
-
-
-def _stand_in(*_: Any) -> None: ...
-
-
 def test_weights_are_read_and_nothing_else_is_called(tmp_path: Path) -> None:
     state = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.float32)}
     path = pth(state, tmp_path / "w.pth")
@@ -250,6 +206,56 @@ def test_a_taught_network_starts_as_the_frozen_one_and_keeps_what_it_learned(
     np.testing.assert_allclose(again["a"], scores["a"], atol=1e-5)
 
 
+def test_a_deep_network_sees_mirrors_alike_counts_as_products_say_and_is_silent_without_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triad.images import deep, taught
+
+    monkeypatch.setattr(deep, "SIZE", 32)
+    monkeypatch.setattr(deep, "PACE", taught.Pace(2, 1e-3, 64, 0.5))
+    for name, value in (("HIDDEN", 16), ("LEAST_STEPS", 1), ("FROZEN_EPOCHS", 2)):
+        monkeypatch.setattr(taught, name, value)
+    weights = pth(untaught(1), tmp_path / "w.pth")
+    frozen, encoder = encoder_of(str(weights)), encoder_of(str(weights), "deep")
+    random = np.random.default_rng(3)
+    pictures = random.integers(0, 256, (24, 160, 160, 3)).astype(np.uint8)
+    vectors = encoder.encode(pictures)
+    np.testing.assert_allclose(vectors[:, : frozen.dim], frozen.encode(pictures), atol=1e-5)
+    assert encoder.maps == (80, 80, 3) and vectors.shape == (24, encoder.dim) == (24, frozen.dim + 19_200)
+    known = taught.Side(vectors[:, : frozen.dim], vectors[:, frozen.dim :].reshape(-1, *encoder.maps))
+    assert known.maps is not None
+    np.testing.assert_allclose(known.maps[0, 3, 5], pictures[0, 6:8, 10:12].mean(axis=(0, 1)) / 127.5 - 1, atol=1e-5)
+    known.maps[4] = 0  # there is no picture
+
+    labels = {"a": random.integers(0, 3, 24).astype(float), "b": np.r_[np.full(20, np.nan), 0, 1, 0, 1]}
+    one = deep.Deep.fit(known, labels, {"a": 3, "b": 2}, {"a": 0.5, "b": 0.0}, weights=weights)
+    scores, alone = one.predict(known), one.frozen.predict(taught.Side(known.vector))
+    np.testing.assert_allclose(scores["a"].sum(axis=1), 1, atol=1e-5)
+    apart = np.abs(scores["a"] - alone["a"]).max(axis=1)
+    assert apart[4] == 0 and np.delete(apart, 4).min() > 0 and np.array_equal(scores["b"], alone["b"])
+    seen, mirrored = (one.moved.predict(taught.Side(each)) for each in (known.maps, known.maps[:, :, ::-1]))
+    np.testing.assert_allclose(mirrored["a"], seen["a"], atol=1e-5)
+
+    taught_by_it = {"a": seen["a"].argmax(axis=1).astype(float), "b": np.full(24, np.nan)}
+    weighed = one.weighed(known, taught_by_it)
+    assert weighed.share["a"] > 0 and weighed.share["b"] == 0
+    weighed.save(tmp_path / "kept")
+    again, expected = deep.Deep.load(tmp_path / "kept"), weighed.predict(known)
+    assert again.share == weighed.share
+    np.testing.assert_allclose(again.predict(known)["a"], expected["a"], atol=1e-6)
+
+
+def test_how_much_another_network_counts_is_what_makes_the_truth_likeliest() -> None:
+    from triad.images.deep import best_share
+
+    label = np.array([0.0, 1.0, 1.0, np.nan])
+    right, even = np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.5, 0.5]]), np.full((4, 2), 0.5)
+    assert best_share(even, right, label) == 1 and best_share(right, 1 - right, label) == 0
+    one, other = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.1, 0.9], [0.1, 0.9]])
+    assert best_share(one, other, np.array([0.0, 1.0])) == 0.5
+    assert best_share(even, right, np.full(4, np.nan)) == 0
+
+
 def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> None:
     lazily = (
         f"import sys; from {encoder_of.__module__} import encoder_of; print(encoder_of('colours').dim, *sys.modules)"
@@ -258,33 +264,6 @@ def test_colours_need_no_network_and_a_missing_file_of_weights_is_named() -> Non
     assert found[0] == str(DIM) and "keras" not in found
     with pytest.raises(TriadError, match="there is no such file"):
         encoder_of("nowhere.pth")
-
-
-WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
-KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)
-
-
-def untaught(seed: int) -> dict[str, Floats]:
-    """A network of lite0's layers at an eighth of their widths, with weights that nobody taught."""
-    random, state = np.random.default_rng(seed), dict[str, Floats]()
-
-    def layer(conv: str, norm: str, *shape: int) -> None:
-        size = np.sqrt(2 / np.prod(shape[1:]))
-        state[f"{conv}.weight"] = random.normal(0, size, shape).astype(np.float32)
-        for name, low, high in (("weight", 0.5, 1.5), ("bias", -0.1, 0.5), ("running_mean", -0.1, 0.1)):
-            state[f"{norm}.{name}"] = random.uniform(low, high, shape[0]).astype(np.float32)
-        state[f"{norm}.running_var"] = random.uniform(0.5, 1.5, shape[0]).astype(np.float32)
-
-    layer("_conv_stem", "_bn0", 4, 3, 3, 3)
-    before = 4
-    for number, (width, kernel) in enumerate(zip(WIDTHS, KERNELS, strict=True)):
-        inside, wide = f"_blocks.{number}.", before * (6 if number else 1)
-        if number:
-            layer(inside + "_expand_conv", inside + "_bn0", wide, before, 1, 1)
-        layer(inside + "_depthwise_conv", inside + "_bn1", wide, 1, kernel, kernel)
-        layer(inside + "_project_conv", inside + "_bn2", before := width // 8, wide, 1, 1)
-    layer("_conv_head", "_bn1", 160, before, 1, 1)
-    return state
 
 
 def by_hand(state: dict[str, Floats], x: Floats) -> Floats:

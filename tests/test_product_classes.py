@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import keras
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
+from make_weights import pth, untaught
 from make_workspace import checkout, remove, run, run_stages
 from PIL import Image
 
@@ -38,9 +40,11 @@ from triad.features.state import State
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.images.decoding import decode
+from triad.images.deep import Deep
 from triad.images.encoder import SIZE
 from triad.images.files import read
 from triad.images.patches import GRID, as_data, painted
+from triad.images.taught import Pace
 from triad.members.bench import Bench
 from triad.members.popularity import Popularity
 from triad.members.product_linear import ProductLinear, ProductSpace
@@ -387,6 +391,42 @@ def test_one_network_learns_all_classes_with_missing_labels_words_and_pictures(
     np.testing.assert_allclose(again["colour"], scores["colour"], atol=1e-5)
 
 
+@pytest.mark.parametrize("quick", [True, pytest.param(False, marks=pytest.mark.proof)])
+def test_a_deep_network_beside_words_is_weighed_once_refitted_alike_and_read_again(
+    tables: dict[str, pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("HIDDEN", 32), ("LEAST_STEPS", 1), ("FROZEN_EPOCHS", 6)):
+        monkeypatch.setattr(f"triad.images.taught.{name}", value)
+    monkeypatch.setattr("triad.images.deep.SIZE", 32)
+    monkeypatch.setattr("triad.images.deep.PACE", Pace(1, 1e-3, 64))
+    if quick:  # a layer in the place of sixty
+        monkeypatch.setattr("triad.images.deep._eye", _flat_eye)
+    weights = pth(untaught(1), tmp_path / "w.pth")
+    bench, _ = bench_of(tables)
+    bench.params.images = ImagesParams.model_validate({"transfer": "deep", "encoder": str(weights)})
+    member = ProductNetwork.make(bench, "product_network")
+    data, rows = bench.data, bench.data.rows("test", "products")
+    scores, deep = member.predict(data, rows)["category"], member.heads
+    assert isinstance(deep, Deep) and set(deep.share) == {"category"} and deep.share["category"] < 0.5  # words say it
+    assert (scores.argmax(axis=1) == data.labels("category")[rows]).mean() > 0.5
+    monkeypatch.setattr(Deep, "weighed", None)  # a refit learns validation's days, so that these can weigh no more
+    again = member.refit(bench, "product_network")
+    assert isinstance(again.heads, Deep) and again.heads.share == deep.share
+    np.testing.assert_array_equal(again.predict(data, rows)["category"], scores)
+    member.save(tmp_path / "kept")
+    read = ProductNetwork.load(tmp_path / "kept").predict(data, rows)["category"]
+    np.testing.assert_allclose(read, scores, atol=1e-6)
+
+
+def _flat_eye(_: Path) -> Any:
+    pictures = keras.Input((32, 32, 3))
+    seen = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(pictures))
+    return keras.Model(pictures, seen)
+
+
 def test_what_teaches_no_network_cannot_be_asked_to() -> None:
     with pytest.raises(ValueError, match="encoder colours is none: say lite0"):
         ImagesParams.model_validate({"transfer": "delta"})
+    with pytest.raises(ValueError, match="transfer deep teaches a network"):
+        ImagesParams.model_validate({"transfer": "deep"})

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from triad.config.base import Section, Text
 
 COLOURS, LITE0 = "colours", "lite0"
-FROZEN, DELTA, FULL, SCRATCH = "frozen", "delta", "full", "scratch"
+FROZEN, DELTA, FULL, DEEP, SCRATCH = "frozen", "delta", "full", "deep", "scratch"
 
 
 class ImagesParams(Section):
@@ -26,17 +26,18 @@ class ImagesParams(Section):
         "Vectors are computed once a distinct picture and kept in .triad/pictures",
     )
 
-    transfer: Literal["frozen", "delta", "full", "scratch"] = Field(
+    transfer: Literal["frozen", "delta", "full", "deep", "scratch"] = Field(
         default="frozen",
         description="what of the pictures' network the member product_network teaches. frozen: nothing; delta: a "
-        "low-rank change of its last blocks; full: all weights of its last blocks; scratch: a small network of its "
-        "own, which starts from nothing. Earlier blocks stay frozen, so that a picture passes them once. delta and "
-        "full need a network as encoder",
+        "low-rank change of its last blocks; full: all weights of its last blocks; deep: 12 of 16 blocks of a second "
+        "one, on mirrored and moved pictures, whose answers are mixed with the frozen one's as validation says: the "
+        "most accurate, and slow; scratch: a small network of its own, which starts from nothing. delta, full and "
+        "deep need a network as encoder",
     )
 
     @model_validator(mode="after")
     def _has_network(self) -> ImagesParams:
-        if self.transfer in (DELTA, FULL) and self.encoder == COLOURS:
+        if self.transfer in (DELTA, FULL, DEEP) and self.encoder == COLOURS:
             raise ValueError(f"transfer {self.transfer} teaches a network, and encoder {COLOURS} is none: say {LITE0}")
         return self
 

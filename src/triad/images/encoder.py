@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from triad.arrays import Floats, Ints
-from triad.config.images import COLOURS, FROZEN, LITE0, SCRATCH
+from triad.config.images import COLOURS, DEEP, FROZEN, LITE0, SCRATCH
 from triad.errors import TriadError
 from triad.images.colours import DIM, colours
 from triad.package_files import packaged_file
@@ -22,6 +22,8 @@ SIZE = 160
 """Pixels of a side that are read: (160, 160) takes half the time of the 224 that the network was taught on."""
 SHRUNK = 40
 """Pixels of a side of the pictures that a network from scratch is taught on."""
+CELLS = 80
+"""The same of a network of which most blocks learn."""
 FIRST = 14
 """Block of 16 from which a taught network learns. What the blocks before make of a picture is computed once."""
 FILE = "lite0.pth"
@@ -57,9 +59,7 @@ class Pixels(Colours):
     fingerprint, dim = f"pixels-{SIZE}-{SHRUNK}-{DIM}", DIM + SHRUNK * SHRUNK * 3
 
     def encode(self, pictures: Ints) -> Floats:
-        step = SIZE // SHRUNK
-        cells = pictures.reshape(len(pictures), SHRUNK, step, SHRUNK, step, 3).mean(axis=(2, 4), dtype=np.float32)
-        return np.concatenate([colours(pictures), (cells / 127.5 - 1).reshape(len(pictures), -1)], axis=1)
+        return np.concatenate([colours(pictures), _shrunk(pictures, SHRUNK)], axis=1)
 
 
 class Lite0:
@@ -84,7 +84,7 @@ class Lite0:
         self.fingerprint = f"{digest}-{SIZE}-{DIM}" + (f"-{FIRST}" if taught else "")
 
     def encode(self, pictures: Ints) -> Floats:
-        vectors = np.zeros((len(pictures), self.dim), np.float32)
+        vectors = np.zeros((len(pictures), self._means.dim + DIM), np.float32)
         for start in range(0, len(pictures), self.batch):
             part = pictures[start : start + self.batch]
             padded = np.concatenate([part, np.zeros((self.batch - len(part), *part.shape[1:]), np.uint8)])
@@ -96,6 +96,26 @@ class Lite0:
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.path, folder / FILE)
+
+
+class Deep(Lite0):
+    """The frozen network's vector, and the picture itself at CELLS × CELLS."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.maps = (CELLS, CELLS, 3)
+        self.dim += CELLS * CELLS * 3
+        self.fingerprint += f"-pixels-{CELLS}"
+
+    def encode(self, pictures: Ints) -> Floats:
+        return np.concatenate([super().encode(pictures), _shrunk(pictures, CELLS)], axis=1)
+
+
+def _shrunk(pictures: Ints, side: int) -> Floats:
+    """(n, side · side · 3) from −1 to 1."""
+    count, step = len(pictures), pictures.shape[1] // side
+    cells = pictures.reshape(count, side, step, side, step, 3).mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray((cells / 127.5 - 1).reshape(count, -1))
 
 
 def encoder_of(name: str, transfer: str = FROZEN) -> Encoder:
@@ -111,12 +131,9 @@ def encoder_of(name: str, transfer: str = FROZEN) -> Encoder:
         return Pixels()
     if name == COLOURS:
         return Colours()
-    taught = transfer != FROZEN
     if name == LITE0:
         path = packaged_file(PACKAGE, ".pth", f"images.encoder: {LITE0}", "name a .pth file")
-        return Lite0(path, taught=taught)
-    path = Path(name)
-    if not path.is_file():
+    elif not (path := Path(name)).is_file():
         mend = f"name the .pth of an EfficientNet-lite0, or {COLOURS}, or {LITE0}"
         raise TriadError("there is no such file", where=f"images.encoder: {name}", mend=mend)
-    return Lite0(path, taught=taught)
+    return Deep(path) if transfer == DEEP else Lite0(path, taught=transfer != FROZEN)

@@ -36,8 +36,22 @@ NETWORK = "heads.keras"
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How long a network learns, at which highest rate, how many products make a step at most, and its warm-up.
+
+    Args:
+        warm: epochs in which the rate rises; 0: it starts at its highest.
+    """
+
+    epochs: int
+    rate: float
+    batch: int = 128
+    warm: float = 0.0
+
+
+@dataclass(frozen=True)
 class Side:
-    """What is known of products: (n, dim) vectors, and (n, height, width, channels) maps, or None."""
+    """What is known of products: (n, dim) vectors or whole pictures, and (n, height, width, channels) maps, or None."""
 
     vector: Floats
     maps: Floats | None = None
@@ -78,19 +92,19 @@ class Heads:
         keras.utils.set_random_seed(seed)
         places = {name: np.where(np.isnan(each), -1, each).astype(np.int32) for name, each in labels.items()}
         if transfer == FROZEN:
-            model = _heads(known, classes, None)
-            _teach(model, known, places, (FROZEN_EPOCHS, RATES[FROZEN]), seed)
+            model = heads_on(known, classes)
+            teach(model, known, places, Pace(FROZEN_EPOCHS, RATES[FROZEN]), seed)
             return cls(model)
         assert known.maps is not None, transfer
         shape = known.maps.shape[1:]
         body = _convolutions(shape) if transfer == SCRATCH else _last_blocks(shape, str(weights), transfer)
-        alone = _heads(known, classes, None)
-        _teach(alone, Side(known.vector), places, (HEAD_EPOCHS, RATES[FROZEN]), seed)
-        model = _heads(known, classes, body)
+        alone = heads_on(known, classes)
+        teach(alone, Side(known.vector), places, Pace(HEAD_EPOCHS, RATES[FROZEN]), seed)
+        model = heads_on(known, classes, body)
         for layer in alone.layers:
             model.get_layer(layer.name).set_weights(layer.get_weights())
         epochs = SCRATCH_EPOCHS if transfer == SCRATCH else TAUGHT_EPOCHS
-        _teach(model, known, places, (epochs, RATES[transfer]), seed + 1)
+        teach(model, known, places, Pace(epochs, RATES[transfer]), seed + 1)
         return cls(model)
 
     def predict(self, known: Side, batch: int = 256) -> dict[str, Floats]:
@@ -117,7 +131,7 @@ class Heads:
         return cls(keras.models.load_model(folder / NETWORK, compile=False, safe_mode=True))
 
 
-def _heads(known: Side, classes: Mapping[str, int], body: keras.Model | None) -> keras.Model:
+def heads_on(known: Side, classes: Mapping[str, int], body: keras.Model | None = None) -> keras.Model:
     """A shared layer and one head a task. `body` reads the maps."""
     mean, deviation = known.vector.mean(axis=0), known.vector.std(axis=0) + 1e-6
     vector = keras.Input((known.vector.shape[1],), name="vector")
@@ -154,13 +168,17 @@ def _convolutions(shape: tuple[int, ...]) -> keras.Model:
     return keras.Model(pictures, layers.Dropout(0.3)(layers.Flatten()(x)), name="convolutions")
 
 
-def _teach(model: keras.Model, known: Side, places: Mapping[str, Ints], pace: tuple[int, float], seed: int) -> None:
+def teach(model: keras.Model, known: Side, places: Mapping[str, Ints], pace: Pace, seed: int) -> None:
     """Cross-entropy with smoothed labels, of the tasks whose label a row has; the rate falls as a cosine."""
-    (epochs, rate), count = pace, len(known.vector)
-    batch = int(np.clip(count // 40, 16, 128))
-    epochs = max(epochs, -(-LEAST_STEPS * batch // count))
+    count = len(known.vector)
+    batch = int(np.clip(count // 40, 16, pace.batch))
+    epochs = max(pace.epochs, -(-LEAST_STEPS * batch // count))
     batches = -(-count // batch)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * batches)
+    warm = int(pace.warm * batches)
+    cosine = keras.optimizers.schedules.CosineDecay
+    schedule = cosine(pace.rate, epochs * batches)
+    if warm:
+        schedule = cosine(0.0, epochs * batches - warm, warmup_target=pace.rate, warmup_steps=warm)
     losses = {name: _loss(int(each.shape[-1])) for name, each in model.output.items()}
     model.compile(keras.optimizers.AdamW(schedule, weight_decay=DECAY), loss=losses, jit_compile=False)
     draw = np.random.default_rng(seed)

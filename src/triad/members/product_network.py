@@ -1,12 +1,12 @@
 """One network that learns all classes of products from their words and pictures: `product_network`.
 
-A head a class on a shared layer; `images.transfer` says how much of the pictures' network learns (`images/taught.py`).
-Like `product_linear`, which stands beside it, it reads neither category nor brand nor attributes.
+A head a class on a shared layer; `images.transfer` says how much of the pictures' network learns (`images/taught.py`,
+`images/deep.py`). Like `product_linear`, which stands beside it, it reads neither category nor brand nor attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from sklearn.decomposition import TruncatedSVD
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
-from triad.config.images import COLOURS
+from triad.config.images import COLOURS, DEEP
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
+from triad.images.deep import Deep
 from triad.images.encoder import FILE, Encoder, encoder_of
 from triad.images.taught import Heads, Side
 from triad.images.vectors import STORE, Vectors
@@ -39,7 +40,7 @@ class ProductNetwork:
     space: ProductSpace
     axes: Floats  # (columns of words, directions)
     transfer: str
-    heads: Heads | None  # None: no class is asked of products
+    heads: Heads | Deep | None  # None: no class is asked of products
     asked: tuple[str, ...]
 
     @property
@@ -48,7 +49,15 @@ class ProductNetwork:
 
     @classmethod
     def make(cls, bench: Bench, name: str) -> ProductNetwork:
-        """Of train. Nothing is chosen on validation."""
+        """Of train. Nothing is chosen on validation, but how much a deep network counts."""
+        return cls._learned(bench, None)
+
+    def refit(self, bench: Bench, name: str) -> ProductNetwork:
+        """Anew on all days, for as many epochs; a deep network counts as much."""
+        return self._learned(bench, self.heads.share if isinstance(self.heads, Deep) else None)
+
+    @classmethod
+    def _learned(cls, bench: Bench, share: Mapping[str, float] | None) -> ProductNetwork:
         data, images = bench.data, bench.params.images
         space = ProductSpace.fit(bench, ("words", "letters"))
         pictures = Vectors(encoder_of(images.encoder, images.transfer), STORE)
@@ -59,15 +68,16 @@ class ProductNetwork:
         made = cls(space, _axes(words), images.transfer, None, asked)
         if not asked:
             return made
-        labels = {task: np.asarray(data.labels(task)[rows], np.float64) for task in asked}
         classes = {task: len(data.meta.classes[task]) for task in asked}
         weights = getattr(pictures.encoder, "path", None)
-        heads = Heads.fit(made._side(data, rows, words), labels, classes, images.transfer, weights=weights)
-        return replace(made, heads=heads)
-
-    def refit(self, bench: Bench, name: str) -> ProductNetwork:
-        """Anew on all days, for as many epochs."""
-        return self.make(bench, name)
+        side, labels = made._side(data, rows, words), made._labels(data, rows)
+        if images.transfer != DEEP:
+            return replace(made, heads=Heads.fit(side, labels, classes, images.transfer, weights=weights))
+        deep = Deep.fit(side, labels, classes, share or {}, weights=Path(str(weights)))
+        if share is None:
+            later = data.rows("validation", UNIT)
+            deep = deep.weighed(made._side(data, later, space.said(data, later)), made._labels(data, later))
+        return replace(made, heads=deep)
 
     def predict(self, data: Dataset, rows: Ints, tasks: Collection[str] | None = None) -> dict[str, Floats]:
         """(n, classes) probabilities of each task."""
@@ -76,6 +86,9 @@ class ProductNetwork:
             return {}
         scores = self.heads.predict(self._side(data, np.asarray(rows), self.space.said(data, rows)))
         return {task: scores[task] for task in wanted}
+
+    def _labels(self, data: Dataset, rows: Ints) -> dict[str, Floats]:
+        return {task: np.asarray(data.labels(task)[rows], np.float64) for task in self.asked}
 
     def _side(self, data: Dataset, rows: Ints, words: csr_array) -> Side:
         """What the network reads of `rows`: words, vector, whether there is a picture; and the map of the picture."""
@@ -99,7 +112,8 @@ class ProductNetwork:
         """What `save` wrote."""
         told, space = read_json(folder / "network.json"), ProductSpace.load(folder)
         space = replace(space, pictures=Vectors(_encoder(folder / PICTURES / FILE, told["transfer"]), STORE))
-        heads = Heads.load(folder) if told["tasks"] else None
+        learner = Deep if told["transfer"] == DEEP else Heads
+        heads = learner.load(folder) if told["tasks"] else None
         axes = np.load(folder / "axes.npy", allow_pickle=False)
         return cls(space, axes, told["transfer"], heads, tuple(told["tasks"]))
 
