@@ -5,10 +5,12 @@
 Of 12,000 pictures, test is md5(id) mod 5 = 4, validation 3, train the rest. One network with a shared layer learns
 seven classes, as the member `product_network` does (`triad.images.taught`): `frozen` reads EfficientNet-lite0 vectors
 and counts of colours; `delta` and `full` also teach its last blocks; `scratch` reads the same counts and teaches four
-convolutions that start from nothing; `words` is `frozen` with titles. `--products` are drawn once, `--shares` of them a
-seed. Without `--final`, train teaches and validation is shown; with it, both teach and test is shown. Intervals: 1,000
-resamples of products, of means over seeds. Vectors are computed once and kept in `--store`; what a network said is kept
-in `--values` and not asked again.
+convolutions that start from nothing; `words` is `frozen` with titles. `deep_alone` teaches most blocks on moved and
+mirrored pictures (`triad.images.deep`); `deep` mixes it with `frozen`, and `words_deep` with `words`, by shares that
+are chosen on validation, also with `--final`. `--products` are drawn once, `--shares` of them a seed. Without
+`--final`, train teaches and validation is shown; with it, both teach and test is shown. Intervals: 1,000 resamples of
+products, of means over seeds; `above` is the gain over `rival`, paired. Vectors are computed once and kept in
+`--store`; what a network said is kept in `--values` and not asked again.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import f1_score
 
 from triad.arrays import Floats, Ints
+from triad.images.deep import best_share, picture_heads
 from triad.images.encoder import encoder_of
 from triad.images.taught import Heads, Side
 from triad.images.vectors import Vectors
@@ -36,7 +39,10 @@ from triad.text.bags import Bag
 from triad.text.terms import plain
 
 TASKS = ("articleType", "baseColour", "gender", "subCategory", "masterCategory", "season", "usage")
-PARTS = ("scratch", "frozen", "delta", "full", "words")
+PARTS = ("scratch", "frozen", "delta", "full", "words", "deep_alone", "deep", "words_deep")
+MIXED = {"deep": "frozen", "words_deep": "words"}
+"""What `deep_alone` is mixed with."""
+RIVALS = {"frozen": "scratch", "delta": "scratch", "full": "scratch", "deep_alone": "frozen", **MIXED}
 DIRECTIONS, RESAMPLES = 128, 1_000
 
 
@@ -85,8 +91,60 @@ def figures(label: Floats, seeds: list[Floats], rivals: list[Floats] | None) -> 
     told: dict[str, Any] = {"accuracy": held(right), "macro_f1": float(np.mean(macro))}
     told["together"] = float((np.mean(seeds, axis=0).argmax(axis=1) == label).mean())
     if rivals is not None:
-        told["above_scratch"] = held(right - np.mean([each.argmax(axis=1) == label for each in rivals], axis=0))
+        told["above"] = held(right - np.mean([each.argmax(axis=1) == label for each in rivals], axis=0))
     return told
+
+
+class Answers:
+    """What networks say of the judged products. Each is taught once, and what it said is kept."""
+
+    def __init__(self, data: Fashion, choice: argparse.Namespace) -> None:
+        self.data, self.choice = data, choice
+
+    def rows(self, final: bool) -> tuple[Ints, Ints]:
+        """Products that teach, and those that are judged."""
+        data = self.data
+        learned = np.concatenate([data.train, data.validation]) if final else data.train
+        learned = np.random.default_rng(0).permutation(learned)[: self.choice.products]
+        return learned, data.test if final else data.validation
+
+    def of(self, part: str, share: float, seed: int, final: bool) -> tuple[dict[str, Floats], float]:
+        """(n, classes) of each task, and the processor's seconds."""
+        if part in MIXED:
+            (one, first), (other, second) = (self.of(each, share, seed, final) for each in (MIXED[part], "deep_alone"))
+            counts = self.shares(MIXED[part], share, seed)
+            mixed = {task: (1 - counts[task]) * one[task] + counts[task] * other[task] for task in TASKS}
+            return mixed, first + second
+        learned, judged = self.rows(final)
+        name = f"{part}-{share}-of-{len(learned)}-seed-{seed}-{'test' if final else 'validation'}.npz"
+        if not (self.choice.values / name).is_file():
+            drawn = np.random.default_rng(seed).permutation(len(learned))[: round(share * len(learned))]
+            scores, seconds = self._taught(part, learned[drawn], judged, seed)
+            self.choice.values.mkdir(parents=True, exist_ok=True)
+            np.savez(self.choice.values / name, seconds=seconds, **scores)
+        with np.load(self.choice.values / name) as kept:
+            return {task: kept[task] for task in TASKS}, float(kept["seconds"])
+
+    def shares(self, part: str, share: float, seed: int) -> dict[str, float]:
+        """Of `deep_alone` beside `part`, by validation."""
+        one, other = (self.of(each, share, seed, False)[0] for each in (part, "deep_alone"))
+        judged = self.data.validation
+        return {task: best_share(one[task], other[task], self.data.label[task][judged]) for task in TASKS}
+
+    def _taught(self, part: str, learned: Ints, judged: Ints, seed: int) -> tuple[dict[str, Floats], float]:
+        data, weights = self.data, self.choice.weights
+        labels = {task: each[learned] for task, each in data.label.items()}
+        transfer = {"words": "frozen", "deep_alone": "deep"}.get(part, part)
+        taught, shown = (data.side(rows, weights, transfer, self.choice.store) for rows in (learned, judged))
+        started = time.process_time()
+        if part == "words":
+            taught, shown = _with_titles(data, (taught, shown), (learned, judged))
+        if part == "deep_alone":
+            shown = Side(shown.maps)
+            heads = picture_heads(taught, labels, data.classes, weights=weights, seed=seed)
+        else:
+            heads = Heads.fit(taught, labels, data.classes, transfer, weights=weights, seed=seed)
+        return heads.predict(shown), time.process_time() - started
 
 
 def main() -> None:
@@ -101,38 +159,23 @@ def main() -> None:
     parser.add_argument("--final", action="store_true", help="teach train and validation, show test; else validation")
     choice = parser.parse_args()
     data = Fashion()
-    learned = np.concatenate([data.train, data.validation]) if choice.final else data.train
-    learned = np.random.default_rng(0).permutation(learned)[: choice.products]
-    judged = data.test if choice.final else data.validation
-    scratch: dict[tuple[float, str], list[Floats]] = {}
+    answers = Answers(data, choice)
+    learned, judged = answers.rows(choice.final)
     for part in sorted(choice.parts, key=PARTS.index):
-        known, asked = (data.side(rows, choice.weights, part, choice.store) for rows in (learned, judged))
         for share in choice.shares:
-            seeds: dict[str, list[Floats]] = {task: [] for task in TASKS}
-            for seed in choice.seeds:
-                name = f"{part}-{share}-of-{len(learned)}-seed-{seed}-{'test' if choice.final else 'validation'}.npz"
-                if not (choice.values / name).is_file():
-                    started = time.process_time()
-                    rows = np.random.default_rng(seed).permutation(len(learned))[: round(share * len(learned))]
-                    taught, shown = known.part(rows), asked
-                    if part == "words":
-                        taught, shown = _with_titles(data, (taught, shown), (learned[rows], judged))
-                    labels = {task: each[learned[rows]] for task, each in data.label.items()}
-                    transfer = "frozen" if part == "words" else part
-                    heads = Heads.fit(taught, labels, data.classes, transfer, weights=choice.weights, seed=seed)
-                    scores = heads.predict(shown)
-                    choice.values.mkdir(parents=True, exist_ok=True)
-                    np.savez(choice.values / name, seconds=time.process_time() - started, **scores)
-                with np.load(choice.values / name) as kept:
-                    spent = round(float(kept["seconds"]))
-                    for task in TASKS:
-                        seeds[task].append(kept[task])
+            seeds, spent = zip(*(answers.of(part, share, seed, choice.final) for seed in choice.seeds), strict=True)
+            rival = RIVALS.get(part)
+            rivals = None
+            if rival in choice.parts:
+                rivals = [answers.of(str(rival), share, seed, choice.final)[0] for seed in choice.seeds]
             for task in TASKS:
-                if part == "scratch":
-                    scratch[share, task] = seeds[task]
-                told = figures(data.label[task][judged], seeds[task], scratch.get((share, task)))
+                own, others = [each[task] for each in seeds], rivals and [each[task] for each in rivals]
+                told = figures(data.label[task][judged], own, others)
                 head = {"part": part, "share": share, "products": round(share * len(learned)), "task": task}
-                print(json.dumps(head | told | {"processor_seconds": spent}), flush=True)
+                tail: dict[str, Any] = {"rival": rival} if rivals else {}
+                if part in MIXED:
+                    tail["counts"] = [answers.shares(MIXED[part], share, seed)[task] for seed in choice.seeds]
+                print(json.dumps(head | told | tail | {"processor_seconds": round(spent[-1])}), flush=True)
 
 
 def _with_titles(data: Fashion, sides: tuple[Side, Side], rows: tuple[Ints, Ints]) -> list[Side]:
