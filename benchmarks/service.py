@@ -179,8 +179,12 @@ def _tuned(data: Dataset, encoder: TextParams, **tuning: Any) -> dict[str, Any]:
     """(test messages, classes) by `text_tuned`, and by the same one that does not know what intents are called."""
     served = _served(TextTuned, data, encoder, **tuning)
     known = served.known["intent"]
-    without = replace(known, label=known.of_messages, own=known.own[: len(known.of_messages)])
-    unnamed = replace(served, known={"intent": without})
+    messages = slice(len(known.of_messages))
+    near = [
+        each and replace(each, label=each.label[messages], own=each.own[messages])
+        for each in (known.tuned, known.beside)
+    ]
+    unnamed = replace(served, known={"intent": replace(known, tuned=near[0], beside=near[1])})
     return {"": _asked(served, data), ", not knowing what intents are called": _asked(unnamed, data)}
 
 

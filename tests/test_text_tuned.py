@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from make_encoder import make_encoder
+from safetensors.numpy import load_file, save_file
+from sklearn.metrics import log_loss
 
 from triad.config.tasks import TaskParams
 from triad.config.text import TextParams, TuningParams
@@ -19,6 +22,7 @@ from triad.examples.messages import Messages
 from triad.features.dataset import SPLITS, Meta
 from triad.members.bench import Bench
 from triad.members.registry import load_member, make_member
+from triad.members.text_tuned import SHARPNESS, Lie
 from triad.tasks import LABELS
 from triad.text.bert import Bert
 from triad.text.tuning import tuned
@@ -109,11 +113,9 @@ def test_a_member_answers_from_the_tuned_space_and_doubts_what_is_far(
     )
     whole = night([0] * len(rows))
     again: Any = made.refit(bench(whole, str(folder)), "text_tuned")
-    assert len(again.known["intent"].label) == len(rows)
-    assert (again.known["intent"].sharpness, again.known["intent"].odds) == (
-        made.known["intent"].sharpness,
-        made.known["intent"].odds,
-    )
+    now, then = again.known["intent"], made.known["intent"]
+    assert len(now.tuned.label) == len(rows)
+    assert (now.tuned.sharpness, now.odds) == (then.tuned.sharpness, then.odds)
 
 
 def test_what_an_intent_is_called_is_known_too_but_does_not_make_a_message_near(
@@ -123,13 +125,47 @@ def test_what_an_intent_is_called_is_known_too_but_does_not_make_a_message_near(
     data = night([*[0] * len(SAID), *[1] * len(SAID), 3])
     data.meta.classes["intent"] = ("red_shoes", "RED_SHOE", "-", "--", "__")
     known = make_member("text_tuned", bench(data, str(folder), "frozen")).known["intent"]  # type: ignore[attr-defined]
-    assert known.label.tolist() == [*ANSWER, 1], "neither 'none' nor what has no word is called anything"
+    near = known.tuned
+    assert near.label.tolist() == [*ANSWER, 1], "neither 'none' nor what has no word is called anything"
     vectors = Bert.load(folder).encode(["red shoe"])
-    np.testing.assert_allclose(known.own[len(ANSWER)], vectors[0], atol=1e-5)
-    without = replace(known, label=known.of_messages, own=known.own[: len(ANSWER)])
-    assert known.chances(vectors)[0, 1] > without.chances(vectors)[0, 1]
-    np.testing.assert_array_equal(known.nearness(vectors, vectors), without.nearness(vectors, vectors))
+    np.testing.assert_allclose(near.own[len(ANSWER)], vectors[0], atol=1e-5)
+    without = replace(known, tuned=replace(near, label=known.of_messages, own=near.own[: len(ANSWER)]))
+    lie = Lie(vectors, vectors)
+    assert known.chances(lie)[0, 1] > without.chances(lie)[0, 1]
+    np.testing.assert_array_equal(known.nearness(lie), without.nearness(lie))
     assert LABELS["message_reply"].called("r0123456789a") == "", "a reply's class is a code"
+
+
+def test_the_nearest_by_a_second_encoder_have_a_quarter_of_the_answer(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    weights = load_file(other / "model.safetensors")
+    save_file({name: value[::-1].copy() for name, value in weights.items()}, other / "model.safetensors")
+    data = night([*[0] * len(SAID), *[1] * len(SAID), 3])
+    with_it = bench(data, str(folder), "frozen")
+    with_it.params.text = with_it.params.text.model_copy(update={"beside": str(other)})  # type: ignore[misc]
+    both: Any = make_member("text_tuned", with_it)
+    rows, known, beside = np.arange(len(SAID) + 1), both.known["intent"], both.linear.space.beside
+    lie = Lie(Bert.load(folder).encode(SAID), Bert.load(folder).encode(SAID), beside.of(SAID))
+    weight = np.exp(known.beside.sharpness * (lie.beside @ lie.beside.T - 1))  # type: ignore[operator, union-attr]
+    shares = 0.98 * (weight @ np.eye(5)[ANSWER]) / weight.sum(axis=1, keepdims=True) + 0.02 / 5
+    np.testing.assert_allclose(known.chances(lie), (known.tuned.chances(lie.own) + shares) / 2, atol=1e-5)
+    losses = [
+        log_loss(ANSWER, replace(known.beside, sharpness=each).chances(lie.beside), labels=range(5))
+        for each in SHARPNESS
+    ]
+    assert known.beside.sharpness == SHARPNESS[int(np.argmin(losses))]
+    whole = bench(night([0] * (2 * len(SAID) + 1)), str(folder), "frozen")
+    whole.params.text = with_it.params.text  # type: ignore[misc]
+    again = both.refit(whole, "text_tuned").known["intent"]
+    assert again.beside.sharpness == known.beside.sharpness and len(again.beside.own) == len(again.tuned.own)
+    both.save(tmp_path / "member")
+    loaded: Any = load_member("text_tuned", tmp_path / "member")
+    expected = both.predict(data, rows)["intent"]
+    np.testing.assert_allclose(loaded.predict(data, rows)["intent"], expected, atol=1e-3)
 
 
 def test_an_encoder_is_asked_for() -> None:

@@ -66,7 +66,7 @@ class TextParams(Section):
     beside: Text | None = Field(
         default=None,
         description="a second encoder, named as encoder is, such as a multilingual one: text_linear and nearest_text "
-        "read its vectors beside those of the first",
+        "read its vectors beside those of the first, text_tuned also what is near by them",
     )
     scratch: ScratchParams = ScratchParams()
     tuning: TuningParams = TuningParams()
