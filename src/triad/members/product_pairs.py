@@ -23,16 +23,15 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import ORDER, lightgbm
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
-from triad.members.product_columns import GROUPS, Columns
+from triad.members.product_columns import FACTS, GROUPS, Columns
 from triad.members.product_numbers import Lesson, PerTask, both, lesson
 from triad.members.product_plain import miss
 from triad.products.comparables import Comparables
 from triad.products.space import Said
 
 MEMBERS = Recipe("product_pairs", "ProductPairs", ("RowScorer",), answers="products")
-COUNT, FACTS = 5, 0.5
-"""Products that each is laid beside, and how much whole attribute values count beside words and letters in choosing
-them. Of eight or sixteen, those that are less alike blur the mean."""
+COUNT = 5
+"""Products that each is laid beside. Of eight or sixteen, those that are less alike blur the mean."""
 TREES, SEEDS = (150, 300, 600), (1, 2, 3)
 """Tried on validation; forests, whose mean is nearer than one. Trees are chosen with the first."""
 SETTINGS = {
@@ -63,12 +62,10 @@ class Side:
     @classmethod
     def of(cls, products: Sequence[Said], columns: Columns, table: Floats, kinds: Sequence[str]) -> Side:
         """`products`, whose columns are `table`."""
-        known, matrix = columns.known, columns.known.space.matrix(products)
-        first, second = np.cumsum([known.matrix.shape[1], known.called.shape[1]])
-        parts = matrix[:, :first], matrix[:, first:second], matrix[:, second:]
+        parts = columns.parts(columns.known.space.matrix(products))
         told = [[each.brand, *map(each.texts.get, kinds)] for each in products]
         hashed = [[-1 if value is None else crc32(value.encode()) for value in each] for each in told]
-        return cls(table, np.array(hashed, np.int64).reshape(len(products), -1), tuple(map(csr_array, parts)))
+        return cls(table, np.array(hashed, np.int64).reshape(len(products), -1), parts)
 
     @property
     def place(self) -> csr_array:
@@ -142,7 +139,7 @@ class Paired:
     def _pairs(self, asked: Side, near: Comparables) -> Floats:
         """(n · COUNT, columns) of each product beside those like it, the nearest first."""
         size, count = self.columns.axes.shape[1], near.row.shape[1]
-        groups, numbers = slice(size, size + 1 + len(GROUPS)), slice(size + 9 + len(GROUPS), None)
+        groups, numbers = slice(size, size + 1 + len(GROUPS)), slice(size + 13 + len(GROUPS), None)
         parts = []
         for place in range(count):
             rows, label = near.row[:, place], near.label[:, place]
