@@ -15,8 +15,8 @@ from triad.examples.dataset import Dataset
 RIDGE, RIDGE_OF_ALL = 100.0, 400.0
 OWN = 3.0
 """Times that a user of the target counts where a regression shall heed the target more than the others."""
-RANKS = (32, 128)
-"""Of the factors of all markets. Few say which kind of item goes with which, where no user took both."""
+RANKS = (32, 128, 512)
+"""Of the factors of all markets. Few say which kind of item goes with which, where no user took both; many, which."""
 
 
 def market_weights(markets: Mapping[str, Dataset], joined: Dataset, target: str) -> tuple[dict[str, Floats], ...]:
