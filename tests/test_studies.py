@@ -67,6 +67,13 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command tells its process, and those that it starts, where data sets lie: no other test is to hear of it."""
+    for name, else_ in (("TRIAD_DATASETS", "datasets"), ("TF_XLA_FLAGS", "")):
+        monkeypatch.setenv(name, os.environ.get(name, else_))
+
+
 def study(**changes) -> Study:
     return Study.model_validate({**TINY, **changes})
 
