@@ -232,3 +232,19 @@ def test_an_encoder_learns_of_a_shops_own_texts_in_any_language(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     nearest = (vectors @ vectors.T - 2 * np.eye(len(names))).argmax(axis=1)
     assert (nearest // 2 == np.arange(len(names)) // 2).mean() >= 0.75  # by chance 1 / 7
+
+
+def test_the_same_texts_give_the_same_subwords() -> None:
+    """Whatever order a hash table has: with pairs that are as frequent, and more characters than are known."""
+    from triad.text.scratch import CHARACTERS, SPECIAL, subwords
+
+    rare = [chr(0x4E00 + number) for number in range(CHARACTERS + 100)]
+    texts = [f"{one}{two}{three} b{two}{one}" for one, two, three in permutations("aeiostnrlcd", 3)] + rare
+    made = {subwords(some, 1_500).to_str() for some in (texts, texts, texts[::-1], texts, texts)}
+    assert len(made) == 1
+    tokens = subwords(texts, 1_500)
+    vocabulary = tokens.get_vocab()
+    assert [tokens.token_to_id(name) for name in SPECIAL] == list(range(len(SPECIAL)))
+    assert len([name for name in vocabulary if name in rare]) + 12 == CHARACTERS
+    assert tokens.encode("##a").tokens == ["[CLS]", "[UNK]", "[UNK]", "a", "[SEP]"]  # a piece is no word of its own
+    assert tokens.encode("baes").tokens[1] != "[UNK]"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 FEWEST = 3
 """Times a subword must occur: what one customer alone typed is in no vocabulary."""
+CHARACTERS = 1_000
+"""Different ones that are known, at most."""
 LONGEST, BATCH, RATE, HEAT = 32, 64, 2e-3, 0.1
 """Subwords read of a text, texts a step, the first learning rate, and the temperature of cosines."""
 
@@ -64,19 +67,39 @@ def pretrain(texts: Sequence[str], params: ScratchParams, folder: Path) -> None:
 
 
 def subwords(texts: Sequence[str], count: int) -> Tokenizer:
-    """At most about `count` pieces of words; each Chinese character is a word of its own."""
-    made = Tokenizer(models.WordPiece(unk_token=SPECIAL[1]))
-    made.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.decoder = decoders.WordPiece()
+    """At most about `count` pieces of words; each Chinese character is a word of its own. The same of the same texts.
+
+    The trainer numbers a character within words (##a) when it first meets one, in the order of a hash table that no
+    run repeats, and pairs that are as frequent are joined by these numbers. So they are given beforehand.
+    """
+    made = _read_as_words(Tokenizer(models.WordPiece(unk_token=SPECIAL[1])))
+    plain = (made.normalizer.normalize_str(text) for text in texts)
+    words = [word for text in plain for word, _ in made.pre_tokenizer.pre_tokenize_str(text)]
+    common = Counter("".join(words))
+    known = sorted(sorted(common, key=lambda each: (-common[each], each))[:CHARACTERS])
+    within = sorted({each for word in words for each in word[1:]} & set(known))
     teacher = trainers.WordPieceTrainer(
-        vocab_size=count, min_frequency=FEWEST, special_tokens=list(SPECIAL), show_progress=False
+        vocab_size=count,
+        min_frequency=FEWEST,
+        special_tokens=[*SPECIAL, *(f"##{each}" for each in within)],
+        initial_alphabet=known,
+        limit_alphabet=len(known),
+        show_progress=False,
     )
     made.train_from_iterator(sorted(texts), teacher)
-    made.post_processor = processors.TemplateProcessing(
+    told = _read_as_words(Tokenizer(models.WordPiece(vocab=made.get_vocab(), unk_token=SPECIAL[1])))
+    told.add_special_tokens(list(SPECIAL))
+    told.post_processor = processors.TemplateProcessing(
         "[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
-    return made
+    return told
+
+
+def _read_as_words(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
 
 
 class Lesson(keras.layers.Layer):
