@@ -284,6 +284,13 @@ def test_a_csv_may_be_packed_and_its_numbers_may_lack() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["goods.pq", "GOODS.PARQUET"])
+def test_parquet_is_known_by_each_of_its_endings(name: str) -> None:
+    pq.write_table(pa.table({"item_id": ["7"], "price_cents": [1200]}), name)
+    (group,) = requests.groups(Path(name), Path("place"))
+    assert group.file == Path(name) and group.rows == 1
+
+
 def test_who_is_to_be_forgotten_is_a_stranger(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modes.forgotten, "read", Gone)
     rows = {"user_id": ["u0003", "u9999"], "item_id": ["i0003", "i0003"]}

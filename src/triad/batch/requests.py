@@ -57,7 +57,7 @@ def groups(requests: Path, place: Path) -> list[Group]:
     """
     if requests.is_dir():
         files = {file.relative_to(requests).as_posix(): file for file in sorted(requests.rglob("*.parquet"))}
-    elif requests.suffix == ".parquet":
+    elif requests.suffix.lower() in (".parquet", ".pq"):
         files = {requests.name: requests}
     else:
         files = {requests.name: _of_csv(requests, place)}

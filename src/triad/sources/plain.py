@@ -1,11 +1,11 @@
-"""A table of a person's own, beside the shop's: CSV as it is usually written, or Parquet.
+"""A table of a person's own, beside the shop's: CSV as it is usually written.
 
 The shop's reader without its dials: where it would name one, the message says how the file is to be written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,15 +13,14 @@ import pyarrow as pa
 from triad.config.files import LimitsParams
 from triad.errors import TriadError
 from triad.sources.base import ROW
-from triad.sources.places import Format
 from triad.sources.reading import locate_file
 from triad.sources.records import Dialect
 
 
-def pieces(path: Path, mend: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The named columns, or all, piece by piece: of CSV as text, of Parquet in their own types.
+def pieces(path: Path, mend: str) -> Iterator[pa.Table]:
+    """All columns as text, piece by piece.
 
-    CSV is UTF-8 with a header; cells lie between commas, or tabs where the name has .tsv; it may be packed, as its
+    The file is UTF-8 with a header; cells lie between commas, or tabs where the name has .tsv; it may be packed, as its
     name says. An empty cell is an empty text.
 
     Args:
@@ -30,12 +29,11 @@ def pieces(path: Path, mend: str, columns: Sequence[str] | None = None) -> Itera
     Raises:
         TriadError: it cannot be read, or has not each column once.
     """
-    form: Format = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
     sign = "\t" if ".tsv" in path.suffixes else ","
     dialect = Dialect(path.name, delimiter=sign, multiline=True, null_values=())
     try:
-        files = locate_file(path, form, dialect, LimitsParams())
-        for piece in files.pieces(files.names() if columns is None else columns):
+        files = locate_file(path, "csv", dialect, LimitsParams())
+        for piece in files.pieces(files.names()):
             yield piece.drop_columns([ROW])
     except TriadError as error:
         raise TriadError(error.what, where=error.where, mend=mend, transient=error.transient) from error
