@@ -244,6 +244,12 @@ def test_a_deep_network_sees_mirrors_alike_counts_as_products_say_and_is_silent_
     assert again.share == weighed.share
     np.testing.assert_allclose(again.predict(known)["a"], expected["a"], atol=1e-6)
 
+    monkeypatch.setattr(deep, "picture_heads", None)  # where it would count nowhere it is not taught
+    silent = deep.Deep.fit(known, labels, {"a": 3, "b": 2}, {"a": 0.0, "b": 0.0}, weights=weights)
+    silent.save(tmp_path / "silent")
+    assert deep.Deep.load(tmp_path / "silent").moved is None
+    np.testing.assert_array_equal(silent.predict(known)["a"], silent.frozen.predict(taught.Side(known.vector))["a"])
+
 
 def test_how_much_another_network_counts_is_what_makes_the_truth_likeliest() -> None:
     from triad.images.deep import best_share

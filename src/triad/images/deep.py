@@ -41,12 +41,12 @@ class Deep:
 
     Args:
         frozen: reads vectors.
-        moved: reads pictures.
+        moved: reads pictures; None where it counts nowhere.
         share: task → how much `moved` counts, 0 to 1.
     """
 
     frozen: Heads
-    moved: Heads
+    moved: Heads | None
     share: Mapping[str, float]
 
     @classmethod
@@ -55,7 +55,7 @@ class Deep:
         known: Side,
         labels: Mapping[str, Floats],
         classes: Mapping[str, int],
-        share: Mapping[str, float],
+        share: Mapping[str, float] | None,
         *,
         weights: Path,
         seed: int = 1,
@@ -63,41 +63,47 @@ class Deep:
         """Of all rows of `known`, as `Heads.fit`; the second of those with a picture, from −1 to 1 in `known.maps`.
 
         Args:
+            share: how much the second counts; None: not known yet, see `weighed`. All 0: it is not taught.
             weights: the file of the network whose blocks are taught.
         """
         frozen = Heads.fit(Side(known.vector), labels, classes, "frozen", seed=seed)
-        return cls(frozen, picture_heads(known, labels, classes, weights=weights, seed=seed), dict(share))
+        counts = share is None or any(share.values())
+        moved = picture_heads(known, labels, classes, weights=weights, seed=seed) if counts else None
+        return cls(frozen, moved, dict(share or {}))
 
     def weighed(self, known: Side, labels: Mapping[str, Floats]) -> Deep:
         """With the shares that fit `labels` best; `known` has not been learned from."""
         there = pictured(known)
         shown = known.part(np.flatnonzero(there))
         one, other = self.frozen.predict(Side(shown.vector)), self._moved(shown)
-        return replace(self, share={task: best_share(one[task], other[task], labels[task][there]) for task in one})
+        share = {task: best_share(one[task], other[task], labels[task][there]) for task in one}
+        return replace(self, share=share, moved=self.moved if any(share.values()) else None)
 
     def predict(self, known: Side) -> dict[str, Floats]:
         """(n, classes) probabilities of each task. Where there is no picture, the frozen network answers alone."""
         there, said = pictured(known), self.frozen.predict(Side(known.vector))
-        if any(self.share.values()):
+        if self.moved is not None and any(self.share.values()):
             for task, each in self._moved(known).items():
                 share = self.share[task] * there[:, None]
                 said[task] = (1 - share) * said[task] + share * each
         return said
 
     def _moved(self, known: Side) -> dict[str, Floats]:
-        assert known.maps is not None
+        assert self.moved is not None and known.maps is not None
         return self.moved.predict(Side(known.maps))
 
     def save(self, folder: Path) -> None:
         """Keras's own files, and the shares."""
         self.frozen.save(folder)
-        self.moved.save(folder / FOLDER)
+        if self.moved is not None:
+            self.moved.save(folder / FOLDER)
         write_json(folder / FILE, dict(self.share))
 
     @classmethod
     def load(cls, folder: Path) -> Deep:
         """What `save` wrote."""
-        return cls(Heads.load(folder), Heads.load(folder / FOLDER), read_json(folder / FILE))
+        moved = Heads.load(folder / FOLDER) if (folder / FOLDER).is_dir() else None
+        return cls(Heads.load(folder), moved, read_json(folder / FILE))
 
 
 def pictured(known: Side) -> Bools:

@@ -53,7 +53,7 @@ class ProductNetwork:
         return cls._learned(bench, None)
 
     def refit(self, bench: Bench, name: str) -> ProductNetwork:
-        """Anew on all days, for as many epochs; a deep network counts as much."""
+        """Anew on all days, for as many epochs; a deep network counts as much, or is left out."""
         return self._learned(bench, self.heads.share if isinstance(self.heads, Deep) else None)
 
     @classmethod
@@ -73,7 +73,7 @@ class ProductNetwork:
         side, labels = made._side(data, rows, words), made._labels(data, rows)
         if images.transfer != DEEP:
             return replace(made, heads=Heads.fit(side, labels, classes, images.transfer, weights=weights))
-        deep = Deep.fit(side, labels, classes, share or {}, weights=Path(str(weights)))
+        deep = Deep.fit(side, labels, classes, share, weights=Path(str(weights)))
         if share is None:
             later = data.rows("validation", UNIT)
             deep = deep.weighed(made._side(data, later, space.said(data, later)), made._labels(data, later))
