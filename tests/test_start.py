@@ -40,3 +40,34 @@ def test_a_restart_comes_before_the_command_line_is_loaded() -> None:
 def test_a_command_of_another_package_is_found_under_its_name(name: str) -> None:
     command = commands.get_command(None, name)
     assert command is not None and command.name == name
+
+
+def test_keras_is_imported_without_what_others_still_may() -> None:
+    code = "from triad import lean\nlean.begin()\nimport keras\nkeras.layers.Dense(1)\n"
+    assert not loaded(code) & {"matplotlib", "scipy.stats", "sklearn"}
+    assert {"matplotlib.figure", "sklearn.base"} <= loaded(f"{code}import matplotlib.figure, sklearn.base")
+
+
+LEAVES = """
+import atexit, threading, time
+from triad.environment import leave
+class Held:
+    def __del__(self): print("taken apart", flush=True)
+held = Held()
+atexit.register(print, "registered")
+{before}
+print("written")
+leave()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", ["written", "registered"]),
+        ("threading.Thread(target=time.sleep, args=(0.3,)).start()", ["written", "registered", "taken apart"]),
+    ],
+)
+def test_a_process_leaves_by_what_was_registered_for_its_end(before: str, said: list[str]) -> None:
+    words = [sys.executable, "-c", LEAVES.format(before=before)]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.split("\n")[:-1] == said

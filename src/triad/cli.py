@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from triad import environment, machine, plain, scratch
+from triad import environment, lean, machine, plain, scratch
 from triad.artifacts import ARTIFACTS, recover
 from triad.costs import measured
 from triad.errors import TriadError
@@ -75,6 +75,7 @@ def main() -> None:
             entry(code)
         environment.enter()
         scratch.begin()
+        lean.begin()
         with machine.faults_explained():
             commands.main(prog_name="triad", standalone_mode=False)
     except click.ClickException as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from triad.arrays import Floats
 
@@ -22,6 +21,8 @@ def least(loss: Any, start: Floats, slopes: int = 1) -> Floats:
 
     The first `slopes` of them are bounded by 0, so that no score is turned round.
     """
+    from scipy.optimize import minimize  # many only ask for `inside`, and do not wait for it
+
     bounds = [(0.0, None)] * slopes + [(None, None)] * (len(start) - slopes)
     solved = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8})
     return np.asarray(solved.x)
