@@ -92,7 +92,7 @@ def networks(data: Dataset, folders: list[Path]) -> dict[str, Score]:
 
 
 def _logits(data: Dataset, network: Any, queries: Queries) -> np.ndarray:
-    return network.logits(data, queries.users, queries.history)
+    return network.logits(data, queries.users, queries.history, moment=queries.moment)
 
 
 def fusion(data: Dataset, folder: Path) -> dict[str, Score]:

@@ -244,7 +244,7 @@ def test_ranking_by_hand(data) -> None:
         class scorer:  # noqa: N801
             items = staticmethod(lambda data: np.zeros((40, 1)))
 
-        def logits(self, data, users, history, items):
+        def logits(self, data, users, history, items, *, moment):
             return np.tile(np.arange(40.0), (len(users), 1))
 
     queries = replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from triad.config.base import Section
 
@@ -53,6 +53,11 @@ class PretrainParams(Section):
         ge=0,
         description="last interactions whose items gain a learned term by how often and how lately the user took them; "
         "0: no such term. Masked interactions do not teach it",
+    )
+    trend: tuple[PositiveInt, ...] = Field(
+        default=(),
+        description="spans of days, up to the day before a list, over which the takings of all users add to an item's "
+        "logit, by learned weights; none: no such term",
     )
     loss: Literal["auto", "softmax", "sampled_softmax", "gbce"] = Field(
         default="auto",

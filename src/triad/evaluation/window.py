@@ -101,10 +101,9 @@ def ranking_blocks(data: Dataset, window: Window, models: int = 1) -> Iterator[t
 
 def rank_targets(model: Retriever, data: Dataset, window: Window) -> Ints:
     """(t,) place of each target among all items, for `Scored.ranks`."""
-    users = np.asarray(data.lists.user)[window.queries]
-    history = np.asarray(data.lists.history)[window.queries]
+    asked = (np.asarray(each)[window.queries] for each in (data.lists.user, data.lists.history, data.lists.time))
     ranks: list[Ints] = [np.zeros(0, np.int64)]
-    blocks = opened(model, data, users, history)
+    blocks = opened(model, data, *asked)
     for part, query, target in ranking_blocks(data, window):
         ranks.append(blocks(part).ranks(query, target))
     return np.concatenate(ranks)

@@ -65,8 +65,9 @@ class Lists:
 
     @cached_property
     def _blocks(self) -> dict[str, Blocks]:
-        history = np.asarray(self.data.lists.history)[self.rows]
-        return {name: opened(member, self.data, self.user, history) for name, member in self.members.items()}
+        lists = self.data.lists
+        asked = [np.asarray(each)[self.rows] for each in (lists.user, lists.history, lists.time)]
+        return {name: opened(member, self.data, *asked) for name, member in self.members.items()}
 
     def of_parts(self, label: str, work: Callable[[Part], R]) -> list[R]:
         """`work` of all queries, in parts that fit in memory, side by side; the results are in order."""

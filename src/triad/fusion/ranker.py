@@ -42,7 +42,7 @@ class Ranker:
     def open(self, queries: Queries, names: Iterable[str] | None = None) -> Callable[[slice], dict[str, Chances]]:
         """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared."""
         wanted = self.calibrations if names is None else names
-        asked = self.data, queries.users, queries.history
+        asked = self.data, queries.users, queries.history, queries.moment
         blocks = {
             name: self._indexed[name](*asked) if name in self._indexed else opened(self._retriever(name), *asked)
             for name in wanted

@@ -48,8 +48,8 @@ Blocks = Callable[[slice], Chances]
 """What is said of some of the queries that a member was opened for."""
 
 
-Opens = Callable[[Dataset, Ints, Ints], Blocks]
-"""Data, users and history of queries → what is said of them."""
+Opens = Callable[[Dataset, Ints, Ints, Ints], Blocks]
+"""Data, users, history and moment of queries → what is said of them."""
 
 
 @runtime_checkable
@@ -61,15 +61,29 @@ class Opener(Protocol):
 
 
 @runtime_checkable
+class Timely(Protocol):
+    """An opener whose answers follow what is taken these days."""
+
+    def open_at(self, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
+        """As `Opener.open`; `moment` (q,) µs says when each is asked: of None, after all that `data` holds."""
+
+
+@runtime_checkable
 class Indexed(Protocol):
     """A retriever that an approximate index can answer for."""
 
     def indexed(self, data: Dataset) -> Opens:
-        """What opens it, as `Opener.open` does, with an index over the catalogue of `data`."""
+        """What opens it, as `Timely.open_at` does, with an index over the catalogue of `data`."""
 
 
-def opened(member: Retriever, data: Dataset, users: Ints, history: Ints) -> Blocks:
-    """`member` for these queries; one that prepares nothing is asked for the table of each block."""
+def opened(member: Retriever, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
+    """`member` for these queries; one that prepares nothing is asked for the table of each block.
+
+    Args:
+        moment: (q,) µs, when each is asked; of None, after all that `data` holds.
+    """
+    if isinstance(member, Timely):
+        return member.open_at(data, users, history, moment)
     if isinstance(member, Opener):
         return member.open(data, users, history)
     return lambda part: Dense(member.rank(data, users[part], history[part]))

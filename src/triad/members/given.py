@@ -41,6 +41,10 @@ class Given:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """As `retriever` is opened."""
+        return self.open_at(data, users, history, None)
+
+    def open_at(self, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
+        """As `retriever` is opened."""
         state = _state(users, history)
         place = np.minimum(np.searchsorted(self.state, state), len(self.state) - 1)
         if (lacking := self.state[place] != state).any():
@@ -49,7 +53,7 @@ class Given:
                 where="lists",
                 mend="give candidates for each query",
             )
-        whole, item = opened(self.retriever, data, users, history), self.item[place]
+        whole, item = opened(self.retriever, data, users, history, moment), self.item[place]
 
         def block(part: slice) -> Dense:
             asked = item[part]

@@ -159,7 +159,7 @@ class Similarity(Aligning):
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """What was learnt is aligned once."""
-        return self._open(data, users, history, *self.aligned(data))
+        return self._open(data, users, history, None, *self.aligned(data))
 
     def indexed(self, data: Dataset) -> Opens:
         """With an index over the items' vectors, where closeness counts."""
@@ -167,7 +167,7 @@ class Similarity(Aligning):
         nearest = Nearest.of(space.vectors) if self.blend.weight[2] else None
         return partial(self._open, space=replace(space, nearest=nearest), shares=shares)
 
-    def _open(self, data: Dataset, users: Ints, history: Ints, space: Space, shares: Shares) -> Blocks:
+    def _open(self, data: Dataset, users: Ints, history: Ints, _: Ints | None, space: Space, shares: Shares) -> Blocks:
         def block(part: slice) -> Chances:
             states = self.look.back(data, users[part], history[part])
             return chances(data, space, shares, states, self.blend)

@@ -24,8 +24,12 @@ class MaskSeen:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """As `retriever` is opened."""
+        return self.open_at(data, users, history, None)
+
+    def open_at(self, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
+        """As `retriever` is opened."""
         users, history = np.asarray(users, np.int64), np.asarray(history, np.int64)
-        whole = opened(self.retriever, data, users, history)
+        whole = opened(self.retriever, data, users, history, moment)
 
         def block(part: slice) -> Dense:
             plain = whole(part).table()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +21,33 @@ from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
 from triad.models.own_items import OwnItems
 from triad.models.scoring import MANY, Scorer, slots_for
+from triad.models.trend import Trend
 
 NETWORK = "network.keras"
 MEMBERS = Recipe("pretrain", "Sequence", ("Retriever",), stage="pretrain", reads=("pretrain",))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries (q): who, after how many interactions, and when."""
+
+    users: Ints
+    history: Ints
+    moment: Ints | None  # µs; of None, after all that is known
+
+    def part(self, rows: slice) -> Asked:
+        """Some of them."""
+        return Asked(self.users[rows], self.history[rows], None if self.moment is None else self.moment[rows])
+
+
+@dataclass(frozen=True)
+class Side:
+    """Queries `rows` of one day, whose logits are the products of `states` and `items`, but for own items."""
+
+    day: int
+    rows: Ints
+    states: Floats
+    items: Floats
 
 
 class Sequence:
@@ -31,7 +56,7 @@ class Sequence:
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
-        self._read: tuple[Dataset, OwnItems] | None = None
+        self._read: tuple[Dataset, OwnItems, Trend] | None = None
         self._kept: tuple[Items, Floats] | None = None
 
     def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
@@ -53,38 +78,69 @@ class Sequence:
         return states
 
     def logits(
-        self, data: Dataset, users: Ints, history: Ints, items: Floats | None = None, *, masked: Ints | None = None
+        self,
+        data: Dataset,
+        users: Ints,
+        history: Ints,
+        items: Floats | None = None,
+        *,
+        moment: Ints | None = None,
+        masked: Ints | None = None,
     ) -> Floats:
-        """(q, n_items) unnormalised log probabilities of the next item, or of the last where it is `masked`."""
+        """(q, n_items) unnormalised log probabilities of the item next taken, or of the last where it is `masked`.
+
+        Args:
+            moment: (q,) µs, when it is taken; of None, after all that `data` holds.
+        """
         items = self.scorer.items(data) if items is None else items
         if not len(users):
             return np.zeros((0, len(items)), np.float32)
         states = self.states(data, users, history, masked=masked)
-        return states @ items.T if masked is not None else self._logits(data, users, history, states, items)
+        if masked is not None:
+            return np.asarray(states @ items.T)
+        return self._logits(data, Asked(users, history, moment), states, items)
 
-    def _logits(self, data: Dataset, users: Ints, history: Ints, states: Floats, items: Floats) -> Floats:
+    def _logits(self, data: Dataset, asked: Asked, states: Floats, items: Floats) -> Floats:
         """(q, n_items) of the next item, from `states` (q, dim)."""
-        logits = states @ items.T
-        if self.network.own is not None and len(users):
-            row, item, added = self._own_logits(data, users, history, states, items)
+        sides = self._sides(data, asked, states, items)
+        if len(sides) == 1:
+            logits = sides[0].states @ sides[0].items.T
+        else:
+            logits = np.empty((len(states), len(items)), np.float32)
+            for side in sides:
+                logits[side.rows] = side.states @ side.items.T
+        if self.network.own is not None and len(states):
+            row, item, added = self._own_logits(data, asked, states, items)
             logits[row, item] += added
         return logits
 
-    def _own_logits(
-        self, data: Dataset, users: Ints, history: Ints, states: Floats, items: Floats
-    ) -> tuple[Ints, Ints, Floats]:
+    def _sides(self, data: Dataset, asked: Asked, states: Floats, items: Floats) -> list[Side]:
+        """Of each day that is asked about: of one that knows no trend all at once."""
+        if self.network.trend is None:
+            return [Side(-1, np.arange(len(states)), states, items)]
+        trend = self._reader(data)[2]
+        day = trend.day(asked.moment, len(states))
+        wide = np.hstack([states, self.network.trend.weights_of(states)])
+        days = np.unique(day)
+        rows = [np.flatnonzero(day == each) for each in days]
+        return [
+            Side(int(each), row, wide[row], np.hstack([items, taken]))
+            for each, row, taken in zip(days, rows, trend.of(days), strict=True)
+        ]
+
+    def _own_logits(self, data: Dataset, asked: Asked, states: Floats, items: Floats) -> tuple[Ints, Ints, Floats]:
         """(n,) query, item and what the user's own items add, of a network that knows of them."""
         assert self.network.own is not None
         pairs: tuple[Ints, Ints, Floats] = self.network.own.pairs(
-            states, items, self._own_items(data).of(users, history)
+            states, items, self._reader(data)[1].of(asked.users, asked.history)
         )
         return pairs
 
-    def _own_items(self, data: Dataset) -> OwnItems:
-        """The reader of `data`, made once: queries come in blocks."""
+    def _reader(self, data: Dataset) -> tuple[Dataset, OwnItems, Trend]:
+        """The readers of `data`, made once: queries come in blocks."""
         if self._read is None or self._read[0] is not data:
-            self._read = data, OwnItems(data, self.network.own_items)
-        return self._read[1]
+            self._read = data, OwnItems(data, self.network.own_items), Trend(data, self.network.spans)
+        return self._read
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
         """(q, n_items) probabilities of the next item from each user's first `history` interactions; rows sum to 1."""
@@ -92,36 +148,47 @@ class Sequence:
 
     def open(self, data: Dataset, users: Ints, history: Ints) -> Blocks:
         """States and items are computed once."""
+        return self.open_at(data, users, history, None)
+
+    def open_at(self, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
+        """As `open`; `moment` (q,) µs says when each is asked: of None, after all that `data` holds."""
         kept = self._kept
         items = kept[1] if kept is not None and kept[0] is data.items else self.scorer.items(data)
-        return self._open(data, users, history, items)
+        return self._open(data, Asked(users, history, moment), items)
 
     def indexed(self, data: Dataset) -> Opens:
-        """With an index over the items' vectors."""
-        items = self.scorer.items(data)
-        return partial(self._open, items=items, nearest=Nearest.of(items))
+        """With an index over the items' vectors; where it knows a trend, one for each day that is asked about."""
+        items, indices = self.scorer.items(data), dict[int, Nearest]()
+        return lambda data, *asked: self._open(data, Asked(*asked), items, indices)
 
-    def _open(self, data: Dataset, users: Ints, history: Ints, items: Floats, nearest: Nearest | None = None) -> Blocks:
-        states = self.states(data, users, history) if len(users) else np.zeros((0, items.shape[1]), np.float32)
+    def _open(self, data: Dataset, asked: Asked, items: Floats, indices: dict[int, Nearest] | None = None) -> Blocks:
+        count = len(asked.users)
+        states = self.states(data, asked.users, asked.history) if count else np.zeros((0, items.shape[1]), np.float32)
 
         def whole(part: slice) -> Dense:
-            logits = self._logits(data, users[part], history[part], states[part], items)
+            logits = self._logits(data, asked.part(part), states[part], items)
             for row in logits:  # each stays in the processor's cache
                 np.exp(row - row.max(), out=row)
                 np.divide(row, row.sum(), out=row)
             return Dense(logits)
 
-        def block(part: slice) -> Chances:
-            if nearest is None:
-                return whole(part)
+        sides = [] if indices is None else self._sides(data, asked, states, items)
+        if indices is None or len(sides) != 1:  # no index serves several days
+            return whole
+        (side,) = sides
+        if side.day not in indices:
+            indices[side.day] = Nearest.of(side.items)
+
+        def near(part: slice) -> Chances:
             inside = csr_array((len(states[part]), len(items)), dtype=np.float32)
             if self.network.own is not None and inside.shape[0]:
-                row, item, added = self._own_logits(data, users[part], history[part], states[part], items)
+                row, item, added = self._own_logits(data, asked.part(part), states[part], items)
                 inside = csr_array((added, (row, item)), shape=inside.shape)
                 inside.sort_indices()
-            return Near(nearest, states[part], inside, np.ones(inside.shape[0]), None, partial(whole, part))
+            ones = np.ones(inside.shape[0])
+            return Near(indices[side.day], side.states[part], inside, ones, None, partial(whole, part))
 
-        return block
+        return near
 
     def keep(self, data: Dataset) -> None:
         """The items' vectors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from triad.encoders.base import PACKAGE
 from triad.encoders.history import read_states
 from triad.errors import TriadError
 from triad.models.own_items import OwnLogits
+from triad.models.trend import TrendLogits
 from triad.models.trunk import Trunk
 
 APART = "apart"
@@ -27,16 +29,20 @@ class SequenceNetwork(keras.Model):
     Args:
         trunk: what the trunk is made from.
         own_items: last interactions whose items have a logit of their own besides (`own_items.py`); 0: no such term.
+        trend: spans of days whose takings add to all logits (`trend.py`); of none, no such term.
     """
 
-    def __init__(self, trunk: dict[str, Any], own_items: int = 0, **kwargs: Any) -> None:
+    def __init__(self, trunk: dict[str, Any], own_items: int = 0, trend: Sequence[int] = (), **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.trunk_config, self.own_items = dict(trunk), own_items
+        self.trunk_config, self.own_items, self.spans = dict(trunk), own_items, tuple(trend)
         self.trunk = Trunk(**self.trunk_config, name="trunk")
         self.trunk.build()
         self.own = OwnLogits(self.trunk.dim, name="own") if own_items else None
         if self.own is not None:
             self.own.build()
+        self.trend = TrendLogits(self.trunk.dim, len(self.spans), name="trend") if self.spans else None
+        if self.trend is not None:
+            self.trend.build()
         self.built = True
 
     def call(self, batch: Any, training: bool = False) -> tuple[Any, Any]:
@@ -51,10 +57,12 @@ class SequenceNetwork(keras.Model):
         logits = ops.cast(ops.matmul(states, ops.transpose(vectors)), "float32")
         if self.own is not None and "own_column" in batch:  # of what is masked, the user's own items would tell
             logits = logits + self.own(states, vectors, batch)
+        if self.trend is not None and "taken_lately" in batch:
+            logits = logits + self.trend(states, batch["taken_lately"])
         return logits
 
     def get_config(self) -> dict[str, Any]:
-        return {"trunk": self.trunk_config, "own_items": self.own_items, "name": self.name}
+        return {"trunk": self.trunk_config, "own_items": self.own_items, "trend": list(self.spans), "name": self.name}
 
 
 def save_network(network: keras.Model, path: Path) -> None:

@@ -60,14 +60,19 @@ def warm_start_sequence(network: SequenceNetwork, initial: InitialModel) -> list
     """Give `network` the function of an earlier one; returns what is new in it, by name.
 
     Raises:
-        TriadError: the two differ in size, or in how many own items they read.
+        TriadError: the two differ in size, in how many own items they read or over what days they follow the shop.
     """
     new, theirs = initial.start(network.trunk), initial.network
     if theirs.own is not None:
         same_sizes(network.get_config(), theirs.get_config(), ["own_items"], "pretrain")
+    if theirs.trend is not None:
+        same_sizes(network.get_config(), theirs.get_config(), ["trend"], "pretrain")
     if network.own is not None:
         network.own.warm_start(theirs.own)
         new += ["own items"] if theirs.own is None else []
+    if network.trend is not None:
+        network.trend.warm_start(theirs.trend)
+        new += ["trend"] if theirs.trend is None else []
     return new
 
 

@@ -105,7 +105,8 @@ def item_losses(member: Sequence, data: Dataset, interactions: Targets, *, maske
     for start in range(0, len(interactions.item), BLOCK):
         part = slice(start, start + BLOCK)
         hidden = interactions.item[part] if masked else None
-        logits = member.logits(data, interactions.user[part], interactions.history[part], items, masked=hidden)
+        asked = interactions.take(part)
+        logits = member.logits(data, asked.user, asked.history, items, moment=asked.time, masked=hidden)
         losses.append(logsumexp(logits, axis=1) - logits[np.arange(len(logits)), interactions.item[part]])
     return np.concatenate(losses)
 
@@ -116,16 +117,16 @@ def ranking(member: Sequence, data: Dataset, split: str, about: int | None = Non
     Args:
         about: how many queries are looked at, evenly spaced, and at most twice as many; None: all.
     """
-    items, queries = member.scorer.items(data), data.rows(split, "lists")
+    items, lists, queries = member.scorer.items(data), data.lists, data.rows(split, "lists")
     if about is not None:
         queries = queries[:: max(1, len(queries) // about)]
     ideal = np.cumsum(1 / np.log2(2 + np.arange(CUT)))
     hits, gains = [], []
     for start in range(0, len(queries), BLOCK):
         rows = queries[start : start + BLOCK]
-        logits = member.logits(data, data.lists.user[rows], data.lists.history[rows], items)
+        logits = member.logits(data, lists.user[rows], lists.history[rows], items, moment=lists.time[rows])
         for scores, row in zip(logits, rows, strict=True):
-            wanted = data.lists.target[data.lists.offsets[row] : data.lists.offsets[row + 1]]
+            wanted = lists.target[lists.offsets[row] : lists.offsets[row + 1]]
             place = (scores >= scores[wanted][:, None]).sum(axis=1)  # 1 is first
             place = np.sort(place)
             inside = place[place <= CUT]
@@ -180,7 +181,7 @@ def pretrain_network(
         )
     keras.utils.set_random_seed(params.seed)
     config = trunk_config(data, params.trunk)
-    network = SequenceNetwork(config if initial is None else initial.rescaled(config), params.own_items)
+    network = SequenceNetwork(config if initial is None else initial.rescaled(config), params.own_items, params.trend)
     if initial is not None:
         new = warm_start_sequence(network, initial)
         log.info("from a registered network; new is %s", ", ".join(new) or "nothing")
@@ -190,7 +191,7 @@ def pretrain_network(
     first = days(data, data.items.available_from) if refit is not None and refit.on_shelf else None
     taught, loss_of = network, make_loss(network, loss, not_yet_there(data, params), first)
     if params.peer_weight:  # the second one is let go in the end
-        taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items)])
+        taught = Peers([network, SequenceNetwork(network.trunk_config, params.own_items, params.trend)])
         loss_of = make_joint_loss(taught, params.peer_weight)
     member = Sequence(network)
     if refit is None and mark == "missed" and lists < FEW:

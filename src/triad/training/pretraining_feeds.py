@@ -14,6 +14,7 @@ from triad.features.dataset import SPLITS
 from triad.features.sql import DAY
 from triad.models.batches import Batch, Batches, HiddenBatches, padded
 from triad.models.own_items import OwnItems
+from triad.models.trend import Trend
 from triad.training.refit import Refit
 from triad.training.workers import ALONE, Shares
 
@@ -105,6 +106,7 @@ class TargetFeed:
         self._cumulated = np.cumsum(self._probability)
         self._cumulated /= self._cumulated[-1:]
         self._own = OwnItems(data, params.own_items) if params.own_items and not masked else None
+        self._trend = Trend(data, params.trend) if params.trend and not masked else None
         self.asked = interactions
         self._batches = (HiddenBatches if masked else Batches)(
             data,
@@ -138,6 +140,10 @@ class TargetFeed:
         if self._own is not None:
             asked = self.asked.take(rows)
             batch |= self._own.batch(asked.user, asked.history, columns, self._batches.slots)
+        if self._trend is not None:
+            day = padded(self._trend.day(self.asked.time[rows], len(rows)), self._batches.slots - len(rows))
+            ranked = padded(columns, len(batch["columns"]) - len(columns)) if self._sampled else columns
+            batch |= {"taken_lately": self._trend.batch(day, ranked)}
         return len(rows), batch
 
 
