@@ -86,6 +86,13 @@ def test_a_refit_reads_parts_as_it_reads_the_whole(tmp_path: Path, monkeypatch: 
     same(whole, in_parts)
 
 
+def test_a_log_that_lies_packed_in_a_file_makes_the_same(tmp_path: Path) -> None:
+    with connect(make_tables(shown=1200), threads=2, file=tmp_path / "log.duckdb") as session:
+        packed = fit(session, PARAMS, TASKS, (START, END))[0]
+        assert sum(file.stat().st_size for file in tmp_path.glob("log.duckdb*")) > 100_000
+    same(made(), packed)
+
+
 def test_a_saved_dataset_takes_its_matrix_along(tmp_path: Path) -> None:
     data = made(tmp_path / "store")
     expected = np.array(data.exposures.context)

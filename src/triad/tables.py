@@ -137,16 +137,16 @@ def scan(tables: Path, name: str, more: str = "") -> str:
 
 
 def connect(
-    tables: Path | Mapping[str, pa.Table], *, threads: int = 0, also: Sequence[Path] = ()
+    tables: Path | Mapping[str, pa.Table], *, threads: int = 0, also: Sequence[Path] = (), file: Path | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB session in UTC with one view a table, on a folder of Parquet or on Arrow tables in memory.
 
     `threads=0` leaves the count to DuckDB. Close it after use. Whatever its SQL names, it opens no other file than
-    those and what lies below the folders `also`.
+    those and what lies below the folders `also`. What it makes lies in the new `file`, packed, or else in memory.
     """
     import duckdb  # whoever asks for no more than names of tables does not wait for it
 
-    session = duckdb.connect()
+    session = duckdb.connect(str(file or ":memory:"))
     session.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET memory_limit = '3GB'")
     if threads:
         session.execute(f"SET threads = {threads}")

@@ -142,7 +142,7 @@ def activity(session: duckdb.DuckDBPyConnection) -> None:
     number_queries(session, f"({QUERIES})")
     kinds = ", ".join(f"'{kind}'" for kind in EVENT_KINDS)
     session.execute(f"""
-        CREATE OR REPLACE TEMP TABLE activity AS
+        CREATE OR REPLACE TABLE activity AS
         SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time, (epoch_us(occurred_at) // {DAY})::INT AS day,
             (list_position([{kinds}], kind) - 1)::TINYINT AS kind,
             CASE WHEN session_id IS NOT NULL THEN hash(session_id) END AS visit,

@@ -70,8 +70,8 @@ def plural(kind: int) -> str:
 def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> None:
     """Leave `signal` (user_no, item_no, day, kind, expected, relative, discount, promoted) in the session, by user.
 
-    `expected`, `relative` and `discount` are in millionths. `expected` is the rate of the event's surface and position
-    up to the end of its own day, which is before any day that asks.
+    All but the keys are in millionths, of which 32 bits hold the log of any price. `expected` is the rate of the
+    event's surface and position up to the end of its own day, which is before any day that asks.
     """
     if funnel.shown:
         number_places(session, f"({PLACES})")
@@ -91,10 +91,10 @@ def sign(session: duckdb.DuckDBPyConnection, funnel: Funnel) -> None:
         expected, base = "0", ""
     session.execute(f"""
         CREATE OR REPLACE TABLE signal AS
-        SELECT a.user_no, a.item_no, a.day, a.kind, {expected} AS expected,
-            coalesce((ln(a.price_cents) * {MICRO})::BIGINT, g.price) - g.category_price AS relative,
-            coalesce((ln(a.price_cents) * {MICRO})::BIGINT - g.price, 0) + g.discount AS discount,
-            g.is_promoted::BIGINT * {MICRO} AS promoted
+        SELECT a.user_no, a.item_no, a.day, a.kind, ({expected})::INT AS expected,
+            (coalesce((ln(a.price_cents) * {MICRO})::BIGINT, g.price) - g.category_price)::INT AS relative,
+            (coalesce((ln(a.price_cents) * {MICRO})::BIGINT - g.price, 0) + g.discount)::INT AS discount,
+            g.is_promoted::INT * {MICRO} AS promoted
         FROM activity a LEFT JOIN price_grid g ON g.item_no = a.item_no AND g.day = a.day {base}
         ORDER BY a.user_no
     """)

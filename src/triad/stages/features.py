@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
@@ -46,7 +47,9 @@ def features(params: Params) -> None:
     chosen = partial(ItemVectors.chosen, params.features.item_vectors, params.text, params.images)
     with replacing(OUTPUT) as folder, _store(params, champion) as kept:
         with (
-            connect(TABLES, also=[kept]) as session,
+            # beyond its memory the engine would spill tables that are not packed
+            TemporaryDirectory(prefix="triad-log-") as place,
+            connect(TABLES, also=[kept], file=Path(place) / "log.duckdb") as session,
             log_of(params, session, TABLES, kept) as events,
         ):
             data, state = build.fit(
