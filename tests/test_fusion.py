@@ -156,6 +156,20 @@ def test_where_the_gain_is_not_sure_the_best_alone_serves() -> None:
     assert answer.record["served"] == pytest.approx(answer.record["members"]["best"]["alone"])
 
 
+def test_what_is_likely_better_serves_though_its_interval_holds_zero() -> None:
+    """One member knows a little that the other does not: 95 % of resamples say so, and not 99 %."""
+    random = np.random.default_rng(2)
+    score, more = random.normal(0, 2, 500), random.normal(0, 1, 500)
+    label = (random.random(500) < expit(score + 0.5 * more)).astype(float)
+    scores = {"best": expit(score), "other": expit(0.7 * score + more)}
+    question = Question("click", KINDS["binary"], scores, label, np.arange(500) % 60)
+    answers = {sure: solve(question, replace(TRIAL, sure=sure)) for sure in (0.5, 0.9, 0.999)}
+    gains = [answer.record["gain"] for answer in answers.values()]
+    assert gains[0] == gains[1] == gains[2] and gains[0]["low"] < 0 < gains[0]["value"]
+    assert [answer.record["fallback"] for answer in answers.values()] == [False, False, True]
+    assert answers[0.9].weights["other"] > 0 and answers[0.999].weights == {"best": 1, "other": 0}
+
+
 def test_evidence_is_the_same_each_time_and_knows_no_row_it_scores() -> None:
     question = two_halves(rows=600)
     assert solve(question, TRIAL).record == solve(question, TRIAL).record

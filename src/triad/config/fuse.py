@@ -26,7 +26,7 @@ class FuseParams(Section):
         default="reranked",
         description="convex: weights that are at least 0 and sum to 1; stacked: a logistic regression on the members, "
         "and trees upon it; reranked: convex weights, trees upon them, and the first items of lists in an order that "
-        "trees learned. Trees serve where they are surely better",
+        "trees learned. Trees serve where they are likely better (`sure`)",
     )
     candidates: int = Field(default=60, ge=1, le=1000, description="items of each member that a re-ranker orders")
     trees: tuple[PositiveInt, ...] = Field(
@@ -70,7 +70,14 @@ class FuseParams(Section):
     max_queries: int = Field(default=4000, ge=1, description="ranking queries, sampled if there are more")
     k: int = Field(default=10, ge=1, description="length of the lists by which a ranking's fusion is judged")
     bootstrap: int = Field(default=200, ge=20, le=100_000, description="resamples of users for the gain's interval")
-    confidence: float = Field(default=0.95, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="of the intervals that are reported")
+    sure: float = Field(
+        default=0.9,
+        ge=0.5,
+        lt=1,
+        description="chance that a gain out of fold is real, from which what gains it serves; else the best member "
+        "serves, or what serves otherwise",
+    )
     seed: int = Field(default=1, ge=0)
 
     @model_validator(mode="after")

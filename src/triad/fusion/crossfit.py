@@ -2,8 +2,9 @@
 
 Calibrations and weights are fitted on the fusion window. Losses on the same rows would flatter the fusion, so every
 loss here is out of fold: users are dealt into folds, and a fold's rows are scored by what the other folds gave. The
-gain over the best single member carries a bootstrap interval that draws whole users; where it does not clear zero,
-the best single member serves.
+gain over the best single member is judged by a bootstrap that draws whole users; where it is not likely real (`sure`),
+the best single member serves. That decides between two answers of one night, and proves nothing: the gate and the test
+window have intervals of their own.
 
 Weights are fitted by likelihood, but lists are judged by where the target stands: a member can lift the one and harm
 the other. So the fusions without one of the members are judged as well, and the best of them may serve; the interval
@@ -12,6 +13,7 @@ is then that of as many looks.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -78,11 +80,11 @@ def solve(question: Question, trial: Trial) -> Answer:
     worth = np.average(judged.fused, axis=0, weights=by_row)
     chosen = max((g for g, group in enumerate(tried) if names[best] in group), key=lambda g: worth[g])
     gain = judged.fused[:, chosen] - judged.alone[:, best]
-    low, high = _interval(gain, by_row, judged.cluster, trial, looks=max(len(tried) - 1, 1))
+    gained = _gained(gain, by_row, judged.cluster, trial, looks=max(len(tried) - 1, 1))
     fused_loss = (of_candidates if judged.likelihood is None else kind.row_loss(judged.likelihood, target))[:, chosen]
 
     calibrations = fit_calibrations(question, kept)
-    fallback = len(names) > 1 and not low > 0
+    fallback = len(names) > 1 and not gained.likely
     if fallback:
         blend = Blend(({name: float(m == best) for m, name in enumerate(names)},))
     else:
@@ -98,7 +100,7 @@ def solve(question: Question, trial: Trial) -> Answer:
         "best": names[best],
         "fused": float(np.average(fused_loss, weights=counts)),
         "served": float(np.average(served, weights=counts)),
-        "gain": {"value": float(np.average(gain, weights=by_row)), "low": low, "high": high},
+        "gain": gained.record,
         "left_out": [name for name in names if name not in groups[chosen]],
         "fallback": fallback,
         "members": {},
@@ -123,7 +125,7 @@ def solve(question: Question, trial: Trial) -> Answer:
 def _reranked(
     question: Question, fold: Ints, best: Floats, otherwise: Floats, trial: Trial
 ) -> tuple[Reranker | None, dict[str, Any]]:
-    """The re-ranker, where it surely beats the best member and is no worse than what serves otherwise; the evidence.
+    """The re-ranker, where it likely beats the best member and is no worse than what serves otherwise; the evidence.
 
     Args:
         best, otherwise: (queries,) what their lists are worth.
@@ -136,14 +138,14 @@ def _reranked(
     if judgement is None:
         return None, {"reranked": {"serves": False}}
     gain, every = judgement.values - best, np.ones(len(best))
-    low, high = _interval(gain, every, lesson.user[: lesson.judged], trial, looks=1)
-    serves = low > 0 and judgement.values.mean() >= otherwise.mean()
+    gained = _gained(gain, every, lesson.user[: lesson.judged], trial, looks=1)
+    serves = gained.likely and judgement.values.mean() >= otherwise.mean()
     record: dict[str, Any] = {
         "serves": bool(serves),
         "trees": judgement.trees,
         "network": judgement.network,
         "worth": float(judgement.values.mean()),
-        "gain": {"value": float(gain.mean()), "low": low, "high": high},
+        "gain": gained.record,
     }
     if not serves:
         return None, {"reranked": record}
@@ -155,7 +157,7 @@ def _reranked(
 def _corrected(
     question: Question, fold: Ints, said: dict[str, Floats], served: tuple[Floats, Floats], trial: Trial
 ) -> tuple[Correction | None, dict[str, Any]]:
-    """The correction, where it surely takes off loss from what serves otherwise; the evidence.
+    """The correction, where it likely takes off loss from what serves otherwise; the evidence.
 
     Args:
         said: member with weight → (n,) contribution, out of fold.
@@ -184,17 +186,12 @@ def _corrected(
     losses, before = question.kind.row_loss(happened, question.target), question.kind.row_loss(held, question.target)
     place = int(np.argmin(np.average(losses, axis=0, weights=question.counts)))
     rows = question.counts, question.cluster
-    low, high = _interval(before - losses[:, place], *rows, trial, looks=len(trial.corrections))
-    record: dict[str, Any] = {
-        "serves": low > 0,
-        "trees": trial.corrections[place],
-        "gain": {"value": float(np.average(before - losses[:, place], weights=rows[0])), "low": low, "high": high},
-    }
+    gained = _gained(before - losses[:, place], *rows, trial, looks=len(trial.corrections))
+    record: dict[str, Any] = {"serves": gained.likely, "trees": trial.corrections[place], "gain": gained.record}
     if not record["serves"]:
         return None, {"corrected": record}
     correction = Correction.fit(examples, np.ones(len(fold), bool), trial.corrections[place], trial.seed)
-    low, high = _interval(best - losses[:, place], *rows, trial, looks=1)
-    gain = {"value": float(np.average(best - losses[:, place], weights=rows[0])), "low": low, "high": high}
+    gain = _gained(best - losses[:, place], *rows, trial, looks=1).record
     record["shares"] = correction.shares
     loss = float(np.average(losses[:, place], weights=rows[0]))
     return correction, {"corrected": record, "gain": gain, "served": loss, "fallback": False}
@@ -237,15 +234,24 @@ def _losses_alone(one: Question, calibrations: dict[str, Calibration]) -> Floats
     return one.kind.row_loss(contributions(one, calibrations), one.target)[:, 0]
 
 
-def _interval(gain: Floats, counts: Floats, cluster: Ints, trial: Trial, looks: int) -> tuple[float, float]:
-    """Percentiles of the mean gain, whole clusters drawn Poisson(1) times (Owen and Eckles 2012).
+@dataclass(frozen=True)
+class Gained:
+    """A mean gain: its interval, and whether it is likely real."""
 
-    The best of several `looks` has a wider one (Bonferroni).
+    record: dict[str, float]  # value, low, high
+    likely: bool
+
+
+def _gained(gain: Floats, counts: Floats, cluster: Ints, trial: Trial, looks: int) -> Gained:
+    """Of (n,) gains. Whole clusters are drawn Poisson(1) times (Owen and Eckles 2012).
+
+    The best of several `looks` has a wider interval, and must be surer (Bonferroni).
     """
     _, index = np.unique(cluster, return_inverse=True)
     sums, sizes = np.bincount(index, counts * gain), np.bincount(index, counts)
     drawn = np.random.default_rng(trial.seed + 1).poisson(1.0, (trial.bootstrap, len(sums)))
     means = (drawn @ sums) / np.maximum(drawn @ sizes, 1e-12)
     tail = (1 - trial.confidence) / 2 / looks
-    low, high = np.quantile(means, (tail, 1 - tail))
-    return float(low), float(high)
+    low, high, least = np.quantile(means, (tail, 1 - tail, (1 - trial.sure) / looks))
+    record = {"value": float(np.average(gain, weights=counts)), "low": float(low), "high": float(high)}
+    return Gained(record, bool(least > 0))

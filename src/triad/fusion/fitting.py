@@ -44,7 +44,7 @@ def fit_fusion(
     """
     numbers = params.folds, params.bootstrap, params.confidence, params.seed
     trees = () if params.combine == "convex" else params.corrections
-    trial = Trial(*numbers, params.calibrate, params.combine, params.segments, params.k, trees)
+    trial = Trial(*numbers, params.calibrate, params.sure, params.combine, params.segments, params.k, trees)
     questions = [each for unit in data.meta.tasks for each in _of_rows(data, members, of_unit(unit, tasks), unit)]
     ranking = next((name for name, task in tasks.items() if KINDS[task.kind].ranks), None)
     if ranking is not None:

@@ -97,6 +97,7 @@ class Trial:
     confidence: float
     seed: int
     calibrate: bool = True
+    sure: float = 0.9  # chance that a gain is real, from which it serves
     combine: Literal["convex", "stacked", "reranked"] = "convex"
     edges: tuple[int, ...] = ()  # histories from which a segment of its own begins
     k: int = 10  # length of the lists by which re-ranking is judged
