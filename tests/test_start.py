@@ -48,6 +48,15 @@ def test_keras_is_imported_without_what_others_still_may() -> None:
     assert {"matplotlib.figure", "sklearn.base"} <= loaded(f"{code}import matplotlib.figure, sklearn.base")
 
 
+def test_whoever_else_asks_while_keras_is_imported_finds_them() -> None:
+    """Another thread may be importing LightGBM, which remembers whether scikit-learn is there."""
+    beside = "class keras:\n    __spec__ = type('spec', (), {'_initializing': True})\n"
+    code = (
+        f"import sys\nfrom triad import lean\nlean.begin()\n{beside}sys.modules['keras'] = keras\nimport sklearn.base"
+    )
+    assert "sklearn" in loaded(code)
+
+
 LEAVES = """
 import atexit, threading, time
 from triad.environment import leave

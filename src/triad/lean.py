@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 
 _UNUSED = ("matplotlib", "sklearn")
 
 
 class Lean(MetaPathFinder):
-    """Answers that a package is not there, as long as Keras is being imported and for nobody else."""
+    """Answers Keras itself that a package is not there; whoever else asks, in any thread, is told the truth."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -23,9 +23,17 @@ class Lean(MetaPathFinder):
         """Raises:
         ModuleNotFoundError: Keras may do without `fullname`.
         """
-        if fullname in _UNUSED and getattr(getattr(sys.modules.get("keras"), "__spec__", None), "_initializing", False):
+        if fullname in _UNUSED and _asker().split(".")[0] == "keras":
             raise ModuleNotFoundError(f"Keras does without {fullname}", name=fullname)
         return None
+
+
+def _asker() -> str:
+    """The module whose import this thread is at."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("importlib"):
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__", ""))
 
 
 def begin() -> None:
