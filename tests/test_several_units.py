@@ -1,6 +1,7 @@
 """One network of several units: exposures, and notes in a file of their own. Both learn, and share the words."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,14 @@ def test_what_is_saved_scores_alike_and_another_night_starts_from_it(data, share
             np.testing.assert_array_equal(again.predict(data, rows, unit=unit)[name], expected)
             np.testing.assert_allclose(started.predict(data, rows, unit=unit)[name], expected, atol=1e-5)
     assert len(validation_rows(ranker, data)) == len(clusters(ranker, data))
+
+
+def test_without_a_task_to_learn_the_error_says_so() -> None:
+    data = make_dataset()
+    lists_alone = replace(data, meta=replace(data.meta, tasks={"exposures": []}))
+    for each, params in ((lists_alone, PARAMS.finetune), (data, PARAMS.finetune.model_copy(update={"tasks": ()}))):
+        with pytest.raises(TriadError, match="no task is there to learn: a ranking has no rows of its own"):
+            finetune_units(each, known_tasks(), params, RUNTIME, trunk=PARAMS.pretrain.trunk)
 
 
 @pytest.mark.proof

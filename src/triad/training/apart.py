@@ -48,9 +48,18 @@ def finetune_units(
 
     Arguments are those of `finetune_network`; each network has a checkpoint of its own, and of `refit` its own rules,
     named as the losses are.
+
+    Raises:
+        TriadError: no task has rows of its own, or `finetune.tasks` names none.
     """
-    rules = refit or {}
-    (first, *others) = groups(learned_tasks(data, params), params.apart)
+    rules, parts = refit or {}, groups(learned_tasks(data, params), params.apart)
+    if not parts:
+        raise TriadError(
+            "no task is there to learn: a ranking has no rows of its own",
+            where="tasks, finetune.tasks",
+            mend="add a task of exposures, such as click, which may be shown and not gated",
+        )
+    first, *others = parts
     ranker, history = finetune_network(
         data, tasks, params, runtime, units=first, initial=initial, refit=rules.get(""), folder=folder, **inputs
     )
