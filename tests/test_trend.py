@@ -129,6 +129,13 @@ def test_an_index_of_the_day_answers_as_the_table_does() -> None:
     np.testing.assert_allclose(several, member.open_at(data, users, history, moment)(slice(None)).table(), atol=1e-7)
 
 
+def test_a_network_that_knows_none_counts_nothing(data, monkeypatch) -> None:
+    """The table of days and items is made anew for each log, so for each request online."""
+    monkeypatch.setattr("triad.members.sequence.Trend", lambda *_: pytest.fail("counted"))
+    users, history, moment = asked(data)
+    assert np.isfinite(Sequence(network_of(data, ())).logits(data, users, history, moment=moment)).all()
+
+
 def test_it_is_saved_and_it_starts_warm(data, member, tmp_path) -> None:
     users, history, moment = asked(data)
     expected = member.logits(data, users, history, moment=moment)

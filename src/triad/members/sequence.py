@@ -56,7 +56,7 @@ class Sequence:
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network
         self.scorer = Scorer(network, read=lambda outputs: tf.cast(outputs[0], tf.float32))
-        self._read: tuple[Dataset, OwnItems, Trend] | None = None
+        self._read: tuple[Dataset, OwnItems, Trend | None] | None = None
         self._kept: tuple[Items, Floats] | None = None
 
     def states(self, data: Dataset, users: Ints, history: Ints, *, masked: Ints | None = None) -> Floats:
@@ -116,9 +116,9 @@ class Sequence:
 
     def _sides(self, data: Dataset, asked: Asked, states: Floats, items: Floats) -> list[Side]:
         """Of each day that is asked about: of one that knows no trend all at once."""
-        if self.network.trend is None:
+        trend = None if self.network.trend is None else self._reader(data)[2]
+        if self.network.trend is None or trend is None:
             return [Side(-1, np.arange(len(states)), states, items)]
-        trend = self._reader(data)[2]
         day = trend.day(asked.moment, len(states))
         wide = np.hstack([states, self.network.trend.weights_of(states)])
         days = np.unique(day)
@@ -136,10 +136,11 @@ class Sequence:
         )
         return pairs
 
-    def _reader(self, data: Dataset) -> tuple[Dataset, OwnItems, Trend]:
+    def _reader(self, data: Dataset) -> tuple[Dataset, OwnItems, Trend | None]:
         """The readers of `data`, made once: queries come in blocks."""
         if self._read is None or self._read[0] is not data:
-            self._read = data, OwnItems(data, self.network.own_items), Trend(data, self.network.spans)
+            trend = Trend(data, self.network.spans) if self.network.spans else None
+            self._read = data, OwnItems(data, self.network.own_items), trend
         return self._read
 
     def rank(self, data: Dataset, users: Ints, history: Ints) -> Floats:
