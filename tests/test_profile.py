@@ -15,6 +15,7 @@ from triad.errors import TriadError
 from triad.members.popularity import Popularity
 from triad.members.protocol import Retriever, RowScorer
 from triad.members.trees import BoostedTrees
+from triad.members.trees_boosted import count
 from triad.members.trees_columns import fit_basis, table
 from triad.schema import EVENT_KINDS
 
@@ -133,22 +134,22 @@ def test_trees_stop_where_validation_stops_falling(data) -> None:
     many = ProfileParams(max_iterations=200, min_rows_a_leaf=20, patience=5, bag_rows=0)
     click = {"click": TASKS["click"]}
     (trees,) = BoostedTrees.fit(data, make_vectors(data), click, many).trees["click"]
-    assert trees.n_iter_ < 200
+    assert count(trees) < 200
     # validation chose: with its labels drawn by chance, there is nothing to gain and it stops at once
     labels = data.exposures.labels.copy()
     rows = data.rows("validation")
     labels[rows, 0] = np.random.default_rng(0).permutation(labels[rows, 0])
     chance = data.replaced(exposures=replace(data.exposures, labels=labels))
     (stopped,) = BoostedTrees.fit(chance, make_vectors(data), click, many).trees["click"]
-    assert stopped.n_iter_ < trees.n_iter_
+    assert count(stopped) < count(trees)
 
 
 def test_few_rows_are_fitted_several_times_and_averaged(data) -> None:
     click, rows = {"click": TASKS["click"]}, data.rows("test")
-    count = int(np.isfinite(data.labels("click")[data.rows("train")]).sum())
+    labelled = int(np.isfinite(data.labels("click")[data.rows("train")]).sum())
 
     def fit(fits: float, seed: int) -> BoostedTrees:
-        params = ProfileParams(max_iterations=20, min_rows_a_leaf=20, bag_rows=int(fits * count), seed=seed)
+        params = ProfileParams(max_iterations=20, min_rows_a_leaf=20, bag_rows=int(fits * labelled), seed=seed)
         return BoostedTrees.fit(data, make_vectors(data), click, params)
 
     both = fit(2, 1)

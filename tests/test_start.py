@@ -26,6 +26,17 @@ def test_a_stage_starts_without_what_only_its_work_needs(stage: str) -> None:
     assert not modules & SLOW
 
 
+@pytest.mark.parametrize("member", ["similarity", "trees"])
+def test_who_asks_a_member_does_not_wait_for_what_it_was_made_with(member: str) -> None:
+    code = f"from triad.members import registry, trees_boosted\nregistry.member_class('{member}')\n"
+    assert not loaded(f"{code}trees_boosted.versions('hist')") & {"sklearn", "scipy.optimize", "scipy.stats"}
+
+
+def test_members_are_imported_beside_other_work_and_a_failure_waits_until_they_are_asked_for() -> None:
+    code = "from triad.members.registry import imported\nwith imported(['no_member', 'similarity']): pass"
+    assert "triad.members.item_similarity" in loaded(code)
+
+
 def test_the_command_line_loads_no_library_but_click() -> None:
     modules = loaded("import triad.cli")
     assert not modules & (SLOW | {"numpy", "pydantic", "yaml"})

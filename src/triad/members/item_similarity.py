@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, load_npz, save_npz
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from triad.arrays import Floats, Ints
@@ -219,6 +217,9 @@ def _known(data: Dataset, vectors: Floats, params: SimilarityParams) -> tuple[Te
 @threadpool_limits.wrap(limits=1)  # seven columns: threads would only wait for one another
 def _logit(data: Dataset, features: Floats, rows: Ints, label: Floats) -> Logit:
     """Fitted on standardised features, with the ridge chosen by folds that keep a user together."""
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV  # who only asks does not wait for them
+    from sklearn.model_selection import GroupKFold
+
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale[scale < 1e-9] = 1
     group = np.asarray(data.exposures.user)[rows]

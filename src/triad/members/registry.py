@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from triad.config.members import RECIPES, known
@@ -43,6 +45,26 @@ def member_class(name: str) -> Any:
     if cls is None:
         raise TriadError(f"it has no class {recipe.made_by}", where=recipe.module, mend="correct its MEMBERS")
     return cls
+
+
+@contextmanager
+def imported(names: Iterable[str]) -> Iterator[None]:
+    """Imports the members' files in a thread of its own, beside what is done inside: a database can work meanwhile.
+
+    TensorFlow takes seconds. What fails here fails again, and says so, where the member is asked for.
+    """
+
+    def each() -> None:
+        for name in names:
+            with suppress(Exception):
+                member_class(name)
+
+    thread = Thread(target=each)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def load_member(name: str, folder: Path) -> Member:

@@ -7,10 +7,11 @@ that gains most, and take NaN for a value of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from scipy.special import expit, softmax
 
 from triad import forest
 from triad.arrays import Floats
@@ -18,7 +19,7 @@ from triad.boosting import lightgbm
 from triad.config.profile import ProfileParams
 from triad.forest import LEAVES, Forest, Tree, grown
 from triad.kinds.base import Kind
-from triad.members.trees_stored import Boosted, Trees
+from triad.members.trees_stored import Boosted, Grown, Trees
 
 ONE_THREAD = 500_000
 """Rows up to which one thread serves. On a busy machine more of them wait than work: 160,000 rows × 130 columns beside
@@ -38,6 +39,8 @@ def grow(
     """
     if params.trees == "lightgbm":
         return _lightgbm(kind, params, seed, train, until)
+    from sklearn import ensemble  # who only asks does not wait for it
+
     stops = {} if isinstance(until, int) else {"X_val": until[0], "y_val": until[1]}
     settings = {
         "learning_rate": params.learning_rate,
@@ -50,9 +53,11 @@ def grow(
         "n_iter_no_change": params.patience,
         "random_state": seed,
     }
-    learner = HistGradientBoostingClassifier if kind.is_classification else HistGradientBoostingRegressor
+    learner = (
+        ensemble.HistGradientBoostingClassifier if kind.is_classification else ensemble.HistGradientBoostingRegressor
+    )
     model = learner(loss=kind.tree_loss["hist"], **settings)
-    return model.fit(*train, **stops)
+    return Grown.of(model.fit(*train, **stops))
 
 
 def count(model: Trees) -> int:
@@ -60,7 +65,7 @@ def count(model: Trees) -> int:
     if isinstance(model, Boosted):
         booster = model.booster
         return int(booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
-    return len(model._predictors)
+    return len(model.trees) // model.width
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,10 @@ class Asked:
     @classmethod
     def of(cls, model: Trees) -> Asked:
         """Arranged once for many blocks of rows."""
-        if isinstance(model, Boosted) or any(t.get_n_leaf_nodes() > LEAVES for r in model._predictors for t in r):
+        if isinstance(model, Boosted) or any(nodes["is_leaf"].sum() > LEAVES for nodes in model.trees):
             return cls(model, ())
-        columns = enumerate(model._baseline_prediction.ravel())
-        trees = [[_constant(start), *(_tree(r[column].nodes) for r in model._predictors)] for column, start in columns]
+        columns = enumerate(model.baseline.ravel().tolist())
+        trees = [[_constant(start), *map(_tree, model.trees[column :: model.width])] for column, start in columns]
         return cls(model, tuple(map(Forest, trees)))
 
     @property
@@ -88,30 +93,30 @@ class Asked:
         """Of one block (rows, columns) float32: binary and regression (rows,), multiclass (rows, classes)."""
         if not len(matrix):
             return np.zeros((0, classes) if classes else 0)
-        model, has_classes = self.model, getattr(self.model, "classes_", None) is not None
+        model = self.model
+        if model.classes_ is None:
+            return model.predict(matrix) if isinstance(model, Boosted) else self._sums(model, matrix)[:, 0]
         if isinstance(model, Boosted):
-            chances = model.predict_proba(matrix) if has_classes else model.predict(matrix)
+            chances = model.predict_proba(matrix)
         else:
-            raw, loss = self._raw(matrix), model._loss
-            chances = np.asarray(loss.predict_proba(raw) if has_classes else loss.link.inverse(raw[:, 0]))
-        if not has_classes:
-            return chances
+            sums = self._sums(model, matrix)
+            above = expit(sums)
+            chances = softmax(sums, axis=1) if model.width > 1 else np.concatenate([1 - above, above], axis=1)
         if not classes:
-            return chances[:, 1]
+            return np.asarray(chances[:, 1])
         wide = np.full((len(matrix), classes), 1e-6)  # a class that train never showed
         wide[:, model.classes_.astype(int)] = chances
         return wide / wide.sum(axis=1, keepdims=True)
 
-    def _raw(self, matrix: Floats) -> Floats:
-        """(rows, trees an iteration) sums of leaves. The library's own way first checks the rows, which for a
-        customer's fifty takes longer than the trees do."""
-        model = self.model
-        sums = np.empty((len(matrix), model.n_trees_per_iteration_), model._baseline_prediction.dtype, order="F")
+    def _sums(self, model: Grown, matrix: Floats) -> Floats:
+        """(rows, trees a round) sums of leaves. The library's own way first checks the rows, which for a customer's
+        fifty takes longer than the trees do."""
+        sums = np.empty((len(matrix), model.width), model.baseline.dtype, order="F")
         for column, trees in enumerate(self.forests):
             sums[:, column] = trees.scores(matrix)
         if not self.forests:
-            sums[:] = model._baseline_prediction
-            model._predict_iterations(np.ascontiguousarray(matrix, np.float64), model._predictors, sums, False, 1)
+            sums[:], asked = model.baseline, model.model
+            asked._predict_iterations(np.ascontiguousarray(matrix, np.float64), asked._predictors, sums, False, 1)
         return sums
 
 
@@ -137,9 +142,7 @@ def _constant(value: float) -> Tree:
 
 def versions(trees: str) -> dict[str, str]:
     """Of the libraries that wrote such trees: another version may misread them."""
-    import sklearn
-
-    library = {"scikit-learn": str(sklearn.__version__)}
+    library = {"scikit-learn": version("scikit-learn")}
     return (
         library | {"lightgbm": str(lightgbm("profile.trees", "hist").__version__)} if trees == "lightgbm" else library
     )

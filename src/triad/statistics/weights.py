@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linprog, nnls
+import scipy  # whose parts are imported when they are first asked for: most only read weights
 
 from triad.arrays import Floats
 from triad.errors import TriadError
@@ -73,7 +73,7 @@ def _expanded(bend: Floats, steep: Floats, total: float) -> Floats:
     total - steep, and its Hessian `bend` (m, m) times w is steep.
     """
     root = np.linalg.cholesky(bend + 1e-9 * np.trace(bend) * np.eye(len(bend)))
-    best, _ = nnls(root.T, np.linalg.solve(root, 2 * steep - total), maxiter=10_000)
+    best, _ = scipy.optimize.nnls(root.T, np.linalg.solve(root, 2 * steep - total), maxiter=10_000)
     best = np.maximum(best, 1e-9)  # never quite zero, so that EM can go on from there
     return np.asarray(best / best.sum())
 
@@ -88,7 +88,7 @@ def absolute_weights(predictions: Floats, target: Floats) -> Floats:
         target: (n,).
     """
     rows, members = predictions.shape
-    solved = linprog(
+    solved = scipy.optimize.linprog(
         np.r_[-target, 1.0],
         A_ub=np.hstack([predictions.T, -np.ones((members, 1))]),
         b_ub=np.zeros(members),
@@ -103,7 +103,7 @@ def absolute_weights(predictions: Floats, target: Floats) -> Floats:
 def squared_weights(predictions: Floats, target: Floats) -> Floats:
     """(m,) weights of the least squared error of `predictions` (n, m) @ w; Σ w = 1 is a heavy row of its own."""
     heavy = 1e4 * max(float(np.abs(predictions).max(initial=0.0)), 1.0) * np.sqrt(len(target))
-    weights, _ = nnls(
+    weights, _ = scipy.optimize.nnls(
         np.vstack([predictions, np.full((1, predictions.shape[1]), heavy)]), np.append(target, heavy), maxiter=10_000
     )
     weights[weights < 1e-4] = 0
@@ -112,7 +112,7 @@ def squared_weights(predictions: Floats, target: Floats) -> Floats:
 
 def absolute_line(prediction: Floats, target: Floats) -> tuple[float, float]:
     """(scale ≥ 0, shift) that minimise mean |target - scale · prediction - shift|, by the same dual."""
-    solved = linprog(
+    solved = scipy.optimize.linprog(
         -target,
         A_ub=prediction[None, :],
         b_ub=np.zeros(1),

@@ -17,8 +17,8 @@ from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
 from triad.tracking.shelf import Shelf
 
-CELLS, ROWS = 8_000_000, 1024
-"""(user, item) cells, and users, of a block at most."""
+CELLS, ROWS = 8_000_000, 512
+"""(user, item) cells, and users, of a block at most: what is said of its candidates fits the processor's cache."""
 USERS = 65_536
 """Users whose states are computed at once."""
 Opened = Callable[[slice], Mapping[str, Chances]]
