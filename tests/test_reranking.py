@@ -65,6 +65,23 @@ def test_takings_of_an_item_are_counted_up_to_the_day_before(data) -> None:
             assert count == (inside & (data.streams.item == i) & (data.streams.kind == kind)).sum()
 
 
+def test_what_came_of_late_is_a_candidate_though_no_member_names_it_and_nobody_took_it(data) -> None:
+    day = np.full(48, -400)
+    day[[3, 4, 5, 6]] = 9, 10, 23, 24  # to a list of day 24: too long ago, new, new, not there yet
+    data = replace(data, items=replace(data.items, available_from=START + day * DAY))
+    queries = Queries(np.array([0]), np.array([0]), np.array([START + 24 * DAY + DAY // 2]))
+    chance = np.full((1, 48), 1e-9)
+    chance[0, 40:] = 0.1
+    log = Log.of(data)
+    assert set(log.newest(int(log.day(queries.moment)[0]), 48)) == {4, 5}
+    busy = set(log.busiest(int(log.day(queries.moment)[0]), 8))
+    found = propose(data, log, queries, tables({"one": chance}), each=8)[0].item
+    assert set(found) == {*range(40, 48), *busy, 4, 5}
+    few = log.newest(int(log.day(queries.moment)[0]), 1)
+    taken = log.taken(np.array([4, 5]), np.repeat(log.day(queries.moment), 2), 7)
+    assert few == [4 if taken[0] >= taken[1] else 5]
+
+
 def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> None:
     queries = lists_of(data, np.arange(5))
     random = np.random.default_rng(1)
@@ -77,7 +94,7 @@ def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> 
         best = {int(i) for values in scores.values() for i in np.argsort(-values[q])[:4]}
         end = data.streams.offsets[queries.users[q]] + queries.history[q]
         mine = set(data.streams.item[max(end - 4, end - queries.history[q]) : end].tolist())
-        busy = set(log.busiest(int(log.day(queries.moment[q : q + 1])[0]), 7, 4).tolist())
+        busy = set(log.busiest(int(log.day(queries.moment[q : q + 1])[0]), 4).tolist())
         assert items == best | mine | busy
     scores = {name: np.where(np.arange(48) == 7, 0.0, values) for name, values in scores.items()}
     assert 7 not in propose(data, log, queries, tables(scores), each=47)[0].item

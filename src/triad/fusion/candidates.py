@@ -1,4 +1,7 @@
-"""The items that may stand at the top of a list: the best of each member, the user's own, and what sells this week."""
+"""The items that may stand at the top of a list: each member's best, the user's own, what sells this week, what is new.
+
+Members that were fitted before an item came know little of it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from triad.examples.dataset import Dataset
 from triad.members.chances import Chances
 from triad.members.history import DAY
 
-LATELY = 7
+LATELY, NEW = 7, 14
+"""Days over which takings count, and for which an item is new."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,9 @@ class Log:
     first_day: int
     key: Ints  # (n,) item · days + day, ascending, of interactions of the kind that lists predict
     items: int
-    kept: dict[tuple[int, int, int], Ints] = field(default_factory=dict, compare=False)
-    """What was `busiest`: blocks of lists ask for the same days."""
+    came: Ints  # (items,) day that each came, where items are counted
+    kept: dict[tuple[str, int, int], Ints] = field(default_factory=dict, compare=False)
+    """What `busiest` and `newest` said: blocks of lists ask for the same days."""
 
     @classmethod
     def of(cls, data: Dataset, group: Ints | None = None, *, firsts: bool = False) -> Log:
@@ -81,7 +86,8 @@ class Log:
             used[taken[np.unique((user * size + item)[taken], return_index=True)[1]]] = True
         days, rows = last - first + 2, item if group is None else np.asarray(group, np.int64)[item]
         key = np.sort(rows[used] * days + day[used] - first)
-        return cls(days, first, key, size if group is None else int(group.max(initial=0)) + 1)
+        came = np.asarray(data.items.available_from) // DAY - first
+        return cls(days, first, key, size if group is None else int(group.max(initial=0)) + 1, came)
 
     def day(self, moment: Ints) -> Ints:
         """The day of each moment, from 0; days past the log's end count as the one after it."""
@@ -93,14 +99,25 @@ class Log:
         first, last = at + np.maximum(day - over, 0), at + day
         return np.searchsorted(self.key, last) - np.searchsorted(self.key, first)
 
-    def busiest(self, day: int, over: int, count: int) -> Ints:
-        """At most `count` items: those taken most often over those days; of equals the first in the catalogue."""
-        if (day, over, count) not in self.kept:
-            items = np.arange(self.items)
-            times = self.taken(items, np.full(self.items, day), over)
-            best = np.argsort(-times, kind="stable")[:count]
-            self.kept[day, over, count] = best[times[best] > 0]
-        return self.kept[day, over, count]
+    def busiest(self, day: int, count: int) -> Ints:
+        """At most `count` items: those taken most often over `LATELY` days; of equals the first in the catalogue."""
+        if ("busy", day, count) not in self.kept:
+            best = self._most_taken(np.arange(self.items), day)[:count]
+            self.kept["busy", day, count] = best[self._lately(best, day) > 0]
+        return self.kept["busy", day, count]
+
+    def newest(self, day: int, count: int) -> Ints:
+        """At most `count` of the items that came in the `NEW` days before `day`, likewise, whether taken or not."""
+        if ("new", day, count) not in self.kept:
+            new = np.flatnonzero((self.came < day) & (self.came >= day - NEW))
+            self.kept["new", day, count] = self._most_taken(new, day)[:count]
+        return self.kept["new", day, count]
+
+    def _lately(self, item: Ints, day: int) -> Ints:
+        return self.taken(item, np.full(len(item), day), LATELY)
+
+    def _most_taken(self, item: Ints, day: int) -> Ints:
+        return item[np.argsort(-self._lately(item, day), kind="stable")]
 
 
 def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints]:
@@ -115,7 +132,7 @@ def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints
 def propose(
     data: Dataset, log: Log, queries: Queries, chances: Mapping[str, Chances], each: int
 ) -> tuple[Candidates, dict[str, Floats]]:
-    """The best `each` of every member, of the user's latest items, of what was taken most over `LATELY` days.
+    """The best `each` of every member, of the user's latest items, of what sold over `LATELY` days, of what is new.
 
     What every member holds for impossible is left out. Beside them what each member gives to each, (p,).
     """
@@ -127,8 +144,8 @@ def propose(
     key.append(query * items + np.asarray(data.streams.item)[step])
     days = log.day(queries.moment)
     for day in np.unique(days):
-        busy = log.busiest(int(day), LATELY, each)
-        key.append(first[days == day] + busy)
+        named = np.concatenate([log.busiest(int(day), each), log.newest(int(day), each)])
+        key.append(first[days == day] + named)
     query, item = np.divmod(np.unique(np.concatenate([part.ravel() for part in key])), items)
     scores = {name: of.at(query, item) for name, of in chances.items()}
     possible = np.any([values > 0 for values in scores.values()], axis=0)
