@@ -9,6 +9,7 @@ by maximal marginal relevance as `recommend` does. Nothing is chosen here. 95 % 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,8 @@ def main() -> None:
         part = slice(start, min(start + BLOCK, len(rows)))
         mask = np.ones((part.stop - start, len(order)), bool)
         found = best(ranker, queries[part], opened(part), mask, order=order, count=CANDIDATES)
-        parts.append((found.user + start, found.item, found.score))
-    pairs = Pairs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    ranked = Lists.of(*top(pairs, order, CANDIDATES))
+        parts.append(replace(found, user=found.user + start))
+    ranked = Lists.of(*top(Pairs.joined(parts), order, CANDIDATES))
     wanted = [data.lists.target[data.lists.offsets[row] : data.lists.offsets[row + 1]] for row in rows]
     groups = np.stack([np.asarray(data.items.category)[:, 0], np.asarray(data.items.brand)], axis=1)
     _, cluster = np.unique(data.lists.user[rows], return_inverse=True)

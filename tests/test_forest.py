@@ -5,7 +5,7 @@ import pytest
 
 from triad.boosting import lightgbm
 from triad.errors import TriadError
-from triad.forest import Stack, forest, scores_by
+from triad.forest import Forest, Stack, forest, paths, scores_by
 
 
 @pytest.mark.parametrize("leaves", [2, 7, 16])
@@ -25,6 +25,25 @@ def test_answers_are_the_librarys_to_the_last_bit(leaves: int) -> None:
     assert not found[0].any()
     for few in (asked[3990:4100], asked[:1]):
         np.testing.assert_array_equal(Stack.of(forest(model.model_to_string())).scores(few), model.predict(few))
+
+
+def test_moves_along_a_path_sum_to_the_score_and_count_for_the_columns_that_were_asked() -> None:
+    library, random = lightgbm("a", "b"), np.random.default_rng(0)
+    columns = random.normal(size=(4000, 4)).astype(np.float32)
+    target = columns[:, 0] + 2 * (columns[:, 2] > 0)
+    settings = {"num_leaves": 7, "verbose": -1, "num_threads": 1, "boost_from_average": False}
+    text = library.train(settings, library.Dataset(columns, target), num_boost_round=40).model_to_string()
+    group, whole = np.array([0, 1, 2, 1]), forest(text)
+    moves = scores_by(paths(text, group, 3), columns, (40,))[0]
+    start = scores_by(whole, columns, (40,))[0] - moves.sum(axis=1)  # what all rows start from
+    assert np.ptp(start) < 1e-4 and start[0] == pytest.approx(target.mean(), abs=0.05)
+    effect = [columns[:, 0], 0 * target, 2 * (columns[:, 2] > 0) - 1]
+    for each in range(3):
+        assert np.abs(moves[:, each] - effect[each]).mean() < 0.1
+    for few in (columns[:9], columns[:2000]):
+        assert Forest(paths(text, group, 3)).scores(few) == pytest.approx(moves[: len(few)])
+    constant = library.train({"verbose": -1}, library.Dataset(columns, np.ones(4000)), num_boost_round=1)
+    assert not Forest(paths(constant.model_to_string(), group, 3)).scores(columns).any()
 
 
 def test_trees_that_it_cannot_follow_are_refused() -> None:

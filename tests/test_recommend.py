@@ -21,6 +21,7 @@ from triad.features import build
 from triad.features.build import transform
 from triad.features.signals import slots
 from triad.fusion.candidates import Queries
+from triad.fusion.signals import ITSELF, LIKE, SHOP, UNTOLD
 from triad.stages.publish import publish
 from triad.stages.recommend import recommend
 from triad.tables import connect
@@ -318,6 +319,26 @@ def test_nearness_counts_shared_levels_brands_and_words() -> None:
             words = sum(word > 0 and word in items.tokens[other] for word in items.tokens[one])
             alike = 4 * levels + 2 * brand + words / (items.tokens.shape[1] + 1)
             assert near == (0 if other < 0 else alike)
+
+
+def test_a_reason_names_what_carried_the_item_into_the_list() -> None:
+    data = make_dataset(users=30, items=20)
+    user = int(np.argmax(np.diff(data.streams.offsets)))
+    done = data.streams.item[data.streams.offsets[user] : data.streams.offsets[user + 1]][-50:]
+    mine = np.unique(done)
+    titles = np.array([f"T{n}." for n in range(20)], dtype=object)
+    standing = [f"standing {n} in" for n in range(20)]
+    told = {}
+    for ground in (ITSELF, LIKE, SHOP, UNTOLD):
+        pairs = Pairs(np.full(20, user), np.arange(20), np.zeros(20), np.full(20, ground))
+        told[ground] = recommending.reasons(data, pairs, standing, titles, np.full(20, "C", object))
+    assert told[SHOP] == [f"standing {n} in C" for n in range(20)]
+    assert {n for n in range(20) if told[ITSELF][n].endswith("before")} == set(mine.tolist())
+    assert all(told[ITSELF][n] == f"standing {n} in C" for n in range(20) if n not in mine)
+    assert not any(text.endswith("before") or f" T{n}." in text for n, text in enumerate(told[LIKE]))
+    assert any(text.startswith("because") for text in told[LIKE])
+    nobody = Pairs(np.full(20, user), np.arange(20), np.zeros(20))
+    assert recommending.reasons(data, nobody, standing, titles, np.full(20, "C", object)) == told[UNTOLD]
 
 
 def test_reasons_are_true() -> None:

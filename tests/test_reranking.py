@@ -16,8 +16,8 @@ from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.fusion.leaning import PRIOR, Groups
-from triad.fusion.reranker import table
-from triad.fusion.signals import Reading, intervals, names, signals
+from triad.fusion.reranker import Reranker, table
+from triad.fusion.signals import ITSELF, LIKE, SHOP, UNTOLD, Reading, grounds, intervals, names, signals
 from triad.fusion.steps import Steps
 from triad.members.chances import Dense
 from triad.members.item_similarity import Similarity
@@ -309,6 +309,31 @@ def test_a_network_beside_the_trees_serves_is_kept_and_says_what_it_rests_on(pla
     np.testing.assert_array_equal(type(both).load(tmp_path).scores(columns), both.scores(columns))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_what_carries_an_item_is_what_moves_its_score_most(weight: float) -> None:
+    members = ("pretrain", "popularity")
+    of, told = names(members), grounds(members)
+    assert told[of.index("log_pretrain")] == told[of.index("leaning")] == LIKE
+    assert told[of.index("place_popularity")] == told[of.index("item_trend")] == SHOP
+    assert told[of.index("own_times")] == ITSELF and told[of.index("user_visits")] == told[of.index("places")] == UNTOLD
+    read = [of.index(name) for name in ("own_times", "log_pretrain", "item_times_7d", "user_visits")]
+    random, lists, each = np.random.default_rng(0), 600, 10
+    columns = np.zeros((lists * each, len(of)), np.float32)
+    columns[:, read] = random.normal(size=(lists * each, 4))
+    high = columns[:, read[:3]].sum(axis=1).reshape(lists, each)
+    taken = (high == high.max(axis=1, keepdims=True)).ravel()
+    sizes = np.full(lists, each)
+    learned = Reranker.fit((columns, taken.astype(np.int32), sizes), members, 10, seed=1, num_iterations=100)
+    if weight:
+        network = Listwise.fit(columns, taken, np.arange(lists + 1) * each, np.arange(lists), 1)
+        learned = replace(learned, network=network, weight=weight)
+    for place, ground in zip(read, (ITSELF, LIKE, SHOP), strict=False):
+        clear = np.zeros((50, len(of)), np.float32)
+        clear[:, read[3]], clear[:, place] = 3, 2
+        assert (learned.grounds(clear) == ground).all()
+    assert (learned.grounds(np.tile(clear, (40, 1))) == SHOP).all()
+
+
 def lesson_of(seed: int, lists: int = 400, each: int = 20):
     """Of each list the candidate is taken whose first two columns sum highest; the third is unknown."""
     columns = np.random.default_rng(seed).normal(size=(lists * each, 4)).astype(np.float32)
@@ -348,9 +373,9 @@ def test_candidates_come_first_and_the_others_keep_their_order(planted, members)
         each.first(queries, each.open(queries, each.needed)(slice(None)))
         for each in (ranker, fused.ranker(planted, index=True))  # of so few items the index finds all
     )
-    np.testing.assert_array_equal(near[0].query, exact[0].query)
-    np.testing.assert_array_equal(near[0].item, exact[0].item)
-    assert near[1] == pytest.approx(exact[1], rel=1e-4)
+    np.testing.assert_array_equal(near.candidates.query, exact.candidates.query)
+    np.testing.assert_array_equal(near.candidates.item, exact.candidates.item)
+    assert near.among == pytest.approx(exact.among, rel=1e-4)
 
 
 def replace_candidates(each: int) -> FuseParams:

@@ -42,7 +42,6 @@ from triad.tracking import cluster as cluster_lists
 from triad.tracking.choosing import Asked, choose
 from triad.tracking.cluster import choosing_of
 from triad.tracking.recommending import Pairs
-from triad.tracking.retrieving import joined
 from triad.tracking.serving import ServingModel
 
 EPOCH = date(1970, 1, 1)
@@ -143,7 +142,7 @@ def test_what_workers_choose_for_shares_of_the_customers_is_the_whole(tmp_path: 
         asked = unpacked(Handing(tmp_path / "arrays").packed(asked))  # as a worker has it
         assert not len(asked.data.users.user_id)
         cuts = [range(first, min(first + 23, asked.customers)) for first in range(0, asked.customers, 23)]
-        return joined([choose(model.fused, asked, users) for users in cuts])
+        return Pairs.joined([choose(model.fused, asked, users) for users in cuts])
 
     own, theirs = model.recommend(tables, settings), model.recommend(tables, settings, choosing=in_shares)
     assert theirs.drop(["score"]).equals(own.drop(["score"]))

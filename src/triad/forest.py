@@ -6,9 +6,10 @@ leaves that are left, the first is its own (QuickScorer: Lucchese et al. 2015, d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -33,15 +34,15 @@ class Tree:
     limit: Floats  # (splits,) float32: at most this goes left
     nan_left: list[bool]
     lost: Ints  # (splits,) bits of the leaves that are lost to who goes right
-    value: Floats  # (2^leaves,) by bits of the leaves lost
+    value: Floats  # (2^leaves, …) by bits of the leaves lost
 
     def add(self, columns: Floats, total: Floats) -> None:
-        """Add the values for `columns` (columns, p) to `total` (p,)."""
+        """Add the values for `columns` (columns, p) to `total` (p, …)."""
         lost = np.zeros(columns.shape[1], self.lost.dtype)
         for column, limit, nan_left, bits in zip(self.column, self.limit, self.nan_left, self.lost, strict=True):
             right = columns[column] > limit if nan_left else ~(columns[column] <= limit)
             lost |= right.view(np.uint8) * bits
-        total += np.take(self.value, lost)
+        total += np.take(self.value, lost, axis=0)
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,20 @@ class Stack:
     limit: Floats
     nan_right: Bools
     lost: Ints
-    value: Floats  # (trees, 2^leaves)
+    value: Floats  # (trees, 2^leaves, …)
 
     @classmethod
     def of(cls, trees: Sequence[Tree]) -> Stack:
         """Of at least one tree."""
         splits, width = (max(map(len, parts)) for parts in ([t.column for t in trees], [t.value for t in trees]))
+        several = trees[0].value.shape[1:]
         shape, size = (len(trees), max(splits, 1)), np.result_type(*(tree.lost.dtype for tree in trees))
         stack = cls(
             np.zeros(shape, np.int64),
             np.full(shape, np.inf, np.float32),
             np.zeros(shape, bool),
             np.zeros(shape, size),
-            np.zeros((len(trees), width)),
+            np.zeros((len(trees), width, *several)),
         )
         for row, tree in enumerate(trees):
             mine = row, slice(len(tree.column))
@@ -74,13 +76,13 @@ class Stack:
         return stack
 
     def scores(self, columns: Floats) -> Floats:
-        """(p,) sums, added in the order of the trees, of (p, columns) float32."""
+        """(p, …) sums, added in the order of the trees, of (p, columns) float32."""
         asked = np.ascontiguousarray(columns.T, np.float32)[self.column.ravel()]
         right = asked > self.limit.reshape(-1, 1)
         right |= np.isnan(asked) & self.nan_right.reshape(-1, 1)
         lost = np.where(right, self.lost.reshape(-1, 1), 0).astype(self.lost.dtype)
         bits = np.bitwise_or.reduce(lost.reshape(*self.column.shape, -1), axis=1)
-        values = np.take_along_axis(self.value, bits.astype(np.intp), axis=1)
+        values = self.value[np.arange(len(bits))[:, None], bits]
         return np.cumsum(values, axis=0)[-1]  # one after the other; `sum` adds one row's values in pairs
 
 
@@ -91,11 +93,11 @@ class Forest:
     trees: Sequence[Tree]
 
     def scores(self, columns: Floats) -> Floats:
-        """(p,) sums, added in the order of the trees, of (p, columns) float32."""
+        """(p, …) sums, added in the order of the trees, of (p, columns) float32."""
         return self._stack.scores(columns) if len(columns) <= FEW else self.scores_by(columns, (len(self.trees),))[0]
 
     def scores_by(self, columns: Floats, counts: Sequence[int]) -> Floats:
-        """(choices, p) sums of the first so many trees, for each of `counts`, which rise."""
+        """(choices, p, …) sums of the first so many trees, for each of `counts`, which rise."""
         return scores_by(self.trees, columns, counts)
 
     @cached_property
@@ -109,20 +111,62 @@ def forest(text: str) -> list[Tree]:
     Raises:
         TriadError: it has splits by category, or too many leaves.
     """
+    return [_tree(told, None) for told in _parts(text)]
+
+
+def _parts(text: str) -> list[dict[str, str]]:
+    """What is said of each tree."""
     parts = text.split("end of trees", maxsplit=1)[0].split("\nTree=")[1:]
-    return [_tree(dict(line.split("=", 1) for line in part.splitlines() if "=" in line)) for part in parts]
+    return [dict(line.split("=", 1) for line in part.splitlines() if "=" in line) for part in parts]
+
+
+def _numbers(told: dict[str, str], name: str, kind: type) -> Any:
+    return np.array(told.get(name, "").split(), kind)
+
+
+def paths(text: str, group: Ints, groups: int) -> list[Tree]:
+    """The trees of such a model with values that say how each came about: (2^leaves, groups).
+
+    Each split on the way to a leaf moves what a row of the learned ones may expect, and the move counts for the split's
+    column (Palczewska et al. 2013, doi:10.1109/IRI.2013.6642461). A row's sum is its score less the trees' means.
+
+    Args:
+        group: (columns,) of each column, below `groups`.
+    """
+    return [_tree(told, partial(_moves, told, group, groups)) for told in _parts(text)]
+
+
+def _moves(told: dict[str, str], group: Ints, groups: int) -> Floats:
+    """(leaves, groups)"""
+    column, left, right = (_numbers(told, name, np.int64) for name in ("split_feature", "left_child", "right_child"))
+    leaf, inner = _numbers(told, "leaf_value", np.float64), _numbers(told, "internal_value", np.float64)
+    moves = np.zeros((len(leaf), groups))
+
+    def walk(node: int, so_far: Floats) -> None:
+        for child in (int(left[node]), int(right[node])):
+            moved = so_far.copy()
+            moved[group[column[node]]] += (inner[child] if child >= 0 else leaf[~child]) - inner[node]
+            if child >= 0:
+                walk(child, moved)
+            else:
+                moves[~child] = moved
+
+    if len(column):
+        walk(0, np.zeros(groups))
+    return moves
 
 
 def scores_by(trees: Sequence[Tree], columns: Floats, counts: Sequence[int]) -> Floats:
-    """(choices, p) sums of the first so many trees, for each of `counts`, which rise.
+    """(choices, p, …) sums of the first so many trees, for each of `counts`, which rise.
 
     Args:
         columns: (p, columns) float32.
     """
-    sums = np.zeros((len(counts), len(columns)))
+    width = trees[0].value.shape[1:] if trees else ()
+    sums = np.zeros((len(counts), len(columns), *width))
     for start in range(0, len(columns), ROWS):
         part = np.ascontiguousarray(columns[start : start + ROWS].T, np.float32)
-        total, done = np.zeros(part.shape[1]), 0
+        total, done = np.zeros((part.shape[1], *width)), 0
         for choice, count in enumerate(counts):
             for tree in trees[done:count]:
                 tree.add(part, total)
@@ -131,18 +175,17 @@ def scores_by(trees: Sequence[Tree], columns: Floats, counts: Sequence[int]) -> 
     return sums
 
 
-def _tree(told: dict[str, str]) -> Tree:
-    how, column, left, right = (
-        np.array(told.get(name, "").split(), np.int64)
-        for name in ("decision_type", "split_feature", "left_child", "right_child")
-    )
-    limit, value = (np.array(told.get(name, "").split(), np.float64) for name in ("threshold", "leaf_value"))
+def _tree(told: dict[str, str], values: Callable[[], Floats] | None) -> Tree:
+    """Its leaves hold what `values` gives, (leaves, …), in place of their own."""
+    names = ("decision_type", "split_feature", "left_child", "right_child")
+    how, column, left, right = (_numbers(told, name, np.int64) for name in names)
+    limit, value = (_numbers(told, name, np.float64) for name in ("threshold", "leaf_value"))
     if (how & CATEGORICAL).any() or len(value) > LEAVES:
         mend = f"grow trees that split numbers and have {LEAVES} leaves at most"
         raise TriadError("it cannot be asked", where="re-ranker", mend=mend)
     # where none was missing in training, a missing number is read as 0
     nan_left = np.where(how & NAN_IS_MISSING, how & DEFAULT_LEFT, limit >= 0).astype(bool)
-    return grown(column, limit, nan_left, (left, right), value)
+    return grown(column, limit, nan_left, (left, right), value if values is None else values())
 
 
 def grown(column: Ints, limit: Floats, nan_left: Bools, below: tuple[Ints, Ints], value: Floats) -> Tree:
@@ -151,7 +194,7 @@ def grown(column: Ints, limit: Floats, nan_left: Bools, below: tuple[Ints, Ints]
     Args:
         column, limit, nan_left: (splits,) at most `limit` goes left.
         below: (splits,) each, left and right: another split, or ~leaf.
-        value: (leaves,), `LEAVES` at most.
+        value: (leaves, …), `LEAVES` at most.
     """
     order: list[int] = []  # leaves, from left to right
     left, right = (each.tolist() for each in below)

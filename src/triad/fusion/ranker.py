@@ -10,8 +10,8 @@ from triad.arrays import Floats
 from triad.errors import TriadError
 from triad.examples.dataset import Dataset
 from triad.fusion.blends import Blend
-from triad.fusion.candidates import Candidates, Queries
-from triad.fusion.reranker import Reranker
+from triad.fusion.candidates import Queries
+from triad.fusion.reranker import First, Reranker
 from triad.fusion.signals import Reading
 from triad.kinds.base import Calibration, Kind
 from triad.members.chances import Chances, Indexed, Opens, opened
@@ -53,8 +53,8 @@ class Ranker:
         """(q, n_items) fused probabilities of the next item."""
         return self.mix(queries, self.open(queries, self.needed)(slice(None)))
 
-    def first(self, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats] | None:
-        """The items at the top of the lists and their probabilities among them, (p,); None without a re-ranker."""
+    def first(self, queries: Queries, chances: Mapping[str, Chances]) -> First | None:
+        """The items at the top of the lists; None without a re-ranker."""
         return None if self.reranker is None else self.reranker.first(self.reading, queries, chances)
 
     def mix(self, queries: Queries, chances: Mapping[str, Chances]) -> Floats:

@@ -19,9 +19,9 @@ import numpy as np
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
-from triad.forest import Forest, Tree, forest
+from triad.forest import Forest, Tree, forest, paths
 from triad.fusion.candidates import Candidates, Queries, propose
-from triad.fusion.signals import Reading, names, signals
+from triad.fusion.signals import SHOP, Reading, grounds, names, signals
 from triad.members.chances import Chances
 from triad.members.listwise import Listwise
 
@@ -57,6 +57,15 @@ def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], ea
     """The candidates of `queries` by what members say of them, and their signals."""
     candidates, scores = propose(reading.data, reading.log, queries, chances, each)
     return candidates, signals(reading, queries, candidates, scores)
+
+
+@dataclass(frozen=True)
+class First:
+    """The items at the top of lists."""
+
+    candidates: Candidates  # (p,)
+    among: Floats  # (p,) probability of each among its list's
+    columns: Floats  # (p, columns) `signals`
 
 
 @dataclass(frozen=True)
@@ -145,15 +154,35 @@ class Reranker:
     def _forest(self) -> Forest:
         return Forest([tree for trees in self._forests for tree in trees])
 
-    def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> tuple[Candidates, Floats]:
-        """The candidates, and the probability of each among them (p,), in the learned order.
+    def grounds(self, columns: Floats) -> Ints:
+        """(p,) which of `signals.grounds` raises each score most over that of a middling candidate.
+
+        By moves along the trees' paths: a hundred times as soon as the Shapley values of `contributions`, and as true
+        to the sum, if not to each column.
+        """
+        told = grounds(self.members)
+        grown = self._paths.scores(columns)
+        said = None
+        if self.network is not None:
+            said = self.network.contributions(columns)[:, :-1] @ np.eye(SHOP + 1)[told]
+        return self._mixed(grown, said, self.weight)[:, 1:].argmax(axis=1) + 1
+
+    @cached_property
+    def _paths(self) -> Forest:
+        told, share = grounds(self.members), len(self.texts)
+        trees = [tree for text in self.texts for tree in paths(text, told, SHOP + 1)]
+        return Forest([replace(tree, value=tree.value / share) for tree in trees])
+
+    def first(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances]) -> First:
+        """The candidates, and the probability of each among them, in the learned order.
 
         Args:
             chances: what each of `members` says, as when it was learned.
         """
         candidates, columns = table(reading, queries, {name: chances[name] for name in self.members}, self.each)
         raised = np.exp(_less_highest(candidates, self.scores(columns)))
-        return candidates, raised / np.bincount(candidates.query, raised, minlength=len(queries))[candidates.query]
+        among = raised / np.bincount(candidates.query, raised, minlength=len(queries))[candidates.query]
+        return First(candidates, among, columns)
 
     def rerank(self, reading: Reading, queries: Queries, chances: Mapping[str, Chances], base: Floats) -> Floats:
         """(q, n_items) probabilities: the candidates first, in the learned order; then the others, in that of `base`.
@@ -162,12 +191,12 @@ class Reranker:
             chances: as of `first`.
             base: (q, n_items) the fusion's probabilities. Candidates share among them what it gives to them.
         """
-        candidates, among = self.first(reading, queries, chances)
-        query, item = candidates.query, candidates.item
+        first = self.first(reading, queries, chances)
+        query, item = first.candidates.query, first.candidates.item
         mass = np.bincount(query, base[query, item], minlength=len(base))
         fused = np.array(base)
         fused[query, item] = 0
-        chance = (among * mass[query]).astype(fused.dtype)
+        chance = (first.among * mass[query]).astype(fused.dtype)
         least = np.full(len(base), np.inf)
         np.minimum.at(least, query, chance)
         highest = fused.max(axis=1)

@@ -50,6 +50,8 @@ BOTH: tuple[str, ...] = (
     *(*leaning.BOTH, *company.BOTH),
 )
 TOGETHER = ("best_place", "places", "log_under_best")
+UNTOLD, ITSELF, LIKE, SHOP = range(4)
+"""What may carry an item: what the customer did with it, what is like what they did, how it does in the shop."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class Reading:
 def names(members: Sequence[str]) -> tuple[str, ...]:
     """The columns of `signals`, in order."""
     return (*(f"{part}_{name}" for name in members for part in ("log", "place")), *TOGETHER, *OWN, *ITEM, *USER, *BOTH)
+
+
+def grounds(members: Sequence[str]) -> Ints:
+    """(columns,) which of the above each column of `names(members)` speaks for; `UNTOLD` where for several or none."""
+    of_member = {"own_history": ITSELF, "popularity": SHOP}
+    told = [of_member.get(name, LIKE) for name in members for _ in ("log", "place")]
+    parts = ((TOGETHER, UNTOLD), (OWN, ITSELF), (ITEM, SHOP), (USER, UNTOLD), (BOTH, LIKE))
+    return np.array(told + [ground for part, ground in parts for _ in part])
 
 
 def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: Mapping[str, Floats]) -> Floats:

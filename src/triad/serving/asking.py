@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,7 @@ from triad.serving.night import Night, Visit
 from triad.tracking import recommending, retrieving
 from triad.tracking.arranging import Lists
 from triad.tracking.leaning import leaning_of
-from triad.tracking.recommending import DAY, Pairs
+from triad.tracking.recommending import DAY
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
     chances = ranker.open(queries, ranker.needed)(slice(None))
     best = retrieving.best(ranker, queries, chances, shelf.allows(queries.users), order=night.order, count=count)
     parts, log_odds = dict[int, list[Part]](), False
-    pairs = Pairs(queries.users[best.user], best.item, best.score)
+    pairs = replace(best, user=queries.users[best.user])
     if (task := settings.order_by) is not None:
         data = visit.exposures(best.item, [1] * len(best.item), [night.surface] * len(best.item))
         scored = of_score(night.model.fused, data, np.arange(len(best.item)), task)
-        pairs = Pairs(pairs.user, pairs.item, scored.values)
+        pairs = replace(pairs, score=scored.values)
         log_odds = scored.log_odds
         parts = dict(zip(best.item.tolist(), scored.parts, strict=True))
     lists = Lists.of(*recommending.top(pairs, night.order, len(night.order))).arranged(night.groups, settings)

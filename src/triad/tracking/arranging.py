@@ -8,6 +8,7 @@ import numpy as np
 
 from triad.arrays import Bools, Ints
 from triad.config.recommend import RecommendParams
+from triad.fusion.signals import SHOP
 from triad.tracking.recommending import Pairs
 from triad.tracking.shelf import Shelf
 
@@ -36,8 +37,7 @@ class Lists:
         return cls(pairs, rank, np.zeros(len(rank), bool))
 
     def __getitem__(self, part: slice | Ints | Bools) -> Lists:
-        pairs = Pairs(self.pairs.user[part], self.pairs.item[part], self.pairs.score[part])
-        return Lists(pairs, self.rank[part], self.explored[part])
+        return Lists(self.pairs[part], self.rank[part], self.explored[part])
 
     def arranged(self, groups: Ints, settings: RecommendParams) -> Lists:
         """At most `settings.k` items a user.
@@ -115,7 +115,7 @@ class Lists:
         length = extra + np.bincount(np.searchsorted(users, stays.pairs.user), minlength=len(users))
         nth = np.arange(len(user)) - (np.cumsum(extra) - extra)[of] + 1
         above = -(-nth * length[of] // extra[of]) - nth  # how many that stay stand above the nth that was drawn
-        pairs = Pairs(user, item, np.full(len(user), np.nan))
+        pairs = Pairs(user, item, np.full(len(user), np.nan), np.full(len(user), SHOP))
         joined = _joined([stays, Lists(pairs, above, np.ones(len(user), bool))])
         lists = joined[np.lexsort((joined.explored, joined.rank, joined.pairs.user))]
         start = np.searchsorted(lists.pairs.user, lists.pairs.user)
@@ -123,6 +123,5 @@ class Lists:
 
 
 def _joined(parts: list[Lists]) -> Lists:
-    columns = ((each.pairs.user, each.pairs.item, each.pairs.score, each.rank, each.explored) for each in parts)
-    user, item, score, rank, explored = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Lists(Pairs(user, item, score), rank, explored)
+    rank, explored = (np.concatenate(column) for column in zip(*((p.rank, p.explored) for p in parts), strict=True))
+    return Lists(Pairs.joined([part.pairs for part in parts]), rank, explored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,4 +64,4 @@ def choose(fused: Fused, asked: Asked, users: range) -> Pairs:
             wanted = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
             scores[start : start + len(user)] = wanted
             progress.advance(len(user))
-    return Pairs(pairs.user, pairs.item, scores)
+    return replace(pairs, score=scores)

@@ -16,7 +16,6 @@ from triad.spark.session import started
 from triad.spark.tasks import each
 from triad.tracking.choosing import Asked, Choosing, choose
 from triad.tracking.recommending import Pairs
-from triad.tracking.retrieving import joined
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,7 +49,7 @@ def _on(spark: SparkSession, fuse: Path, place: Path, asked: Asked) -> Pairs:
     shutil.copytree(fuse, place / "fuse", dirs_exist_ok=True)  # a run that was killed left the same
     starts = range(0, asked.customers, CUSTOMERS)
     shares = [range(first, min(first + CUSTOMERS, asked.customers)) for first in starts]
-    return joined(each(spark, Handing(place / "arrays"), partial(_choose, place / "fuse", asked), shares))
+    return Pairs.joined(each(spark, Handing(place / "arrays"), partial(_choose, place / "fuse", asked), shares))
 
 
 def _choose(fuse: Path, asked: Asked, users: range) -> Pairs:

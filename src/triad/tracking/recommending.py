@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.fusion.signals import ITSELF, LIKE, SHOP, UNTOLD
 from triad.schema import EVENT_KINDS
 from triad.threads import side_by_side
 
@@ -27,6 +29,22 @@ class Pairs:
     user: Ints  # catalogue row
     item: Ints  # catalogue row
     score: Floats
+    ground: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """What carried each into the list, as `signals.grounds`; none: nobody told."""
+
+    def __post_init__(self) -> None:
+        if len(self.ground) != len(self.user):
+            object.__setattr__(self, "ground", np.full(len(self.user), UNTOLD))
+
+    def __getitem__(self, part: slice | Ints | Bools) -> Pairs:
+        return Pairs(self.user[part], self.item[part], self.score[part], self.ground[part])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """One after the other."""
+        none = np.empty(0, np.int64)
+        columns = zip(*((p.user, p.item, p.score, p.ground) for p in parts), strict=True) if parts else [[none]] * 4
+        return cls(*map(np.concatenate, columns))
 
 
 def by_item_id(data: Dataset) -> Ints:
@@ -56,20 +74,26 @@ def retrieve(scores: Floats, mask: Bools, order: Ints, count: int) -> tuple[Ints
 
 def top(pairs: Pairs, order: Ints, k: int) -> tuple[Pairs, Ints]:
     """The best `k` pairs of each user, best first, and their ranks from 1."""
+    kept, rank = places(pairs, order, k)
+    return pairs[kept], rank
+
+
+def places(pairs: Pairs, order: Ints, k: int) -> tuple[Ints, Ints]:
+    """Where the pairs of `top` stand among `pairs`, and their ranks."""
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     by = np.lexsort((place[pairs.item], -pairs.score, pairs.user))
     user = pairs.user[by]
     first = np.r_[True, user[1:] != user[:-1]] if len(user) else np.zeros(0, bool)
     rank = np.arange(len(user)) - np.maximum.accumulate(np.where(first, np.arange(len(user)), 0)) + 1
-    kept = by[rank <= k]
-    return Pairs(pairs.user[kept], pairs.item[kept], pairs.score[kept]), rank[rank <= k]
+    return by[rank <= k], rank[rank <= k]
 
 
 def reasons(
     data: Dataset, pairs: Pairs, standing: list[str], titles: NDArray[np.object_], categories: NDArray[np.object_]
 ) -> list[str]:
-    """A short explanation a pair: the nearest of the user's last interactions, or where in the shop the item stands.
+    """A short explanation a pair, by what carried it: what the user did with the item, the nearest other of their last
+    interactions, or where in the shop the item stands. Where nobody tells, the nearest of all, if one is near.
 
     Near is: category levels shared, then brand, then title words; of equals, the latest interaction. `standing` is
     `standings`; `titles` and `categories` are (n_items,) as shown to people, "" where unknown.
@@ -79,7 +103,9 @@ def reasons(
 
     def nearest(start: int) -> tuple[list[int], ...]:
         of, chosen = place[start : start + _AT_ONCE], pairs.item[start : start + _AT_ONCE]
-        near = nearness(data.items, chosen, item[of])
+        near, ground = nearness(data.items, chosen, item[of]), pairs.ground[start : start + _AT_ONCE, None]
+        itself = item[of] == chosen[:, None]
+        near = np.select([ground == ITSELF, ground == LIKE, ground == SHOP], [near * itself, near * ~itself, 0], near)
         best, at = near.argmax(axis=1), np.arange(len(chosen))
         return tuple(each.tolist() for each in (chosen, item[of, best], kind[of, best], near[at, best]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -49,20 +50,10 @@ def retrieve_all(
                 mask = shelf.allows(asked.users)
                 pairs = best(ranker, asked, opened(part), mask, order=order, count=count)
                 progress.advance(len(mask))
-                return Pairs(asked.users[pairs.user], pairs.item, pairs.score)
+                return replace(pairs, user=asked.users[pairs.user])
 
             blocks += side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)])
-    return joined(blocks)
-
-
-def no_pairs() -> Pairs:
-    return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-
-
-def joined(parts: list[Pairs]) -> Pairs:
-    """One after the other."""
-    user, item, score = ([getattr(part, name) for part in parts or [no_pairs()]] for name in ("user", "item", "score"))
-    return Pairs(np.concatenate(user), np.concatenate(item), np.concatenate(score))
+    return Pairs.joined(blocks)
 
 
 def best(
@@ -72,17 +63,19 @@ def best(
 
     The items that a re-ranker puts first are nearly always enough. Whole lists cost far more.
     """
-    kept, rest = no_pairs(), np.arange(len(queries))
-    if (first := ranker.first(queries, chances)) is not None:
-        pairs, among = first
-        may = mask[pairs.query, pairs.item]
-        enough = np.bincount(pairs.query[may], minlength=len(queries)) >= count
-        may &= enough[pairs.query]
-        kept = recommending.top(Pairs(pairs.query[may], pairs.item[may], among[may]), order, count)[0]
+    parts, rest = list[Pairs](), np.arange(len(queries))
+    if ranker.reranker is not None and (first := ranker.first(queries, chances)) is not None:
+        query, item = first.candidates.query, first.candidates.item
+        may = mask[query, item]
+        enough = np.bincount(query[may], minlength=len(queries)) >= count
+        rows = np.flatnonzero(may & enough[query])
+        pairs = Pairs(query[rows], item[rows], first.among[rows])
+        place = recommending.places(pairs, order, count)[0]
+        parts.append(replace(pairs[place], ground=ranker.reranker.grounds(first.columns[rows[place]])))
         rest = np.flatnonzero(~enough)
     if len(rest):
         scores = ranker.mix(queries, chances)[rest]
         row, item = recommending.retrieve(scores, mask[rest], order, count)
-        kept = joined([kept, Pairs(rest[row], item, scores[row, item])])
-    by_query = np.argsort(kept.user, kind="stable")
-    return Pairs(kept.user[by_query], kept.item[by_query], kept.score[by_query])
+        parts.append(Pairs(rest[row], item, scores[row, item]))
+    kept = Pairs.joined(parts)
+    return kept[np.argsort(kept.user, kind="stable")]
