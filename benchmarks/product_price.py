@@ -33,7 +33,7 @@ LEVEL, RESAMPLES = 0.9, 2_000
 
 
 def products() -> tuple[Texts, list[Said], Floats]:
-    """Ids, what is said of each, and log1p of cents. An id, a code or a picture's address says nothing."""
+    """Ids, what is said of each, and log1p of cents. An id or a picture's address says nothing."""
     raw: list[dict[str, Any]] = []
     for path in sorted((folder() / "chorus").glob("*.json.zip")):
         with zipfile.ZipFile(path) as packed:
@@ -48,7 +48,7 @@ def products() -> tuple[Texts, list[Said], Floats]:
 
 def _said(raw: dict[str, Any]) -> Said:
     attributes = {name[7:]: value for name, value in raw.items() if name.startswith("attr_")}
-    attributes["name"] = raw.get("name") or ""
+    attributes |= {"name": raw.get("name") or "", "ean": raw.get("ean") or ""}
     if raw.get("date_released"):
         attributes["released"] = int(raw["date_released"][:4]) + int(raw["date_released"][5:7]) / 12
     known = read(json.dumps(attributes)).known

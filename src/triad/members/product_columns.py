@@ -1,5 +1,6 @@
 """Products as columns: the words' main directions (latent semantic analysis, Deerwester et al. 1990), a linear guess,
-what category and brand usually cost, comparables, and attributes that are numbers.
+what category and brand usually cost, comparables, products whose trade item numbers (GTIN) are next to its own, and
+attributes that are numbers.
 
 Comparables are the products most alike by words, by letters, and by what prices follow: there a term counts by how
 far it moves the linear guess.
@@ -23,6 +24,8 @@ from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.members.product_numbers import Lesson
 from triad.members.product_plain import Known, line, ridge
+from triad.products import codes
+from triad.products.codes import Numbered
 from triad.products.comparables import Comparables
 from triad.products.space import Said
 from triad.texts import Texts
@@ -31,8 +34,10 @@ DIRECTIONS, FOLDS, PENALTY, SHRINK = 48, 5, 1.0, 5
 FACTS, LEAST = 0.5, 0.1
 """In likeness: how much whole attribute values count beside words and letters; what a term that moves no price counts,
 in shares of the mean term."""
-LIKE, WORDS = "products like it", "its words"
+LIKE, WORDS, CODED = "products like it", "its words", "products numbered next to it"
 GROUPS = ("category", "brand")
+COMPARED = 12 + codes.WIDTH
+"""Columns of comparables, and of products by their trade item numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Columns:
     weights: Floats  # of the linear guess
     usual: Usual
     telling: csr_array  # the known products by what prices follow, as `tell` gives them
+    coded: Numbered
 
     @classmethod
     @threadpool_limits.wrap(limits=1)
@@ -76,7 +82,8 @@ class Columns:
         matrix, count = known.space.matrix(of.products), len(of.label)
         size = min(DIRECTIONS, count - 1, matrix.shape[1] - 1)
         axes = TruncatedSVD(size, random_state=1, n_iter=3).fit(matrix).components_.T.astype(np.float32)
-        made = cls(known, axes, np.zeros(0), Usual.fit(of.products, of.label), matrix)
+        coded = Numbered.of([each.codes for each in of.products])
+        made = cls(known, axes, np.zeros(0), Usual.fit(of.products, of.label), matrix, coded)
         made = made._led(ridge(matrix, of.label, PENALTY), matrix)
         guesses: Floats = np.zeros((count, 1 + len(GROUPS) + 4))
         fold = np.arange(count) % FOLDS
@@ -90,8 +97,8 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """What each column is about, in words."""
-        groups = [f"its {name}" for name in GROUPS]
-        return [WORDS] * (self.axes.shape[1] + 1) + groups + [LIKE] * 12 + list(self.known.space.names)
+        groups, near = [f"its {name}" for name in GROUPS], [LIKE] * 12 + [CODED] * codes.WIDTH
+        return [WORDS] * (self.axes.shape[1] + 1) + groups + near + list(self.known.space.names)
 
     def of(self, products: Sequence[Said]) -> Floats:
         """(n, columns) of products that were not learned from."""
@@ -119,6 +126,8 @@ class Columns:
         self, products: Sequence[Said], matrix: csr_array, guesses: Floats, key: Texts | None = None
     ) -> Floats:
         near = [each(products, key).columns for each in (self.known.nearest, self.known.nearest_called)]
+        own = self.known.own(products, key)
+        near.append(self.coded.columns([each.codes for each in products], own, self.known.label))
         numbers = self.known.space.numbers(products)
         return np.column_stack([matrix @ self.axes, guesses, *near, numbers]).astype(np.float32)
 
@@ -137,6 +146,7 @@ class Columns:
         np.save(folder / "axes.npy", self.axes, allow_pickle=False)
         np.save(folder / "weights.npy", self.weights, allow_pickle=False)
         save_npz(folder / "telling.npz", self.telling, compressed=False)
+        self.coded.save(folder)
         write_json(folder / "usual.json", asdict(self.usual))
 
     @classmethod
@@ -144,4 +154,4 @@ class Columns:
         """What `save` wrote."""
         axes, weights = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("axes", "weights"))
         usual, telling = Usual(**read_json(folder / "usual.json")), csr_array(load_npz(folder / "telling.npz"))
-        return cls(Known.load(folder), axes, weights, usual, telling)
+        return cls(Known.load(folder), axes, weights, usual, telling, Numbered.load(folder))

@@ -23,16 +23,17 @@ from triad.artifacts import read_json, write_json
 from triad.boosting import ORDER, lightgbm
 from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
-from triad.members.product_columns import FACTS, GROUPS, Columns
+from triad.members.product_columns import COMPARED, FACTS, GROUPS, Columns
 from triad.members.product_numbers import Lesson, PerTask, both, lesson
 from triad.members.product_plain import miss
+from triad.products import codes
 from triad.products.comparables import Comparables
 from triad.products.space import Said
 
 MEMBERS = Recipe("product_pairs", "ProductPairs", ("RowScorer",), answers="products")
 COUNT = 5
 """Products that each is laid beside. Of eight or sixteen, those that are less alike blur the mean."""
-TREES, SEEDS = (150, 300, 600), (1, 2, 3)
+TREES, SEEDS = (150, 300, 600), (1, 2, 3, 4, 5)
 """Tried on validation; forests, whose mean is nearer than one. Trees are chosen with the first."""
 SETTINGS = {
     "objective": "regression_l1",
@@ -58,6 +59,7 @@ class Side:
     table: Floats  # (n, columns) of `Columns`
     values: Ints  # (n, 1 + kinds) hashes of the brand and of attributes that are texts, -1 where nothing is said
     parts: tuple[csr_array, ...]  # words, letters and facts, each row of length 1
+    codes: Sequence[tuple[int, ...]]  # trade item numbers
 
     @classmethod
     def of(cls, products: Sequence[Said], columns: Columns, table: Floats, kinds: Sequence[str]) -> Side:
@@ -65,7 +67,8 @@ class Side:
         parts = columns.parts(columns.known.space.matrix(products))
         told = [[each.brand, *map(each.texts.get, kinds)] for each in products]
         hashed = [[-1 if value is None else crc32(value.encode()) for value in each] for each in told]
-        return cls(table, np.array(hashed, np.int64).reshape(len(products), -1), parts)
+        values = np.array(hashed, np.int64).reshape(len(products), -1)
+        return cls(table, values, parts, [each.codes for each in products])
 
     @property
     def place(self) -> csr_array:
@@ -82,6 +85,10 @@ class Side:
         """(n, 1 + kinds) whether the same is said of both; NaN where nothing is said of one."""
         one, two = self.values, other.values[rows]
         return np.where((one < 0) | (two < 0), np.nan, one == two)
+
+    def apart(self, other: Side, rows: Ints) -> Floats:
+        """(n,) how far their trade item numbers are from those of `rows` of `other`, as `codes.apart` says it."""
+        return codes.apart(self.codes, [other.codes[row] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -139,13 +146,16 @@ class Paired:
     def _pairs(self, asked: Side, near: Comparables) -> Floats:
         """(n · COUNT, columns) of each product beside those like it, the nearest first."""
         size, count = self.columns.axes.shape[1], near.row.shape[1]
-        groups, numbers = slice(size, size + 1 + len(GROUPS)), slice(size + 13 + len(GROUPS), None)
+        groups, numbers = slice(size, size + 1 + len(GROUPS)), slice(size + 1 + len(GROUPS) + COMPARED, None)
+        first = numbers.start - codes.WIDTH
+        coded = slice(first, first + 2)  # what those numbered next to it cost
         parts = []
         for place in range(count):
             rows, label = near.row[:, place], near.label[:, place]
             one, other, steps = asked.table, self.known.table[rows], min(DIRECTIONS, size)
             columns = [*asked.alike(self.known, rows), np.full(len(rows), place), label]
             columns += [one[:, groups], other[:, groups], one[:, size] - other[:, size], label - other[:, size]]
+            columns += [label[:, None] - one[:, coded], asked.apart(self.known, rows)]
             columns += [one[:, :size], one[:, :steps] - other[:, :steps]]
             columns += [_scaled(one[:, numbers]) - _scaled(other[:, numbers]), one[:, groups.stop :]]
             columns += [asked.agree(self.known, rows)]
@@ -171,7 +181,8 @@ class Paired:
         files = sorted(folder.glob("trees*.txt"))
         boosters = tuple(library.Booster(model_str=file.read_text(encoding="utf-8")) for file in files)
         told = read_json(folder / "paired.json")
-        return cls(columns, Side(table, values, parts), boosters, told["trees"], tuple(told["kinds"]))
+        known = Side(table, values, parts, columns.coded.each(len(table)))
+        return cls(columns, known, boosters, told["trees"], tuple(told["kinds"]))
 
 
 def _scaled(numbers: Floats) -> Floats:

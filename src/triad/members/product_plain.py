@@ -116,13 +116,14 @@ class Known:
 
     def nearest(self, products: Sequence[Said], key: Texts | None = None) -> Comparables:
         """Of `products`, none of which is its own comparable."""
-        return Comparables.of(self.matrix, self.label, self.space.terms(products), self._own(products, key))
+        return Comparables.of(self.matrix, self.label, self.space.terms(products), self.own(products, key))
 
     def nearest_called(self, products: Sequence[Said], key: Texts | None = None) -> Comparables:
         """By the letters of what they are called: models of a series."""
-        return Comparables.of(self.called, self.label, self.space.called(products), self._own(products, key))
+        return Comparables.of(self.called, self.label, self.space.called(products), self.own(products, key))
 
-    def _own(self, products: Sequence[Said], key: Texts | None) -> Ints:
+    def own(self, products: Sequence[Said], key: Texts | None) -> Ints:
+        """(n,) which known product each is itself; -1 for none, and for all without a key."""
         return np.full(len(products), -1) if key is None else self.key.places(key)
 
     def score(self, products: Sequence[Said]) -> Floats:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array, hstack
 
 from triad.arrays import Floats, Ints
 from triad.artifacts import read_json, write_json
+from triad.products import codes
 from triad.products.attributes import Value
 from triad.text.bags import Bag
 from triad.text.terms import plain
@@ -68,8 +69,14 @@ class Said:
         return {name: value for name, value in self._free if isinstance(value, str)}
 
     @property
+    def codes(self) -> tuple[int, ...]:
+        """Its trade item numbers, in order."""
+        return tuple(sorted({each for numbers in codes.read(self.attributes).values() for each in numbers}))
+
+    @property
     def _free(self) -> list[tuple[str, Value]]:
-        return [(name, value) for name, value in self.attributes.items() if "price" not in name]
+        coded = codes.read(self.attributes)  # as a word a number would be one that no other product has
+        return [(name, value) for name, value in self.attributes.items() if "price" not in name and name not in coded]
 
 
 def said(products: object, rows: Ints) -> list[Said]:
