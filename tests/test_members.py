@@ -26,7 +26,7 @@ from triad.errors import TriadError
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
 from triad.members.protocol import PROTOCOLS, Generator, Member, Retriever, RowScorer
-from triad.members.registry import load_member, make_member, make_members
+from triad.members.registry import load_member, make_member, make_members, of_use
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -184,3 +184,10 @@ def test_a_member_added_as_a_file_alone_is_made_kept_and_fused(capsys: pytest.Ca
     assert rates[1] > rates[5] > 0 and scores[first].mean() > scores[~first].mean()
     assert "page_place" not in RECIPES
     assert not [path for path in (ROOT / "src").rglob("*.py") if "page_place" in path.read_text()]
+
+
+def test_where_lists_are_the_only_task_no_member_of_rows_is_asked_for() -> None:
+    lists = {"next": TASKS["next"]}
+    names = ("finetune", "pretrain", "similarity", "trees", "popularity")
+    assert of_use(names, TASKS) == list(names)
+    assert of_use(names, lists) == ["pretrain", "similarity", "popularity"]

@@ -469,3 +469,11 @@ def test_dials_are_checked() -> None:
     with pytest.raises(TriadError, match=r"did you mean 'learning_rate'"):
         params_with(finetune={"learning_rat": 1})
     assert FinetuneParams().init == "pretrain" and PretrainParams().negatives > 0
+
+
+def test_where_lists_are_the_only_task_the_stage_leaves_no_network(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is nothing to read either
+    lists = {"next": {"kind": "ranking", "label": "next_item"}}
+    finetune(parse({"ingest": VALUES["ingest"], "tasks": lists, "recommend": {"order_by": None}}, "test"))
+    assert [each.name for each in (tmp_path / "artifacts" / "finetune").iterdir()] == ["metrics.json"]
+    assert read_json(tmp_path / "artifacts" / "finetune" / "metrics.json") == {}

@@ -13,7 +13,7 @@ from triad.config.members import RECIPES, known
 from triad.errors import TriadError
 from triad.members.bench import Bench
 from triad.members.protocol import PROTOCOLS, Member
-from triad.tasks import LABELS
+from triad.tasks import LABELS, are_lists
 
 if TYPE_CHECKING:
     from triad.config.tasks import Tasks
@@ -92,9 +92,10 @@ def make_members(stage: str, bench: Bench) -> dict[str, Member]:
 
 
 def of_use(names: Iterable[str], tasks: Tasks) -> list[str]:
-    """Those of `names` that answer what `tasks` ask."""
+    """Those of `names` that answer what `tasks` ask. Where all of them are lists, no member of rows alone does."""
     units = {None, *(LABELS[task.label].unit for task in tasks.values())}
-    return [name for name in names if RECIPES[name].answers in units]
+    of_rows = ("RowScorer",) if are_lists(tasks) else None
+    return [name for name in names if RECIPES[name].answers in units and RECIPES[name].protocols != of_rows]
 
 
 def _checked(name: str, member: Any) -> Member:

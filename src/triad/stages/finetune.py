@@ -11,6 +11,7 @@ from triad.evaluation.source import judge_source
 from triad.examples.dataset import load
 from triad.members.sequence import Sequence
 from triad.models.trunk import reading, reads_vectors
+from triad.tasks import are_lists
 from triad.training import workers
 from triad.training.apart import finetune_units
 from triad.training.checkpoints import checkpoint_folder, fingerprint, forget
@@ -29,12 +30,20 @@ log = logging.getLogger("triad.finetune")
 def finetune(params: Params) -> None:
     """Read the examples and what `finetune.init` starts from, train, write `artifacts/finetune`.
 
+    Where lists are the only task there is no row to learn from, and no network is written.
+
     Raises:
         TriadError: a task has no labels, what it starts from does not fit, or the device asked for is not there.
     """
     began = time.monotonic()
     runtime = settle(params.runtime, params.finetune.seed, shared=True)
     log.info("%s · %s · %s", params.finetune, params.tasks, runtime)
+    if are_lists(params.tasks):
+        if workers.is_first():
+            with replacing(ARTIFACTS / "finetune") as folder:
+                write_json(folder / "metrics.json", {})
+        log.info("no network: lists are the only task, and have no rows of their own")
+        return
     data = load(ARTIFACTS / "features")
     init, pretrained = params.finetune.init, None
     if reads_vectors(data):  # what the source task was no better for is not read here either

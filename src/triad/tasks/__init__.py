@@ -17,3 +17,8 @@ LABELS: Registry[Label] = discover(__name__, "LABEL", Label, beside=("base", "fo
 def of_unit(unit: str, tasks: Mapping[str, TaskParams]) -> dict[str, TaskParams]:
     """Those of `tasks` whose examples are rows of `unit`."""
     return {name: task for name, task in tasks.items() if LABELS[task.label].unit == unit}
+
+
+def are_lists(tasks: Mapping[str, TaskParams]) -> bool:
+    """Whether no task has rows of its own, so that what learns of rows has nothing to learn."""
+    return not any(LABELS[task.label].unit != "lists" for task in tasks.values())
