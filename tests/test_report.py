@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +14,7 @@ from triad.artifacts import read_json
 from triad.config.members import RECIPES
 from triad.config.tasks import TaskParams
 from triad.evaluation import charts, wording
+from triad.evaluation.report import Evidence, render
 from triad.stages import evaluate as stage
 
 
@@ -41,6 +43,10 @@ class Page(HTMLParser):
         return [(a[name], float(a["data-value"]), text) for _, a, text in self.elements if name in a]
 
 
+SHOWN: list[Evidence] = []
+"""What the pages were made of."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
@@ -50,6 +56,7 @@ def folder(tmp_path_factory):
     data = write_artifacts(root)
     served = Served(make_fused(data, 6.0), data, "7")
     patch.setattr(stage, "load_champion", lambda model, alias: served)
+    patch.setattr(stage, "render", lambda evidence: (SHOWN.append(evidence), render(evidence))[1])
     stage.evaluate(make_params(examples=4))
     patch.undo()
     return root / "artifacts" / "evaluate"
@@ -117,6 +124,13 @@ def test_the_page_begins_with_the_verdict_in_words(text) -> None:
     ):
         assert words in text
     assert text.count("lists were better without popularity") == 1
+
+
+def test_of_a_shop_of_lists_alone_the_page_says_that_nothing_was_learned_beside_them(text) -> None:
+    lists = {name: entry for name, entry in SHOWN[-1].metrics.items() if SHOWN[-1].tasks[name].kind == "ranking"}
+    page, sentence = render(replace(SHOWN[-1], metrics=lists)), "Lists are the only task here."
+    assert lists and sentence in page and "Network alone" not in page
+    assert sentence not in text and "Network alone" in text
 
 
 def test_a_shops_titles_cannot_become_markup(text) -> None:
