@@ -165,7 +165,7 @@ class Reranker:
         said = None
         if self.network is not None:
             said = self.network.contributions(columns)[:, :-1] @ np.eye(SHOP + 1)[told]
-        return self._mixed(grown, said, self.weight)[:, 1:].argmax(axis=1) + 1
+        return self._mixed(grown, said, self.weight)[:, 1:].argmax(axis=1).astype(np.int8) + np.int8(1)
 
     @cached_property
     def _paths(self) -> Forest:

@@ -115,7 +115,7 @@ class Lists:
         length = extra + np.bincount(np.searchsorted(users, stays.pairs.user), minlength=len(users))
         nth = np.arange(len(user)) - (np.cumsum(extra) - extra)[of] + 1
         above = -(-nth * length[of] // extra[of]) - nth  # how many that stay stand above the nth that was drawn
-        pairs = Pairs(user, item, np.full(len(user), np.nan), np.full(len(user), SHOP))
+        pairs = Pairs(user, item, np.full(len(user), np.nan), np.full(len(user), SHOP, np.int8))
         joined = _joined([stays, Lists(pairs, above, np.ones(len(user), bool))])
         lists = joined[np.lexsort((joined.explored, joined.rank, joined.pairs.user))]
         start = np.searchsorted(lists.pairs.user, lists.pairs.user)

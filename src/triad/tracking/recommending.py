@@ -29,12 +29,12 @@ class Pairs:
     user: Ints  # catalogue row
     item: Ints  # catalogue row
     score: Floats
-    ground: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    ground: Ints = field(default_factory=lambda: np.zeros(0, np.int8))
     """What carried each into the list, as `signals.grounds`; none: nobody told."""
 
     def __post_init__(self) -> None:
         if len(self.ground) != len(self.user):
-            object.__setattr__(self, "ground", np.full(len(self.user), UNTOLD))
+            object.__setattr__(self, "ground", np.full(len(self.user), UNTOLD, np.int8))
 
     def __getitem__(self, part: slice | Ints | Bools) -> Pairs:
         return Pairs(self.user[part], self.item[part], self.score[part], self.ground[part])
