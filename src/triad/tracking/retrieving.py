@@ -20,8 +20,8 @@ from triad.tracking.shelf import Shelf
 
 CELLS, ROWS = 8_000_000, 512
 """(user, item) cells, and users, of a block at most: what is said of its candidates fits the processor's cache."""
-USERS = 65_536
-"""Users whose states are computed at once."""
+USERS = 16_384
+"""Users whose states are computed at once; those of the users before are still held then."""
 Opened = Callable[[slice], Mapping[str, Chances]]
 
 
