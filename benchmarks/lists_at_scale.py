@@ -7,15 +7,17 @@ of 200 trees. With --index candidates are found by the approximate index, and th
 with those of all products. The shop is drawn: items by how popular they are, and each user mostly from a few of 1,000
 groups. Items' vectors are directions of who took what, as trained ones are; the network is not trained otherwise, and
 the re-ranker learns of a thousand drawn lists, as what they know does not change what they cost. Fitting members is
-timed beside, and is no part of the lists. Each count of users runs in a process of its own.
+timed beside, and is no part of the lists. Each count of users runs in a process of its own. Memory is what the process
+holds when members are fitted and what fitting took is given back, and its peak from there on.
 Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -146,21 +148,35 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
         mask_seen=False,
         index=index,
     )
-    fitted, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fitted, before = time.monotonic(), settled()
     processor = time.process_time()
     order = np.arange(items)
     shelf = Shelf(np.ones(items, bool), (order[:0], order[:0]))
     lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, shelf)
     wall, processor = time.monotonic() - fitted, time.process_time() - processor
     assert len(lists.user) == users * K
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = held("VmHWM")
     print(
         f"| {users:,} | {items:,} | {pairs:.0f} | {wall:.1f} s | {users / wall:,.0f} | {processor:.1f} s "
-        f"| {before / 2**20:.2f} GiB | {peak / 2**20:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
+        f"| {before:.2f} GiB | {peak:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
         flush=True,
     )
     if index:
         compared(ranker, lists, order, shelf)
+
+
+def held(name: str) -> float:
+    """GiB of the process, as Linux says them."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 2**20
+
+
+def settled() -> float:
+    """GiB held once what is free is given back. The peak counts anew from here."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return held("VmRSS")
 
 
 def compared(ranker, lists, order, shelf) -> None:
@@ -200,7 +216,7 @@ def main() -> None:
     if asked.one:
         one(asked.users[0], asked.items, asked.steps, asked.candidates, asked.index)
         return
-    print("| users | items | candidates a user | lists | users/s | processor | peak before | peak | shop + members |")
+    print("| users | items | candidates a user | lists | users/s | processor | held before | peak | shop + members |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for users in asked.users:
         dials = [f"--users={users}", f"--items={asked.items}", f"--steps={asked.steps}"]
