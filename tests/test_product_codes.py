@@ -86,8 +86,10 @@ def test_no_column_by_numbers_says_what_the_product_itself_costs() -> None:
     train = ranges(60, 1)
     moved = train.label.copy()
     moved[7] += 3
-    rows = [Columns.fit(each)[1] for each in (train, replace(train, label=moved))]
-    np.testing.assert_array_equal(rows[0][7], rows[1][7])
+    (columns, before), (_, after) = (Columns.fit(each) for each in (train, replace(train, label=moved)))
+    coded = np.array([name == CODED for name in columns.names])
+    np.testing.assert_array_equal(before[7, coded], after[7, coded])
+    assert not np.array_equal(before[:, coded], after[:, coded])  # its neighbours are told what it costs
 
 
 def test_a_shop_without_numbers_has_none_of_their_columns() -> None:

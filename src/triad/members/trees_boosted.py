@@ -100,8 +100,11 @@ class Asked:
             chances = model.predict_proba(matrix)
         else:
             sums = self._sums(model, matrix)
-            above = expit(sums)
-            chances = softmax(sums, axis=1) if model.width > 1 else np.concatenate([1 - above, above], axis=1)
+            if model.width > 1:
+                chances = softmax(sums, axis=1)
+            else:
+                above = expit(sums)
+                chances = np.concatenate([1 - above, above], axis=1)
         if not classes:
             return np.asarray(chances[:, 1])
         wide = np.full((len(matrix), classes), 1e-6)  # a class that train never showed
