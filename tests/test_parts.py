@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ import numpy as np
 import pytest
 from make_tables import END, START, make_tables
 
+from triad import matrices
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
 from triad.features import exposure_arrays, parts
 from triad.features.build import fit
+from triad.features.labels import Shared
 from triad.matrices import Matrix, mapped, rows_of
 from triad.tables import connect
+from triad.texts import Texts
+from triad.validation import leaks
 
 PARAMS = FeaturesParams(split_days={"validation": 5, "fusion": 5, "test": 5}, user_attributes=("country",))
 TASKS = {
@@ -102,6 +108,58 @@ def test_a_saved_dataset_takes_its_matrix_along(tmp_path: Path) -> None:
     assert read.exposures.context.tobytes() == expected.tobytes()
     dataset.save(read, tmp_path / "copy")
     assert (tmp_path / "saved" / exposure_arrays.CONTEXT).is_file()
+
+
+def test_memory_follows_the_part_and_not_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", 2_000)
+    monkeypatch.setattr(exposure_arrays, "LEARNED", 2_000)
+    for module in (exposure_arrays, matrices):
+        monkeypatch.setattr(module, "BLOCK", 1_000)
+    peaks = {shown: peaks_of(monkeypatch, shown, tmp_path / str(shown)) for shown in (12_000, 48_000)}
+    assert {name: peak for name, peak in peaks[48_000].items() if peak > 1.3 * peaks[12_000][name] + 150_000} == {}
+    assert len(peaks[48_000]) == 6
+
+
+def peaks_of(monkeypatch: pytest.MonkeyPatch, shown: int, store: Path) -> dict[str, int]:
+    """Bytes that steps take at most, of a log of `shown` impressions: the arrays of 48,000 are some 20 million."""
+    peaks: dict[str, int] = {}
+
+    def measured(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            tracemalloc.start()
+            try:
+                return step(*arguments)
+            finally:
+                peaks[name] = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for name in ("_columns", "_strengths", "_context", "_scales", "_event_ids"):
+            patched.setattr(exposure_arrays, name, measured(name, getattr(exposure_arrays, name)))
+        with connect(make_tables(users=400, shown=shown), threads=1) as session:
+            data = fit(session, PARAMS, TASKS, (START, END), store=store)[0]
+    rows = data.exposures
+    for each in fields(rows):
+        held = getattr(rows, each.name)
+        assert Path(str(held.file if isinstance(held, Texts) else held.filename)).is_relative_to(store), each.name
+    told = rows.context, data.meta.context, rows.labels, data.meta.tasks["exposures"], 1.0
+    by = {"split": rows.split, "owners": (rows.user, rows.item)}
+    monkeypatch.setattr(leaks, "MAX_ROWS", 400)
+    measured("check", partial(leaks.check_features, **by))(*told)
+    return peaks
+
+
+def test_a_label_of_items_is_on_the_last_row_of_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Shared()
+    item, day = np.array([5, 6, 5]), np.array([-1, 2, 3])
+    assert shared.first(0, item, day).tolist() == [True, True, True]  # of the last part
+    assert shared.first(1, item, day).tolist() == [True, True, True]
+    assert shared.first(0, np.array([5, 5, 6]), np.array([3, 4, -1])).tolist() == [False, True, True]
+    assert shared.first(0, np.array([6, 5]), np.array([-1, 4])).tolist() == [False, False]
+    with pytest.raises(ValueError, match="32 bits"):
+        shared.first(0, item, day + 2**31)
 
 
 def test_no_user_is_in_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:

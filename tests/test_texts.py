@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from triad.texts import Texts, joined
+from triad.texts import Texts, joined, joined_in
 
 SAID = ["b", "a", "\U0001f600", "￿", "", "b", "é", "a\x00", "Ünïcode"]
 
@@ -52,6 +52,10 @@ def test_order_codes_and_places_are_pythons_own() -> None:
 def test_they_come_back_from_disk_and_the_same_texts_are_the_same_bytes(values: list[str], tmp_path: Path) -> None:
     Texts.of(values).save(tmp_path / "a.arrow")
     joined([Texts.of(values[:1]), Texts.of(values[1:])]).save(tmp_path / "b.arrow")
+    parts = [Texts.of(values[:1]), Texts.of([]), Texts(Texts.of(["x", *values[1:]]).values.slice(1))]
+    written = joined_in(tmp_path / "c.arrow", lambda: parts)
+    assert written.tolist() == values
+    assert written.file is None or written.file.read_bytes() == (tmp_path / "b.arrow").read_bytes()
     assert Texts.load(tmp_path / "a.arrow").tolist() == values
     assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
     assert (tmp_path / "a.arrow").stat().st_size < sum(len(value.encode()) + 8 for value in values) + 2000

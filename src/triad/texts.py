@@ -7,7 +7,8 @@ that of code points, which UTF-8's bytes share. Nothing here knows what the text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import mmap
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -25,6 +26,8 @@ class Texts:
     """(n,) texts. `np.asarray` of them gives Python objects, never a fixed width."""
 
     values: pa.LargeStringArray  # without nulls
+    file: Path | None = None
+    """What holds just these, where they are known to be mapped from it."""
 
     @classmethod
     def of(cls, values: Texts | pa.Array | pa.ChunkedArray | NDArray[Any] | Iterable[Any]) -> Texts:
@@ -76,12 +79,15 @@ class Texts:
         texts: list[str] = self.values.to_pylist()
         return texts
 
+    def ends(self) -> Ints:
+        """(n + 1,) bytes of Arrow's data before each text and after the last."""
+        if not len(self):
+            return np.zeros(1, np.int64)
+        return np.frombuffer(self.values.buffers()[1], np.int64)[self.values.offset :][: len(self) + 1]
+
     def tobytes(self) -> bytes:
         """Their lengths, then they themselves: what a digest reads."""
-        _, offsets, data = self.values.buffers()
-        ends = (
-            np.frombuffer(offsets, np.int64)[self.values.offset :][: len(self) + 1] if len(self) else np.zeros(1, int)
-        )
+        ends, (*_, data) = self.ends(), self.values.buffers()
         return np.diff(ends).tobytes() + (data.slice(ends[0], ends[-1] - ends[0]).to_pybytes() if ends[-1] else b"")
 
     def order(self) -> Ints:
@@ -125,6 +131,44 @@ class Texts:
 def joined(parts: Iterable[Texts]) -> Texts:
     """All of the parts, one after the other."""
     return Texts.of(pa.chunked_array([part.values for part in parts], pa.large_string()))
+
+
+def joined_in(path: Path, parts: Callable[[], Iterable[Texts]]) -> Texts:
+    """`joined(parts())`, written to `path` as `save` would and mapped. One part at a time is in memory."""
+    rows, length = 0, 0
+    for part in parts():
+        ends = part.ends()
+        rows, length = rows + len(part), length + int(ends[-1] - ends[0])
+    if not rows:
+        return Texts.of([])
+    _hollow(rows, length).save(path)
+    with pa.memory_map(str(path)) as source:
+        whole: pa.Buffer = source.read_buffer()
+        source.seek(0)
+        values = pa.ipc.open_file(source).read_all()["text"].chunk(0)  # joined, it would be a copy
+    _, ends_at, data_at = (buffer and buffer.address - whole.address for buffer in values.buffers())
+    row, byte = 0, 0
+    with path.open("r+b") as file:
+        for part in parts():
+            if not len(part):
+                continue
+            ends, (*_, data) = part.ends(), part.values.buffers()
+            file.seek(ends_at + 8 * (row + 1))
+            file.write((ends[1:] - ends[0] + byte).tobytes())
+            if ends[-1] > ends[0]:
+                file.seek(data_at + byte)
+                file.write(data.slice(ends[0], ends[-1] - ends[0]))
+            row, byte = row + len(part), byte + int(ends[-1] - ends[0])
+    return Texts(values, path)
+
+
+def _hollow(rows: int, length: int) -> Texts:
+    """As many texts, of `length` bytes together, all of them zero and none of them in memory: it is never written."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    ends = np.frombuffer(mmap.mmap(-1, 8 * (rows + 1), flags=flags), np.int64)
+    ends[-1] = length
+    data = pa.py_buffer(mmap.mmap(-1, max(length, 1), flags=flags)).slice(0, length)
+    return Texts(pa.LargeStringArray.from_buffers(rows, pa.py_buffer(ends), data))
 
 
 def _numbers(values: pa.Array) -> Ints:

@@ -20,7 +20,7 @@ from triad.examples import UNITS
 from triad.examples.exposures import Exposures
 from triad.examples.lists import Lists
 from triad.features.dataset import SPLITS, Items, Meta, Streams, Users, meta_from, meta_to
-from triad.matrices import mapped
+from triad.matrices import in_blocks, mapped
 from triad.texts import Texts
 
 SHARED = {"items": Items, "users": Users, "streams": Streams}
@@ -80,6 +80,13 @@ class Dataset:
         labels: Floats = self.units[unit].labels[:, self.meta.tasks[unit].index(task)]
         return labels
 
+    def known_labels(self, task: str, split: str) -> Floats:
+        """(k,) labels of `task` on those rows of `split` that have one, read block by block."""
+        unit = self.unit_of(task)
+        rows, column, place = self.units[unit], self.meta.tasks[unit].index(task), SPLITS.index(split)
+        labels = [block[of == place, column] for _, (of, block) in in_blocks(rows.split, rows.labels)]
+        return np.concatenate([np.zeros(0, rows.labels.dtype), *(each[np.isfinite(each)] for each in labels)])
+
 
 def nobody(meta: Meta, units: Mapping[str, Any]) -> Dataset:
     """Rows of `units` alone, of no user and no item of a catalogue: they stand by themselves."""
@@ -103,11 +110,15 @@ def save(dataset: Dataset, folder: Path, store: Path | None = None) -> None:
         for array in fields(part):
             values = getattr(part, array.name)
             if isinstance(values, Texts):
-                values.save(folder / name / f"{array.name}.arrow")
-            elif store and isinstance(values, np.memmap) and Path(str(values.filename)).is_relative_to(store.resolve()):
-                shutil.move(str(values.filename), folder / name / f"{array.name}.npy")
+                target, file = folder / name / f"{array.name}.arrow", values.file
             else:
-                np.save(folder / name / f"{array.name}.npy", values, allow_pickle=False)
+                target, file = folder / name / f"{array.name}.npy", getattr(values, "filename", None)
+            if store and file and Path(str(file)).resolve().is_relative_to(store.resolve()):
+                shutil.move(str(file), target)
+            elif isinstance(values, Texts):
+                values.save(target)
+            else:
+                np.save(target, values, allow_pickle=False)
     write_json(folder / "meta.json", meta_to(dataset.meta))
 
 

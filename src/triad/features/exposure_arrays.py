@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +17,28 @@ from triad.features import exposures, labels, searches, signals, streams
 from triad.features.context import Columns, Known, Rows, block, counts, learn
 from triad.features.dataset import SPLITS
 from triad.features.kept import Kept, Parted
-from triad.features.labels import LabelRows, values_of
+from triad.features.labels import LabelRows, Shared, values_of
 from triad.features.parts import Part, side_by_side
 from triad.features.rates import Strengths
 from triad.features.signals import Funnel
 from triad.features.source import Source
 from triad.features.splits import ends_inside, split_of
 from triad.features.sql import DAY, HOUR, scalar, texts
-from triad.matrices import Matrix, rows_of
-from triad.texts import Texts
+from triad.matrices import Matrix, in_blocks, rows_of
+from triad.texts import Texts, joined, joined_in
 
 BLOCK = 50_000
 """Exposures whose context is made at once. From 20,000 to 200,000 the time is the same, the memory is not."""
 
-CONTEXT = Path("exposures") / "context.npy"
-"""Where the matrix lies in a store, as `dataset.save` lays it out."""
+FOLDER = Path("exposures")
+"""Where the arrays lie in a store, as `dataset.save` lays them out."""
 
-COLUMNS = ("event_id", "user", "item", "time", "split", "history", "is_new_user")
+CONTEXT = FOLDER / "context.npy"
+
+COLUMNS = ("user", "item", "time", "split", "history", "is_new_user")
 """Of exposures, as each part has them before labels and context."""
+
+TRAIN = SPLITS.index("train")
 
 LEARNED = 200_000
 """Train exposures whose entities say how far rates are to be trusted."""
@@ -50,32 +56,50 @@ def make(source: Source) -> Made:
 
     parts = source.log.parts(len(source.users.user_id))
     known = _known(source, funnel, of_users=False)
-    is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
     folder = source.store and source.store / source.log.parts_folder
     with Kept(parts, folder, in_memory=source.log.is_here) as kept:
         missing = [part for part in parts if not kept.has(part)]
         source.log.each(lambda part: kept.put(part, _gather(source, known, part)), missing)
-        split, label = _labels(source, kept)
+        whole = _columns(source, kept)
         source.log.forget()
         if not known.strengths:
-            known = replace(known, strengths=_strengths(source, known, kept, split))
+            known = replace(known, strengths=_strengths(source, known, kept))
         names, context = _context(source, known, kept)
-        scales = _scales(source, split, context) if not source.learned("exposures") else {}
-        # read last: what no step above asks for would only stand beside it
-        whole = {name: kept.column(name) for name in COLUMNS}
-    whole["is_cold_item"] = is_cold[whole["item"]]
-    arrays = Exposures(**whole, context=context, labels=label)
+        scales = _scales(source, whole["split"], context) if not source.learned("exposures") else {}
+        event_id = _event_ids(source, kept)
+    arrays = Exposures(event_id=event_id, **whole, context=context)
     return Made(arrays, {"strengths": dict(known.strengths)}, {"context": names, **scales})
 
 
-def _labels(source: Source, kept: Kept) -> tuple[Ints, Floats]:
-    """(n,) split and (n, n_tasks) labels of all exposures."""
-    session, state = source.session, source.state
-    user, item, time, split = (kept.column(name) for name in ("user", "item", "time", "split"))
+def _columns(source: Source, kept: Kept) -> dict[str, Any]:
+    """All arrays but the ids and context. A part at a time is in memory, the others where `Matrix` has them."""
+    session, state, rows = source.session, source.state, kept.parts[-1].rows[1]
     known_until = max(state.meta.windows[SPLITS[-1]][1], (scalar(session, "SELECT max(day) FROM activity") + 1) * DAY)
     numbers = state.params.attribution_hours, known_until, source.grid
-    rows = LabelRows(session, user, item, time, split, source.users.fold, state.meta.windows, *numbers, source.log)
-    return split, values_of("exposures", rows, len(user), state)
+    is_cold = Texts.of(state.warm_items).places(source.catalogue.item_id) < 0
+    whole: dict[str, Matrix] = {}
+    shared = Shared()
+    for part in reversed(kept.parts):  # what is labelled once is so on its last row
+        values = dict(zip(COLUMNS, kept.columns(part, *COLUMNS), strict=True))
+        own = (values[name] for name in ("user", "item", "time", "split"))
+        labelled = LabelRows(
+            *(session, *own, source.users.fold, state.meta.windows, *numbers, source.log, part.rows[0], shared)
+        )
+        values["labels"] = values_of("exposures", labelled, len(labelled.user), state)
+        values["is_cold_item"] = is_cold[labelled.item]
+        for name, array in values.items():
+            if name not in whole:
+                file = source.store and source.store / FOLDER / f"{name}.npy"
+                whole[name] = Matrix(file, (rows, *array.shape[1:]), array.dtype)
+            whole[name].write(part.rows[0], array)
+    return {name: matrix.array() for name, matrix in whole.items()}
+
+
+def _event_ids(source: Source, kept: Kept) -> Texts:
+    def parts() -> Iterator[Texts]:
+        return (kept.columns(part, "event_id")[0] for part in kept.parts)
+
+    return joined(parts()) if source.store is None else joined_in(source.store / FOLDER / "event_id.arrow", parts)
 
 
 def _gather(source: Source, known: Known, part: Part) -> Parted:
@@ -85,7 +109,7 @@ def _gather(source: Source, known: Known, part: Part) -> Parted:
         columns = exposures.read(session, state.surfaces, known.funnel.shown, part)
         event_id = texts(session, "event_id", f"exposure WHERE {part.rows_where}", "row")
         daily = signals.daily_sums(session, known.funnel, source.catalogue, of_users=True, part=part)
-    user, item, time = columns["user"], columns["item"], columns["time"]
+    user, time = columns["user"], columns["time"]
     rows = Rows(**columns, history=streams.history(source.streams, source.stream_user, user, time))
     days = split_of(time, meta.windows)
     whole = ends_inside(time, days, state.params.attribution_hours * HOUR, meta.windows)
@@ -93,9 +117,7 @@ def _gather(source: Source, known: Known, part: Part) -> Parted:
     begins = np.array([meta.windows[name][0] for name in SPLITS] + [meta.windows[SPLITS[-1]][1]], np.int64)[days]
     is_new = streams.history(source.streams, source.stream_user, user, begins) == 0
     split = np.where(whole, days, -1).astype(np.int8)
-    return Parted(
-        rows, daily, dict(zip(COLUMNS, (event_id, user, item, time, split, rows.history, is_new), strict=True))
-    )
+    return Parted(rows, daily, {"event_id": event_id, "split": split, "is_new_user": is_new})
 
 
 def known(source: Source) -> Known:
@@ -133,14 +155,19 @@ def _known(source: Source, funnel: Funnel, *, of_users: bool) -> Known:
     )
 
 
-def _strengths(source: Source, known: Known, kept: Kept, split: Ints) -> Strengths:
+def _strengths(source: Source, known: Known, kept: Kept) -> Strengths:
     """Learned of the entities in train, by their counts at its end."""
-    train = np.flatnonzero(split == SPLITS.index("train"))
-    seen, end = train[:: 1 + len(train) // LEARNED], source.state.meta.windows["train"][1]
+
+    def train(part: Part) -> Ints:
+        return np.flatnonzero(kept.columns(part, "split")[0] == TRAIN)
+
+    before = np.cumsum([0, *(len(train(part)) for part in kept.parts)])
+    step, end = 1 + int(before[-1]) // LEARNED, source.state.meta.windows["train"][1]
+    seen = {part: train(part)[-first % step :: step] for part, first in zip(kept.parts, before[:-1], strict=True)}
 
     def counted(part: Part) -> tuple[Rows, dict[str, Columns]]:
         rows, daily = kept.get(part)
-        own = rows.take(seen[slice(*np.searchsorted(seen, part.rows))] - part.rows[0])
+        own = rows.take(seen[part])
         own = replace(own, time=np.full(len(own.time), end, np.int64))
         return own, counts(replace(known, daily={**known.daily, **daily}), own)
 
@@ -162,6 +189,7 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
     """Names and (n, n_context) values, block by block: no whole column ever stands beside the matrix."""
     first, daily = kept.get(kept.parts[0])
     names = tuple(block(replace(known, daily={**known.daily, **daily}), first.take(slice(0))))
+    del first, daily  # they would stand beside every part
     matrix = Matrix(source.store and source.store / CONTEXT, (kept.parts[-1].rows[1], len(names)))
 
     def fill(part: Part) -> None:
@@ -181,12 +209,23 @@ def _context(source: Source, known: Known, kept: Kept) -> tuple[tuple[str, ...],
     return names, matrix.array()
 
 
+def _train_blocks(split: Ints) -> list[tuple[int, int]]:
+    """Ranges of rows that hold `BLOCK` train rows each, but for the last."""
+    starts, before = list[int](), 0
+    for rows, (own,) in in_blocks(split):
+        train = np.flatnonzero(own == TRAIN)
+        starts += (rows.start + train[-before % BLOCK :: BLOCK]).tolist()
+        before += len(train)
+    return list(pairwise([*starts, len(split)]))
+
+
 def _scales(source: Source, split: Ints, context: Floats) -> dict[str, Any]:
     """Each context column's mean and deviation over train rows, NaN left out."""
-    rows, width = np.flatnonzero(split == SPLITS.index("train")), context.shape[1]
+    width = context.shape[1]
 
-    def added(start: int) -> tuple[Floats, Floats, Floats]:
-        values = rows_of(context, rows[start : start + BLOCK]).astype(np.float64)
+    def added(span: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+        rows = span[0] + np.flatnonzero(rows_of(split, np.arange(*span)) == TRAIN)
+        values = rows_of(context, rows).astype(np.float64)
         known = np.isfinite(values)
         values[~known] = 0
         total = values.sum(0)
@@ -194,7 +233,7 @@ def _scales(source: Source, split: Ints, context: Floats) -> dict[str, Any]:
         return known.sum(0), total, values.sum(0)
 
     count, total, square = np.zeros(width), np.zeros(width), np.zeros(width)
-    for one in side_by_side(source.session, added, range(0, len(rows), BLOCK)):
+    for one in side_by_side(source.session, added, _train_blocks(split)):
         count, total, square = count + one[0], total + one[1], square + one[2]
     mean = total / np.maximum(count, 1)
     std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0))

@@ -17,12 +17,12 @@ from triad.durable import sync
 from triad.features.aggregates import Daily
 from triad.features.context import Rows
 from triad.features.parts import Part
-from triad.texts import Texts, joined
+from triad.texts import Texts
 
 
 @dataclass(frozen=True)
 class Parted:
-    """One part: what its context is made from, and the columns of its exposures that are known before."""
+    """One part: what its context is made from, and the further columns of its exposures that are known before."""
 
     rows: Rows
     daily: Mapping[str, Daily]
@@ -90,20 +90,18 @@ class Kept:
         rows = Rows(**{each.name: arrays[f"rows/{each.name}"] for each in fields(Rows)})
         return rows, {entity: Daily(arrays[f"key/{entity}"], sums) for entity, sums in running.items()}
 
-    def column(self, name: str) -> Any:
-        """A column of all parts, one after the other."""
+    def columns(self, part: Part, *names: str) -> list[Any]:
+        """Columns of the part's exposures, of its `rows` or of its further ones."""
         if self._only is not None:
-            return self._only.columns[name]
-        if self._file(self.parts[0], f".{name}").is_file():
-            return joined(Texts.load(self._file(part, f".{name}")) for part in self.parts)
-        whole = np.empty(0)
-        for part in self.parts:
-            with np.load(self._file(part), allow_pickle=False) as read:
-                piece = read[f"columns/{name}"]
-            if part is self.parts[0]:  # all pieces at once would stand beside the whole
-                whole = np.empty(self.parts[-1].rows[1], piece.dtype)
-            whole[part.slice] = piece
-        return whole
+            held = {each.name: getattr(self._only.rows, each.name) for each in fields(Rows)} | dict(self._only.columns)
+            return [held[name] for name in names]
+        with np.load(self._file(part), allow_pickle=False) as read:
+            return [self._column(part, read, name) for name in names]
+
+    def _column(self, part: Part, read: np.lib.npyio.NpzFile, name: str) -> Any:
+        if (texts := self._file(part, f".{name}")).is_file():
+            return Texts.load(texts)
+        return read[path if (path := f"columns/{name}") in read else f"rows/{name}"]
 
     def is_done(self, part: Part) -> bool:
         """Whether `done` was said of the part."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import duckdb
@@ -24,9 +25,36 @@ from triad.tasks import LABELS
 from triad.tasks.base import Entity
 
 
+class Shared:
+    """What the parts of a log share while their labels are made, from the last part to the first."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Any] = {}
+        self._later: dict[int, Ints] = {}
+
+    def made(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` answers, asked once."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def first(self, call: int, entity: Ints, unit: Ints) -> Bools:
+        """(n,) whether that call of `once` met none of these (entity, unit), each once here, in a later part."""
+        if len(unit) and not -(2**31) <= unit.min() <= unit.max() < 2**31:
+            raise ValueError("a unit of `once` is beyond 32 bits")
+        key = entity.astype(np.int64) << 32 | unit.astype(np.int64) & 0xFFFFFFFF
+        later = self._later.get(call, np.zeros(0, np.int64))
+        place = np.searchsorted(later, key)
+        fresh = np.r_[later, -1][place] != key
+        merged = np.concatenate([later, np.sort(key[fresh])])
+        merged.sort(kind="stable")  # which merges what is sorted
+        self._later[call] = merged
+        return np.asarray(fresh)
+
+
 @dataclass(frozen=True)
 class LabelRows:
-    """Exposures, (n,) each: catalogue rows, µs, and place in SPLITS or -1."""
+    """A part's exposures, (n,) each: catalogue rows, µs, and place in SPLITS or -1. All of a user's are in one part."""
 
     session: duckdb.DuckDBPyConnection
     user: Ints
@@ -39,6 +67,9 @@ class LabelRows:
     known_until: int  # µs
     grid: PriceGrid
     log: Log
+    begin: int = 0  # the part's first row among all exposures
+    shared: Shared = field(default_factory=Shared)
+    _calls: Iterator[int] = field(default_factory=count)
 
     @property
     def day(self) -> Ints:
@@ -54,14 +85,19 @@ class LabelRows:
 
     def followed(self, events: Sequence[str]) -> Floats:
         kinds = tuple(EVENT_KINDS.index(event) for event in events)
+        rows = self.shared.made(("followed", kinds), lambda: self.log.reached(kinds, self.hours * HOUR))
+        own = rows[slice(*np.searchsorted(rows, (self.begin, self.begin + len(self.time))))]
         label = np.zeros(len(self.time), np.float32)
-        label[self.log.reached(kinds, self.hours * HOUR)] = 1
+        label[own - self.begin] = 1
         label[(self.time > self.known_until - self.hours * HOUR) & (label == 0)] = np.nan
         return label
 
     def following(self, of: Entity, event: str, amount: str, days: int) -> Floats:
         source = f"(SELECT * FROM activity WHERE kind = {EVENT_KINDS.index(event)})"
-        sums = daily(self.session, source, f"{of}_no", {"amount": amount})
+        sums = self.shared.made(
+            ("following", of, event, amount),
+            lambda: daily(self.session, source, f"{of}_no", {"amount": amount}),
+        )
         return sums.between("amount", getattr(self, of), self.day + 1, self.day + 1 + days)
 
     def known_after(self, days: int) -> Bools:
@@ -71,12 +107,18 @@ class LabelRows:
         return self.grid.log_price(self.item, self.day + days)
 
     def of_users(self, column: str, classes: Sequence[str]) -> Ints:
-        places = {name: place for place, name in enumerate(classes)}
-        values = entities.user_values(self.session, column)
-        return np.array([places.get(value, -1) for value in values], np.int64)[self.user]
+        def places() -> Ints:
+            place = {name: place for place, name in enumerate(classes)}
+            return np.array([place.get(value, -1) for value in entities.user_values(self.session, column)], np.int64)
+
+        values: Ints = self.shared.made(("of_users", column, tuple(classes)), places)
+        return values[self.user]
 
     def once(self, of: Entity, values: Floats | Ints, where: Bools, *, unit: Ints | None = None) -> Floats:
-        rows = last_of(getattr(self, of), self.day if unit is None else unit, where)
+        entity, unit = getattr(self, of), self.day if unit is None else unit
+        rows = last_of(entity, unit, where)
+        if of != "user":
+            rows = rows[self.shared.first(next(self._calls), entity[rows], unit[rows])]
         label = nan(len(values))
         label[rows] = values[rows]
         return label

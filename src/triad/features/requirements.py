@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import duckdb
-import numpy as np
 
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
@@ -133,8 +132,7 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams], splits: Sequenc
                 if split != "train" and not len(data.rows(split, "lists")):
                     raise _unlearnable(name, f"no question in split {split}: nobody interacts again there")
                 continue
-            label = data.labels(name)[data.rows(split, data.unit_of(name))]
-            label = label[np.isfinite(label)]
+            label = data.known_labels(name, split)
             if not len(label):
                 raise _unlearnable(name, f"no labelled row in split {split}")
             if lack := kind.lack(label, split):

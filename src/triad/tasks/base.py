@@ -22,11 +22,15 @@ and the odds that the user's steps give (`fusion/encodings.py`)."""
 
 
 class Rows(Protocol):
-    """The exposures that a label is made for, and what the tables say of the time after them. (n,) each."""
+    """The exposures that a label is made for, and what the tables say of the time after them. (n,) each.
+
+    They are a part of all: every row of some users. Parts are labelled one at a time, the last users first, and the
+    methods here know of the others: `once` finds the last row of an item among all of them.
+    """
 
     @property
     def session(self) -> duckdb.DuckDBPyConnection:
-        """The tables, for a query that no method here answers; `exposure` and `activity` among them."""
+        """The tables, for a query that no method here answers; `exposure` and `activity` among them, of all users."""
 
     @property
     def user(self) -> Ints: ...

@@ -6,13 +6,13 @@ from the rest would look like a leak; so no user and no item counts for many tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from triad.errors import TriadError
-from triad.matrices import rows_of
+from triad.matrices import in_blocks, rows_of
 from triad.texts import Texts
 
 MAX_ROWS = 100_000
@@ -53,15 +53,15 @@ def check_features(
     Raises:
         TriadError: naming the feature, the task and the AUC or correlation.
     """
-    context, labels = np.asanyarray(context), np.asarray(labels)
-    kept = np.ones(len(context), bool) if split is None else np.asarray(split) >= 0
+    context, labels = np.asanyarray(context), np.asanyarray(labels)
+    split = np.zeros(len(labels), np.int8) if split is None else np.asanyarray(split)
     for place, task in enumerate(task_names):
-        labelled = np.flatnonzero(kept & np.isfinite(labels[:, place]))
-        rows = _thin(labelled, labels[labelled, place], 10 * MAX_ROWS)  # of which those of one owner may go
+        rows, label = _labelled(split, labels, place, 10 * MAX_ROWS)  # of which those of one owner may go
         for owner in owners:
-            rows = rows[spread(np.asarray(owner)[rows], labels[rows, place])]
-        rows = _thin(rows, labels[rows, place])
-        label = labels[rows, place].astype(np.float64)
+            stay = spread(rows_of(np.asanyarray(owner), rows), label)
+            rows, label = rows[stay], label[stay]
+        stay = _thin(label)
+        rows, label = rows[stay], label[stay].astype(np.float64)
         for feature, values in zip(names, np.ascontiguousarray(rows_of(context, rows).T), strict=True):
             fault = leak(values.astype(np.float64), label, limit)
             if fault:
@@ -151,12 +151,40 @@ def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return abs(float(np.corrcoef(a, b)[0, 1]))
 
 
-def _thin(rows: NDArray[np.integer], label: NDArray[np.floating], most: int = MAX_ROWS) -> NDArray[np.integer]:
+def _thin(label: NDArray[np.floating], most: int = MAX_ROWS) -> NDArray[np.integer]:
     """At most about `most` rows, evenly taken, and of two classes as many of each as there are up to a half."""
-    if len(rows) <= most:
-        return rows
-    values = np.unique(label)
-    groups = [rows[label == value] for value in values] if len(values) == 2 else [rows]
-    share = most // len(groups)
-    taken = [group[np.linspace(0, len(group) - 1, min(share, len(group))).astype(int)] for group in groups]
-    return np.sort(np.concatenate(taken))
+    rows = np.arange(len(label))
+    return _labelled(np.zeros(len(label), np.int8), label[:, None], 0, most)[0] if len(label) > most else rows
+
+
+def _labelled(
+    split: NDArray[np.integer], labels: NDArray[np.floating], column: int, most: int
+) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Rows of a split that have a label, and these labels; of more than `most` what `_thin` takes. Read by blocks."""
+
+    def blocks() -> Iterator[tuple[NDArray[np.integer], NDArray[np.floating]]]:
+        for rows, (of, block) in in_blocks(split, labels):
+            known = np.flatnonzero((of >= 0) & np.isfinite(block[:, column]))
+            yield rows.start + known, block[known, column]
+
+    total, counts = 0, dict[float, int]()
+    for _, label in blocks():
+        total += len(label)
+        if len(counts) < 3:  # with more than two values all rows are one class
+            for value, count in zip(*np.unique(label, return_counts=True), strict=True):
+                counts[float(value)] = counts.get(float(value), 0) + int(count)
+    two = len(counts) == 2 and total > most
+    sizes = [counts[value] for value in sorted(counts)] if two else [total]
+    share = most // len(sizes) if total > most else total
+    wanted = [np.linspace(0, size - 1, min(share, size)).astype(int) for size in sizes]
+    taken, seen = [(np.zeros(0, np.int64), np.zeros(0, labels.dtype))], np.zeros(len(sizes), np.int64)
+    for rows, label in blocks():
+        own = [np.flatnonzero(label == value) for value in sorted(counts)] if two else [np.arange(len(label))]
+        for group, places in enumerate(own):
+            begin, end = np.searchsorted(wanted[group], (seen[group], seen[group] + len(places)))
+            picked = places[wanted[group][begin:end] - seen[group]]
+            taken.append((rows[picked], label[picked]))
+            seen[group] += len(places)
+    rows, label = (np.concatenate(each) for each in zip(*taken, strict=True))
+    order = np.argsort(rows)
+    return rows[order], label[order]
