@@ -9,8 +9,8 @@ convolutions that start from nothing; `words` is `frozen` with titles. `deep_alo
 mirrored pictures (`triad.images.deep`); `deep` mixes it with `frozen`, and `words_deep` with `words`, by shares that
 are chosen on validation, also with `--final`. `--products` are drawn once, `--shares` of them a seed. Without
 `--final`, train teaches and validation is shown; with it, both teach and test is shown. Intervals: 1,000 resamples of
-products, of means over seeds; `above` is the gain over `rival`, paired. Vectors are computed once and kept in
-`--store`; what a network said is kept in `--values` and not asked again.
+products, of means over seeds; `above` is the gain over each rival among the parts, paired. Vectors are computed once
+and kept in `--store`; what a network said is kept in `--values` and not asked again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ TASKS = ("articleType", "baseColour", "gender", "subCategory", "masterCategory",
 PARTS = ("scratch", "frozen", "delta", "full", "words", "deep_alone", "deep", "words_deep")
 MIXED = {"deep": "frozen", "words_deep": "words"}
 """What `deep_alone` is mixed with."""
-RIVALS = {"frozen": "scratch", "delta": "scratch", "full": "scratch", "deep_alone": "frozen", **MIXED}
+RIVALS = {"frozen": ("scratch",), "delta": ("scratch",), "full": ("scratch",), "words_deep": ("words",)}
+RIVALS |= dict.fromkeys(("deep_alone", "deep"), ("scratch", "frozen"))
 DIRECTIONS, RESAMPLES = 128, 1_000
 
 
@@ -77,7 +78,7 @@ class Fashion:
         return Side(vectors[:, :-size], None if maps is None else maps.astype(np.float16))
 
 
-def figures(label: Floats, seeds: list[Floats], rivals: list[Floats] | None) -> dict[str, Any]:
+def figures(label: Floats, seeds: list[Floats], rivals: dict[str, list[Floats]]) -> dict[str, Any]:
     """Means over seeds of what each alone gets, with intervals; the gain over `rivals`; what the seeds get together."""
     right = np.mean([each.argmax(axis=1) == label for each in seeds], axis=0)
     draws = np.random.default_rng(0).integers(0, len(right), (RESAMPLES, len(right)))
@@ -90,9 +91,8 @@ def figures(label: Floats, seeds: list[Floats], rivals: list[Floats] | None) -> 
     ]
     told: dict[str, Any] = {"accuracy": held(right), "macro_f1": float(np.mean(macro))}
     told["together"] = float((np.mean(seeds, axis=0).argmax(axis=1) == label).mean())
-    if rivals is not None:
-        told["above"] = held(right - np.mean([each.argmax(axis=1) == label for each in rivals], axis=0))
-    return told
+    above = {rival: np.mean([each.argmax(axis=1) == label for each in them], axis=0) for rival, them in rivals.items()}
+    return told | ({"above": {rival: held(right - each) for rival, each in above.items()}} if above else {})
 
 
 class Answers:
@@ -164,15 +164,16 @@ def main() -> None:
     for part in sorted(choice.parts, key=PARTS.index):
         for share in choice.shares:
             seeds, spent = zip(*(answers.of(part, share, seed, choice.final) for seed in choice.seeds), strict=True)
-            rival = RIVALS.get(part)
-            rivals = None
-            if rival in choice.parts:
-                rivals = [answers.of(str(rival), share, seed, choice.final)[0] for seed in choice.seeds]
+            rivals = {
+                rival: [answers.of(rival, share, seed, choice.final)[0] for seed in choice.seeds]
+                for rival in RIVALS.get(part, ())
+                if rival in choice.parts
+            }
             for task in TASKS:
-                own, others = [each[task] for each in seeds], rivals and [each[task] for each in rivals]
-                told = figures(data.label[task][judged], own, others)
+                others = {rival: [each[task] for each in them] for rival, them in rivals.items()}
+                told = figures(data.label[task][judged], [each[task] for each in seeds], others)
                 head = {"part": part, "share": share, "products": round(share * len(learned)), "task": task}
-                tail: dict[str, Any] = {"rival": rival} if rivals else {}
+                tail: dict[str, Any] = {}
                 if part in MIXED:
                     tail["counts"] = [answers.shares(MIXED[part], share, seed)[task] for seed in choice.seeds]
                 print(json.dumps(head | told | tail | {"processor_seconds": round(spent[-1])}), flush=True)
