@@ -113,8 +113,8 @@ def test_a_saved_dataset_takes_its_matrix_along(tmp_path: Path) -> None:
 def test_memory_follows_the_part_and_not_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "ROWS", 2_000)
     monkeypatch.setattr(exposure_arrays, "LEARNED", 2_000)
-    for module in (exposure_arrays, matrices):
-        monkeypatch.setattr(module, "BLOCK", 1_000)
+    for module, name in ((exposure_arrays, "BLOCK"), (matrices, "BLOCK"), (matrices, "NARROW")):
+        monkeypatch.setattr(module, name, 1_000)
     peaks = {shown: peaks_of(monkeypatch, shown, tmp_path / str(shown)) for shown in (12_000, 48_000)}
     assert {name: peak for name, peak in peaks[48_000].items() if peak > 1.3 * peaks[12_000][name] + 150_000} == {}
     assert len(peaks[48_000]) == 6

@@ -17,7 +17,10 @@ from triad.arrays import Ints
 from triad.durable import sync
 
 BLOCK = 50_000
-"""Rows read at once."""
+"""Rows of many columns that are read at once."""
+
+NARROW = 500_000
+"""Likewise of few columns."""
 
 
 class Matrix:
@@ -83,9 +86,9 @@ def rows_of(matrix: NDArray[Any], rows: Ints) -> NDArray[Any]:
 
 
 def in_blocks(*arrays: NDArray[Any]) -> Iterator[tuple[slice, tuple[NDArray[Any], ...]]]:
-    """Arrays of as many rows, `BLOCK` rows at a time, and which these are. Pages of a mapped file are let go."""
-    for start in range(0, len(arrays[0]), BLOCK):
-        rows = slice(start, start + BLOCK)
+    """Narrow arrays of as many rows, `NARROW` at a time, and which these are. Pages of a mapped file are let go."""
+    for start in range(0, len(arrays[0]), NARROW):
+        rows = slice(start, start + NARROW)
         yield rows, tuple(_anew(array)[rows] for array in arrays)
 
 

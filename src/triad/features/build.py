@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from triad.arrays import Ints
 from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
@@ -22,7 +23,7 @@ from triad.features.catalogue import Catalogue
 from triad.features.champion import Champion, check_days
 from triad.features.context import Known
 from triad.features.corpus import corpus
-from triad.features.dataset import SPLITS, Items, Meta
+from triad.features.dataset import SPLITS, Items, Meta, Streams
 from triad.features.log import Log, Own
 from triad.features.requirements import check_categories, check_keys, check_labels, check_tables, has_prices
 from triad.features.signals import Funnel
@@ -78,8 +79,9 @@ def fit(
     check_keys(session, log.tables)
     known = catalogue.read(session, params.category_levels, log.activity)
     spans = windows(*window, params.split_days) if hold_out else whole(*window)
-    state = _learn(session, params, tasks, spans, known, champion=champion, like=like, log=log)
-    data, state = _assemble(session, state, known, store=store, log=log)
+    stream = streams.read(session, len(known.user_id), spans)
+    state = _learn(session, params, tasks, spans, known, stream=stream[0], champion=champion, like=like, log=log)
+    data, state = _assemble(session, state, known, stream, store=store, log=log)
     if (chosen := vectors(lambda: corpus(data, said(session)))) is not None:
         meta = replace(data.meta, item_vectors=chosen.meaning)
         data, state = data.replaced(meta=meta), replace(state, meta=meta, vectors=chosen)
@@ -99,7 +101,8 @@ def transform(session: duckdb.DuckDBPyConnection, state: State, candidates: pa.T
         TriadError: a table or a column is missing that was there when `state` was fitted, a key stands twice, or days
             reach too far.
     """
-    return _assemble(session, state, _read(session, state), candidates)[0]
+    known = _read(session, state)
+    return _assemble(session, state, known, _streams(session, state, known), candidates)[0]
 
 
 def standing(session: duckdb.DuckDBPyConnection, state: State, day: int) -> tuple[Dataset, Known]:
@@ -109,7 +112,7 @@ def standing(session: duckdb.DuckDBPyConnection, state: State, day: int) -> tupl
         TriadError: as of `transform`.
     """
     catalogue_ = _read(session, state)
-    source = _source(session, state, catalogue_, day)
+    source = _source(session, state, catalogue_, day, stream=_streams(session, state, catalogue_))
     return Dataset(_items(source), source.users, source.streams, {}, state.meta), exposure_arrays.known(source)
 
 
@@ -131,6 +134,7 @@ def _learn(
     spans: Windows,
     known: Catalogue,
     *,
+    stream: Streams,
     champion: Champion | None,
     like: State | None,
     log: Log,
@@ -138,7 +142,6 @@ def _learn(
     """What the train days teach but for the names and scales of context, which follow from the rows themselves."""
     if champion is not None:
         check_days(champion, spans)
-    stream, _ = streams.read(session, len(known.user_id), spans)
     counts = entities.train_counts(session, known, stream, params)
     vocabularies = entities.vocabularies(params, counts, champion.vocabularies if champion else {})
     own = vocabularies["item"].owns(vocabularies["item"].look_up(known.item_id))
@@ -182,6 +185,7 @@ def _assemble(
     session: duckdb.DuckDBPyConnection,
     state: State,
     known: Catalogue,
+    stream: tuple[Streams, Ints],
     candidates: pa.Table | None = None,
     *,
     store: Path | None = None,
@@ -189,7 +193,7 @@ def _assemble(
 ) -> tuple[Dataset, State]:
     """Both ways end here, so that training and serving cannot differ. A state that is being fitted comes back whole."""
     last = -1 if candidates is None else exposures.last_day(candidates)
-    source = replace(_source(session, state, known, last, candidates, log=log), store=store)
+    source = replace(_source(session, state, known, last, candidates, stream=stream, log=log), store=store)
     # the exposures last: they drop the tables of the log to make room for their columns
     made = {name: UNITS[name].make(source) for name in sorted(units(state.tasks), key=lambda name: name == "exposures")}
     meta = replace(state.meta, **{field: value for each in made.values() for field, value in each.meta.items()})
@@ -212,14 +216,18 @@ def _source(
     day: int,
     candidates: pa.Table | None = None,
     *,
+    stream: tuple[Streams, Ints],
     log: Log | None = None,
 ) -> Source:
     """What examples are made from; prices are known up to `day` at least."""
     grid = prices.build(session, state.prices_given, max(_last_day(session, state), day), known)
-    stream, stream_user = streams.read(session, len(known.user_id), state.meta.windows)
     named = {name: state.vocabularies[name] for name in state.params.user_attributes}
     users = entities.users(session, known, named)
-    return Source(session, state, known, users, stream, stream_user, grid, log or Own(session), candidates)
+    return Source(session, state, known, users, *stream, grid, log or Own(session), candidates)
+
+
+def _streams(session: duckdb.DuckDBPyConnection, state: State, known: Catalogue) -> tuple[Streams, Ints]:
+    return streams.read(session, len(known.user_id), state.meta.windows)
 
 
 def units(tasks: Mapping[str, TaskParams]) -> list[str]:

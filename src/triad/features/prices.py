@@ -69,10 +69,7 @@ def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, k
     """)
     features = columns(session, _FEATURES)
     key = features.pop("item_no").astype(np.int64) * SPAN + features.pop("day")
-    values = {name: column.astype(np.float32) for name, column in features.items()}
-    for name in ("price", "before_1", f"before_{SHORT}", "mean_long", "mean_ever", "category_price", "volatility"):
-        values[name] = (features[name] / MICRO).astype(np.float32)
-    return PriceGrid(key, values, _first(key, values["price"], len(known.item_id)))
+    return PriceGrid(key, features, _first(key, features["price"], len(known.item_id)))
 
 
 _KNOWN = {
@@ -94,12 +91,13 @@ _FEATURES = f"""
             is_promoted AND NOT coalesce(lag(is_promoted) OVER item, false) AS begins
         FROM price_grid WINDOW item AS (PARTITION BY item_no ORDER BY day)
     )
-    SELECT item_no, day, price::DOUBLE AS price, category_price::DOUBLE AS category_price,
-        is_promoted::FLOAT AS is_promoted,
-        (lag(price, 1) OVER item)::DOUBLE AS before_1, (lag(price, {SHORT}) OVER item)::DOUBLE AS before_{SHORT},
-        (sum(price) OVER long)::DOUBLE / count(*) OVER long AS mean_long,
-        (sum(price) OVER ever)::DOUBLE / count(*) OVER ever AS mean_ever,
-        sqrt((sum(step * step) OVER long)::DOUBLE / count(step) OVER long) AS volatility,
+    SELECT item_no, day, (price::DOUBLE / {MICRO})::FLOAT AS price,
+        (category_price::DOUBLE / {MICRO})::FLOAT AS category_price, is_promoted::FLOAT AS is_promoted,
+        ((lag(price, 1) OVER item)::DOUBLE / {MICRO})::FLOAT AS before_1,
+        ((lag(price, {SHORT}) OVER item)::DOUBLE / {MICRO})::FLOAT AS before_{SHORT},
+        ((sum(price) OVER long)::DOUBLE / count(*) OVER long / {MICRO})::FLOAT AS mean_long,
+        ((sum(price) OVER ever)::DOUBLE / count(*) OVER ever / {MICRO})::FLOAT AS mean_ever,
+        (sqrt((sum(step * step) OVER long)::DOUBLE / count(step) OVER long) / {MICRO})::FLOAT AS volatility,
         (CASE WHEN is_promoted THEN day - max(CASE WHEN begins THEN day END) OVER ever END)::FLOAT AS promoted_days
     FROM steps
     WINDOW item AS (PARTITION BY item_no ORDER BY day),
