@@ -66,7 +66,7 @@ def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params:
         }
         fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))
         twin = Side(fused, data, Texts.of(sorted(state.warm_items)))
-        data_now, state_now = fit(session, params.features, tasks, (START, END), hold_out=False)
+        data_now, state_now = fit(session, params.features, tasks, (START, END), hold_out=False, like=state)
         bench = Bench(data_now, params, lambda: vectors)
         served = Side(fused.refit(bench), data_now, Texts.of(sorted(state_now.warm_items)))
         health = figures(twin, served, tasks, params.refit.health, seed=1)

@@ -16,6 +16,9 @@ from triad.tracking.recommending import DAY, Pairs, top
 from triad.tracking.repurchase import ENOUGH, lasts, not_due
 from triad.tracking.shelf import Shelf
 
+ALONE = np.full((40, 2), UNKNOWN)
+"""Items of which no category and no brand is known."""
+
 
 def ranked(scores: np.ndarray) -> Lists:
     """Every item a candidate of every user, (users, items) scores."""
@@ -81,13 +84,13 @@ def test_new_items_are_spread_over_the_list(share: float, free: int, expected: l
     lists, new = ranked(np.linspace(1, 0, 20)[None]), np.arange(17, 20)
     params = RecommendParams(k=10, new_share=share)
     shelf = Shelf(np.arange(20) < 17 + free, (np.zeros(0, int), np.zeros(0, int)))
-    shown = lists[lists.rank <= 10].with_explored(new, shelf, params, seed=1)
+    shown = lists[lists.rank <= 10].with_explored(new, ALONE, shelf, params, seed=1)
     assert shown.rank.tolist() == list(range(1, 11))
     assert (np.flatnonzero(shown.explored) + 1).tolist() == expected
     assert set(shown.pairs.item[shown.explored]) <= set(range(17, 17 + free))
     kept = shown.pairs.item[~shown.explored]
     assert kept.tolist() == list(range(len(kept))) and np.isnan(shown.pairs.score[shown.explored]).all()
-    again = lists[lists.rank <= 10].with_explored(new, shelf, params, seed=1)
+    again = lists[lists.rank <= 10].with_explored(new, ALONE, shelf, params, seed=1)
     assert again.pairs.item.tolist() == shown.pairs.item.tolist()
 
 
@@ -95,11 +98,57 @@ def test_what_is_listed_is_not_drawn_and_another_night_draws_anew() -> None:
     lists = ranked(np.tile(np.linspace(1, 0, 40), (200, 1)))
     params, shelf = RecommendParams(k=10, new_share=0.2), Shelf(np.ones(40, bool), (np.array([3]), np.array([35])))
     cut = lists[lists.rank <= 10]
-    first, second = (cut.with_explored(np.arange(8, 40), shelf, params, seed=night) for night in (1, 2))
+    first, second = (cut.with_explored(np.arange(8, 40), ALONE, shelf, params, seed=night) for night in (1, 2))
     drawn = first.pairs.item[first.explored]
     assert len(drawn) == 400 and drawn.min() >= 10, "8 and 9 stood in every list"
     assert (np.bincount(drawn, minlength=40)[10:] > 0).all() and (first.pairs.item != second.pairs.item).any()
     assert 35 not in first.pairs.item[first.pairs.user == 3]
+
+
+def test_a_draw_is_the_customers_own_whoever_is_asked_for_beside_them() -> None:
+    lists, shelf = ranked(np.tile(np.linspace(1, 0, 40), (9, 1))), Shelf(np.ones(40, bool), (np.zeros(0, int),) * 2)
+    lists, params = lists[lists.rank <= 10], RecommendParams(k=10, new_share=0.5)
+    together = lists.with_explored(np.arange(8, 40), ALONE, shelf, params, seed=1)
+    for user in range(9):
+        alone = lists[lists.pairs.user == user].with_explored(np.arange(8, 40), ALONE, shelf, params, seed=1)
+        assert alone.pairs.item.tolist() == together.pairs.item[together.pairs.user == user].tolist()
+    drawn = together.pairs.item[together.explored].reshape(9, 5)
+    assert len({tuple(sorted(each)) for each in drawn.tolist()}) > 5
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([None, 1, 2]), st.sampled_from([None, 1, 3]), st.floats(0.1, 1))
+@settings(max_examples=60, deadline=None)
+def test_caps_hold_beside_new_items(seed: int, category, brand, share) -> None:
+    random = np.random.default_rng(seed)
+    scores, kinds, new = random.random((6, 40)), random.integers(UNKNOWN, 9, (40, 2)), np.arange(15, 40)
+    params = RecommendParams(k=8, caps={"category": category, "brand": brand}, new_share=share)
+    shelf = Shelf(np.arange(40) != 20, (np.array([3, 3]), np.array([18, 30])))
+    arranged = ranked(scores).arranged(kinds, params)
+    lists = arranged.with_explored(new, kinds, shelf, params, seed=1)
+    for user in range(6):
+        mine = lists.pairs.user == user
+        item, drawn = lists.pairs.item[mine], lists.pairs.item[mine & lists.explored]
+        assert len(item) == len(set(item)) <= 8 and set(drawn) <= set(new) and 20 not in drawn
+        assert lists.rank[mine].tolist() == list(range(1, len(item) + 1))
+        assert len(drawn) == min(round(share * 8), category or 8, brand or 8)
+        for kind, most in zip(kinds.T, (category, brand), strict=True):
+            known = kind[item][kind[item] != UNKNOWN]
+            assert most is None or np.bincount(known, minlength=1).max() <= most
+        if None in (category, brand):  # each that was drawn takes one place
+            assert len(item) >= (arranged.pairs.user == user).sum()
+    assert not np.isin([18, 30], lists.pairs.item[(lists.pairs.user == 3) & lists.explored]).any()
+
+
+def test_all_that_may_be_drawn_are_as_likely() -> None:
+    kinds = np.stack([np.arange(40) % 5, np.full(40, UNKNOWN)], axis=1)
+    params = RecommendParams(k=10, caps={"category": 2}, new_share=0.2)
+    shelf, new = Shelf(np.arange(40) != 33, (np.zeros(0, int),) * 2), np.arange(10, 40)
+    lists = ranked(np.tile(np.linspace(1, 0, 40), (4000, 1))).arranged(kinds, params)
+    free = lists.drawable(new, shelf)[0]
+    shown = lists.with_explored(new, kinds, shelf, params, seed=1)
+    often = np.bincount(shown.pairs.item[shown.explored], minlength=40)[10:] / 4000
+    assert free.sum() == 29 and not often[~free].any()
+    np.testing.assert_allclose(often[free], 2 / free.sum(), atol=0.02)
 
 
 def bought(data: Dataset, steps: list[tuple[int, int, float]]) -> Dataset:

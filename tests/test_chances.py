@@ -36,6 +36,11 @@ def test_equals_at_the_end_of_the_best_are_not_too_many() -> None:
     assert len(set(found.tolist())) == 20 and 7 in found
 
 
+def test_of_a_catalogue_of_one_item_nothing_is_among_the_best() -> None:
+    """There, candidates ask for one item fewer than there are."""
+    assert largest(np.ones(1), 0).tolist() == largest(np.ones(5000), 0).tolist() == []
+
+
 @pytest.mark.parametrize("shares", ["some", "none", "tiny"])
 def test_powers_and_places_are_those_of_the_table(shares: str) -> None:
     random = np.random.default_rng(3)

@@ -103,6 +103,58 @@ def test_every_customers_list_is_the_batchs(root: Path, model: ServingModel, bou
             np.testing.assert_allclose(listed.scores, [sum(d.value for d in done) for done in listed.deeds], atol=1e-6)
 
 
+def test_explored_places_caps_and_the_items_of_this_morning_are_the_batchs(model: ServingModel) -> None:
+    """At noon, of tables that announce four items: one comes in the morning, one in the evening."""
+    tables, noon = make_tables(), AS_OF + DAY // 2
+    came = [AS_OF + DAY // 4, AS_OF + 3 * DAY // 4]
+    moment = pa.timestamp("us", tz="UTC")
+    columns = {
+        "item_id": ["i-morning", "i-evening"],
+        "title": ["Red thing"] * 2,
+        "category": ["c0/d0"] * 2,
+        "brand": ["b-new"] * 2,
+        "price_cents": [900] * 2,
+        "available_from": pa.array(came, moment),
+    }
+    tables["items"] = pa.concat_tables([tables["items"], pa.table(columns)])
+    settings = RecommendParams(
+        k=6, candidates=12, bought="allow", caps={"category": 4, "brand": 3}, new_share=0.34, new_days=400
+    )
+    online, lists = Night.of(model, tables, settings), rows_of(model.recommend(tables, settings, noon))
+    shown = set()
+    for user, rows in lists.items():
+        listed = asking.recommend(online.visit(online.users[user], [], noon), 6)
+        names = [online.data.items.item_id[i] for i in listed.items]
+        assert names == [row["item_id"] for row in rows]
+        assert listed.explored.tolist() == [row["explored"] for row in rows]
+        assert set(listed.propensity[~listed.explored]) <= {1.0}
+        shown |= set(names)
+    assert sum(row["explored"] for rows in lists.values() for row in rows) == 2 * 60
+    assert "i-morning" in shown and "i-evening" not in shown
+
+
+def test_a_shorter_list_is_the_beginning_of_the_nights(model: ServingModel, root: Path) -> None:
+    settings = RecommendParams(k=20, candidates=5, bought="allow")
+    online = Night.of(model, root / "artifacts/validate/tables", settings)
+    for user in range(20):
+        long, short = (asking.recommend(online.visit(user, [], AS_OF), k) for k in (20, 3))
+        assert short.items.tolist() == long.items[:3].tolist()
+
+
+def test_who_may_be_shown_nothing_gets_an_empty_list(model: ServingModel, root: Path) -> None:
+    """A merchant hid everything, or a customer bought all there is."""
+    tables = root / "artifacts/validate/tables"
+    settings = RecommendParams(k=3, hide="true", new_share=0.5, caps={"brand": 1}, diversity=0.5)
+    hidden = warmed(Served("1", Night.of(model, tables, settings)))
+    with TestClient(make(Holder(lambda: ("1", 0), lambda version: hidden))) as asked:
+        for body in ({"user_id": "u0003", "why": True}, {"user_id": "nobody"}):
+            said = asked.post("/recommend", json=body)
+            assert (said.status_code, said.json()["items"]) == (200, [])
+    night = Night.of(model, tables, LISTS)
+    everything = [Event(item, 3, AS_OF) for item in range(30)]
+    assert len(asking.recommend(night.visit(3, everything, AS_OF + 1), 5).items) == 0
+
+
 def test_scores_are_the_batchs_after_what_customers_did_since(root: Path, model: ServingModel, night: Night) -> None:
     """All items shown to every customer, some of whom clicked and bought this morning: 1,800 rows of every task."""
     tables, random = make_tables(), np.random.default_rng(5)

@@ -58,6 +58,11 @@ class RecommendParams(Section):
     )
 
     @property
+    def retrieved(self) -> int:
+        """Items retrieved for each user."""
+        return max(self.k, self.candidates if self.order_by is not None or self.rearranges else 0)
+
+    @property
     def rearranges(self) -> bool:
         """Whether the best `k` are not simply the list."""
         return bool(self.caps.category or self.caps.brand or self.diversity)

@@ -85,6 +85,8 @@ def of_order(ranker: Ranker, queries: Queries, chances: Mapping[str, Chances], i
     candidates, columns = table(ranker.reading, queries, told, reranker.each)
     place = {item: row for row, item in enumerate(candidates.item.tolist())}
     known = [item for item in items.tolist() if item in place]
+    if not known:
+        return [[] for _ in items]
     shares = reranker.contributions(columns[[place[item] for item in known]])
     groups = {name: np.zeros(len(known)) for name in (*GROUPS, *reranker.members)}
     of_column = {column: group for group, names in GROUPS.items() for column in names}

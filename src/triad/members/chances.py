@@ -219,7 +219,7 @@ def largest(row: Floats, each: int) -> Ints:
     a partition.
     """
     parts = len(row) // WIDTH
-    if parts < 4 * each:
+    if parts < 4 * each or not each:
         return np.argpartition(-row, each - 1)[:each]
     whole = row[: parts * WIDTH].reshape(WIDTH, parts)
     least = np.partition(whole.max(axis=0), parts - each)[parts - each]

@@ -40,15 +40,14 @@ class Listed:
 def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
     """The best `k` items at the visit's moment: retrieved, ordered and arranged as `ServingModel.recommend` does."""
     night, settings = visit.night, visit.night.settings.model_copy(update={"k": k})
-    chooses = settings.order_by is not None or settings.rearranges
-    count = max(k, settings.candidates if chooses else 0)
+    count = max(night.settings.retrieved, settings.retrieved)  # a shorter list is the beginning of the night's
     queries = Queries(np.array([visit.user]), np.array([visit.history]), np.array([visit.moment]))
     ranker, shelf = visit.ranker, visit.shelf
     chances = ranker.open(queries, ranker.needed)(slice(None))
     best = retrieving.best(ranker, queries, chances, shelf.allows(queries.users), order=night.order, count=count)
     parts, log_odds = dict[int, list[Part]](), False
     pairs = replace(best, user=queries.users[best.user])
-    if (task := settings.order_by) is not None:
+    if (task := settings.order_by) is not None and len(best.item):
         data = visit.exposures(best.item, [1] * len(best.item), [night.surface] * len(best.item))
         scored = of_score(night.model.fused, data, np.arange(len(best.item)), task)
         pairs = replace(pairs, score=scored.values)
@@ -56,15 +55,15 @@ def recommend(visit: Visit, k: int, *, why: bool = False) -> Listed:
         parts = dict(zip(best.item.tolist(), scored.parts, strict=True))
     lists = Lists.of(*recommending.top(pairs, night.order, len(night.order))).arranged(night.groups, settings)
     new = recommending.new_items(night.data, visit.moment, settings.new_days)
-    free = np.setdiff1d(new[shelf.allows(queries.users)[0, new]], lists.pairs.item)
-    lists = lists.with_explored(new, shelf, settings, seed=visit.moment // DAY + visit.user)
+    free = int(lists.drawable(new, shelf).sum())
+    lists = lists.with_explored(new, night.groups, shelf, settings, seed=visit.moment // DAY)
     told = recommending.reasons(visit.data, lists.pairs, night.standings, night.titles, night.categories)
     items = lists.pairs.item
     return Listed(
         items,
         lists.pairs.score,
         lists.explored,
-        np.where(lists.explored, lists.explored.sum() / max(len(free), 1), 1.0),
+        np.where(lists.explored, lists.explored.sum() / max(free, 1), 1.0),
         told,
         [parts.get(item, []) for item in items.tolist()] if why else [],
         _deeds(visit, items, log_odds) if why else [],
@@ -114,7 +113,8 @@ def find(night: Night, query: str, k: int, visit: Visit | None = None) -> Shown:
     if visit is not None and visit.user != night.guest:
         stranger = night.visit(night.guest, [], visit.moment)
         leaning = leaning_of(night.model.fused, partial(_shown, visit), partial(_shown, stranger))
-    (shown,) = search(night.model.fused, night.data, [query], k, night.shelf.stands, leaning=leaning)
+    stands = (night if visit is None else visit).shelf.stands
+    (shown,) = search(night.model.fused, night.data, [query], k, stands, leaning=leaning)
     return shown
 
 

@@ -147,7 +147,7 @@ class Night:
     @cached_property
     def shelf(self) -> Shelf:
         """What may be shown to whom."""
-        return Shelf.at(self.data, self.moment, self.settings, self.hidden)
+        return Shelf.at(self.data, self.moment, self.settings, self.hidden, self.repeats)
 
     @cached_property
     def repeats(self) -> Floats | None:
@@ -230,7 +230,8 @@ class Visit:
 
     @cached_property
     def shelf(self) -> Shelf:
-        return self.night.shelf.after(self.data, self.moment, self.night.settings, self.night.repeats)
+        night = self.night
+        return Shelf.at(self.data, self.moment, night.settings, night.hidden, night.repeats)
 
     def exposures(
         self,

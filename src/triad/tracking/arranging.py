@@ -15,7 +15,8 @@ from triad.tracking.shelf import Shelf
 UNKNOWN = -1
 """The code of an item whose category or brand is not known: it is like no other, and no cap counts it."""
 
-_USERS_AT_ONCE = 8192
+_USERS_AT_ONCE, _CELLS = 8192, 8_000_000
+"""Users, and cells of a table of them and items, at most."""
 
 
 def codes(*texts: np.ndarray) -> Ints:
@@ -78,7 +79,7 @@ class Lists:
             same = (group == group[user, pick][:, None]) & (group != UNKNOWN) & there[:, None, None]
             likeness, held = np.maximum(likeness, same.mean(axis=2)), held + same
             left[user[there], pick[there]] = False
-            for nth, most in enumerate((settings.caps.category, settings.caps.brand)):
+            for nth, most in enumerate(_caps(settings)):
                 if most is not None:  # of what the list is full of, nothing more
                     full = np.where(group[..., nth] == UNKNOWN, 0, held[..., nth]) >= most
                     left &= ~full
@@ -86,40 +87,80 @@ class Lists:
         row, place = np.nonzero(places != UNKNOWN)
         return Lists.of(self[places[row, place]].pairs, place + 1)
 
-    def with_explored(self, new: Ints, shelf: Shelf, settings: RecommendParams, seed: int) -> Lists:
+    def with_explored(self, new: Ints, groups: Ints, shelf: Shelf, settings: RecommendParams, seed: int) -> Lists:
         """With `settings.new_share` of the `k` places given to items of `new`, drawn at random, spread over the list.
 
-        What is drawn is allowed, and was not in the user's list. A user for whom fewer are left keeps more of the list.
+        All that are `drawable` are as likely: no more are drawn than a cap allows. What is too much of a kind beside
+        them leaves the list. A user for whom fewer are left keeps more of the list.
 
         Args:
             new: catalogue rows, ascending.
-            seed: of the draw; the same gives the same lists.
+            groups: as in `arranged`.
+            seed: of the draw; with it, a user's list is the same whoever else is asked for.
         """
-        places, users = round(settings.new_share * settings.k), np.unique(self.pairs.user)
+        (users, starts), places = np.unique(self.pairs.user, return_index=True), _places(settings)
         if not places or not len(new) or not len(users):
             return self
-        random, drawn = np.random.default_rng(seed), []
-        for first in range(0, len(users), _USERS_AT_ONCE):
-            some = users[first : first + _USERS_AT_ONCE]
-            free = shelf.allows(some)[:, new]
-            listed = np.isin(self.pairs.user, some) & np.isin(self.pairs.item, new)
-            free[np.searchsorted(some, self.pairs.user[listed]), np.searchsorted(new, self.pairs.item[listed])] = False
-            luck = np.where(free, random.random(free.shape), np.inf)
+        ends, drawn = np.append(starts[1:], len(self.rank)), []
+        step = max(1, min(_CELLS // len(new), _USERS_AT_ONCE))
+        for first in range(0, len(users), step):
+            some = users[first : first + step]
+            free = self[starts[first] : ends[first + len(some) - 1]].drawable(new, shelf)
+            luck = np.stack([np.random.default_rng([seed, user]).random(len(new)) for user in some.tolist()])
+            luck[~free] = np.inf
             nth = np.argsort(luck, axis=1)[:, :places]
             row, place = np.nonzero(np.isfinite(np.take_along_axis(luck, nth, axis=1)))
             drawn.append((some[row], new[nth[row, place]]))
         user, item = (np.concatenate(part) for part in zip(*drawn, strict=True))
         of = np.searchsorted(users, user)
-        extra = np.bincount(of, minlength=len(users))
-        stays = self[self.rank <= settings.k - extra[np.searchsorted(users, self.pairs.user)]]
+        extra, stays = np.bincount(of, minlength=len(users)), self
+        for most, kind in zip(_caps(settings), groups.T, strict=True):
+            if most is not None:
+                stays = stays._beside(user, kind[item], kind[stays.pairs.item], most)
+        stays = Lists.of(stays.pairs, _nth(stays.pairs.user) + 1)
+        stays = stays[stays.rank <= settings.k - extra[np.searchsorted(users, stays.pairs.user)]]
         length = extra + np.bincount(np.searchsorted(users, stays.pairs.user), minlength=len(users))
         nth = np.arange(len(user)) - (np.cumsum(extra) - extra)[of] + 1
         above = -(-nth * length[of] // extra[of]) - nth  # how many that stay stand above the nth that was drawn
         pairs = Pairs(user, item, np.full(len(user), np.nan), np.full(len(user), SHOP, np.int8))
         joined = _joined([stays, Lists(pairs, above, np.ones(len(user), bool))])
         lists = joined[np.lexsort((joined.explored, joined.rank, joined.pairs.user))]
-        start = np.searchsorted(lists.pairs.user, lists.pairs.user)
-        return Lists(lists.pairs, np.arange(len(start)) - start + 1, lists.explored)
+        return Lists(lists.pairs, _nth(lists.pairs.user) + 1, lists.explored)
+
+    def drawable(self, new: Ints, shelf: Shelf) -> Bools:
+        """(users, new) what may be drawn for each user who has a list: it is allowed, and not in the list."""
+        users, row = np.unique(self.pairs.user, return_inverse=True)
+        free, known = shelf.allows(users, new), np.isin(self.pairs.item, new)
+        free[row[known], np.searchsorted(new, self.pairs.item[known])] = False
+        return free
+
+    def _beside(self, user: Ints, kind: Ints, own: Ints, most: int) -> Lists:
+        """The first of each list that make at most `most` of a kind, beside items of `kind` (m,) of `user` (m,).
+
+        Args:
+            own: (n,) kinds of the lists' items.
+        """
+        kinds = int(max(own.max(initial=UNKNOWN), kind.max(initial=UNKNOWN))) + 2
+        mine, others = self.pairs.user * kinds + own + 1, np.sort(user * kinds + kind + 1)
+        by, above = np.argsort(mine, kind="stable"), np.empty(len(mine), np.int64)
+        above[by] = _nth(mine[by])
+        above += np.searchsorted(others, mine, side="right") - np.searchsorted(others, mine)
+        return self[(own == UNKNOWN) | (above < most)]
+
+
+def _caps(settings: RecommendParams) -> tuple[int | None, int | None]:
+    """In the order of `groups`."""
+    return settings.caps.category, settings.caps.brand
+
+
+def _places(settings: RecommendParams) -> int:
+    """For new items: never more than a cap allows."""
+    return min([round(settings.new_share * settings.k), *filter(None, _caps(settings))])
+
+
+def _nth(ordered: Ints) -> Ints:
+    """(n,) how many of its equals stand before each of `ordered`, which is ascending."""
+    return np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
 
 
 def _joined(parts: list[Lists]) -> Lists:

@@ -154,16 +154,15 @@ class ServingModel:
             data, known = build.standing(session, self.state, moment // DAY)
             shown = first_on_page(data, known, moment, busiest(session), slots(session) if known.places else {})
             order = recommending.by_item_id(data)
-            chooses = settings.order_by is not None or settings.rearranges
-            count = max(settings.k, settings.candidates if chooses else 0)
             shelf = Shelf.at(data, moment, settings, hidden(session, settings.hide))
             index = settings.index_from is not None and len(order) >= settings.index_from
-            asked = Asked(data, moment, order, count, shelf, index, settings.order_by, shown)
+            asked = Asked(data, moment, order, settings.retrieved, shelf, index, settings.order_by, shown)
         chosen = choose(self.fused, asked, range(asked.customers)) if choosing is None else choosing(asked)
         standing = recommending.standings(data, moment)
         new = recommending.new_items(data, moment, settings.new_days)
-        ranked = Lists.of(*recommending.top(chosen, order, len(order))).arranged(codes(categories, brands), settings)
-        lists = ranked.with_explored(new, shelf, settings, seed=moment // DAY)
+        groups = codes(categories, brands)
+        ranked = Lists.of(*recommending.top(chosen, order, len(order))).arranged(groups, settings)
+        lists = ranked.with_explored(new, groups, shelf, settings, seed=moment // DAY)
         columns = {
             "user_id": data.users.user_id[lists.pairs.user],
             "rank": lists.rank,

@@ -23,25 +23,33 @@ class Shelf:
     barred: tuple[Ints, Ints]  # (n,) user and item, by user: not to this one
 
     @classmethod
-    def at(cls, data: Dataset, as_of: int, settings: RecommendParams, hidden: Bools) -> Shelf:
-        """As of `as_of` (µs): what is available by then, not `hidden` (n_items,), and not bought, unless due."""
+    def at(
+        cls, data: Dataset, as_of: int, settings: RecommendParams, hidden: Bools, repeats: Floats | None = None
+    ) -> Shelf:
+        """As of `as_of` (µs): what is available by then, not `hidden` (n_items,), and not bought, unless due.
+
+        Args:
+            repeats: `lasts`, where it is known already.
+        """
         stands = (np.asarray(data.items.available_from) <= as_of) & ~hidden
-        nobody = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        repeats = lasts(data) if settings.bought == "due" else None
-        return cls(stands, nobody).after(data, as_of, settings, repeats)
+        if settings.bought == "allow":
+            return cls(stands, (np.zeros(0, np.int64),) * 2)
+        if settings.bought == "exclude":
+            return cls(stands, not_due(data, as_of, repeats=None))
+        return cls(stands, not_due(data, as_of, repeats=lasts(data) if repeats is None else repeats))
 
-    def after(self, data: Dataset, as_of: int, settings: RecommendParams, repeats: Floats | None) -> Shelf:
-        """The same shelf for the customers of `data`; `repeats` is how long items last, None where nothing is due."""
-        return self if settings.bought == "allow" else Shelf(self.stands, not_due(data, as_of, repeats=repeats))
-
-    def allows(self, users: Ints) -> Bools:
-        """(users, n_items)"""
-        mask = np.repeat(self.stands[None, :], len(users), axis=0)
+    def allows(self, users: Ints, items: Ints | None = None) -> Bools:
+        """(users, items); `items` are ascending, None: all."""
+        mask = np.repeat(self.stands[None, :] if items is None else self.stands[None, items], len(users), axis=0)
         who, what = self.barred
         first, last = np.searchsorted(who, users), np.searchsorted(who, users, side="right")
         place = np.repeat(np.arange(len(users)), last - first)
         at = np.arange(len(place)) - np.repeat(np.cumsum(last - first) - (last - first), last - first) + first[place]
-        mask[place, what[at]] = False
+        item = what[at]
+        if items is not None:
+            inside = np.isin(item, items)
+            place, item = place[inside], np.searchsorted(items, item[inside])
+        mask[place, item] = False
         return mask
 
 
@@ -69,13 +77,17 @@ def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
         TriadError: it is no such condition.
     """
     try:
-        rows = session.execute(
-            f"SELECT coalesce(({condition or 'false'}), false)::BOOLEAN FROM items ORDER BY item_id"
-        ).fetchall()
+        is_met = session.execute(
+            f"SELECT coalesce(({condition or 'false'}), false)::BOOLEAN AS met FROM items ORDER BY item_id"
+        ).fetchnumpy()["met"]
+        (items,) = session.execute("SELECT count(*) FROM items").fetchone() or (0,)
+        what = None if len(is_met) == items else "it makes several rows of an item"
     except duckdb.Error as error:
+        what = str(error).splitlines()[0]
+    if what is not None:
         raise TriadError(
-            f"is no condition on the table items: {str(error).splitlines()[0]}",
+            f"is no condition on the table items: {what}",
             where="recommend.hide",
             mend="write one as in SQL: \"brand = 'Acme' OR price_cents < 100\"",
-        ) from error
-    return np.array([met for (met,) in rows], bool)
+        )
+    return np.asarray(is_met, bool)
