@@ -205,11 +205,14 @@ LAYERS = {  # a package → what it may import besides itself and the ground (an
     "members": {"examples", "features", "images", "encoders", "models", "products", "search", "writing"},
     "fusion": {"examples", "features", "members", "search"},
     "evaluation": {"examples", "features", "members", "fusion", "search", "writing"},
-    "tracking": {"examples", "images", "features", "members", "fusion", "evaluation", "products", "spark", "writing"},
+    "tracking": {
+        *("examples", "images", "features", "members", "fusion", "evaluation", "products", "sources", "spark"),
+        "writing",
+    },
     "batch": {"examples", "features", "fusion", "privacy", "retraining", "sources", "spark", "tracking"},
     "config": set(),
     "spark": {"features", "sources", "validation"},
-    "writing": {"products"},
+    "writing": {"products", "sources"},
     "retraining": {"tracking"},
     "serving": {
         *(

@@ -30,6 +30,7 @@ from triad.tracking.recommending import Pairs
 from triad.tracking.serving import ServingModel
 from triad.tracking.shelf import Shelf
 from triad.tracking.shown import first_on_page
+from triad.tracking.stock import with_stock
 
 AS_OF = ZERO + 30 * DAY
 EVERYONE = RecommendParams(k=5, candidates=12, order_by="conversion")
@@ -145,13 +146,13 @@ def test_a_merchants_rules_hold_in_every_list(night: Path, model: ServingModel) 
         assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
         assert len({row["item_id"] for row in rows}) == len(rows)
         assert sum(row["explored"] for row in rows) == 2
-        chosen = [items[row["item_id"]] for row in rows if not row["explored"]]
         for name, most in caps.items():
-            of = [str(item[name]).split("/")[0] for item in chosen if item[name]]
+            shown = [items[row["item_id"]][name] for row in rows]
+            of = [each.split("/")[0] for each in shown if each]
             assert not of or max(map(of.count, of)) <= most
 
 
-def test_what_is_out_of_stock_is_left_out(night: Path) -> None:
+def test_what_is_out_of_stock_is_left_out(night: Path, caplog: pytest.LogCaptureFixture) -> None:
     with inside(night):
         judge("PASS", None)
         publish(make_params())
@@ -162,13 +163,43 @@ def test_what_is_out_of_stock_is_left_out(night: Path) -> None:
             recommend(make_params(recommend=rules))
             found = pq.read_table(ARTIFACTS / "recommend" / "recommendations.parquet")
             assert {f"i{n:04}" for n in range(30)} - set(found["item_id"].to_pylist()) == gone
-        for bad in ("nowhere.csv", "params.yaml"):
-            with pytest.raises(TriadError, match=r"recommend\.out_of_stock"):
-                recommend(make_params(recommend={"out_of_stock": bad}))
+        assert "recommend.out_of_stock: 1 of 2 ids are of no item" in caplog.text
+        recommend(make_params(recommend={"hide": "true", "new_share": 0.5, "caps": {"brand": 1}, "diversity": 0.5}))
+        assert read_json(ARTIFACTS / "recommend" / "summary.json")["rows"] == 0
+        assert "all lists are empty" in caplog.text
+
+
+def test_a_stock_file_that_cannot_be_read_is_named_without_its_words(tmp_path: Path) -> None:
+    files = {
+        "cells.csv": b"item_id,note\ni1,ask mr@example.org, he knows\n",
+        "other.csv": b"sku\n",
+        "twice.csv": b"item_id,item_id\ni1,i2\n",
+        "latin.csv": "item_id,note\ni1,T\u00fcr\n".encode("latin-1"),
+        "empty.csv": b"",
+        "broken.parquet": b"i1",
+        "broken.pq": b"i1",
+        "BROKEN.PARQUET": b"i1",
+    }
+    pq.write_table(pa.table({"sku": ["i1"]}), tmp_path / "other.parquet")
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*files, "other.parquet", "nowhere.csv"):
+        with pytest.raises(TriadError, match=r"(?s)recommend\.out_of_stock.*column item_id") as error:
+            with_stock(RecommendParams(out_of_stock=str(tmp_path / name)))
+        assert "example.org" not in str(error.value)
+    (tmp_path / "some.csv").write_bytes(b'\xef\xbb\xbfitem_id,n\r\n"a,1",0\r\n\r\nb"2,0\r\na\'3,0\r\n,0\r\n')
+    rules = with_stock(RecommendParams(out_of_stock=str(tmp_path / "some.csv"), hide="brand = 'b1'"))
+    assert rules.hide == """(brand = 'b1') OR item_id IN ('a,1', 'b"2', 'a''3')"""
 
 
 def test_a_condition_that_is_none_is_named(night: Path, model: ServingModel) -> None:
-    for condition in ("colour = 'red'", "brand = ", "true; DROP TABLE items", "'maybe'"):
+    for condition in (
+        "colour = 'red'",
+        "brand = ",
+        "true; DROP TABLE items",
+        "'maybe'",
+        "unnest(['b1', 'b2']) = brand",
+    ):
         with pytest.raises(TriadError, match=r"recommend\.hide"):
             model.recommend(night / "artifacts/validate/tables", RecommendParams(hide=condition), AS_OF)
 

@@ -243,11 +243,30 @@ def test_edits_of_people_are_what_is_learned(tmp_path: Path) -> None:
         "A red lamp",
     }
     file.write_text("item_id,genre,text\nnobody,description,A red lamp\n")
-    with pytest.raises(TriadError, match="row 2: no product"):
+    with pytest.raises(TriadError, match="row 1: no product"):
         edited(SHOP, read_edits(file), str(file))
-    file.write_text("item,genre,text\n")
-    with pytest.raises(TriadError, match="lacks the columns"):
-        read_edits(file)
+    file.write_text("item_id,genre,text\n0,title,A lamp\n\n0,title,A lamp\n0,title,B lamp\n")
+    with pytest.raises(TriadError, match="row 3: a second title of product '0'"):
+        edited(SHOP, read_edits(file), str(file))
+
+
+def test_edits_are_read_as_a_shops_files_are(tmp_path: Path) -> None:
+    file = tmp_path / "edits.csv"
+    file.write_bytes(
+        b'\xef\xbb\xbfitem_id,who,genre,text\r\n0,me,title,"7"" lamp, red\nand warm"\r\n\r\n1,me,title,7" pan\r\n'
+    )
+    assert read_edits(file) == [("0", "title", '7" lamp, red\nand warm'), ("1", "title", '7" pan')]
+    for bad, what in {
+        b"item,genre,text\n": "column item_id: column is missing",
+        b"item_id,genre,text,text\n0,title,A,B\n": "2 columns have this name",
+        b"item_id,genre,text\n0,title,A lamp, red\n": "line 2 has 4",
+        b'item_id,genre,text\n0,title,"A lamp\n1,title,B lamp\n': "line 2",
+        "item_id,genre,text\n0,title,Tür\n".encode("latin-1"): "is not utf-8 text: line 2",
+        b"": "is empty",
+    }.items():
+        file.write_bytes(bad)
+        with pytest.raises(TriadError, match=what):
+            read_edits(file)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ def check(params: Params) -> None:
         if not (Path(place).is_dir() if is_folder else Path(place).is_file()):
             what = f"there is no {'folder' if is_folder else 'file'} {place}"
             raise TriadError(what, where=f"params.yaml: {key}", mend=f"correct the path, from {Path.cwd()}")
+    if params.text.writing.edits is not None:
+        from triad.writing.catalogue import read_edits
+
+        read_edits(Path(params.text.writing.edits))
     if params.recommend.hide is not None or params.recommend.out_of_stock is not None:
         _shelf(params)
 

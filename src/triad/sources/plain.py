@@ -5,7 +5,7 @@ The shop's reader without its dials: where it would name one, the message says h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,8 +17,8 @@ from triad.sources.reading import locate_file
 from triad.sources.records import Dialect
 
 
-def pieces(path: Path, mend: str) -> Iterator[pa.Table]:
-    """All columns as text, piece by piece.
+def pieces(path: Path, mend: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The named columns, or all, as text, piece by piece.
 
     The file is UTF-8 with a header; cells lie between commas, or tabs where the name has .tsv; it may be packed, as its
     name says. An empty cell is an empty text.
@@ -33,7 +33,7 @@ def pieces(path: Path, mend: str) -> Iterator[pa.Table]:
     dialect = Dialect(path.name, delimiter=sign, multiline=True, null_values=())
     try:
         files = locate_file(path, "csv", dialect, LimitsParams())
-        for piece in files.pieces(files.names()):
+        for piece in files.pieces(columns or files.names()):
             yield piece.drop_columns([ROW])
     except TriadError as error:
         raise TriadError(error.what, where=error.where, mend=mend, transient=error.transient) from error

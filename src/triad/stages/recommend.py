@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from triad.artifacts import ARTIFACTS, TABLES, replacing, write_json
 from triad.privacy import forgotten
 from triad.tables import connect
+from triad.tracking import stock
 from triad.tracking.cluster import choosing_of
 from triad.tracking.registry import load_champion
 from triad.tracking.serving import RECOMMENDATIONS, ServingModel
 from triad.tracking.shop_pages import pages
-from triad.tracking.stock import with_stock
 
 if TYPE_CHECKING:
     from triad.config.params import Params
@@ -37,8 +37,10 @@ def recommend(params: Params) -> None:
     Raises:
         TriadError: the tables or the model do not fit.
     """
-    settings, named, start = with_stock(params.recommend), params.publish, time.monotonic()
+    settings, named, start = stock.with_stock(params.recommend), params.publish, time.monotonic()
     LOG.info("%s", params.recommend)
+    with connect(TABLES) as session:
+        stock.tell(session, params.recommend)
     champion = load_champion(named.model, named.alias)
     day = params.ingest.as_of
     moment = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
@@ -50,6 +52,8 @@ def recommend(params: Params) -> None:
         lists, version = RECOMMENDATIONS.empty_table(), None
     else:
         lists, version = _lists(params, champion, settings, moment), champion.version
+        if not len(lists):
+            LOG.warning("all lists are empty: recommend.hide, out_of_stock and the days of items leave nothing to show")
     lists = forgotten.read().without(lists)  # the tables may be older than a wish to be forgotten
     summary = _summary(lists, version) | {"as_of": day.isoformat(), "settings": params.recommend.model_dump()}
     with replacing(OUTPUT) as folder:

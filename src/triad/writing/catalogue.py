@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from triad.errors import TriadError
 from triad.products.attributes import read
+from triad.sources.plain import pieces
 from triad.writing.product import GENRES, Product
 
 EDITS = ("item_id", "genre", "text")
@@ -22,17 +22,11 @@ def read_edits(path: Path) -> list[tuple[str, ...]]:
     """The rows of a merchant's file.
 
     Raises:
-        TriadError: it is missing, no UTF-8, or lacks a column.
+        TriadError: it is missing, no UTF-8, lacks a column, or a row has more or fewer cells than the header.
     """
-    mend = f"write CSV in UTF-8 with the columns {', '.join(EDITS)}"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if missing := [name for name in EDITS if name not in (rows.fieldnames or ())]:
-                raise TriadError(f"lacks the columns {missing}", where=str(path), mend=mend)
-            return [tuple(str(row[name] or "").strip() for name in EDITS) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TriadError(f"cannot be read: {error}", where=str(path), mend=mend) from error
+    mend = f"write CSV in UTF-8 with the columns {', '.join(EDITS)}; a text with commas stands in quotes"
+    columns = (part.select(EDITS).columns for part in pieces(path, mend, EDITS))
+    return [tuple(str(cell).strip() for cell in row) for part in columns for row in zip(*part, strict=True)]
 
 
 def product_of(item: Mapping[str, Any]) -> tuple[Product, str]:
@@ -64,14 +58,18 @@ def edited(products: list[Product], rows: Iterable[tuple[str, ...]], where: str)
     """`products` with a merchant's texts in place of the shop's.
 
     Raises:
-        TriadError: an edit is of no product or of no genre of text.
+        TriadError: an edit is of no product or of no genre of text, or another one says otherwise.
     """
     edits: dict[str, dict[str, str]] = defaultdict(dict)
     known = {product.id for product in products}
-    for number, (item, genre, text) in enumerate(rows, 2):
+    for number, (item, genre, text) in enumerate(rows, 1):
         if item not in known or genre not in GENRES or not text:
             what = f"no product {item!r}" if item not in known else f"no genre {genre!r}" if text else "no text"
             raise TriadError(f"row {number}: {what}", where=where, mend=f"give an item_id, one of {GENRES}, and a text")
+        if edits[item].get(genre, text) != text:
+            raise TriadError(
+                f"row {number}: a second {genre} of product {item!r}", where=where, mend="keep one of them"
+            )
         edits[item][genre] = text
     return [replace(product, texts={**product.texts, **edits.get(product.id, {})}) for product in products]
 
