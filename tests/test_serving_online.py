@@ -352,7 +352,8 @@ def test_what_would_change_a_score(client: TestClient, night: Night) -> None:
     first = {**body, "items": [{"item_id": "i0003", "position": 1, "surface": "home"}]}
     (above,) = client.post("/score", json=first).json()["items"]
     assert told["first on the page"]["click"] == pytest.approx(above["click"], abs=1e-9)
-    assert above["click"] > row["click"] and len({round(change["click"], 9) for change in told.values()}) > 2
+    assert above["click"] > row["click"]
+    assert len({(round(change["click"], 9), round(change["conversion"], 9)) for change in told.values()}) > 2
 
 
 def test_what_scores_rest_on_over_all_customers_is_told_of_the_state_that_serves(
