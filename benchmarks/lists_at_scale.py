@@ -152,9 +152,10 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
     processor = time.process_time()
     order = np.arange(items)
     shelf = Shelf(np.ones(items, bool), (order[:0], order[:0]))
-    lists = retrieving.retrieve_all(ranker, 361 * DAY, order, K, shelf)
+    asked = ranker, 361 * DAY, order, K, shelf
+    lists = [retrieving.retrieve(*asked, share=share) for share in retrieving.shares(users)]
     wall, processor = time.monotonic() - fitted, time.process_time() - processor
-    assert len(lists.user) == users * K
+    assert sum(len(each.user) for each in lists) == users * K
     peak = held("VmHWM")
     print(
         f"| {users:,} | {items:,} | {pairs:.0f} | {wall:.1f} s | {users / wall:,.0f} | {processor:.1f} s "
@@ -162,7 +163,7 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
         flush=True,
     )
     if index:
-        compared(ranker, lists, order, shelf)
+        compared(ranker, order, shelf)
 
 
 def held(name: str) -> float:
@@ -179,7 +180,7 @@ def settled() -> float:
     return held("VmRSS")
 
 
-def compared(ranker, lists, order, shelf) -> None:
+def compared(ranker, order, shelf) -> None:
     """Prints what share of exact lists those by the index hold, and what each cost, of the first thousand users."""
     from triad.fusion.candidates import Queries
     from triad.tracking import retrieving

@@ -245,6 +245,7 @@ def test_many_passes_give_what_one_gives(night: Path, model: ServingModel, lists
     monkeypatch.setattr(shown, "BLOCK", 70)
     monkeypatch.setattr(choosing, "_SCORED_AT_ONCE", 150)
     monkeypatch.setattr(retrieving, "CELLS", 31 * 7)
+    monkeypatch.setattr(retrieving, "SHARE", 23)
     again = model.recommend(night / "artifacts/validate/tables", EVERYONE, AS_OF)
     assert again.drop(["score"]).equals(lists.drop(["score"]))
     np.testing.assert_allclose(again["score"].to_numpy(), lists["score"].to_numpy(), rtol=1e-9)

@@ -10,7 +10,7 @@ from make_dataset import DAY, START, make_dataset
 from triad.config.fuse import FuseParams
 from triad.config.similarity import SimilarityParams
 from triad.fusion import company
-from triad.fusion.candidates import Candidates, Log, Queries, lists_of, propose
+from triad.fusion.candidates import Candidates, Queries, Storefront, lists_of, propose
 from triad.fusion.company import FADES, SHRINK, Company
 from triad.fusion.contributions import of_order
 from triad.fusion.fitting import fit_fusion
@@ -19,6 +19,8 @@ from triad.fusion.leaning import PRIOR, Groups
 from triad.fusion.reranker import Reranker, table
 from triad.fusion.signals import ITSELF, LIKE, SHOP, UNTOLD, Reading, grounds, intervals, names, signals
 from triad.fusion.steps import Steps
+from triad.fusion.takings import Takings
+from triad.members import pairs
 from triad.members.chances import Dense
 from triad.members.item_similarity import Similarity
 from triad.members.listwise import Listwise
@@ -53,12 +55,12 @@ def of_one_user(data, steps: list[tuple[float, int, int]]):
 
 
 def test_takings_of_an_item_are_counted_up_to_the_day_before(data) -> None:
-    log = Log.of(data)
+    takings = Takings.of(data)
     kind = data.meta.target_kind
     random = np.random.default_rng(0)
     item, moment = random.integers(48, size=300), START + random.integers(0, 31 * DAY, size=300)
     for over in (1, 7, 28):
-        found = log.taken(item, log.day(moment), over)
+        found = takings.taken(item, takings.day(moment), over)
         for i, m, count in zip(item, moment, found, strict=True):
             day = m // DAY
             inside = (data.streams.time // DAY < day) & (data.streams.time // DAY >= day - over)
@@ -72,13 +74,14 @@ def test_what_came_of_late_is_a_candidate_though_no_member_names_it_and_nobody_t
     queries = Queries(np.array([0]), np.array([0]), np.array([START + 24 * DAY + DAY // 2]))
     chance = np.full((1, 48), 1e-9)
     chance[0, 40:] = 0.1
-    log = Log.of(data)
-    assert set(log.newest(int(log.day(queries.moment)[0]), 48)) == {4, 5}
-    busy = set(log.busiest(int(log.day(queries.moment)[0]), 8))
-    found = propose(data, log, queries, tables({"one": chance}), each=8)[0].item
+    takings = Takings.of(data)
+    front, day = Storefront.of(data, takings), takings.day(queries.moment)
+    assert set(front.newest(int(day[0]), 48)) == {4, 5}
+    busy = set(front.busiest(int(day[0]), 8))
+    found = propose(data, front, queries, tables({"one": chance}), each=8)[0].item
     assert set(found) == {*range(40, 48), *busy, 4, 5}
-    few = log.newest(int(log.day(queries.moment)[0]), 1)
-    taken = log.taken(np.array([4, 5]), np.repeat(log.day(queries.moment), 2), 7)
+    few = front.newest(int(day[0]), 1)
+    taken = takings.taken(np.array([4, 5]), np.repeat(day, 2), 7)
     assert few == [4 if taken[0] >= taken[1] else 5]
 
 
@@ -86,18 +89,18 @@ def test_candidates_are_the_best_of_each_member_the_own_and_what_sells(data) -> 
     queries = lists_of(data, np.arange(5))
     random = np.random.default_rng(1)
     scores = {name: random.dirichlet(np.ones(48), 5) for name in ("one", "other")}
-    log = Log.of(data)
-    found, given = propose(data, log, queries, tables(scores), each=4)
+    front = Storefront.of(data, Takings.of(data))
+    found, given = propose(data, front, queries, tables(scores), each=4)
     assert given["one"] == pytest.approx(scores["one"][found.query, found.item])
     for q in range(5):
         items = set(found.item[found.query == q].tolist())
         best = {int(i) for values in scores.values() for i in np.argsort(-values[q])[:4]}
         end = data.streams.offsets[queries.users[q]] + queries.history[q]
         mine = set(data.streams.item[max(end - 4, end - queries.history[q]) : end].tolist())
-        busy = set(log.busiest(int(log.day(queries.moment[q : q + 1])[0]), 4).tolist())
+        busy = set(front.busiest(int(front.takings.day(queries.moment[q : q + 1])[0]), 4).tolist())
         assert items == best | mine | busy
     scores = {name: np.where(np.arange(48) == 7, 0.0, values) for name, values in scores.items()}
-    assert 7 not in propose(data, log, queries, tables(scores), each=47)[0].item
+    assert 7 not in propose(data, front, queries, tables(scores), each=47)[0].item
 
 
 def test_signals_are_those_of_the_moment(data) -> None:
@@ -132,10 +135,37 @@ def test_signals_are_those_of_the_moment(data) -> None:
 def test_the_first_takings_of_users_are_counted_apart(data) -> None:
     kind = data.meta.target_kind
     one = of_one_user(data, [(1, 5, kind), (2, 6, 0), (3, 5, kind), (4, 6, kind)])
-    day = Log.of(one).day(np.full(2, START + 9 * DAY))
-    assert Log.of(one).taken(np.array([5, 6]), day, 28).tolist() == [2, 1]
-    assert Log.of(one, firsts=True).taken(np.array([5, 6]), day, 28).tolist() == [1, 1]
-    assert Log.of(one, np.zeros(48, int)).taken(np.array([0, 0]), day, 28).tolist() == [3, 3]
+    takings = Takings.of(one)
+    day = takings.day(np.full(2, START + 9 * DAY))
+    assert takings.taken(np.array([5, 6]), day, 28).tolist() == [2, 1]
+    assert Takings.of(one, firsts=True).taken(np.array([5, 6]), day, 28).tolist() == [1, 1]
+    assert takings.grouped(np.zeros(48, int)).taken(np.array([0, 0]), day, 28).tolist() == [3, 3]
+
+
+def test_what_is_kept_of_takings_follows_items_and_days_and_not_customers(data) -> None:
+    streams, times = data.streams, 5
+    offsets = np.r_[0, np.cumsum(np.tile(np.diff(streams.offsets), times))]
+    of_each = {name: np.tile(getattr(streams, name), times) for name in ("item", "kind", "time", "split")}
+    many = replace(data, streams=replace(streams, offsets=offsets, **of_each))
+    item, day = np.arange(48), np.full(48, 20)
+    for firsts in (False, True):
+        few, all_of_them = Takings.of(data, firsts=firsts), Takings.of(many, firsts=firsts)
+        np.testing.assert_array_equal(few.key, all_of_them.key)
+        np.testing.assert_array_equal(times * few.taken(item, day, 28), all_of_them.taken(item, day, 28))
+
+
+def test_a_log_that_is_read_in_pieces_is_read_as_the_whole(data, monkeypatch) -> None:
+    week = int(data.streams.time.max()) // DAY // 7 + 1
+    whole = Reading.of(data)
+    near = whole.company.near(week)
+    monkeypatch.setattr(pairs, "PAIRS", 40)
+    pieces = Reading.of(data)
+    assert len(list(pairs.whole_users(data))) > 20
+    for name in ("takings", "firsts"):
+        for part in ("key", "until"):
+            np.testing.assert_array_equal(getattr(getattr(whole, name), part), getattr(getattr(pieces, name), part))
+    np.testing.assert_array_equal(whole.interval, pieces.interval)
+    assert (near != pieces.company.near(week)).nnz == 0 < near.nnz
 
 
 def test_what_a_customer_leans_to_is_their_share_over_that_of_all(data) -> None:
@@ -144,8 +174,7 @@ def test_what_a_customer_leans_to_is_their_share_over_that_of_all(data) -> None:
     one = of_one_user(data, [(1, item, kind), (2, item, kind), (3, other, kind)])
     queries = Queries(np.array([0]), np.array([3]), np.array([START + 9 * DAY]))
     candidates = Candidates(np.zeros(1, int), np.array([item]), 1)
-    log = Log.of(one)
-    shares, fits = Groups(one, log).of(Steps(one, queries), queries, candidates)
+    shares, fits = Groups(one, Takings.of(one)).of(Steps(one, queries), queries, candidates)
     groups = int(category.max()) + 1
     usual = (2 + 1) / (3 + groups)
     assert shares[0] == pytest.approx(np.log(2.5 / 3))
@@ -364,7 +393,7 @@ def test_candidates_come_first_and_the_others_keep_their_order(planted, members)
     ranker = fused.ranker(planted)
     lists, base = ranker.rank(queries), replace(ranker, reranker=None).rank(queries)
     reading = Reading.of(planted)
-    candidates, _ = propose(planted, reading.log, queries, ranker.open(queries)(slice(None)), 5)
+    candidates, _ = propose(planted, reading.front, queries, ranker.open(queries)(slice(None)), 5)
     for q, (found, before) in enumerate(zip(lists, base, strict=True)):
         mine = np.isin(np.arange(48), candidates.item[candidates.query == q])
         assert found[mine].min() > found[~mine].max()

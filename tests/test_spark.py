@@ -38,7 +38,7 @@ from triad.spark.handing import Handing, unpacked
 from triad.spark.parts import Shards
 from triad.spark.tables import Answer, check_types, write
 from triad.tables import connect, write_table
-from triad.tracking import cluster as cluster_lists
+from triad.tracking import retrieving
 from triad.tracking.choosing import Asked, choose
 from triad.tracking.cluster import choosing_of
 from triad.tracking.recommending import Pairs
@@ -118,7 +118,7 @@ def test_a_cluster_makes_the_same_examples(tmp_path: Path, monkeypatch: pytest.M
 @spark
 @pytest.mark.proof
 def test_spark_on_this_machine_makes_the_same_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_lists, "CUSTOMERS", 25)
+    monkeypatch.setattr(retrieving, "SHARE", 25)
     night = make_night(tmp_path / "night")
     tables, settings = night / "artifacts/validate/tables", RecommendParams(k=5, candidates=12, order_by="conversion")
     model = ServingModel.load(night / "artifacts/refit/state", night / "artifacts/refit/fuse", "1")
@@ -137,12 +137,13 @@ def test_what_workers_choose_for_shares_of_the_customers_is_the_whole(tmp_path: 
     tables, settings = night / "artifacts/validate/tables", RecommendParams(k=5, candidates=12, order_by="conversion")
     model = ServingModel.load(night / "artifacts/refit/state", night / "artifacts/refit/fuse", "1")
 
-    def in_shares(asked: Asked) -> Pairs:
+    def in_shares(asked: Asked) -> list[Pairs]:
         pytest.importorskip("pyspark")
         asked = unpacked(Handing(tmp_path / "arrays").packed(asked))  # as a worker has it
         assert not len(asked.data.users.user_id)
         cuts = [range(first, min(first + 23, asked.customers)) for first in range(0, asked.customers, 23)]
-        return Pairs.joined([choose(model.fused, asked, users) for users in cuts])
+        ranker = model.fused.ranker(asked.data, index=asked.index)
+        return [choose(model.fused, ranker, asked, share) for share in cuts]
 
     own, theirs = model.recommend(tables, settings), model.recommend(tables, settings, choosing=in_shares)
     assert theirs.drop(["score"]).equals(own.drop(["score"]))

@@ -13,6 +13,7 @@ import numpy as np
 
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.fusion.takings import Takings
 from triad.members.chances import Chances
 from triad.members.history import DAY
 
@@ -56,53 +57,23 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Log:
-    """A shop's interactions, arranged for counting how often an item was taken up to a day."""
+class Storefront:
+    """What a shop shows to everybody on a day: what sells, and what is new."""
 
-    days: int  # days are counted from the first interaction's
-    first_day: int
-    key: Ints  # (n,) item · days + day, ascending, of interactions of the kind that lists predict
-    items: int
-    came: Ints  # (items,) day that each came, where items are counted
+    takings: Takings
+    came: Ints  # (items,) day that each came, counted as those of `takings`
     kept: dict[tuple[str, int, int], Ints] = field(default_factory=dict, compare=False)
-    """What `busiest` and `newest` said: blocks of lists ask for the same days."""
+    """What was said: blocks of lists ask for the same days."""
 
     @classmethod
-    def of(cls, data: Dataset, group: Ints | None = None, *, firsts: bool = False) -> Log:
-        """The interactions of `data`.
-
-        Args:
-            group: (n_items,) what stands in an item's place.
-            firsts: only the first time that a user took the item.
-        """
-        streams, size = data.streams, len(data.items.item_id)
-        day = np.asarray(streams.time) // DAY
-        first, last = (int(day.min()), int(day.max())) if len(day) else (0, 0)
-        item, used = np.asarray(streams.item, np.int64), np.asarray(streams.kind) == data.meta.target_kind
-        if firsts:
-            user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
-            taken = np.flatnonzero(used)
-            used = np.zeros(len(item), bool)
-            used[taken[np.unique((user * size + item)[taken], return_index=True)[1]]] = True
-        days, rows = last - first + 2, item if group is None else np.asarray(group, np.int64)[item]
-        key = np.sort(rows[used] * days + day[used] - first)
-        came = np.asarray(data.items.available_from) // DAY - first
-        return cls(days, first, key, size if group is None else int(group.max(initial=0)) + 1, came)
-
-    def day(self, moment: Ints) -> Ints:
-        """The day of each moment, from 0; days past the log's end count as the one after it."""
-        return np.clip(moment // DAY - self.first_day, 0, self.days - 1)
-
-    def taken(self, item: Ints, day: Ints, over: int) -> Ints:
-        """(n,) interactions with each item on the `over` days that end the day before `day`."""
-        at = item.astype(np.int64) * self.days
-        first, last = at + np.maximum(day - over, 0), at + day
-        return np.searchsorted(self.key, last) - np.searchsorted(self.key, first)
+    def of(cls, data: Dataset, takings: Takings) -> Storefront:
+        """Of the items of `data`."""
+        return cls(takings, np.asarray(data.items.available_from) // DAY - takings.first_day)
 
     def busiest(self, day: int, count: int) -> Ints:
         """At most `count` items: those taken most often over `LATELY` days; of equals the first in the catalogue."""
         if ("busy", day, count) not in self.kept:
-            best = self._most_taken(np.arange(self.items), day)[:count]
+            best = self._most_taken(np.arange(len(self.came)), day)[:count]
             self.kept["busy", day, count] = best[self._lately(best, day) > 0]
         return self.kept["busy", day, count]
 
@@ -114,7 +85,7 @@ class Log:
         return self.kept["new", day, count]
 
     def _lately(self, item: Ints, day: int) -> Ints:
-        return self.taken(item, np.full(len(item), day), LATELY)
+        return self.takings.taken(item, np.full(len(item), day), LATELY)
 
     def _most_taken(self, item: Ints, day: int) -> Ints:
         return item[np.argsort(-self._lately(item, day), kind="stable")]
@@ -130,7 +101,7 @@ def steps_before(data: Dataset, queries: Queries, most: int) -> tuple[Ints, Ints
 
 
 def propose(
-    data: Dataset, log: Log, queries: Queries, chances: Mapping[str, Chances], each: int
+    data: Dataset, front: Storefront, queries: Queries, chances: Mapping[str, Chances], each: int
 ) -> tuple[Candidates, dict[str, Floats]]:
     """The best `each` of every member, of the user's latest items, of what sold over `LATELY` days, of what is new.
 
@@ -142,9 +113,9 @@ def propose(
     key = [first + of.best(each) for of in chances.values()]
     query, step = steps_before(data, queries, each)
     key.append(query * items + np.asarray(data.streams.item)[step])
-    days = log.day(queries.moment)
+    days = front.takings.day(queries.moment)
     for day in np.unique(days):
-        named = np.concatenate([log.busiest(int(day), each), log.newest(int(day), each)])
+        named = np.concatenate([front.busiest(int(day), each), front.newest(int(day), each)])
         key.append(first[days == day] + named)
     query, item = np.divmod(np.unique(np.concatenate([part.ravel() for part in key])), items)
     scores = {name: of.at(query, item) for name, of in chances.items()}

@@ -15,7 +15,7 @@ from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Candidates, Queries
 from triad.fusion.steps import Steps
 from triad.members.history import DAY, pick
-from triad.members.pairs import shrunk_cosine
+from triad.members.pairs import shrunk_cosine, whole_users
 
 WEEK, SPAN = 7, 91
 """Days after which what is counted moves on, and days that are counted."""
@@ -30,13 +30,8 @@ class Company:
     """Of the interactions of a dataset; a week's neighbours are made when they are first asked for."""
 
     def __init__(self, data: Dataset) -> None:
-        streams = data.streams
-        user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))
-        day, item = np.asarray(streams.time) // DAY, np.asarray(streams.item, np.int64)
-        self._size = len(data.items.item_id)
-        span = int(day.max(initial=0)) + 1
-        self._visit, self._item = np.divmod(np.unique((user * span + day) * self._size + item), self._size)
-        self._day, self._near, self._lock = self._visit % span, dict[int, csr_array](), Lock()
+        self._data, self._size = data, len(data.items.item_id)
+        self._near, self._lock = dict[int, csr_array](), Lock()
 
     def near(self, week: int) -> csr_array:
         """(n_items, n_items) shrunk cosine of the visits that hold two items, of those before the week."""
@@ -46,12 +41,17 @@ class Company:
             return self._near[week]
 
     def _count(self, until: int) -> csr_array:
-        mine = (self._day < until) & (self._day >= until - SPAN)
-        visit, item = np.unique(self._visit[mine], return_inverse=True)[1], self._item[mine]
-        narrow = np.bincount(visit)[visit] <= WIDEST
-        visit, item = visit[narrow], item[narrow]
-        shape = (int(visit.max(initial=-1)) + 1, self._size)
-        taken = csr_array((np.ones(len(visit), np.float32), (visit, item)), shape=shape)
+        streams, items, widths = self._data.streams, [], []
+        for user, steps in whole_users(self._data):
+            day = np.asarray(streams.time[steps]) // DAY - (until - SPAN)
+            mine = (day >= 0) & (day < SPAN)
+            key = np.unique((user[mine] * SPAN + day[mine]) * self._size + streams.item[steps][mine])
+            visit, item = np.divmod(key, self._size)
+            width = np.unique(visit, return_counts=True)[1]
+            items.append(item[np.repeat(width <= WIDEST, width)].astype(np.int32))
+            widths.append(width[width <= WIDEST])
+        item, start = np.concatenate(items), np.r_[0, np.cumsum(np.concatenate(widths))]
+        taken = csr_array((np.ones(len(item), np.float32), item, start), shape=(len(start) - 1, self._size))
         return shrunk_cosine(taken, neighbours=NEIGHBOURS, shrink=SHRINK)
 
     def of(self, steps: Steps, queries: Queries, candidates: Candidates) -> list[Floats]:

@@ -55,7 +55,7 @@ TOLD, NETWORK = "reranker.json", "network.npz"
 
 def table(reading: Reading, queries: Queries, chances: Mapping[str, Chances], each: int) -> tuple[Candidates, Floats]:
     """The candidates of `queries` by what members say of them, and their signals."""
-    candidates, scores = propose(reading.data, reading.log, queries, chances, each)
+    candidates, scores = propose(reading.data, reading.front, queries, chances, each)
     return candidates, signals(reading, queries, candidates, scores)
 
 

@@ -20,11 +20,13 @@ import numpy as np
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.fusion import company, leaning, rhythm
-from triad.fusion.candidates import Candidates, Log, Queries
+from triad.fusion.candidates import Candidates, Queries, Storefront
 from triad.fusion.company import Company
 from triad.fusion.leaning import Groups
 from triad.fusion.steps import Steps, distinct, places_in
+from triad.fusion.takings import Takings
 from triad.members.history import DAY
+from triad.members.pairs import whole_users
 
 HALF_LIVES = (3.0, 14.0, 60.0, 240.0)
 """Days after which an interaction counts half."""
@@ -59,8 +61,9 @@ class Reading:
     """A dataset arranged for `signals`, once for many blocks of queries."""
 
     data: Dataset
-    log: Log
-    firsts: Log
+    takings: Takings
+    firsts: Takings
+    front: Storefront
     interval: Floats  # (n_items,) `intervals`
     groups: Groups
     company: Company
@@ -68,8 +71,9 @@ class Reading:
     @classmethod
     def of(cls, data: Dataset) -> Reading:
         """Of the interactions of `data`."""
-        log = Log.of(data)
-        return cls(data, log, Log.of(data, firsts=True), intervals(data), Groups(data, log), Company(data))
+        takings, firsts = Takings.of(data), Takings.of(data, firsts=True)
+        front, groups = Storefront.of(data, takings), Groups(data, takings)
+        return cls(data, takings, firsts, front, intervals(data), groups, Company(data))
 
 
 def names(members: Sequence[str]) -> tuple[str, ...]:
@@ -91,7 +95,7 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     Args:
         scores: member → (p,) probabilities.
     """
-    data, log, interval = reading.data, reading.log, reading.interval
+    data, takings, interval = reading.data, reading.takings, reading.interval
     query, item, steps = candidates.query, candidates.item, Steps(data, queries)
     columns: list[Floats] = []
     places: list[Floats] = []
@@ -103,8 +107,8 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     columns += _together(candidates, logs, places)
     columns += _of_history(steps, queries, candidates, interval)
     columns += rhythm.of_pairs(steps, candidates)
-    day = log.day(queries.moment)[query]
-    times = [log.taken(item, day, over) for over in WINDOWS]
+    day = takings.day(queries.moment)[query]
+    times = [takings.taken(item, day, over) for over in WINDOWS]
     columns += [np.asarray(np.log1p(t)) for t in times]
     columns.append(np.log((4 * times[1] + 1) / (times[2] + 1)))
     age = (queries.moment[query] - np.asarray(data.items.available_from)[item]) / DAY
@@ -133,13 +137,16 @@ def _together(candidates: Candidates, logs: list[Floats], places: list[Floats]) 
 def intervals(data: Dataset) -> Floats:
     """(n_items,) median days until a user takes the item again, in train; NaN where fewer than `FEW` did."""
     streams, size = data.streams, len(data.items.item_id)
-    used = np.asarray(streams.split) == 0
-    user = np.repeat(np.arange(len(streams.offsets) - 1), np.diff(streams.offsets))[used]
-    key, day = user * size + np.asarray(streams.item)[used], np.asarray(streams.time)[used] // DAY
-    order = np.lexsort((day, key))
-    key, day = key[order], day[order]
-    again = (key[1:] == key[:-1]) & (day[1:] > day[:-1])
-    item, gap = key[1:][again] % size, np.diff(day)[again].astype(np.float64)
+    items, gaps = [], []
+    for user, steps in whole_users(data):
+        used = np.asarray(streams.split[steps]) == 0
+        key, day = (user * size + streams.item[steps])[used], np.asarray(streams.time[steps])[used] // DAY
+        order = np.lexsort((day, key))
+        key, day = key[order], day[order]
+        again = (key[1:] == key[:-1]) & (day[1:] > day[:-1])
+        items.append((key[1:][again] % size).astype(np.int32))
+        gaps.append(np.diff(day)[again].astype(np.float64))
+    item, gap = np.concatenate(items), np.concatenate(gaps)
     median = np.full(size, np.nan)
     order = np.lexsort((gap, item))
     item, gap = item[order], gap[order]

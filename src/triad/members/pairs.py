@@ -20,6 +20,14 @@ PAIRS = 1 << 22
 """Pairs of items that are counted at once: memory follows a piece, and not the log."""
 
 
+def whole_users(data: Dataset) -> Iterator[tuple[Ints, slice]]:
+    """The interactions of `data`, some `PAIRS` at a time: (n,) user of each, and where they stand in the streams."""
+    offsets = np.asarray(data.streams.offsets)
+    for users in pieces(np.diff(offsets)):
+        bounds = offsets[users.start : users.stop + 1]
+        yield np.repeat(np.arange(users.start, users.stop), np.diff(bounds)), slice(bounds[0], bounds[-1])
+
+
 def train_steps(data: Dataset) -> tuple[Ints, Ints]:
     """(n,) user and item of the train interactions, the last `LONGEST` of each user, by user, then by time."""
     streams = data.streams

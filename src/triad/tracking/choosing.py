@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from triad.arrays import Ints
 from triad.examples.dataset import Dataset
 from triad.fusion.fused import Fused
+from triad.fusion.ranker import Ranker
 from triad.progress import Progress
+from triad.tracking import retrieving
 from triad.tracking.recommending import Pairs
-from triad.tracking.retrieving import retrieve_all
 from triad.tracking.shelf import Shelf
 
 _SCORED_AT_ONCE = 65_536  # exposures
@@ -47,21 +48,31 @@ class Asked:
         return len(self.data.streams.offsets) - 1
 
 
-Choosing = Callable[[Asked], Pairs]
-"""Makes the pairs of all customers, by customer."""
+Choosing = Callable[[Asked], Iterable[Pairs]]
+"""Makes the pairs of all customers, by customer: a share after the other."""
 
 
-def choose(fused: Fused, asked: Asked, users: range) -> Pairs:
-    """The items chosen for the customers `users`, and their scores."""
-    ranker = fused.ranker(asked.data, index=asked.index)
-    pairs = retrieve_all(ranker, asked.moment, asked.order, asked.count, asked.shelf, among=users)
+def choosing_here(fused: Fused) -> Choosing:
+    """By this process."""
+
+    def choosing(asked: Asked) -> Iterator[Pairs]:
+        ranker = fused.ranker(asked.data, index=asked.index)
+        with Progress("choose", asked.customers, "customers") as progress:
+            for share in retrieving.shares(asked.customers):
+                yield choose(fused, ranker, asked, share)
+                progress.advance(len(share))
+
+    return choosing
+
+
+def choose(fused: Fused, ranker: Ranker, asked: Asked, share: range) -> Pairs:
+    """The items chosen for the customers of `share`, and their scores. `ranker` is that of `asked.data`."""
+    pairs = retrieving.retrieve(ranker, asked.moment, asked.order, asked.count, asked.shelf, share=share)
     if asked.task is None:
         return pairs
     scores = np.empty(len(pairs.user))
-    with Progress("order", len(scores), "candidates") as progress:
-        for start in range(0, len(scores), _SCORED_AT_ONCE):
-            user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
-            wanted = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
-            scores[start : start + len(user)] = wanted
-            progress.advance(len(user))
+    for start in range(0, len(scores), _SCORED_AT_ONCE):
+        user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
+        wanted = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
+        scores[start : start + len(user)] = wanted
     return replace(pairs, score=scores)

@@ -16,14 +16,12 @@ from triad.spark.session import started
 from triad.spark.tasks import each
 from triad.tracking.choosing import Asked, Choosing, choose
 from triad.tracking.recommending import Pairs
+from triad.tracking.retrieving import shares
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from triad.config.params import Params
-
-CUSTOMERS = 16_384
-"""Of a task: half a minute's work, which a cluster that loses a worker does again."""
 
 
 @contextmanager
@@ -45,15 +43,15 @@ def choosing_of(params: Params, fuse: Path, tables: Path, read: Sequence[Any]) -
         yield partial(_on, spark, fuse, place.resolve())
 
 
-def _on(spark: SparkSession, fuse: Path, place: Path, asked: Asked) -> Pairs:
+def _on(spark: SparkSession, fuse: Path, place: Path, asked: Asked) -> list[Pairs]:
     shutil.copytree(fuse, place / "fuse", dirs_exist_ok=True)  # a run that was killed left the same
-    starts = range(0, asked.customers, CUSTOMERS)
-    shares = [range(first, min(first + CUSTOMERS, asked.customers)) for first in starts]
-    return Pairs.joined(each(spark, Handing(place / "arrays"), partial(_choose, place / "fuse", asked), shares))
+    work = partial(_choose, place / "fuse", asked)  # a cluster that loses a worker does its share again
+    return each(spark, Handing(place / "arrays"), work, shares(asked.customers))
 
 
-def _choose(fuse: Path, asked: Asked, users: range) -> Pairs:
-    return choose(loaded(fuse), asked, users)
+def _choose(fuse: Path, asked: Asked, share: range) -> Pairs:
+    fused = loaded(fuse)
+    return choose(fused, fused.ranker(asked.data, index=asked.index), asked, share)
 
 
 @cache

@@ -1,8 +1,8 @@
-"""The best items of every user: blocks of users side by side, so that memory does not grow with the catalogue."""
+"""The best items of a share of the users: blocks side by side, so that memory does not grow with the catalogue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,6 @@ from triad.arrays import Bools, Ints
 from triad.fusion.candidates import Queries
 from triad.fusion.ranker import Ranker
 from triad.members.chances import Chances
-from triad.progress import Progress
 from triad.threads import side_by_side
 from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
@@ -20,40 +19,30 @@ from triad.tracking.shelf import Shelf
 
 CELLS, ROWS = 8_000_000, 512
 """(user, item) cells, and users, of a block at most: what is said of its candidates fits the processor's cache."""
-USERS = 16_384
-"""Users whose states are computed at once; those of the users before are still held then."""
-Opened = Callable[[slice], Mapping[str, Chances]]
+SHARE = 16_384
+"""Users of a share: half a minute's work. Their states are computed at once."""
 
 
-def retrieve_all(
-    ranker: Ranker, moment: int, order: Ints, count: int, shelf: Shelf, *, among: range | None = None
-) -> Pairs:
-    """The `count` best items of `shelf` for each user at `moment` (µs); of equals, the first in `order`.
+def shares(users: int) -> list[range]:
+    """All of them, in their order."""
+    return [range(first, min(first + SHARE, users)) for first in range(0, users, SHARE)]
 
-    Args:
-        among: the users that are asked for; None: all.
-    """
-    offsets = np.asarray(ranker.data.streams.offsets)
-    history = np.diff(offsets)
-    every = range(len(history)) if among is None else among
+
+def retrieve(ranker: Ranker, moment: int, order: Ints, count: int, shelf: Shelf, *, share: range) -> Pairs:
+    """The `count` best items of `shelf` for each user of `share` at `moment` (µs); of equals, the first in `order`."""
+    users = np.arange(share.start, share.stop)
+    history = np.diff(np.asarray(ranker.data.streams.offsets)[share.start : share.stop + 1])
+    queries = Queries(users, history, np.full(len(users), moment))
     step = max(1, min(CELLS // max(len(order), 1), ROWS))
-    blocks: list[Pairs] = []
-    # each block keeps to one thread
-    with Progress("retrieve", len(every), "users") as progress, threadpool_limits(1, "blas"):
-        for first in range(every.start, every.stop, USERS):
-            users = np.arange(first, min(first + USERS, every.stop))
-            queries = Queries(users, history[users], np.full(len(users), moment))
-            opened = ranker.open(queries, ranker.needed)
 
-            def block(part: slice, queries: Queries = queries, opened: Opened = opened) -> Pairs:
-                asked = queries[part]
-                mask = shelf.allows(asked.users)
-                pairs = best(ranker, asked, opened(part), mask, order=order, count=count)
-                progress.advance(len(mask))
-                return replace(pairs, user=asked.users[pairs.user])
+    def block(part: slice) -> Pairs:
+        asked = queries[part]
+        pairs = best(ranker, asked, opened(part), shelf.allows(asked.users), order=order, count=count)
+        return replace(pairs, user=asked.users[pairs.user])
 
-            blocks += side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)])
-    return Pairs.joined(blocks)
+    with threadpool_limits(1, "blas"):  # each block keeps to one thread
+        opened = ranker.open(queries, ranker.needed)
+        return Pairs.joined(side_by_side(block, [slice(start, start + step) for start in range(0, len(users), step)]))
 
 
 def best(

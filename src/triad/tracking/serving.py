@@ -27,9 +27,9 @@ from triad.members.registry import imported
 from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.arranging import Lists, codes
-from triad.tracking.choosing import Asked, Choosing, choose
+from triad.tracking.choosing import Asked, Choosing, choosing_here
 from triad.tracking.inputs import Tables, opened
-from triad.tracking.recommending import DAY
+from triad.tracking.recommending import DAY, Pairs
 from triad.tracking.shelf import Shelf, called, hidden
 from triad.tracking.shown import first_on_page
 
@@ -157,22 +157,25 @@ class ServingModel:
             shelf = Shelf.at(data, moment, settings, hidden(session, settings.hide))
             index = settings.index_from is not None and len(order) >= settings.index_from
             asked = Asked(data, moment, order, settings.retrieved, shelf, index, settings.order_by, shown)
-        chosen = choose(self.fused, asked, range(asked.customers)) if choosing is None else choosing(asked)
-        standing = recommending.standings(data, moment)
+        standing, groups = recommending.standings(data, moment), codes(categories, brands)
         new = recommending.new_items(data, moment, settings.new_days)
-        groups = codes(categories, brands)
-        ranked = Lists.of(*recommending.top(chosen, order, len(order))).arranged(groups, settings)
-        lists = ranked.with_explored(new, groups, shelf, settings, seed=moment // DAY)
-        columns = {
-            "user_id": data.users.user_id[lists.pairs.user],
-            "rank": lists.rank,
-            "item_id": data.items.item_id[lists.pairs.item],
-            "score": np.ma.masked_array(lists.pairs.score, lists.explored),
-            "explored": lists.explored,
-            "reason": recommending.reasons(data, lists.pairs, standing, titles, categories),
-            "model_version": [self.version] * len(lists.rank),
-        }
-        return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
+
+        def listed(chosen: Pairs) -> pa.Table:
+            ranked = Lists.of(*recommending.top(chosen, order, len(order))).arranged(groups, settings)
+            lists = ranked.with_explored(new, groups, shelf, settings, seed=moment // DAY)
+            columns = {
+                "user_id": data.users.user_id[lists.pairs.user],
+                "rank": lists.rank,
+                "item_id": data.items.item_id[lists.pairs.item],
+                "score": np.ma.masked_array(lists.pairs.score, lists.explored),
+                "explored": lists.explored,
+                "reason": recommending.reasons(data, lists.pairs, standing, titles, categories),
+                "model_version": [self.version] * len(lists.rank),
+            }
+            return pa.table([pa.array(columns[f.name], f.type) for f in RECOMMENDATIONS], schema=RECOMMENDATIONS)
+
+        shares = map(listed, (choosing or choosing_here(self.fused))(asked))
+        return pa.concat_tables([RECOMMENDATIONS.empty_table(), *shares])
 
     def standing(self, session: duckdb.DuckDBPyConnection) -> Dataset:
         """Who and what is there, with the examples of units other than exposures, which would cost time."""
