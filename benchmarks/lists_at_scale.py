@@ -36,7 +36,7 @@ ONE_WINDOW = MappingProxyType({"fusion": 1000})
 
 
 def shop(users: int, items: int, steps: int, seed: int = 1, *, lists: Mapping[str, int] = ONE_WINDOW):
-    """`steps` purchases a user on average over 180 days, and so many lists of each split after them."""
+    """`steps` purchases a user on average over 180 days; so many lists of each split end in the last four weeks."""
     from triad.datasets.streams import items_of, of_streams, purchases, users_of
     from triad.examples.lists import Lists
     from triad.features.dataset import SPLITS
@@ -58,12 +58,13 @@ def shop(users: int, items: int, steps: int, seed: int = 1, *, lists: Mapping[st
     time_ = time_[np.lexsort((np.argsort(random.random(len(user))), user))]
     for_user = np.lexsort((time_, user))
     count = sum(lists.values())
-    asked = np.sort(random.choice(np.flatnonzero(length > 2), count, replace=False))
+    item, time_ = item[for_user], time_[for_user]
+    late = (length > 2) & (time_[offsets[1:] - 1] >= 332 * DAY)
+    asked = np.sort(random.choice(np.flatnonzero(late), count, replace=False))
     of_split = random.permutation(np.repeat([SPLITS.index(name) for name in lists], list(lists.values())))
     last = offsets[asked + 1] - 1
     split = np.zeros(len(user), np.int8)
     split[last] = of_split
-    item, time_ = item[for_user], time_[for_user]
     return of_streams(
         items_of(Texts.of([f"i{each:07d}" for each in range(items)]), 1 + np.arange(items)),
         users_of(Texts.of([f"u{each:07d}" for each in range(users)])),
