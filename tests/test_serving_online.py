@@ -455,14 +455,14 @@ def test_without_a_key_only_this_machines_names_are_answered(night: Night) -> No
 
 def test_a_slow_answer_and_a_broken_one_are_told_so(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     holder = Holder(lambda: ("1", 0), lambda version: Served(version, night))
-    with TestClient(make(holder, limits=Limits(answer=0.2)), raise_server_exceptions=False) as asked:
+    with TestClient(make(holder, limits=Limits(answer=0.5)), raise_server_exceptions=False) as asked:
         monkeypatch.setattr(asking, "recommend", lambda *args, **more: 1 / 0)
         said = asked.post("/recommend", json=USER)
         assert said.status_code == 500 and said.json()["where"] == "service" and "division" not in said.text
-        monkeypatch.setattr(asking, "recommend", lambda *args, **more: time.sleep(0.6))
+        monkeypatch.setattr(asking, "recommend", lambda *args, **more: time.sleep(1.5))
         assert asked.post("/recommend", json=USER).status_code == 504
         monkeypatch.undo()
-        time.sleep(0.6)
+        time.sleep(1.5)
         assert asked.post("/recommend", json=USER).status_code == 200
 
 
