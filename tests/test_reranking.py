@@ -142,6 +142,16 @@ def test_the_first_takings_of_users_are_counted_apart(data) -> None:
     assert takings.grouped(np.zeros(48, int)).taken(np.array([0, 0]), day, 28).tolist() == [3, 3]
 
 
+def test_takings_of_many_pairs_of_one_day_are_those_of_each(data) -> None:
+    takings = Takings.of(data)
+    for day in (0, 12, takings.days - 1):
+        for over in (1, 28):
+            found = takings.taken(np.arange(48), np.full(48, day), over)
+            each = [takings.taken(np.array([item]), np.array([day]), over)[0] for item in range(48)]
+            assert found.dtype == np.int64 and found.tolist() == each
+    assert len(takings.kept) == 6, "all items were counted, once a day and span"
+
+
 def test_what_is_kept_of_takings_follows_items_and_days_and_not_customers(data) -> None:
     streams, times = data.streams, 5
     offsets = np.r_[0, np.cumsum(np.tile(np.diff(streams.offsets), times))]

@@ -40,7 +40,12 @@ class Ranker:
         return self.read or Reading.of(self.data)
 
     def open(self, queries: Queries, names: Iterable[str] | None = None) -> Callable[[slice], dict[str, Chances]]:
-        """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared."""
+        """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared.
+
+        By the thread that asks: what a thread of a pool lets go stays with its process and serves no other.
+        """
+        if self.reranker is not None:
+            self.reading.prepare(queries.moment)
         wanted = self.calibrations if names is None else names
         asked = self.data, queries.users, queries.history, queries.moment
         blocks = {

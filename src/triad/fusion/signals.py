@@ -75,6 +75,11 @@ class Reading:
         front, groups = Storefront.of(data, takings), Groups(data, takings)
         return cls(data, takings, firsts, front, intervals(data), groups, Company(data))
 
+    def prepare(self, moment: Ints) -> None:
+        """Make what lists at these moments (µs) share."""
+        for week in np.unique(moment // DAY // company.WEEK).tolist():
+            self.company.near(week)
+
 
 def names(members: Sequence[str]) -> tuple[str, ...]:
     """The columns of `signals`, in order."""

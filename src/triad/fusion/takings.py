@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from triad.members.pairs import whole_users
 
 _NARROW = 2**31
 """Numbers below it have 32 bits."""
+_MANY = 16
+"""Of so few times the pairs asked for, all items are counted."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Takings:
     items: int
     key: Ints  # (n,) item · days + day, ascending, of the days on which the item was taken
     until: Ints  # (n + 1,) takings of the keys before each
+    kept: dict[tuple[int, int], Ints] = field(default_factory=dict, compare=False)
+    """Day and days over → takings of all items."""
 
     @classmethod
     def of(cls, data: Dataset, *, firsts: bool = False) -> Takings:
@@ -61,6 +65,16 @@ class Takings:
 
     def taken(self, item: Ints, day: Ints, over: int) -> Ints:
         """(n,) interactions with each item on the `over` days that end the day before `day`."""
+        if len(item) * _MANY < self.items or (day != day[:1]).any():
+            return self._count(item, day, over)
+        asked = int(day[0]), over  # blocks of a night's lists ask for the same day
+        if asked not in self.kept:
+            every = np.arange(self.items)
+            counts = self._count(every, np.full(self.items, asked[0]), over)
+            self.kept[asked] = _narrow(counts, int(self.until[-1]))
+        return self.kept[asked][item].astype(np.int64)
+
+    def _count(self, item: Ints, day: Ints, over: int) -> Ints:
         at = item.astype(np.int64) * self.days
         first, last = (self._before(at + each) for each in (np.maximum(day - over, 0), day))
         return np.subtract(last, first, dtype=np.int64)
