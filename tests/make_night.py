@@ -51,19 +51,8 @@ def make_params(**overlay: Any) -> Params:
     return parse(values | overlay, "test")
 
 
-def make_night(
-    root: Path,
-    *,
-    tables: dict[str, pa.Table] | None = None,
-    params: Params | None = None,
-    keeps_columns: bool = False,
-) -> Path:
-    """Fill `root/artifacts` up to `evaluate`, and return `root`.
-
-    Args:
-        keeps_columns: the refitted side has the columns of its twin in their order, as the stage makes it: a
-            correction, where one serves, needs them.
-    """
+def make_night(root: Path, *, tables: dict[str, pa.Table] | None = None, params: Params | None = None) -> Path:
+    """Fill `root/artifacts` up to `evaluate`, and return `root`."""
     tables, params = tables or make_tables(), params or make_params()
     vectors = np.random.default_rng(0).normal(size=(tables["items"].num_rows, 8))
     # small matrices: threads that wait for one another take ten times as long on a busy machine
@@ -77,9 +66,7 @@ def make_night(
         }
         fused = fit_fusion(data, members, tasks, FuseParams(bootstrap=20))
         twin = Side(fused, data, Texts.of(sorted(state.warm_items)))
-        data_now, state_now = fit(
-            session, params.features, tasks, (START, END), hold_out=False, like=state if keeps_columns else None
-        )
+        data_now, state_now = fit(session, params.features, tasks, (START, END), hold_out=False, like=state)
         bench = Bench(data_now, params, lambda: vectors)
         served = Side(fused.refit(bench), data_now, Texts.of(sorted(state_now.warm_items)))
         health = figures(twin, served, tasks, params.refit.health, seed=1)

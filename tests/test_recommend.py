@@ -63,7 +63,7 @@ def shop() -> dict[str, pa.Table]:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield make_night(tmp_path_factory.mktemp("night"), tables=shop(), keeps_columns=True)
+        yield make_night(tmp_path_factory.mktemp("night"), tables=shop())
 
 
 @pytest.fixture(scope="module")
