@@ -1,14 +1,15 @@
 """What lists cost: seconds, users a second and peak memory, by how many users and items there are.
 
-    python benchmarks/lists_at_scale.py [--users 10000 100000] [--items 100000] [--steps 20] [--candidates 40] [--index]
+    python benchmarks/lists_at_scale.py [--users 10000 100000] [--lists 65536] [--items 100000] [--index]
 
-Lists of 50 for every user: the six members that rank by default, the candidates of each merged, ordered by a re-ranker
-of 200 trees. With --index candidates are found by the approximate index, and the lists of a thousand users are compared
-with those of all products. The shop is drawn: items by how popular they are, and each user mostly from a few of 1,000
-groups. Items' vectors are directions of who took what, as trained ones are; the network is not trained otherwise, and
-the re-ranker learns of a thousand drawn lists, as what they know does not change what they cost. Fitting members is
-timed beside, and is no part of the lists. Each count of users runs in a process of its own. Memory is what the process
-holds when members are fitted and what fitting took is given back, and its peak from there on.
+Lists of 50 for every user, or with --lists for the first ones of so large a shop: the six members that rank by default,
+the candidates of each merged, ordered by a re-ranker of 200 trees. With --index candidates are found by the approximate
+index, and the lists of a thousand users are compared with those of all products. The shop is drawn: items by how
+popular they are, and each user mostly from a few of 1,000 groups. Items' vectors are directions of who took what, as
+trained ones are; the network is not trained otherwise, and the re-ranker learns of a thousand drawn lists, as what they
+know does not change what they cost. Fitting members is timed beside, and is no part of the lists. Each count of users
+runs in a process of its own. Memory is what the process holds when members are fitted and what fitting took is given
+back, and its peak from there on; all lists stay in it.
 Prints Markdown.
 """
 
@@ -36,7 +37,7 @@ ONE_WINDOW = MappingProxyType({"fusion": 1000})
 
 
 def shop(users: int, items: int, steps: int, seed: int = 1, *, lists: Mapping[str, int] = ONE_WINDOW):
-    """`steps` purchases a user on average over 180 days; so many lists of each split end in the last four weeks."""
+    """`steps` purchases a user on average over 180 days; so many lists of each split follow late ones."""
     from triad.datasets.streams import items_of, of_streams, purchases, users_of
     from triad.examples.lists import Lists
     from triad.features.dataset import SPLITS
@@ -59,8 +60,9 @@ def shop(users: int, items: int, steps: int, seed: int = 1, *, lists: Mapping[st
     for_user = np.lexsort((time_, user))
     count = sum(lists.values())
     item, time_ = item[for_user], time_[for_user]
-    late = (length > 2) & (time_[offsets[1:] - 1] >= 332 * DAY)
-    asked = np.sort(random.choice(np.flatnonzero(late), count, replace=False))
+    long = np.flatnonzero(length > 2)
+    late = long[np.argsort(time_[offsets[long + 1] - 1])[-max(count, len(long) // 8) :]]
+    asked = np.sort(random.choice(late, count, replace=False))
     of_split = random.permutation(np.repeat([SPLITS.index(name) for name in lists], list(lists.values())))
     last = offsets[asked + 1] - 1
     split = np.zeros(len(user), np.int8)
@@ -118,7 +120,7 @@ def members_of(data):
     }
 
 
-def one(users: int, items: int, steps: int, candidates: int, index: bool) -> None:
+def one(asked: argparse.Namespace) -> None:
     """Prints a row of the table."""
     from triad.config.fuse import FuseParams
     from triad.fusion.blends import Blend
@@ -129,12 +131,14 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
     from triad.tracking import retrieving
     from triad.tracking.shelf import Shelf
 
+    users, items = asked.users[0], asked.items
+    listed = min(asked.lists or users, users)
     started = time.monotonic()
-    data = shop(users, items, steps)
+    data = shop(users, items, asked.steps)
     made = time.monotonic()
     members, kind = members_of(data), KINDS["ranking"]
     rows = data.rows("fusion", "lists")
-    lesson = Lesson.of([Lists(data, members, rows, kind)], FuseParams(candidates=candidates))
+    lesson = Lesson.of([Lists(data, members, rows, kind)], FuseParams(candidates=asked.candidates))
     reranker = lesson.fit(np.ones(len(rows), bool), TREES, 0.0)
     pairs = len(lesson.columns) / len(rows)
     weights = dict.fromkeys(members, 0.0) | {"pretrain": 1.0}
@@ -147,23 +151,23 @@ def one(users: int, items: int, steps: int, candidates: int, index: bool) -> Non
         tuple(members),
         reranker,
         mask_seen=False,
-        index=index,
+        index=asked.index,
     )
     fitted, before = time.monotonic(), settled()
     processor = time.process_time()
     order = np.arange(items)
     shelf = Shelf(np.ones(items, bool), (order[:0], order[:0]))
-    asked = ranker, 361 * DAY, order, K, shelf
-    lists = [retrieving.retrieve(*asked, share=share) for share in retrieving.shares(users)]
+    of_all = ranker, 361 * DAY, order, K, shelf
+    lists = [retrieving.retrieve(*of_all, share=share) for share in retrieving.shares(listed)]
     wall, processor = time.monotonic() - fitted, time.process_time() - processor
-    assert sum(len(each.user) for each in lists) == users * K
+    assert sum(len(each.user) for each in lists) == listed * K
     peak = held("VmHWM")
     print(
-        f"| {users:,} | {items:,} | {pairs:.0f} | {wall:.1f} s | {users / wall:,.0f} | {processor:.1f} s "
-        f"| {before:.2f} GiB | {peak:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
+        f"| {users:,} | {listed:,} | {items:,} | {pairs:.0f} | {wall:.1f} s | {listed / wall:,.0f} "
+        f"| {processor:.1f} s | {before:.2f} GiB | {peak:.2f} GiB | {made - started:.0f} + {fitted - made:.0f} s |",
         flush=True,
     )
-    if index:
+    if asked.index:
         compared(ranker, order, shelf)
 
 
@@ -209,6 +213,7 @@ def compared(ranker, order, shelf) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--users", type=int, nargs="+", default=[10_000, 100_000])
+    arguments.add_argument("--lists", type=int, help="only of so many users, the first ones")
     arguments.add_argument("--items", type=int, default=100_000)
     arguments.add_argument("--steps", type=int, default=20, help="purchases a user, on average")
     arguments.add_argument("--candidates", type=int, default=40, help="of each member")
@@ -216,13 +221,14 @@ def main() -> None:
     arguments.add_argument("--one", action="store_true", help="in this process, without the table's head")
     asked = arguments.parse_args()
     if asked.one:
-        one(asked.users[0], asked.items, asked.steps, asked.candidates, asked.index)
+        one(asked)
         return
-    print("| users | items | candidates a user | lists | users/s | processor | held before | peak | shop + members |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| users | lists of | items | candidates | time | users/s | processor | held before | peak | shop, members |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for users in asked.users:
         dials = [f"--users={users}", f"--items={asked.items}", f"--steps={asked.steps}"]
         dials += [f"--candidates={asked.candidates}", "--one", *(["--index"] if asked.index else [])]
+        dials += [f"--lists={asked.lists}"] if asked.lists else []
         subprocess.run([sys.executable, Path(__file__), *dials], check=True, env={**os.environ, **ENVIRONMENT})
 
 
