@@ -30,6 +30,8 @@ def bound(session: duckdb.DuckDBPyConnection) -> None:
         return
     limit = max(500, 150 * scalar(session, "SELECT current_setting('threads')"))
     session.execute(f"SET memory_limit = '{limit}MB'")
+    # else the memory of tables that are dropped stays with the engine's allocator, beside what is made next
+    session.execute("SET allocator_background_threads = true")
     session.execute(LOCK)
 
 
