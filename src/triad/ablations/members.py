@@ -43,6 +43,7 @@ CODE = (
     "models",
     "products",
     "search",
+    "sources",
     "statistics",
     "tasks",
     "text",
