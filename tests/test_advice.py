@@ -32,6 +32,7 @@ from triad.statistics.shrinkage import drawn
 from triad.tables import connect, write_table
 
 TRUE = {"a": -2.5, "b": -0.5}
+DEAR = Wish(aim="margin", cost=0.7)
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -92,6 +93,39 @@ def test_categories_have_elasticities_of_their_own_within_their_intervals() -> N
         elasticities(panel_of(3, spread=0.0))
 
 
+@pytest.mark.parametrize(("moved", "still"), [(1, 0), (2, 0), (4, 0), (4, 4)])
+def test_prices_of_few_products_are_no_evidence(moved: int, still: int) -> None:
+    with pytest.raises(TriadError, match=f"only {moved} of the products sold had a price that moved"):
+        elasticities(cut(panel_of(3), moved, still))
+
+
+def test_a_category_needs_several_products_whose_price_moved() -> None:
+    panel = panel_of(3)
+    still = (panel.item % 2 == 0) & (panel.item > 0)  # in the category "a" only one product's price moves
+    known = elasticities(replace(panel, log_price=np.where(still, 7.0, panel.log_price)))
+    assert "a" not in known and known["b"].products == 30
+
+
+def test_one_product_of_no_category_does_not_speak_for_the_shop() -> None:
+    for seed in range(6):
+        panel = panel_of(seed)
+        usual = np.bincount(panel.item, panel.log_price)[panel.item] / 60
+        units = np.random.default_rng(seed).poisson(np.exp(1 - (panel.log_price - usual))).astype(float)
+        alike = replace(panel, units=units)
+        apart = replace(alike, category=["", *panel.category[1:]])
+        whole, other = elasticities(alike)[WHOLE], elasticities(apart)[WHOLE]
+        assert abs(whole.mean - other.mean) < 0.03 and 0.8 < other.deviation / whole.deviation < 1.25
+
+
+def cut(panel: Panel, items: int, still: int) -> Panel:
+    """The first products, and as many whose price never moved."""
+    kept = panel.item < items + still
+    price = np.where(panel.item < items, panel.log_price, 7.0)
+    rows = {name: getattr(panel, name)[kept] for name in ("item", "period", "promoted", "units")}
+    told = {name: getattr(panel, name)[: items + still] for name in ("item_id", "title", "category", "cents")}
+    return replace(panel, log_price=price[kept], **rows, **told)
+
+
 def elasticity(mean: float, deviation: float, tried: tuple[float, float] = (-1.0, 1.0)) -> Elasticity:
     return Elasticity(mean, deviation, 20, tried)
 
@@ -111,6 +145,27 @@ def test_where_the_interval_holds_both_ways_there_is_no_price_but_what_is_known_
     unsure = advise(elasticity(-1.0, 0.4), Wish())
     assert unsure.verdict == "not enough evidence" and unsure.price is None
     assert unsure.best == (pytest.approx(0.8), pytest.approx(1.2)) and unsure.gain[1] <= 0 < unsure.gain[2]
+
+
+def test_what_was_never_tried_and_what_is_hardly_known_is_no_advice() -> None:
+    untried = advise(elasticity(-0.3, 0.1, (0.0, 0.001)), Wish())
+    assert untried.verdict == "not enough evidence" and untried.price is None
+    for mean, deviation in ((-1.0, 1e6), (1e9, 1.0), (-1.0, 300.0)):
+        told = advise(elasticity(mean, deviation), Wish())
+        assert np.isfinite([*told.best, *told.gain]).all()
+
+
+@pytest.mark.parametrize("cents", [1, 2, 3, 4, 7, 98, 100, 101, 12_345])
+@pytest.mark.parametrize(("mean", "wish"), [(-3.0, Wish()), (-3.0, Wish(lowest=0.4)), (-0.3, Wish()), (-3.0, DEAR)])
+def test_whole_cents_stay_within_the_bounds(cents: int, mean: float, wish: Wish) -> None:
+    panel = replace(cut(panel_of(3), 1, 0), cents=np.array([float(cents)]), category=[""])
+    (row,) = Advisor(panel, {WHOLE: elasticity(mean, 0.01)}).rows(["i000"], wish)
+    told = [row[name] for name in ("best_low_cents", "advised_cents", "best_high_cents")]
+    near = 1e-6
+    assert all(cents * wish.lowest - near <= each <= cents * wish.highest + near for each in told)
+    assert all(each > cents * wish.cost for each in told) and told == sorted(told)
+    verdict = "keep" if told[1] == cents else "raise" if told[1] > cents else "lower"
+    assert row["verdict"] == verdict and (row["gain"] > 0) == (verdict != "keep")
 
 
 @pytest.mark.parametrize(

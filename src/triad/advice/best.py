@@ -14,6 +14,8 @@ from triad.advice.wish import Wish
 DRAWS, GRID = 2_001, 161
 SAME = 0.005
 """A move of the price that is none."""
+MOST = 50.0
+"""Log of how far demand is thought to move: what is hardly known is still told in numbers."""
 Verdict = Literal["raise", "lower", "keep", "not enough evidence"]
 
 
@@ -36,9 +38,11 @@ def advise(known: Elasticity, wish: Wish) -> Advice:
     high = min(np.log(wish.highest), known.tried[1])
     if wish.cost > 0:
         low = max(low, np.log(wish.cost) + 1e-6)
+    if known.tried[1] - known.tried[0] < SAME and wish.highest / wish.lowest > 1 + SAME:  # as good as no other price
+        return Advice("not enough evidence", None, (1.0, 1.0), (0.0, 0.0, 0.0))
     draws = known.mean + known.deviation * ndtri((np.arange(DRAWS) + 0.5) / DRAWS)
     move = np.unique(np.append(np.linspace(min(low, 0), max(high, 0), GRID), 0.0))
-    earned = (np.exp(move) - wish.cost) / (1 - wish.cost) * np.exp(np.outer(draws, move))
+    earned = (np.exp(move) - wish.cost) / (1 - wish.cost) * np.exp(np.clip(np.outer(draws, move), -MOST, MOST))
     tail = (1 - wish.level) / 2
     best = np.exp(np.quantile(move[earned.argmax(axis=1)], (tail, 1 - tail), method="nearest"))
     at = int(earned.mean(axis=0).argmax())

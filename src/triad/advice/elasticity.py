@@ -22,7 +22,8 @@ from triad.statistics.poisson import slopes
 from triad.statistics.shrinkage import drawn
 
 FEWEST = 5
-"""Products sold that a category needs for a figure of its own."""
+"""Products sold whose price moved that a figure needs: errors are clustered by product, and of fewer clusters they seem
+far smaller than they are (of one, none at all)."""
 WHOLE = ""
 """The category of products whose own has too few."""
 TRIED = (0.02, 0.98)
@@ -50,21 +51,25 @@ def elasticities(panel: Panel) -> Mapping[str, Elasticity]:
     """Category → its elasticity; `WHOLE` is the shop's, with the spread between categories in its deviation.
 
     Raises:
-        TriadError: no price moved, so that nothing tells.
+        TriadError: no price moved, or those of so few products that nothing tells.
     """
     own = np.array(panel.category, dtype=object)
     sold = np.bincount(panel.item, panel.units, len(own)) > 0
-    names = sorted({name for name in own.tolist() if name and (sold & (own == name)).sum() >= FEWEST})
+    tells = sold & (_spread(panel) > 0)
+    names = sorted({name for name in own.tolist() if name and (tells & (own == name)).sum() >= FEWEST})
     place = {name: number for number, name in enumerate(names)}
     code = np.array([place.get(name, len(names)) for name in own.tolist()])[panel.item]
     columns = np.zeros((len(panel.item), len(names) + 2))
     columns[np.arange(len(code)), code] = panel.log_price
     columns[:, -1] = panel.promoted
     slope, variance = slopes(panel.units, columns, (panel.item, panel.period), panel.item)
+    if (tells & ~np.isin(own, names)).sum() < FEWEST:  # of the others together
+        slope[len(names)] = np.nan
     shrunk = drawn(slope[:-1], np.sqrt(np.diag(variance))[:-1])
     if shrunk is None:
-        mend = "there is nothing to learn until prices have moved"
-        raise TriadError("no price moved while it was sold", where="table prices", mend=mend)
+        mend = f"there is nothing to learn until the prices of {FEWEST} products or more have moved"
+        what = f"only {tells.sum()} of the products sold had a price that moved" if tells.any() else "no price moved"
+        raise TriadError(f"{what} while it was sold", where="table prices", mend=mend)
     moves = _moves(panel)
     told = {}
     for name in names:
@@ -80,6 +85,14 @@ def elasticities(panel: Panel) -> Mapping[str, Elasticity]:
 def of_category(known: Mapping[str, Elasticity], category: str) -> Elasticity:
     """A category's own, or the whole's."""
     return known.get(category) or known[WHOLE]
+
+
+def _spread(panel: Panel) -> Floats:
+    """(m,) log of each product's highest price over its lowest."""
+    most, least = np.full(len(panel.item_id), -np.inf), np.full(len(panel.item_id), np.inf)
+    np.maximum.at(most, panel.item, panel.log_price)
+    np.minimum.at(least, panel.item, panel.log_price)
+    return most - least
 
 
 def _moves(panel: Panel) -> Floats:

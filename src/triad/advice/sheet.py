@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("item_id", "title", "category", "price_cents", "advised_cents", "best_low_cents", "best_high_cents")
 """The first of a row's; then the elasticity, the gain, the verdict and why."""
+NEAR = 1e-6
+"""Cents: 0.8 of 100 is 80."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +59,32 @@ class Advisor:
         return elasticity, advise(elasticity, wish)
 
     def _row(self, item: int, wish: Wish, known: Elasticity, advice: Advice) -> dict[str, Any]:
-        panel, cents = self.panel, self.panel.cents[item]
+        panel, now = self.panel, round(self.panel.cents[item])
         low, high = known.interval(wish.level)
+        price, *best = (None if share is None else _cents(now, share, wish) for share in (advice.price, *advice.best))
+        why = _why(known, advice, wish, panel.category[item])
+        if advice.price is not None and price == now and advice.verdict != "keep":
+            advice, why = replace(advice, verdict="keep", gain=(0.0, 0.0, 0.0)), f"{why}; the move is less than a cent"
         values = (
             panel.item_id[item],
             panel.title[item],
             panel.category[item],
-            round(cents),
-            None if advice.price is None else round(cents * advice.price),
-            *(round(cents * share) for share in advice.best),
+            now,
+            price,
+            *best,
         )
         return (
             dict(zip(COLUMNS, values, strict=True))
             | {"elasticity": known.mean, "elasticity_low": low, "elasticity_high": high}
             | dict(zip(("gain", "gain_low", "gain_high"), advice.gain, strict=True))
-            | {"level": wish.level, "verdict": advice.verdict, "why": _why(known, advice, wish, panel.category[item])}
+            | {"level": wish.level, "verdict": advice.verdict, "why": why}
         )
+
+
+def _cents(now: int, share: float, wish: Wish) -> int:
+    """The whole cents nearest to `share` of the present price that lie within the wish's bounds and above its cost."""
+    least = max(math.ceil(now * wish.lowest - NEAR), math.floor(now * wish.cost + NEAR) + 1)
+    return min(max(round(now * share), least), math.floor(now * wish.highest + NEAR))
 
 
 def _why(known: Elasticity, advice: Advice, wish: Wish, category: str) -> str:
@@ -83,6 +96,8 @@ def _why(known: Elasticity, advice: Advice, wish: Wish, category: str) -> str:
     lowest, highest = np.exp(known.tried)
     if wish.lowest < lowest or wish.highest > highest:
         told += f"; prices were tried from {lowest:.0%} to {highest:.0%} of the usual one alone"
-    if advice.price is None:
+    if advice.price is None and advice.best == (1.0, 1.0):
+        told += "; hardly any other price was tried, so nothing tells which is better"
+    elif advice.price is None:
         told += f"; the best move's {wish.aim} could also fall: {advice.gain[1]:+.1%} to {advice.gain[2]:+.1%}"
     return told
