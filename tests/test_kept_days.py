@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from make_postgres import PASSWORD, Server, programs, server
+from pyarrow import csv
 
 from triad.config.ingest import IngestParams
 from triad.day_store import DayStore, kept
@@ -230,6 +233,49 @@ def test_a_copy_of_a_kept_file_is_refused(tmp_path: Path) -> None:
     (shop / "zz.csv").write_bytes(made.read_bytes())
     with pytest.raises(TriadError, match="holds the same as"):
         night(events, 0, Keeping(DayStore("key", stores=stores)))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_another_day_without_rows_is_no_copy_of_a_kept_one(tmp_path: Path, suffix: str) -> None:
+    shop, stores = tmp_path / "shop", tmp_path / "days"
+    shop.mkdir()
+    events = {"path": f"{shop}/*.{suffix}", **RULES}
+    for day in range(3):  # the last two are empty
+        made = csv.read_csv(
+            write(shop, day, [] if day else rows(0)),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(["id", "who", "sku", "at", "what", "cents", "pieces"], pa.string())
+            ),
+        )
+        pq.write_table(made, shop / f"day{day}.parquet")
+        assert night(events, day, Keeping(DayStore("key", stores=stores))) == night(events, day, None)
+
+
+@pytest.mark.parametrize("damage", ["cut", "a value", "zeros"])
+def test_a_kept_day_that_the_disk_has_changed_is_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    shop, stores = tmp_path / "shop", tmp_path / "days"
+    shop.mkdir()
+    write(shop, 0, rows(0))
+    events = {"path": f"{shop}/*.csv", **RULES}
+    made = night(events, 0, Keeping(DayStore("key", stores=stores)))
+    (held,) = stores.glob("*/*.parquet")
+    content, table, other = held.read_bytes(), pq.read_table(held), pa.BufferOutputStream()
+    at = table.column_names.index("price_cents")
+    pq.write_table(table.set_column(at, "price_cents", pc.add(table["price_cents"], 1)), other)
+    changed = {
+        "cut": content[:-99],
+        "a value": other.getvalue().to_pybytes(),
+        "zeros": content[:100] + bytes(200) + content[300:],
+    }
+    held.write_bytes(changed[damage])
+    caplog.clear()
+    assert night(events, 0, Keeping(DayStore("key", stores=stores))) == made
+    assert len(reads(caplog)) == 1
+    held.write_bytes(changed[damage])
+    assert sum(table.num_rows for table in kept(stores, None)) in (0, 10)  # who looks for persons is not stopped
 
 
 def test_a_fault_in_a_new_file_names_its_row(tmp_path: Path) -> None:

@@ -205,6 +205,9 @@ def test_equal_parquet_files_are_refused_and_two_days_without_rows_are_not(tmp_p
         write(tmp_path / name, HEAD)
     write(tmp_path / "c" / "3.csv", rows(7))
     assert ids(tmp_path / "c") == "7"
+    for name in ("c.parquet", "d.parquet"):
+        parquet(tmp_path / "p" / name)
+    assert ids(tmp_path / "p") == "1234"
 
 
 @pytest.mark.parametrize(

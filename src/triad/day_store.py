@@ -39,12 +39,14 @@ class Entry:
     Args:
         file: its name in the store.
         version: what the source said of it when it was read.
+        digest: of the file. Parquet does not tell when a disk has changed a value in it.
         left_out: how many rows of persons to be forgotten are not kept.
         types: the types of the columns as they were read, one mapping for each that occurred.
     """
 
     file: str
     version: str
+    digest: str
     left_out: int
     types: list[dict[str, str]]
 
@@ -70,9 +72,9 @@ class DayStore:
 
     def rows(self, entry: Entry) -> pa.Table | None:
         """What is kept; None where the file is gone or damaged."""
-        path = self._folder / entry.file
         try:
-            return opened(path.read_bytes(), self._secret)
+            content = (self._folder / entry.file).read_bytes()
+            return opened(content, self._secret) if _digest(content) == entry.digest else None
         except (FileNotFoundError, InvalidTag, pa.ArrowInvalid):
             return None
 
@@ -82,9 +84,10 @@ class DayStore:
         file = f"{hashlib.sha256(f'{name} {version}'.encode()).hexdigest()[:24]}.{suffix}"
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
+        content = _sealed(sink.getvalue().to_pybytes(), self._secret)
         with replacing_file(self._folder / file) as fresh:
-            fresh.write_bytes(_sealed(sink.getvalue().to_pybytes(), self._secret))
-        self._entries[_hidden(name)] = Entry(file, version, left_out, types)
+            fresh.write_bytes(content)
+        self._entries[_hidden(name)] = Entry(file, version, _digest(content), left_out, types)
 
     def close(self, names: Collection[str]) -> None:
         """Keep the parts `names`, and nothing else of this store or of others."""
@@ -128,7 +131,14 @@ def opened(content: bytes, secret: bytes | None) -> pa.Table:
     """
     if secret is not None:
         content = AESGCM(secret).decrypt(content[:_NONCE], content[_NONCE:], None)
-    return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table loads a second of other code first
+    try:
+        return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table loads a second of other code first
+    except OSError as error:  # of pages that cannot be unpacked: the content is in memory
+        raise pa.ArrowInvalid(str(error)) from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _hidden(name: str) -> str:

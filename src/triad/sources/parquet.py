@@ -22,6 +22,11 @@ def names(file: IO[bytes]) -> list[str]:
     return list(pq.ParquetFile(file).schema_arrow.names)
 
 
+def count(file: IO[bytes]) -> int:
+    """The rows."""
+    return int(pq.ParquetFile(file).metadata.num_rows)
+
+
 def batches(
     file: IO[bytes], columns: Sequence[str], limits: LimitsParams, name: str, where: str
 ) -> Iterator[pa.RecordBatch]:

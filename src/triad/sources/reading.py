@@ -176,25 +176,35 @@ class Files:
         if stream.is_packed:
             raise TriadError("is packed Parquet", where=place.name, mend="unpack it: Parquet packs its columns itself")
         sizes = [other.system.size(other.path) for other in self.places] if len(self.places) > 1 else []
-        if self.has_twin or sizes.count(place.system.size(place.path)) > 1:
-            refuse_twin(self.contents, _digest(stream.raw), place.name)
         rows = 0
         with _readable(place):
             self._check_header(place, parquet.names(stream.raw), columns)
+            if (self.has_twin or sizes.count(place.system.size(place.path)) > 1) and parquet.count(stream.raw):
+                refuse_twin(self.contents, _digest(stream.raw), place.name)
             for batch in parquet.batches(stream.raw, columns, self.limits, place.name, self.where):
                 rows += batch.num_rows
                 yield pa.table(batch)
         _note(place, rows, 0)
 
     def refuse_copies(self, kept: Place, known: Collection[str]) -> None:
-        """A file that is to be read may hold the same as one that is kept: then their sizes are the same."""
+        """A file that is to be read may hold the same as one that is kept: then their sizes are the same.
+
+        Files without a row are no copies: two days can be empty.
+        """
         size = kept.system.size(kept.path)
         same = [each for each in self.places if each.identity not in known and each.member is None]
         same = [each for each in same if kept.member is None and each.system.size(each.path) == size]
         digests: dict[bytes, str] = {}
-        for place in (kept, *same) if same else ():
+        for place in (kept, *same) if same and self._has_rows(kept) else ():
             with opened(place, self.limits.unpacked_ratio) as stream:
                 refuse_twin(digests, _digest(stream.raw), place.name)
+
+    def _has_rows(self, place: Place) -> bool:
+        with opened(place, self.limits.unpacked_ratio) as stream:
+            if self.format == "parquet":
+                with _readable(place):
+                    return parquet.count(stream.raw) > 0
+            return any(piece.strip(b"\r\n") for piece in Records(stream.read, self.dialect, place.name))
 
     def _check_header(self, place: Place, header: Sequence[str], columns: Sequence[str]) -> None:
         for name in columns:
@@ -283,6 +293,7 @@ def refuse_twin(contents: dict[bytes, str], digest: bytes, name: str) -> None:
 
 def _digest(file: IO[bytes]) -> bytes:
     digest = hashlib.blake2b()
+    file.seek(0)
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.digest()
