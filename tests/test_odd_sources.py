@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from test_files import EVENTS, read, said, write
+from test_files import EVENTS, mapping, params, read, said, write
+
+from triad.sources.base import ROW
+from triad.sources.files import read_files
 
 HEADER = EVENTS.splitlines()[0]
 
@@ -86,3 +91,63 @@ def test_times_in_two_units_are_refused_and_a_few_that_mean_none_are_counted(
     with caplog.at_level("INFO", "triad.ingest"):
         assert read(few, **epoch)["events"].num_rows == 100
     assert "1 rows outside of the window left out, 1 of them before 1980 or after 2100" in caplog.text
+
+
+def test_columns_that_differ_by_capitals_alone_are_refused_where_both_are_read(tmp_path: Path) -> None:
+    header = HEADER.replace("land", "WHO")
+    path = write(tmp_path, "\n".join([header, "1,A,anna,2026-01-02 10:00:00,2.50,1,buy,other,Lamp", ""]))
+    assert read(path)["events"]["user_id"].to_pylist() == ["anna"]
+    assert read(path, columns={"user_id": "WHO", "session_id": "order"})["events"]["user_id"].to_pylist() == ["other"]
+    for more in ({"columns": {"surface": "WHO"}}, {"drop": [{"column": "WHO", "equals": "x"}]}):
+        with pytest.raises(ValueError, match="events: 'who' and 'WHO' differ by capitals alone"):
+            read(path, **more)
+    users = {"path": str(path), "columns": {"user_id": "who", "signed_up_at": "at", "Club": "land", "club": "name"}}
+    with pytest.raises(ValueError, match="users: 'Club' and 'club' differ by capitals alone"):
+        read_files(params({"events": mapping(path), "users": users}))
+
+
+@pytest.mark.parametrize("name", [ROW, "rule", "Is_Cancellation"])
+def test_an_attribute_has_none_of_the_names_that_reading_gives(name: str, tmp_path: Path) -> None:
+    users = {"path": "users.csv", "columns": {"user_id": "who", "signed_up_at": "at", name: "land"}}
+    with pytest.raises(ValueError, match=f"users.columns.{name}: reading adds a column of this name"):
+        read_files(params({"events": mapping(tmp_path), "users": users}))
+    assert "users" in read_files(  # derived, it stands beside them
+        params({"events": mapping(write(tmp_path, EVENTS)), "users": {"from": "events", "columns": {name: "land"}}})
+    )
+
+
+def test_a_zone_that_only_python_knows_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, EVENTS)
+    try:
+        ZoneInfo("localtime")
+    except KeyError:
+        pytest.skip("this machine's zones have none that DuckDB lacks")
+    for keys in ({"timezone": "localtime"}, {"zones": {"CET": "localtime"}}):
+        assert "'localtime' is not a time zone by its IANA name" in said(path, **keys)
+
+
+def test_a_shop_whose_purchases_are_all_cancelled_is_told_so(tmp_path: Path) -> None:
+    bought = [("anna", "2026-01-02 10:00:00"), ("anna", "2026-01-03 10:00:00")]
+    text = rows(*bought).replace("1,buy", "-1,buy").replace("-1,buy", "1,buy", 1)
+    taken_back = {"cancelled": {"column": "pieces", "below": 0}}
+    assert "no row is left: all purchases were cancelled" in said(write(tmp_path, text), **taken_back)
+
+
+@pytest.mark.parametrize(
+    ("written", "format_"),
+    [
+        ("2026-01-05T00:00:00+01:00", None),
+        ("2026-01-05 23:30:00 -0800", None),
+        ("2026-01-05", None),
+        ("2026-01-05T00:30:00Z", None),
+        ("5.1.2026 00:00 +02:00", "%d.%m.%Y %H:%M %z"),
+    ],
+)
+def test_a_day_is_the_one_that_is_written_whatever_zone_stands_behind_it(
+    written: str, format_: str | None, tmp_path: Path
+) -> None:
+    day = {"column": "day", **({"format": format_} if format_ else {})}
+    columns = {"item_id": "i", "day": day, "price_cents": {"column": "p", "unit": "minor"}, "is_promoted": "b"}
+    path = write(tmp_path, f"i,day,p,b\na,{written},5,false\n", "prices.csv")
+    files = {"events": mapping(write(tmp_path, EVENTS)), "prices": {"path": str(path), "columns": columns}}
+    assert read_files(params(files))["prices"]["day"].to_pylist() == [date(2026, 1, 5)]

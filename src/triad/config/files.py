@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import unquote_plus
 
@@ -26,6 +27,10 @@ DERIVED = {
 
 TOLD = {"users": ("signed_up_at",), "items": ("price_cents", "available_from")}
 """Contract columns that events can tell of a table's rows (`missing: from_events`)."""
+
+
+RESERVED = ("rule", "is_cancellation", "row over all files")
+"""Columns that reading adds to each row of a file or table, so no attribute of one can have these names."""
 
 
 def check_quote(sign: str | None) -> str | None:
@@ -141,6 +146,13 @@ class TableParams(Section):
         """Whether it is read, and not derived from another."""
         return self.from_ is None
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The columns of the source that columns and conditions name."""
+        conditions = [*self.where, *self.drop, *([self.cancelled] if self.cancelled else [])]
+        made_of = [name for c in self.columns.values() for name in (c.column, *c.key, c.per) if name is not None]
+        return (*made_of, *(condition.column for condition in conditions))
+
     @model_validator(mode="after")
     def _fits(self) -> TableParams:
         just_one(self, ("path", "table", "from_"))
@@ -204,6 +216,16 @@ class FilesParams(Section):
         return frozenset(names)
 
     @model_validator(mode="after")
+    def _names(self) -> FilesParams:
+        for name, table in self.tables.items():
+            derived = [other for other in self.tables.values() if other.from_] if name == "events" else []
+            for names in (table.columns, [each for mapped in (table, *derived) for each in mapped.sources]):
+                _check_case(name, names)
+            if table.is_read and (taken := [each for each in table.columns if each.lower() in RESERVED]):
+                raise ValueError(f"{name}.columns.{taken[0]}: reading adds a column of this name; choose another")
+        return self
+
+    @model_validator(mode="after")
     def _fits(self) -> FilesParams:
         for name, table in self.tables.items():
             if table.from_ and name not in DERIVED:
@@ -229,6 +251,14 @@ class FilesParams(Section):
         if wrong := [n for n, t in self.tables.items() if t.cancelled and n != "events"]:
             raise ValueError(f"{wrong[0]}.cancelled: only events can be cancelled")
         return self
+
+
+def _check_case(table: str, names: Iterable[str]) -> None:
+    """DuckDB takes `Club` and `club` for one column."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.lower(), name)) != name:
+            raise ValueError(f"{table}: {other!r} and {name!r} differ by capitals alone: rename one of the columns")
 
 
 def _check_columns(table: Table, params: TableParams) -> None:

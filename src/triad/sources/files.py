@@ -112,6 +112,9 @@ def _query(
     strange = f"count(*) FILTER (year({clock}) NOT BETWEEN {_YEARS[0]} AND {_YEARS[1]})"
     query = f"SELECT count(*) FILTER ({kept}), count(*), min({clock}), max({clock}), {strange} FROM {name}"
     inside, total, earliest, latest, misread = session.execute(query).fetchall()[0]
+    if not total:
+        mend = "see whether `cancelled` means what it should"
+        raise TriadError("no row is left: all purchases were cancelled", where=f"{files.name}, {name}", mend=mend)
     if misread > _FEW * total:
         raise TriadError(
             f"{misread:,} of {total:,} rows lie before {_YEARS[0]} or after {_YEARS[1]}; "

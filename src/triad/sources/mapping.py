@@ -6,13 +6,14 @@ both the table and a report of all bad values. Texts of the mapping enter the SQ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import duckdb
 
 from triad import canonical
 from triad.config.files import TableParams
-from triad.config.mapping import ColumnParams, ConditionParams
+from triad.config.mapping import OFFSET, ColumnParams, ConditionParams
 from triad.errors import TriadError
 from triad.schema import EVENT_KINDS, Column
 from triad.sources.base import ROW
@@ -174,7 +175,7 @@ def describe(params: ConditionParams) -> str:
 
 
 def check_texts(session: duckdb.DuckDBPyConnection, table: TableParams, where: str) -> None:
-    """Whether all expressions and time formats of the mapping are ones.
+    """Whether all expressions, time formats and zones of the mapping are ones: Python may know other zones than DuckDB.
 
     Raises:
         TriadError: one is not.
@@ -184,6 +185,9 @@ def check_texts(session: duckdb.DuckDBPyConnection, table: TableParams, where: s
     tries += [
         ("SELECT try_strptime('', {})", c.format, "a strptime format") for c in table.columns.values() if c.format
     ]
+    zones = [table.timezone, *(c.timezone for c in table.columns.values())]
+    zones += [zone for zone in table.zones.values() if not re.fullmatch(OFFSET, zone)]
+    tries += [("SELECT timezone({}, TIMESTAMP '2000-01-01')", z, "a time zone by its IANA name") for z in zones if z]
     for column in table.columns.values():
         if "%Z" in (column.format or "")[:-2]:
             mend = "write times with the zone last, or without it under `timezone`"

@@ -9,7 +9,7 @@ from triad.config.files import FilesParams, TableParams
 from triad.schema import TABLES, Column
 from triad.sources.base import ROW
 from triad.sources.cells import Fault, Value, quote
-from triad.sources.mapping import condition, describe, sources, value
+from triad.sources.mapping import condition, describe, value
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,8 @@ class Plan:
 
 def needed(name: str, files: FilesParams) -> list[str]:
     """The source columns that table `name` and what is derived from it are made of."""
-    table = files.tables[name]
-    columns = list(table.columns.values())
-    if name == "events":
-        columns += [c for t in files.tables.values() if t.from_ for c in t.columns.values()]
-    conditions = [*table.where, *table.drop, *([table.cancelled] if table.cancelled else [])]
-    return list(dict.fromkeys([*(n for c in columns for n in sources(c)), *(c.column for c in conditions)]))
+    derived = [table for table in files.tables.values() if table.from_] if name == "events" else []
+    return list(dict.fromkeys(n for table in (files.tables[name], *derived) for n in table.sources))
 
 
 def planned(name: str, files: FilesParams, types: Mapping[str, str], currency: str) -> Plan:

@@ -19,6 +19,8 @@ from triad.sources.numbers import number
 
 _EPOCH = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 _WALL = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:(?:T| +)\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?"
+_PARTS = f"^ *({_WALL}) *(.*?) *$"
+"""A time as ISO 8601 has it, and the zone behind it."""
 _IANA = r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+"
 _BRACKETED = rf"\[{_IANA}\]"
 _IN_BRACKETS = rf"\[({_IANA})\]$"
@@ -32,7 +34,9 @@ def moment(column: Column, params: ColumnParams, cell: Cell) -> Value:
     zone = params.timezone or cell.table.timezone
     mend = "say how they are written: format: '%d/%m/%Y %H:%M', or epoch: seconds"
     zoned, naive = _readings(params, cell)
-    if column.type == "date":  # a day is a day wherever it was written
+    if column.type == "date":  # a day is the one that is written, wherever that was; a bare moment's is UTC's
+        if zoned and (wall := _wall(params, cell)):
+            zoned = f"CASE WHEN ({zoned}) IS NOT NULL THEN {wall} END"
         day = f"CAST(coalesce({', '.join(filter(None, (naive, zoned)))}) AS DATE)"
         return cell.convertible(day, "not a day", mend)
     made = [zoned] if zoned else []
@@ -69,19 +73,29 @@ def _readings(params: ColumnParams, cell: Cell) -> tuple[str | None, str | None]
         return cell.raw, None
     if cell.type in ("TIMESTAMP", "DATE"):
         return None, f"CAST({cell.raw} AS TIMESTAMP)"
-    if params.format and params.format.endswith(("%z", "%Z")):
-        wall = f"try_strptime({_part(cell, _BEHIND, 1)}, {literal(params.format[:-2].rstrip())})"
-        return _at(cell, f"CAST({wall} AS TIMESTAMP)", _part(cell, _BEHIND, 2)), None
+    wall = _wall(params, cell)
+    if params.format and wall:
+        return _at(cell, wall, _part(cell, _BEHIND, 2)), None
     if params.format:
         parsed = f"try_strptime({cell.text}, {literal(params.format)})"
         return (parsed, None) if "%z" in params.format else (None, f"CAST({parsed} AS TIMESTAMP)")
     is_wall = f"regexp_full_match({cell.text}, {literal(f' *{_WALL} *')})"
-    parts = f"^ *({_WALL}) *(.*?) *$"
-    zoned = _at(cell, f"TRY_CAST({_part(cell, parts, 1)} AS TIMESTAMP)", _part(cell, parts, 2))
     return (
-        f"CASE WHEN NOT {is_wall} THEN {zoned} END",
+        f"CASE WHEN NOT {is_wall} THEN {_at(cell, wall or 'NULL', _part(cell, _PARTS, 2))} END",
         f"CASE WHEN {is_wall} THEN TRY_CAST({cell.text} AS TIMESTAMP) END",
     )
+
+
+def _wall(params: ColumnParams, cell: Cell) -> str | None:
+    """SQL for what the clock shows in a text that names its zone behind it; None where no such text is read."""
+    if params.epoch or cell.type in ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "DATE"):
+        return None
+    if not params.format:
+        return f"TRY_CAST({_part(cell, _PARTS, 1)} AS TIMESTAMP)"
+    if params.format.endswith(("%z", "%Z")):
+        shown = f"try_strptime({_part(cell, _BEHIND, 1)}, {literal(params.format[:-2].rstrip())})"
+        return f"CAST({shown} AS TIMESTAMP)"
+    return None
 
 
 def _part(cell: Cell, pattern: str, number: int) -> str:
