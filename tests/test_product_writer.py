@@ -161,6 +161,8 @@ def test_bad_products_get_a_clear_answer(learned: Any, item: dict[str, Any], why
     [
         ([], {}, "is missing"),
         ([{"title": "lamp"}], {}, "is missing"),
+        ([ITEM | {"price_cents": "dear"}], {}, "holds what is no number"),
+        ([ITEM | {"atributes": "{}"}], {}, "did you mean attributes?"),
         ([ITEM | {"attributes": "[1]"}], {}, "no object of attributes"),
         ([ITEM], {"tone": "loud"}, "ask for plain or warm or brisk"),
         ([ITEM], {"length": "endless"}, "unknown 'endless'"),
@@ -170,6 +172,9 @@ def test_what_cannot_be_written_of_is_refused(learned: Any, items: Any, dials: A
     with pytest.raises(TriadError) as refused:
         ask(learned, items, **dials)
     assert what in str(refused.value)
+    for nothing in ({}, {"users": []}):
+        with pytest.raises(TriadError, match="holds no products"):
+            answer(learned, nothing, {"mode": "describe", "k": 0})
 
 
 def test_a_model_without_a_writer_says_so(learned: Any) -> None:

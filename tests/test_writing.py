@@ -201,6 +201,9 @@ def test_texts_are_asked_over_http(tmp_path: Path) -> None:
         for wrong, status in (
             ({"items": []}, 422),
             ({"items": [{"brand": "x"}]}, 400),
+            ({"items": [{"item_id": "n", "price_cents": "dear"}]}, 400),
+            ({"items": [{"item_id": "n", "titel": "Lamp"}]}, 400),
+            ({"items": [{"item_id": ""}]}, 400),
             ({"items": [{"item_id": "n", "attributes": "red"}]}, 400),
             (body | {"tone": "rude"}, 422),
         ):
@@ -232,6 +235,40 @@ def test_a_row_of_the_catalogue_is_a_product_and_says_which_attributes_contradic
     assert asked(product, "title").name == "" and asked(product, "description").name == "Oak lamp"
     with pytest.raises(TriadError, match="no object of attributes"):
         product_of(item | {"attributes": "[1]"})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "facts"),
+    [
+        ('{"Name": "LX", "memory": 1' + "0" * 400 + "}", "LX", {}),
+        ('{"memory": -1e999, "weight": NaN, "size": 3}', "", {"size": 3}),
+        ('{"material": ["oak", null, true, NaN, 2]}', "", {"material": "oak, 2"}),
+        ('{"material": [null], "led": true}', "", {"material": "", "led": True}),
+        ('{"material": "oak", "material": null}', "", {"material": "oak"}),
+        ('{"name": true, "NAME": "L\\n\\u0000\\u202eX"}', "", None),
+        ('{"NAME": "L\\n\\u202eX "}', "L  X", {}),
+        ("  ", "", {}),
+    ],
+)
+def test_odd_attributes_are_read_as_what_can_be_said(attributes: str, name: str, facts: dict | None) -> None:
+    item = {"item_id": "a", "title": "", "description": "", "category": "", "brand": "Tarn", "price_cents": None}
+    product, against = product_of(item | {"attributes": attributes})
+    assert bool(against) == (facts is None)
+    if facts is not None:
+        assert (product.name, product.facts) == (name, facts)
+    texts = written(WRITER, [(product, against)], "plain", "any")
+    assert all(each.text.isprintable() and "None" not in each.text for each in texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("LX, -18 GB", True), ("LX, 18 GB", False), ("LX −18 GB", True), ("LX 4 - 18 GB", False)]
+)
+def test_a_number_without_its_minus_is_another(text: str, said: bool) -> None:
+    for cold in (-18, "-18", "from -18 GB to 4"):
+        product = Product("x", "LX", facts={"memory": cold, "size": 4})
+        assert (LANGUAGE.facts.invented(text, product) == []) == said
+    below = WRITER.write(Product("x", "LX", facts={"memory": -18}), "description")
+    assert below.by != NOBODY and ("18" not in below.text or "-18" in below.text)
 
 
 def test_edits_of_people_are_what_is_learned(tmp_path: Path) -> None:

@@ -73,12 +73,23 @@ def _value(value: Any, where: str) -> Value | None:
     if isinstance(value, _Pairs) or (isinstance(value, list) and any(isinstance(each, list) for each in value)):
         raise _wrong(where)
     if isinstance(value, list):
-        return plain(", ".join(str(each) for each in value)) or None
+        return plain(listed(value)) or None
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return float(value) if abs(value) < 1e300 else None  # nor is nan, nor a number of hundreds of digits
+        return float(value) if is_number(value) else None
     return plain(value) or None if value is not None else None
+
+
+def listed(values: list[Any]) -> str:
+    """The parts of a list that say something: texts and numbers; no null, and no yes or no of what nobody knows."""
+    parts = (each for each in values if isinstance(each, str | int | float) and not isinstance(each, bool))
+    return ", ".join(str(each) for each in parts if isinstance(each, str) or is_number(each))
+
+
+def is_number(value: float) -> bool:
+    """Whether it is one that can be reckoned with: neither nan nor of hundreds of digits."""
+    return abs(value) < 1e300
 
 
 def _wrong(where: str) -> TriadError:

@@ -8,6 +8,7 @@ user would be scored as two users. Answers hold nothing that JSON has no word fo
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import shlex
@@ -45,6 +46,7 @@ ROOTS = "TRIAD_SERVE_ROOTS"
 
 MODES = ("score", "recommend", "search", "answer", "price", "classify", "forecast", "describe")
 _OF_PRODUCTS = {"price": priced, "classify": classes}
+_PRODUCTS = 'send {"items": [{"item_id": …, "title": …, "brand": …, "category": …, "attributes": "{…}"}, …]}'
 _INLINE = "or send the tables themselves (docs/serving.md)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFERENCES = (("events", "user_id", "users"), ("events", "item_id", "items"), ("prices", "item_id", "items"))
@@ -92,8 +94,7 @@ def _alone(model: ServingModel, mode: str, tables: Tables, params: Mapping[str, 
     if mode == "answer":
         return answers(model.state, model.fused, *messages_of(tables))
     if mode == "describe":
-        rows = arrow("items", tables["items"]).to_pylist() if isinstance(tables, dict) and "items" in tables else []
-        return worded(model.fused, described(rows), params)
+        return worded(model.fused, described(_items(tables).to_pylist()), params)
     tell = _OF_PRODUCTS.get(mode)
     return None if tell is None else tell(model.state, model.fused, products_of(tables))
 
@@ -102,12 +103,12 @@ def messages_of(tables: Tables) -> tuple[list[str], list[str]]:
     """Ids and texts of the messages of the request, which needs no other table. No error quotes them.
 
     Raises:
-        TriadError: there are none, or one is no text.
+        TriadError: there are none, a column is unknown, or one is no text.
     """
     mend = 'send {"conversations": [{"message_id": …, "message": …}, …]}'
     if not isinstance(tables, Mapping) or "conversations" not in tables:
         raise TriadError("holds no messages", where="model input, table conversations", mend=mend)
-    table, said = arrow("conversations", tables["conversations"]), []
+    table, said = _known("conversations", tables["conversations"]), []
     for name in ("message_id", "message"):
         values = table[name].to_pylist() if name in table.column_names else []
         if len(values) < max(table.num_rows, 1) or not all(isinstance(each, str) for each in values):
@@ -121,33 +122,66 @@ def products_of(tables: Tables) -> dict[str, list[str]]:
     """What the request says of products, "" where it says nothing; it needs no other table, and no price.
 
     Raises:
-        TriadError: there is none, one has no id, or a column holds what is no text.
+        TriadError: there is none, one has no id, a column is unknown, or holds what is no text.
     """
-    mend = 'send {"items": [{"item_id": …, "title": …, "brand": …, "category": …, "attributes": "{…}"}, …]}'
-    if not isinstance(tables, Mapping) or "items" not in tables:
-        raise TriadError("holds no products", where="model input, table items", mend=mend)
-    table, said = arrow("items", tables["items"]), {}
+    table, said = _items(tables), {}
     for name in ("item_id", *COLUMNS):
         values = table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
         held = [each for each in values if each is not None]
-        if not all(isinstance(each, str) for each in held) or (name == "item_id" and len(held) < max(len(values), 1)):
-            raise TriadError("is missing, or holds what is no text", where=f"table items, column {name}", mend=mend)
+        if not all(isinstance(each, str) for each in held) or (name == "item_id" and not (held and all(values))):
+            raise TriadError(
+                "is missing, or holds what is no text", where=f"table items, column {name}", mend=_PRODUCTS
+            )
         said[name] = [each or "" for each in values]
     return said
+
+
+def _items(tables: Tables) -> pa.Table:
+    if not isinstance(tables, Mapping) or "items" not in tables:
+        raise TriadError("holds no products", where="model input, table items", mend=_PRODUCTS)
+    return _known("items", tables["items"])
 
 
 def described(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the table items as texts are written from: every column, "" where nothing is said; a price may lack.
 
     Raises:
-        TriadError: one has no id, or a column holds what is no text.
+        TriadError: as `products_of`; or a price is no number.
     """
     said = products_of({"items": _rows("items", items)})
-    prices = [item.get("price_cents") for item in items]
+    prices = [_price(item.get("price_cents")) for item in items]
     return [
         {name: values[place] for name, values in said.items()} | {"price_cents": price}
         for place, price in enumerate(prices)
     ]
+
+
+def _price(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value if value is not None and math.isfinite(value) else None
+    mend = "send whole cents, or leave the price out"
+    raise TriadError("holds what is no number", where="table items, column price_cents", mend=mend)
+
+
+def _known(name: str, rows: Any) -> pa.Table:
+    """Rows of one of the contract's tables, of which any columns may lack: an answer without a misspelt one would say
+    nothing of what it lacks.
+
+    Raises:
+        TriadError: the table has no such column.
+    """
+    table = arrow(name, rows)
+    for column in table.column_names:
+        if column not in TABLES[name].names:
+            raise TriadError(
+                "no such column", where=f"table {name}, column {column[:60]!r}", mend=_near(column, TABLES[name].names)
+            )
+    return table
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, 1)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
 
 
 def _settings(model: ServingModel, k: Any) -> RecommendParams:
@@ -198,9 +232,7 @@ def _tables(model_input: Any) -> Tables:
         )
     for name in model_input:
         if name not in TABLES:
-            near = difflib.get_close_matches(str(name), TABLES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(TABLES)}"
-            raise TriadError("no such table", where=f"table {str(name)[:60]!r}", mend=hint)
+            raise TriadError("no such table", where=f"table {str(name)[:60]!r}", mend=_near(name, list(TABLES)))
     return {str(name): _rows(str(name), rows) for name, rows in model_input.items()}
 
 

@@ -59,8 +59,8 @@ def arrow(name: str, data: Any) -> pa.Table:
         return data
     try:
         return pa.Table.from_pandas(data, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        mend = "give each column values of one type"
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
+        mend = "give each column values of one type, texts of whole characters, numbers within 64 bits"
         raise TriadError(
             f"holds values of several types: {error.args[-1]}", where=f"table {name}", mend=mend
         ) from error

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from triad.errors import TriadError
-from triad.products.attributes import read
+from triad.products.attributes import is_number, listed, read
 from triad.sources.plain import pieces
-from triad.writing.product import GENRES, Product
+from triad.writing.product import GENRES, Product, Value
 
 EDITS = ("item_id", "genre", "text")
 """The columns of a merchant's file (CSV, UTF-8, with a header)."""
@@ -40,18 +40,38 @@ def product_of(item: Mapping[str, Any]) -> tuple[Product, str]:
     where = f"table items, product {item['item_id']}, column attributes"
     attributes = item.get("attributes") or ""
     said = read(attributes, {"brand": item["brand"] or ""}, where=where)
-    facts = {str(key): value for key, value in json.loads(attributes or "{}").items()}
-    facts = {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in facts.items()}
+    facts = _facts(attributes)
     if item["category"]:
         facts.setdefault("category", str(item["category"]).rpartition("/")[2])
-    name, brand = str(facts.pop("name", "") or ""), str(item["brand"] or facts.pop("brand", "") or "")
+    name, brand = _taken(facts, "name"), item["brand"] or _taken(facts, "brand")
     texts = {genre: str(item[genre]) for genre in ("title", "description") if item[genre]}
     price = None if item["price_cents"] is None else item["price_cents"] / 100
-    known = {key: value for key, value in facts.items() if value is not None}
     against = "; ".join(
         f"{key} is {' and '.join(repr(value) for value in values)}" for key, values in said.contradicted.items()
     )
-    return Product(str(item["item_id"]), name, brand, known, texts, price), against
+    return Product(str(item["item_id"]), name, str(brand), facts, texts, price), against
+
+
+def _facts(attributes: str) -> dict[str, Value]:
+    """What is said, as the shop wrote it: on one line, and without what says nothing."""
+    told: dict[str, Value] = {}
+    for key, value in json.loads(attributes.strip() or "{}", object_pairs_hook=list):
+        said = listed(value) if isinstance(value, list) else value
+        said = _line(said) if isinstance(said, str) else said
+        if isinstance(said, str | bool) or (said is not None and is_number(said)):
+            told[str(key)] = said
+    return told
+
+
+def _line(text: str) -> str:
+    """Control characters, and those that turn the direction of what follows, are blanks."""
+    return "".join(each if each.isprintable() else " " for each in text).strip()
+
+
+def _taken(facts: dict[str, Value], name: str) -> str:
+    """The fact called so, in whatever case, which is no other fact then; a yes or no names nothing."""
+    taken = [facts.pop(key) for key in [*facts] if key.casefold() == name]
+    return next((str(value) for value in taken if not isinstance(value, bool)), "")
 
 
 def edited(products: list[Product], rows: Iterable[tuple[str, ...]], where: str) -> list[Product]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from triad.writing.amounts import Form, following, learned
 from triad.writing.product import Product, is_colour, is_material
-from triad.writing.tokens import UNITS, Token, cut, has_digit, is_word, joined, keys
+from triad.writing.tokens import UNITS, Token, cut, has_digit, is_word, joined, keys, number_at
 
 _COLOURS = """
 black white grey gray silver red green blue yellow orange purple violet pink brown beige gold golden bronze turquoise
@@ -105,10 +105,10 @@ class Facts:
         return inventions
 
     def _number(self, tokens: Sequence[Token], at: int, own: _Own) -> list[Invented]:
-        token, unit = tokens[at], following(tokens, at)[0].casefold()
-        if token.key not in own.words:
+        token, unit, key = tokens[at], following(tokens, at)[0].casefold(), number_at(tokens, at)
+        if key not in own.words:
             return [Invented("number", token.text)]
-        if unit and (token.key, unit) not in own.amounts:
+        if unit and (key, unit) not in own.amounts:
             return [Invented("unit", f"{token.text} {unit}")]
         return []
 
@@ -140,10 +140,10 @@ class _Own:
         amounts: set[tuple[str, str]] = set()
         for _, text in product.said():
             tokens = cut(text)
-            words |= {token.key for token in tokens}
             for at, token in enumerate(tokens):
+                words.add(key := number_at(tokens, at) if has_digit(token.text) else token.key)
                 if has_digit(token.text):
-                    amounts.add((token.key, following(tokens, at)[0].casefold()))
+                    amounts.add((key, following(tokens, at)[0].casefold()))
         for key, value in product.numbers():
             for form in (Form(1.0, "", False), *forms.get(key, ())):
                 number, *unit = form.tokens(value)

@@ -40,7 +40,7 @@ class Product:
     def numbers(self) -> Iterator[tuple[str, float]]:
         """Key and value of every fact that is a number, also where it is written as a text."""
         for key, value in self.facts.items():
-            with suppress(ValueError):
+            with suppress(ValueError, OverflowError):
                 if not isinstance(value, bool) and math.isfinite(number := float(value)):
                     yield key, number
 

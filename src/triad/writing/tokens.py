@@ -76,6 +76,14 @@ def keys(text: str) -> list[str]:
     return [token.key for token in cut(text)]
 
 
+def number_at(tokens: Sequence[Token], at: int) -> str:
+    """The key of the number at `at`, with the minus that stands before it: in `-18 °C` it is -18, in `5 -18` too, and
+    in `5 - 18`, as in `5-18`, which is one token, it is none of it."""
+    sign = tokens[at - 1] if at else None
+    minus = sign is not None and sign.text in "-−" and not tokens[at].spaced and (at == 1 or sign.spaced)
+    return f"-{tokens[at].key}" if minus else tokens[at].key
+
+
 def joined(tokens: Sequence[Token]) -> str:
     """The text of `tokens`."""
     return "".join((" " if token.spaced and at else "") + token.text for at, token in enumerate(tokens))

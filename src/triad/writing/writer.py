@@ -78,7 +78,7 @@ class Writer:
 
     def _refusal(self, product: Product, genre: str) -> str | None:
         if product.is_empty:
-            return "it has no attributes"
+            return "it has no attributes that a text could say"
         if genre == "promotion" and product.price is not None and product.price <= 0:
             return "it has no price above zero, so there is nothing to promote"
         against = product.contradiction(self.language.facts.colours)
