@@ -27,8 +27,12 @@ from make_pipeline import (
     wait_for,
 )
 
-from triad.retraining import graph
-from triad.retraining.run import slug
+from triad.artifacts import TABLES, write_json
+from triad.errors import TriadError
+from triad.retraining import graph, nights
+from triad.retraining.delivery import newest
+from triad.retraining.opening import _pin_starts
+from triad.retraining.run import CLOSED, RECORD, slug
 
 
 @pytest.fixture
@@ -271,3 +275,41 @@ def test_pruning_leaves_a_workspace_that_is_worked_in(shop: Path) -> None:
     deadline = time.monotonic() + 40
     while retraining(shop, "prune")["workspaces"] != ["night"]:
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("left.size=[", "its value is not readable as YAML"),
+        ("ingest.as_of=2026-03-05", "the day of a run is named once"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_for_a_person_to_mend(short: Path, setting: str, message: str) -> None:
+    said = retraining(short, "open", "night", "--as-of", "2026-03-01", "--set", setting, code=3)["error"]
+    assert (said["what"], said["where"]) == (message, f"--set {setting}")
+    assert opened(short, "night").is_dir()
+
+
+def test_params_of_a_wrong_kind_are_refused_by_their_key(tmp_path: Path) -> None:
+    params = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
+    for every in ("x", None, 0, [2]):
+        with pytest.raises(TriadError, match=r"retraining\.full_every_days"):
+            nights.settle(tmp_path, {**params, "retraining": {"full_every_days": every}}, tmp_path, None)
+    for section in (None, 5, "light", []):  # the revision's own code says what is wrong with it
+        assert nights.settle(tmp_path, {**params, "retraining": section}, tmp_path, None) == "full"
+        _pin_starts({**params, "pretrain": section}, tmp_path, tmp_path)
+
+
+def test_lists_are_made_from_the_newest_day_and_not_from_a_backfill(tmp_path: Path) -> None:
+    shop = make_repository(tmp_path / "shop")
+    for closed, (name, as_of) in enumerate(
+        [("a", "2026-03-01"), ("b", "2026-03-02"), ("c", "2026-03-02"), ("d", "2026-02-01")]
+    ):
+        folder = shop / "runs" / "retraining" / name
+        (folder / TABLES).mkdir(parents=True)
+        write_json(folder / RECORD, {"as_of": as_of})
+        write_json(folder / CLOSED, {})
+        os.utime(folder / CLOSED, (closed, closed))
+    assert newest(shop).name == "c"
+    shutil.rmtree(shop / "runs" / "retraining" / "c" / TABLES)
+    assert newest(shop).name == "b"

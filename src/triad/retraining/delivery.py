@@ -89,7 +89,7 @@ def is_whole(folder: Path) -> bool:
 def renew(checkout: Path) -> str:
     """Make the champion's lists from the newest tables at hand, and deliver them; returns what to tell the user.
 
-    Those are the tables of the newest closed run, else of the checkout itself. Neither is written to.
+    Those are the tables of the closed run of the newest day, else of the checkout itself. Neither is written to.
 
     Raises:
         TriadError: there are no tables, or the lists could not be made.
@@ -132,13 +132,15 @@ def _renew(checkout: Path, source: Path) -> str:
 
 
 def newest(checkout: Path) -> Path:
-    """The newest closed run that still has its tables, else the checkout itself.
+    """The closed run of the newest day that still has its tables, the last closed of them; else the checkout itself.
+
+    A backfill of an earlier day, however late it was closed, is older.
 
     Raises:
         TriadError: neither has any.
     """
     closed = [record.parents[1] for record in workspaces(checkout).glob(f"*/{CLOSED}")]
-    closed.sort(key=lambda folder: (folder / CLOSED).stat().st_mtime, reverse=True)
+    closed.sort(key=lambda folder: (_day(folder), (folder / CLOSED).stat().st_mtime), reverse=True)
     for folder in [*closed, checkout]:
         if (folder / TABLES).is_dir():
             return folder
@@ -147,6 +149,11 @@ def newest(checkout: Path) -> Path:
         where=str(checkout),
         mend="`dvc repro validate`; where the alias has moved, then `triad retraining deliver`",
     )
+
+
+def _day(folder: Path) -> str:
+    """The day of the run in a workspace; the earliest where no record tells it."""
+    return str(read_json(folder / RECORD)["as_of"]) if (folder / RECORD).is_file() else ""
 
 
 def _digest(folder: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,12 @@ def light(pipeline: str) -> str:
     return _HEADER + yaml.safe_dump({"stages": kept}, sort_keys=False, allow_unicode=True)
 
 
+def section(params: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section of params that nobody has checked yet; an empty one where there is none, or no section stands there."""
+    held = params.get(name)
+    return held if isinstance(held, dict) else {}
+
+
 def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None) -> Night:
     """Decide which night the params of the workspace `folder` are of, and write it and its champion into them.
 
@@ -69,12 +75,12 @@ def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None
     Raises:
         TriadError: a light night is asked for, and there is no champion that it can go on from.
     """
-    named = params.get("retraining") or {}
+    named = section(params, "retraining")
     asked = asked or ("light" if named.get("night") == "light" else None)
     version = None
     if asked == "light":
         version = _champion(folder, here, parse(params, "params.yaml"))
-    elif asked is None and named.get("full_every_days", 1) > 1:
+    elif asked is None and named.get("full_every_days", 1) != 1:
         parsed = parse(params, "params.yaml")
         if by_days(parsed.retraining.full_every_days, parsed.ingest.as_of, _full_nights(here, parsed)) == "light":
             try:
@@ -88,7 +94,7 @@ def settle(folder: Path, params: dict[str, Any], here: Path, asked: Night | None
             params["retraining"] = {**named, "night": "full"}
         return "full"
     params["retraining"] = {**named, "night": "light"}
-    params["champion"] = {**(params.get("champion") or {}), "version": int(version)}
+    params["champion"] = {**section(params, "champion"), "version": int(version)}
     return "light"
 
 

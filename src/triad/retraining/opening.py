@@ -17,7 +17,7 @@ from triad.artifacts import read_json
 from triad.errors import TriadError
 from triad.paths import entry
 from triad.retraining import nights
-from triad.retraining.nights import Night
+from triad.retraining.nights import Night, section
 from triad.retraining.run import RECORD, Run, checkout, exclusive, slug, workspaces
 from triad.retraining.seeding import seed
 from triad.workspace import laid, read_overlay, share_cache, write_params
@@ -64,7 +64,7 @@ def open_run(
         for path, value in [("ingest.as_of", as_of), *map(_setting, settings)]:
             _put(params, path, value)
         if tasks:
-            params["tasks"] = {name: _task(params["tasks"], name) for name in tasks}
+            params["tasks"] = {name: _task(section(params, "tasks"), name) for name in tasks}
         write_params(folder, params)
         made = nights.settle(folder, params, here, night)
         write_params(folder, params)
@@ -106,7 +106,13 @@ def _setting(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or "." not in path:
         raise TriadError("is not section.key=value", where=f"--set {text}", mend="such as --set pretrain.max_epochs=3")
-    return path, yaml.safe_load(value)
+    if path == "ingest.as_of":
+        raise TriadError("the day of a run is named once", where=f"--set {text}", mend="name it by --as-of")
+    try:
+        return path, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        mend = f"quote what is a text: --set '{path}=\"…\"'"
+        raise TriadError("its value is not readable as YAML", where=f"--set {text}", mend=mend) from error
 
 
 def _task(known: dict[str, Any], name: str) -> Any:
@@ -117,10 +123,10 @@ def _task(known: dict[str, Any], name: str) -> Any:
 
 def _put(params: dict[str, Any], path: str, value: Any) -> None:
     *sections, key = path.split(".")
-    for section in sections:
-        params = params.setdefault(section, {})
+    for name in sections:
+        params = params.setdefault(name, {})
         if not isinstance(params, dict):
-            raise TriadError(f"{section} is a value, no section", where=f"--set {path}", mend="see params.yaml")
+            raise TriadError(f"{name} is a value, no section", where=f"--set {path}", mend="see params.yaml")
     params[key] = value
 
 
@@ -130,11 +136,11 @@ def _pin_starts(params: dict[str, Any], here: Path, folder: Path) -> None:
     """
     from triad.retraining.delivery import champion_of
 
-    section: Any = params.get("champion")
-    inits = {params.get(stage, {}).get("init") for stage in ("pretrain", "finetune")}
-    if not isinstance(section, dict):
+    champion: Any = params.get("champion")
+    inits = {section(params, stage).get("init") for stage in ("pretrain", "finetune")}
+    if not isinstance(champion, dict):
         return
-    for init, named in (("champion", section), ("market", section.get("market"))):
+    for init, named in (("champion", champion), ("market", champion.get("market"))):
         if init not in inits or not isinstance(named, dict) or named.get("version") is not None:
             continue
         version = champion_of(here, folder, named.get("model"))
