@@ -17,6 +17,7 @@ from triad.config.files import FilesParams
 from triad.config.ingest import IngestParams
 from triad.config.params import parse
 from triad.errors import TriadError
+from triad.sources import alchemy
 from triad.sources.clock import Clock
 from triad.sources.database import connected
 from triad.sources.files import read_files
@@ -300,6 +301,42 @@ def test_sqlite_by_sqlalchemy_gives_the_same(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE events SET pieces = 'two' WHERE id = 3")
     assert "holds a value that is no int64" in said(mapped)
+    with sqlite3.connect(path) as database:  # no whole number becomes another without a word
+        database.execute("UPDATE events SET pieces = 2.5 WHERE id = 3")
+    assert "column pieces: holds a value that is no int64" in said(mapped)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("decimal(10, 2)", "12,34", "holds a value that is not of its column's type"),
+        ("blob", b"\xff\x00", "column id: holds a value that is no string"),
+    ],
+)
+def test_what_sqlalchemy_cannot_convert_is_told_without_the_value(
+    kind: str, value: str | bytes, text: str, tmp_path: Path
+) -> None:
+    assert text in said(odd_id(tmp_path, kind, value)) and "12,34" not in said(odd_id(tmp_path, kind, value))
+
+
+def test_json_is_the_text_that_is_stored(tmp_path: Path) -> None:
+    for value in ('{"colour": "red", "wide": true}', "[1, 2", '"x"'):
+        assert read_files(params(odd_id(tmp_path, "json", value)))["events"]["event_id"].to_pylist() == [value]
+    assert (
+        alchemy._text({"colour": "gr\u00fcn", "wide": True}) == '{"colour": "gr\u00fcn", "wide": true}'
+    )  # as drivers give it
+
+
+def odd_id(tmp_path: Path, kind: str, value: str | bytes) -> dict[str, Any]:
+    """A database of one event whose id is of some kind."""
+    path = tmp_path / "odd.db"
+    path.unlink(missing_ok=True)
+    with sqlite3.connect(path) as database:
+        database.execute(f"CREATE TABLE events (id {kind}, who text, sku text, at datetime, what text, cents int)")
+        database.execute("INSERT INTO events VALUES (?, 'a', 'x', '2026-01-05 10:00:00', 'purchase', 5)", [value])
+    columns = {"event_id": "id", "user_id": "who", "item_id": "sku", "occurred_at": "at", "kind": "what"}
+    columns |= {"price_cents": {"column": "cents", "unit": "minor"}}
+    return {"database": f"sqlite:///{path}", "events": {"table": "events", "timezone": "UTC", "columns": columns}}
 
 
 def test_the_stage_shows_the_password_nowhere_and_keeps_days(

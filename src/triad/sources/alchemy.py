@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,22 +106,26 @@ class Table(InDatabase[Connection]):
             TriadError: the server goes away, or a value is not of its column's type.
         """
         schema, known = self.schema(columns), self._reflected()
-        query = sa.select(*(known.c[name] for name in columns))
+        # JSON as the text that is stored, where the driver gives it
+        asked = [sa.type_coerce(c, sa.Text).label(c.name) if isinstance(c.type, sa.JSON) else c for c in known.c]
+        query = sa.select(*({c.name: c for c in asked}[name] for name in columns))
         if bounds is not None:
             column = known.c[bounds.column]
             inside = [column < bounds.high, *([] if bounds.low is None else [column >= bounds.low])]
             query = query.where(sa.or_(sa.and_(*inside), *([column.is_(None)] if bounds.and_none else [])))
         with _explained(self.name):
             rows = self.connection.opened.execution_options(stream_results=True, yield_per=_ROWS).execute(query)
-            for part in rows.partitions():
+            for part in self._read(rows.partitions()):
                 values = zip(*part, strict=True)
                 arrays = [self._array(field, column) for field, column in zip(schema, values, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _array(self, field: pa.Field, values: Sequence[Any]) -> pa.Array:
-        if pa.types.is_string(field.type):
-            values = [value if value is None or isinstance(value, str) else _text(value) for value in values]
         try:
+            if pa.types.is_string(field.type):
+                values = [value if value is None or isinstance(value, str) else _text(value) for value in values]
+            if pa.types.is_integer(field.type):  # asked for whole numbers, Arrow cuts 12.5 to 12
+                return pa.array(values).cast(field.type)
             return pa.array(values, field.type)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             raise TriadError(
@@ -128,6 +133,18 @@ class Table(InDatabase[Connection]):
                 where=f"{self.name}, column {field.name}",
                 mend="correct it, or read a view that casts the column",
             ) from None
+
+    def _read(self, parts: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        """`parts`, whose values SQLAlchemy converts while they come."""
+        while True:
+            try:
+                part = next(parts, None)
+            except (TypeError, ValueError, OverflowError, ArithmeticError):  # their texts hold the value
+                mend = "correct it, or read a view that casts the column"
+                raise TriadError("holds a value that is not of its column's type", where=self.name, mend=mend) from None
+            if part is None:
+                return
+            yield part
 
     def _reflected(self) -> sa.Table:
         schema, _, table = self.table.rpartition(".")
@@ -150,6 +167,8 @@ def _kind(type_: sa.types.TypeEngine) -> pa.DataType:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
