@@ -431,6 +431,12 @@ def without(tables: dict[str, pa.Table], kind: str) -> dict[str, pa.Table]:
     return tables | {"events": tables["events"].filter(pc.not_equal(tables["events"]["kind"], kind))}
 
 
+def since(tables: dict[str, pa.Table], day: int) -> dict[str, pa.Table]:
+    """The events from a day on."""
+    late = pc.greater_equal(tables["events"]["occurred_at"].cast(pa.int64()), ZERO + day * DAY)
+    return tables | {"events": tables["events"].filter(late)}
+
+
 REFUSED = [
     (lambda t: {k: v for k, v in t.items() if k != "prices"}, {}, r"tasks\.price: needs the table prices"),
     (
@@ -450,6 +456,7 @@ REFUSED = [
     (lambda t: {k: v for k, v in t.items() if k != "items"}, {}, "table items: is missing or empty"),
     (lambda t: t | {"events": t["events"].filter(pc.equal(t["events"]["kind"], "impression"))}, {}, "no interaction"),
     (lambda t: t | {"users": t["users"].slice(0, 50)}, {}, "events name a user or item"),
+    (lambda t: since(t, 15), {}, "no interaction of the days that are learned from, 2026-01-01 to before 2026-01-16"),
     (lambda t: t, {"min_count": 1000}, r"features\.max_oov_rate: 100\.0% of train interactions"),
 ]
 

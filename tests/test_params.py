@@ -118,6 +118,11 @@ def test_every_shipped_config_fits(overlay: Path) -> None:
         ({"tasks": SHIPPED["tasks"] | {"price": PRICE | {"horizon_days": 8}}}, r"tasks.price.horizon_days: the 8 days"),
         ({"tasks": SHIPPED["tasks"] | {"spend": SPEND | {"horizon_days": 30}}}, r"validation has 8; shorten it"),
         ({"features": {"attribution_hours": 192}}, r"features.attribution_hours: 192 hours"),
+        (
+            {"features": {"user_attributes": ["brand"]}},
+            r"user_attributes.0: 'brand' is what a vocabulary of items is called",
+        ),
+        ({"features": {"user_attributes": ["a/b"]}}, r"user_attributes.0: 'a/b' is a path, not a name"),
         ({"features": {"user_attributes": ["contry"]}}, r"no column 'contry'; did you mean 'country'"),
         ({"tasks": SHIPPED["tasks"] | {"profile": PROFILE | {"column": "segmnt"}}}, r"did you mean 'segment'"),
         ({"finetune": {"init": "market"}}, r"finetune.init is market, but champion.market.model names none"),

@@ -444,3 +444,9 @@ def test_pakdd_loads_by_its_columns_alone() -> None:
 def test_a_column_has_a_kind_of_a_columns_label(kind: str) -> None:
     with pytest.raises(ValidationError, match=f"'{kind}' is none of binary, multiclass, regression"):
         form(labels={"y": {"column": "y", "kind": kind}})
+
+
+@pytest.mark.parametrize("name", ["item", "category", "brand", "token", "a/b"])
+def test_an_attribute_is_not_called_as_a_vocabulary_of_items(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{name}' is "):
+        form(categorical=["town", name])

@@ -6,15 +6,20 @@ The store holds digests and vectors, nothing else. It is a cache: whoever delete
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 
 from triad.arrays import Floats
 from triad.artifacts import replacing_file, sweep_files
+
+log = logging.getLogger("triad.vectors")
 
 WIDTH = 16
 """Bytes of a digest."""
@@ -34,8 +39,11 @@ class VectorStore:
         if folder is not None:
             sweep_files(folder)
         for file in [] if folder is None else sorted(folder.glob("[!.]*.npz")):
-            with np.load(file, allow_pickle=False) as held:
-                self.known |= dict(zip(map(bytes, held["key"]), held["vector"], strict=True))
+            try:
+                with np.load(file, allow_pickle=False) as held:
+                    self.known |= dict(zip(map(bytes, held["key"]), held["vector"], strict=True))
+            except (BadZipFile, ValueError, EOFError, KeyError, NotImplementedError, zlib.error) as error:
+                log.warning("%s is damaged, and its vectors are made again (%s)", file, type(error).__name__)
 
     def trim(self, pinned: Collection[bytes], most: int) -> None:
         """Once more than `most` are known beside those `pinned`, let go of all those, the oldest first, but half."""

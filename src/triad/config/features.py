@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from triad.config.base import EachOnce, Section
+
+ITEM_VOCABULARIES = ("item", "category", "brand", "token")
+"""Vocabularies of what items are; all others are user attributes."""
+
+
+def attribute(name: str) -> str:
+    """`name`, where it can be that of a vocabulary, and of its file."""
+    if name in ITEM_VOCABULARIES:
+        raise ValueError(f"{name!r} is what a vocabulary of items is called: give this attribute another name")
+    if "/" in name:
+        raise ValueError(f"{name!r} is a path, not a name: give this attribute another")
+    return name
+
+
+Attribute = Annotated[str, AfterValidator(attribute)]
+"""A column of users, or of a study's table, that models read."""
 
 
 class SplitDays(Section):
@@ -27,7 +43,7 @@ class FeaturesParams(Section):
     sampled_negatives: int = Field(
         default=4, ge=0, description="items drawn for each positive, if the source records only positives"
     )
-    user_attributes: Annotated[tuple[str, ...], EachOnce] = Field(
+    user_attributes: Annotated[tuple[Attribute, ...], EachOnce] = Field(
         default=(), description="columns of users that models may read"
     )
     min_count: int = Field(default=3, ge=1, description="train interactions before an id gets a vocabulary row")

@@ -147,6 +147,13 @@ def _learn(
     own = vocabularies["item"].owns(vocabularies["item"].look_up(known.item_id))
     seen = own[stream.item[np.asarray(stream.split) == SPLITS.index("train")]]
     oov = float(1 - seen.mean()) if len(seen) else 1.0
+    if oov > params.max_oov_rate and not len(seen):
+        first, last = (str(np.datetime64(day, "us").astype("datetime64[D]")) for day in spans["train"])
+        raise TriadError(
+            f"holds no interaction of the days that are learned from, {first} to before {last}",
+            where="table events",
+            mend="shorten features.split_days, or bring earlier days and widen ingest.window_days",
+        )
     if oov > params.max_oov_rate:
         raise TriadError(
             f"{oov:.1%} of train interactions have no vocabulary row of their own, of {params.max_oov_rate:g} allowed",

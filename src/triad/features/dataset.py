@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from triad.arrays import Floats, Ints
+from triad.config.features import ITEM_VOCABULARIES
 from triad.texts import Texts
 
 SPLITS = ("train", "validation", "fusion", "test")
@@ -40,10 +41,6 @@ VECTORS = {"text": "text_vector", "image": "image_vector"}
 def without_vectors(count: int) -> dict[str, Floats]:
     """The arrays of `VECTORS` of `count` items where nothing reads any."""
     return {name: np.zeros((count, 0), np.float16) for name in VECTORS.values()}
-
-
-ITEM_VOCABULARIES = ("item", "category", "brand", "token")
-"""Vocabularies of what items are; all others are user attributes."""
 
 
 @dataclass(frozen=True)

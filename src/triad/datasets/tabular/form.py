@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from triad.config.base import Section
+from triad.config.features import Attribute
 from triad.datasets.columns import Epoch, File
 from triad.datasets.splits import ByModulo, Split
 from triad.kinds import KINDS
@@ -66,7 +67,7 @@ class TabularForm(Section):
     user_restarts: str | None = Field(
         default=None, description="rows of a user follow one another; the next one's begin where this time goes back"
     )
-    categorical: tuple[str, ...] = Field(
+    categorical: tuple[Attribute, ...] = Field(
         default=(), description="what is known of a user; of their first row, if it changes"
     )
     numeric: dict[str, Literal["plain", "log1p", "indicators"]] = Field(
