@@ -4,11 +4,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from triad.errors import TriadError
 from triad.schema import TABLES
 from triad.tables import arrow_schema, conform, connect, present, write_table
+from triad.validation.structure import check_structure
 
 
 def events(*times: datetime) -> pa.Table:
@@ -69,3 +71,18 @@ def test_every_table_has_an_arrow_schema_and_its_key() -> None:
         assert table.column(table.key[0]).nullable is False
         with pytest.raises(KeyError, match="no_such"):
             table.column("no_such")
+
+
+def test_columns_that_sql_takes_for_one_are_refused(tmp_path: Path) -> None:
+    users = pa.table({"user_id": ["a"], "signed_up_at": [datetime(2026, 1, 1, tzinfo=UTC)], "Club": ["x"]})
+    for name in ("club", "USER_ID"):
+        twice = users.append_column(name, pa.array(["y"]))
+        with pytest.raises(TriadError, match=f"SQL takes '.*' and '{name}' for one column"):
+            conform("users", twice)
+        (tmp_path / name / "users").mkdir(parents=True)  # as another tool may write it
+        pq.write_table(twice, tmp_path / name / "users" / "part-0.parquet")
+        said = [
+            check.message for check in check_structure(tmp_path / name) if not check.passed and check.column == name
+        ]
+        assert len(said) == 1 and "for one column: rename one of them" in said[0]
+    assert conform("users", users)["Club"].to_pylist() == ["x"]

@@ -376,6 +376,9 @@ def test_why_and_diff_read_what_a_run_holds(found, folder: Path) -> None:
     assert "0.7 → 0.8 (+0.1)" in lineage.why("2", "two")
     assert "0.8 → 0.7 (-0.1)" in lineage.diff("2", "v1", "two")
     assert found.get_run(run.info.run_id).data.metrics == {"click.auc": 0.8, "a_b": 1.0}
+    found.delete_model_version("two", "1")  # as `triad retraining prune --keep-versions` does
+    told = lineage.why("2", "two")
+    assert "against version 1" in told and told.endswith("version 1 is deleted, so nothing can tell what changed since")
     (folder / "params.yaml").unlink()
     with pytest.raises(TriadError, match="model triad"):  # the default name
         lineage.why("1")

@@ -57,9 +57,13 @@ def conform(name: str, data: pa.Table) -> pa.Table:
     Columns that may be null and are absent are added as nulls.
 
     Raises:
-        TriadError: a needed column is missing, a column is unknown, or a value does not fit its type.
+        TriadError: a needed column is missing, a column is unknown or stands there twice, or a value does not fit its
+            type.
     """
     table = TABLES[name]
+    if twins := same_in_sql(data.column_names):
+        mend = "rename one of them"
+        raise TriadError(f"SQL takes {twins[0]!r} and {twins[1]!r} for one column", where=f"table {name}", mend=mend)
     extra = [c for c in data.column_names if c not in table.names]
     if extra and not table.open:
         raise TriadError(f"unknown columns {extra}", where=f"table {name}", mend=f"known are {list(table.names)}")
@@ -83,6 +87,16 @@ def conform(name: str, data: pa.Table) -> pa.Table:
         columns.append(texts(data[attribute], f"table {name}, column {attribute}"))
         fields.append(pa.field(attribute, pa.string()))
     return pa.table(columns, schema=pa.schema(fields))
+
+
+def same_in_sql(names: Sequence[str]) -> tuple[str, str] | None:
+    """Two names that differ by capitals at most, which DuckDB takes for one column: either would read the first."""
+    known: dict[str, str] = {}
+    for each in names:
+        if each.lower() in known:
+            return known[each.lower()], each
+        known[each.lower()] = each
+    return None
 
 
 def _typed(column: Column, values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

@@ -229,13 +229,15 @@ def _is_number(value: Any) -> bool:
 
 def why(version: str, model: str | None = None) -> str:
     """What made model `version` (a number or an alias), and what changed since the champion it was compared with."""
-    from triad.tracking import explain, registry
+    from triad.tracking import explain, registry, store
 
     model = model or model_named()
     described = registry.describe(model, version)
     before = described.tags.get("compared_with")
-    earlier = registry.describe(model, before) if before else None
-    return explain.explain(described, earlier)
+    is_there = before in registry.versions(store.client(make=False), model)
+    text = explain.explain(described, registry.describe(model, before) if before and is_there else None)
+    gone = f"\n\nversion {before} is deleted, so nothing can tell what changed since"
+    return text + gone if before and not is_there else text
 
 
 def diff(first: str, second: str, model: str | None = None) -> str:

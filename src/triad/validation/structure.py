@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from triad.schema import REQUIRED, TABLES, Table
-from triad.tables import arrow_schema
+from triad.tables import arrow_schema, same_in_sql
 from triad.validation.checks import Check
 
 
@@ -60,6 +60,9 @@ def _faults(table: Table, schemas: dict[Path, pa.Schema]) -> list[tuple[tuple[st
             else:
                 continue
             faults.setdefault((field.name, fault), []).append({"file": str(file)})
+        if twins := same_in_sql(schema.names):
+            fault = f"SQL takes {twins[0]!r} and {twins[1]!r} for one column: rename one of them"
+            faults.setdefault((twins[1], fault), []).append({"file": str(file)})
         for extra in [] if table.open else sorted(set(schema.names) - set(table.names)):
             fault = f"column is unknown; known are {list(table.names)}"
             faults.setdefault((extra, fault), []).append({"file": str(file)})
