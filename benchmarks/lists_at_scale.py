@@ -157,6 +157,7 @@ def one(asked: argparse.Namespace) -> None:
     processor = time.process_time()
     order = np.arange(items)
     shelf = Shelf(np.ones(items, bool), (order[:0], order[:0]))
+    ranker.keep()
     of_all = ranker, 361 * DAY, order, K, shelf
     lists = [retrieving.retrieve(*of_all, share=share) for share in retrieving.shares(listed)]
     wall, processor = time.monotonic() - fitted, time.process_time() - processor

@@ -13,9 +13,10 @@ from scipy.sparse import csr_array
 from triad.arrays import Floats
 from triad.examples.dataset import Dataset
 from triad.fusion.candidates import Candidates, Queries
-from triad.fusion.steps import Steps
-from triad.members.history import DAY, pick
-from triad.members.pairs import shrunk_cosine, whole_users
+from triad.fusion.steps import Steps, places_in
+from triad.members.history import DAY
+from triad.members.narrow import narrow
+from triad.members.pairs import pieces, shrunk_cosine, whole_users
 
 WEEK, SPAN = 7, 91
 """Days after which what is counted moves on, and days that are counted."""
@@ -52,7 +53,7 @@ class Company:
             widths.append(width[width <= WIDEST])
         item, start = np.concatenate(items), np.r_[0, np.cumsum(np.concatenate(widths))]
         taken = csr_array((np.ones(len(item), np.float32), item, start), shape=(len(start) - 1, self._size))
-        return shrunk_cosine(taken, neighbours=NEIGHBOURS, shrink=SHRINK)
+        return narrow(shrunk_cosine(taken, neighbours=NEIGHBOURS, shrink=SHRINK))
 
     def of(self, steps: Steps, queries: Queries, candidates: Candidates) -> list[Floats]:
         """(p,) columns `BOTH`: how near each candidate is to the items of the last visit, and to all of late."""
@@ -61,11 +62,16 @@ class Company:
         fading = np.exp2(-(queries.moment[steps.query] - steps.time) / DAY / FADES)
         columns: list[Floats] = [np.zeros(len(candidates.item)) for _ in BOTH]
         week = queries.moment // DAY // WEEK
-        shape = (len(queries), self._size)
+        key = candidates.query * self._size + candidates.item
         for each in np.unique(week):
-            near, asked = self.near(int(each)), week[candidates.query] == each
-            for column, weight in zip(columns, (last.astype(np.float64), fading), strict=True):
-                used = (week[steps.query] == each) & (weight > 0)
-                taken = csr_array((weight[used], (steps.query[used], steps.item[used])), shape=shape)
-                column[asked] = pick(taken @ near, candidates.query[asked], candidates.item[asked])
+            near, used = self.near(int(each)), np.flatnonzero(week[steps.query] == each)
+            count = np.diff(near.indptr)[steps.item[used]]
+            for piece in pieces(count):
+                step, size = used[piece], count[piece]
+                nth = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+                place, step = np.repeat(near.indptr[steps.item[step]], size) + nth, np.repeat(step, size)
+                at, known = places_in(key, steps.query[step] * self._size + near.indices[place])
+                at, step, value = at[known], step[known], near.data[place[known]]
+                for column, weight in zip(columns, (last, fading), strict=True):
+                    np.add(column, np.bincount(at, weight[step] * value, minlength=len(column)), out=column)
         return columns

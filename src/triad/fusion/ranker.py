@@ -16,7 +16,7 @@ from triad.fusion.signals import Reading
 from triad.kinds.base import Calibration, Kind
 from triad.members.chances import Chances, Indexed, Opens, opened
 from triad.members.mask_seen import MaskSeen
-from triad.members.protocol import Member, Retriever
+from triad.members.protocol import Keeper, Member, Retriever
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Ranker:
     def reading(self) -> Reading:
         """`data` arranged for the re-ranker."""
         return self.read or Reading.of(self.data)
+
+    def keep(self) -> None:
+        """Have members compute once what all queries share. Only where they learn no more."""
+        for name in self.needed:
+            if isinstance(member := self.members[name], Keeper):
+                member.keep(self.data)
 
     def open(self, queries: Queries, names: Iterable[str] | None = None) -> Callable[[slice], dict[str, Chances]]:
         """What each member that ranks, or each of `names`, says of some of `queries`. All share what is prepared.

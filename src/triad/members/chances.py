@@ -5,7 +5,7 @@ A table of all queries and items costs most, so whoever needs the best of a list
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -23,6 +23,8 @@ from triad.statistics.calibration import LEAST, POWERS
 
 WIDTH = 32
 """Items of which the best is found first: those of the best ones alone are looked through for a whole list's best."""
+CACHED = 200_000
+"""Cells of a table that are worked on at once."""
 
 
 class Chances(Protocol):
@@ -96,7 +98,8 @@ class Dense:
     values: Floats  # (q, n_items)
 
     def best(self, each: int) -> Ints:
-        return np.stack([largest(row, each) for row in self.values]) if len(self.values) else np.zeros((0, each), int)
+        parts = [largest(self.values[rows], each) for rows in bands(*self.values.shape)]
+        return np.concatenate(parts) if parts else np.zeros((0, each), int)
 
     def at(self, query: Ints, item: Ints) -> Floats:
         return self.values[query, item].astype(np.float64)
@@ -144,18 +147,21 @@ class Sparse:
 
     def best(self, each: int) -> Ints:
         """Of the items that stand out, and the first of those that all share."""
-        best = np.empty((len(self.rest), each), np.int64)
-        stands_out = np.zeros(self.rows.shape[1], bool)
-        common = self.shares.order[:each]
-        for query, rest in enumerate(self.rest):
-            item, value = self._row(query)
-            stands_out[item] = True
-            others = common[~stands_out[common]]
-            stands_out[item] = False
-            item = np.concatenate([item, others])
-            chance = np.concatenate([value, np.zeros(len(others))]) + rest * self.shares.share[item]
-            best[query] = item[np.argpartition(-chance, each - 1)[:each]]
-        return best
+        if not each:
+            return np.zeros((len(self.rest), 0), np.int64)
+        share, common, size = self.shares.share, self.shares.order[:each], np.diff(self.rows.indptr)
+        query, own = np.repeat(np.arange(len(size)), size), self.rows.indices
+        widest = int(size.max(initial=0))
+        item = np.zeros((len(size), widest + each), np.int64)
+        chance = np.full(item.shape, -np.inf)  # of nothing
+        item[:, widest:], chance[:, widest:] = common, self.rest[:, None] * share[common]
+        nth = np.arange(len(own)) - np.repeat(self.rows.indptr[:-1], size)
+        item[query, nth], chance[query, nth] = own, self.rows.data + self.rest[query] * share[own]
+        among = np.full(len(share), -1)  # place among those that all share
+        among[common] = np.arange(len(common))
+        twice = among[own] >= 0
+        chance[query[twice], widest + among[own[twice]]] = -np.inf
+        return np.take_along_axis(item, np.argpartition(-chance, each - 1, axis=1)[:, :each], axis=1)
 
     def at(self, query: Ints, item: Ints) -> Floats:
         chance = self.rest[query] * self.shares.share[item]
@@ -212,16 +218,24 @@ def added(table: Floats, rows: csr_array) -> Floats:
     return table
 
 
-def largest(row: Floats, each: int) -> Ints:
-    """(each,) places of the largest of `row` (n,), in no order.
+def bands(rows: int, columns: int) -> Iterator[slice]:
+    """Some rows of a table after the other, which the processor's cache holds: few calls, each of them long."""
+    step = max(1, CACHED // max(columns, 1))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
-    A list's best are among the values that reach the `each` best of disjoint parts' maxima: one cheap pass instead of
-    a partition.
+
+def largest(rows: Floats, each: int) -> Ints:
+    """(r, each) places of the largest of each of `rows` (r, n), in no order.
+
+    A list's best are in the `each` disjoint parts whose maxima are the largest: one cheap pass instead of a partition.
     """
-    parts = len(row) // WIDTH
+    parts = rows.shape[1] // WIDTH
     if parts < 4 * each or not each:
-        return np.argpartition(-row, each - 1)[:each]
-    whole = row[: parts * WIDTH].reshape(WIDTH, parts)
-    least = np.partition(whole.max(axis=0), parts - each)[parts - each]
-    place = np.flatnonzero(row >= least)
-    return place[np.argpartition(-row[place], each - 1)[:each]]
+        return np.argpartition(-rows, each - 1, axis=1)[:, :each]
+    whole = rows[:, : parts * WIDTH].reshape(len(rows), WIDTH, parts)
+    part = np.argpartition(-whole.max(axis=1), each - 1, axis=1)[:, :each]
+    place = (np.arange(WIDTH)[:, None] * parts + part[:, None]).reshape(len(rows), -1)
+    beyond = np.arange(parts * WIDTH, rows.shape[1])  # what the parts leave over
+    place = np.concatenate([place, np.broadcast_to(beyond, (len(rows), len(beyond)))], axis=1)
+    best = np.argpartition(-np.take_along_axis(rows, place, axis=1), each - 1, axis=1)[:, :each]
+    return np.take_along_axis(place, best, axis=1)

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
+from triad.members.narrow import narrow
 
 DAY = 86_400_000_000
 """µs"""
@@ -123,7 +124,7 @@ def item_weights(data: Dataset, states: States) -> csr_array:
     shape = (states.count, len(data.items.item_id))
     matrix = csr_array((states.weight, item, states.start), shape=shape, copy=True)  # summed in place next
     matrix.sum_duplicates()
-    return matrix
+    return narrow(matrix)
 
 
 def closest(data: Dataset, states: States, vectors: Floats, items: Ints) -> Floats:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Items
+from triad.members.narrow import narrow
 
 
 def align_share(place: Ints, share: Floats) -> Floats:
@@ -42,16 +43,16 @@ def align_vectors(place: Ints, vectors: Floats, items: Items) -> Floats:
 
 
 def align_weights(place: Ints, weights: csr_array) -> csr_array:
-    """(n_items, n_items) weights between the asked items; an unknown item has none."""
+    """(n_items, n_items) weights between the asked items, `narrow`; an unknown item has none."""
     if len(place) == weights.shape[0] and (place == np.arange(len(place))).all():
-        return weights
+        return narrow(weights)
     to = np.full(weights.shape[0], -1)
     known = np.flatnonzero(place >= 0)
     to[place[known]] = known
     pairs = weights.tocoo()
     row, column = to[pairs.row], to[pairs.col]
     both = (row >= 0) & (column >= 0)
-    return csr_array((pairs.data[both], (row[both], column[both])), shape=(len(place), len(place)))
+    return narrow(csr_array((pairs.data[both], (row[both], column[both])), shape=(len(place), len(place))))
 
 
 def _unit(vectors: Floats) -> Floats:

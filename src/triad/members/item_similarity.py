@@ -180,7 +180,7 @@ class Similarity(Aligning):
     def _space(self, data: Dataset) -> Space:
         """What was learnt, in the catalogue rows of `data`; an unknown item has no neighbours."""
         place = self.item_id.places(data.items.item_id)
-        neighbours = align_weights(place, self.neighbours)
+        neighbours = csr_array(align_weights(place, self.neighbours), dtype=np.float64)  # as the weights of histories
         return Space(neighbours, align_vectors(place, self.vectors, data.items), align_share(place, self.share))
 
     def save(self, folder: Path) -> None:

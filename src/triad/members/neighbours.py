@@ -7,15 +7,16 @@ It is a mixture of four sources of probability, each a distribution over the cat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
 from triad.arrays import Floats, Ints
 from triad.config.similarity import SimilarityParams
 from triad.examples.dataset import Dataset
-from triad.members.chances import Chances, Dense, Shares, Sparse, added
+from triad.members.chances import Chances, Dense, Shares, Sparse, added, bands
 from triad.members.history import Look, States, item_weights, pick, search_look
 from triad.members.nearest import Near, Nearest
 from triad.members.pairs import nearness
@@ -43,6 +44,11 @@ class Space:
     share: Floats  # (n_items,)
     nearest: Nearest | None = None  # an index over `vectors`, where products with all of them cost too much
 
+    @cached_property
+    def across(self) -> Floats:
+        """(dim, n_items) `vectors` as products with all of them read them soonest."""
+        return np.ascontiguousarray(self.vectors.T)
+
 
 def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: Blend) -> Chances:
     """Of the next item after each of the rows that `states` were asked for.
@@ -65,11 +71,12 @@ def chances(data: Dataset, space: Space, shares: Shares, states: States, blend: 
     closeness, share = np.where(empty[2], 0, c)[at], space.share.astype(np.float32)
 
     def whole() -> Dense:
-        close = profile[at] @ space.vectors.T
-        for row, part, common in zip(close, closeness, rest, strict=True):  # each stays in the cache
-            np.exp(row, out=row)  # a cosine times its sharpness is far from what overflows
-            np.multiply(row, np.float32(part / row.sum()), out=row)
-            np.add(row, np.float32(common) * share, out=row)
+        close = profile[at] @ space.across
+        for band in bands(*close.shape):
+            part = close[band]
+            np.exp(part, out=part)  # a cosine times its sharpness is far from what overflows
+            np.multiply(part, (closeness[band, None] / part.sum(axis=1, keepdims=True)).astype(np.float32), out=part)
+            np.add(part, rest[band, None].astype(np.float32) * share, out=part)
         return Dense(added(close, rows))
 
     if space.nearest is None:
@@ -179,7 +186,8 @@ def to_power(matrix: csr_array, power: float) -> csr_array:
     raised = matrix.copy()
     raised.data = raised.data**power
     total = np.asarray(raised.sum(axis=1)).ravel()
-    return (diags_array(1 / np.where(total > 0, total, 1)) @ raised).tocsr()
+    raised.data *= np.repeat(1 / np.where(total > 0, total, 1), np.diff(raised.indptr))
+    return raised
 
 
 def _filled(rows: Floats, share: Floats) -> Floats:

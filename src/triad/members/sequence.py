@@ -15,7 +15,7 @@ from triad.config.members import Recipe
 from triad.examples.dataset import Dataset
 from triad.features.dataset import Items
 from triad.members.bench import Bench
-from triad.members.chances import Blocks, Chances, Dense, Opens
+from triad.members.chances import Blocks, Chances, Dense, Opens, bands
 from triad.members.nearest import Near, Nearest
 from triad.models.batches import Batches, HiddenBatches
 from triad.models.networks import SequenceNetwork, load_network, save_network
@@ -154,7 +154,7 @@ class Sequence:
     def open_at(self, data: Dataset, users: Ints, history: Ints, moment: Ints | None) -> Blocks:
         """As `open`; `moment` (q,) µs says when each is asked: of None, after all that `data` holds."""
         kept = self._kept
-        items = kept[1] if kept is not None and kept[0] is data.items else self.scorer.items(data)
+        items = kept[1] if kept is not None and kept[0] is data.items else self._items(data)
         return self._open(data, Asked(users, history, moment), items)
 
     def indexed(self, data: Dataset) -> Opens:
@@ -165,12 +165,15 @@ class Sequence:
     def _open(self, data: Dataset, asked: Asked, items: Floats, indices: dict[int, Nearest] | None = None) -> Blocks:
         count = len(asked.users)
         states = self.states(data, asked.users, asked.history) if count else np.zeros((0, items.shape[1]), np.float32)
+        if self.network.own is not None or self.network.trend is not None:
+            self._reader(data)  # once, before anybody asks
 
         def whole(part: slice) -> Dense:
             logits = self._logits(data, asked.part(part), states[part], items)
-            for row in logits:  # each stays in the processor's cache
-                np.exp(row - row.max(), out=row)
-                np.divide(row, row.sum(), out=row)
+            for rows in (logits[band] for band in bands(*logits.shape)):
+                np.subtract(rows, rows.max(axis=1, keepdims=True), out=rows)
+                np.exp(rows, out=rows)
+                np.divide(rows, rows.sum(axis=1, keepdims=True), out=rows)
             return Dense(logits)
 
         sides = [] if indices is None else self._sides(data, asked, states, items)
@@ -193,7 +196,11 @@ class Sequence:
 
     def keep(self, data: Dataset) -> None:
         """The items' vectors."""
-        self._kept = data.items, self.scorer.items(data)
+        self._kept = data.items, self._items(data)
+
+    def _items(self, data: Dataset) -> Floats:
+        """(n_items, dim) the items' vectors, column by column: products with all of them read these soonest."""
+        return np.asfortranarray(self.scorer.items(data))
 
     def refit(self, bench: Bench, name: str) -> Sequence:
         """Trained on all days."""

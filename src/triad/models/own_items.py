@@ -13,6 +13,7 @@ orders by decayed own frequency alone. Ages count back from the state's last int
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -61,10 +62,13 @@ class OwnItems:
         self._offsets, self._item = np.asarray(streams.offsets, np.int64), np.asarray(streams.item, np.int64)
         self._time = np.asarray(streams.time, np.int64)
         self._visit = np.cumsum(np.diff(self._time, prepend=self._time[:1]) >= PAUSE)  # a user's own never fall
+
+    @cached_property
+    def width(self) -> int:
+        """No state has more own items."""
         user = np.repeat(np.arange(len(self._offsets) - 1), np.diff(self._offsets))
         distinct = np.unique(user * self._items + self._item) // self._items
-        self.width = min(look_back, int(np.bincount(distinct, minlength=1).max()))
-        """No state has more own items."""
+        return min(self._look_back, int(np.bincount(distinct, minlength=1).max()))
 
     def of(self, users: Ints, history: Ints) -> Own:
         """Of each user's first `history` interactions."""
@@ -130,7 +134,8 @@ class OwnLogits(keras.layers.Layer):
         kernel, bias, by_item = self.get_weights()
         row, pair = own.pairs()
         item = own.item[pair]
-        values = np.einsum("pk,pk->p", (states @ kernel + bias)[row] + (vectors @ by_item)[item], own.count[pair])
+        weights = (states @ kernel + bias)[row] + vectors[item] @ by_item  # of few of the catalogue's items
+        values = np.einsum("pk,pk->p", weights, own.count[pair])
         return row, item, values
 
     def warm_start(self, theirs: OwnLogits | None) -> None:

@@ -57,6 +57,7 @@ def choosing_here(fused: Fused) -> Choosing:
 
     def choosing(asked: Asked) -> Iterator[Pairs]:
         ranker = fused.ranker(asked.data, index=asked.index)
+        ranker.keep()
         with Progress("choose", asked.customers, "customers") as progress:
             for share in retrieving.shares(asked.customers):
                 yield choose(fused, ranker, asked, share)
