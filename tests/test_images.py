@@ -77,6 +77,17 @@ def test_what_is_transparent_is_white_and_sixteen_bit_is_grey() -> None:
     assert not isinstance(deep, Fault) and deep.min() == 255
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_in_a_picture_of_floats_is_black_or_white(odd: float) -> None:
+    values = np.repeat(np.linspace(0, 50, 16, dtype=np.float32)[None], 16, axis=0)
+    held = io.BytesIO()
+    values[0, 0] = odd
+    Image.fromarray(values).save(held, "TIFF")
+    picture = decode(held.getvalue(), 16)
+    assert not isinstance(picture, Fault) and picture[8].mean() > 100 and np.ptp(picture[8]) > 200
+
+
 def test_a_deep_picture_takes_no_memory_of_floats() -> None:
     values = np.random.default_rng(0).integers(0, 60_000, (2_000, 2_000)).astype(np.uint16)
     tracemalloc.start()

@@ -117,10 +117,13 @@ def test_products_that_were_put_in_the_wrong_place_are_found_and_a_missing_class
         said[row] = random.choice([name for name in names if name != truth[row]])
     for row in wrong[30:]:
         said[row] = None
+    said[wrong[0]] = "of one product alone"  # too rare to be learned, and not missing
     bench, _ = bench_of(tables, category=pa.array(said))
     space = ProductSpace.fit(bench, ("words",))
     member = ProductLinear.fit(bench.data, TASKS, space, {"category": 30.0})
     table = misfiled_products(bench.data, TASKS, member, ["category"])
+    catalogue = dict(zip(ids, [each or "" for each in said], strict=True))
+    assert all(row["is"] == catalogue[row["item_id"]] for row in table.to_pylist())
     meant = dict(zip(table["item_id"].to_pylist(), table["should_be"].to_pylist(), strict=True))
     right = sum(meant.get(ids[row]) == truth[row] for row in wrong)
     assert right >= 20 and right > 0.8 * len(meant), (right, len(meant))

@@ -170,6 +170,20 @@ def test_the_served_model_tells_tomorrow_with_intervals_from_the_same_rows(learn
     assert price["before"].round(-1).isin([500, 1000]).all()
 
 
+def test_a_price_that_nobody_knows_is_not_told(learned: Any) -> None:
+    tables = dict(learned.tables)
+    for name in ("prices", "events"):
+        rows = tables[name]
+        other = pa.compute.not_equal(rows["item_id"], "i000")
+        cents = pa.compute.if_else(other, rows["price_cents"], None)
+        place = rows.column_names.index("price_cents")
+        tables[name] = rows.filter(other) if name == "prices" else rows.set_column(place, "price_cents", cents)
+    model = ServingModel(learned.state, learned.fused, "triad", {})
+    told = answer(model, tables, {"mode": "forecast", "k": 0})
+    rows = told[told["item_id"] == "i000"]
+    assert rows["task"].tolist() == ["demand"] and (told[told["task"] == "price_ahead"]["low"] > 100).all()
+
+
 def test_members_fitted_again_choose_nothing_anew(learned: Any) -> None:
     trees = learned.fused.members["outlook_trees"]
     again = trees.refit(learned.bench, "outlook_trees")

@@ -41,7 +41,7 @@ from triad.fusion.fitting import fit_fusion
 from triad.fusion.fused import Fused
 from triad.members.bench import Bench
 from triad.members.product_numbers import Lesson
-from triad.members.product_plain import Known
+from triad.members.product_plain import Known, Medians
 from triad.members.product_trees import SEEDS, Grown
 from triad.members.registry import make_member
 from triad.products.attributes import read
@@ -53,6 +53,7 @@ from triad.sources.simulated import simulate
 from triad.statistics import conformal
 from triad.tables import connect
 from triad.texts import Texts
+from triad.tracking import pricing
 from triad.tracking.asked import answer
 from triad.validation import suites
 
@@ -269,6 +270,36 @@ def test_residuals_of_each_third_are_its_own_bounds() -> None:
     assert (low <= scores[later]).all() and (scores[later] <= high).all()
 
 
+def test_too_few_rows_for_an_interval_are_told_before_anything_learns(tables: dict[str, pa.Table]) -> None:
+    assert (conformal.fewest(0.9), conformal.fewest(0.5)) == (19, 3)
+    for rows in (1, 2, 19, 40, 57, 200):  # two labels, too, have a part each or one
+        interval = conformal.fit(np.zeros(rows), np.arange(rows) % 7 / 1.0, 0.9)
+        assert len(interval["low"]) == len(interval["edges"]) + 1 <= max(1, rows // 19)
+    items = tables["items"]
+    for priced in (0, 1, 12):
+        cents = np.where(np.arange(len(items)) < priced, 900, 0)
+        few = {**tables, "items": items.set_column(items.column_names.index("price_cents"), "price_cents", [cents])}
+        with pytest.raises(TriadError, match=r"labelled row[^\n]*\n.*give more products a value"):
+            made(few)
+
+
+def test_no_price_is_below_zero_or_beyond_all_numbers() -> None:
+    assert pricing._cents(np.array([-3.0, -0.1, 0.0, np.log1p(250.0), 1e4])).tolist()[:4] == [0, 0, 0, 250]
+    assert pricing._cents(np.array([1e4]))[0] > 0
+
+
+def test_a_category_that_begins_with_a_slash_is_not_everywhere() -> None:
+    said = [Said("", "", path, "", {}) for path in ("/dear/a", "cheap", "cheap", "cheap")]
+    found = Medians.fit(Lesson(Texts.of(list("abcd")), said, np.array([9.0, 1, 1, 1])))
+    assert found.score([Said("", "", "new", "", {})]).tolist() == [1.0]
+    assert found.score(said)[0] > found.score([Said("", "", "/dear", "", {})])[0] > 1
+
+
+def test_products_of_which_nothing_is_said_are_learned_from() -> None:
+    lesson = Lesson(Texts.of([f"i{n}" for n in range(30)]), [Said("", "", "", "", {})] * 30, np.linspace(4, 6, 30))
+    assert np.isfinite(Grown.fit(lesson, lesson).score(lesson.products)).all()
+
+
 def asked(learned: Any, **product: str) -> dict[str, Any]:
     rows = answer(learned, {"items": [{"item_id": "new", **product}]}, {"mode": "price", "k": 0})
     return rows.iloc[0].to_dict()
@@ -295,7 +326,8 @@ def test_many_products_are_priced_as_in_a_request(learned: Any, tmp_path: Path) 
 
 
 def test_little_or_odd_words_get_an_answer_that_says_so(learned: Any) -> None:
-    assert "nothing is said" in asked(learned)["note"]
+    for nothing in ({}, {"image_path": "data:image/png;base64,AA=="}, {"title": " "}, {"attributes": '{"price": 9}'}):
+        assert "nothing is said" in asked(learned, **nothing)["note"]
     assert "another language" in asked(learned, title="Нержавеющая сковорода")["note"]
     odd = asked(learned, title="Brunel copper pan", brand="Brunel", attributes='{"brand": "Pola", "weight_g": 400}')
     assert odd["note"] == "brand is said to be brunel and pola: neither was read" and odd["price_cents"] > 0

@@ -12,6 +12,7 @@ import numpy as np
 from triad.arrays import Bools, Floats, Ints
 from triad.examples.base import A_FOLD, Made, Unit
 from triad.products.attributes import Attributes, read
+from triad.text.terms import plain
 from triad.texts import Texts
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Told:
         """(n,) values of a column of items, or of an attribute; "" where there is none."""
         if name in self.columns:
             return self.columns[name]
-        return [str(each.known.get(name, "")) for each in self.attributes]
+        return [str(each.known.get(plain(name), "")) for each in self.attributes]
 
 
 class _Unit(Unit):

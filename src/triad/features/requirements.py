@@ -10,6 +10,7 @@ from triad.config.features import FeaturesParams
 from triad.config.tasks import TaskParams
 from triad.errors import TriadError
 from triad.examples import UNITS
+from triad.examples.base import A_FOLD
 from triad.examples.dataset import Dataset
 from triad.features.dataset import SPLITS
 from triad.features.sql import columns, scalar
@@ -123,10 +124,11 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams], splits: Sequenc
     """Refuse a task that one of `splits` cannot learn, calibrate or measure.
 
     Raises:
-        TriadError: a task has no labelled row in a split, or a label of one class.
+        TriadError: a task has no labelled row in a split, a label of one class, or too few rows to tell an interval by.
     """
     for name, task in tasks.items():
-        kind = KINDS[task.kind]
+        kind, label_of = KINDS[task.kind], LABELS[task.label]
+        in_folds = UNITS[label_of.unit].judged == A_FOLD
         for split in splits:
             if kind.ranks:
                 if split != "train" and not len(data.rows(split, "lists")):
@@ -134,9 +136,15 @@ def check_labels(data: Dataset, tasks: Mapping[str, TaskParams], splits: Sequenc
                 continue
             label = data.known_labels(name, split)
             if not len(label):
-                raise _unlearnable(name, f"no labelled row in split {split}")
+                raise _unlearnable(name, f"no labelled row in split {split}", in_folds)
             if lack := kind.lack(label, split):
-                raise _unlearnable(name, lack)
+                raise _unlearnable(name, lack, in_folds)
+        if label_of.covers is not None and set(label_of.calibrates) <= {*splits}:
+            rows = sum(len(data.known_labels(name, split)) for split in label_of.calibrates)
+            if rows < (needed := round(2 / (1 - label_of.covers)) - 1):  # as `statistics.conformal.fewest`
+                named = " and ".join(label_of.calibrates)
+                what = f"only {rows} labelled rows in split {named}, where an interval needs {needed}"
+                raise _unlearnable(name, what, in_folds)
 
 
 def _filled(session: duckdb.DuckDBPyConnection) -> set[str]:
@@ -170,9 +178,10 @@ def _lacking(where: str, needed: str, there: str) -> TriadError:
     )
 
 
-def _unlearnable(task: str, what: str) -> TriadError:
-    return TriadError(
-        what,
-        where=f"tasks.{task}",
-        mend="take the task out, widen ingest.window_days or features.split_days, or shorten its horizon_days",
-    )
+def _unlearnable(task: str, what: str, in_folds: bool = False) -> TriadError:
+    """Args:
+    in_folds: whether splits are folds of ids, so that more days would bring no row.
+    """
+    more = "widen ingest.window_days or features.split_days, or shorten its horizon_days"
+    mend = f"take the task out, or {'give more products a value to learn' if in_folds else more}"
+    return TriadError(what, where=f"tasks.{task}", mend=mend)

@@ -50,9 +50,9 @@ def decode(content: bytes, size: int) -> Ints | Fault:
 
 def _eight_bit(values: Ints) -> Ints:
     """(height, width) of any depth as uint8. Some rows at a time: as floats, a large picture takes a gigabyte."""
-    made, most = np.empty(values.shape, np.uint8), float(max(values.max(), 1))
+    made, most = np.empty(values.shape, np.uint8), float(np.max(values, initial=1, where=np.isfinite(values)))
     for start in range(0, len(values), _ROWS):
-        rows = values[start : start + _ROWS].astype(np.float64)
+        rows = np.nan_to_num(values[start : start + _ROWS].astype(np.float64))  # floats may be none
         made[start : start + _ROWS] = (np.clip(rows / most, 0, 1) * 255).astype(np.uint8)
     return made
 

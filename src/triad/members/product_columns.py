@@ -114,7 +114,7 @@ class Columns:
         """(n, columns) of `matrix`, each term by how far it moves the linear guess; the parts of length 1 again."""
         moved = np.abs(self.weights[:-1])
         terms = csr_array(matrix @ diags_array(moved / max(moved.mean(), 1e-12) + LEAST))
-        *most, facts = map(normalize, self.parts(terms))
+        *most, facts = (normalize(each) if each.shape[1] else each for each in self.parts(terms))
         return csr_array(hstack([*most, FACTS**0.5 * facts], format="csr"))
 
     def _led(self, weights: Floats, matrix: csr_array) -> Columns:

@@ -202,4 +202,5 @@ class CategoryMedian(PerTask[Medians]):
 
 def _prefixes(path: str) -> list[str]:
     parts = path.split("/") if path else []
-    return ["/".join(parts[: place + 1]) for place in range(len(parts))]
+    prefixes = ["/".join(parts[: place + 1]) for place in range(len(parts))]
+    return [path for path in prefixes if path]  # of a path that begins with "/" the first one would be everywhere

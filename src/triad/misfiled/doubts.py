@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from triad.examples.products import COLUMNS
 from triad.statistics.confident import doubtful
+from triad.text.terms import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,14 +28,15 @@ def misfiled_products(data: Dataset, tasks: Tasks, member: Any, asked: list[str]
     import pyarrow as pa
 
     products, rows = data.units["products"], dict[str, list[Any]]()
+    filed = {name: _filed(products, str(tasks[name].column)) for name in asked}
     scores = crossed(data, tasks, member, asked)
     for name in asked:
         labels, classes = np.asarray(data.labels(name), np.float64), data.meta.classes[name]
         is_doubtful, meant = doubtful(labels, scores[name])
         chance = scores[name][np.arange(len(meant)), meant]
         for row in sorted(np.flatnonzero(is_doubtful), key=lambda row: -chance[row]):
-            said = "" if np.isnan(labels[row]) else classes[int(labels[row])]
-            values = (products.product_id[row], products.title[row], name, said, classes[meant[row]], chance[row])
+            said, should = filed[name][row], classes[meant[row]]
+            values = (products.product_id[row], products.title[row], name, said, should, chance[row])
             for column, value in zip(
                 ("item_id", "title", "task", "is", "should_be", "probability"), values, strict=True
             ):
@@ -41,6 +45,13 @@ def misfiled_products(data: Dataset, tasks: Tasks, member: Any, asked: list[str]
     return pa.table(
         {name: pa.array(rows.get(name, []), kind) for name, kind in (schema | {"probability": pa.float64()}).items()}
     )
+
+
+def _filed(products: Any, column: str) -> list[str]:
+    """(n,) what the catalogue says, also where too few products say it to learn it."""
+    if column in COLUMNS:
+        return [str(each) for each in getattr(products, column).tolist()]
+    return [str(json.loads(text or "{}").get(plain(column), "")) for text in products.attributes.tolist()]
 
 
 def crossed(data: Dataset, tasks: Tasks, member: Any, asked: list[str]) -> Mapping[str, Floats]:

@@ -38,7 +38,8 @@ class Said:
     def text(self) -> str:
         """All of it. Each attribute is a sentence, so that its name and value are a pair of words."""
         named = (f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in self._free)
-        return plain(" . ".join([self.brand, self.category.replace("/", " / "), self.title, *named, self.description]))
+        told = [self.brand, self.category.replace("/", " / "), self.title, *named, self.description]
+        return plain(" . ".join(told)) if any(each.strip() for each in told) else ""
 
     @property
     def called(self) -> str:

@@ -18,16 +18,23 @@ from triad.arrays import Floats, Ints
 PARTS = 3
 
 
+def fewest(level: float) -> int:
+    """Rows without which no two-sided interval can hold the truth of another row that often."""
+    return round(2 / (1 - level)) - 1
+
+
 def fit(scores: Floats, labels: Floats, level: float) -> dict[str, Any]:
     """As JSON holds it: `level`, the `edges` between thirds, and of each third the `low` and `high` residual.
 
     What lies between two thirds' parts of an interval is covered besides. So each third's part shrinks, a residual a
-    step on either side, while the interval still holds the level of that third's rows.
+    step on either side, while the interval still holds the level of that third's rows. Where a third would have fewer
+    than `fewest` rows there are two parts, or one.
 
     Args:
         scores, labels: (n,) of rows that the scores' model has not seen.
     """
-    edges = np.unique(np.quantile(labels, np.arange(1, PARTS) / PARTS))
+    cuts = max(1, min(PARTS, len(labels) // fewest(level)))
+    edges = np.unique(np.quantile(labels, np.arange(1, cuts) / cuts))
     edges = edges[edges > labels.min()]  # many labels may be alike: no part is empty
     parts, tail = part_of(labels, edges), (1 - level) / 2
     residuals = [np.sort((labels - scores)[parts == part]) for part in range(len(edges) + 1)]

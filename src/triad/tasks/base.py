@@ -158,7 +158,7 @@ class Outlook(Label, Protocol):
     """A label of how a product's coming days differ from those before. "No change" is a move of 0."""
 
     def plain(self, task: TaskParams, rows: Any) -> tuple[Floats, Floats, Floats]:
-        """(n,) log of what is now; the move if all is as it was four weeks ago; the move to what is usual."""
+        """(n,) log of what is now, NaN where unknown; the moves to what was four weeks ago and to what is usual."""
 
     def level(self, moved: Floats) -> Floats:
         """What a log of `plain` and a move make together: units, or cents."""

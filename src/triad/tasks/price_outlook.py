@@ -41,7 +41,7 @@ class PriceOutlook(Outlook):
         count = grid.between("priced", rows.item, rows.at - 28, rows.at)
         usual = grid.between("price", rows.item, rows.at - 28, rows.at) / np.maximum(count, 1)
         moves = (np.where(np.isfinite(each - now), each - now, 0) for each in (season, np.where(count > 0, usual, now)))
-        return np.nan_to_num(now), *moves
+        return now, *moves
 
     def level(self, moved: Floats) -> Floats:
         return np.exp(moved)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def forecasts(model: ServingModel, tables: Tables) -> pa.Table:
     """A row a product and task: item_id, task, from_day, days, before, expected, low, high, level; as of the day after
-    the tables' last. A price is in cents. Products that nobody saw or bought in the last four weeks have none.
+    the tables' last. A price is in cents. Products that nobody saw or bought in the last four weeks have none, and
+    those whose price is not known have no price ahead.
 
     Raises:
         TriadError: the model was not taught to tell coming days, or the tables do not fit the contract.
@@ -31,13 +32,14 @@ def forecasts(model: ServingModel, tables: Tables) -> pa.Table:
         raise TriadError("the model tells no coming days", where="params.mode", mend=mend)
     data = model.dataset(tables)
     unit = data.units[UNIT.name]
-    rows = np.flatnonzero(np.asarray(unit.day) == np.max(unit.day, initial=0))
+    last = np.flatnonzero(np.asarray(unit.day) == np.max(unit.day, initial=0))
     parts: list[dict[str, Any]] = []
-    scores = model.fused.predict(data, rows, tasks, UNIT.name)
     for task in tasks:
         label, place = LABELS[model.state.tasks[task].label], data.meta.tasks[UNIT.name].index(task)
         assert isinstance(label, Outlook)
-        score, now = np.asarray(scores[task], np.float64), np.asarray(unit.now[rows, place], np.float64)
+        rows = last[np.isfinite(unit.now[last, place])]
+        now = np.asarray(unit.now[rows, place], np.float64)
+        score = np.asarray(model.fused.predict(data, rows, [task], UNIT.name)[task], np.float64)
         interval = model.fused.intervals[task]
         low, high = conformal.bounds(interval, score)
         moves = {"before": np.zeros(len(rows)), "expected": score, "low": low, "high": high}

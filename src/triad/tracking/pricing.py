@@ -18,6 +18,7 @@ from triad.examples.dataset import Dataset, nobody
 from triad.examples.products import COLUMNS, UNIT, Products, attributes_of
 from triad.members.protocol import Explaining, RowScorer
 from triad.products.attributes import Attributes
+from triad.products.space import said as known
 from triad.statistics import conformal
 from triad.texts import Texts
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from triad.fusion.fused import Fused
 
 COMPARABLES, DRIVERS = 5, 3
+MOST = 40.0
+"""Log of cents that no price is beyond."""
 ALIKE = 0.1
 """Cosine of words below which no known product is like it."""
 
@@ -48,7 +51,7 @@ def priced(state: State, fused: Fused, asked: Mapping[str, Sequence[str]]) -> pa
     near, moved = _evidence(fused, data, rows, task)
     columns["comparables"] = pa.array(["; ".join(_product(*each) for each in some) for some in near], pa.string())
     columns["why"] = pa.array([_why(each) for each in moved], pa.string())
-    empty = [not any(asked[name][row] for name in COLUMNS) for row in range(len(said))]
+    empty = [not (each.text or each.codes) for each in known(data.units[UNIT.name], rows)]
     notes = [_note(*each) for each in zip(said, near, empty, strict=True)]
     columns["note"] = pa.array(notes, pa.string())
     return pa.table(columns)
@@ -87,7 +90,8 @@ def _evidence(fused: Fused, data: Dataset, rows: Ints, task: str) -> tuple[list[
 
 
 def _cents(score: Floats) -> Ints:
-    return np.rint(np.expm1(score)).astype(np.int64)
+    """No price is below zero, as a low bound of a cheap product's log can be, or beyond all whole numbers."""
+    return np.rint(np.expm1(np.clip(score, 0, MOST))).astype(np.int64)
 
 
 def _product(key: str, label: float, cosine: float) -> str:
