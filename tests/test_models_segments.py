@@ -40,9 +40,9 @@ def test_no_rows() -> None:
 def test_gaps_by_hand() -> None:
     second = 1_000_000
     time = np.array([10, 10, 11, 14, 14 + 2**40]) * second
-    assert gap_rows(time, np.array([0, 0, 4, 5])).tolist() == [0, 1, 2, 3, 0]
-    assert gap_rows(time, np.array([0, 5])).tolist() == [0, 1, 2, 3, GAPS - 1]
-    assert gap_rows(np.zeros(0), np.zeros(3, int)).tolist() == []
+    assert gap_rows(time, np.array([0, 0, 4, 5]), np.arange(5)).tolist() == [0, 1, 2, 3, 0]
+    assert gap_rows(time, np.array([0, 5, 5]), np.array([[3, 4], [0, 2]])).tolist() == [[3, GAPS - 1], [0, 2]]
+    assert gap_rows(np.zeros(0), np.zeros(3, int), np.zeros(0, int)).tolist() == []
 
 
 @pytest.fixture(scope="module")

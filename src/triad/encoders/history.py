@@ -19,14 +19,18 @@ GAPS = 34
 """Rows of the time-gap embedding: 0 unknown, then one a doubling of the seconds since the interaction before."""
 
 
-def gap_rows(time: Ints, offsets: Ints) -> Ints:
-    """(n,) rows of the time-gap embedding of interactions at `time` (µs); a stream's first one has row 0."""
-    time = np.asarray(time, np.int64)
-    seconds = np.diff(time, prepend=time[:1]) / 1e6
-    rows = np.clip(1 + np.floor(np.log2(1 + np.maximum(seconds, 0))), 1, GAPS - 1).astype(np.int32)
-    starts = np.asarray(offsets)[:-1]
-    rows[starts[starts < len(rows)]] = 0
-    return rows
+def gap_rows(time: Ints, offsets: Ints, places: Ints) -> Ints:
+    """Rows of the time-gap embedding of the interactions at `places`; a stream's first one has row 0.
+
+    Args:
+        time: (n,) µs, of all interactions.
+        offsets: (streams + 1,)
+    """
+    now, before = (np.asarray(time[each], np.int64) for each in (places, np.maximum(places - 1, 0)))
+    seconds = np.maximum(now - before, 0) / 1e6
+    rows = np.clip(1 + np.floor(np.log2(1 + seconds)), 1, GAPS - 1).astype(np.int32)
+    offsets = np.asarray(offsets)
+    return np.where(offsets[np.searchsorted(offsets, places, side="right") - 1] == places, 0, rows)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -100,7 +104,8 @@ class History(Input):
 
     @classmethod
     def arrays(cls, source: Any, rows: Ints | slice = slice(None)) -> dict[str, Any]:
-        return {"kind": as_input(source.kind[rows]), "gap": gap_rows(source.time, source.offsets)[rows]}
+        places = np.arange(len(source.time))[rows] if isinstance(rows, slice) else rows
+        return {"kind": as_input(source.kind[rows]), "gap": gap_rows(source.time, source.offsets, places)}
 
     def build(self, _: Any = None) -> None:
         parts: list[Any] = [self.kind, self.gap, self.place, *self.blocks]

@@ -95,7 +95,6 @@ class Batches:
         self.trimmed = trimmed
         self.segments = segment(user, history, max_steps)
         self._data, self._item, self._columns = data, np.asarray(item), columns or {}
-        self._events = History.arrays(data.streams)
         rows, segments = len(self._item), len(self.segments.user)
         # as many segments as fill the slots on average, so that neither runs out long before the other
         width = min(math.ceil(slots * segments / max(rows * density, 1)), slots, max(segments, 1))
@@ -170,12 +169,13 @@ class Batches:
         wide, long = self.shape.segments - len(chosen), self.shape.slots - len(rows)
 
         def events(values: NDArray[Any]) -> Ints:
-            taken = np.where(real, values[place], 0) if len(values) else np.zeros(place.shape)
-            return np.pad(taken.astype(np.int32), ((0, wide), (0, 0)))
+            return np.pad(np.where(real, values, 0).astype(np.int32), ((0, wide), (0, 0)))
 
+        none = np.zeros(place.shape, np.int32)
+        taken = {"item": streams.item[place], **History.arrays(streams, place)} if len(streams.item) else {}
         by_number = np.argsort(chosen)
         where = by_number[np.searchsorted(chosen, segments.segment[rows], sorter=by_number)]
-        named = {"item": events(streams.item), "candidate": padded(self._item[rows], long).astype(np.int32)}
+        named = {"item": events(taken.pop("item", none)), "candidate": padded(self._item[rows], long).astype(np.int32)}
         if negatives is not None:
             named["negatives"] = np.asarray(negatives, np.int32)
         items, local = self._catalogue.name(named)
@@ -183,7 +183,7 @@ class Batches:
         return {
             "items": items,
             **{name: np.pad(values, ((0, wide), (0, 0))) for name, values in users.items()},
-            **{name: events(values) for name, values in self._events.items()},
+            **{name: events(taken.get(name, none)) for name in ("kind", "gap")},
             "segment": padded(where, long).astype(np.int32),
             "step": padded(segments.step[rows], long).astype(np.int32),
             "mask": np.pad(np.ones(len(rows), np.float32), (0, long)),
