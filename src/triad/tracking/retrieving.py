@@ -17,7 +17,7 @@ from triad.tracking import recommending
 from triad.tracking.recommending import Pairs
 from triad.tracking.shelf import Shelf
 
-CELLS, ROWS = 8_000_000, 512
+CELLS, ROWS = 16_000_000, 512
 """(user, item) cells, and users, of a block at most: what is said of its candidates fits the processor's cache."""
 SHARE = 16_384
 """Users of a share: half a minute's work. Their states are computed at once."""
