@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fusion_data import TASKS, make_chance, make_vectors, other_night, rows_of, with_other_future
 from make_dataset import make_dataset
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
@@ -14,6 +15,7 @@ from triad.errors import TriadError
 from triad.features.dataset import Streams
 from triad.members.history import item_weights
 from triad.members.item_similarity import FEATURES, Similarity
+from triad.members.narrow import narrow
 from triad.members.pairs import item_neighbours
 from triad.members.popularity import Popularity
 
@@ -154,3 +156,13 @@ def test_item_knn_is_its_neighbours_alone(data, member) -> None:
     assert scored.any()
     assert (found.argmax(axis=1) == near.argmax(axis=1))[scored].all()
     assert not np.allclose(found, member.rank(data, users, history))
+
+
+def test_both_factors_of_its_products_are_of_one_type_so_that_none_is_copied(data, member) -> None:
+    users = np.arange(9)
+    history = np.diff(np.asarray(data.streams.offsets))[:9]
+    weight, near = item_weights(data, member.look.back(data, users, history)), member.align(data)[0].neighbours
+    for part in ("data", "indices", "indptr"):
+        assert getattr(weight, part).dtype == getattr(near, part).dtype
+    wide = csr_array((near.data, *(each.astype(np.int64) for each in (near.indices, near.indptr))), shape=near.shape)
+    assert narrow(wide).indices.dtype == np.int32 and (narrow(wide) != near).nnz == 0 and narrow(near) is near

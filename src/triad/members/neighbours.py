@@ -186,7 +186,7 @@ def to_power(matrix: csr_array, power: float) -> csr_array:
     raised = matrix.copy()
     raised.data = raised.data**power
     total = np.asarray(raised.sum(axis=1)).ravel()
-    raised.data *= np.repeat(1 / np.where(total > 0, total, 1), np.diff(raised.indptr))
+    raised.data = raised.data * np.repeat(1 / np.where(total > 0, total, 1), np.diff(raised.indptr))
     return raised
 
 

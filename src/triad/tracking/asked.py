@@ -108,13 +108,14 @@ def messages_of(tables: Tables) -> tuple[list[str], list[str]]:
     mend = 'send {"conversations": [{"message_id": …, "message": …}, …]}'
     if not isinstance(tables, Mapping) or "conversations" not in tables:
         raise TriadError("holds no messages", where="model input, table conversations", mend=mend)
-    table, said = _known("conversations", tables["conversations"]), []
+    table, said = arrow("conversations", tables["conversations"]), []
     for name in ("message_id", "message"):
         values = table[name].to_pylist() if name in table.column_names else []
         if len(values) < max(table.num_rows, 1) or not all(isinstance(each, str) for each in values):
             where = f"table conversations, column {name}"
             raise TriadError("is missing, or holds what is no text", where=where, mend=mend)
         said.append(values)
+    _known("conversations", table)  # not before: the columns of a file without names are what somebody wrote
     return said[0], said[1]
 
 
