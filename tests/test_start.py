@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,9 +33,13 @@ def test_who_asks_a_member_does_not_wait_for_what_it_was_made_with(member: str) 
     assert not loaded(f"{code}trees_boosted.versions('hist')") & {"sklearn", "scipy.optimize", "scipy.stats"}
 
 
-def test_members_are_imported_beside_other_work_and_a_failure_waits_until_they_are_asked_for() -> None:
-    code = "from triad.members.registry import imported\nwith imported(['no_member', 'similarity']): pass"
-    assert "triad.members.item_similarity" in loaded(code)
+def test_members_are_read_beside_other_work_and_a_failure_waits_until_they_are_asked_for(tmp_path: Path) -> None:
+    code = (
+        "from triad.fusion.fused import _Folder\nfrom triad.members.registry import read_beside\n"
+        f"members = _Folder(Path({str(tmp_path)!r}), ('trees', 'similarity'))\n"
+        "with read_beside(members, ['no_member', 'trees', 'similarity']): pass"
+    )
+    assert {"triad.members.trees", "triad.members.item_similarity"} <= loaded(f"from pathlib import Path\n{code}")
 
 
 def test_the_command_line_loads_no_library_but_click() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from triad.arrays import Bools, Floats, Ints
 from triad.errors import TriadError
 
-ROWS = 16_384
+ROWS = 32_768
 """Rows that all trees read before the next ones: they stay in the processor's cache."""
 FEW = 1_024
 """Rows of which all splits of all trees are asked at once: for one list, one tree after another takes too long."""

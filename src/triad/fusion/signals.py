@@ -95,7 +95,7 @@ def grounds(members: Sequence[str]) -> Ints:
 
 
 def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: Mapping[str, Floats]) -> Floats:
-    """(p, columns) float32, NaN where nothing is known; the columns are `names(scores)`.
+    """(p, columns) float32, NaN where nothing is known; the columns are `names(scores)`, each in one piece.
 
     Args:
         scores: member → (p,) probabilities.
@@ -126,7 +126,7 @@ def signals(reading: Reading, queries: Queries, candidates: Candidates, scores: 
     user, both = _of_both(data, steps, queries, candidates)
     columns += [*user, *(each[query] for each in rhythm.of_users(steps, queries)), *both, *leanings]
     columns += reading.company.of(steps, queries, candidates)
-    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+    return np.stack([np.asarray(column, np.float32) for column in columns]).T  # column after column, as trees read them
 
 
 def _together(candidates: Candidates, logs: list[Floats], places: list[Floats]) -> list[Floats]:

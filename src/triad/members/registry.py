@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -48,8 +49,8 @@ def member_class(name: str) -> Any:
 
 
 @contextmanager
-def imported(names: Iterable[str]) -> Iterator[None]:
-    """Imports the members' files in a thread of its own, beside what is done inside: a database can work meanwhile.
+def read_beside(members: Mapping[str, Member], names: Iterable[str]) -> Iterator[None]:
+    """Asks for members, which reads their files, in a thread beside what is done inside: a database can work meanwhile.
 
     TensorFlow takes seconds. What fails here fails again, and says so, where the member is asked for.
     """
@@ -57,14 +58,17 @@ def imported(names: Iterable[str]) -> Iterator[None]:
     def each() -> None:
         for name in names:
             with suppress(Exception):
-                member_class(name)
+                members[name]
 
-    thread = Thread(target=each)
+    thread, looked = Thread(target=each), gc.isenabled()
+    gc.disable()  # of the modules and networks nothing is garbage, and each look for it stops both threads
     thread.start()
     try:
         yield
     finally:
         thread.join()
+        if looked:
+            gc.enable()
 
 
 def load_member(name: str, folder: Path) -> Member:

@@ -6,6 +6,7 @@ that gains most, and take NaN for a value of its own.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from triad import forest
 from triad.arrays import Floats
 from triad.boosting import lightgbm
 from triad.config.profile import ProfileParams
@@ -86,8 +86,9 @@ class Asked:
 
     @property
     def block(self) -> int:
-        """Rows to ask of at once."""
-        return forest.ROWS if self.forests else ROWS
+        """Rows to ask of at once, by one thread. Trees in NumPy are asked of all: at each split threads would hand
+        Python to one another, and two take longer than one."""
+        return sys.maxsize if self.forests else ROWS
 
     def scores(self, matrix: Floats, classes: int) -> Floats:
         """Of one block (rows, columns) float32: binary and regression (rows,), multiclass (rows, classes)."""

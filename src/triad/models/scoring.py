@@ -52,9 +52,7 @@ class Scorer:
         """What answers batches of these shapes, whatever their number of steps, by one trace."""
         spec = _any_length(batch)
         key = repr(spec)
-        if key not in self._any_length:
-            self._any_length[key] = self._make(input_signature=[spec])
-        return self._any_length[key]
+        return self._any_length.setdefault(key, self._make(input_signature=[spec]))
 
     def items(self, data: Dataset) -> Floats:
         """(n_items, dim) the tower's outputs for the whole catalogue."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from triad.arrays import Ints
+from triad.arrays import Floats, Ints
 from triad.examples.dataset import Dataset
 from triad.fusion.fused import Fused
 from triad.fusion.ranker import Ranker
 from triad.progress import Progress
+from triad.threads import side_by_side
 from triad.tracking import retrieving
 from triad.tracking.recommending import Pairs
 from triad.tracking.shelf import Shelf
 
-_SCORED_AT_ONCE = 65_536  # exposures
+_SCORED_AT_ONCE = 100_000
+"""Exposures, at most: while a network is asked of some, which needs no Python, trees are asked of others."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,15 @@ def choosing_here(fused: Fused) -> Choosing:
 
 def choose(fused: Fused, ranker: Ranker, asked: Asked, share: range) -> Pairs:
     """The items chosen for the customers of `share`, and their scores. `ranker` is that of `asked.data`."""
+    task = asked.task
     pairs = retrieving.retrieve(ranker, asked.moment, asked.order, asked.count, asked.shelf, share=share)
-    if asked.task is None:
+    if task is None:
         return pairs
-    scores = np.empty(len(pairs.user))
-    for start in range(0, len(scores), _SCORED_AT_ONCE):
-        user, item = (each[start : start + _SCORED_AT_ONCE] for each in (pairs.user, pairs.item))
-        wanted = fused.predict(asked.shown(user, item), np.arange(len(user)), [asked.task])[asked.task]
-        scores[start : start + len(user)] = wanted
-    return replace(pairs, score=scores)
+
+    def scored(part: Pairs) -> Floats:
+        return fused.predict(asked.shown(part.user, part.item), np.arange(len(part.user)), [task])[task]
+
+    count = len(pairs.user)
+    bounds = np.linspace(0, count, -(-count // _SCORED_AT_ONCE) + 1).astype(int)
+    scores = side_by_side(scored, [pairs[start:stop] for start, stop in itertools.pairwise(bounds)])
+    return replace(pairs, score=np.concatenate([np.zeros(0), *scores]))

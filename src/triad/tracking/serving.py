@@ -23,7 +23,7 @@ from triad.features.build import transform
 from triad.features.signals import slots
 from triad.features.state import State
 from triad.fusion.fused import Fused
-from triad.members.registry import imported
+from triad.members.registry import read_beside
 from triad.texts import Texts
 from triad.tracking import recommending
 from triad.tracking.arranging import Lists, codes
@@ -148,7 +148,7 @@ class ServingModel:
                 mend="name one of its binary tasks, or null to keep the ranking's order",
             )
         asks = () if choosing is not None else self.fused.needed(filter(None, (self.fused.ranking, settings.order_by)))
-        with imported(asks), opened(tables) as session:
+        with read_beside(self.fused.members, asks), opened(tables) as session:
             moment = midnight_after(session) if as_of is None else as_of
             titles, categories, brands = called(session)
             data, known = build.standing(session, self.state, moment // DAY)

@@ -76,7 +76,7 @@ def as_shown(data: Dataset, known: Known, rows: Rows) -> Dataset:
 def _context(names: tuple[str, ...], known: Known, rows: Rows) -> Floats:
     """(n, names) of `rows`."""
     columns = block(known, rows)
-    return np.stack([np.asarray(columns[name], np.float32) for name in names], axis=1)
+    return np.stack([np.asarray(columns[name], np.float32) for name in names]).T
 
 
 def with_guest(data: Dataset, known: Known, moment: int) -> tuple[Dataset, Known]:
