@@ -161,9 +161,9 @@ def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
     ):
         assert read(str(shop), path) is Fault.MISSING, path
     assert read(None, "in/a.png") is Fault.MISSING
-    assert (
-        read(None, "data:image/png;base64,YQ==") == b"a" and read(None, "data:image/png;base64,Y") is Fault.NO_PICTURE
-    )
+    assert read(None, "data:image/png;base64,YQ==") == b"a"
+    for damaged in ("data:image/png;base64,Y", "data:image/png,YQ==", "data:text/plain;base64,YQ==", "DATA:", "data:;"):
+        assert read(None, damaged) is Fault.NO_PICTURE, damaged
 
 
 def test_weights_are_read_and_nothing_else_is_called(tmp_path: Path) -> None:

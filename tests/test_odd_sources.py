@@ -151,3 +151,16 @@ def test_a_day_is_the_one_that_is_written_whatever_zone_stands_behind_it(
     path = write(tmp_path, f"i,day,p,b\na,{written},5,false\n", "prices.csv")
     files = {"events": mapping(write(tmp_path, EVENTS)), "prices": {"path": str(path), "columns": columns}}
     assert read_files(params(files))["prices"]["day"].to_pylist() == [date(2026, 1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [("/Home/Lamps", "Home/Lamps"), ("Home/Lamps/", "Home/Lamps"), ("//Home", "Home"), ("/", None), ("", None)],
+)
+def test_a_category_path_begins_and_ends_with_a_name(written: str, path: str | None, tmp_path: Path) -> None:
+    columns = {"item_id": "i", "title": "t", "category": "c"}
+    source = {"columns": columns, "missing": "from_events"}
+    items = write(tmp_path, f"i,t,c\na,Lamp,{written}\nb,Chair,Home\n", "items.csv")
+    files = {"events": mapping(write(tmp_path, EVENTS)), "items": {"path": str(items), **source}}
+    found = read_files(params(files))["items"].to_pylist()
+    assert {item["item_id"]: item["category"] for item in found} == {"a": path, "b": "Home"}

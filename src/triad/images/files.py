@@ -24,8 +24,9 @@ def read(folder: str | None, path: str) -> bytes | Fault:
 
     A table's words must open no other file: links and `..` are followed first, and what is no plain file is not read.
     """
-    if (data := _DATA.match(path)) is not None:
-        return _held(path[data.end() :])
+    if path[:5].lower() == "data:":
+        data = _DATA.match(path)
+        return Fault.NO_PICTURE if data is None else _held(path[data.end() :])
     if not path or "\0" in path or folder is None:
         return Fault.MISSING
     root, file = os.path.realpath(folder), os.path.realpath(Path(folder) / path)

@@ -70,7 +70,9 @@ def _single(column: Column, params: ColumnParams, table: TableParams, types: Map
         faults = _event_kinds(cell) if column.name == "kind" else ()
         if is_id := column.name.endswith("_id"):
             faults += (_controls(cell),)
-        return Value(cell.text, (*faults, *_texts(cell, is_id=is_id)))
+        # a path that begins with what parts it would have no broad category
+        text = f"nullif(trim({cell.text}, '/'), '')" if column.name == "category" else cell.text
+        return Value(text, (*faults, *_texts(cell, is_id=is_id)))
     if column.type == "bool":
         mend = "name them in `map`"
         return cell.convertible(f"TRY_CAST({cell.text} AS BOOLEAN)", "neither true nor false", mend)
