@@ -58,10 +58,15 @@ GARBAGE = 50_000
 """New objects after which Python looks for cycles. By its default, 700, that takes a second of the four in which
 TensorFlow and MLflow are imported."""
 
+HANDED_ON = 1e-4
+"""Seconds after which a thread that waits for Python gets it. What waits has come back from DuckDB, NumPy or TensorFlow,
+mostly to go there again, and by Python's default, 5 ms, its processor stands idle so long."""
+
 
 def main() -> None:
     """Parses the command line and runs the command. Errors are shown as people can read them."""
     gc.set_threshold(GARBAGE)
+    sys.setswitchinterval(HANDED_ON)
     atexit.register(gc.disable)  # or the process ends with one look more through all that it holds: half a second
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter("%(asctime)s %(name)s · %(message)s", datefmt="%H:%M:%S"))
