@@ -306,6 +306,31 @@ def test_sqlite_by_sqlalchemy_gives_the_same(tmp_path: Path) -> None:
     assert "column pieces: holds a value that is no int64" in said(mapped)
 
 
+@pytest.mark.parametrize("kind", ["datetime", "timestamp", "date"])
+@pytest.mark.parametrize("value", ["05/01/2026 10:00", "5 January 2026", "", 1767607200, 20260105])
+def test_no_time_that_sqlite_compares_as_text_is_passed_over(kind: str, value: object, tmp_path: Path) -> None:
+    mapped = odd_id(tmp_path, "text", "1")
+    with sqlite3.connect(tmp_path / "odd.db") as database:
+        database.execute(f"CREATE TABLE dated (id text, who text, sku text, at {kind}, what text, cents int)")
+        database.execute("INSERT INTO dated SELECT * FROM events")
+        database.execute("INSERT INTO dated VALUES ('2', 'a', 'x', ?, 'purchase', 5)", [value])
+    mapped["events"] |= {"table": "dated"}
+    assert "holds a value that is not of its column's type" in said(mapped)
+    with sqlite3.connect(tmp_path / "odd.db") as database:  # times that are told apart still are
+        database.execute("UPDATE dated SET at = '2019-01-05 10:00:00' WHERE id = '2'")
+        database.execute("UPDATE dated SET at = date(at) WHERE ? = 'date'", [kind])
+    assert read_files(params(mapped))["events"]["event_id"].to_pylist() == ["1"]
+
+
+@pytest.mark.parametrize("value", ["2026-01-05T10:00:00Z", "2026-01-05 10:00:00+02:00"])
+def test_a_time_with_an_offset_is_no_local_time(value: str, tmp_path: Path) -> None:
+    mapped = odd_id(tmp_path, "text", "1")
+    with sqlite3.connect(tmp_path / "odd.db") as database:
+        database.execute("UPDATE events SET at = ?", [value])
+    mapped["events"]["timezone"] = "Europe/Berlin"
+    assert "column at: holds a value that is no timestamp" in said(mapped)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [

@@ -25,6 +25,9 @@ _ROWS = 20_000  # at a time
 _SNAPSHOTS = ("REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE")
 """Levels of isolation that see one moment, the cheapest first."""
 
+_ISO = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
+"""SQLite's pattern of a text that sorts as the time does."""
+
 _KINDS: tuple[tuple[type, pa.DataType], ...] = (
     (sa.Boolean, pa.bool_()),
     (sa.Integer, pa.int64()),
@@ -112,7 +115,8 @@ class Table(InDatabase[Connection]):
         if bounds is not None:
             column = known.c[bounds.column]
             inside = [column < bounds.high, *([] if bounds.low is None else [column >= bounds.low])]
-            query = query.where(sa.or_(sa.and_(*inside), *([column.is_(None)] if bounds.and_none else [])))
+            none = [column.is_(None)] if bounds.and_none else []
+            query = query.where(sa.or_(sa.and_(*inside), *none, *self._incomparable(column)))
         with _explained(self.name):
             rows = self.connection.opened.execution_options(stream_results=True, yield_per=_ROWS).execute(query)
             for part in self._read(rows.partitions()):
@@ -120,12 +124,23 @@ class Table(InDatabase[Connection]):
                 arrays = [self._array(field, column) for field, column in zip(schema, values, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
+    def _incomparable(self, column: sa.Column[Any]) -> list[sa.ColumnElement[bool]]:
+        """The rows whose value no bound can be compared with: they are asked for too, so that they are refused.
+
+        SQLite keeps a time as the text that was written, and 05/01/2026 lies before every moment of the window.
+        """
+        if self.connection.opened.dialect.name != "sqlite" or not isinstance(column.type, sa.DateTime | sa.Date):
+            return []
+        return [sa.type_coerce(column, sa.Text).op("NOT GLOB")(_ISO)]
+
     def _array(self, field: pa.Field, values: Sequence[Any]) -> pa.Array:
         try:
             if pa.types.is_string(field.type):
                 values = [value if value is None or isinstance(value, str) else _text(value) for value in values]
             if pa.types.is_integer(field.type):  # asked for whole numbers, Arrow cuts 12.5 to 12
                 return pa.array(values).cast(field.type)
+            if field.type == pa.timestamp("us") and any(value is not None and value.tzinfo for value in values):
+                raise ValueError("Arrow would make it UTC's, and the mapping a zone's")
             return pa.array(values, field.type)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             raise TriadError(
