@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from test_files import EVENTS, mapping, params, read, said, write
 
@@ -131,6 +133,22 @@ def test_a_shop_whose_purchases_are_all_cancelled_is_told_so(tmp_path: Path) -> 
     text = rows(*bought).replace("1,buy", "-1,buy").replace("-1,buy", "1,buy", 1)
     taken_back = {"cancelled": {"column": "pieces", "below": 0}}
     assert "no row is left: all purchases were cancelled" in said(write(tmp_path, text), **taken_back)
+
+
+@pytest.mark.parametrize(("zone", "day"), [(None, 4), ("Europe/Berlin", 5), ("America/New_York", 4)])
+@pytest.mark.parametrize("kept_as", ["timestamp", "seconds"])
+def test_the_day_of_a_moment_is_the_named_zones(zone: str | None, day: int, kept_as: str, tmp_path: Path) -> None:
+    moment = datetime(2026, 1, 4, 23, 30, tzinfo=UTC)
+    at = pa.array([moment], pa.timestamp("us", "UTC")) if kept_as == "timestamp" else [int(moment.timestamp())]
+    table = pa.table({"i": ["a"], "at": at, "p": [5], "b": [False]})
+    pq.write_table(table, tmp_path / "prices.parquet")
+    said = (
+        {"column": "at"} | ({"epoch": "seconds"} if kept_as == "seconds" else {}) | ({"timezone": zone} if zone else {})
+    )
+    columns = {"item_id": "i", "day": said, "price_cents": {"column": "p", "unit": "minor"}, "is_promoted": "b"}
+    prices = {"path": str(tmp_path / "prices.parquet"), "columns": columns}
+    files = {"events": mapping(write(tmp_path, EVENTS)), "prices": prices}
+    assert read_files(params(files))["prices"]["day"].to_pylist() == [date(2026, 1, day)]
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,17 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Clock:
-    """A source's column of times and the moments `[first, last)` that are asked for; `first` None: no first one."""
+    """A source's column of times and the moments `[first, last)` that are asked for; `first` None: no first one.
+
+    Args:
+        zoned: whether its moments are read as the days of a zone, which begin at other moments than the window's.
+    """
 
     column: str
     epoch: str | None
     first: datetime | None
     last: datetime
+    zoned: bool = False
 
     def is_exact(self, bounds: Bounds) -> bool:
         """Whether the bounds are the window's own moments."""
@@ -58,16 +63,18 @@ class Clock:
 
     def bounds(self, kind: pa.DataType) -> Bounds | None:
         """The moments as values of Arrow type `kind`; None where they cannot be compared, as times in texts."""
+        wide = self.first and self.first - _FAR, self.last + _FAR
+        low, high = wide if self.zoned else (self.first, self.last)
         if pa.types.is_timestamp(kind) and kind.tz:
-            return Bounds(self.column, self.first, self.last)
-        low, high = self.first and self.first - _FAR, self.last + _FAR
+            return Bounds(self.column, low, high)
+        if self.epoch and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+            ticks = [each and int(each.timestamp()) * _TICKS[self.epoch] for each in (low, high)]
+            return Bounds(self.column, ticks[0], ticks[1])
+        low, high = wide
         if pa.types.is_timestamp(kind):
             return Bounds(self.column, low and low.replace(tzinfo=None), high.replace(tzinfo=None))
         if pa.types.is_date(kind):
             return Bounds(self.column, low and low.date(), high.date())
-        if self.epoch and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-            ticks = [each and int(each.timestamp()) * _TICKS[self.epoch] for each in (self.first, self.last)]
-            return Bounds(self.column, ticks[0], ticks[1])
         return None
 
 
@@ -79,4 +86,5 @@ def clock(name: str, table: TableParams, window: tuple[datetime, datetime]) -> C
     params = table.columns.get(TIMES.get(name, ""))
     if params is None or params.column is None:
         return None
-    return Clock(params.column, params.epoch, window[0] if TABLES[name].day_of else None, window[1])
+    zoned = TIMES[name] == "day" and bool(params.timezone or table.timezone)
+    return Clock(params.column, params.epoch, window[0] if TABLES[name].day_of else None, window[1], zoned)

@@ -34,9 +34,11 @@ def moment(column: Column, params: ColumnParams, cell: Cell) -> Value:
     zone = params.timezone or cell.table.timezone
     mend = "say how they are written: format: '%d/%m/%Y %H:%M', or epoch: seconds"
     zoned, naive = _readings(params, cell)
-    if column.type == "date":  # a day is the one that is written, wherever that was; a bare moment's is UTC's
+    if column.type == "date":  # a day is the one that is written, wherever that was; a bare moment's is the zone's
         if zoned and (wall := _wall(params, cell)):
             zoned = f"CASE WHEN ({zoned}) IS NOT NULL THEN {wall} END"
+        elif zoned and zone:
+            zoned = f"timezone({literal(zone)}, {zoned})"
         day = f"CAST(coalesce({', '.join(filter(None, (naive, zoned)))}) AS DATE)"
         return cell.convertible(day, "not a day", mend)
     made = [zoned] if zoned else []
