@@ -59,8 +59,8 @@ GARBAGE = 50_000
 TensorFlow and MLflow are imported."""
 
 HANDED_ON = 1e-4
-"""Seconds after which a thread that waits for Python gets it. What waits has come back from DuckDB, NumPy or TensorFlow,
-mostly to go there again, and by Python's default, 5 ms, its processor stands idle so long."""
+"""Seconds after which a thread that waits for Python gets it. Who waits has come back from DuckDB, NumPy or TensorFlow,
+mostly to go there again. By Python's default a processor stands idle for 5 ms each time."""
 
 
 def main() -> None:
