@@ -101,6 +101,22 @@ def test_what_matches_is_said_and_popular_products_stand_in_where_nothing_does()
     assert retrieve(empty, Settings(), ["pan", "羽"], 5, popular=np.array([0.5, 0.5]))[1].match == POPULAR
 
 
+@pytest.mark.parametrize("query", ["navy lamp", "navy lapm", "lamp", "zzzzqq"])
+def test_what_may_not_be_shown_takes_nobodys_place(query: str) -> None:
+    titles = ["navy lamp", *["navy lamp lamp"] * 30, "old lamp", "pan"]
+    allowed = np.array([True, *[False] * 30, True, True])
+    taken = np.linspace(1, 0.5, len(titles)) * np.where(allowed, 0.1, 1)
+    (found,) = retrieve(catalogue(*titles), Settings(), [query], 5, popular=taken, allowed=allowed)
+    (alone,) = retrieve(catalogue("navy lamp", "old lamp", "pan"), Settings(), [query], 5, popular=taken[allowed])
+    assert found.items.tolist() == np.flatnonzero(allowed)[alone.items].tolist() and found.match == alone.match
+
+
+def test_that_some_product_holds_every_word_is_said_of_what_may_be_shown() -> None:
+    texts, allowed = catalogue("navy lamp", "navy pan"), np.array([False, True])
+    (found,) = retrieve(texts, Settings(), ["navy lamp"], 5, popular=np.ones(2), allowed=allowed)
+    assert (found.items.tolist(), found.match) == ([1], SOME)
+
+
 def test_rows_that_tie_share_their_places() -> None:
     grades, query = np.array([3.0, 0, 0, 1]), np.array([0, 0, 0, 1])
     best = ndcg(np.array([1.0, 0, 0, 0]), grades, query, 3, 10)

@@ -58,7 +58,7 @@ def search(
         TriadError: no member searches, or nothing was learned of searches.
     """
     searcher, task = _searcher(fused, data)
-    answers = [each.among(allowed) for each in searcher.search(data, queries, max(CANDIDATES, k))]
+    answers = searcher.search(data, queries, max(CANDIDATES, k), allowed)
     query = np.repeat(np.arange(len(queries)), [len(each.items) for each in answers])
     item = np.concatenate([np.zeros(0, np.int64), *(each.items for each in answers)])
     scores = fused.predict(asked(data, queries, query, item), np.arange(len(item)), [task], UNIT.name)[task]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.examples.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -72,8 +72,12 @@ class Sourced(Protocol):
 class Searcher(Protocol):
     """Finds products for what is typed."""
 
-    def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
-        """What may answer each of `queries`, at least `count` products where so many match; `predict` orders them."""
+    def search(self, data: Dataset, queries: Sequence[str], count: int, allowed: Bools | None = None) -> list[Found]:
+        """What may answer each of `queries`, at least `count` products where so many match; `predict` orders them.
+
+        Args:
+            allowed: (n_items,) what is looked for; None: everything.
+        """
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.boosting import grow_order, lightgbm, split_shares
 from triad.config.members import Recipe
@@ -117,11 +117,11 @@ class SearchOrder:
             return {self.task: np.zeros(0)}
         return {self.task: self.scores(self.columns(data, rows))}
 
-    def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
+    def search(self, data: Dataset, queries: Sequence[str], count: int, allowed: Bools | None = None) -> list[Found]:
         """What matches by words, by letters, by what judgements say, or by meaning."""
         texts, popular = data.units[UNIT].texts, item_shares(data)
         ways: dict[str, Any] = {"popular": popular, "learned": self.learned, "meaning": self.meaning}
-        return retrieve(texts, self.settings, queries, count, **ways, beside=self.beside)
+        return retrieve(texts, self.settings, queries, count, **ways, beside=self.beside, allowed=allowed)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from triad.arrays import Floats, Ints
+from triad.arrays import Bools, Floats, Ints
 from triad.artifacts import read_json, write_json
 from triad.config.members import Recipe
 from triad.errors import TriadError
@@ -63,9 +63,10 @@ class SearchText:
         fields = field_scores(data, self.settings, query, item)
         return {self.task: fields @ np.array(self.settings.weights)}
 
-    def search(self, data: Dataset, queries: Sequence[str], count: int) -> list[Found]:
+    def search(self, data: Dataset, queries: Sequence[str], count: int, allowed: Bools | None = None) -> list[Found]:
         """What matches by words or letters."""
-        return retrieve(data.units[UNIT].texts, self.settings, queries, count, popular=item_shares(data))
+        texts = data.units[UNIT].texts
+        return retrieve(texts, self.settings, queries, count, popular=item_shares(data), allowed=allowed)
 
     def save(self, folder: Path) -> None:
         """A few numbers."""

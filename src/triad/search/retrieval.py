@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
@@ -48,13 +48,6 @@ class Found:
     match: str
     words: Floats  # BM25 of each, where it has a say in which are shown; 0 where no word is met
 
-    def among(self, allowed: Bools | None) -> Found:
-        """What is `allowed` (n_items,) of it; None: everything."""
-        if allowed is None:
-            return self
-        kept = allowed[self.items]
-        return replace(self, items=self.items[kept], words=self.words[kept])
-
 
 def retrieve(
     texts: dict[str, Texts],
@@ -66,6 +59,7 @@ def retrieve(
     learned: Associations | None = None,
     meaning: Meaning | None = None,
     beside: bool = False,
+    allowed: Bools | None = None,
 ) -> list[Found]:
     """The best `count` by words, by letters, by what judgements say, and by words and meaning, all of them together.
 
@@ -74,11 +68,16 @@ def retrieve(
         learned: from earlier judgements.
         meaning: of an encoder of texts, where there is one.
         beside: whether BM25 has a say in which are shown (`chosen`).
+        allowed: (n_items,) what may be shown; None: everything. What may not takes nobody's place.
     """
+
+    def shown(scores: Floats) -> Floats:
+        return scores if allowed is None else np.where(allowed, scores, 0)
+
     index, read = index_of(texts, settings), Typed.of(texts, queries)
     held = index.words
     letters = letter_scores(index, queries)
-    most = best(np.asarray(popular), count)
+    most = best(shown(np.asarray(popular)), count)
     answers: list[Found] = []
     meant: Iterator[Floats | None] = repeat(None)
     if meaning is not None:
@@ -88,21 +87,21 @@ def retrieve(
         said = None if learned is None else learned.scores(read.typed[block], held.named, held.known)
         for row, scores in enumerate(total):
             number = block.start + row
-            plain = fields[:, row].sum(axis=0)
+            plain = shown(fields[:, row].sum(axis=0))
             # weights that order judged products best can leave others out, so all fields alike find some too
-            parts = [best(scores, count), best(plain, count)]
+            parts = [best(shown(scores), count), best(plain, count)]
             if letters is not None:
                 alike = letters[[number]].toarray()[0]
-                parts.append(best(np.where(alike >= ALIKE, alike, 0), count))
+                parts.append(best(shown(np.where(alike >= ALIKE, alike, 0)), count))
             if said is not None:
-                parts.append(best(np.where(said[row] >= MEANT, said[row], 0), count))
+                parts.append(best(shown(np.where(said[row] >= MEANT, said[row], 0)), count))
             if near is not None and read.typed[number]:
-                parts.append(best(hybrid(plain, near[row]), count))
+                parts.append(best(hybrid(plain, shown(near[row])), count))
             items = np.unique(np.concatenate(parts))
             if not len(items):
                 answers.append(Found(most, POPULAR, np.zeros(len(most))))
                 continue
-            match = _match(index, read.typed[number], read.corrected[number])
+            match = _match(index, read.typed[number], read.corrected[number], allowed)
             answers.append(Found(items, match, plain[items] if beside else np.zeros(len(items))))
     return answers
 
@@ -138,12 +137,12 @@ def hybrid(words: Floats, near: Floats, share: float = NEAR) -> Floats:
     return words / words.max() + share * near / max(near.max(), 1e-9)
 
 
-def _match(index: Index, typed: list[str], corrected: list[str]) -> str:
+def _match(index: Index, typed: list[str], corrected: list[str], allowed: Bools | None) -> str:
     held = index.words
     rows = [held.known[word] for word in corrected if word in held.known]
     if not rows or len(rows) < len(corrected):
         return SOME
     holders = np.asarray(held.anywhere[rows].sum(axis=0)).ravel()
-    if holders.max(initial=0) < len(rows):
+    if (holders if allowed is None else holders[allowed]).max(initial=0) < len(rows):
         return SOME
     return ALL if typed == corrected else CORRECTED
