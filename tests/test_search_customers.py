@@ -95,6 +95,14 @@ def test_what_was_done_since_the_night_counts(client: TestClient) -> None:
     assert client.post("/search", json={"query": QUERY, "events": [{"item_id": "i0001", "kind": "look"}]}).is_error
 
 
+@pytest.mark.parametrize(
+    "body", [{"events": [{"item_id": "i0001", "kind": "click"}]}, {"at": "2026-03-01T10:00:00Z"}, {"at": "1999-01-01"}]
+)
+def test_what_nobody_did_and_nobodys_moment_are_refused(client: TestClient, body: dict[str, Any]) -> None:
+    reply = client.post("/search", json={"query": QUERY, **body})
+    assert reply.status_code == 422 and "name user_id" in reply.json()["what"]
+
+
 @pytest.mark.parametrize("text", ODD)
 def test_whatever_is_typed_or_written_is_answered_or_refused(
     night: Any, client: TestClient, text: str, caplog: pytest.LogCaptureFixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 MOST_ITEMS, MOST_EVENTS, MOST_LISTED, MOST_MESSAGES = 500, 500, 200, 50
 
@@ -66,6 +66,12 @@ class Search(Request):
     user_id: Id | None = Field(default=None, description="whose order it is to be; without one, that of everybody")
     events: list[Happened] = Field(default=[], max_length=MOST_EVENTS, description="what they did since the night")
     at: datetime | None = None
+
+    @model_validator(mode="after")
+    def _somebodys(self) -> Search:
+        if self.user_id is None and (self.events or self.at):
+            raise ValueError("events and at are of a customer: name user_id")
+        return self
 
     @property
     def customer(self) -> Customer | None:
