@@ -214,6 +214,7 @@ def test_a_misspelt_key_that_must_be_there_is_told_as_such() -> None:
         ({"recommend": {"hide": "brandd = 'Acme'"}}, "recommend.hide: is no condition on the table items: .*brandd"),
         ({"recommend": {"hide": "1 = 1); DROP TABLE items; --"}}, "recommend.hide: is no condition"),
         ({"recommend": {"hide": "item_id IN (SELECT * FROM read_csv('/etc/passwd'))"}}, "recommend.hide: is no cond"),
+        ({"recommend": {"hide": "price_cents"}}, "recommend.hide: is no condition.* neither true nor false"),
         ({"recommend": {"out_of_stock": "none.csv"}}, "recommend.out_of_stock: none.csv: no such file"),
         ({"text": {"encoder": "/no/such"}}, "text.encoder: there is no folder /no/such"),
         ({"text": {"writing": {"edits": "none.csv"}}}, "text.writing.edits: there is no file none.csv"),

@@ -198,6 +198,10 @@ def test_a_condition_that_is_none_is_named(night: Path, model: ServingModel) -> 
         "brand = ",
         "true; DROP TABLE items",
         "'maybe'",
+        "price_cents",
+        "title",
+        "NULL",
+        "count(*) > 0",
         "unnest(['b1', 'b2']) = brand",
     ):
         with pytest.raises(TriadError, match=r"recommend\.hide"):

@@ -60,4 +60,5 @@ def _shelf(params: Params) -> None:
             own = attributes(params) if table.open else ()
             empty = pa.schema([*arrow_schema(table), *(pa.field(each, pa.string()) for each in own)]).empty_table()
             session.register(name, empty)
-        hidden(session, shown.hide)
+        for condition in (params.recommend.hide, shown.hide):  # OR makes a truth value of a number
+            hidden(session, condition)

@@ -18,6 +18,7 @@ from triad.tracking import stock
 from triad.tracking.cluster import choosing_of
 from triad.tracking.registry import load_champion
 from triad.tracking.serving import RECOMMENDATIONS, ServingModel
+from triad.tracking.shelf import hidden
 from triad.tracking.shop_pages import pages
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def recommend(params: Params) -> None:
     settings, named, start = stock.with_stock(params.recommend), params.publish, time.monotonic()
     LOG.info("%s", params.recommend)
     with connect(TABLES) as session:
+        hidden(session, params.recommend.hide)  # by itself: with what is out of stock, a number passes for a condition
         stock.tell(session, params.recommend)
     champion = load_champion(named.model, named.alias)
     day = params.ingest.as_of

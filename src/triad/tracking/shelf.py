@@ -77,11 +77,12 @@ def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
         TriadError: it is no such condition.
     """
     try:
-        is_met = session.execute(
-            f"SELECT coalesce(({condition or 'false'}), false)::BOOLEAN AS met FROM items ORDER BY item_id"
-        ).fetchnumpy()["met"]
+        asked = session.execute(f"SELECT ({condition or 'false'}) AS met FROM items ORDER BY item_id")
+        kind, met = str((asked.description or [])[0][1]), asked.fetchnumpy()["met"]
         (items,) = session.execute("SELECT count(*) FROM items").fetchone() or (0,)
-        what = None if len(is_met) == items else "it makes several rows of an item"
+        what = None if len(met) == items else "it makes several rows of an item"
+        if kind != "BOOLEAN":  # of a number, all that are not 0 would be met
+            what = f"it is of the type {kind}, and neither true nor false"
     except duckdb.Error as error:
         what = str(error).splitlines()[0]
     if what is not None:
@@ -90,4 +91,4 @@ def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
             where="recommend.hide",
             mend="write one as in SQL: \"brand = 'Acme' OR price_cents < 100\"",
         )
-    return np.asarray(is_met, bool)
+    return np.ma.filled(met, False)  # who can tell of what is unknown
