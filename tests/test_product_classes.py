@@ -307,7 +307,7 @@ def test_a_class_falls_faster_without_the_patches_that_carry_it_than_without_any
 @pytest.mark.parametrize(
     ("asked", "what"),
     [
-        ({"items": []}, "missing"),
+        ({"items": []}, "holds no products"),
         ({"items": [{"title": "lamp"}]}, "missing"),
         ({"items": [{"item_id": 3}]}, "no text"),
         ({"items": [{"item_id": "a", "title": 3}]}, "no text"),

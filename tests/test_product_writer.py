@@ -159,7 +159,7 @@ def test_bad_products_get_a_clear_answer(learned: Any, item: dict[str, Any], why
 @pytest.mark.parametrize(
     ("items", "dials", "what"),
     [
-        ([], {}, "is missing"),
+        ([], {}, "holds no products"),
         ([{"title": "lamp"}], {}, "is missing"),
         ([ITEM | {"price_cents": "dear"}], {}, "holds what is no number"),
         ([ITEM | {"atributes": "{}"}], {}, "did you mean attributes?"),

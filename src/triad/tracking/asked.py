@@ -138,9 +138,9 @@ def products_of(tables: Tables) -> dict[str, list[str]]:
 
 
 def _items(tables: Tables) -> pa.Table:
-    if not isinstance(tables, Mapping) or "items" not in tables:
-        raise TriadError("holds no products", where="model input, table items", mend=_PRODUCTS)
-    return _known("items", tables["items"])
+    if isinstance(tables, Mapping) and "items" in tables and (table := _known("items", tables["items"])).num_rows:
+        return table
+    raise TriadError("holds no products", where="model input, table items", mend=_PRODUCTS)
 
 
 def described(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
