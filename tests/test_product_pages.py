@@ -7,7 +7,9 @@ import pytest
 from make_tables import DAY, ZERO, make_tables
 
 from triad.tables import connect
+from triad.tracking import product_pages
 from triad.tracking.product_pages import FEWEST, SHRINK, Descriptions, described, filled, met, popular, visits
+from triad.tracking.recommending import nearness
 
 TABLES = make_tables()
 EVERY = np.ones(30, bool)
@@ -83,6 +85,36 @@ def test_what_may_not_be_shown_is_in_no_list_and_no_item_is_its_own_neighbour(se
     for lists in (met(seen, 9, may), described(what, np.arange(30), 9, may), popular(what, seen, 9, may)):
         assert len(lists.item) and not np.isin(lists.other, [2, 3, 5]).any() and (lists.item != lists.other).all()
         pages(lists)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("shown", [0.2, 0.8, 1.0])
+def test_who_looks_in_narrow_groups_first_finds_the_nearest_of_the_broad_category(levels: int, shown: float) -> None:
+    random = np.random.default_rng(levels)
+    for count in (1, 3, 10):
+        path = np.zeros((90, levels), int)
+        path[:, 0] = random.integers(0, 4, 90)  # 0: of no category; and paths end anywhere
+        for level in range(1, levels):
+            goes_on = (path[:, level - 1] > 0) & (random.random(90) < 0.7)
+            path[:, level] = np.where(goes_on, path[:, level - 1] * 5 + random.integers(0, 3, 90), 0)
+        what = Descriptions(path, random.integers(0, 4, 90), random.integers(0, 9, (90, 3)))
+        may, items = random.random(90) < shown, np.flatnonzero(random.random(90) < 0.7)
+        wanted = {}
+        for item in items.tolist():
+            near = nearness(what, np.array([item]), np.arange(90)[None, :])[0]
+            near[~may | (path[:, 0] != path[item, 0]) | (path[:, 0] == 0) | (np.arange(90) == item)] = 0
+            best = np.argsort(-near, kind="stable")[:count]
+            wanted[item] = best[near[best] > 0].tolist()
+        assert pages(described(what, items, count, may)) == {item: best for item, best in wanted.items() if best}
+
+
+def test_what_is_nearest_is_not_looked_for_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = []
+    monkeypatch.setattr(product_pages, "nearness", lambda *asked: pairs.append(asked[2].size) or nearness(*asked))
+    narrow = np.arange(1000) // 20 + 1  # fifty of twenty, all in one broad category
+    what = Descriptions(np.stack([np.ones(1000, int), narrow], axis=1), np.zeros(1000, int), np.ones((1000, 1), int))
+    described(what, np.arange(1000), 10, np.ones(1000, bool))
+    assert sum(pairs) == 1000 * 20
 
 
 def test_described_are_those_of_the_category_with_most_in_common() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import duckdb
@@ -120,20 +121,46 @@ def met(taken: csr_array, count: int, may: Bools) -> Neighbours:
 def described(what: Descriptions, items: Ints, count: int, may: Bools) -> Neighbours:
     """The `count` others of its broad category that are nearest to each of `items` by category, brand and title words.
 
-    New items, and those few look at, share visits with nothing.
+    New items, and those few look at, share visits with nothing. A level shared counts more than the brand, and that
+    more than all words: who finds enough in the narrowest group need not look at a wider one.
     """
-    broad, parts = what.category[:, 0], [_NONE]
-    for group in np.unique(broad[items]):
-        inside, others = items[broad[items] == group], np.flatnonzero((broad == group) & may)
-        step = max(1, _CELLS // max(len(others), 1))
-        for start in range(0, len(inside) if group and len(others) else 0, step):
-            some = inside[start : start + step]
-            near = nearness(what, some, np.tile(others, (len(some), 1)))
-            near[some[:, None] == others] = 0
-            best = np.argsort(-near, axis=1, kind="stable")[:, :count]
-            row, place = np.nonzero(np.take_along_axis(near, best, axis=1) > 0)
-            parts.append(_told(some[row], others[best[row, place]], place + 1))
+    parts, groups = [_NONE], [*_groups(what)]
+    for key, asks in groups:
+        listed = np.flatnonzero(may)[np.argsort(key[may], kind="stable")]
+        first, last = (np.searchsorted(key[listed], key[items], side=side) for side in ("left", "right"))
+        now = asks[items] & ((last - first - may[items] >= count) | (key is groups[-1][0]))
+        inside, of = items[now], first[now]
+        by = np.argsort(of, kind="stable")
+        for some in np.split(by, np.flatnonzero(np.diff(of[by])) + 1):
+            if len(some):
+                others = listed[of[some[0]] : last[now][some[0]]]
+                parts += _nearest(what, inside[some], others, count)
+        items = items[~now]
     return _by_item(parts)
+
+
+def _groups(what: Descriptions) -> Iterator[tuple[Ints, Bools]]:
+    """(n_items,) each: the group of every item, and who finds the nearest there; from the narrowest to the broadest.
+
+    A brand's part of a category is for those whose path ends there: to others all of a deeper one is nearer.
+    """
+    path, brand = what.category, what.brand
+    for level in reversed(range(path.shape[1])):
+        category, ends = path[:, level], path[:, level : level + 2].astype(bool).sum(axis=1) == 1
+        yield category * (brand.max(initial=0) + 1) + brand, ends & (category > 0) & (brand > 0)
+        yield category, category > 0
+
+
+def _nearest(what: Descriptions, items: Ints, others: Ints, count: int) -> Iterator[Neighbours]:
+    """The `count` of `others` that are nearest to each of `items`; of equals, the first in the catalogue."""
+    step = max(1, _CELLS // max(len(others), 1))
+    for start in range(0, len(items) if len(others) else 0, step):
+        some = items[start : start + step]
+        near = nearness(what, some, np.tile(others, (len(some), 1)))
+        near[some[:, None] == others] = 0
+        best = np.argsort(-near, axis=1, kind="stable")[:, :count]
+        row, place = np.nonzero(np.take_along_axis(near, best, axis=1) > 0)
+        yield _told(some[row], others[best[row, place]], place + 1)
 
 
 def popular(what: Descriptions, taken: csr_array, count: int, may: Bools) -> Neighbours:
