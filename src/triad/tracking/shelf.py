@@ -78,11 +78,11 @@ def hidden(session: duckdb.DuckDBPyConnection, condition: str | None) -> Bools:
     """
     try:
         asked = session.execute(f"SELECT ({condition or 'false'}) AS met FROM items ORDER BY item_id")
-        kind, met = str((asked.description or [])[0][1]), asked.fetchnumpy()["met"]
+        dtype, met = str((asked.description or [])[0][1]), asked.fetchnumpy()["met"]
         (items,) = session.execute("SELECT count(*) FROM items").fetchone() or (0,)
         what = None if len(met) == items else "it makes several rows of an item"
-        if kind != "BOOLEAN":  # of a number, all that are not 0 would be met
-            what = f"it is of the type {kind}, and neither true nor false"
+        if dtype != "BOOLEAN":  # of a number, all that are not 0 would be met
+            what = f"it is of the type {dtype}, and neither true nor false"
     except duckdb.Error as error:
         what = str(error).splitlines()[0]
     if what is not None:
