@@ -161,7 +161,8 @@ def test_a_table_opens_no_file_beyond_its_folder(tmp_path: Path) -> None:
     ):
         assert read(str(shop), path) is Fault.MISSING, path
     assert read(None, "in/a.png") is Fault.MISSING
-    assert read(None, "data:image/png;base64,YQ==") == b"a"
+    for held in ("data:image/png;base64,YQ==", "DATA:IMAGE/PNG;BASE64,YQ==", "data:image/png;base64,Y\nQ = =\r\n"):
+        assert read(None, held) == b"a", held
     for damaged in ("data:image/png;base64,Y", "data:image/png,YQ==", "data:text/plain;base64,YQ==", "DATA:", "data:;"):
         assert read(None, damaged) is Fault.NO_PICTURE, damaged
 

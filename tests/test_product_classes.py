@@ -164,7 +164,7 @@ def test_a_served_model_classes_what_is_sent_and_says_what_it_saw(
     assert both["picture"] == "read" and both["category"] == "home/lighting" and both["category_score"] > 0.5
     assert ask(model, title=item["title"])["picture"] == "there is no file"
     assert ask(model, title=item["title"])["category"] == "home/lighting"
-    pictured = ask(model, image_path=item["image_path"])
+    pictured = ask(model, image_path=item["image_path"].replace("data:image/png", "Data:image/PNG"))
     assert pictured["picture"] == "read" and pictured["category_score"] < both["category_score"]
     nothing = ask(model)
     assert 0 < nothing["category_score"] < 0.5

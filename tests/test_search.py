@@ -34,7 +34,7 @@ from triad.search import index
 from triad.search.associations import FEWEST, Associations
 from triad.search.lexical import FIELDS, Settings, words_of
 from triad.search.meaning import MEANT, Meaning
-from triad.search.retrieval import ALL, CORRECTED, POPULAR, SOME, chosen, hybrid, retrieve
+from triad.search.retrieval import ALL, CORRECTED, NUMBER, POPULAR, SOME, chosen, hybrid, retrieve
 from triad.search.spelling import corrected
 from triad.search.words import query_words, words
 from triad.serving import by_words
@@ -206,6 +206,25 @@ def test_anything_that_is_typed_has_an_answer(fused: Any) -> None:
     assert set(shown[1].items) == set(np.argsort(-taken, kind="stable")[:5])
     allowed = np.arange(40) != shown[0].items[0]
     assert shown[0].items[0] not in search(fused, DATA, typed[:1], 5, allowed)[0].items
+
+
+def test_a_product_is_found_by_its_number(fused: Any) -> None:
+    ids = [str(each) for each in DATA.items.item_id]
+    typed = [ids[7], f" {ids[7].upper()}\n", ids[7][:-1] + "#", HELD.title[7]]
+    numbered, shouted, none, named = search(fused, DATA, typed, 5)
+    assert numbered.items.tolist() == shouted.items.tolist() == [7]
+    assert numbered.match == shouted.match == NUMBER and not numbered.is_of_words
+    assert none.match == POPULAR and named.match == ALL
+    out = np.arange(40) != 7
+    assert search(fused, DATA, typed[:1], 5, out)[0].match == POPULAR, "it may not be shown"
+
+
+def test_words_that_are_also_a_number_are_words(fused: Any) -> None:
+    title = HELD.title[3]
+    renamed = Texts.of([title if row == 7 else each for row, each in enumerate(DATA.items.item_id)])
+    data = replace(DATA, items=replace(DATA.items, item_id=renamed))
+    (shown,) = search(fused, data, [title], 5)
+    assert shown.match == ALL and 3 in shown.items and len(shown.items) == 5
 
 
 def test_what_words_find_is_not_pushed_out_by_what_was_learned_of_other_products() -> None:

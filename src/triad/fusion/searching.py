@@ -14,7 +14,8 @@ from triad.examples.searches import UNIT, asked
 from triad.fusion.fused import Fused
 from triad.members.popularity import item_shares
 from triad.members.protocol import Searcher
-from triad.search.retrieval import CANDIDATES, DEEP, POPULAR, chosen
+from triad.search.retrieval import ALL, CANDIDATES, DEEP, NUMBER, POPULAR, Found, chosen
+from triad.texts import Texts
 
 FIRST = 50
 """Products of an answer that a known customer's own leaning puts in another order, at least."""
@@ -35,8 +36,8 @@ class Shown:
 
     @property
     def is_of_words(self) -> bool:
-        """Whether it is for what was typed; else what is popular stands in."""
-        return self.match != POPULAR
+        """Whether it is for words that were typed; else it is by number, or what is popular stands in."""
+        return self.match not in (NUMBER, POPULAR)
 
 
 def search(
@@ -59,6 +60,9 @@ def search(
     """
     searcher, task = _searcher(fused, data)
     answers = searcher.search(data, queries, max(CANDIDATES, k), allowed)
+    for number, row in enumerate(_numbered(data.items.item_id, queries)):
+        if row >= 0 and answers[number].match != ALL and (allowed is None or allowed[row]):
+            answers[number] = Found(np.array([row]), NUMBER, np.zeros(1))
     query = np.repeat(np.arange(len(queries)), [len(each.items) for each in answers])
     item = np.concatenate([np.zeros(0, np.int64), *(each.items for each in answers)])
     scores = fused.predict(asked(data, queries, query, item), np.arange(len(item)), [task], UNIT.name)[task]
@@ -77,6 +81,14 @@ def search(
         order = order[:k]
         shown.append(Shown(item[mine][order], (own + leans)[order], each.match, leans[order]))
     return shown
+
+
+def _numbered(item_ids: Texts, queries: Sequence[str]) -> Ints:
+    """(n,) the product whose id is typed, as it stands or in other letters, -1 of other queries."""
+    typed = [query.strip() for query in queries]
+    forms = (typed, [each.upper() for each in typed], [each.lower() for each in typed])
+    rows = np.stack([item_ids.places(Texts.of(form)) for form in forms])
+    return rows[(rows >= 0).argmax(axis=0), np.arange(len(typed))]
 
 
 def _searcher(fused: Fused, data: Dataset) -> tuple[Searcher, str]:

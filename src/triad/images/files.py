@@ -24,7 +24,7 @@ def read(folder: str | None, path: str) -> bytes | Fault:
 
     A table's words must open no other file: links and `..` are followed first, and what is no plain file is not read.
     """
-    if path[:5].lower() == "data:":
+    if is_held(path):
         data = _DATA.match(path)
         return Fault.NO_PICTURE if data is None else _held(path[data.end() :])
     if not path or "\0" in path or folder is None:
@@ -33,9 +33,14 @@ def read(folder: str | None, path: str) -> bytes | Fault:
     return _content(Path(file)) if Path(file).is_relative_to(root) else Fault.MISSING
 
 
+def is_held(path: str) -> bool:
+    """Whether it is the picture itself, which no file has to be opened for."""
+    return path[:5].lower() == "data:"
+
+
 def _held(text: str) -> bytes | Fault:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # mail and YAML break long lines
     except (binascii.Error, ValueError):
         return Fault.NO_PICTURE
 

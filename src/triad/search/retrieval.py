@@ -5,6 +5,7 @@
 | `all words` | some product holds every word of the query, as typed |
 | `corrected` | some product holds every word, once unknown words are spelled as the catalogue spells them |
 | `some words` | no product holds every word; what holds some, or looks alike, is shown |
+| `number` | no product holds every word, and what was typed is the id of one: it alone is shown |
 | `popular` | no product matches at all, or nothing was typed: the products that are taken most |
 """
 
@@ -23,7 +24,7 @@ from triad.search.meaning import Meaning
 from triad.search.pairs import Typed, letter_scores
 from triad.texts import Texts
 
-ALL, CORRECTED, SOME, POPULAR = "all words", "corrected", "some words", "popular"
+ALL, CORRECTED, SOME, NUMBER, POPULAR = "all words", "corrected", "some words", "number", "popular"
 ALIKE = 0.3
 """Cosine from which a product may be what was meant, though no word is met: of its title's letters, of vectors."""
 NEAR = 0.25

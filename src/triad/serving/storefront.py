@@ -6,7 +6,6 @@ It names customers of the shop, so it is there only with `triad serve --demo`, a
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -191,7 +190,7 @@ def _item(night: Night, item_id: str) -> int:
 
 def _png(folder: str | None, path: str) -> bytes | None:
     """A picture drawn anew: a browser is handed no bytes that a shop's folder holds."""
-    content = read(folder, re.sub(r"\s", "", path) if path.startswith("data:") else path)
+    content = read(folder, path)
     pixels = content if isinstance(content, Fault) else decode(content, SIDE)
     if isinstance(pixels, Fault):
         return None

@@ -16,7 +16,7 @@ from triad.errors import TriadError
 from triad.examples.dataset import Dataset, nobody
 from triad.examples.products import COLUMNS, UNIT, Products
 from triad.images.decoding import SMALLEST, Fault, decode
-from triad.images.files import read
+from triad.images.files import is_held, read
 from triad.kinds import KINDS
 from triad.texts import Texts
 
@@ -88,7 +88,7 @@ def _dataset(state: State, said: Mapping[str, Sequence[str]]) -> Dataset:
 
 
 def _sent(said: Mapping[str, Sequence[str]]) -> list[str]:
-    return [path if path.startswith("data:") else "" for path in said["image_path"]]
+    return [path if is_held(path) else "" for path in said["image_path"]]
 
 
 def _seen(sent: str, path: str) -> str:

@@ -25,7 +25,8 @@ def searched(
 ) -> pa.Table:
     """At most `k` products that are on sale at the midnight after the newest event.
 
-    Columns: rank (from 1), item_id, score, and match: whether all words were met, some, or none (`search.retrieval`).
+    Columns: rank (from 1), item_id, score, and match: whether all words were met, some, none, or a product's id
+    (`search.retrieval`).
 
     Args:
         user_id: who asks, as the tables name them; "" or one that they lack: nobody that is known.

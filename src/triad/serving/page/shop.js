@@ -95,10 +95,10 @@ async function search() {
     const told = await ask("search", { query, k: 8 });
     if (mine !== searching) return;
     const words = { popular: "Nothing matches these words. This is popular:", corrected: "After a spelling correction:",
-      "some words": "Some of the words match:", "all words": "All words match:" };
+      "some words": "Some of the words match:", number: "The product of this number:", "all words": "All words match:" };
     at("search-state").textContent = told.items.length ? words[told.match] || told.match : "Nothing was found.";
     at("found").replaceChildren(...told.items.map(item => row(item, act)));
-    if (told.items.length && told.match !== "popular") at("found").append(byWords(query));
+    if (told.items.length && !["popular", "number"].includes(told.match)) at("found").append(byWords(query));
     say(`${times(told.items.length, "product")}. ${at("search-state").textContent}`);
   } catch (error) {
     if (mine !== searching) return;
