@@ -26,6 +26,7 @@ from triad.errors import TriadError
 from triad.examples import dataset
 from triad.examples.dataset import Dataset
 from triad.features import catalogue, exposures, prices, rates, searches, streams
+from triad.features import followed as follows
 from triad.features.aggregates import Daily, daily
 from triad.features.build import fit, transform
 from triad.features.champion import Champion
@@ -38,6 +39,7 @@ from triad.features.vocabulary import Vocabulary, grow
 from triad.schema import MOST_CATEGORIES
 from triad.tables import connect, write_table
 from triad.tasks import LABELS
+from triad.tasks.following import reached
 
 HOUR = DAY // 24
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -190,6 +192,23 @@ def test_price_move_is_the_log_ratio_inside_the_split() -> None:
     )
     np.testing.assert_allclose(np.exp(grid.first[:2]), [1000, 500], rtol=1e-5)
     assert np.isnan(grid.first[2])
+    item, day = grid.rows
+    assert item.tolist() == [0] * 12 + [1] * 12 and (day - ZERO // DAY).tolist() == [*range(12)] * 2
+    asked = np.array([[0, -1], [0, 0], [0, 11], [0, 12], [1, -1], [1, 4], [1, 5], [2, 5]])
+    told = np.exp(grid.at(asked[:, 0], ZERO // DAY + asked[:, 1])["price"])
+    np.testing.assert_allclose(told, [np.nan, 1000, 2100, np.nan, np.nan, 500, 250, np.nan], rtol=1e-5)
+
+
+def test_a_shop_without_any_price_knows_none() -> None:
+    tables = log(("a", 0, 1, "click"))
+    unpriced = pa.nulls(tables["events"].num_rows, tables["events"].schema.field("price_cents").type)
+    place = tables["events"].schema.get_field_index("price_cents")
+    tables["events"] = tables["events"].set_column(place, "price_cents", unpriced)
+    with connect(tables) as session:
+        found = catalogue.read(session, 1)
+        grid = prices.build(session, False, ZERO // DAY + 3, found)
+    assert np.isnan(grid.first).all() and len(grid.first) == len(found.item_id) > 0
+    assert all(np.isnan(values).all() for values in grid.at(np.zeros(2, int), np.full(2, ZERO // DAY)).values())
 
 
 def test_spend_is_what_the_user_pays_on_the_days_after() -> None:
@@ -253,6 +272,25 @@ def test_vocabularies_only_grow() -> None:
     assert not first.owns(shared).any()
     assert Vocabulary(("a",), 0).look_up(["a", "b"]).tolist() == [1, 0]
     assert second.rows == 10
+
+
+def test_what_follows_is_found_once_and_never_of_former_exposures() -> None:
+    tables = make_tables(users=20, items=30, shown=800)
+    within = 24 * HOUR
+    with connect(tables) as session:
+        catalogue.read(session, 1)
+
+        def rows(query: str) -> list[tuple[int, int]]:
+            return session.execute(f"SELECT row, time FROM {query} ORDER BY row").fetchall()
+
+        for kind, chains in ((0, ((1,), (1, 3), (1, 2), (3,))), (1, ((3,), (2, 3)))):
+            exposures.build(session, kind, 0, 1)
+            for kinds in chains:
+                wanted = rows(f"({reached(kinds, within)})")
+                assert wanted and rows(follows.followed(session, kinds, within)) == wanted
+            assert rows(follows.followed(session, (3,), HOUR)) == rows(f"({reached((3,), HOUR)})")
+        follows.forget_followed(session)
+        assert not session.execute("FROM duckdb_tables() WHERE table_name LIKE 'followed%'").fetchall()
 
 
 def test_sampled_rows_are_repeatable_available_and_not_what_was_taken() -> None:

@@ -87,7 +87,8 @@ def block(known: Known, rows: Rows) -> Columns:
 def _entities(known: Known, rows: Rows) -> dict[str, Ints]:
     """The entities of each row, in the numbers of `signals.entities`."""
     catalogue, wide = known.catalogue, len(known.catalogue.item_id)
-    attributes = {f"category_{level + 1}": catalogue.category[rows.item, level] for level in range(catalogue.levels)}
+    categories = catalogue.category[rows.item].T
+    attributes = {f"category_{level}": category for level, category in enumerate(categories, 1)}
     attributes["brand"] = catalogue.brand[rows.item]
     user = rows.user.astype(np.int64)
     pairs = {f"user_{name}": np.where(code >= 0, user * wide + code, -1) for name, code in attributes.items()}

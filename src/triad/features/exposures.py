@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from triad.features.followed import forget_followed
 from triad.features.parts import Part
 from triad.features.signals import AT_PLACE
 from triad.features.sql import DAY, columns
@@ -19,31 +20,30 @@ def build(session: duckdb.DuckDBPyConnection, first_kind: int, negatives: int, s
     """Make `exposure` from `activity`: events of `first_kind`, and `negatives` sampled items beside each (0: none)."""
     if negatives:
         _rank_items(session)
-    session.execute(f"""
-        CREATE OR REPLACE TABLE exposure AS
-        SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
-            SELECT event_id, user_no, item_no, time, day, visit, surface,
-                {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents,
-                {_as_shown("query_no", negatives)} AS query_no
-            FROM activity WHERE kind = {first_kind}
-            {f"UNION ALL {_sampled(first_kind, negatives, seed)}" if negatives else ""}
-        )
-    """)
+    sampled = f"UNION ALL {_sampled(first_kind, negatives, seed)}" if negatives else ""
+    _number(
+        session,
+        f"""
+        SELECT event_id, user_no, item_no, time, day, visit, surface,
+            {_as_shown("position", negatives)} AS position, {_as_shown("price_cents", negatives)} AS price_cents,
+            {_as_shown("query_no", negatives)} AS query_no
+        FROM activity WHERE kind = {first_kind} {sampled}
+        """,
+    )
 
 
 def replace(session: duckdb.DuckDBPyConnection, candidates: pa.Table, negatives: int) -> None:
     """Make `exposure` from exposures that did not happen (see `build.transform`), as a recorded one would read."""
     session.register("candidate", candidates)
-    session.execute(f"""
-        CREATE OR REPLACE TABLE exposure AS
-        SELECT (row_number() OVER (ORDER BY user_no, time, event_id) - 1)::INT AS row, * FROM (
-            SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time,
-                (epoch_us(occurred_at) // {DAY})::INT AS day,
-                NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents,
-                NULL::INT AS query_no
-            FROM candidate JOIN user_row USING (user_id) JOIN item_row USING (item_id)
-        )
-    """)
+    _number(
+        session,
+        f"""
+        SELECT event_id, user_no, item_no, epoch_us(occurred_at) AS time, (epoch_us(occurred_at) // {DAY})::INT AS day,
+            NULL::UBIGINT AS visit, surface, {_as_shown("position", negatives)} AS position, NULL AS price_cents,
+            NULL::INT AS query_no
+        FROM candidate JOIN user_row USING (user_id) JOIN item_row USING (item_id)
+        """,
+    )
     session.unregister("candidate")
 
 
@@ -69,6 +69,17 @@ def last_day(candidates: pa.Table) -> int:
     """The last UTC day of these exposures, in days since the epoch; -1 without any."""
     latest = pc.max(candidates["occurred_at"]).cast(pa.int64()).as_py()
     return -1 if latest is None else int(latest // DAY)
+
+
+def _number(session: duckdb.DuckDBPyConnection, rows: str) -> None:
+    forget_followed(session)
+    # sorted, then counted as they come: a window of its own would hold all columns once more
+    session.execute(f"""
+        CREATE OR REPLACE TABLE exposure AS
+        SELECT (row_number() OVER () - 1)::INT AS row, * FROM (
+            SELECT * FROM ({rows}) ORDER BY user_no, time, event_id
+        )
+    """)
 
 
 def _as_shown(column: str, negatives: int) -> str:

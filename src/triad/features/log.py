@@ -15,10 +15,10 @@ import numpy as np
 
 from triad.arrays import Ints
 from triad.features import catalogue, exposures, parts, signals
+from triad.features.followed import followed
 from triad.features.parts import Part
 from triad.features.signals import Funnel
 from triad.features.sql import columns
-from triad.tasks.following import reached
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -92,4 +92,4 @@ class Own:
 
 def rows_reached(session: duckdb.DuckDBPyConnection, kinds: tuple[int, ...], within: int) -> Ints:
     """Rows of the session's exposures that events of `kinds` follow, ascending."""
-    return np.asarray(columns(session, f"SELECT row FROM ({reached(kinds, within)}) ORDER BY row")["row"])
+    return np.asarray(columns(session, f"SELECT row FROM {followed(session, kinds, within)} ORDER BY row")["row"])

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 
-from triad.arrays import Floats, Ints
-from triad.features.aggregates import SPAN
+from triad.arrays import Bools, Floats, Ints
 from triad.features.catalogue import Catalogue
-from triad.features.sql import MICRO, columns
+from triad.features.sql import MICRO, columns, nan
 
 LONG, SHORT = 28, 7
 """Days of the rolling mean and volatility, and of the shorter price change."""
@@ -18,28 +17,40 @@ LONG, SHORT = 28, 7
 
 @dataclass(frozen=True)
 class PriceGrid:
-    """Each item's days from its first known price on, in the order of `key = item · SPAN + day`. Logs of cents."""
+    """Each item's days from its first known price to the last day of all, item by item. Logs of cents."""
 
-    key: Ints
+    since: Ints  # (n_items,) the first day
+    offsets: Ints  # (n_items + 1,) where the item's days begin
     values: dict[str, Floats]
-    first: Floats  # (n_items,) log of the first price known of each item, NaN where none is
+
+    @property
+    def first(self) -> Floats:
+        """(n_items,) log of the first price known of each item, NaN where none is."""
+        return self.log_price(np.arange(len(self.since)), self.since)
+
+    @property
+    def rows(self) -> tuple[Ints, Ints]:
+        """(values,) the item and the day of each."""
+        item = np.repeat(np.arange(len(self.since)), np.diff(self.offsets))
+        return item, self.since[item] + np.arange(len(item)) - self.offsets[item]
 
     def at(self, item: Ints, day: Ints) -> dict[str, Floats]:
         """(n,) all values of that day, by name; NaN before the item's first price."""
         place, known = self._places(item, day)
-        return {name: np.where(known, values[place], np.nan) for name, values in self.values.items()}
+        return {name: _known(values, place, known) for name, values in self.values.items()}
 
     def log_price(self, item: Ints, day: Ints) -> Floats:
         """(n,) log of the price asked that day, NaN where unknown."""
-        place, known = self._places(item, day)
-        return np.where(known, self.values["price"][place], np.nan)
+        return _known(self.values["price"], *self._places(item, day))
 
-    def _places(self, item: Ints, day: Ints) -> tuple[Ints, np.ndarray]:
-        key = np.asarray(item, np.int64) * SPAN + day
-        if not len(self.key):
-            return np.zeros(len(key), np.int64), np.zeros(len(key), bool)
-        place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
-        return place, self.key[place] == key
+    def _places(self, item: Ints, day: Ints) -> tuple[Ints, Bools]:
+        after = day - self.since[item]
+        known = (after >= 0) & (after < np.diff(self.offsets)[item])
+        return np.where(known, self.offsets[item] + after, 0), known
+
+
+def _known(values: Floats, place: Ints, known: Bools) -> Floats:
+    return np.where(known, values[place], np.nan) if len(values) else nan(len(place))
 
 
 def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, known: Catalogue) -> PriceGrid:
@@ -68,8 +79,10 @@ def build(session: duckdb.DuckDBPyConnection, from_table: bool, last_day: int, k
             long AS (PARTITION BY item_no ORDER BY day ROWS {LONG - 1} PRECEDING)
     """)
     features = columns(session, _FEATURES)
-    key = features.pop("item_no").astype(np.int64) * SPAN + features.pop("day")
-    return PriceGrid(key, features, _first(key, features["price"], len(known.item_id)))
+    item, day = features.pop("item_no"), features.pop("day").astype(np.int64)
+    offsets = np.searchsorted(item, np.arange(len(known.item_id) + 1))
+    since = np.r_[day, 0][np.minimum(offsets[:-1], len(day))]
+    return PriceGrid(since, offsets, features)
 
 
 _KNOWN = {
@@ -105,10 +118,3 @@ _FEATURES = f"""
         ever AS (PARTITION BY item_no ORDER BY day ROWS UNBOUNDED PRECEDING)
     ORDER BY item_no, day
 """
-
-
-def _first(key: Ints, price: Floats, n_items: int) -> Floats:
-    first = np.full(n_items, np.nan, np.float32)
-    item, place = np.unique(key // SPAN, return_index=True)
-    first[item] = price[place]
-    return first

@@ -124,7 +124,7 @@ def read(session: duckdb.DuckDBPyConnection, prices: PriceGrid, category: Ints) 
             (count(*) FILTER (kind = {impression}))::DOUBLE AS shown
         FROM activity GROUP BY item_no, day""",
     )
-    owner, day = prices.key // SPAN, prices.key % SPAN
+    owner, day = prices.rows
     ends = [each for each in (events["day"], day) if len(each)]
     first = int(min(events["day"].min(initial=SPAN), SPAN))
     last = max((int(each.max()) for each in ends), default=first - 1)

@@ -12,10 +12,10 @@ import duckdb
 
 from triad.features.aggregates import Daily, daily
 from triad.features.catalogue import Catalogue
+from triad.features.followed import followed, forget_followed
 from triad.features.parts import Part
 from triad.features.sql import DAY, HOUR, MICRO
 from triad.schema import EVENT_KINDS
-from triad.tasks.following import reached
 
 IMPRESSION = EVENT_KINDS.index("impression")
 SLOTS = 30
@@ -75,7 +75,8 @@ def measure(session: duckdb.DuckDBPyConnection, funnel: Funnel, hours: int) -> N
     """
     if funnel.shown:
         number_places(session, f"({PLACES})")
-        session.execute(f"CREATE OR REPLACE TEMP TABLE place_day AS {place_days(funnel.target, hours)}")
+        taken = followed(session, (funnel.target,), hours * HOUR)
+        session.execute(f"CREATE OR REPLACE TEMP TABLE place_day AS {place_days(taken)}")
         base_rate(session)
     sign(session, funnel)
 
@@ -111,12 +112,16 @@ def number_places(session: duckdb.DuckDBPyConnection, source: str) -> None:
     """)
 
 
-def place_days(target: int, hours: int) -> str:
-    """A query of how often each place was shown on each day, and how often what stood there was taken that day."""
+def place_days(taken: str) -> str:
+    """A query of how often each place was shown on each day, and how often what stood there was taken that day.
+
+    Args:
+        taken: a table, or a query in brackets, of the exposures that were (`tasks.following.reached`).
+    """
     return f"""
         SELECT place_no, a.day, count(*) AS shown, count(r.row) AS taken
         FROM exposure a {AT_PLACE}
-        LEFT JOIN ({reached((target,), hours * HOUR)}) r ON r.row = a.row AND r.time // {DAY} = a.day
+        LEFT JOIN {taken} r ON r.row = a.row AND r.time // {DAY} = a.day
         GROUP BY place_no, a.day
     """
 
@@ -150,6 +155,7 @@ def forget(session: duckdb.DuckDBPyConnection) -> None:
     """Drop what the sums were taken of: its memory is better spent on the features."""
     for table in ("signal", "price_grid", "price_known", "exposure", "activity"):
         session.execute(f"DROP TABLE {table}")
+    forget_followed(session)
 
 
 def entities(levels: int, n_items: int) -> dict[str, str]:

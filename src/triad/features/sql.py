@@ -24,11 +24,11 @@ MICRO = 1_000_000
 def bound(session: duckdb.DuckDBPyConnection) -> None:
     """Let the engine spill to its temporary folder beyond a limit that leaves room for the arrays; lock its settings.
 
-    The limit is 500 MB, or 150 a thread where that is more: each has buffers of its own.
+    The limit is 400 MB, or 150 a thread where that is more: each has buffers of its own.
     """
     if scalar(session, "SELECT current_setting('lock_configuration')::INT"):
         return
-    limit = max(500, 150 * scalar(session, "SELECT current_setting('threads')"))
+    limit = max(400, 150 * scalar(session, "SELECT current_setting('threads')"))
     session.execute(f"SET memory_limit = '{limit}MB'")
     # else the memory of tables that are dropped stays with the engine's allocator, beside what is made next
     session.execute("SET allocator_background_threads = true")

@@ -26,12 +26,13 @@ from triad.arrays import Ints
 from triad.features import catalogue, signals
 from triad.features.parts import Part, spans
 from triad.features.signals import Funnel
-from triad.features.sql import columns, scalar
+from triad.features.sql import HOUR, columns, scalar
 from triad.paths import parquet_below
 from triad.spark.handing import Handing
 from triad.spark.parts import Shards
 from triad.spark.tables import PER_USER, Tables, check_types, given, part_starts, view, write, write_activity
 from triad.spark.tasks import each, tasks
+from triad.tasks.following import reached
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -125,7 +126,8 @@ class SparkLog:
         signals.number_places(session, "found_place")
         session.unregister("found_place")
         write(session, "FROM place", known / "place.parquet")
-        self._answers(signals.place_days(target, hours), cut, _PLACE_DAYS).createOrReplaceTempView("part_place_day")
+        query = signals.place_days(f"({reached((target,), hours * HOUR)})")
+        self._answers(query, cut, _PLACE_DAYS).createOrReplaceTempView("part_place_day")
         added = self.tables.execute(
             "SELECT place_no, day, sum(shown)::BIGINT AS shown, sum(taken)::BIGINT AS taken "
             "FROM part_place_day GROUP BY place_no, day"
