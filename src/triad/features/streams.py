@@ -57,9 +57,11 @@ def lists(streams: Streams, stream_user: Ints, target_kind: int, spans: Windows)
     inside = split_of(streams.time, spans)
     event = streams.kind
     rows = np.flatnonzero((event == target_kind) & (inside > 0))
-    takes = np.stack([stream_user[rows], streams.time[rows], streams.item[rows]])
-    rows = rows[np.unique(takes, axis=1, return_index=True)[1]]
-    user, time = stream_user[rows], streams.time[rows]
+    rows = rows[np.lexsort((streams.item[rows], streams.time[rows], stream_user[rows]))]
+    user, time, item = stream_user[rows], streams.time[rows], streams.item[rows]
+    once = np.ones(len(rows), bool)
+    once[1:] = (np.diff(user) != 0) | (np.diff(time) != 0) | (np.diff(item) != 0)
+    rows, user, time = rows[once], user[once], time[once]
     starts = np.flatnonzero(np.r_[True, (np.diff(user) != 0) | (np.diff(time) != 0)]) if len(rows) else rows
     earlier = history(streams, stream_user, user[starts], time[starts])
     answerable = earlier > 0
