@@ -7,6 +7,7 @@ from the rest would look like a leak; so no user and no item counts for many tim
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from triad.errors import TriadError
 from triad.matrices import in_blocks, rows_of
 from triad.texts import Texts
+from triad.threads import side_by_side
 
 MAX_ROWS = 100_000
 """Rows looked at; a leak shows in far fewer."""
@@ -62,14 +64,19 @@ def check_features(
             rows, label = rows[stay], label[stay]
         stay = _thin(label)
         rows, label = rows[stay], label[stay].astype(np.float64)
-        for feature, values in zip(names, np.ascontiguousarray(rows_of(context, rows).T), strict=True):
-            fault = leak(values.astype(np.float64), label, limit)
+        told = partial(_told, label=label, limit=limit)
+        faults = side_by_side(told, np.ascontiguousarray(rows_of(context, rows).T))
+        for feature, fault in zip(names, faults, strict=True):
             if fault:
                 raise TriadError(
                     f"{fault} of task {task!r}: it knows the answer",
                     where=f"feature {feature!r}",
                     mend="take only what was known before the exposure; or raise validate.leak_auc if it is honest",
                 )
+
+
+def _told(feature: NDArray[np.floating], label: NDArray[np.floating], limit: float) -> str:
+    return leak(feature.astype(np.float64), label, limit)
 
 
 def spread(owner: NDArray[np.integer], label: NDArray[np.generic]) -> NDArray[np.integer]:
