@@ -83,12 +83,12 @@ def search(
     return shown
 
 
-def _numbered(item_ids: Texts, queries: Sequence[str]) -> Ints:
-    """(n,) the product whose id is typed, as it stands or in other letters, -1 of other queries."""
-    typed = [query.strip() for query in queries]
-    forms = (typed, [each.upper() for each in typed], [each.lower() for each in typed])
-    rows = np.stack([item_ids.places(Texts.of(form)) for form in forms])
-    return rows[(rows >= 0).argmax(axis=0), np.arange(len(typed))]
+def _numbered(item_ids: Texts, queries: Sequence[str]) -> list[int]:
+    """The product whose id is each query, as it stands or in other letters; -1 of others."""
+    forms = [(typed := query.strip(), typed.upper(), typed.lower()) for query in queries]
+    few = Texts.of([form for each in forms for form in each])  # among which all ids are looked for, not the reverse
+    row = {item_ids[row]: int(row) for row in np.flatnonzero(few.places(item_ids) >= 0)}
+    return [next((row[form] for form in each if form in row), -1) for each in forms]
 
 
 def _searcher(fused: Fused, data: Dataset) -> tuple[Searcher, str]:
