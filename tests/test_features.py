@@ -293,6 +293,22 @@ def test_what_follows_is_found_once_and_never_of_former_exposures() -> None:
         assert not session.execute("FROM duckdb_tables() WHERE table_name LIKE 'followed%'").fetchall()
 
 
+def test_exposures_are_numbered_in_their_order_by_many_threads() -> None:
+    with connect({}, threads=4) as session:
+        session.execute("""
+            CREATE TABLE activity AS SELECT md5(i::VARCHAR) AS event_id, (hash(i) % 5000)::INT AS user_no, 0 AS item_no,
+                (hash(i + 7) % 1000)::BIGINT AS time, 0 AS day, NULL::UBIGINT AS visit, NULL::VARCHAR AS surface,
+                0 AS position, 0 AS price_cents, 0 AS query_no, 0 AS kind
+            FROM range(400_000) t(i)
+        """)
+        exposures.build(session, 0, 0, 1)
+        ordered = "SELECT row, row_number() OVER (ORDER BY user_no, time, event_id) - 1 AS place FROM exposure"
+        assert session.execute(f"SELECT count(*), count(*) FILTER (row = place) FROM ({ordered})").fetchone() == (
+            400_000,
+            400_000,
+        )
+
+
 def test_sampled_rows_are_repeatable_available_and_not_what_was_taken() -> None:
     tables = make_tables(users=20, items=30, shown=800, impressions=False)
     late = pa.array([ZERO + (20 * DAY if n >= 15 else 0) for n in range(30)], MOMENT)
